@@ -1,0 +1,39 @@
+# How our own code is compiled: language level, warnings, optimisation, sanitizers, ccache.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+find_program(MASKGRAD_CCACHE ccache)
+if(MASKGRAD_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${MASKGRAD_CCACHE})
+endif()
+
+# Carried by every target of this project, and never by a user's.
+add_library(maskgrad_compile INTERFACE)
+target_compile_options(maskgrad_compile INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion
+  # Exact results are kept: no reassociation, NaN and Inf count. Only errno and the floating-point
+  # exception flags, which nothing here reads, are given up; that lets sqrt and selects vectorise.
+  -fno-math-errno -fno-trapping-math
+  $<$<CONFIG:Release>:-O3>)
+if(MASKGRAD_NATIVE)
+  target_compile_options(maskgrad_compile INTERFACE -march=native)
+endif()
+if(MASKGRAD_SANITIZER)
+  target_compile_options(maskgrad_compile INTERFACE
+    -fsanitize=${MASKGRAD_SANITIZER} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(maskgrad_compile INTERFACE -fsanitize=${MASKGRAD_SANITIZER})
+endif()
+
+# xtensor and BLAS, for the .cpp files of the rooms that compute. No public header includes them.
+add_library(maskgrad_xtensor INTERFACE)
+target_compile_definitions(maskgrad_xtensor INTERFACE XTENSOR_USE_XSIMD HAVE_CBLAS=1)
+# GCC 12 takes the undefined vectors inside its own AVX-512 intrinsics for ours (GCC bug 105593).
+target_compile_options(maskgrad_xtensor INTERFACE
+  "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-uninitialized>")

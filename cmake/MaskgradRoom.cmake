@@ -1,0 +1,36 @@
+# maskgrad_room(<name> [PUBLIC <lib>...] [PRIVATE <lib>...])
+#
+# Builds src/<name>/ as the library maskgrad::<name>. Its headers are found as <maskgrad/<name>/...>
+# by itself and by whoever links it. Every room has an include root of its own, so a header of a
+# room that is not linked cannot be included: an upward include does not compile.
+function(maskgrad_room name)
+  cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp
+                                      ${PROJECT_SOURCE_DIR}/src/${name}/cpu/*.cpp)
+  set(include_root ${PROJECT_BINARY_DIR}/include/${name})
+  file(MAKE_DIRECTORY ${include_root}/maskgrad)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/src/${name} ${include_root}/maskgrad/${name} SYMBOLIC)
+
+  set(target maskgrad_${name})
+  add_library(${target} STATIC ${sources})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name}_archive)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${include_root}>
+                                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(${target} PUBLIC ${ROOM_PUBLIC}
+                                  PRIVATE $<BUILD_INTERFACE:maskgrad_compile>)
+  foreach(library IN LISTS ROOM_PRIVATE)
+    target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${library}>)
+  endforeach()
+
+  # Operations register themselves when the program starts, so a linker must keep every object of
+  # the room, named or not. Users link this target.
+  add_library(${target}_whole INTERFACE)
+  add_library(maskgrad::${name} ALIAS ${target}_whole)
+  set_target_properties(${target}_whole PROPERTIES EXPORT_NAME ${name})
+  target_link_libraries(${target}_whole INTERFACE $<LINK_LIBRARY:WHOLE_ARCHIVE,${target}>)
+
+  install(TARGETS ${target} ${target}_whole EXPORT maskgradTargets)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/${name}
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/maskgrad FILES_MATCHING PATTERN "*.hpp")
+endfunction()

@@ -1,0 +1,48 @@
+#include <algorithm>
+
+#include <maskgrad/tensor/mask.hpp>
+
+namespace maskgrad {
+
+SequenceMask::SequenceMask(Tensor bits) : bits_(std::move(bits)) {
+  check(bits_.dtype() == DType::kBool && bits_.rank() == 2, "sequence_mask",
+        "needs bool [B, S], got {} {}", to_string(bits_.dtype()), bits_.shape());
+}
+
+SequenceMask SequenceMask::from_tokens(const Tensor& tokens, std::int64_t pad) {
+  Tensor bits = Tensor::empty(tokens.shape(), DType::kBool, tokens.device());
+  dispatch_dtype(IntegerTypes{}, tokens.dtype(), "sequence_mask", [&]<class T>(T) {
+    std::transform(tokens.data<T>(), tokens.data<T>() + tokens.numel(), bits.data<bool>(),
+                   [pad](T token) { return token != pad; });
+  });
+  return SequenceMask(std::move(bits));
+}
+
+SequenceMask SequenceMask::from_lengths(std::span<const std::int64_t> lengths,
+                                        std::int64_t length) {
+  const auto batch = static_cast<std::int64_t>(lengths.size());
+  Tensor bits = Tensor::zeros({batch, length}, DType::kBool);
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const std::int64_t count = lengths[static_cast<std::size_t>(b)];
+    check(count >= 0 && count <= length, "sequence_mask", "length {} of row {} is not in 0..{}",
+          count, b, length);
+    std::fill_n(bits.data<bool>() + b * length, count, true);
+  }
+  return SequenceMask(std::move(bits));
+}
+
+std::int64_t SequenceMask::kept() const {
+  return std::count(bits_.data<bool>(), bits_.data<bool>() + bits_.numel(), true);
+}
+
+bool operator==(const SequenceMask& a, const SequenceMask& b) {
+  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
+  return a.bits_.is_same_view(b.bits_) || is_identical(a.bits_, b.bits_);
+}
+
+std::string_view to_string(MaskRule rule) {
+  constexpr std::string_view kNames[] = {"-", "keeps", "uses", "makes", "changes", "ends"};
+  return kNames[static_cast<std::size_t>(rule)];
+}
+
+}  // namespace maskgrad

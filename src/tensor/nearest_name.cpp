@@ -1,0 +1,42 @@
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include <maskgrad/tensor/nearest_name.hpp>
+
+namespace maskgrad {
+namespace {
+
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string did_you_mean(const std::string& name, std::span<const std::string> known) {
+  const auto nearest =
+      std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
+        return edit_distance(name, a) < edit_distance(name, b);
+      });
+  // Further away than a third of the word, a suggestion would only mislead.
+  if (nearest == known.end() ||
+      edit_distance(name, *nearest) > std::max<std::size_t>(2, name.size() / 3)) {
+    return "";
+  }
+  return fmt::format("; did you mean '{}'?", *nearest);
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,94 @@
+// The description of an operation, and the registry of all of them.
+//
+// An operation is described once, in a block beside its kernel. The command line (`maskgrad ops`,
+// `run-op`), the gradient check, the mask checks and the device tests are all derived from it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <maskgrad/tensor/mask.hpp>
+#include <maskgrad/tensor/random.hpp>
+#include <maskgrad/tensor/variable.hpp>
+
+namespace maskgrad {
+
+/// Which places of one input a place of the output can depend on.
+enum class Reach : std::uint8_t {
+  kUnset,       // did not say
+  kElement,     // the element aligned with it under broadcasting
+  kLastAxis,    // the elements that share all but the last index
+  kEverything,  // any element
+};
+
+/// The dtypes an input may have.
+enum class DTypes : std::uint8_t { kFloating, kInteger, kBool, kAny };
+bool contains(DTypes set, DType dtype);
+/// "float32, float64" and so on.
+std::string to_string(DTypes set);
+
+struct InputSpec {
+  std::string name;
+  Reach reach = Reach::kUnset;
+  DTypes dtypes = DTypes::kFloating;
+  bool differentiable = true;
+  bool optional = false;
+};
+
+using ArgValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>>;
+struct ArgSpec {
+  std::string name;
+  ArgValue fallback;  // the default, which also fixes the argument's type
+};
+
+/// Inputs and arguments by name, as `run-op` and the registry's tests pass them.
+struct OpCall {
+  std::map<std::string, Variable> inputs;
+  std::map<std::string, ArgValue> args;
+
+  const Variable& input(const std::string& name) const { return inputs.at(name); }
+  bool has(const std::string& name) const { return inputs.contains(name); }
+  template <class T>
+  const T& arg(const std::string& name) const {
+    return std::get<T>(args.at(name));
+  }
+};
+
+/// Valid inputs for the registry's tests, drawn from `random`, floating ones in float64.
+struct OpSample {
+  std::map<std::string, Tensor> inputs;
+  std::map<std::string, ArgValue> args = {};
+};
+
+struct OpDef {
+  std::string name;
+  std::string summary;  // one line
+  std::vector<InputSpec> inputs;
+  std::vector<ArgSpec> args = {};
+  std::vector<std::string> outputs = {"output"};
+  MaskRule mask_rule = MaskRule::kUnset;
+  std::function<std::vector<Variable>(const OpCall&)> call;
+  std::function<std::vector<OpSample>(Random& random)> samples;
+
+  bool has_gradient() const;
+};
+
+/// Adds an operation; called once for each, where the program starts:
+///   const OpDef& kRelu = register_op({.name = "relu", ...});
+/// Throws Error when the name is taken. The reference stays valid for the program's life.
+const OpDef& register_op(OpDef op);
+
+/// All operations by name.
+const std::map<std::string, OpDef>& registry();
+/// Throws Error "[name] is no operation; did you mean 'relu'?".
+const OpDef& find_op(const std::string& name);
+
+/// Runs an operation by its description: fills in default arguments, then calls it. The outputs
+/// come in the order of op.outputs.
+/// Throws Error naming an input or argument that is missing, unknown or of a wrong dtype or type.
+std::vector<Variable> run_op(const OpDef& op, OpCall call);
+
+}  // namespace maskgrad

@@ -1,0 +1,37 @@
+#include <Random123/philox.h>
+
+#include <maskgrad/tensor/random.hpp>
+
+namespace maskgrad {
+
+std::uint32_t Random::bits32() {
+  if (used_ == words_.size()) {
+    const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
+    const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
+    const r123::Philox4x32::ctr_type counter = {{block_++, stream_, low(step_), high(step_)}};
+    const r123::Philox4x32::key_type key = {{low(seed_), high(seed_)}};
+    const auto words = r123::Philox4x32()(counter, key);
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] = words[i];
+    used_ = 0;
+  }
+  return words_[used_++];
+}
+
+double Random::uniform() {
+  const std::uint64_t high = bits32() >> 5;  // 27 bits
+  const std::uint64_t low = bits32() >> 6;   // 26 bits
+  return static_cast<double>((high << 26) | low) * 0x1.0p-53;
+}
+
+std::uint32_t Random::below(std::uint32_t bound) {
+  // The products below 2^32 mod bound would make some results likelier than others.
+  const std::uint32_t threshold = (0u - bound) % bound;
+  for (;;) {
+    const std::uint64_t product = static_cast<std::uint64_t>(bits32()) * bound;
+    if (static_cast<std::uint32_t>(product) >= threshold) {
+      return static_cast<std::uint32_t>(product >> 32);
+    }
+  }
+}
+
+}  // namespace maskgrad

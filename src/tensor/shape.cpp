@@ -1,0 +1,100 @@
+#include <algorithm>
+
+#include <maskgrad/tensor/shape.hpp>
+
+namespace maskgrad {
+
+Shape::Shape(std::span<const std::int64_t> dims) {
+  check(dims.size() <= kMaxRank, "shape", "{} dimensions are more than the {} supported",
+        dims.size(), kMaxRank);
+  bool overflow = false;
+  for (const std::int64_t dim : dims) {
+    check(dim >= 0, "shape", "dimensions must not be negative: {}", dim);
+    dims_[static_cast<std::size_t>(rank_++)] = dim;
+    overflow |= __builtin_mul_overflow(numel_, dim, &numel_);
+  }
+  // A zero anywhere makes the product zero, whatever overflowed before it.
+  if (std::find(dims.begin(), dims.end(), 0) != dims.end())
+    numel_ = 0;
+  else
+    check(!overflow, "shape", "the number of elements does not fit 64 bits");
+}
+
+int Shape::normalize(int axis) const {
+  check(axis >= -rank_ && axis < rank_, "shape", "axis {} is out of range for {}", axis, *this);
+  return axis < 0 ? axis + rank_ : axis;
+}
+
+Shape Shape::slice(int from, int to) const {
+  return Shape(dims().subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(to - from)));
+}
+
+Shape Shape::with_dim(int axis, std::int64_t size) const {
+  auto dims = dims_;
+  dims[static_cast<std::size_t>(normalize(axis))] = size;
+  return Shape(std::span<const std::int64_t>(dims.data(), static_cast<std::size_t>(rank_)));
+}
+
+Shape Shape::concat(const Shape& tail) const {
+  check(rank_ + tail.rank_ <= kMaxRank, "shape", "{} and {} together have too many dimensions",
+        *this, tail);
+  auto dims = dims_;
+  std::copy(tail.begin(), tail.end(), dims.begin() + rank_);
+  return Shape(
+      std::span<const std::int64_t>(dims.data(), static_cast<std::size_t>(rank_ + tail.rank_)));
+}
+
+bool Shape::starts_with(const Shape& head) const {
+  return head.rank_ <= rank_ && std::equal(head.begin(), head.end(), begin());
+}
+
+bool operator==(const Shape& a, const Shape& b) {
+  return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
+}
+
+std::string to_string(const Shape& shape) {
+  std::string text = "(";
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    text += fmt::format("{}{}", axis ? ", " : "", shape[axis]);
+  }
+  return text + (shape.rank() == 1 ? ",)" : ")");
+}
+
+Shape broadcast(const char* name, const Shape& a, const Shape& b) {
+  std::array<std::int64_t, Shape::kMaxRank> dims{};
+  const int rank = std::max(a.rank(), b.rank());
+  for (int axis = 1; axis <= rank; ++axis) {
+    const std::int64_t da = axis <= a.rank() ? a[a.rank() - axis] : 1;
+    const std::int64_t db = axis <= b.rank() ? b[b.rank() - axis] : 1;
+    check(da == db || da == 1 || db == 1, name, "shapes do not broadcast: {} and {}", a, b);
+    dims[static_cast<std::size_t>(rank - axis)] = da == 1 ? db : da;
+  }
+  return Shape(std::span<const std::int64_t>(dims.data(), static_cast<std::size_t>(rank)));
+}
+
+bool can_broadcast(const Shape& shape, const Shape& target) {
+  if (shape.rank() > target.rank()) return false;
+  for (int axis = 1; axis <= shape.rank(); ++axis) {
+    const std::int64_t dim = shape[shape.rank() - axis];
+    if (dim != 1 && dim != target[target.rank() - axis]) return false;
+  }
+  return true;
+}
+
+Shape infer_shape(const char* name, std::span<const std::int64_t> dims, std::int64_t numel) {
+  const auto unknown = std::find(dims.begin(), dims.end(), -1);
+  if (unknown == dims.end()) return Shape(dims);
+  std::array<std::int64_t, Shape::kMaxRank> known{};
+  check(dims.size() <= known.size(), name, "{} dimensions are too many", dims.size());
+  std::copy(dims.begin(), dims.end(), known.begin());
+  auto& inferred = known[static_cast<std::size_t>(unknown - dims.begin())];
+  inferred = 1;
+  const std::span<const std::int64_t> all(known.data(), dims.size());
+  const std::int64_t rest = Shape(all).numel();
+  check(std::count(dims.begin(), dims.end(), -1) == 1 && rest > 0 && numel % rest == 0, name,
+        "-1 cannot be chosen so that the shape holds {} elements", numel);
+  inferred = numel / rest;
+  return Shape(all);
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,78 @@
+// The sizes of a tensor's dimensions, held in place (no allocation).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+#include <maskgrad/tensor/error.hpp>
+
+namespace maskgrad {
+
+/// A list of up to kMaxRank non-negative dimensions, outermost first. An empty list is a scalar.
+class Shape {
+ public:
+  static constexpr int kMaxRank = 8;
+
+  Shape() = default;
+  /// Throws Error for more than kMaxRank dimensions, a negative one, or more elements than fit
+  /// int64.
+  Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
+  explicit Shape(std::span<const std::int64_t> dims);
+
+  int rank() const { return rank_; }
+  /// The product of all dimensions; 1 for a scalar.
+  std::int64_t numel() const { return numel_; }
+  /// Dimension `axis`; a negative axis counts from the end. Throws Error out of range.
+  std::int64_t dim(int axis) const { return dims_[static_cast<std::size_t>(normalize(axis))]; }
+  std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(axis)]; }
+  /// `axis` counted from the front. Throws Error unless -rank <= axis < rank.
+  int normalize(int axis) const;
+
+  std::span<const std::int64_t> dims() const {
+    return {dims_.data(), static_cast<std::size_t>(rank_)};
+  }
+  auto begin() const { return dims().begin(); }
+  auto end() const { return dims().end(); }
+
+  /// The dimensions [from, to), as a shape.
+  Shape slice(int from, int to) const;
+  /// This shape with dimension `axis` replaced.
+  Shape with_dim(int axis, std::int64_t size) const;
+  /// These dimensions followed by those of `tail`.
+  Shape concat(const Shape& tail) const;
+  bool starts_with(const Shape& head) const;
+
+  friend bool operator==(const Shape& a, const Shape& b);
+
+ private:
+  std::array<std::int64_t, kMaxRank> dims_{};
+  std::int64_t numel_ = 1;
+  int rank_ = 0;
+};
+
+/// "(2, 20, 15)", "()" for a scalar.
+std::string to_string(const Shape& shape);
+
+/// NumPy's rule: aligned from the last dimension, a 1 stretches.
+/// Throws Error "[name] shapes do not broadcast: (2, 3) and (4,)".
+Shape broadcast(const char* name, const Shape& a, const Shape& b);
+
+/// True when `shape` can be broadcast to `target`, stretching only `shape`.
+bool can_broadcast(const Shape& shape, const Shape& target);
+
+/// `dims` with a single -1, if there is one, replaced by what makes the shape hold `numel`
+/// elements. Throws Error "[name] ..." for a second -1, or where the rest does not divide `numel`.
+Shape infer_shape(const char* name, std::span<const std::int64_t> dims, std::int64_t numel);
+
+}  // namespace maskgrad
+
+template <>
+struct fmt::formatter<maskgrad::Shape> : fmt::formatter<std::string> {
+  template <class Context>
+  auto format(const maskgrad::Shape& shape, Context& context) const {
+    return fmt::formatter<std::string>::format(maskgrad::to_string(shape), context);
+  }
+};

@@ -1,0 +1,165 @@
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+namespace maskgrad {
+namespace {
+
+thread_local Tape* current_tape = nullptr;
+
+// Drops what arrived at masked places: written, so that a NaN born there dies there.
+void drop_holes(Tensor& grad, const SequenceMask& mask) {
+  if (!mask.defined()) return;
+  if (!grad.is_exclusive()) grad = grad.clone();
+  fill_holes(grad, mask, 0.0);
+}
+
+std::uint64_t next_tape_id() {
+  static std::atomic<std::uint64_t> last{0};  // 0 marks leaves
+  return ++last;
+}
+
+}  // namespace
+
+Tensor Gradients::buffer(std::size_t input) {
+  GradSlot& slot = *inputs_[input];
+  // A leaf that is an input twice gets its two gradients added, so neither may claim its buffer.
+  const bool once = std::count(inputs_.begin(), inputs_.end(), inputs_[input]) == 1;
+  values_[input] =
+      slot.is_bound && !slot.has_grad && once ? slot.grad : Tensor::empty(slot.shape, slot.dtype);
+  return values_[input];
+}
+
+Tape::Tape(Options options) : id_(next_tape_id()), options_(options), outer_(current_tape) {
+  current_tape = this;
+}
+
+Tape::~Tape() { current_tape = outer_; }
+
+Tape* Tape::current() { return current_tape; }
+
+NoGrad::NoGrad() : outer_(current_tape) { current_tape = nullptr; }
+NoGrad::~NoGrad() { current_tape = outer_; }
+
+bool Tape::wants_record(std::span<const Variable* const> inputs) {
+  if (!current_tape) return false;
+  for (const Variable* input : inputs) {
+    if (input->requires_grad()) return true;
+  }
+  return false;
+}
+
+void Tape::check_output(const OpDef& op, const Tensor& output) {
+  if (!current_tape || !current_tape->options_.check_finite || !is_floating(output.dtype())) return;
+  dispatch_dtype(FloatingTypes{}, output.dtype(), "tape", [&]<class T>(T) {
+    const T* x = output.data<T>();
+    for (std::int64_t i = 0; i < output.numel(); ++i) {
+      check(std::isfinite(x[i]), op.name.c_str(), "gave {} at element {} of {}", x[i], i,
+            output.shape());
+    }
+  });
+}
+
+Variable Tape::make_output(Tensor value, SequenceMask mask, Ref<GradSlot> slot) {
+  Variable output;
+  output.value_ = std::move(value);
+  output.mask_ = std::move(mask);
+  output.slot_ = std::move(slot);
+  return output;
+}
+
+PoolVector<Ref<GradSlot>> Tape::input_slots(const OpDef& op,
+                                            std::span<const Variable* const> inputs) {
+  check(!used_, op.name.c_str(), "cannot be recorded on a tape that has run backward");
+  PoolVector<Ref<GradSlot>> slots;
+  slots.reserve(inputs.size());
+  for (const Variable* input : inputs) {
+    const Ref<GradSlot>& slot = input->slot_;
+    check(!slot || slot->tape == 0 || slot->tape == id_, op.name.c_str(),
+          "got an input that another tape recorded");
+    slots.push_back(slot);
+  }
+  return slots;
+}
+
+Ref<GradSlot> Tape::output_slot(const Tensor& value, const SequenceMask& mask) const {
+  return make_ref<GradSlot>(value.shape(), value.dtype(), mask, id_);
+}
+
+void Tape::backward(const Variable& root, double seed) {
+  check(root.defined() && root.shape().numel() == 1, "backward",
+        "needs a single element, got {}; sum it or give a grad_output", root.shape());
+  backward(root, Tensor::full(root.shape(), seed, root.dtype(), root.device()));
+}
+
+void Tape::backward(const Variable& root, const Tensor& grad_output) {
+  check(!used_, "backward", "this tape has run backward already; record the forward pass again");
+  check(root.requires_grad(), "backward", "the value depends on nothing that takes gradients");
+  check(root.slot_->tape == id_ || root.slot_->tape == 0, "backward",
+        "the value was not recorded on this tape");
+  check(grad_output.shape() == root.shape() && grad_output.dtype() == root.dtype(), "backward",
+        "grad_output is {} {}, the value {} {}", to_string(grad_output.dtype()),
+        grad_output.shape(), to_string(root.dtype()), root.shape());
+  accumulate("backward", 0, *root.slot_, grad_output);
+  used_ = true;
+  const NoGrad no_grad;
+  run_backward();
+}
+
+void Tape::run_backward() {
+  for (; !nodes_.empty(); nodes_.pop_back()) {
+    const Ref<Node> node = std::move(nodes_.back());
+    GradSlot& output = *node->output();
+    if (!output.has_grad) continue;
+    drop_holes(output.grad, output.mask);
+    Gradients grads(node->inputs());
+    node->backward(output.grad, grads);
+    output.grad = Tensor();
+    for (std::size_t i = 0; i < node->inputs().size(); ++i) {
+      if (!grads.needed(i)) continue;
+      accumulate(node->op().name.c_str(), i, *node->inputs()[i], std::move(grads.values_[i]));
+    }
+  }
+}
+
+void Tape::accumulate(const char* op, std::size_t input, GradSlot& slot, Tensor grad) {
+  check(grad.defined(), op, "gave no gradient for input {}", input);
+  check(grad.dtype() == slot.dtype && can_broadcast(slot.shape, grad.shape()), op,
+        "gave a gradient of {} {} for input {} of {} {}", to_string(grad.dtype()), grad.shape(),
+        input, to_string(slot.dtype), slot.shape);
+  grad = sum_to(op, grad, slot.shape);
+  if (slot.tape == 0) drop_holes(grad, slot.mask);
+  if (slot.has_grad) {
+    if (!slot.is_bound && !slot.grad.is_exclusive()) slot.grad = slot.grad.clone();
+    add_into(slot.grad, grad);
+  } else if (slot.is_bound) {
+    slot.grad.copy_from(grad);
+  } else {
+    slot.grad = std::move(grad);
+  }
+  slot.has_grad = true;
+}
+
+SequenceMask follow_mask(const OpDef& op, std::span<const Variable* const> inputs,
+                         const Shape& output) {
+  const Variable* masked = nullptr;
+  for (const Variable* input : inputs) {
+    if (!input->mask().defined()) continue;
+    check(op.mask_rule != MaskRule::kUnset, op.name.c_str(),
+          "got a mask and does not say what becomes of it; use drop_mask() if it should end here");
+    check(!masked || op.mask_rule != MaskRule::kKeeps || input->mask() == masked->mask(),
+          op.name.c_str(), "the inputs carry different masks; drop_mask() one of them");
+    masked = input;
+  }
+  if (!masked || op.mask_rule != MaskRule::kKeeps) return {};
+  check(output.starts_with(masked->mask().shape()), op.name.c_str(),
+        "would lose the mask: its output {} does not start with the positions {}; use drop_mask() "
+        "if it should end here",
+        output, masked->mask().shape());
+  return masked->mask();
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,93 @@
+#include <cstring>
+
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad {
+
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  Tensor result;
+  result.shape_ = shape;
+  result.dtype_ = dtype;
+  result.storage_ = Storage::allocate(result.nbytes(), device);
+  return result;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
+  Tensor result = empty(shape, dtype, device);
+  std::memset(result.raw_data(), 0, result.nbytes());
+  return result;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor result = empty(shape, dtype, device);
+  result.fill(value);
+  return result;
+}
+
+double Tensor::item() const {
+  check(numel() == 1, "tensor", "item() needs exactly one element, the shape is {}", shape_);
+  return dispatch_dtype(AllTypes{}, dtype_, "tensor",
+                        [&]<class T>(T) { return static_cast<double>(*data<T>()); });
+}
+
+Tensor Tensor::reshape(const Shape& shape) const {
+  check(shape.numel() == numel(), "reshape", "{} does not have the {} elements of {}", shape,
+        numel(), shape_);
+  Tensor result = *this;
+  result.shape_ = shape;
+  return result;
+}
+
+Tensor Tensor::reshape(std::initializer_list<std::int64_t> dims) const {
+  return reshape(infer_shape("reshape", std::span(dims.begin(), dims.size()), numel()));
+}
+
+Tensor Tensor::view(std::int64_t first, const Shape& shape) const {
+  check(first >= 0 && shape.numel() <= numel() - first, "tensor",
+        "a view of {} elements from {} does not lie inside {}", shape.numel(), first, shape_);
+  Tensor result = *this;
+  result.offset_ += static_cast<std::size_t>(first) * size_of(dtype_);
+  result.shape_ = shape;
+  return result;
+}
+
+Tensor Tensor::clone() const {
+  Tensor result = empty(shape_, dtype_, device());
+  std::memcpy(result.raw_data(), raw_data(), nbytes());
+  return result;
+}
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == dtype_) return *this;
+  Tensor result = empty(shape_, dtype, device());
+  dispatch_dtype(AllTypes{}, dtype_, "tensor", [&]<class From>(From) {
+    dispatch_dtype(AllTypes{}, dtype, "tensor", [&]<class To>(To) {
+      std::transform(data<From>(), data<From>() + numel(), result.data<To>(), [](From x) {
+        if constexpr (std::is_same_v<To, bool>)
+          return x != From{};
+        else
+          return static_cast<To>(x);
+      });
+    });
+  });
+  return result;
+}
+
+void Tensor::copy_from(const Tensor& source) {
+  check(source.shape_ == shape_ && source.dtype_ == dtype_, "tensor",
+        "cannot copy {} {} into {} {}", to_string(source.dtype_), source.shape_, to_string(dtype_),
+        shape_);
+  if (!is_same_view(source)) std::memmove(raw_data(), source.raw_data(), nbytes());
+}
+
+void Tensor::fill(double value) {
+  dispatch_dtype(AllTypes{}, dtype_, "tensor",
+                 [&]<class T>(T) { std::fill_n(data<T>(), numel(), static_cast<T>(value)); });
+}
+
+bool is_identical(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+         std::memcmp(a.raw_data(), b.raw_data(), a.nbytes()) == 0;
+}
+
+}  // namespace maskgrad

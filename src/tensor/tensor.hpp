@@ -1,0 +1,109 @@
+// A contiguous, row-major array of one element type on one device.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+#include <span>
+#include <utility>
+
+#include <maskgrad/tensor/device.hpp>
+#include <maskgrad/tensor/dtype.hpp>
+#include <maskgrad/tensor/shape.hpp>
+#include <maskgrad/tensor/storage.hpp>
+
+namespace maskgrad {
+
+/// A view of elements in shared storage. Copying a Tensor copies the view, never the elements;
+/// clone() copies elements. A default-constructed Tensor is undefined: it has no elements and
+/// only defined(), assignment and destruction are allowed.
+class Tensor {
+ public:
+  Tensor() = default;
+
+  /// New storage with undefined contents.
+  static Tensor empty(const Shape& shape, DType dtype, Device device = {});
+  static Tensor zeros(const Shape& shape, DType dtype, Device device = {});
+  /// Every element `value`, converted to `dtype`.
+  static Tensor full(const Shape& shape, double value, DType dtype, Device device = {});
+  /// A copy of `values`, in row-major order. Throws Error unless there are shape.numel() of them.
+  template <class T>
+  static Tensor from(std::span<const T> values, const Shape& shape, Device device = {});
+  template <class T>
+  static Tensor from(std::initializer_list<T> values, const Shape& shape, Device device = {}) {
+    return from(std::span<const T>(values.begin(), values.size()), shape, device);
+  }
+
+  bool defined() const { return static_cast<bool>(storage_); }
+  const Shape& shape() const { return shape_; }
+  int rank() const { return shape_.rank(); }
+  std::int64_t dim(int axis) const { return shape_.dim(axis); }
+  std::int64_t numel() const { return shape_.numel(); }
+  std::size_t nbytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
+  DType dtype() const { return dtype_; }
+  Device device() const { return storage_->device(); }
+
+  /// The elements. Throws Error when T is not the tensor's dtype.
+  template <class T>
+  T* data() {
+    return const_cast<T*>(std::as_const(*this).data<T>());
+  }
+  template <class T>
+  const T* data() const {
+    check_dtype(dtype_of<T>);
+    return reinterpret_cast<const T*>(raw_data());
+  }
+  template <class T>
+  std::span<const T> values() const {
+    return {data<T>(), static_cast<std::size_t>(numel())};
+  }
+  std::byte* raw_data() { return storage_->data() + offset_; }
+  const std::byte* raw_data() const { return storage_->data() + offset_; }
+  /// The only element, as a double. Throws Error unless numel() == 1.
+  double item() const;
+
+  /// The same elements under another shape. One dimension may be -1: it takes what is left.
+  /// Throws Error when the number of elements differs.
+  Tensor reshape(std::initializer_list<std::int64_t> dims) const;
+  Tensor reshape(const Shape& shape) const;
+  /// A view of shape.numel() elements from element `first` on.
+  Tensor view(std::int64_t first, const Shape& shape) const;
+
+  Tensor clone() const;
+  /// These values in another dtype (bool: not zero). The same storage when the dtype is the same.
+  Tensor to(DType dtype) const;
+  /// Overwrites the elements. Throws Error unless shape and dtype are the same.
+  void copy_from(const Tensor& source);
+  void fill(double value);
+
+  /// True when nobody else holds this storage, so that writing to it surprises no one.
+  bool is_exclusive() const { return !storage_->is_shared(); }
+  /// True when both view the same elements.
+  bool is_same_view(const Tensor& other) const {
+    return storage_ == other.storage_ && offset_ == other.offset_ && shape_ == other.shape_;
+  }
+
+ private:
+  void check_dtype(DType wanted) const {
+    check(defined(), "tensor", "used before it was given a value");
+    check(dtype_ == wanted, "tensor", "holds {}, not {}", to_string(dtype_), to_string(wanted));
+  }
+
+  Ref<Storage> storage_;
+  std::size_t offset_ = 0;  // bytes
+  Shape shape_;
+  DType dtype_ = DType::kFloat32;
+};
+
+template <class T>
+Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device) {
+  check(static_cast<std::int64_t>(values.size()) == shape.numel(), "tensor",
+        "{} values do not fill shape {}", values.size(), shape);
+  Tensor result = empty(shape, dtype_of<T>, device);
+  std::copy(values.begin(), values.end(), result.data<T>());
+  return result;
+}
+
+/// True when shapes, dtypes and every byte agree (so NaN equals the same NaN, and 0 is not -0).
+bool is_identical(const Tensor& a, const Tensor& b);
+
+}  // namespace maskgrad

@@ -1,0 +1,73 @@
+// A value that gradients can flow to.
+#pragma once
+
+#include <maskgrad/tensor/mask.hpp>
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad {
+
+/// Where the gradient of one value gathers during a backward pass.
+struct GradSlot final : RefCounted {
+  GradSlot(Shape shape_of_value, DType dtype_of_value, SequenceMask mask_of_value,
+           std::uint64_t tape_of_value)
+      : shape(shape_of_value),
+        dtype(dtype_of_value),
+        mask(std::move(mask_of_value)),
+        tape(tape_of_value) {}
+
+  Shape shape;
+  DType dtype;
+  SequenceMask mask;   // gradients at its holes are dropped
+  std::uint64_t tape;  // the tape that recorded the value; 0 for a leaf
+  Tensor grad;         // undefined until something arrives, unless a buffer was bound to a leaf
+  bool has_grad = false;
+  bool is_bound = false;  // `grad` is a view into somebody's flat buffer
+};
+
+/// A tensor, the sequence mask that follows it, and the slot its gradient goes to. Copies are
+/// handles of the same value. Made by operations, or as a leaf by hand:
+///   Variable weight(Tensor::zeros({4, 3}, DType::kFloat32), Variable::kRequiresGrad);
+class Variable {
+ public:
+  enum Grad : bool { kConstant = false, kRequiresGrad = true };
+
+  Variable() = default;
+  /// A leaf. Throws Error when a gradient is asked for a tensor that is not floating.
+  explicit Variable(Tensor value, Grad grad = kConstant, SequenceMask mask = {});
+
+  bool defined() const { return value_.defined(); }
+  const Tensor& value() const { return value_; }
+  const Shape& shape() const { return value_.shape(); }
+  int rank() const { return value_.rank(); }
+  std::int64_t dim(int axis) const { return value_.dim(axis); }
+  DType dtype() const { return value_.dtype(); }
+  Device device() const { return value_.device(); }
+  double item() const { return value_.item(); }
+
+  /// The positions [B, S] of this value that exist; undefined when nothing is known of any hole.
+  const SequenceMask& mask() const { return mask_; }
+  bool requires_grad() const { return static_cast<bool>(slot_); }
+
+  /// The gradient that backward passes left in a leaf, since it was last cleared; undefined when
+  /// none has arrived. Throws Error for a value that takes none.
+  Tensor grad() const;
+  void clear_grad();
+
+  /// Leaves only: moves the value into `value` and lets gradients gather in `grad`, two views of
+  /// this leaf's shape and dtype, usually into the flat buffers of a whole model.
+  void bind(Tensor value, Tensor grad);
+
+ private:
+  friend class Tape;
+  friend Variable drop_mask(const Variable& x);
+
+  Tensor value_;
+  SequenceMask mask_;
+  Ref<GradSlot> slot_;
+};
+
+/// The same value without its mask, said on purpose: from here on every position counts. No
+/// gradient comes back to the places that were masked where the value was made.
+Variable drop_mask(const Variable& x);
+
+}  // namespace maskgrad
