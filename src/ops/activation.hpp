@@ -1,0 +1,22 @@
+// Nonlinear functions of one floating input x of any shape, element by element. The output has the
+// shape of x, and its mask.
+#pragma once
+
+#include <maskgrad/tensor/variable.hpp>
+
+namespace maskgrad::ops {
+
+Variable sigmoid(const Variable& x);   ///< 1 / (1 + e^-x)
+Variable tanh(const Variable& x);      ///< hyperbolic tangent
+Variable softplus(const Variable& x);  ///< log(1 + e^x), without overflow
+Variable relu(const Variable& x);      ///< max(x, 0), gradient 0 at 0; NaN stays NaN
+/// x where x > 0, slope * x elsewhere.
+Variable leaky_relu(const Variable& x, double slope = 0.01);
+/// x where x > 0, alpha (e^x - 1) elsewhere (Clevert et al. 2016).
+Variable elu(const Variable& x, double alpha = 1.0);
+/// x Phi(x), Phi the normal distribution function: exact, by erf (Hendrycks & Gimpel 2016).
+Variable gelu(const Variable& x);
+/// x sigmoid(x) (Elfwing et al. 2018).
+Variable silu(const Variable& x);
+
+}  // namespace maskgrad::ops

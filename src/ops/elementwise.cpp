@@ -1,0 +1,188 @@
+#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/unary.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+// ---- two inputs
+
+const OpDef& register_binary(const char* name, const char* summary,
+                             Variable (*function)(const Variable&, const Variable&),
+                             double low = -2.0) {
+  return register_op({
+      .name = name,
+      .summary = summary,
+      .inputs = {{.name = "a", .reach = Reach::kElement}, {.name = "b", .reach = Reach::kElement}},
+      .mask_rule = MaskRule::kKeeps,
+      .call = [=](const OpCall& call) -> std::vector<Variable> {
+        return {function(call.input("a"), call.input("b"))};
+      },
+      .samples = [=](Random& r) -> std::vector<OpSample> {
+        std::vector<OpSample> samples;
+        for (auto [a, b] : std::initializer_list<std::pair<Shape, Shape>>{{{3, 4}, {3, 4}},
+                                                                          {{2, 3, 4}, {4}},
+                                                                          {{2, 3, 4}, {2, 1, 4}},
+                                                                          {{3, 1}, {2, 3, 5}},
+                                                                          {{}, {2, 2}}}) {
+          samples.push_back({{{"a", sample_uniform(r, a)}, {"b", sample_uniform(r, b, low)}}});
+        }
+        return samples;
+      },
+  });
+}
+
+const OpDef& kAdd = register_binary("add", "a + b", add);
+const OpDef& kSubtract = register_binary("subtract", "a - b", subtract);
+const OpDef& kMultiply = register_binary("multiply", "a * b", multiply);
+const OpDef& kDivide = register_binary("divide", "a / b", divide, 0.5);
+const OpDef& kMaximum = register_binary("maximum", "the larger of a and b", maximum);
+const OpDef& kMinimum = register_binary("minimum", "the smaller of a and b", minimum);
+
+constexpr auto kGreater = [](const auto& x, const auto& z) { return x > z; };
+constexpr auto kLess = [](const auto& x, const auto& z) { return x < z; };
+
+// Of a and b the one that wins(a, b), and NaN where either is NaN.
+template <class Wins>
+Variable extremum(const OpDef& op, const Variable& a, const Variable& b, Wins wins) {
+  const char* name = op.name.c_str();
+  Tensor y = zip(
+      name,
+      [=](const auto& x, const auto& z) { return xt::where(wins(z, x) || xt::isnan(z), z, x); },
+      a.value(), b.value());
+  return record(
+      op, {&a, &b}, y, [=, a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
+        // What a gets of the gradient: all where it won, nothing where it lost, half of it on a
+        // tie.
+        const Tensor share = zip(
+            name,
+            [=](const auto& x, const auto& z) {
+              return xt::where(wins(x, z), like(x, 1),
+                               xt::where(wins(z, x), like(x, 0), like(x, 0.5)));
+            },
+            a, b);
+        if (grads.needed(0)) {
+          grads.set(0,
+                    map(
+                        name, [](const auto& grad, const auto& s) { return grad * s; }, g, share));
+        }
+        if (grads.needed(1)) {
+          grads.set(
+              1, map(
+                     name, [](const auto& grad, const auto& s) { return grad * (like(s, 1) - s); },
+                     g, share));
+        }
+      });
+}
+
+// ---- one input
+
+const OpDef& kNegate = register_unary("negate", "-x", negate);
+const OpDef& kScale = register_unary("scale", "factor * x", scale, {{"factor", 1.0}});
+const OpDef& kExp = register_unary("exp", "e^x", exp);
+const OpDef& kLog = register_unary("log", "natural logarithm", log, {}, 0.5);
+const OpDef& kSqrt = register_unary("sqrt", "square root", sqrt, {}, 0.5);
+const OpDef& kSquare = register_unary("square", "x^2", square);
+const OpDef& kAbs = register_unary("abs", "|x|", abs);
+
+constexpr auto kProduct = [](const auto& x, const auto& z) { return x * z; };
+constexpr auto kQuotient = [](const auto& x, const auto& z) { return x / z; };
+
+}  // namespace
+
+// d(a + b) = g, g
+Variable add(const Variable& a, const Variable& b) {
+  Tensor y = zip(
+      "add", [](const auto& x, const auto& z) { return x + z; }, a.value(), b.value());
+  return record(kAdd, {&a, &b}, std::move(y), [](const Tensor& g, Gradients& grads) {
+    grads.set(0, g);
+    grads.set(1, g);
+  });
+}
+
+// d(a - b) = g, -g
+Variable subtract(const Variable& a, const Variable& b) {
+  Tensor y = zip(
+      "subtract", [](const auto& x, const auto& z) { return x - z; }, a.value(), b.value());
+  return record(kSubtract, {&a, &b}, std::move(y), [](const Tensor& g, Gradients& grads) {
+    grads.set(0, g);
+    if (grads.needed(1))
+      grads.set(1, map(
+                       "subtract", [](const auto& grad) { return -grad; }, g));
+  });
+}
+
+// d(a b) = g b, g a
+Variable multiply(const Variable& a, const Variable& b) {
+  Tensor y = zip("multiply", kProduct, a.value(), b.value());
+  return record(kMultiply, {&a, &b}, std::move(y),
+                [a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
+                  if (grads.needed(0)) grads.set(0, zip("multiply", kProduct, g, b));
+                  if (grads.needed(1)) grads.set(1, zip("multiply", kProduct, g, a));
+                });
+}
+
+// d(a / b) = g / b, -g y / b
+Variable divide(const Variable& a, const Variable& b) {
+  Tensor y = zip("divide", kQuotient, a.value(), b.value());
+  return record(kDivide, {&a, &b}, y, [y, b = b.value()](const Tensor& g, Gradients& grads) {
+    const Tensor over_b = zip("divide", kQuotient, g, b);
+    grads.set(0, over_b);
+    if (!grads.needed(1)) return;
+    grads.set(1, map(
+                     "divide", [](const auto& q, const auto& z) { return -q * z; }, over_b, y));
+  });
+}
+
+Variable maximum(const Variable& a, const Variable& b) {
+  return extremum(kMaximum, a, b, kGreater);
+}
+Variable minimum(const Variable& a, const Variable& b) { return extremum(kMinimum, a, b, kLess); }
+
+Variable negate(const Variable& x) {
+  return unary(
+      kNegate, x, Saves::kOutput, [](const auto& a) { return -a; },
+      [](const auto& g, const auto&) { return -g; });
+}
+
+Variable scale(const Variable& x, double factor) {
+  return unary(
+      kScale, x, Saves::kOutput, [=](const auto& a) { return like(a, factor) * a; },
+      [=](const auto& g, const auto&) { return like(g, factor) * g; });
+}
+
+// dy/dx = y
+Variable exp(const Variable& x) {
+  return unary(
+      kExp, x, Saves::kOutput, [](const auto& a) { return xt::exp(a); }, kProduct);
+}
+
+// dy/dx = 1 / x
+Variable log(const Variable& x) {
+  return unary(
+      kLog, x, Saves::kInput, [](const auto& a) { return xt::log(a); }, kQuotient);
+}
+
+// dy/dx = 1 / (2 y)
+Variable sqrt(const Variable& x) {
+  return unary(
+      kSqrt, x, Saves::kOutput, [](const auto& a) { return xt::sqrt(a); },
+      [](const auto& g, const auto& y) { return g / (y + y); });
+}
+
+// dy/dx = 2 x
+Variable square(const Variable& x) {
+  return unary(
+      kSquare, x, Saves::kInput, [](const auto& a) { return a * a; },
+      [](const auto& g, const auto& a) { return g * (a + a); });
+}
+
+// dy/dx = sign(x)
+Variable abs(const Variable& x) {
+  return unary(
+      kAbs, x, Saves::kInput, [](const auto& a) { return xt::abs(a); },
+      [](const auto& g, const auto& a) {
+        return xt::where(a > like(a, 0), g, xt::where(a < like(a, 0), -g, like(g, 0)));
+      });
+}
+
+}  // namespace maskgrad::ops

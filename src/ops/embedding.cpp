@@ -1,0 +1,85 @@
+#include <maskgrad/ops/embedding.hpp>
+#include <maskgrad/ops/sample.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+const OpDef& kEmbedding = register_op({
+    .name = "embedding",
+    .summary = "rows of a table by token id",
+    .inputs = {{.name = "weight", .reach = Reach::kEverything},
+               {.name = "tokens",
+                .reach = Reach::kEverything,
+                .dtypes = DTypes::kInteger,
+                .differentiable = false}},
+    .mask_rule = MaskRule::kKeeps,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      return {embedding(call.input("weight"), call.input("tokens"))};
+    },
+    .samples = [](Random& r) -> std::vector<OpSample> {
+      return {{{{"weight", sample_uniform(r, {6, 3})}, {"tokens", sample_indices(r, {2, 4}, 6)}}},
+              {{{"weight", sample_uniform(r, {2, 1})}, {"tokens", sample_indices(r, {}, 2)}}},
+              {{{"weight", sample_uniform(r, {2, 3})}, {"tokens", sample_indices(r, {0}, 2)}}}};
+    },
+});
+
+// Calls f(place, row of the table, or -1 where the token is masked) for each token.
+template <class F>
+void for_each_token(const Tensor& tokens, const SequenceMask& mask, std::int64_t vocabulary, F f) {
+  const bool* keep = mask.defined() ? mask.bits().data<bool>() : nullptr;
+  const std::int64_t per_position =
+      keep ? tokens.numel() / std::max<std::int64_t>(1, mask.bits().numel()) : 1;
+  dispatch_dtype(IntegerTypes{}, tokens.dtype(), "embedding", [&]<class T>(T) {
+    const T* ids = tokens.data<T>();
+    for (std::int64_t i = 0; i < tokens.numel(); ++i) {
+      if (keep && !keep[i / per_position]) {
+        f(i, std::int64_t{-1});
+        continue;
+      }
+      check(ids[i] >= 0 && ids[i] < vocabulary, "embedding",
+            "token {} at element {} of {} is outside the vocabulary of {}", ids[i], i,
+            tokens.shape(), vocabulary);
+      f(i, static_cast<std::int64_t>(ids[i]));
+    }
+  });
+}
+
+}  // namespace
+
+// dweight[v] = sum of g over the places that hold v, in their order
+Variable embedding(const Variable& weight, const Variable& tokens) {
+  check(weight.rank() == 2, "embedding", "the table must be [V, D], got {}", weight.shape());
+  const std::int64_t vocabulary = weight.dim(0), features = weight.dim(1);
+  Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
+  dispatch_device(weight.device(), "embedding", [&] {
+    dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding", [&]<class T>(T) {
+      const T* table = weight.value().data<T>();
+      for_each_token(tokens.value(), tokens.mask(), vocabulary,
+                     [&](std::int64_t place, std::int64_t row) {
+                       T* out = y.data<T>() + place * features;
+                       if (row < 0)
+                         std::fill_n(out, features, T{});
+                       else
+                         std::copy_n(table + row * features, features, out);
+                     });
+    });
+  });
+  return record(kEmbedding, {&weight, &tokens}, std::move(y),
+                [=, ids = tokens.value(), mask = tokens.mask()](const Tensor& g, Gradients& grads) {
+                  Tensor dweight = grads.buffer(0);
+                  dweight.fill(0.0);
+                  dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
+                    T* table = dweight.data<T>();
+                    const T* grad = g.data<T>();
+                    for_each_token(ids, mask, vocabulary,
+                                   [&](std::int64_t place, std::int64_t row) {
+                                     for (std::int64_t d = 0; row >= 0 && d < features; ++d) {
+                                       table[row * features + d] += grad[place * features + d];
+                                     }
+                                   });
+                  });
+                });
+}
+
+}  // namespace maskgrad::ops

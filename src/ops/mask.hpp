@@ -1,0 +1,21 @@
+// Operations that put masks on values. True means keep; what is masked is written, never
+// multiplied.
+#pragma once
+
+#include <maskgrad/tensor/variable.hpp>
+
+namespace maskgrad::ops {
+
+/// y = x where keep is true, `fill` elsewhere; dx = g where true, exactly 0 elsewhere.
+/// x [...], keep bool, broadcasting to x -> [...]. The mask of x is kept.
+/// Throws Error when keep does not broadcast to x.
+Variable keep_where(const Variable& x, const Tensor& keep, double fill = 0.0);
+
+/// x with `mask` on it, and `fill` written at its holes: from here on the mask follows.
+/// x [B, S, ...], mask [B, S] -> [B, S, ...]. Throws Error when x carries another mask already.
+Variable with_mask(const Variable& x, const SequenceMask& mask, double fill = 0.0);
+
+/// x with `fill` written at the holes of its own mask, if it has one; the mask stays on it.
+Variable fill_masked(const Variable& x, double fill = 0.0);
+
+}  // namespace maskgrad::ops

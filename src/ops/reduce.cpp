@@ -1,0 +1,201 @@
+#include <cmath>
+
+#include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/ops/sample.hpp>
+#include <maskgrad/ops/shape.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+using Axes = std::vector<std::int64_t>;
+
+const OpDef& register_sum(const char* name, const char* summary,
+                          Variable (*function)(const Variable&, std::span<const std::int64_t>,
+                                               bool)) {
+  return register_op({
+      .name = name,
+      .summary = summary,
+      .inputs = {{.name = "input", .reach = Reach::kEverything}},
+      .args = {{"axes", Axes{}}, {"keepdims", false}},
+      .mask_rule = MaskRule::kKeeps,
+      .call = [=](const OpCall& call) -> std::vector<Variable> {
+        return {function(call.input("input"), call.arg<Axes>("axes"), call.arg<bool>("keepdims"))};
+      },
+      .samples = [](Random& r) -> std::vector<OpSample> {
+        std::vector<OpSample> samples;
+        for (const Axes& axes : {Axes{}, Axes{0}, Axes{-1}, Axes{1, 3}, Axes{0, 1, 2, 3}}) {
+          for (const bool keepdims : {false, true}) {
+            samples.push_back({{{"input", sample_uniform(r, {2, 3, 4, 2})}},
+                               {{"axes", axes}, {"keepdims", keepdims}}});
+          }
+        }
+        return samples;
+      },
+  });
+}
+
+const OpDef& kSum = register_sum("sum", "sum along axes (none given: all)", sum);
+const OpDef& kMean = register_sum("mean", "mean along axes (none given: all)", mean);
+
+std::vector<OpSample> samples_along_axes(Random& r) {
+  std::vector<OpSample> samples;
+  for (const std::int64_t axis : {0, 1, -1}) {
+    samples.push_back({{{"input", sample_uniform(r, {3, 4, 5})}}, {{"axis", axis}}});
+  }
+  return samples;
+}
+
+const OpDef& kMax = register_op({
+    .name = "max",
+    .summary = "largest element along one axis",
+    .inputs = {{.name = "input", .reach = Reach::kEverything}},
+    .args = {{"axis", std::int64_t{-1}}, {"keepdims", false}},
+    .mask_rule = MaskRule::kKeeps,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      return {max(call.input("input"), call.arg<std::int64_t>("axis"), call.arg<bool>("keepdims"))};
+    },
+    .samples = samples_along_axes,
+});
+
+const OpDef& kArgmax = register_op({
+    .name = "argmax",
+    .summary = "index of the largest element along one axis",
+    .inputs = {{.name = "input", .reach = Reach::kEverything, .differentiable = false}},
+    .args = {{"axis", std::int64_t{-1}}},
+    .mask_rule = MaskRule::kEnds,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      return {Variable(argmax(call.input("input").value(), call.arg<std::int64_t>("axis")))};
+    },
+    .samples = samples_along_axes,
+});
+
+// Refuses to reduce over the positions of a masked input.
+void check_keeps_positions(const OpDef& op, const Variable& x, int axis) {
+  check(
+      !x.mask().defined() || axis >= 2, op.name.c_str(),
+      "would read masked places along axis {} of {}; use a masked form, or drop_mask() on purpose",
+      axis, x.shape());
+}
+
+// x's shape with 1 along the reduced axes, and the number of elements that go into each result.
+struct Reduced {
+  Shape keepdims, result;
+  std::int64_t count = 1;
+};
+
+Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::int64_t> axes,
+                      bool keepdims) {
+  Reduced reduced{x.shape(), x.shape(), 1};
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const bool chosen = axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
+                          return x.shape().normalize(static_cast<int>(a)) == axis;
+                        });
+    if (!chosen) continue;
+    check_keeps_positions(op, x, axis);
+    reduced.keepdims = reduced.keepdims.with_dim(axis, 1);
+    reduced.count *= x.shape()[axis];
+  }
+  for (const std::int64_t axis : axes) x.shape().normalize(static_cast<int>(axis));
+  if (keepdims) {
+    reduced.result = reduced.keepdims;
+  } else {
+    std::vector<std::int64_t> dims;
+    for (int axis = 0; axis < x.rank(); ++axis) {
+      const bool chosen =
+          axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
+            return x.shape().normalize(static_cast<int>(a)) == axis;
+          });
+      if (!chosen) dims.push_back(x.shape()[axis]);
+    }
+    reduced.result = Shape(dims);
+  }
+  return reduced;
+}
+
+// factor * (sum along axes);  dx = factor * g, repeated along them
+Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, double factor) {
+  Tensor y = sum_to(op.name.c_str(), x.value(), to.keepdims).reshape(to.result);
+  const auto times = [factor](const auto& a) { return like(a, factor) * a; };
+  if (factor != 1.0) y = map(op.name.c_str(), times, y);
+  return record(op, {&x}, std::move(y),
+                [&op, times, factor, to, shape = x.shape()](const Tensor& g, Gradients& grads) {
+                  const Tensor scaled = factor == 1.0 ? g : map(op.name.c_str(), times, g);
+                  grads.set(0, expand(scaled.reshape(to.keepdims), shape));
+                });
+}
+
+// x as [outer, along, inner] around one axis.
+struct Around {
+  std::int64_t outer, along, inner;
+};
+
+Around around(const Shape& shape, int axis) {
+  return {shape.slice(0, axis).numel(), shape[axis], shape.slice(axis + 1, shape.rank()).numel()};
+}
+
+}  // namespace
+
+Variable sum(const Variable& x, std::span<const std::int64_t> axes, bool keepdims) {
+  return scaled_sum(kSum, x, reduced_shape(kSum, x, axes, keepdims), 1.0);
+}
+
+Variable mean(const Variable& x, std::span<const std::int64_t> axes, bool keepdims) {
+  const Reduced to = reduced_shape(kMean, x, axes, keepdims);
+  check(to.count > 0, "mean", "there is nothing to average in {}", x.shape());
+  return scaled_sum(kMean, x, to, 1.0 / static_cast<double>(to.count));
+}
+
+Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
+  const int axis = x.shape().normalize(static_cast<int>(axis_from_end));
+  const Around d = around(x.shape(), axis);
+  check(d.along > 0, "argmax", "there is no element along axis {} of {}", axis, x.shape());
+  Tensor y = Tensor::empty(x.shape().slice(0, axis).concat(x.shape().slice(axis + 1, x.rank())),
+                           DType::kInt64, x.device());
+  dispatch_device(x.device(), "argmax", [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "argmax", [&]<class T>(T) {
+      auto* out = y.data<std::int64_t>();
+      for (std::int64_t i = 0; i < d.outer * d.inner; ++i) {
+        const T* first = x.data<T>() + (i / d.inner) * d.along * d.inner + i % d.inner;
+        std::int64_t best = 0;
+        for (std::int64_t j = 1; j < d.along && !std::isnan(first[best * d.inner]); ++j) {
+          const T candidate = first[j * d.inner];
+          if (candidate > first[best * d.inner] || std::isnan(candidate)) best = j;
+        }
+        out[i] = best;
+      }
+    });
+  });
+  return y;
+}
+
+// y = x[argmax];  dx = g there, 0 elsewhere
+Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
+  const int axis = x.shape().normalize(static_cast<int>(axis_from_end));
+  check_keeps_positions(kMax, x, axis);
+  const Tensor best = argmax(x.value(), axis);
+  const Around d = around(x.shape(), axis);
+  // The place in x that element i of the result came from.
+  const auto place = [d](const std::int64_t* index, std::int64_t i) {
+    return ((i / d.inner) * d.along + index[i]) * d.inner + i % d.inner;
+  };
+  Tensor y =
+      Tensor::empty(keepdims ? x.shape().with_dim(axis, 1) : best.shape(), x.dtype(), x.device());
+  dispatch_dtype(FloatingTypes{}, x.dtype(), "max", [&]<class T>(T) {
+    const auto* index = best.data<std::int64_t>();
+    for (std::int64_t i = 0; i < y.numel(); ++i)
+      y.data<T>()[i] = x.value().data<T>()[place(index, i)];
+  });
+  return record(kMax, {&x}, std::move(y), [=](const Tensor& g, Gradients& grads) {
+    Tensor dx = grads.buffer(0);
+    dx.fill(0.0);
+    dispatch_dtype(FloatingTypes{}, g.dtype(), "max", [&]<class T>(T) {
+      const auto* index = best.data<std::int64_t>();
+      for (std::int64_t i = 0; i < g.numel(); ++i) dx.data<T>()[place(index, i)] = g.data<T>()[i];
+    });
+  });
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,65 @@
+// What softmax and the losses do to one row. Internal to src/ops.
+//
+// Plain loops over a fixed number of lanes: xtensor's reductions are slower and promise no order.
+// Here the order of addition depends on the position in the row alone, so zeros behind a row's end
+// change no bit.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+
+#include <maskgrad/ops/expression.hpp>
+
+namespace maskgrad::ops {
+
+/// Combines term(j) for j = 0 .. n-1 in a fixed order: lane j % 16 first, then a tree over lanes.
+template <class T, class Term, class Combine>
+T reduce_row(std::int64_t n, T start, Term term, Combine combine) {
+  constexpr std::int64_t kLanes = 16;
+  std::array<T, kLanes> lanes;
+  lanes.fill(start);
+  std::int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) {
+    for (std::int64_t l = 0; l < kLanes; ++l) {
+      lanes[static_cast<std::size_t>(l)] = combine(lanes[static_cast<std::size_t>(l)], term(j + l));
+    }
+  }
+  for (; j < n; ++j) {
+    T& lane = lanes[static_cast<std::size_t>(j % kLanes)];
+    lane = combine(lane, term(j));
+  }
+  for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
+    for (std::size_t l = 0; l < half; ++l) lanes[l] = combine(lanes[l], lanes[l + half]);
+  }
+  return lanes[0];
+}
+
+/// The largest of x[0 .. n-1], NaN left out; -inf over nothing.
+template <class T>
+T row_max(const T* x, std::int64_t n) {
+  return reduce_row(
+      n, -std::numeric_limits<T>::infinity(), [x](std::int64_t j) { return x[j]; },
+      [](T a, T b) { return a < b ? b : a; });
+}
+
+template <class T>
+T row_sum(const T* x, std::int64_t n) {
+  return reduce_row(
+      n, T{}, [x](std::int64_t j) { return x[j]; }, [](T a, T b) { return a + b; });
+}
+
+/// sum_j x[j] y[j]
+template <class T>
+T row_dot(const T* x, const T* y, std::int64_t n) {
+  return reduce_row(
+      n, T{}, [x, y](std::int64_t j) { return x[j] * y[j]; }, [](T a, T b) { return a + b; });
+}
+
+/// y[j] = exp(x[j] - shift); x and y may be the same row.
+template <class T>
+void row_exp(const T* x, T shift, T* y, std::int64_t n) {
+  map_row([shift](const auto& a) { return xt::exp(a - shift); }, n, y, x);
+}
+
+}  // namespace maskgrad::ops
