@@ -1,0 +1,35 @@
+// A matrix product, a bias and an activation.
+#pragma once
+
+#include <maskgrad/layers/layer.hpp>
+#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/matmul.hpp>
+
+namespace maskgrad {
+
+/// y = activation(x weight + bias). Keeps the mask.
+/// x [..., I] -> [..., O]. Parameters: weight [I, O], Glorot-uniform; bias [O], 0.
+class Dense : public Layer {
+ public:
+  using Activation = Variable (*)(const Variable&);
+
+  /// Without an activation the layer is linear.
+  Dense(std::int64_t inputs, std::int64_t outputs, Activation activation = nullptr)
+      : Layer("Dense", MaskRule::kKeeps),
+        weight_(parameter("weight", {inputs, outputs}, glorot_uniform())),
+        bias_(parameter("bias", {outputs}, zeros())),
+        activation_(activation) {}
+
+ protected:
+  Variable forward(const Variable& x) override {
+    Variable y = ops::add(ops::matmul(x, weight_), bias_);
+    return activation_ ? activation_(y) : y;
+  }
+
+ private:
+  Parameter& weight_;
+  Parameter& bias_;
+  Activation activation_;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,24 @@
+// Tokens -> vectors.
+#pragma once
+
+#include <maskgrad/layers/layer.hpp>
+#include <maskgrad/ops/embedding.hpp>
+
+namespace maskgrad {
+
+/// y[b, s] = weight[tokens[b, s]], and 0 where the token is masked. Keeps the mask.
+/// tokens int32 or int64 [B, S] -> [B, S, D]. Parameter: weight [V, D], Glorot-uniform.
+class Embed : public Layer {
+ public:
+  Embed(std::int64_t vocabulary, std::int64_t features)
+      : Layer("Embed", MaskRule::kKeeps),
+        weight_(parameter("weight", {vocabulary, features}, glorot_uniform())) {}
+
+ protected:
+  Variable forward(const Variable& tokens) override { return ops::embedding(weight_, tokens); }
+
+ private:
+  Parameter& weight_;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,85 @@
+// What owns parameters, by name.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <maskgrad/layers/initializers.hpp>
+#include <maskgrad/tensor/variable.hpp>
+
+namespace maskgrad {
+
+/// A leaf that training changes. Stands for its Variable wherever an operation takes one. It has a
+/// value only from when a ParameterBuffer was made for the model; before that, use throws Error.
+class Parameter {
+ public:
+  Parameter(std::string name, Shape shape, Initializer initializer)
+      : name_(std::move(name)), shape_(shape), initializer_(std::move(initializer)) {}
+  Parameter(const Parameter&) = delete;
+  Parameter& operator=(const Parameter&) = delete;
+
+  const std::string& name() const { return name_; }
+  const Shape& shape() const { return shape_; }
+  const Initializer& initializer() const { return initializer_; }
+
+  operator const Variable&() const { return variable(); }
+  const Variable& variable() const {
+    check(variable_.defined(), name_.c_str(),
+          "this parameter has no value yet; make a ParameterBuffer for the model first");
+    return variable_;
+  }
+  void set_variable(Variable variable) { variable_ = std::move(variable); }
+  void clear_grad() { variable_.clear_grad(); }
+
+ private:
+  std::string name_;  // within its module
+  Shape shape_;
+  Initializer initializer_;
+  Variable variable_;
+};
+
+/// A parameter and its name from the model's root on: "reflect.q".
+struct NamedParameter {
+  std::string name;
+  Parameter* parameter;
+};
+
+/// Base of everything with parameters. Stays where it was made, since members refer to parameters
+/// that it holds.
+class Module {
+ public:
+  Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+  virtual ~Module() = default;
+
+  /// Its own parameters and those of its submodules, in the order they were added.
+  std::vector<NamedParameter> parameters();
+
+ protected:
+  /// Adds a parameter. Throws Error when the name is taken, empty, or contains a dot.
+  Parameter& parameter(const std::string& name, const Shape& shape, Initializer initializer);
+  /// Adds a submodule, whose parameters get names "name.…". Throws as parameter().
+  template <class M>
+  M& submodule(const std::string& name, std::unique_ptr<M> module) {
+    M& added = *module;
+    add_submodule(name, std::move(module));
+    return added;
+  }
+
+ private:
+  void add_submodule(const std::string& name, std::unique_ptr<Module> module);
+  void check_name(const std::string& name) const;
+  void collect(const std::string& prefix, std::vector<NamedParameter>& found);
+
+  struct Child {
+    std::string name;
+    std::unique_ptr<Module> module;
+  };
+  std::deque<Parameter> parameters_;  // a deque keeps its elements in place
+  std::vector<Child> children_;
+};
+
+}  // namespace maskgrad

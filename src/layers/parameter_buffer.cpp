@@ -1,0 +1,88 @@
+#include <maskgrad/layers/parameter_buffer.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr std::int64_t kAlignedElements = 16;
+
+std::int64_t align_up(std::int64_t n) {
+  return (n + kAlignedElements - 1) / kAlignedElements * kAlignedElements;
+}
+
+Tensor initial_value(const std::string& name, const Parameter& parameter, std::uint64_t seed) {
+  Tensor value = Tensor::empty(parameter.shape(), DType::kFloat64);
+  Random random(seed, stream_of(name));
+  parameter.initializer()(value, random);
+  return value;
+}
+
+}  // namespace
+
+ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed, Device device) {
+  check(is_floating(dtype), "parameters", "must be float32 or float64, not {}", to_string(dtype));
+  std::int64_t size = 0;
+  for (const NamedParameter& named : model.parameters()) {
+    entries_.push_back({named.name, named.parameter, size});
+    size += align_up(named.parameter->shape().numel());
+    count_ += named.parameter->shape().numel();
+  }
+  values_ = Tensor::zeros({size}, dtype, device);
+  gradients_ = Tensor::zeros({size}, dtype, device);
+  for (const Entry& entry : entries_) {
+    const Shape& shape = entry.parameter->shape();
+    Tensor value = values_.view(entry.first, shape);
+    value.copy_from(initial_value(entry.name, *entry.parameter, seed).to(dtype));
+    Variable variable(value, Variable::kRequiresGrad);
+    variable.bind(value, gradients_.view(entry.first, shape));
+    entry.parameter->set_variable(std::move(variable));
+  }
+}
+
+const Tensor& ParameterBuffer::gradients() {
+  for (const Entry& entry : entries_) {
+    const Shape& shape = entry.parameter->shape();
+    if (!entry.parameter->variable().grad().defined()) {
+      gradients_.view(entry.first, shape).fill(0.0);
+    }
+  }
+  return gradients_;
+}
+
+void ParameterBuffer::clear_gradients() {
+  for (const Entry& entry : entries_) entry.parameter->clear_grad();
+}
+
+std::map<std::string, Tensor> ParameterBuffer::named_values() const {
+  std::map<std::string, Tensor> named;
+  for (const Entry& entry : entries_) {
+    named.emplace(entry.name, values_.view(entry.first, entry.parameter->shape()));
+  }
+  return named;
+}
+
+void ParameterBuffer::load(const std::map<std::string, Tensor>& values) {
+  std::string problems;
+  const auto add = [&](const std::string& problem) {
+    problems += (problems.empty() ? "" : "; ") + problem;
+  };
+  for (const Entry& entry : entries_) {
+    const auto found = values.find(entry.name);
+    if (found == values.end()) {
+      add(fmt::format("{} {} is missing", entry.name, entry.parameter->shape()));
+    } else if (found->second.shape() != entry.parameter->shape()) {
+      add(fmt::format("{} is {}, the model's is {}", entry.name, found->second.shape(),
+                      entry.parameter->shape()));
+    }
+  }
+  const auto own = named_values();
+  for (const auto& [name, value] : values) {
+    if (!own.contains(name)) add(fmt::format("{} {} is unknown to the model", name, value.shape()));
+  }
+  check(problems.empty(), "weights", "{}", problems);
+  for (const auto& [name, view] : own) {
+    Tensor target = view;
+    target.copy_from(values.at(name).to(dtype()));
+  }
+}
+
+}  // namespace maskgrad

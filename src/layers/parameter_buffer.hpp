@@ -1,0 +1,52 @@
+// All parameters of a model in one flat tensor, and their gradients in another.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include <maskgrad/layers/module.hpp>
+
+namespace maskgrad {
+
+/// Owns the values and gradients of a model's parameters; each parameter is a view into them. An
+/// optimizer step is one pass over the flat tensors, a checkpoint one write.
+class ParameterBuffer {
+ public:
+  struct Entry {
+    std::string name;
+    Parameter* parameter;
+    std::int64_t first;  // element of the flat tensors; a multiple of 16, for aligned vectors
+  };
+
+  /// Gives every parameter of `model` its starting value, drawn by (seed, name): adding a layer
+  /// changes no other layer's start. Throws Error unless `dtype` is floating.
+  ParameterBuffer(Module& model, DType dtype, std::uint64_t seed, Device device = {});
+  ParameterBuffer(const ParameterBuffer&) = delete;
+  ParameterBuffer& operator=(const ParameterBuffer&) = delete;
+
+  DType dtype() const { return values_.dtype(); }
+  const std::vector<Entry>& entries() const { return entries_; }
+  /// Number of trained values, without the gaps that alignment leaves.
+  std::int64_t count() const { return count_; }
+
+  /// [N]; the gaps hold 0.
+  Tensor& values() { return values_; }
+  /// [N], complete: parameters that no gradient reached since clear_gradients(), and gaps, hold 0.
+  const Tensor& gradients();
+  /// Forgets all gradients.
+  void clear_gradients();
+
+  /// The parameters by name, as views.
+  std::map<std::string, Tensor> named_values() const;
+  /// Overwrites every parameter, converting between floating dtypes. Throws Error listing each name
+  /// that is missing or unknown and each shape that differs; then nothing was changed.
+  void load(const std::map<std::string, Tensor>& values);
+
+ private:
+  std::vector<Entry> entries_;
+  Tensor values_, gradients_;
+  std::int64_t count_ = 0;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,71 @@
+#include <algorithm>
+#include <cmath>
+
+#include <maskgrad/layers/reflect.hpp>
+#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/mask.hpp>
+#include <maskgrad/ops/matmul.hpp>
+#include <maskgrad/ops/softmax.hpp>
+
+namespace maskgrad {
+namespace {
+
+// [B, S, 1]: -1e9 for masked positions, 0 for the others.
+Variable row_offsets(const SequenceMask& mask, DType dtype) {
+  const Tensor& bits = mask.bits();
+  Tensor offsets = Tensor::empty(bits.shape().concat({1}), dtype, bits.device());
+  dispatch_dtype(FloatingTypes{}, dtype, "Reflect", [&]<class T>(T) {
+    std::transform(bits.data<bool>(), bits.data<bool>() + bits.numel(), offsets.data<T>(),
+                   [](bool keep) { return keep ? T{} : T{-1e9}; });
+  });
+  return Variable(offsets);
+}
+
+}  // namespace
+
+std::string_view to_string(MaskAxis axis) {
+  constexpr std::string_view kNames[] = {"key", "query", "none"};
+  return kNames[static_cast<std::size_t>(axis)];
+}
+
+MaskAxis mask_axis_from_string(std::string_view name) {
+  for (const MaskAxis axis : {MaskAxis::kKey, MaskAxis::kQuery, MaskAxis::kNone}) {
+    if (to_string(axis) == name) return axis;
+  }
+  fail("mask", "'{}' is not one of key, query, none", name);
+}
+
+Reflect::Reflect(std::int64_t features, MaskAxis axis)
+    : Layer("Reflect", axis == MaskAxis::kKey ? MaskRule::kUses : MaskRule::kEnds),
+      features_(features),
+      axis_(axis),
+      q_(parameter("q", {features, features}, glorot_uniform())),
+      k_(parameter("k", {features, features}, glorot_uniform())),
+      v_(parameter("v", {features, features}, glorot_uniform())) {}
+
+Variable Reflect::weights(const Variable& scores, const SequenceMask& mask) const {
+  if (mask.defined() && axis_ == MaskAxis::kKey) {
+    const Shape keys = {mask.shape()[0], 1, mask.shape()[1]};
+    return ops::masked_softmax(scores, mask.bits().reshape(keys));
+  }
+  if (mask.defined() && axis_ == MaskAxis::kQuery) {
+    return ops::softmax(ops::add(scores, row_offsets(mask, scores.dtype())));
+  }
+  return ops::softmax(scores);
+}
+
+Variable Reflect::forward(const Variable& x) {
+  check(x.rank() == 3 && x.dim(2) == features_, "Reflect", "needs [B, S, {}], got {}", features_,
+        x.shape());
+  // Masked rows count as 0 in every product; 0 times a NaN that stands there would be a NaN.
+  const Variable filled = drop_mask(ops::fill_masked(x));
+  const Variable queries =
+      ops::scale(ops::matmul(filled, q_), 1.0 / std::sqrt(static_cast<double>(features_)));
+  const Variable keys = ops::matmul(filled, k_);
+  const Variable values = ops::matmul(filled, v_);
+  const Variable scores = ops::matmul(queries, keys, false, true);
+  const Variable y = ops::matmul(weights(scores, x.mask()), values);
+  return x.mask().defined() && axis_ == MaskAxis::kKey ? ops::with_mask(y, x.mask()) : y;
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,44 @@
+// Self-attention with one head, and its mask by axis.
+#pragma once
+
+#include <string_view>
+
+#include <maskgrad/layers/layer.hpp>
+
+namespace maskgrad {
+
+/// Where a sequence mask enters the scores [B, queries, keys] of self-attention.
+enum class MaskAxis : std::uint8_t {
+  kKey,    // padding keys get no weight, masked query rows give exactly 0
+  kQuery,  // -1e9 is added to the rows of masked queries, which changes nothing: for comparison
+           // only
+  kNone,   // the mask is dropped
+};
+/// "key", "query", "none".
+std::string_view to_string(MaskAxis axis);
+/// The inverse. Throws Error for any other text.
+MaskAxis mask_axis_from_string(std::string_view name);
+
+/// Self-attention: y = softmax(x q (x k)^T / sqrt(D)) x v.
+/// x [B, S, D] -> [B, S, D]. Parameters q, k, v: each [D, D], Glorot-uniform, no bias.
+/// With kKey the layer uses the mask and passes it on. With kQuery and kNone it ends the mask:
+/// padding takes part in every average, and every row of the output means something. Source: the
+/// layer `Reflect` of "Unified Adaptable Masking That Follows"; Vaswani et al. 2017, eq. 1.
+class Reflect : public Layer {
+ public:
+  explicit Reflect(std::int64_t features, MaskAxis axis = MaskAxis::kKey);
+
+ protected:
+  Variable forward(const Variable& x) override;
+
+ private:
+  Variable weights(const Variable& scores, const SequenceMask& mask) const;
+
+  std::int64_t features_;
+  MaskAxis axis_;
+  Parameter& q_;
+  Parameter& k_;
+  Parameter& v_;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,32 @@
+// Other dimensions for each sample.
+#pragma once
+
+#include <vector>
+
+#include <maskgrad/layers/layer.hpp>
+#include <maskgrad/ops/mask.hpp>
+#include <maskgrad/ops/shape.hpp>
+
+namespace maskgrad {
+
+/// Gives each sample of a batch the dimensions `dims`; one may be -1.
+/// [B, ...] -> [B, dims...]. Ends the mask: its holes are filled with 0 first, so that whoever
+/// reads the flat features finds nothing there.
+class Reshape : public Layer {
+ public:
+  explicit Reshape(std::vector<std::int64_t> dims)
+      : Layer("Reshape", MaskRule::kEnds), dims_(std::move(dims)) {}
+
+ protected:
+  Variable forward(const Variable& x) override {
+    check(x.rank() >= 1, "Reshape", "needs a batch, got {}", x.shape());
+    std::vector<std::int64_t> dims{x.dim(0)};
+    dims.insert(dims.end(), dims_.begin(), dims_.end());
+    return ops::reshape(drop_mask(ops::fill_masked(x)), dims);
+  }
+
+ private:
+  std::vector<std::int64_t> dims_;
+};
+
+}  // namespace maskgrad

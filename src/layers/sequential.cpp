@@ -1,0 +1,27 @@
+#include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+namespace maskgrad {
+
+Variable Sequential::forward(const Variable& x) {
+  Variable y = x;
+  for (const Part& part : layers_) y = (*part.layer)(y);
+  return y;
+}
+
+std::vector<LayerSummary> Sequential::summarize(const Variable& x) {
+  const NoGrad no_grad;
+  std::vector<LayerSummary> rows;
+  Variable y = x;
+  for (const Part& part : layers_) {
+    y = (*part.layer)(y);
+    std::int64_t count = 0;
+    for (const NamedParameter& named : part.layer->parameters()) {
+      count += named.parameter->shape().numel();
+    }
+    rows.push_back({part.name, part.layer->kind(), y.shape(), count, part.layer->mask_rule()});
+  }
+  return rows;
+}
+
+}  // namespace maskgrad
