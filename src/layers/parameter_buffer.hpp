@@ -32,6 +32,7 @@ class ParameterBuffer {
 
   /// [N]; the gaps hold 0.
   Tensor& values() { return values_; }
+  const Tensor& values() const { return values_; }
   /// [N], complete: parameters that no gradient reached since clear_gradients(), and gaps, hold 0.
   const Tensor& gradients();
   /// Forgets all gradients.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <tuple>
 
 #include <xtensor/xadapt.hpp>
 #include <xtensor/xmath.hpp>
@@ -33,29 +35,42 @@ auto like(const E&, double value) {
 // The functions given to map() and zip() take `const auto&`: xtensor expressions refer to what they
 // were made of.
 
-// xtensor computes the elements after the last full vector one by one, and then exp and its kin
-// round otherwise. Results must not depend on where an element stands, so those few are moved into
-// a full vector of their own.
+// The bytes of the widest vector, to which the pool aligns every tensor.
+inline constexpr std::size_t kVectorBytes = 64;
+
+// y[j] = f(x_0[j], ...) for less than a full vector of elements, computed as one.
 template <class T, class F, class... Ts>
-void map_row(F f, std::int64_t size, T* y, const Ts*... x) {
-  constexpr std::int64_t kVector = 64 / sizeof(T);
-  const std::int64_t tail = size % kVector, body = size - tail;
-  if (body > 0) {
-    auto out = as_rows(y, 1, body);
-    xt::noalias(out) = f(as_rows(x, 1, body)...);
-  }
-  if (tail == 0) return;
-  std::array<T, kVector> result;
-  auto out = as_rows(result.data(), 1, kVector);
-  const auto padded = [&](const T* from) {
-    std::array<T, kVector> values{};
-    std::copy_n(from + body, tail, values.data());
+void map_part(F f, std::int64_t size, T* y, const Ts*... x) {
+  constexpr std::int64_t kLanes = kVectorBytes / sizeof(T);
+  if (size == 0) return;
+  const auto padded = [size](const T* from) {
+    std::array<T, kLanes> values{};
+    std::copy_n(from, size, values.data());
     return values;
   };
   const std::tuple inputs(padded(x)...);
-  std::apply([&](const auto&... in) { xt::noalias(out) = f(as_rows(in.data(), 1, kVector)...); },
+  alignas(kVectorBytes) std::array<T, kLanes> result;
+  auto out = as_rows(result.data(), 1, kLanes);
+  std::apply([&](const auto&... in) { xt::noalias(out) = f(as_rows(in.data(), 1, kLanes)...); },
              inputs);
-  std::copy_n(result.data(), tail, y + body);
+  std::copy_n(result.data(), size, y);
+}
+
+// xtensor computes what lies before the first and after the last full, aligned vector of y element
+// by element, and then exp and its kin round otherwise. Results must not depend on where an element
+// stands, so those few are moved into a full vector of their own.
+template <class T, class F, class... Ts>
+void map_row(F f, std::int64_t size, T* y, const Ts*... x) {
+  constexpr std::int64_t kLanes = kVectorBytes / sizeof(T);
+  const auto place = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(y) / sizeof(T));
+  const std::int64_t head = std::min((kLanes - place % kLanes) % kLanes, size);
+  const std::int64_t tail = (size - head) % kLanes, body = size - head - tail;
+  map_part(f, head, y, x...);
+  if (body > 0) {
+    auto out = as_rows(y + head, 1, body);
+    xt::noalias(out) = f(as_rows(x + head, 1, body)...);
+  }
+  map_part(f, tail, y + head + body, (x + head + body)...);
 }
 
 /// f(x_0, x_1, ...) element by element into a new tensor; all of x's shape and dtype.

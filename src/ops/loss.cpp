@@ -84,7 +84,8 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
                                 row_exp(x, top, y, classes);
                                 const T exp_sum = row_sum(y, classes);
                                 for (std::int64_t j = 0; j < classes; ++j) y[j] /= exp_sum;
-                                sum += std::log(exp_sum) + top - x[target];
+                                // In this order, or a large top swallows the logarithm.
+                                sum += std::log(exp_sum) + (top - x[target]);
                               });
       *total.data<T>() = sum;
     });

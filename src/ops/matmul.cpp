@@ -4,6 +4,7 @@
 #include <maskgrad/ops/matmul.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 // OpenBLAS's own; weak, so that another BLAS links too.
@@ -125,9 +126,21 @@ Tensor as_matrix(const Tensor& x) {
   return x.reshape(Shape{x.shape().slice(0, x.rank() - 1).numel(), columns});
 }
 
+// a with 0 in its holes: the gradient of b sums over the rows of a, and 0 * NaN is NaN.
+Tensor without_holes(const Tensor& a, const Shape& shape, const SequenceMask& mask) {
+  if (!mask.defined()) return a;
+  Tensor kept = a.clone();
+  Tensor positions = kept.reshape(shape);
+  fill_holes(positions, mask, 0.0);
+  return kept;
+}
+
 void check_masks(const Variable& a, const Variable& b, bool transpose_a) {
   check(!b.mask().defined(), "matmul",
         "b carries a mask; drop_mask() it, or use an attention layer");
+  check(!a.mask().defined() || b.rank() <= a.rank(), "matmul",
+        "b {} adds dimensions before the masked positions of a {}; drop_mask() it on purpose",
+        b.shape(), a.shape());
   check(!a.mask().defined() || (a.rank() >= 3 && !(transpose_a && a.rank() == 3)), "matmul",
         "would sum over masked positions of a {}; drop_mask() it on purpose", a.shape());
 }
@@ -148,7 +161,8 @@ Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool tra
   }
   return record(kMatmul, {&a, &b}, std::move(y),
                 [=, ta = transpose_a, tb = transpose_b, a = rows ? as_matrix(a.value()) : a.value(),
-                 b = b.value(), a_shape = a.shape()](const Tensor& grad_output, Gradients& grads) {
+                 b = b.value(), a_shape = a.shape(),
+                 mask = a.mask()](const Tensor& grad_output, Gradients& grads) {
                   const Tensor g = rows ? as_matrix(grad_output) : grad_output;
                   if (grads.needed(0)) {
                     grads.set(0, rows ? product(g, b, false, !tb).reshape(a_shape)
@@ -156,7 +170,8 @@ Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool tra
                                       : product(g, b, false, !tb));
                   }
                   if (!grads.needed(1)) return;
-                  const Tensor &left = tb ? g : a, &right = tb ? a : g;
+                  const Tensor kept = without_holes(a, a_shape, mask);
+                  const Tensor &left = tb ? g : kept, &right = tb ? kept : g;
                   const bool left_t = tb ? true : !ta, right_t = tb && ta;
                   if (a.rank() == 2 && b.rank() == 2) {
                     Tensor into = grads.buffer(1);

@@ -91,14 +91,14 @@ Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::i
   Reduced reduced{x.shape(), x.shape(), 1};
   for (int axis = 0; axis < x.rank(); ++axis) {
     const bool chosen = axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
-                          return x.shape().normalize(static_cast<int>(a)) == axis;
+                          return x.shape().normalize(a) == axis;
                         });
     if (!chosen) continue;
     check_keeps_positions(op, x, axis);
     reduced.keepdims = reduced.keepdims.with_dim(axis, 1);
     reduced.count *= x.shape()[axis];
   }
-  for (const std::int64_t axis : axes) x.shape().normalize(static_cast<int>(axis));
+  for (const std::int64_t axis : axes) x.shape().normalize(axis);
   if (keepdims) {
     reduced.result = reduced.keepdims;
   } else {
@@ -106,7 +106,7 @@ Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::i
     for (int axis = 0; axis < x.rank(); ++axis) {
       const bool chosen =
           axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
-            return x.shape().normalize(static_cast<int>(a)) == axis;
+            return x.shape().normalize(a) == axis;
           });
       if (!chosen) dims.push_back(x.shape()[axis]);
     }
@@ -149,7 +149,7 @@ Variable mean(const Variable& x, std::span<const std::int64_t> axes, bool keepdi
 }
 
 Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
-  const int axis = x.shape().normalize(static_cast<int>(axis_from_end));
+  const int axis = x.shape().normalize(axis_from_end);
   const Around d = around(x.shape(), axis);
   check(d.along > 0, "argmax", "there is no element along axis {} of {}", axis, x.shape());
   Tensor y = Tensor::empty(x.shape().slice(0, axis).concat(x.shape().slice(axis + 1, x.rank())),
@@ -173,7 +173,7 @@ Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
 
 // y = x[argmax];  dx = g there, 0 elsewhere
 Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
-  const int axis = x.shape().normalize(static_cast<int>(axis_from_end));
+  const int axis = x.shape().normalize(axis_from_end);
   check_keeps_positions(kMax, x, axis);
   const Tensor best = argmax(x.value(), axis);
   const Around d = around(x.shape(), axis);

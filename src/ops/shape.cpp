@@ -83,7 +83,7 @@ void copy_permuted(const PermutedStrides& p, int axis, int rank, const T* x, T*&
 
 Dims checked_permutation(const Shape& shape, std::span<const std::int64_t> axes) {
   Dims sorted(axes.begin(), axes.end()), identity(axes.size());
-  for (std::int64_t& axis : sorted) axis = shape.normalize(static_cast<int>(axis));
+  for (std::int64_t& axis : sorted) axis = shape.normalize(axis);
   Dims result = sorted;
   std::sort(sorted.begin(), sorted.end());
   std::iota(identity.begin(), identity.end(), 0);

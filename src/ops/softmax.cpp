@@ -147,8 +147,9 @@ Variable log_softmax(const Variable& x) {
   for_each_row(kLogSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
     const T* in = x.value().data<T>() + at;
     T* row = y.data<T>() + at;
-    const T log_sum = row_max(in, n) + std::log(exp_row(in, row, n));
-    for (std::int64_t j = 0; j < n; ++j) row[j] = in[j] - log_sum;
+    const T top = row_max(in, n), log_sum = std::log(exp_row(in, row, n));
+    // In this order, or a large top swallows the logarithm.
+    for (std::int64_t j = 0; j < n; ++j) row[j] = (in[j] - top) - log_sum;
   });
   return record(kLogSoftmax, {&x}, y, [y](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);

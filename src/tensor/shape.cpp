@@ -20,9 +20,9 @@ Shape::Shape(std::span<const std::int64_t> dims) {
     check(!overflow, "shape", "the number of elements does not fit 64 bits");
 }
 
-int Shape::normalize(int axis) const {
+int Shape::normalize(std::int64_t axis) const {
   check(axis >= -rank_ && axis < rank_, "shape", "axis {} is out of range for {}", axis, *this);
-  return axis < 0 ? axis + rank_ : axis;
+  return static_cast<int>(axis < 0 ? axis + rank_ : axis);
 }
 
 Shape Shape::slice(int from, int to) const {
@@ -86,12 +86,12 @@ Shape infer_shape(const char* name, std::span<const std::int64_t> dims, std::int
   if (unknown == dims.end()) return Shape(dims);
   std::array<std::int64_t, Shape::kMaxRank> known{};
   check(dims.size() <= known.size(), name, "{} dimensions are too many", dims.size());
-  std::copy(dims.begin(), dims.end(), known.begin());
+  const bool once = std::count(dims.begin(), dims.end(), -1) == 1;
+  std::replace_copy(dims.begin(), dims.end(), known.begin(), std::int64_t{-1}, std::int64_t{1});
   auto& inferred = known[static_cast<std::size_t>(unknown - dims.begin())];
-  inferred = 1;
   const std::span<const std::int64_t> all(known.data(), dims.size());
   const std::int64_t rest = Shape(all).numel();
-  check(std::count(dims.begin(), dims.end(), -1) == 1 && rest > 0 && numel % rest == 0, name,
+  check(once && rest > 0 && numel % rest == 0, name,
         "-1 cannot be chosen so that the shape holds {} elements", numel);
   inferred = numel / rest;
   return Shape(all);

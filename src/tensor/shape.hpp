@@ -1,6 +1,7 @@
 // The sizes of a tensor's dimensions, held in place (no allocation).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -29,7 +30,7 @@ class Shape {
   std::int64_t dim(int axis) const { return dims_[static_cast<std::size_t>(normalize(axis))]; }
   std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(axis)]; }
   /// `axis` counted from the front. Throws Error unless -rank <= axis < rank.
-  int normalize(int axis) const;
+  int normalize(std::int64_t axis) const;
 
   std::span<const std::int64_t> dims() const {
     return {dims_.data(), static_cast<std::size_t>(rank_)};
@@ -69,10 +70,13 @@ Shape infer_shape(const char* name, std::span<const std::int64_t> dims, std::int
 
 }  // namespace maskgrad
 
+// Not derived from the formatter of strings: that one needs <fmt/format.h> wherever it is used.
 template <>
-struct fmt::formatter<maskgrad::Shape> : fmt::formatter<std::string> {
+struct fmt::formatter<maskgrad::Shape> {
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
   template <class Context>
   auto format(const maskgrad::Shape& shape, Context& context) const {
-    return fmt::formatter<std::string>::format(maskgrad::to_string(shape), context);
+    const std::string text = maskgrad::to_string(shape);
+    return std::copy(text.begin(), text.end(), context.out());
   }
 };

@@ -17,6 +17,11 @@ void drop_holes(Tensor& grad, const SequenceMask& mask) {
   fill_holes(grad, mask, 0.0);
 }
 
+// True when the input stands aligned with the output under broadcasting.
+bool is_elementwise(const OpDef& op, std::size_t input) {
+  return input < op.inputs.size() && op.inputs[input].reach == Reach::kElement;
+}
+
 std::uint64_t next_tape_id() {
   static std::atomic<std::uint64_t> last{0};  // 0 marks leaves
   return ++last;
@@ -52,13 +57,15 @@ bool Tape::wants_record(std::span<const Variable* const> inputs) {
   return false;
 }
 
-void Tape::check_output(const OpDef& op, const Tensor& output) {
+void Tape::check_output(const OpDef& op, const Tensor& output, const SequenceMask& mask) {
   if (!current_tape || !current_tape->options_.check_finite || !is_floating(output.dtype())) return;
+  const bool* keep = mask.defined() ? mask.bits().data<bool>() : nullptr;
+  const std::int64_t row = keep && output.numel() ? output.numel() / mask.bits().numel() : 1;
   dispatch_dtype(FloatingTypes{}, output.dtype(), "tape", [&]<class T>(T) {
     const T* x = output.data<T>();
     for (std::int64_t i = 0; i < output.numel(); ++i) {
-      check(std::isfinite(x[i]), op.name.c_str(), "gave {} at element {} of {}", x[i], i,
-            output.shape());
+      check(std::isfinite(x[i]) || (keep && !keep[i / row]), op.name.c_str(),
+            "gave {} at element {} of {}", x[i], i, output.shape());
     }
   });
 }
@@ -117,11 +124,25 @@ void Tape::run_backward() {
     drop_holes(output.grad, output.mask);
     Gradients grads(node->inputs());
     node->backward(output.grad, grads);
+    drop_made_of_holes(*node, grads);
     output.grad = Tensor();
     for (std::size_t i = 0; i < node->inputs().size(); ++i) {
       if (!grads.needed(i)) continue;
       accumulate(node->op().name.c_str(), i, *node->inputs()[i], std::move(grads.values_[i]));
     }
+  }
+}
+
+// A rule reads values, and anything may stand in their holes: 0 * NaN is NaN. What it made of them
+// is dropped before it is summed into the gradient of an input that has no such holes.
+void Tape::drop_made_of_holes(const Node& node, Gradients& grads) {
+  const GradSlot& output = *node.output();
+  if (!output.mask.defined()) return;
+  for (std::size_t i = 0; i < node.inputs().size(); ++i) {
+    Tensor& grad = grads.values_[i];
+    const bool at_risk = grads.needed(i) && grad.defined() && is_elementwise(node.op(), i) &&
+                         grad.shape() == output.shape && !grad.is_same_view(output.grad);
+    if (at_risk && !(node.inputs()[i]->mask == output.mask)) drop_holes(grad, output.mask);
   }
 }
 
@@ -146,12 +167,19 @@ void Tape::accumulate(const char* op, std::size_t input, GradSlot& slot, Tensor 
 SequenceMask follow_mask(const OpDef& op, std::span<const Variable* const> inputs,
                          const Shape& output) {
   const Variable* masked = nullptr;
-  for (const Variable* input : inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Variable* input = inputs[i];
     if (!input->mask().defined()) continue;
     check(op.mask_rule != MaskRule::kUnset, op.name.c_str(),
           "got a mask and does not say what becomes of it; use drop_mask() if it should end here");
     check(!masked || op.mask_rule != MaskRule::kKeeps || input->mask() == masked->mask(),
           op.name.c_str(), "the inputs carry different masks; drop_mask() one of them");
+    check(op.mask_rule != MaskRule::kKeeps || !is_elementwise(op, i) ||
+              input->rank() == output.rank(),
+          op.name.c_str(),
+          "would lose the mask: broadcasting {} to {} moves its positions; use drop_mask() if it "
+          "should end here",
+          input->shape(), output);
     masked = input;
   }
   if (!masked || op.mask_rule != MaskRule::kKeeps) return {};

@@ -64,7 +64,8 @@ class Node : public RefCounted {
 class Tape {
  public:
   struct Options {
-    /// Every operation checks its output: Error "[log] gave -inf at element 3 of (2, 4)".
+    /// Every operation checks what it gave, holes left out: Error "[log] gave -inf at element 3 of
+    /// (2, 4)".
     bool check_finite = false;
   };
 
@@ -93,12 +94,13 @@ class Tape {
                          Rule&&);
 
   static bool wants_record(std::span<const Variable* const> inputs);
-  static void check_output(const OpDef& op, const Tensor& output);
+  static void check_output(const OpDef& op, const Tensor& output, const SequenceMask& mask);
   static Variable make_output(Tensor value, SequenceMask mask, Ref<GradSlot> slot);
   PoolVector<Ref<GradSlot>> input_slots(const OpDef& op, std::span<const Variable* const> inputs);
   Ref<GradSlot> output_slot(const Tensor& value, const SequenceMask& mask) const;
 
   void run_backward();
+  static void drop_made_of_holes(const Node& node, Gradients& grads);
   static void accumulate(const char* op, std::size_t input, GradSlot& slot, Tensor grad);
 
   std::uint64_t id_;
@@ -133,7 +135,7 @@ Variable record(const OpDef& op, std::initializer_list<const Variable*> inputs, 
     }
     std::decay_t<Rule> rule;
   };
-  Tape::check_output(op, output);
+  Tape::check_output(op, output, mask);
   if (!Tape::wants_record(inputs)) return Tape::make_output(std::move(output), std::move(mask), {});
   Tape& tape = *Tape::current();
   Ref<GradSlot> slot = tape.output_slot(output, mask);

@@ -1,10 +1,13 @@
 #include <cstring>
+#include <limits>
 
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad {
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
+  check(shape.numel() <= std::numeric_limits<std::int64_t>::max() / 16, "tensor",
+        "{} {} does not fit the memory", to_string(dtype), shape);
   Tensor result;
   result.shape_ = shape;
   result.dtype_ = dtype;

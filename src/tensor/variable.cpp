@@ -25,10 +25,11 @@ void Variable::clear_grad() {
 
 void Variable::bind(Tensor value, Tensor grad) {
   check(requires_grad() && slot_->tape == 0, "variable", "only a leaf can be bound to a buffer");
-  check(value.shape() == shape() && grad.shape() == shape() && value.dtype() == dtype() &&
-            grad.dtype() == dtype(),
-        "variable", "a buffer of {} {} does not fit a leaf of {} {}", to_string(value.dtype()),
-        value.shape(), to_string(dtype()), shape());
+  for (const Tensor* buffer : {&value, &grad}) {
+    check(buffer->shape() == shape() && buffer->dtype() == dtype(), "variable",
+          "a buffer of {} {} does not fit a leaf of {} {}", to_string(buffer->dtype()),
+          buffer->shape(), to_string(dtype()), shape());
+  }
   value.copy_from(value_);
   value_ = std::move(value);
   slot_->grad = std::move(grad);

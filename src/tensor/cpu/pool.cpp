@@ -46,15 +46,19 @@ void* Pool::allocate(std::size_t bytes) {
   const SizeClass size = size_class(bytes);
   if constexpr (kReuse) {
     const std::lock_guard lock(mutex_);
-    stats_.bytes_in_use += size.bytes;
-    if (FreeBlock* block = free_[size.index]) {
-      free_[size.index] = block->next;
+    void* block = free_[size.index];
+    if (block) {
+      free_[size.index] = free_[size.index]->next;
       stats_.bytes_cached -= size.bytes;
-      return block;
+    } else {
+      block = ::operator new(size.bytes, std::align_val_t(kAlignment));
+      ++stats_.system_allocations;
     }
-    ++stats_.system_allocations;
+    stats_.bytes_in_use += size.bytes;
+    return block;
+  } else {
+    return ::operator new(size.bytes, std::align_val_t(kAlignment));
   }
-  return ::operator new(size.bytes, std::align_val_t(kAlignment));
 }
 
 void Pool::deallocate(void* block, std::size_t bytes) noexcept {

@@ -1,0 +1,65 @@
+// maskgrad eval
+#include <fmt/core.h>
+
+#include <maskgrad/tensor/tape.hpp>
+
+#include "command.hpp"
+#include "run_folder.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+struct Options {
+  std::string run, data;
+  std::int64_t batch_size = 100;
+};
+
+// Sums over the whole data set, batch by batch; the size of a batch changes no result but rounding.
+std::vector<Metric> evaluate(RecipeModel& model, const SequenceDataset& data,
+                             std::int64_t batch_size) {
+  const NoGrad no_grad;
+  DataLoader loader(data, {.batch_size = batch_size});
+  std::vector<Metric> totals;
+  for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
+    const ModelOutput output = model.evaluate(loader.next());
+    std::vector<Metric> metrics = {{"loss", output.loss.sum.item(), output.loss.count}};
+    metrics.insert(metrics.end(), output.metrics.begin(), output.metrics.end());
+    if (totals.empty())
+      totals = metrics;
+    else
+      for (std::size_t m = 0; m < metrics.size(); ++m) totals[m] += metrics[m];
+  }
+  return totals;
+}
+
+void eval(const Options& options) {
+  TrainedRun run(options.run);
+  const std::filesystem::path folder =
+      options.data.empty() ? run.data_folder() : std::filesystem::path(options.data);
+  Settings all_shards = run.settings();
+  // A held-out set counts whole; the limit was on what the run trained on.
+  if (!options.data.empty()) all_shards.set("shards", "0", "eval");
+  const SequenceDataset data = run.recipe().load_data(all_shards, folder);
+  check(data.size() > 0, "eval", "'{}' holds no samples", folder.string());
+  for (const Metric& metric : evaluate(run.model(), data, options.batch_size)) {
+    fmt::print("{:<10} {:.6f}\n", metric.name, metric.mean());
+  }
+  fmt::print("{:<10} {}\n", "samples", data.size());
+}
+
+}  // namespace
+
+void add_eval(CLI::App& program) {
+  auto* command = program.add_subcommand("eval", "Loss and metrics of a run's model on a data set");
+  auto options = std::make_shared<Options>();
+  command->add_option("RUN", options->run, "Run folder")->required();
+  command->add_option("--data", options->data,
+                      "Folder of shards; the run's own training data if not given");
+  command->add_option("--batch-size", options->batch_size, "Samples at a time")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->footer("Example: maskgrad eval runs/first --data heldout");
+  command->callback([options] { eval(*options); });
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,22 @@
+// Ctrl-C and kill, turned into a request that long work looks at.
+#pragma once
+
+#include <atomic>
+
+namespace maskgrad::apps {
+
+/// While one lives, the first SIGINT or SIGTERM sets requested(); a second one ends the program at
+/// once, as if this were not there.
+class InterruptRequest {
+ public:
+  InterruptRequest();
+  ~InterruptRequest();
+  InterruptRequest(const InterruptRequest&) = delete;
+  InterruptRequest& operator=(const InterruptRequest&) = delete;
+
+  const std::atomic<bool>& requested() const;
+  /// The exit code that shells expect: 130 after SIGINT, 143 after SIGTERM.
+  int exit_code() const;
+};
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,88 @@
+#include "run_folder.hpp"
+
+#include <algorithm>
+
+#include <maskgrad/train/atomic_file.hpp>
+#include <maskgrad/train/tensor_file.hpp>
+
+namespace maskgrad::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+ReportRun report_run(const fs::path& folder, const std::string& name) {
+  const RunConfig config = read_config(RunPaths(folder));
+  ReportRun run = load_report_run(folder, name);
+  for (const Setting& setting : config.settings.all()) {
+    if (setting.saved) run.settings.emplace_back(setting.key, to_string(setting.value));
+  }
+  return run;
+}
+
+}  // namespace
+
+RunConfig read_config(const RunPaths& paths) {
+  check(paths.is_run(), "run", "'{}' is no run folder: it has no config.toml",
+        paths.folder.string());
+  const auto name = toml_text(paths.config, "recipe");
+  check(name.has_value(), "run", "'{}' does not name its recipe", paths.config.string());
+  const Recipe& recipe = find_recipe(*name);
+  Settings settings(recipe.settings());
+  settings.load_toml(paths.config);
+  return {recipe, std::move(settings)};
+}
+
+TrainedRun::TrainedRun(const fs::path& folder) : paths_(folder), config_(read_config(paths_)) {
+  check(fs::exists(paths_.model), "run",
+        "'{}' has no model.safetensors: its training has not ended yet", folder.string());
+  model_ = config_.recipe.make_model(config_.settings);
+  parameters_ = std::make_unique<ParameterBuffer>(
+      model_->module(), dtype_from_string(config_.settings.text("dtype")), 0);
+  load_weights(paths_.model, *parameters_);
+}
+
+fs::path TrainedRun::data_folder() const {
+  const std::string& data = settings().text("data");
+  return data.empty() ? paths_.own_data : fs::path(data);
+}
+
+void load_weights(const fs::path& path, ParameterBuffer& parameters) {
+  const std::map<std::string, Tensor> weights = load_tensors(path);
+  try {
+    parameters.load(weights);
+  } catch (const Error& error) {
+    fail("weights", "'{}' does not fit the model: {}", path.string(), error.what());
+  }
+}
+
+std::vector<fs::path> runs_in(const fs::path& folder) {
+  if (RunPaths(folder).is_run()) return {folder};
+  std::vector<fs::path> runs;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (RunPaths(entry.path()).is_run()) runs.push_back(entry.path());
+  }
+  if (error) fail_file("cannot read folder", folder, error.value());
+  check(!runs.empty(), "run", "'{}' is no run folder, and holds none", folder.string());
+  std::sort(runs.begin(), runs.end());
+  return runs;
+}
+
+void write_report(std::span<const fs::path> folders, const fs::path& out) {
+  std::vector<ReportRun> runs;
+  std::vector<ReferenceCurve> references;
+  std::string title;
+  for (const fs::path& folder : folders) {
+    const Recipe& recipe = read_config(RunPaths(folder)).recipe;
+    // "runs/first/" has an empty last part.
+    const fs::path named = folder.has_filename() ? folder : folder.parent_path();
+    runs.push_back(report_run(folder, named.filename().string()));
+    if (title.empty()) {
+      title = fmt::format("maskgrad: {}", recipe.name());
+      references = recipe.references();
+    }
+  }
+  write_file(out, render_report(title, runs, references));
+}
+
+}  // namespace maskgrad::apps

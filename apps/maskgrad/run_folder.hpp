@@ -1,0 +1,68 @@
+// Run folders: config.toml, epochs.csv, model.safetensors, checkpoints/, logs/, report.html.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <maskgrad/layers/parameter_buffer.hpp>
+
+#include "recipes/recipe.hpp"
+
+namespace maskgrad::apps {
+
+/// The files of a run folder.
+struct RunPaths {
+  explicit RunPaths(std::filesystem::path run) : folder(std::move(run)) {}
+
+  std::filesystem::path folder;
+  std::filesystem::path config = folder / "config.toml";
+  std::filesystem::path epochs = folder / "epochs.csv";
+  std::filesystem::path model = folder / "model.safetensors";
+  std::filesystem::path checkpoints = folder / "checkpoints";
+  std::filesystem::path logs = folder / "logs";
+  std::filesystem::path report = folder / "report.html";
+  std::filesystem::path own_data = folder / "data";
+
+  bool is_run() const { return std::filesystem::exists(config); }
+};
+
+/// Recipe and settings of a run, from its config.toml. Throws Error when the folder holds no run.
+struct RunConfig {
+  const Recipe& recipe;
+  Settings settings;
+};
+RunConfig read_config(const RunPaths& paths);
+
+/// A run's model with its trained weights.
+class TrainedRun {
+ public:
+  /// Throws Error when the folder holds no run, or no weights that fit.
+  explicit TrainedRun(const std::filesystem::path& folder);
+
+  const RunPaths& paths() const { return paths_; }
+  const Recipe& recipe() const { return config_.recipe; }
+  const Settings& settings() const { return config_.settings; }
+  RecipeModel& model() { return *model_; }
+  /// Where the run's data is: what its settings name, or the folder it made.
+  std::filesystem::path data_folder() const;
+
+ private:
+  RunPaths paths_;
+  RunConfig config_;
+  std::unique_ptr<RecipeModel> model_;
+  std::unique_ptr<ParameterBuffer> parameters_;
+};
+
+/// Loads a safetensors file into a model. Throws Error listing every name and shape that differs.
+void load_weights(const std::filesystem::path& path, ParameterBuffer& parameters);
+
+/// `folder` itself when it is a run, else the runs right below it, sorted by name.
+/// Throws Error when there is none.
+std::vector<std::filesystem::path> runs_in(const std::filesystem::path& folder);
+
+/// Writes a report of the runs, drawn together, into `out`.
+void write_report(std::span<const std::filesystem::path> runs, const std::filesystem::path& out);
+
+}  // namespace maskgrad::apps

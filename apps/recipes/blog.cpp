@@ -1,0 +1,110 @@
+#include "blog.hpp"
+
+#include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/masking.hpp>
+#include <maskgrad/layers/reflect.hpp>
+#include <maskgrad/layers/reshape.hpp>
+#include <maskgrad/ops/activation.hpp>
+#include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/train/arithmetic.hpp>
+
+namespace maskgrad::apps {
+namespace {
+
+constexpr std::int64_t kLength = 20, kFeatures = 15, kHidden = 150;
+constexpr auto kVocabulary = static_cast<std::int64_t>(kArithmeticVocabulary.size());
+
+class BlogModel : public RecipeModel {
+ public:
+  explicit BlogModel(const Settings& settings) {
+    model_.add<Masking>("masking", kPadToken)
+        .add<Embed>("embed", kVocabulary, kFeatures)
+        .add<Reflect>("reflect", kFeatures, mask_axis_from_string(settings.text("mask")))
+        .add<Reshape>("reshape", std::vector{kLength * kFeatures})
+        .add<Dense>("dense", kLength * kFeatures, kHidden, ops::relu)
+        .add<Dense>("dbd", kHidden, kVocabulary);
+  }
+
+  Module& module() override { return model_; }
+
+  ModelOutput evaluate(const Batch& batch) override {
+    const Variable logits = model_(Variable(batch.inputs));
+    const ops::HitsCount right = ops::accuracy(logits, batch.targets);
+    return {ops::cross_entropy(logits, batch.targets),
+            {{"accuracy", static_cast<double>(right.hits), right.count}}};
+  }
+
+  std::vector<LayerSummary> summarize(const Batch& batch) override {
+    return model_.summarize(Variable(batch.inputs));
+  }
+
+  std::string predict(const std::string& text) override {
+    const NoGrad no_grad;
+    SequenceDataset question(kLength, kPadToken);
+    question.add(arithmetic_tokens(text), 0);
+    const std::int64_t first = 0;
+    const Variable logits = model_(Variable(question.collate({&first, 1}).inputs));
+    return arithmetic_text(ops::argmax(logits.value(), -1).values<std::int64_t>());
+  }
+
+ private:
+  Sequential model_;
+};
+
+class BlogRecipe : public Recipe {
+ public:
+  std::string name() const override { return "blog"; }
+  std::string summary() const override {
+    return "the article's experiment: x=-12,y=24:y-x -> first character of the answer";
+  }
+
+  std::vector<Setting> settings() const override {
+    using Int = std::int64_t;
+    return training_settings(
+        name(),
+        {Setting{"batch_size", Int{2}, ""}, Setting{"shuffle", false, ""},
+         Setting{"mask", std::string("key"), "axis of the mask in self-attention"}.one_of(
+             {"key", "query", "none"}),
+         Setting{"shards", Int{2}, "read the first so many shards; 0: all"}.at_least(0),
+         Setting{"max_val", Int{100}, "numbers of the data it makes are smaller"}.at_least(1)});
+  }
+
+  void write_data(const Settings& settings, const std::filesystem::path& folder) const override {
+    write_arithmetic_shards(folder,
+                            {.shards = std::max<std::int64_t>(1, settings.integer("shards")),
+                             .samples = 1000,
+                             .max_val = settings.integer("max_val"),
+                             .seed = static_cast<std::uint64_t>(settings.integer("seed"))});
+  }
+
+  SequenceDataset load_data(const Settings& settings,
+                            const std::filesystem::path& folder) const override {
+    SequenceDataset dataset(kLength, kPadToken);
+    for (const auto& shard : list_shards(folder, settings.integer("shards"))) {
+      for (const ArithmeticSample& sample : read_arithmetic_shard(shard)) {
+        check(!sample.res.empty(), "blog", "'{}' holds a sample without an answer", shard.string());
+        dataset.add(arithmetic_tokens(sample.defs + ":" + sample.op),
+                    arithmetic_tokens(sample.res).front());
+      }
+    }
+    return dataset;
+  }
+
+  std::unique_ptr<RecipeModel> make_model(const Settings& settings) const override {
+    return std::make_unique<BlogModel>(settings);
+  }
+
+  std::vector<ReferenceCurve> references() const override {
+    return {{"article",
+             "loss",
+             {1.7373, 1.4499, 1.3553, 1.2888, 1.2299, 1.1706, 1.1019, 1.0223, 0.9478, 0.8824}}};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Recipe> make_blog_recipe() { return std::make_unique<BlogRecipe>(); }
+
+}  // namespace maskgrad::apps

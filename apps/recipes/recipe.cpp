@@ -1,0 +1,70 @@
+#include "recipe.hpp"
+
+#include <algorithm>
+
+#include <maskgrad/tensor/nearest_name.hpp>
+
+#include "blog.hpp"
+
+namespace maskgrad::apps {
+
+const std::vector<std::unique_ptr<Recipe>>& recipes() {
+  static const auto all = [] {
+    std::vector<std::unique_ptr<Recipe>> list;
+    list.push_back(make_blog_recipe());
+    return list;
+  }();
+  return all;
+}
+
+const Recipe& find_recipe(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& recipe : recipes()) {
+    if (recipe->name() == name) return *recipe;
+    names.push_back(recipe->name());
+  }
+  fail("recipe", "there is no recipe '{}'{}", name, did_you_mean(name, names));
+}
+
+std::vector<Setting> training_settings(const std::string& recipe, std::vector<Setting> own) {
+  using Text = std::string;
+  using Int = std::int64_t;
+  std::vector<Setting> all = {
+      Setting{"recipe", recipe, "what is trained"}.one_of({recipe}),
+      Setting{"data", Text(), "folder of *.tfrecords shards; empty: the run makes its own"},
+      Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.not_saved(),
+      Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu"}),
+      Setting{"dtype", Text("float32"), "of weights and activations"}.one_of(
+          {"float32", "float64"}),
+      Setting{"epochs", Int{10}, "passes over the data"}.at_least(1),
+      Setting{"steps", Int{0}, "stop after so many steps in all; 0: no limit"}.at_least(0),
+      Setting{"minutes", 0.0, "stop after so many minutes; 0: no limit"}.at_least(0),
+      Setting{"batch_size", Int{32}, "samples in a step"}.at_least(1),
+      Setting{"lr", 1e-3, "learning rate"}.at_least(0),
+      Setting{"optimizer", Text("adam"), "adam has Keras's form, adam-pytorch PyTorch's"}.one_of(
+          {"adam", "adam-pytorch", "sgd"}),
+      Setting{"momentum", 0.9, "of sgd"}.at_least(0),
+      Setting{"seed", Int{0}, "of starting weights, data and shuffling"}.at_least(0),
+      Setting{"threads", Int{1}, "the results are the same for any number"}.at_least(1),
+      Setting{"init", Text(), "safetensors file of starting weights; empty: drawn by seed"},
+      Setting{"shuffle", true, "a new order of samples in each epoch"},
+      Setting{"resume", false, "go on with the run in the folder"}.not_saved(),
+      Setting{"force", false, "replace the run in the folder"}.not_saved(),
+      Setting{"step_log", Text(), "CSV file for the loss of every step"}.not_saved(),
+      Setting{"tensorboard", true, "write TensorBoard logs"},
+      Setting{"progress", Text("auto"), "what to show while training"}
+          .one_of({"auto", "bar", "lines", "off"})
+          .not_saved(),
+  };
+  for (Setting& setting : own) {
+    const auto same = std::find_if(all.begin(), all.end(),
+                                   [&](const Setting& s) { return s.key == setting.key; });
+    if (same == all.end())
+      all.push_back(std::move(setting));
+    else
+      same->value = std::move(setting.value);
+  }
+  return all;
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,59 @@
+// A recipe: data, model and defaults of one experiment, for the command line to train.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/train/report.hpp>
+#include <maskgrad/train/settings.hpp>
+#include <maskgrad/train/trainer.hpp>
+
+namespace maskgrad::apps {
+
+/// A recipe's model, made for certain settings.
+class RecipeModel {
+ public:
+  virtual ~RecipeModel() = default;
+
+  virtual Module& module() = 0;
+  /// Loss and metrics of a batch; what the trainer trains.
+  virtual ModelOutput evaluate(const Batch& batch) = 0;
+  /// The table of layers, for the shapes of `batch`.
+  virtual std::vector<LayerSummary> summarize(const Batch& batch) = 0;
+  /// The model's answer to one line of text. Throws Error for a text it cannot read.
+  virtual std::string predict(const std::string& text) = 0;
+};
+
+/// One experiment.
+class Recipe {
+ public:
+  virtual ~Recipe() = default;
+
+  virtual std::string name() const = 0;
+  /// One line for the help.
+  virtual std::string summary() const = 0;
+  /// Its settings, defaults included.
+  virtual std::vector<Setting> settings() const = 0;
+  /// Writes training data of its own.
+  virtual void write_data(const Settings& settings, const std::filesystem::path& folder) const = 0;
+  /// Reads a data folder.
+  virtual SequenceDataset load_data(const Settings& settings,
+                                    const std::filesystem::path& folder) const = 0;
+  virtual std::unique_ptr<RecipeModel> make_model(const Settings& settings) const = 0;
+  /// Published curves to draw beside a run's.
+  virtual std::vector<ReferenceCurve> references() const { return {}; }
+};
+
+/// All recipes.
+const std::vector<std::unique_ptr<Recipe>>& recipes();
+/// Throws Error, with the nearest name, when there is none of that name.
+const Recipe& find_recipe(const std::string& name);
+
+/// The settings that every recipe has; the recipe's own defaults and further settings are merged
+/// in.
+std::vector<Setting> training_settings(const std::string& recipe, std::vector<Setting> own);
+
+}  // namespace maskgrad::apps

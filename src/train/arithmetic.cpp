@@ -1,0 +1,123 @@
+#include <algorithm>
+
+#include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/random.hpp>
+#include <maskgrad/train/arithmetic.hpp>
+#include <maskgrad/train/tf_example.hpp>
+#include <maskgrad/train/tfrecord.hpp>
+
+namespace maskgrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_token(std::int64_t token) {
+  return token >= 0 && token < static_cast<std::int64_t>(kArithmeticVocabulary.size());
+}
+
+std::string feature_text(const Example& example, const char* name, const std::string& where) {
+  const auto found = example.find(name);
+  check(found != example.end(), "arithmetic", "{}: has no feature '{}'", where, name);
+  const auto* tokens = std::get_if<std::vector<std::int64_t>>(&found->second);
+  check(tokens != nullptr, "arithmetic", "{}: feature '{}' does not hold integers", where, name);
+  for (const std::int64_t token : *tokens) {
+    check(is_token(token), "arithmetic",
+          "{}: feature '{}': token {} is outside the vocabulary of {}", where, name, token,
+          kArithmeticVocabulary.size());
+  }
+  return arithmetic_text(*tokens);
+}
+
+}  // namespace
+
+std::vector<std::int64_t> arithmetic_tokens(std::string_view text) {
+  std::vector<std::int64_t> tokens;
+  tokens.reserve(text.size());
+  for (const char c : text) {
+    const auto token = kArithmeticVocabulary.find(c);
+    check(token != std::string_view::npos, "arithmetic",
+          "'{}' in '{}' is not one of the characters \"{}\"", c, text, kArithmeticVocabulary);
+    tokens.push_back(static_cast<std::int64_t>(token));
+  }
+  return tokens;
+}
+
+std::string arithmetic_text(std::span<const std::int64_t> tokens) {
+  std::string text;
+  for (const std::int64_t token : tokens) {
+    check(is_token(token), "arithmetic", "token {} is outside the vocabulary of {}", token,
+          kArithmeticVocabulary.size());
+    text += kArithmeticVocabulary[static_cast<std::size_t>(token)];
+  }
+  return text;
+}
+
+ArithmeticSample draw_arithmetic(std::uint64_t seed, std::uint64_t index, std::int64_t max_val) {
+  Random random(seed, stream_of("arithmetic"), index);
+  const std::int64_t x = random.integer(1 - max_val, max_val - 1);
+  const std::int64_t y = random.integer(1 - max_val, max_val - 1);
+  const bool defines_x_first = random.coin(), starts_with_x = random.coin();
+  const char operation = "+-*"[random.below(3)];
+  const std::int64_t a = starts_with_x ? x : y, b = starts_with_x ? y : x;
+  const std::int64_t result = operation == '+' ? a + b : operation == '-' ? a - b : a * b;
+  return {defines_x_first ? fmt::format("x={},y={}", x, y) : fmt::format("y={},x={}", y, x),
+          fmt::format("{}{}{}", starts_with_x ? 'x' : 'y', operation, starts_with_x ? 'y' : 'x'),
+          fmt::format("{}", result)};
+}
+
+void check_arithmetic_data(const ArithmeticData& data) {
+  check(data.shards >= 1 && data.shards <= 10000, "arithmetic", "shards must be 1 to 10000, not {}",
+        data.shards);
+  check(data.samples >= 1, "arithmetic", "samples must be at least 1, not {}", data.samples);
+  check(data.max_val >= 1 && data.max_val <= 1'000'000'000, "arithmetic",
+        "max-val must be 1 to 1000000000, not {}", data.max_val);
+}
+
+void write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data) {
+  check_arithmetic_data(data);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail_file("cannot create folder", folder, error.value());
+  std::uint64_t index = 0;
+  for (std::int64_t shard = 0; shard < data.shards; ++shard) {
+    RecordWriter writer(folder / fmt::format("shard_{:04}.tfrecords", shard));
+    for (std::int64_t i = 0; i < data.samples; ++i) {
+      const ArithmeticSample sample = draw_arithmetic(data.seed, index++, data.max_val);
+      writer.write(encode(Example{{"defs", arithmetic_tokens(sample.defs)},
+                                  {"op", arithmetic_tokens(sample.op)},
+                                  {"res", arithmetic_tokens(sample.res)}}));
+    }
+    writer.commit();
+  }
+}
+
+std::vector<ArithmeticSample> read_arithmetic_shard(const fs::path& path) {
+  RecordReader reader(path);
+  std::vector<ArithmeticSample> samples;
+  for (std::string record; reader.next(record);) {
+    const std::string where = reader.where();
+    const Example example = decode_example(record, where);
+    samples.push_back({feature_text(example, "defs", where), feature_text(example, "op", where),
+                       feature_text(example, "res", where)});
+  }
+  return samples;
+}
+
+std::vector<fs::path> list_shards(const fs::path& folder, std::int64_t limit) {
+  std::error_code error;
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.path().extension() == ".tfrecords") paths.push_back(entry.path());
+  }
+  if (error) fail_file("cannot read folder", folder, error.value());
+  check(!paths.empty(), "data", "'{}' holds no *.tfrecords file", folder.string());
+  std::sort(paths.begin(), paths.end());
+  if (limit > 0) {
+    check(static_cast<std::int64_t>(paths.size()) >= limit, "data",
+          "'{}' holds {} *.tfrecords files, {} are wanted", folder.string(), paths.size(), limit);
+    paths.resize(static_cast<std::size_t>(limit));
+  }
+  return paths;
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <numeric>
+
+#include <maskgrad/tensor/random.hpp>
+#include <maskgrad/train/data_loader.hpp>
+
+namespace maskgrad {
+
+DataLoader::DataLoader(const SequenceDataset& dataset, Options options, DataPosition start)
+    : dataset_(dataset), options_(options), position_(start), reading_(start), ring_(kAhead) {
+  check(dataset.size() > 0, "data", "there are no samples");
+  check(options.batch_size >= 1, "data", "batch-size must be at least 1, not {}",
+        options.batch_size);
+  check(start.epoch >= 0 && start.batch >= 0 && start.batch < batches_per_epoch(), "data",
+        "there is no batch {} in epoch {}: an epoch has {}", start.batch, start.epoch,
+        batches_per_epoch());
+  reader_ = std::thread([this] { read_ahead(); });
+}
+
+DataLoader::~DataLoader() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  writable_.notify_all();
+  reader_.join();
+}
+
+std::int64_t DataLoader::batches_per_epoch() const {
+  return (dataset_.size() + options_.batch_size - 1) / options_.batch_size;
+}
+
+void DataLoader::advance(DataPosition& position) const {
+  if (++position.batch == batches_per_epoch()) position = {position.epoch + 1, 0};
+}
+
+Batch DataLoader::next() {
+  std::unique_lock lock(mutex_);
+  readable_.wait(lock, [this] { return filled_ > 0 || error_; });
+  if (filled_ == 0) std::rethrow_exception(error_);
+  Batch batch = std::move(ring_[first_]);
+  first_ = (first_ + 1) % kAhead;
+  --filled_;
+  // Waking the reader for every batch would cost more than a small step does.
+  if (filled_ == kAhead / 2) writable_.notify_one();
+  advance(position_);
+  return batch;
+}
+
+void DataLoader::read_ahead() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (filled_ == kAhead) {
+      writable_.wait(lock, [this] { return stop_ || filled_ <= kAhead / 2; });
+    }
+    if (stop_) return;
+    lock.unlock();
+    Batch batch;
+    std::exception_ptr error;
+    try {
+      batch = collate(reading_);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    if (error) {
+      error_ = error;
+      readable_.notify_one();
+      return;
+    }
+    advance(reading_);
+    ring_[(first_ + filled_) % kAhead] = std::move(batch);
+    ++filled_;
+    readable_.notify_one();
+  }
+}
+
+Batch DataLoader::collate(DataPosition position) {
+  if (order_epoch_ != position.epoch) {
+    order_.resize(static_cast<std::size_t>(dataset_.size()));
+    std::iota(order_.begin(), order_.end(), 0);
+    if (options_.shuffle) {
+      // Fisher and Yates: each of the n! orders is as likely as the others.
+      Random random(options_.seed, stream_of("shuffle"),
+                    static_cast<std::uint64_t>(position.epoch));
+      for (std::size_t i = order_.size(); i > 1; --i) {
+        std::swap(order_[i - 1], order_[random.below(static_cast<std::uint32_t>(i))]);
+      }
+    }
+    order_epoch_ = position.epoch;
+  }
+  const std::int64_t begin = position.batch * options_.batch_size;
+  const std::int64_t count = std::min(options_.batch_size, dataset_.size() - begin);
+  return dataset_.collate({order_.data() + begin, static_cast<std::size_t>(count)});
+}
+
+}  // namespace maskgrad

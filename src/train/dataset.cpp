@@ -1,0 +1,33 @@
+#include <algorithm>
+
+#include <maskgrad/train/dataset.hpp>
+
+namespace maskgrad {
+
+void SequenceDataset::add(std::span<const std::int64_t> tokens, std::int64_t target) {
+  const auto length = static_cast<std::int64_t>(tokens.size());
+  check(length_ == 0 || length <= length_, "data", "sample {} has {} tokens, at most {} fit",
+        size(), length, length_);
+  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
+  begin_.push_back(static_cast<std::int64_t>(tokens_.size()));
+  targets_.push_back(target);
+}
+
+Batch SequenceDataset::collate(std::span<const std::int64_t> indices) const {
+  const auto begin = [this](std::int64_t i) { return begin_[static_cast<std::size_t>(i)]; };
+  std::int64_t width = length_;
+  for (const std::int64_t i : indices) width = std::max(width, begin(i + 1) - begin(i));
+  const auto count = static_cast<std::int64_t>(indices.size());
+  Batch batch{Tensor::empty({count, width}, DType::kInt64), Tensor::empty({count}, DType::kInt64)};
+  auto* row = batch.inputs.data<std::int64_t>();
+  auto* target = batch.targets.data<std::int64_t>();
+  for (const std::int64_t i : indices) {
+    const auto* end = std::copy(tokens_.data() + begin(i), tokens_.data() + begin(i + 1), row);
+    std::fill(row + (end - row), row + width, pad_);
+    row += width;
+    *target++ = targets_[static_cast<std::size_t>(i)];
+  }
+  return batch;
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,41 @@
+// Samples in memory, and how some of them become a batch.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad {
+
+/// What one training step works on.
+struct Batch {
+  Tensor inputs;   // int64 tokens [B, S], padded
+  Tensor targets;  // int64 [B]
+
+  std::int64_t size() const { return targets.dim(0); }
+};
+
+/// Sequences of tokens of any length, each with one target.
+class SequenceDataset {
+ public:
+  /// `length`: that of every batch; 0 for the longest sequence in the batch. Shorter ones are
+  /// filled up with `pad`.
+  explicit SequenceDataset(std::int64_t length = 0, std::int64_t pad = 0)
+      : length_(length), pad_(pad) {}
+
+  /// Throws Error when the sequence is longer than the fixed length.
+  void add(std::span<const std::int64_t> tokens, std::int64_t target);
+
+  std::int64_t size() const { return static_cast<std::int64_t>(targets_.size()); }
+  /// The samples with these indices, in this order.
+  Batch collate(std::span<const std::int64_t> indices) const;
+
+ private:
+  std::int64_t length_, pad_;
+  std::vector<std::int64_t> tokens_;       // one sequence after the other
+  std::vector<std::int64_t> begin_ = {0};  // sequence i is tokens_[begin_[i] .. begin_[i + 1])
+  std::vector<std::int64_t> targets_;
+};
+
+}  // namespace maskgrad

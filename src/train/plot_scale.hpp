@@ -1,0 +1,53 @@
+// Round numbers along an axis, and where values lie on it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace maskgrad {
+
+/// True for what an axis can show: finite and at most 1e200 in size.
+bool is_drawable(double value);
+
+/// The smallest and largest of some values; empty until a drawable one was added.
+struct PlotRange {
+  double low = 0;
+  double high = 0;
+  bool is_empty = true;
+
+  /// Widens the range to `value`, unless that is not drawable.
+  void add(double value);
+};
+
+/// Ticks at whole multiples of 1, 2 or 5 times a power of ten, with just enough digits.
+struct Ticks {
+  std::vector<double> values;  // ascending, at least two
+  std::vector<std::string> labels;
+
+  double low() const { return values.front(); }
+  double high() const { return values.back(); }
+};
+
+enum class TickKind { kReal, kWhole };
+
+/// Ticks with low() <= range.low and range.high <= high(), at most `intervals` + 2 of them between
+/// the two. A range of one value is widened around it, an empty one becomes 0 to 1. kWhole: at
+/// whole numbers only.
+Ticks make_ticks(PlotRange range, int intervals, TickKind kind = TickKind::kReal);
+
+/// Maps [low, high], low < high, to [from, to] in pixels, from > to for an axis that points up.
+struct PlotScale {
+  double low = 0;
+  double high = 1;
+  double from = 0;
+  double to = 1;
+
+  double operator()(double value) const {
+    return from + (value - low) / (high - low) * (to - from);
+  }
+};
+
+/// A coordinate with at most one decimal: "12", "12.5". Never "-0".
+std::string format_pixels(double value);
+
+}  // namespace maskgrad

@@ -1,0 +1,55 @@
+// How far a run is, for whoever watches it.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <maskgrad/train/trainer.hpp>
+
+namespace maskgrad {
+
+/// Reports step, rate, time left and the epoch's running means.
+class Progress : public Callback {
+ public:
+  enum class Style {
+    kBar,    // one line, drawn again ten times a second; for terminals
+    kLines,  // a line every five seconds and one for each epoch
+  };
+  using Write = std::function<void(std::string_view)>;
+
+  using Clock = std::chrono::steady_clock;
+
+  /// `write` gets the text, control characters included. `color` paints the bar.
+  Progress(Style style, bool color, Write write)
+      : Progress(style, color, std::move(write),
+                 std::chrono::milliseconds(style == Style::kBar ? 100 : 5000)) {}
+  /// The same with another time between two reports.
+  Progress(Style style, bool color, Write write, Clock::duration interval)
+      : style_(style), color_(color), write_(std::move(write)), interval_(interval) {}
+
+  void on_start(const Trainer& trainer) override;
+  void on_step(const StepInfo& step) override;
+  void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
+  void on_interrupt(const Trainer& trainer) override;
+
+ private:
+  void report();
+  std::string status() const;
+  std::string bar() const;
+
+  Style style_;
+  bool color_;
+  Write write_;
+  Clock::duration interval_;
+  const Trainer* trainer_ = nullptr;
+  Clock::time_point start_, next_report_;
+  std::int64_t first_step_ = 0;  // the one this process began with
+  std::int64_t done_ = 0;
+};
+
+/// "0:07", "12:34", "1:02:03".
+std::string format_duration(double seconds);
+
+}  // namespace maskgrad

@@ -1,0 +1,77 @@
+// The named settings of a program: defaults, a TOML file, key=value pairs, checks.
+#pragma once
+
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <maskgrad/tensor/error.hpp>
+
+namespace maskgrad {
+
+using SettingValue = std::variant<bool, std::int64_t, double, std::string>;
+
+struct Setting {
+  std::string key;     // "batch_size"; `-` and `_` are the same in what users write
+  SettingValue value;  // the default at first; fixes the type
+  std::string help;
+  double min = -std::numeric_limits<double>::infinity();  // of numbers
+  std::vector<std::string> choices = {};                  // of texts; none: any text
+  bool saved = true;  // false: about one call of the program, not about the run
+
+  // The same setting with one property more, for lists of them.
+  Setting at_least(double smallest) const;
+  Setting one_of(std::vector<std::string> texts) const;
+  Setting not_saved() const;
+};
+
+/// An ordered list of settings. Each way of setting one checks key, type and range, and throws
+/// Error
+/// "[config] <source>: ..." otherwise; for an unknown key it suggests the nearest known one.
+class Settings {
+ public:
+  explicit Settings(std::vector<Setting> settings) : settings_(std::move(settings)) {}
+
+  const std::vector<Setting>& all() const { return settings_; }
+
+  /// Sets `key` from text: "true", "12", "1e-3", "any text". `source` names where it came from.
+  void set(std::string_view key, std::string_view text, const std::string& source);
+  /// Sets from "key=value".
+  void set_pair(std::string_view pair, const std::string& source);
+  /// Sets what a TOML file holds, a flat table.
+  void load_toml(const std::filesystem::path& path);
+  /// All saved settings with their help as comments; load_toml gives the same settings back.
+  std::string to_toml() const;
+
+  /// The value of a known key. Throws Error when the key or the type is another.
+  template <class T>
+  const T& get(std::string_view key) const {
+    const auto* value = std::get_if<T>(&find(key).value);
+    check(value != nullptr, "config", "'{}' has another type", key);
+    return *value;
+  }
+  std::int64_t integer(std::string_view key) const { return get<std::int64_t>(key); }
+  double real(std::string_view key) const { return get<double>(key); }
+  bool flag(std::string_view key) const { return get<bool>(key); }
+  const std::string& text(std::string_view key) const { return get<std::string>(key); }
+
+ private:
+  const Setting& find(std::string_view key) const;
+  Setting& lookup(std::string_view key, const std::string& source);
+  static void assign(Setting& setting, SettingValue value, const std::string& source);
+
+  std::vector<Setting> settings_;
+};
+
+/// The text under one key of a TOML file, whatever else the file holds; nothing when there is none.
+/// Throws Error when the file cannot be read or is no TOML.
+std::optional<std::string> toml_text(const std::filesystem::path& path, std::string_view key);
+
+/// The value as its TOML text, and for messages: true, 12, 0.001, "key".
+std::string to_string(const SettingValue& value);
+
+}  // namespace maskgrad

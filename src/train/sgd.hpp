@@ -1,0 +1,21 @@
+// Stochastic gradient descent with momentum.
+#pragma once
+
+#include <maskgrad/train/optimizer.hpp>
+
+namespace maskgrad {
+
+/// u = momentum * u + g,  w -= lr * u  (Sutskever et al. 2013; torch.optim.SGD without dampening).
+class Sgd final : public Optimizer {
+ public:
+  explicit Sgd(const ParameterBuffer& parameters, double momentum = 0.0);
+
+  void step(ParameterBuffer& parameters, double lr) override;
+  std::map<std::string, Tensor> state() override { return {{"u", u_}}; }
+
+ private:
+  double momentum_;
+  Tensor u_;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,35 @@
+#include <maskgrad/train/tensorboard_callback.hpp>
+
+namespace maskgrad {
+
+void TensorBoardCallback::on_start(const Trainer&) {
+  std::error_code error;
+  std::filesystem::create_directories(folder_, error);
+  if (error) fail_file("cannot create folder", folder_, error.value());
+  writer_ = std::make_unique<EventWriter>(folder_);
+}
+
+void TensorBoardCallback::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {
+  std::vector<SummaryValue> scalars;
+  for (const Metric& metric : epoch.totals) {
+    scalars.push_back({"epoch/" + metric.name, static_cast<float>(metric.mean())});
+  }
+  scalars.push_back({"epoch/learning_rate", static_cast<float>(trainer.options().lr)});
+  writer_->add(epoch.steps, std::move(scalars));
+  ParameterBuffer& parameters = trainer.parameters();
+  write_histograms(parameters, "weights/", parameters.values(), epoch.steps);
+  write_histograms(parameters, "gradients/", parameters.gradients(), epoch.steps);
+  writer_->flush();
+}
+
+void TensorBoardCallback::write_histograms(const ParameterBuffer& parameters, const char* prefix,
+                                           const Tensor& flat, std::int64_t step) {
+  for (const ParameterBuffer::Entry& entry : parameters.entries()) {
+    const Tensor piece = flat.view(entry.first, entry.parameter->shape());
+    dispatch_dtype(FloatingTypes{}, piece.dtype(), "tensorboard", [&]<class T>(T) {
+      writer_->add_histogram(prefix + entry.name, step, piece.values<T>());
+    });
+  }
+}
+
+}  // namespace maskgrad

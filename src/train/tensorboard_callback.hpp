@@ -1,0 +1,29 @@
+// A run's curves and histograms for TensorBoard.
+#pragma once
+
+#include <memory>
+
+#include <maskgrad/train/tensorboard.hpp>
+#include <maskgrad/train/trainer.hpp>
+
+namespace maskgrad {
+
+/// At each epoch's end writes, at the number of steps done: scalars "epoch/<metric>" and
+/// "epoch/learning_rate", histograms "weights/<parameter>" and "gradients/<parameter>" (those of
+/// the last step). Each process that trains a run adds an event file of its own to the folder.
+class TensorBoardCallback : public Callback {
+ public:
+  explicit TensorBoardCallback(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  void on_start(const Trainer& trainer) override;
+  void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
+
+ private:
+  void write_histograms(const ParameterBuffer& parameters, const char* prefix, const Tensor& flat,
+                        std::int64_t step);
+
+  std::filesystem::path folder_;
+  std::unique_ptr<EventWriter> writer_;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,30 @@
+// tf.train.Example, the message a data record holds.
+//
+// Example { Features features = 1; }  Features { map<string, Feature> feature = 1; }
+// Feature { oneof { BytesList = 1; FloatList = 2; Int64List = 3; } }  each list { value = 1; }
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace maskgrad {
+
+using Feature =
+    std::variant<std::vector<std::int64_t>, std::vector<float>, std::vector<std::string>>;
+using Example = std::map<std::string, Feature>;
+
+/// The bytes of TensorFlow's SerializeToString(deterministic=True): keys in byte order, numbers
+/// packed. (Where one key begins another, Python's protobuf puts the longer first.) Throws Error
+/// for a key that is not UTF-8.
+std::string encode(const Example& example);
+
+/// The inverse, as lenient as protobuf: packed and unpacked numbers, unknown fields skipped; of a
+/// key given twice the last counts. A feature that holds no list is left out, as for
+/// tf.io.parse_example. Throws Error "[protobuf] <where>: byte 12: truncated" for malformed bytes.
+Example decode_example(std::string_view bytes, std::string_view where = "tf.train.Example");
+
+}  // namespace maskgrad

@@ -1,0 +1,108 @@
+// The loop that trains a model. It knows no model: one is a function from a batch to a loss.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <maskgrad/ops/loss.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
+#include <maskgrad/train/data_loader.hpp>
+#include <maskgrad/train/metric.hpp>
+#include <maskgrad/train/optimizer.hpp>
+
+namespace maskgrad {
+
+/// What a model makes of a batch: the loss to be lowered, and metrics to be watched.
+struct ModelOutput {
+  ops::SumCount loss;
+  PoolVector<Metric> metrics = {};
+};
+using Model = std::function<ModelOutput(const Batch&)>;
+
+/// How far a run has come: together with weights and the optimizer's state, all that going on
+/// needs.
+struct TrainState {
+  std::int64_t step = 0;       // steps done
+  DataPosition position;       // of the next batch
+  std::vector<Metric> totals;  // of the epoch under way: the loss, then the model's metrics
+};
+
+struct StepInfo {
+  std::int64_t step;  // 0, 1, ...
+  double loss;        // mean over the batch, before the step's update
+};
+
+struct EpochInfo {
+  std::int64_t epoch;  // 1, 2, ...
+  std::int64_t steps;  // done in all
+  double seconds;      // spent in this epoch by this process
+  std::span<const Metric> totals;
+};
+
+class Trainer;
+
+/// Gets told what happens. Whatever it throws ends the run.
+class Callback {
+ public:
+  virtual ~Callback() = default;
+  virtual void on_start(const Trainer&) {}
+  virtual void on_step(const StepInfo&) {}
+  /// After the last step of an epoch, and after the last step of all.
+  virtual void on_epoch(const Trainer&, const EpochInfo&) {}
+  /// Instead of on_epoch when the run was asked to stop in the middle of one.
+  virtual void on_interrupt(const Trainer&) {}
+};
+
+class Trainer {
+ public:
+  struct Options {
+    double lr = 1e-3;
+    std::int64_t epochs = 1;
+    std::int64_t max_steps = 0;  // 0: as many as the epochs have
+    double max_minutes = 0.0;    // 0: no limit
+  };
+  enum class Outcome { kDone, kInterrupted };
+
+  /// All four must outlive the trainer; `loader` stands where `state` says.
+  Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
+          Options options, TrainState state = {});
+
+  void add(std::unique_ptr<Callback> callback) { callbacks_.push_back(std::move(callback)); }
+
+  /// Trains until the epochs, steps or minutes of the options are reached, or `stop` becomes true.
+  /// Reaching max_steps or max_minutes ends the run as the end of an epoch does.
+  /// Throws Error "[train] step 12: the loss is nan; ..." naming the first operation that gave a
+  /// value that is not finite, or the parameter that was not finite before; that step changes no
+  /// parameter.
+  Outcome run(const std::atomic<bool>& stop);
+
+  /// One step: forward, backward, update. Returns the loss and metrics as sums and counts.
+  PoolVector<Metric> step(const Batch& batch);
+
+  const TrainState& state() const { return state_; }
+  const Options& options() const { return options_; }
+  ParameterBuffer& parameters() const { return parameters_; }
+  Optimizer& optimizer() const { return optimizer_; }
+  const DataLoader& loader() const { return loader_; }
+  /// Steps that the whole run will have, if no time limit ends it earlier.
+  std::int64_t total_steps() const;
+
+ private:
+  [[noreturn]] void explain_divergence(const Batch& batch, double loss);
+  void add_to_totals(std::span<const Metric> metrics);
+  void end_epoch(std::int64_t epoch, double seconds);
+
+  Model model_;
+  ParameterBuffer& parameters_;
+  Optimizer& optimizer_;
+  DataLoader& loader_;
+  Options options_;
+  TrainState state_;
+  std::vector<std::unique_ptr<Callback>> callbacks_;
+};
+
+}  // namespace maskgrad
