@@ -22,8 +22,18 @@ target_compile_options(maskgrad_compile INTERFACE
   # exception flags, which nothing here reads, are given up; that lets sqrt and selects vectorise.
   -fno-math-errno -fno-trapping-math
   $<$<CONFIG:Release>:-O3>)
+if(MASKGRAD_WERROR)
+  target_compile_options(maskgrad_compile INTERFACE -Werror)
+endif()
 if(MASKGRAD_NATIVE)
   target_compile_options(maskgrad_compile INTERFACE -march=native)
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64"
+   AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 12
+   AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12.3)
+  # With AVX-512, GCC 12.2 writes {0.5, 0.5, 0, 0} as {0.5, 0.5, 0.5, 0.5} (GCC bug 108599): it takes
+  # a constant wider than 16 bytes for a repetition of its words when those behind them are zero.
+  target_compile_options(maskgrad_compile INTERFACE -mmove-max=128 -mstore-max=128)
 endif()
 if(MASKGRAD_SANITIZER)
   target_compile_options(maskgrad_compile INTERFACE
