@@ -20,7 +20,10 @@ function(maskgrad_room name)
   target_link_libraries(${target} PUBLIC ${ROOM_PUBLIC}
                                   PRIVATE $<BUILD_INTERFACE:maskgrad_compile>)
   foreach(library IN LISTS ROOM_PRIVATE)
-    target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:${library}>)
+    if(library MATCHES "^maskgrad_")  # settings of this build, which are not installed
+      set(library $<BUILD_INTERFACE:${library}>)
+    endif()
+    target_link_libraries(${target} PRIVATE ${library})
   endforeach()
 
   # Operations register themselves when the program starts, so a linker must keep every object of
@@ -28,7 +31,9 @@ function(maskgrad_room name)
   add_library(${target}_whole INTERFACE)
   add_library(maskgrad::${name} ALIAS ${target}_whole)
   set_target_properties(${target}_whole PROPERTIES EXPORT_NAME ${name})
-  target_link_libraries(${target}_whole INTERFACE $<LINK_LIBRARY:WHOLE_ARCHIVE,${target}>)
+  target_link_libraries(${target}_whole INTERFACE
+    $<BUILD_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,${target}>>
+    $<INSTALL_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,maskgrad::${name}_archive>>)
 
   install(TARGETS ${target} ${target}_whole EXPORT maskgradTargets)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/${name}

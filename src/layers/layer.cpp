@@ -15,6 +15,9 @@ Variable Layer::operator()(const Variable& x) {
     case MaskRule::kUses:
       check(!masked || y.mask() == x.mask(), kind_.c_str(),
             "says that it {} the mask, but its output does not carry it", to_string(rule_));
+      check(masked || !y.mask().defined(), kind_.c_str(),
+            "says that it {} the mask, but its output has one and its input none",
+            to_string(rule_));
       break;
     case MaskRule::kMakes:
       check(y.mask().defined(), kind_.c_str(),

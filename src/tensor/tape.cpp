@@ -65,7 +65,8 @@ void Tape::check_output(const OpDef& op, const Tensor& output, const SequenceMas
     const T* x = output.data<T>();
     for (std::int64_t i = 0; i < output.numel(); ++i) {
       check(std::isfinite(x[i]) || (keep && !keep[i / row]), op.name.c_str(),
-            "gave {} at element {} of {}", x[i], i, output.shape());
+            "gave {} at element {} of {}", std::isnan(x[i]) ? std::abs(x[i]) : x[i], i,
+            output.shape());
     }
   });
 }

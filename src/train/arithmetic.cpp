@@ -5,6 +5,7 @@
 #include <maskgrad/train/arithmetic.hpp>
 #include <maskgrad/train/tf_example.hpp>
 #include <maskgrad/train/tfrecord.hpp>
+#include <maskgrad/train/utf8.hpp>
 
 namespace maskgrad {
 namespace {
@@ -13,6 +14,13 @@ namespace fs = std::filesystem;
 
 bool is_token(std::int64_t token) {
   return token >= 0 && token < static_cast<std::int64_t>(kArithmeticVocabulary.size());
+}
+
+// With all its bytes, where it is well-formed and has several.
+std::string_view first_character(std::string_view text) {
+  std::size_t size = 1;
+  while (size < 4 && size < text.size() && !is_utf8(text.substr(0, size))) ++size;
+  return text.substr(0, is_utf8(text.substr(0, size)) ? size : 1);
 }
 
 std::string feature_text(const Example& example, const char* name, const std::string& where) {
@@ -33,10 +41,12 @@ std::string feature_text(const Example& example, const char* name, const std::st
 std::vector<std::int64_t> arithmetic_tokens(std::string_view text) {
   std::vector<std::int64_t> tokens;
   tokens.reserve(text.size());
-  for (const char c : text) {
-    const auto token = kArithmeticVocabulary.find(c);
-    check(token != std::string_view::npos, "arithmetic",
-          "'{}' in '{}' is not one of the characters \"{}\"", c, text, kArithmeticVocabulary);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto token = kArithmeticVocabulary.find(text[i]);
+    if (token == std::string_view::npos) {
+      fail("arithmetic", "'{}' in '{}' is not one of the characters \"{}\"",
+           first_character(text.substr(i)), text, kArithmeticVocabulary);
+    }
     tokens.push_back(static_cast<std::int64_t>(token));
   }
   return tokens;
@@ -73,7 +83,8 @@ void check_arithmetic_data(const ArithmeticData& data) {
         "max-val must be 1 to 1000000000, not {}", data.max_val);
 }
 
-void write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data) {
+bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
+                             const std::atomic<bool>* stop) {
   check_arithmetic_data(data);
   std::error_code error;
   fs::create_directories(folder, error);
@@ -82,6 +93,7 @@ void write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data)
   for (std::int64_t shard = 0; shard < data.shards; ++shard) {
     RecordWriter writer(folder / fmt::format("shard_{:04}.tfrecords", shard));
     for (std::int64_t i = 0; i < data.samples; ++i) {
+      if (stop && *stop) return false;
       const ArithmeticSample sample = draw_arithmetic(data.seed, index++, data.max_val);
       writer.write(encode(Example{{"defs", arithmetic_tokens(sample.defs)},
                                   {"op", arithmetic_tokens(sample.op)},
@@ -89,6 +101,7 @@ void write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data)
     }
     writer.commit();
   }
+  return true;
 }
 
 std::vector<ArithmeticSample> read_arithmetic_shard(const fs::path& path) {

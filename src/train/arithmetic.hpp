@@ -1,6 +1,7 @@
 // Samples of arithmetic with two named numbers: `x=-12,y=24:y-x` has the answer `36`.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -43,8 +44,10 @@ void check_arithmetic_data(const ArithmeticData& data);
 /// Writes `shard_0000.tfrecords` and so on into `folder`, which is made if need be: sample i of the
 /// data is draw_arithmetic(seed, i), as a tf.train.Example of the int64 features defs, op and res.
 /// The same bytes for the same numbers on every machine. Throws Error for a number out of range,
-/// and where the disk refuses; each shard is written whole or not at all.
-void write_arithmetic_shards(const std::filesystem::path& folder, const ArithmeticData& data);
+/// and where the disk refuses; each shard is written whole or not at all. Returns false when it
+/// left off because `stop` became true.
+bool write_arithmetic_shards(const std::filesystem::path& folder, const ArithmeticData& data,
+                             const std::atomic<bool>* stop = nullptr);
 
 /// The samples of one shard. Throws Error naming file, record and what is wrong.
 std::vector<ArithmeticSample> read_arithmetic_shard(const std::filesystem::path& path);

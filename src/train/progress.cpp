@@ -8,10 +8,15 @@ namespace {
 
 constexpr const char* kClearLine = "\r\x1b[K";
 
-std::string means(std::span<const Metric> totals) {
+constexpr int kBarWidth = 20, kNarrowBarWidth = 4;
+
+std::string text_of(const Metric& metric) {
+  return fmt::format("  {} {:.4f}", metric.name, metric.mean());
+}
+
+std::string joined(const std::vector<std::string>& parts) {
   std::string text;
-  for (const Metric& metric : totals)
-    text += fmt::format("  {} {:.4f}", metric.name, metric.mean());
+  for (const std::string& part : parts) text += part;
   return text;
 }
 
@@ -22,6 +27,10 @@ std::string format_duration(double seconds) {
   const std::int64_t hours = total / 3600, minutes = total / 60 % 60;
   if (hours > 0) return fmt::format("{}:{:02}:{:02}", hours, minutes, total % 60);
   return fmt::format("{}:{:02}", minutes, total % 60);
+}
+
+Progress::~Progress() {
+  if (drawn_) write_(kClearLine);
 }
 
 void Progress::on_start(const Trainer& trainer) {
@@ -40,44 +49,65 @@ void Progress::on_step(const StepInfo& step) {
 }
 
 void Progress::report() {
-  if (style_ == Style::kBar)
-    write_(kClearLine + bar() + " " + status());
-  else
-    write_(fmt::format("step {}/{}  {}\n", done_, trainer_->total_steps(), status()));
+  if (style_ == Style::kBar) {
+    write_(kClearLine + bar_line());
+    drawn_ = true;
+  } else {
+    write_("step" + joined(status()) + "\n");
+  }
 }
 
-std::string Progress::status() const {
+// Step, rate, time left and means, with the space before each.
+std::vector<std::string> Progress::status() const {
   const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
   const double rate = static_cast<double>(done_ - first_step_) / std::max(elapsed, 1e-9);
   const double left = static_cast<double>(trainer_->total_steps() - done_) / std::max(rate, 1e-9);
-  return fmt::format("{:.0f} steps/s  {} left{}", rate, format_duration(left),
-                     means(trainer_->state().totals));
+  std::vector<std::string> parts = {fmt::format(" {}/{}", done_, trainer_->total_steps()),
+                                    fmt::format("  {:.0f} steps/s", rate),
+                                    fmt::format("  {} left", format_duration(left))};
+  for (const Metric& metric : trainer_->state().totals) parts.push_back(text_of(metric));
+  return parts;
 }
 
-std::string Progress::bar() const {
-  constexpr int kWidth = 20;
+// A line that the terminal wraps cannot be wiped: the bar gives way first, then figures from the
+// last on.
+std::string Progress::bar_line() const {
+  std::vector<std::string> parts = status();
+  const auto free_columns = [&] {
+    // The last column stays empty: some terminals wrap once it is written.
+    return columns_ ? columns_() - 1 - static_cast<int>(joined(parts).size()) : kBarWidth;
+  };
+  while (parts.size() > 1 && free_columns() < kNarrowBarWidth) parts.pop_back();
+  const int width = std::min(free_columns(), kBarWidth);
+  return width < 0 ? "" : bar(width) + joined(parts);
+}
+
+std::string Progress::bar(int width) const {
   const double share = static_cast<double>(done_) /
                        static_cast<double>(std::max<std::int64_t>(1, trainer_->total_steps()));
-  const int filled = static_cast<int>(std::floor(share * kWidth));
+  const int filled = static_cast<int>(std::floor(share * width));
   std::string text;
   if (color_) text += "\x1b[32m";
   for (int i = 0; i < filled; ++i) text += "━";
   if (color_) text += "\x1b[90m";
-  for (int i = filled; i < kWidth; ++i) text += color_ ? "━" : "─";
+  for (int i = filled; i < width; ++i) text += color_ ? "━" : "─";
   if (color_) text += "\x1b[0m";
-  return fmt::format("{} {:3.0f}%", text, 100.0 * share);
+  return text;
 }
 
 void Progress::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {
-  const char* clear = style_ == Style::kBar ? kClearLine : "";
-  write_(fmt::format("{}epoch {}/{}{}  {} steps  {:.1f} s\n", clear, epoch.epoch,
-                     trainer.options().epochs, means(epoch.totals), epoch.steps, epoch.seconds));
+  std::string means;
+  for (const Metric& metric : epoch.totals) means += text_of(metric);
+  write_(fmt::format("{}epoch {}/{}{}  {} steps  {:.1f} s\n",
+                     style_ == Style::kBar ? kClearLine : "", epoch.epoch, trainer.options().epochs,
+                     means, epoch.steps, epoch.seconds));
+  drawn_ = false;
 }
 
 void Progress::on_interrupt(const Trainer& trainer) {
-  const char* clear = style_ == Style::kBar ? kClearLine : "";
-  write_(fmt::format("{}stopped after step {}/{}\n", clear, trainer.state().step,
-                     trainer.total_steps()));
+  write_(fmt::format("{}stopped after step {}/{}\n", style_ == Style::kBar ? kClearLine : "",
+                     trainer.state().step, trainer.total_steps()));
+  drawn_ = false;
 }
 
 }  // namespace maskgrad

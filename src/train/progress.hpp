@@ -19,15 +19,24 @@ class Progress : public Callback {
   };
   using Write = std::function<void(std::string_view)>;
 
+  using Columns = std::function<int()>;
   using Clock = std::chrono::steady_clock;
 
-  /// `write` gets the text, control characters included. `color` paints the bar.
-  Progress(Style style, bool color, Write write)
+  /// `write` gets the text, control characters included. `color` paints the bar. `columns` says how
+  /// wide the terminal is at the moment; without it the bar's line is as long as it comes.
+  Progress(Style style, bool color, Write write, Columns columns = {})
       : Progress(style, color, std::move(write),
-                 std::chrono::milliseconds(style == Style::kBar ? 100 : 5000)) {}
+                 std::chrono::milliseconds(style == Style::kBar ? 100 : 5000), std::move(columns)) {
+  }
   /// The same with another time between two reports.
-  Progress(Style style, bool color, Write write, Clock::duration interval)
-      : style_(style), color_(color), write_(std::move(write)), interval_(interval) {}
+  Progress(Style style, bool color, Write write, Clock::duration interval, Columns columns = {})
+      : style_(style),
+        color_(color),
+        write_(std::move(write)),
+        interval_(interval),
+        columns_(std::move(columns)) {}
+  /// Wipes the bar that an error leaves behind.
+  ~Progress() override;
 
   void on_start(const Trainer& trainer) override;
   void on_step(const StepInfo& step) override;
@@ -36,13 +45,16 @@ class Progress : public Callback {
 
  private:
   void report();
-  std::string status() const;
-  std::string bar() const;
+  std::string bar_line() const;
+  std::string bar(int width) const;
+  std::vector<std::string> status() const;
 
   Style style_;
   bool color_;
   Write write_;
   Clock::duration interval_;
+  Columns columns_;
+  bool drawn_ = false;  // a bar stands in the terminal's last line
   const Trainer* trainer_ = nullptr;
   Clock::time_point start_, next_report_;
   std::int64_t first_step_ = 0;  // the one this process began with

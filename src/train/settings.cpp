@@ -62,6 +62,12 @@ Setting Setting::at_least(double smallest) const {
   return setting;
 }
 
+Setting Setting::at_most(double largest) const {
+  Setting setting = *this;
+  setting.max = largest;
+  return setting;
+}
+
 Setting Setting::one_of(std::vector<std::string> texts) const {
   Setting setting = *this;
   setting.choices = std::move(texts);
@@ -114,13 +120,15 @@ Setting& Settings::lookup(std::string_view key, const std::string& source) {
 }
 
 void Settings::assign(Setting& setting, SettingValue value, const std::string& source) {
-  const auto check_min = [&](double number) {
+  const auto check_range = [&](double number) {
     check(number >= setting.min, "config", "{}: '{}' must be at least {}, not {}", source,
           setting.key, setting.min, to_string(value));
+    check(number <= setting.max, "config", "{}: '{}' must be at most {}, not {}", source,
+          setting.key, setting.max, to_string(value));
   };
   if (const auto* integer = std::get_if<std::int64_t>(&value))
-    check_min(static_cast<double>(*integer));
-  if (const auto* real = std::get_if<double>(&value)) check_min(*real);
+    check_range(static_cast<double>(*integer));
+  if (const auto* real = std::get_if<double>(&value)) check_range(*real);
   if (const auto* text = std::get_if<std::string>(&value); text && !setting.choices.empty()) {
     check(std::count(setting.choices.begin(), setting.choices.end(), *text) > 0, "config",
           "{}: '{}' must be one of {}, not '{}'", source, setting.key,

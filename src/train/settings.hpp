@@ -20,11 +20,13 @@ struct Setting {
   SettingValue value;  // the default at first; fixes the type
   std::string help;
   double min = -std::numeric_limits<double>::infinity();  // of numbers
-  std::vector<std::string> choices = {};                  // of texts; none: any text
-  bool saved = true;  // false: about one call of the program, not about the run
+  double max = std::numeric_limits<double>::infinity();
+  std::vector<std::string> choices = {};  // of texts; none: any text
+  bool saved = true;                      // false: about one call of the program, not about the run
 
   // The same setting with one property more, for lists of them.
   Setting at_least(double smallest) const;
+  Setting at_most(double largest) const;
   Setting one_of(std::vector<std::string> texts) const;
   Setting not_saved() const;
 };
@@ -71,7 +73,7 @@ class Settings {
 /// Throws Error when the file cannot be read or is no TOML.
 std::optional<std::string> toml_text(const std::filesystem::path& path, std::string_view key);
 
-/// The value as its TOML text, and for messages: true, 12, 0.001, "key".
+/// The value as its TOML text, and for messages: true, 12, 0.001, 'key'.
 std::string to_string(const SettingValue& value);
 
 }  // namespace maskgrad

@@ -39,7 +39,11 @@ bool RecordReader::next(std::string& data) {
   std::array<char, kHeaderSize> header;
   const std::size_t got = file_.read(header.data(), header.size());
   if (got == 0) return false;
-  if (got < header.size()) fail_record("truncated in its header");
+  if (got < header.size()) {
+    if (cut_ == CutHeader::kRefused) fail_record("truncated in its header");
+    overlooked_ = got;
+    return false;
+  }
   if (!crc_matches({header.data(), kLengthSize}, header.data() + kLengthSize)) {
     fail_record("length checksum does not match");
   }

@@ -84,6 +84,7 @@ PoolVector<Metric> Trainer::step(const Batch& batch) {
 }
 
 void Trainer::explain_divergence(const Batch& batch, double loss) {
+  if (std::isnan(loss)) loss = std::abs(loss);  // "nan", never "-nan"
   for (const ParameterBuffer::Entry& entry : parameters_.entries()) {
     check(
         all_finite(entry.parameter->variable().value()), "train",
@@ -96,7 +97,7 @@ void Trainer::explain_divergence(const Batch& batch, double loss) {
     const Tape tape({.check_finite = true});
     model_(batch);
   } catch (const Error& error) {
-    first = error.what();
+    first = fmt::format("{} {}", error.name(), error.text());
   }
   fail("train", "step {}: the loss is {}; first of all, {}", state_.step, loss, first);
 }

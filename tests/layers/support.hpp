@@ -1,0 +1,47 @@
+// Running a layer in a test: its leaves, and all that one forward and backward pass gives.
+#pragma once
+
+#include <vector>
+
+#include <maskgrad/layers/layer.hpp>
+#include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+#include "support/gradient_check.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad::test {
+
+/// The parameters as leaves for gradients_agree.
+inline std::vector<NamedLeaf> leaves_of(const ParameterBuffer& parameters) {
+  std::vector<NamedLeaf> leaves;
+  for (const ParameterBuffer::Entry& entry : parameters.entries()) {
+    leaves.push_back({entry.name, entry.parameter->variable()});
+  }
+  return leaves;
+}
+
+/// The mask with keep[b][s].
+inline SequenceMask mask_of(const std::vector<double>& keep, const Shape& shape) {
+  return SequenceMask(bits(keep, shape));
+}
+
+/// Copies of what a pass gave.
+struct Pass {
+  Variable output;
+  Tensor input_grad;  // undefined for an input that takes none
+  Tensor gradients;   // of all parameters, flat
+};
+
+/// layer(x), then backward from grad_output, whose shape is that of the output.
+inline Pass run_pass(Layer& layer, ParameterBuffer& parameters, Variable x,
+                     const Tensor& grad_output) {
+  parameters.clear_gradients();
+  if (x.requires_grad()) x.clear_grad();
+  Tape tape;
+  const Variable y = layer(x);
+  tape.backward(y, grad_output);
+  return {y, x.requires_grad() ? x.grad() : Tensor(), parameters.gradients().clone()};
+}
+
+}  // namespace maskgrad::test

@@ -1,0 +1,129 @@
+#include <cmath>
+#include <limits>
+
+#include <gmock/gmock.h>
+
+#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/mask.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::leaf;
+using test::make;
+using test::to_doubles;
+using ::testing::ElementsAre;
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+const SequenceMask kMask(test::bits({1, 0, 1}, {1, 3}));
+const SequenceMask kOther(test::bits({1, 1, 0}, {1, 3}));
+
+TEST(KeepWhere, WritesTheFillWhereTheMaskIsFalse) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const Variable x(make({kNaN, 1, kInf, 2, 3, -kInf}, {2, 3}, dtype));
+    const auto kept = [&](const Tensor& keep, double fill) {
+      const Tensor y = ops::keep_where(x, keep, fill).value();
+      EXPECT_EQ(y.shape(), (Shape{2, 3}));
+      EXPECT_EQ(y.dtype(), dtype);
+      return y;
+    };
+    EXPECT_THAT(to_doubles(kept(test::bits({0, 1, 0, 1, 1, 0}, {2, 3}), -7)),
+                ElementsAre(-7, 1, -7, 2, 3, -7));
+    EXPECT_THAT(to_doubles(kept(test::bits({0, 1, 0}, {3}), 0)), ElementsAre(0, 1, 0, 0, 3, 0));
+    EXPECT_TRUE(
+        test::is_close(kept(test::bits({0, 1}, {2, 1}), kNaN), {kNaN, kNaN, kNaN, 2, 3, -kInf}));
+    EXPECT_THAT(to_doubles(kept(test::bits({0}, {}), 4)), ElementsAre(4, 4, 4, 4, 4, 4));
+    EXPECT_TRUE(test::same_bits(kept(test::bits({1}, {}), 4), x.value()));
+  }
+}
+
+TEST(KeepWhere, SendsTheGradientBackWhereItKept) {
+  const Variable x = leaf(make({kNaN, 1, kInf, 2, 3, -kInf}, {2, 3}));
+  Tape tape;
+  const Variable y = ops::keep_where(x, test::bits({0, 1, 0}, {3}));
+  tape.backward(y, make({kNaN, 5, kInf, -kInf, 6, kNaN}, {2, 3}));
+  EXPECT_TRUE(test::same_bits(x.grad(), make({0, 5, 0, 0, 6, 0}, {2, 3})));
+}
+
+TEST(KeepWhere, TakesNothingAndScalars) {
+  EXPECT_EQ(ops::keep_where(Variable(make({}, {0, 3})), test::bits({1, 0, 1}, {3})).shape(),
+            (Shape{0, 3}));
+  EXPECT_EQ(ops::keep_where(Variable(make({2}, {})), test::bits({1}, {})).item(), 2);
+}
+
+TEST(KeepWhere, KeepsTheMaskOfItsInput) {
+  const Variable x(make({1, 2, 3}, {1, 3}), {}, kMask);
+  EXPECT_TRUE(ops::keep_where(x, test::bits({0}, {})).mask() == kMask);
+}
+
+TEST(KeepWhere, RefusesAMaskThatDoesNotFit) {
+  const Variable x(Tensor::zeros({2, 3}, DType::kFloat32));
+  EXPECT_EQ(error_of([&] { ops::keep_where(x, Tensor::zeros({2}, DType::kBool)); }),
+            "[keep_where] a mask of bool (2,) does not fit an input of (2, 3)");
+  EXPECT_EQ(error_of([&] {
+              ops::keep_where(x, Tensor::zeros({1, 2, 3}, DType::kBool));
+            }),
+            "[keep_where] a mask of bool (1, 2, 3) does not fit an input of (2, 3)");
+  EXPECT_EQ(error_of([&] { ops::keep_where(x, Tensor::zeros({3}, DType::kInt32)); }),
+            "[keep_where] a mask of int32 (3,) does not fit an input of (2, 3)");
+  const Variable n(Tensor::zeros({2, 3}, DType::kInt32));
+  EXPECT_EQ(error_of([&] { ops::keep_where(n, Tensor::zeros({3}, DType::kBool)); }),
+            "[keep_where] does not take int32");
+}
+
+TEST(WithMask, WritesTheHolesAndLetsTheMaskFollow) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const Variable x = leaf(make({1, 2, kNaN, kInf, 5, 6}, {1, 3, 2}, dtype));
+    Tape tape;
+    const Variable y = ops::with_mask(x, kMask, -1);
+    EXPECT_TRUE(y.mask() == kMask);
+    EXPECT_FALSE(x.mask().defined());
+    EXPECT_THAT(to_doubles(y.value()), ElementsAre(1, 2, -1, -1, 5, 6));
+    EXPECT_TRUE(std::isnan(to_doubles(x.value())[2])) << "the input was written to";
+    const Variable z = ops::exp(y);
+    EXPECT_TRUE(z.mask() == kMask);
+    tape.backward(y, make({1, 2, kNaN, kInf, 5, 6}, {1, 3, 2}, dtype));
+    EXPECT_TRUE(test::same_bits(x.grad(), make({1, 2, 0, 0, 5, 6}, {1, 3, 2}, dtype)));
+  }
+}
+
+TEST(WithMask, RefusesASecondMaskAndOneThatDoesNotFit) {
+  const Variable x(make({1, 2, 3}, {1, 3}), {}, kMask);
+  EXPECT_TRUE(ops::with_mask(x, kMask).mask() == kMask);
+  EXPECT_EQ(error_of([&] { ops::with_mask(x, kOther); }),
+            "[with_mask] the input carries another mask already; drop_mask() it first");
+  EXPECT_TRUE(ops::with_mask(drop_mask(x), kOther).mask() == kOther);
+  EXPECT_EQ(error_of([] {
+              ops::with_mask(Variable(make({1, 2}, {1, 2})), kMask);
+            }),
+            "[mask] a mask of (1, 3) does not fit a value of (1, 2)");
+  EXPECT_EQ(error_of([] {
+              ops::with_mask(Variable(make({1, 2, 3}, {3})), kMask);
+            }),
+            "[mask] a mask of (1, 3) does not fit a value of (3,)");
+}
+
+TEST(FillMasked, WritesTheHolesOfItsOwnMask) {
+  const Variable x = leaf(make({1, kNaN, 3}, {1, 3}), kMask);
+  Tape tape;
+  const Variable y = ops::fill_masked(x, 9);
+  EXPECT_THAT(to_doubles(y.value()), ElementsAre(1, 9, 3));
+  EXPECT_TRUE(y.mask() == kMask);
+  tape.backward(y, make({4, kNaN, 6}, {1, 3}));
+  EXPECT_THAT(to_doubles(x.grad()), ElementsAre(4, 0, 6));
+}
+
+TEST(FillMasked, LeavesAValueWithoutAMaskAlone) {
+  const Variable x = leaf(make({1, kNaN, 3}, {1, 3}));
+  EXPECT_TRUE(ops::fill_masked(x, 9).value().is_same_view(x.value()));
+}
+
+}  // namespace
+}  // namespace maskgrad

@@ -1,0 +1,157 @@
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <maskgrad/tensor/cpu/pool.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kReuses = false;
+#elif defined(__has_feature)
+constexpr bool kReuses = !__has_feature(address_sanitizer);
+#else
+constexpr bool kReuses = true;
+#endif
+#define SKIP_WITHOUT_REUSE() \
+  if (!kReuses) GTEST_SKIP() << "under AddressSanitizer nothing is reused"
+
+TEST(Pool, GivesAlignedBlocksThatMayBeWrittenToTheEnd) {
+  Pool pool;
+  for (std::size_t bytes = 0; bytes < 5000; bytes += bytes < 1100 ? 1 : 37) {
+    void* block = pool.allocate(bytes);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block) % Pool::kAlignment, 0U) << bytes;
+    std::memset(block, 0xab, bytes);
+    pool.deallocate(block, bytes);
+  }
+}
+
+TEST(Pool, HandsOutTheBlockThatCameBackLast) {
+  SKIP_WITHOUT_REUSE();
+  Pool pool;
+  void* first = pool.allocate(100);
+  void* second = pool.allocate(100);
+  EXPECT_NE(first, second);
+  pool.deallocate(first, 100);
+  pool.deallocate(second, 100);
+  EXPECT_EQ(pool.allocate(128), second);  // the same class as 100
+  EXPECT_EQ(pool.allocate(65), first);
+  pool.deallocate(first, 65);
+  pool.deallocate(second, 128);
+}
+
+TEST(Pool, KeepsBlocksOfDifferentSizesApart) {
+  SKIP_WITHOUT_REUSE();
+  Pool pool;
+  for (const std::size_t edge : {64ul, 1024ul, 1280ul, 1536ul, 1792ul, 2048ul, 2560ul, 1ul << 20}) {
+    void* small = pool.allocate(edge);
+    pool.deallocate(small, edge);
+    void* large = pool.allocate(edge + 1);
+    EXPECT_NE(large, small) << edge;
+    std::memset(large, 1, edge + 1);
+    EXPECT_EQ(pool.allocate(edge), small) << edge;
+    pool.deallocate(small, edge);
+    pool.deallocate(large, edge + 1);
+  }
+}
+
+TEST(Pool, AsksTheSystemForNothingInAStepThatRepeats) {
+  SKIP_WITHOUT_REUSE();
+  std::vector<std::byte*> places;
+  const auto step = [&] {
+    places.clear();
+    std::vector<Tensor> alive;
+    for (const std::int64_t n : {3, 5000, 17, 17, 400, 3}) {
+      alive.push_back(Tensor::empty({n}, DType::kFloat32));
+      places.push_back(alive.back().raw_data());
+      if (n == 17) alive.pop_back();
+    }
+    std::reverse(alive.begin(), alive.end());
+  };
+  step();
+  step();
+  const auto before = Pool::cpu().stats();
+  const auto former = places;
+  for (int i = 0; i < 4; ++i) step();
+  EXPECT_EQ(Pool::cpu().stats().system_allocations, before.system_allocations);
+  EXPECT_EQ(Pool::cpu().stats().bytes_in_use, before.bytes_in_use);
+  EXPECT_EQ(std::set(places.begin(), places.end()), std::set(former.begin(), former.end()));
+}
+
+TEST(Pool, CountsWhatIsInUseAndWhatIsCached) {
+  SKIP_WITHOUT_REUSE();
+  Pool pool;
+  void* block = pool.allocate(65);
+  EXPECT_EQ(pool.stats().bytes_in_use, 128U);
+  EXPECT_EQ(pool.stats().bytes_cached, 0U);
+  EXPECT_EQ(pool.stats().system_allocations, 1U);
+  pool.deallocate(block, 65);
+  EXPECT_EQ(pool.stats().bytes_in_use, 0U);
+  EXPECT_EQ(pool.stats().bytes_cached, 128U);
+  pool.release_cached();
+  EXPECT_EQ(pool.stats().bytes_cached, 0U);
+  pool.deallocate(pool.allocate(65), 65);
+  EXPECT_EQ(pool.stats().system_allocations, 2U);
+}
+
+TEST(Pool, WastesAtMostAQuarterOfALargeBlock) {
+  SKIP_WITHOUT_REUSE();
+  Pool pool;
+  for (std::size_t bytes = 1025; bytes < 200000; bytes += bytes / 7) {
+    void* block = pool.allocate(bytes);
+    EXPECT_GE(pool.stats().bytes_in_use, bytes);
+    EXPECT_LE(4 * pool.stats().bytes_in_use, 5 * bytes + 4 * Pool::kAlignment) << bytes;
+    pool.deallocate(block, bytes);
+  }
+}
+
+TEST(Pool, ForgetsAnAllocationThatFailed) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer ends the program instead";
+#endif
+  SKIP_WITHOUT_REUSE();
+  Pool pool;
+  EXPECT_THROW(pool.allocate(std::size_t{1} << 60), std::bad_alloc);
+  EXPECT_EQ(pool.stats().bytes_in_use, 0U);
+}
+
+TEST(Pool, TakesNothingBack) {
+  Pool pool;
+  pool.deallocate(nullptr, 10);
+  EXPECT_EQ(pool.stats().bytes_cached, 0U);
+}
+
+TEST(Pool, ServesSeveralThreads) {
+  Pool pool;
+  const auto use = [&pool](unsigned char mark) {
+    for (int i = 0; i < 2000; ++i) {
+      const std::size_t bytes = 1 + static_cast<std::size_t>(i) % 300;
+      auto* block = static_cast<unsigned char*>(pool.allocate(bytes));
+      std::memset(block, mark, bytes);
+      for (std::size_t j = 0; j < bytes; ++j) ASSERT_EQ(block[j], mark);
+      pool.deallocate(block, bytes);
+    }
+  };
+  std::thread other(use, 1), third(use, 2);
+  use(3);
+  other.join();
+  third.join();
+  EXPECT_EQ(pool.stats().bytes_in_use, 0U);
+}
+
+TEST(PoolVector, GrowsLikeAVector) {
+  PoolVector<int> numbers;
+  for (int i = 0; i < 1000; ++i) numbers.push_back(i);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(numbers[static_cast<std::size_t>(i)], i);
+}
+
+}  // namespace
+}  // namespace maskgrad

@@ -1,0 +1,151 @@
+#include <array>
+#include <cmath>
+#include <set>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include <maskgrad/tensor/random.hpp>
+
+namespace maskgrad {
+namespace {
+
+using Words = std::array<std::uint32_t, 4>;
+
+// Philox4x32-10 by its definition (Salmon et al. 2011, section 3.3 and table 2).
+Words philox(Words counter, std::array<std::uint32_t, 2> key) {
+  for (int round = 0; round < 10; ++round) {
+    const std::uint64_t p0 = std::uint64_t{0xD2511F53} * counter[0];
+    const std::uint64_t p1 = std::uint64_t{0xCD9E8D57} * counter[2];
+    const auto high = [](std::uint64_t p) { return static_cast<std::uint32_t>(p >> 32); };
+    const auto low = [](std::uint64_t p) { return static_cast<std::uint32_t>(p); };
+    counter = {high(p1) ^ counter[1] ^ key[0], low(p1), high(p0) ^ counter[3] ^ key[1], low(p0)};
+    key = {key[0] + 0x9E3779B9, key[1] + 0xBB67AE85};
+  }
+  return counter;
+}
+
+Words next_block(Random& random) {
+  Words words;
+  for (std::uint32_t& word : words) word = random.bits32();
+  return words;
+}
+
+TEST(Philox, ByItsDefinitionMatchesThePublishedVectors) {
+  // Random123's kat_vectors, philox4x32 with 10 rounds.
+  EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  constexpr std::uint32_t kOnes = 0xffffffff;
+  EXPECT_EQ(philox({kOnes, kOnes, kOnes, kOnes}, {kOnes, kOnes}),
+            (Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+            (Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+TEST(Random, StartsWithThePublishedVectorOfZeros) {
+  Random random(0);
+  EXPECT_EQ(next_block(random), (Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+}
+
+TEST(Random, CountsBlocksUnderItsStreamAndStepAndIsKeyedByItsSeed) {
+  const std::uint64_t seed = 0x299f31d0a4093822, step = 0x0370734413198a2e;
+  const std::uint32_t stream = 0x85a308d3;
+  Random random(seed, stream, step);
+  for (std::uint32_t block = 0; block < 50; ++block) {
+    EXPECT_EQ(next_block(random),
+              philox({block, stream, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}));
+  }
+}
+
+TEST(Random, RepeatsItself) {
+  Random a(7, 3, 9), b(7, 3, 9);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(a.bits32(), b.bits32());
+}
+
+TEST(Random, DiffersInEverySeedStreamAndStep) {
+  std::set<Words> firsts;
+  std::size_t made = 0;
+  for (const std::uint64_t seed : {0ull, 1ull, 1ull << 32, 1ull << 63}) {
+    for (const std::uint32_t stream : {0u, 1u, 1u << 31, stream_of("dropout")}) {
+      for (const std::uint64_t step : {0ull, 1ull, 1ull << 32, 1ull << 63}) {
+        Random random(seed, stream, step);
+        firsts.insert(next_block(random));
+        ++made;
+      }
+    }
+  }
+  EXPECT_EQ(firsts.size(), made);
+}
+
+TEST(Random, IsUniformBetweenZeroAndOne) {
+  Random random(11);
+  constexpr int kBins = 16, kDraws = 160000;
+  std::array<int, kBins> count{};
+  double sum = 0;
+  for (int i = 0; i < kDraws; ++i) {
+    const double u = random.uniform();
+    ASSERT_GE(u, 0.0);
+    ASSERT_LT(u, 1.0);
+    EXPECT_EQ(std::ldexp(u, 53), std::floor(std::ldexp(u, 53)));
+    ++count[static_cast<std::size_t>(u * kBins)];
+    sum += u;
+  }
+  double chi2 = 0;
+  constexpr double kExpected = double{kDraws} / kBins;
+  for (const int n : count) chi2 += (n - kExpected) * (n - kExpected) / kExpected;
+  EXPECT_LT(chi2, 37.7);  // 15 degrees of freedom, one in a thousand
+  EXPECT_NEAR(sum / kDraws, 0.5, 4 * std::sqrt(1.0 / 12 / kDraws));
+}
+
+TEST(Random, UsesAllFiftyThreeBitsOfAUniformNumber) {
+  Random random(5);
+  std::uint64_t seen_set = 0, seen_clear = 0;
+  for (int i = 0; i < 200; ++i) {
+    const auto word = static_cast<std::uint64_t>(std::ldexp(random.uniform(), 53));
+    seen_set |= word;
+    seen_clear |= ~word;
+  }
+  constexpr std::uint64_t kAll = (1ull << 53) - 1;
+  EXPECT_EQ(seen_set, kAll);
+  EXPECT_EQ(seen_clear & kAll, kAll);
+}
+
+TEST(Random, StaysBelowABoundWithoutFavour) {
+  // For this bound, taking the high word without rejection would give multiples of 3 too often:
+  // half of all draws instead of a third.
+  constexpr std::uint32_t kBound = 0xC0000000;
+  Random random(2);
+  std::array<int, 3> count{};
+  constexpr int kDraws = 30000;
+  for (int i = 0; i < kDraws; ++i) {
+    const std::uint32_t n = random.below(kBound);
+    ASSERT_LT(n, kBound);
+    ++count[n % 3];
+  }
+  for (const int n : count) EXPECT_NEAR(n, kDraws / 3, 5 * std::sqrt(kDraws * 2.0 / 9));
+}
+
+TEST(Random, ReachesEveryIntegerOfASmallRange) {
+  Random random(2);
+  std::array<int, 7> count{};
+  for (int i = 0; i < 7000; ++i) ++count[static_cast<std::size_t>(random.integer(-3, 3) + 3)];
+  for (const int n : count) EXPECT_NEAR(n, 1000, 5 * std::sqrt(1000));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(random.below(1), 0U);
+  EXPECT_EQ(random.integer(5, 5), 5);
+}
+
+TEST(Random, TossesAFairCoin) {
+  Random random(4);
+  int heads = 0;
+  for (int i = 0; i < 10000; ++i) heads += random.coin();
+  EXPECT_NEAR(heads, 5000, 5 * 50);
+}
+
+TEST(StreamOf, IsTheFowlerNollVoHash) {
+  // FNV-1a, 32 bits, from the test vectors of its authors.
+  EXPECT_EQ(stream_of(""), 0x811c9dc5U);
+  EXPECT_EQ(stream_of("a"), 0xe40c292cU);
+  EXPECT_EQ(stream_of("foobar"), 0xbf9cf968U);
+}
+
+}  // namespace
+}  // namespace maskgrad
