@@ -8,13 +8,16 @@
 
 #include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/train/arithmetic.hpp>
 #include <maskgrad/train/atomic_file.hpp>
 
 #include "command.hpp"
+#include "output.hpp"
 #include "table.hpp"
 #include "training_run.hpp"
+#include "usage.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -109,15 +112,22 @@ struct Options {
   int threads = 1;
 };
 
-void bench(const Options& options) {
-  for (const std::string& name : options.names) {
-    const bool known = std::any_of(benchmarks().begin(), benchmarks().end(),
-                                   [&](const Benchmark& b) { return b.name == name; });
-    as_usage([&] {
-      check(known, "bench", "there is no benchmark '{}'; see maskgrad bench --help", name);
-    });
+void check_names(const std::vector<std::string>& names) {
+  std::vector<std::string> known;
+  for (const Benchmark& benchmark : benchmarks()) known.push_back(benchmark.name);
+  for (const std::string& name : names) {
+    check(std::count(known.begin(), known.end(), name) > 0, "bench", "there is no benchmark '{}'{}",
+          name, did_you_mean(name, known));
   }
-  as_usage([&] { set_num_threads(options.threads); });
+}
+
+void bench(const Options& options) {
+  as_usage([&] {
+    check_names(options.names);
+    set_num_threads(options.threads);
+  });
+  // Better to hear now that it cannot be written than when all is measured.
+  if (!options.json.empty()) const AtomicFile attempt(options.json);
   std::vector<std::vector<std::string>> rows = {{"benchmark", "median", "min", "p90"}};
   nlohmann::ordered_json json;
   for (const Benchmark& benchmark : benchmarks()) {
@@ -130,7 +140,7 @@ void bench(const Options& options) {
       json[result.key] = result.median;
     }
   }
-  fmt::print("{}", format_table(rows));
+  print("{}", format_table(rows));
   if (!options.json.empty()) write_file(options.json, json.dump(2) + "\n");
 }
 
@@ -139,13 +149,12 @@ void bench(const Options& options) {
 void add_bench(CLI::App& program) {
   auto* command = program.add_subcommand("bench", "Run the benchmarks");
   auto options = std::make_shared<Options>();
-  command->add_option("NAME", options->names, "Which; all if none is given");
-  command->add_option("--json", options->json, "File for the medians, by name");
-  command->add_option("--threads", options->threads, "How many threads to use")
-      ->capture_default_str();
-  std::string footer;
-  for (const Benchmark& b : benchmarks()) footer += fmt::format("{:<12} {}\n", b.name, b.what);
-  command->footer(footer + "\nExample: taskset -c 0 maskgrad bench blog-step --json steps.json");
+  command->add_option("NAME", options->names, "Which; all if none is given")->type_name("");
+  command->add_option("--json", options->json, "File for the medians, by name")->type_name("FILE");
+  add_integer(*command, "--threads", options->threads, "How many threads to use");
+  std::string footer = "Benchmarks:\n";
+  for (const Benchmark& b : benchmarks()) footer += fmt::format("  {:<27} {}\n", b.name, b.what);
+  command->footer(footer + "\nExample: maskgrad bench blog-step --json steps.json");
   command->callback([options] { bench(*options); });
 }
 

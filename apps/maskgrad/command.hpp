@@ -1,7 +1,6 @@
 // What the subcommands share. Each lives in a file of its own and adds itself to the program.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -22,7 +21,7 @@ decltype(auto) as_usage(F&& f) {
   try {
     return f();
   } catch (const Error& error) {
-    throw UsageError(error.what());
+    throw UsageError(error.name(), error.text());
   }
 }
 

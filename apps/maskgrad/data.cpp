@@ -1,44 +1,69 @@
 // maskgrad data arithmetic
+#include <filesystem>
 #include <memory>
-
-#include <fmt/core.h>
 
 #include <maskgrad/train/arithmetic.hpp>
 
 #include "command.hpp"
+#include "interrupt.hpp"
+#include "output.hpp"
+#include "usage.hpp"
 
 namespace maskgrad::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string out;
+  ArithmeticData data;
+};
+
+// Shards of another data set would be read together with these.
+void check_no_other_shards(const fs::path& folder, std::int64_t shards) {
+  std::error_code none;  // no folder yet
+  for (const auto& entry : fs::directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_replaced = name < fmt::format("shard_{:04}.tfrecords", shards);
+    check(entry.path().extension() != ".tfrecords" || is_replaced, "data",
+          "'{}' holds another data set's '{}' already: choose another folder", folder.string(),
+          name);
+  }
+}
+
+void write_data(const Options& options) {
+  const ArithmeticData& d = options.data;
+  as_usage([&] {
+    check_arithmetic_data(d);
+    check_no_other_shards(options.out, d.shards);
+  });
+  const InterruptRequest interrupt;
+  if (!write_arithmetic_shards(options.out, d, &interrupt.requested())) {
+    throw ExitCode{interrupt.exit_code()};
+  }
+  print("{} samples in {} shards in {}\n", d.shards * d.samples, d.shards, options.out);
+}
+
+}  // namespace
 
 void add_data(CLI::App& program) {
-  struct Options {
-    std::string out;
-    ArithmeticData data;
-  };
   auto* data = program.add_subcommand("data", "Make training data");
   data->require_subcommand(1);
-  data->footer("Example: maskgrad data arithmetic --out data --shards 2 --seed 1");
+  data->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
   auto* arithmetic =
       data->add_subcommand("arithmetic", "Samples like x=-12,y=24:y-x:36, as shard_NNNN.tfrecords");
   auto options = std::make_shared<Options>();
-  arithmetic->add_option("--out", options->out, "Folder for the shards")->required();
-  arithmetic->add_option("--shards", options->data.shards, "Number of files")
-      ->capture_default_str();
-  arithmetic->add_option("--samples", options->data.samples, "Samples in each file")
-      ->capture_default_str();
-  arithmetic
-      ->add_option("--max-val", options->data.max_val, "Numbers are smaller than this, either sign")
-      ->capture_default_str();
-  arithmetic
-      ->add_option("--seed", options->data.seed,
-                   "The same seed gives the same bytes on every machine")
-      ->capture_default_str();
-  arithmetic->footer("Example: maskgrad data arithmetic --out data --shards 2 --seed 1");
-  arithmetic->callback([options] {
-    const ArithmeticData& d = options->data;
-    as_usage([&] { check_arithmetic_data(d); });
-    write_arithmetic_shards(options->out, d);
-    fmt::print("{} samples in {} shards in {}\n", d.shards * d.samples, d.shards, options->out);
-  });
+  arithmetic->add_option("--out", options->out, "Folder for the shards")
+      ->type_name("FOLDER")
+      ->required();
+  add_integer(*arithmetic, "--shards", options->data.shards, "Number of files");
+  add_integer(*arithmetic, "--samples", options->data.samples, "Samples in each file");
+  add_integer(*arithmetic, "--max-val", options->data.max_val,
+              "Numbers are smaller than this, either sign");
+  add_integer(*arithmetic, "--seed", options->data.seed,
+              "The same seed gives the same bytes on every machine");
+  arithmetic->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
+  arithmetic->callback([options] { write_data(*options); });
 }
 
 }  // namespace maskgrad::apps

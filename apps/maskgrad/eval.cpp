@@ -1,10 +1,10 @@
 // maskgrad eval
-#include <fmt/core.h>
-
 #include <maskgrad/tensor/tape.hpp>
 
 #include "command.hpp"
+#include "output.hpp"
 #include "run_folder.hpp"
+#include "usage.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -33,6 +33,10 @@ std::vector<Metric> evaluate(RecipeModel& model, const SequenceDataset& data,
 }
 
 void eval(const Options& options) {
+  as_usage([&] {
+    check(options.batch_size >= 1, "usage", "--batch-size must be at least 1, not {}",
+          options.batch_size);
+  });
   TrainedRun run(options.run);
   const std::filesystem::path folder =
       options.data.empty() ? run.data_folder() : std::filesystem::path(options.data);
@@ -42,9 +46,9 @@ void eval(const Options& options) {
   const SequenceDataset data = run.recipe().load_data(all_shards, folder);
   check(data.size() > 0, "eval", "'{}' holds no samples", folder.string());
   for (const Metric& metric : evaluate(run.model(), data, options.batch_size)) {
-    fmt::print("{:<10} {:.6f}\n", metric.name, metric.mean());
+    print("{:<10} {:.6f}\n", metric.name, metric.mean());
   }
-  fmt::print("{:<10} {}\n", "samples", data.size());
+  print("{:<10} {}\n", "samples", data.size());
 }
 
 }  // namespace
@@ -52,12 +56,12 @@ void eval(const Options& options) {
 void add_eval(CLI::App& program) {
   auto* command = program.add_subcommand("eval", "Loss and metrics of a run's model on a data set");
   auto options = std::make_shared<Options>();
-  command->add_option("RUN", options->run, "Run folder")->required();
-  command->add_option("--data", options->data,
-                      "Folder of shards; the run's own training data if not given");
-  command->add_option("--batch-size", options->batch_size, "Samples at a time")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
+  command
+      ->add_option("--data", options->data,
+                   "Folder of shards; the run's training data if not given")
+      ->type_name("FOLDER");
+  add_integer(*command, "--batch-size", options->batch_size, "Samples at a time");
   command->footer("Example: maskgrad eval runs/first --data heldout");
   command->callback([options] { eval(*options); });
 }

@@ -1,9 +1,10 @@
 // maskgrad inspect
 #include <algorithm>
-#include <set>
 
 #include <fmt/format.h>
 
+#include <maskgrad/train/crc32c.hpp>
+#include <maskgrad/train/little_endian.hpp>
 #include <maskgrad/train/run_logs.hpp>
 #include <maskgrad/train/safetensors.hpp>
 #include <maskgrad/train/tensorboard.hpp>
@@ -11,8 +12,10 @@
 #include <maskgrad/train/tfrecord.hpp>
 
 #include "command.hpp"
+#include "output.hpp"
 #include "run_folder.hpp"
 #include "table.hpp"
+#include "text.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -24,45 +27,70 @@ void inspect_safetensors(const fs::path& path) {
   std::vector<std::vector<std::string>> rows = {{"tensor", "dtype", "shape", "bytes"}};
   std::size_t bytes = 0;
   for (const SafetensorsEntry& entry : file.entries()) {
-    rows.push_back({entry.name, entry.dtype, fmt::format("[{}]", fmt::join(entry.shape, ", ")),
+    rows.push_back({plain_or_quoted(entry.name), entry.dtype,
+                    fmt::format("[{}]", fmt::join(entry.shape, ", ")),
                     with_commas(static_cast<std::int64_t>(entry.data.size()))});
     bytes += entry.data.size();
   }
-  fmt::print("{}{} tensors, {} bytes\n", format_table(rows), file.entries().size(),
-             with_commas(static_cast<std::int64_t>(bytes)));
-  for (const auto& [key, value] : file.metadata()) fmt::print("{}: {}\n", key, value);
-  for (const std::string& key : file.repeated_keys()) fmt::print("repeated name: {}\n", key);
+  print("{}{} tensors, {} bytes\n", format_table(rows), file.entries().size(),
+        with_commas(static_cast<std::int64_t>(bytes)));
+  for (const auto& [key, value] : file.metadata()) {
+    print("{}: {}\n", plain_or_quoted(key), one_line(value));
+  }
+  for (const std::string& key : file.repeated_keys()) {
+    print("given twice, of which the last counts: {}\n", plain_or_quoted(key));
+  }
 }
 
 std::string describe(const Feature& feature) {
-  const auto print = [](const auto& list) -> std::string {
+  const auto print_list = [](const auto& list) -> std::string {
+    constexpr std::size_t kMost = 24;
     using T = typename std::decay_t<decltype(list)>::value_type;
-    if constexpr (std::is_same_v<T, std::string>)
-      return fmt::format("{} texts", list.size());
-    else
-      return fmt::format("[{}]", fmt::join(list, ", "));
+    const std::span shown(list.data(), std::min(list.size(), kMost));
+    const std::string more =
+        list.size() > kMost ? fmt::format(", ... {} in all", list.size()) : std::string();
+    if constexpr (std::is_same_v<T, std::string>) {
+      std::vector<std::string> texts;
+      for (const std::string& text : shown) texts.push_back(plain_or_quoted(text));
+      return fmt::format("[{}{}]", fmt::join(texts, ", "), more);
+    } else {
+      return fmt::format("[{}{}]", fmt::join(shown, ", "), more);
+    }
   };
-  return std::visit(print, feature);
+  return std::visit(print_list, feature);
 }
 
+std::string describe_record(const std::string& record, const RecordReader& reader) {
+  std::string text = fmt::format("record {}, {} bytes\n", reader.count() - 1, record.size());
+  // Whatever is framed well may be in a shard; only an Example has parts to show.
+  try {
+    const Example example = decode_example(record, reader.where());
+    for (const auto& [name, feature] : example) {
+      text += fmt::format("  {:<6} {}\n", plain_or_quoted(name), describe(feature));
+    }
+  } catch (const Error&) {
+    text += "  no tf.train.Example\n";
+  }
+  return text;
+}
+
+// Shows nothing of a file that is damaged further on.
 void inspect_records(const fs::path& path) {
   constexpr std::int64_t kShown = 3;
-  RecordReader reader(path);
-  std::string record;
+  RecordReader reader(path, RecordReader::CutHeader::kLikeTensorFlow);
+  std::string record, first_records;
   std::int64_t bytes = 0;
   for (; reader.next(record); bytes += static_cast<std::int64_t>(record.size())) {
-    if (reader.count() > kShown) continue;
-    fmt::print("record {}, {} bytes\n", reader.count() - 1, record.size());
-    // Whatever is framed well may be in a shard; only an Example has parts to show.
-    Example example;
-    try {
-      example = decode_example(record, reader.where());
-    } catch (const Error&) {
-      fmt::print("  no tf.train.Example\n");
-    }
-    for (const auto& [name, feature] : example) fmt::print("  {:<6} {}\n", name, describe(feature));
+    if (reader.count() <= kShown) first_records += describe_record(record, reader);
   }
-  fmt::print("{} records, {} bytes of data\n", with_commas(reader.count()), with_commas(bytes));
+  print("{}{} records, {} bytes of data\n", first_records, with_commas(reader.count()),
+        with_commas(bytes));
+  if (reader.overlooked() > 0) {
+    print(
+        "then {} bytes of a record that was cut in its header: TensorFlow overlooks them, "
+        "maskgrad train does not\n",
+        reader.overlooked());
+  }
 }
 
 void inspect_events(const fs::path& path) {
@@ -87,48 +115,66 @@ void inspect_events(const fs::path& path) {
   }
   std::vector<std::vector<std::string>> rows = {{"tag", "kind", "values", "steps", "last"}};
   for (const auto& [tag, s] : series) {
-    rows.push_back(
-        {tag, s.kind, std::to_string(s.count), fmt::format("{}..{}", s.first, s.last), s.value});
+    rows.push_back({plain_or_quoted(tag), s.kind, std::to_string(s.count),
+                    fmt::format("{}..{}", s.first, s.last), s.value});
   }
-  fmt::print("{}{} events\n", format_table(rows), events.size());
+  print("{}{} events\n", format_table(rows), events.size());
+}
+
+void inspect_epochs(const fs::path& path) {
+  std::vector<std::vector<std::string>> rows;
+  for (const EpochRow& row : read_epochs(path)) {
+    std::vector<std::string> names, cells;
+    for (const auto& [name, value] : row) {
+      names.push_back(plain_or_quoted(name));
+      cells.push_back(fmt::format("{:.6g}", value));
+    }
+    if (rows.empty()) rows.push_back(names);
+    rows.push_back(cells);
+  }
+  print("{}\n", format_table(rows));
 }
 
 void inspect_run(const RunPaths& paths) {
   const RunConfig config = read_config(paths);
-  fmt::print("run of recipe {}\n\n", config.recipe.name());
+  print("run of recipe {}\n\n", config.recipe.name());
   for (const Setting& setting : config.settings.all()) {
-    if (setting.saved) fmt::print("{:<14} {}\n", setting.key, to_string(setting.value));
+    if (setting.saved) print("{:<14} {}\n", setting.key, one_line(to_string(setting.value)));
   }
-  fmt::print("\n");
-  if (fs::exists(paths.epochs)) {
-    std::vector<std::vector<std::string>> rows;
-    for (const EpochRow& row : read_epochs(paths.epochs)) {
-      std::vector<std::string> names, cells;
-      for (const auto& [name, value] : row) {
-        names.push_back(name);
-        cells.push_back(fmt::format("{:.6g}", value));
-      }
-      if (rows.empty()) rows.push_back(names);
-      rows.push_back(cells);
-    }
-    fmt::print("{}\n", format_table(rows));
-  }
+  print("\n");
+  if (fs::exists(paths.epochs)) inspect_epochs(paths.epochs);
   if (fs::exists(paths.model))
     inspect_safetensors(paths.model);
   else
-    fmt::print("training has not ended yet\n");
+    print("its training has not ended yet\n");
+}
+
+// A record's header vouches for itself: the checksum of its length.
+bool starts_like_records(const std::string& bytes) {
+  return bytes.size() >= 12 && masked_crc32c(std::string_view(bytes).substr(0, 8)) ==
+                                   load_little_endian<std::uint32_t>(bytes.data() + 8);
+}
+
+std::string first_bytes(const fs::path& path) {
+  std::string bytes(12, '\0');
+  bytes.resize(InputFile(path).read(bytes.data(), bytes.size()));
+  return bytes;
 }
 
 // By the names that the formats' own tools go by, and by content where the name says nothing.
 void inspect(const fs::path& path) {
   const std::string name = path.filename().string();
   if (fs::is_directory(path)) return inspect_run(RunPaths(path));
+  const bool is_device = fs::is_character_file(path) || fs::is_block_file(path);
+  check(!is_device, "inspect", "'{}' is a device, not a file", path.string());
   if (name.find("tfevents") != std::string::npos) return inspect_events(path);
   if (name.ends_with(".tfrecords") || name.ends_with(".tfrecord")) return inspect_records(path);
   if (name.ends_with(".safetensors")) return inspect_safetensors(path);
-  const std::string bytes = read_file(path);
-  if (bytes.size() > 8 && bytes[8] == '{') return inspect_safetensors(path);
-  inspect_records(path);
+  const std::string bytes = first_bytes(path);
+  if (starts_like_records(bytes)) return inspect_records(path);
+  check(bytes.size() > 8 && bytes[8] == '{', "inspect",
+        "'{}' is no safetensors, TFRecord or event file", path.string());
+  inspect_safetensors(path);
 }
 
 }  // namespace
@@ -137,7 +183,7 @@ void add_inspect(CLI::App& program) {
   auto* command = program.add_subcommand(
       "inspect", "Show what is in a safetensors, TFRecord or event file, or in a run folder");
   auto path = std::make_shared<std::string>();
-  command->add_option("FILE", *path, "File or run folder")->required();
+  command->add_option("FILE", *path, "File or run folder")->type_name("")->required();
   command->footer("Example: maskgrad inspect runs/first/model.safetensors");
   command->callback([path] { inspect(*path); });
 }

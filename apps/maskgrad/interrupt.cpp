@@ -21,11 +21,14 @@ InterruptRequest::InterruptRequest() {
   stop_requested = false;
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  // Under nohup it is ignored, and must stay so.
+  if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
 }
 
 InterruptRequest::~InterruptRequest() {
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
+  if (std::signal(SIGHUP, SIG_DFL) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
 }
 
 const std::atomic<bool>& InterruptRequest::requested() const { return stop_requested; }

@@ -1,12 +1,12 @@
-// Ctrl-C and kill, turned into a request that long work looks at.
+// Ctrl-C, kill and a closed terminal, turned into a request that long work looks at.
 #pragma once
 
 #include <atomic>
 
 namespace maskgrad::apps {
 
-/// While one lives, the first SIGINT or SIGTERM sets requested(); a second one ends the program at
-/// once, as if this were not there.
+/// While one lives, the first SIGINT, SIGTERM or SIGHUP sets requested(); a second one ends the
+/// program at once, as if this were not there.
 class InterruptRequest {
  public:
   InterruptRequest();
@@ -15,7 +15,7 @@ class InterruptRequest {
   InterruptRequest& operator=(const InterruptRequest&) = delete;
 
   const std::atomic<bool>& requested() const;
-  /// The exit code that shells expect: 130 after SIGINT, 143 after SIGTERM.
+  /// The exit code that shells expect: 130 after SIGINT, 143 after SIGTERM, 129 after SIGHUP.
   int exit_code() const;
 };
 

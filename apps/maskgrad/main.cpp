@@ -1,37 +1,45 @@
 // The maskgrad command line: parses, runs one subcommand, turns errors into one line and a code.
+#include <cstdio>
 #include <exception>
-#include <filesystem>
-#include <iostream>
 #include <new>
 #include <string>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "command.hpp"
+#include "output.hpp"
+#include "text.hpp"
+#include "usage.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
-// "[what] why" -> "maskgrad: what: why", on one line whatever names it quotes.
-int report_error(std::string text, int code) {
-  if (const auto close = text.find("] "); text.starts_with("[") && close != std::string::npos) {
-    text = text.substr(1, close - 1) + ": " + text.substr(close + 2);
-  }
-  for (char& c : text) {
-    if (c == '\n' || c == '\r') c = ' ';
-  }
-  std::cout.flush();
-  std::cerr << "maskgrad: " << text << '\n';
+int report_error(const std::string& text, int code) {
+  std::fflush(stdout);
+  write_message(fmt::format("maskgrad: {}\n", one_line(text)));
   return code;
 }
 
-void flush_results() {
-  std::cout.flush();
-  check(static_cast<bool>(std::cout), "stdout", "cannot write the results: the disk may be full");
+int report_error(const Error& error, int code) {
+  return report_error(fmt::format("{}: {}", error.name(), error.text()), code);
+}
+
+// A standard stream that the caller closed would be the next file opened: results would land in a
+// shard. In its place stands one that refuses results, and swallows messages.
+void fill_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) >= 0) continue;
+    const int mode = stream == STDERR_FILENO ? O_WRONLY : O_RDONLY;
+    if (::open("/dev/null", mode) < 0) return;
+  }
 }
 
 int run(int argc, char** argv) {
   CLI::App program{"maskgrad trains transformers whose masks are first-class.", "maskgrad"};
+  program.get_formatter()->label("REQUIRED", "(required)");
   program.require_subcommand(1);
-  program.set_version_flag("--version", MASKGRAD_VERSION);
+  program.set_version_flag("--version", "maskgrad " MASKGRAD_VERSION, "Print the version and exit");
   program.footer("Start with: maskgrad train blog --out runs/first");
   for (const auto add : {add_data, add_train, add_eval, add_predict, add_inspect, add_ops,
                          add_run_op, add_bench, add_report}) {
@@ -39,12 +47,12 @@ int run(int argc, char** argv) {
   }
   try {
     program.parse(argc, argv);
-    flush_results();
-    return 0;
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
-    return report_error(std::string("usage: ") + error.what() + "; see maskgrad --help", 2);
+    if (error.get_exit_code() != 0) throw explain(program, error);
+    program.exit(error);  // --help, --version
   }
+  flush_output();
+  return 0;
 }
 
 }  // namespace
@@ -52,12 +60,15 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace maskgrad::apps;
+  fill_standard_streams();
   try {
     return run(argc, argv);
   } catch (const ExitCode& exit) {
     return exit.code;
   } catch (const UsageError& error) {
-    return report_error(error.what(), 2);
+    return report_error(error, 2);
+  } catch (const maskgrad::Error& error) {
+    return report_error(error, 1);
   } catch (const std::bad_alloc&) {
     return report_error("memory: the system has no more", 1);
   } catch (const std::exception& error) {

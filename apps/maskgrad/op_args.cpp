@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/nearest_name.hpp>
+
 namespace maskgrad::apps {
 namespace {
 
@@ -21,6 +23,7 @@ T parse_number(const OpDef& op, const std::string& name, std::string_view text) 
 std::vector<std::int64_t> parse_list(const OpDef& op, const std::string& name,
                                      std::string_view text) {
   std::vector<std::int64_t> numbers;
+  if (text == "none") return numbers;
   while (!text.empty()) {
     const std::string_view item = text.substr(0, text.find(','));
     numbers.push_back(parse_number<std::int64_t>(op, name, item));
@@ -31,11 +34,19 @@ std::vector<std::int64_t> parse_list(const OpDef& op, const std::string& name,
 
 }  // namespace
 
+const OpDef& known_op(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& [known, op] : registry()) names.push_back(known);
+  check(registry().contains(name), "ops", "there is no operation '{}'{}", name,
+        did_you_mean(name, names));
+  return find_op(name);
+}
+
 std::string to_text(const ArgValue& value) {
   const auto print = [](const auto& v) -> std::string {
     using T = std::decay_t<decltype(v)>;
     if constexpr (std::is_same_v<T, std::vector<std::int64_t>>)
-      return fmt::format("{}", fmt::join(v, ","));
+      return v.empty() ? "none" : fmt::format("{}", fmt::join(v, ","));
     else
       return fmt::format("{}", v);
   };
@@ -45,7 +56,10 @@ std::string to_text(const ArgValue& value) {
 ArgValue parse_arg(const OpDef& op, const std::string& name, const std::string& text) {
   const auto spec = std::find_if(op.args.begin(), op.args.end(),
                                  [&](const ArgSpec& arg) { return arg.name == name; });
-  check(spec != op.args.end(), op.name.c_str(), "has no argument '{}'", name);
+  std::vector<std::string> known;
+  for (const ArgSpec& arg : op.args) known.push_back(arg.name);
+  check(spec != op.args.end(), op.name.c_str(), "there is no argument '{}'{}", name,
+        did_you_mean(name, known));
   const auto parse = [&](const auto& like) -> ArgValue {
     using T = std::decay_t<decltype(like)>;
     if constexpr (std::is_same_v<T, std::string>) {

@@ -7,7 +7,10 @@
 
 namespace maskgrad::apps {
 
-/// "true", "3", "0.5", "text", "0,2,1".
+/// The operation of this name. Throws Error, with the nearest name, when there is none.
+const OpDef& known_op(const std::string& name);
+
+/// "true", "3", "0.5", "text", "0,2,1", and "none" for an empty list.
 std::string to_text(const ArgValue& value);
 
 /// The text of an argument as a value of the type of its default. Throws Error naming the operation

@@ -1,15 +1,19 @@
 // maskgrad ops
 #include <fmt/format.h>
 
-#include <maskgrad/tensor/op_def.hpp>
-#include <maskgrad/train/settings.hpp>
+#include <maskgrad/train/tensor_file.hpp>
 
 #include "command.hpp"
 #include "op_args.hpp"
+#include "output.hpp"
 #include "table.hpp"
 
 namespace maskgrad::apps {
 namespace {
+
+struct Options {
+  std::string name, sample;
+};
 
 std::string names(const std::vector<InputSpec>& inputs) {
   std::string text;
@@ -36,35 +40,55 @@ void list_all() {
                     to_string(op.inputs.front().dtypes), "cpu",
                     std::string(to_string(op.mask_rule)), op.has_gradient() ? "yes" : "no"});
   }
-  fmt::print("{}", format_table(rows));
+  write_output(format_table(rows));
 }
 
 void describe(const OpDef& op) {
-  fmt::print("{}: {}\n", op.name, op.summary);
+  print("{}: {}\n", op.name, op.summary);
   for (const InputSpec& input : op.inputs) {
-    fmt::print("  input     {:<12} {}{}{}\n", input.name, to_string(input.dtypes),
-               input.optional ? ", optional" : "", input.differentiable ? ", has a gradient" : "");
+    print("  input     {:<12} {}{}{}\n", input.name, to_string(input.dtypes),
+          input.optional ? ", optional" : "", input.differentiable ? ", has a gradient" : "");
   }
   for (const ArgSpec& arg : op.args) {
-    fmt::print("  argument  {:<12} {} by default\n", arg.name, to_text(arg.fallback));
+    print("  argument  {:<12} {} by default\n", arg.name, to_text(arg.fallback));
   }
-  for (const std::string& output : op.outputs) fmt::print("  output    {}\n", output);
-  fmt::print("  devices   cpu\n  mask      {}\n", to_string(op.mask_rule));
+  for (const std::string& output : op.outputs) print("  output    {}\n", output);
+  print("  devices   cpu\n  mask      {}\n", to_string(op.mask_rule));
+}
+
+// Writes inputs to try the operation on, and says how.
+void write_sample(const OpDef& op, const std::string& path) {
+  Random random(0, stream_of(op.name));
+  const OpSample sample = op.samples(random).front();
+  save_tensors(path, sample.inputs);
+  std::string arguments;
+  for (const auto& [name, value] : sample.args) {
+    arguments += fmt::format(" --arg {}={}", name, to_text(value));
+  }
+  print("try: maskgrad run-op {} --in {} --out FILE{}\n", op.name, path, arguments);
+}
+
+void ops(const Options& options) {
+  as_usage([&] {
+    check(options.sample.empty() || !options.name.empty(), "usage",
+          "--sample needs the name of an operation");
+  });
+  if (options.name.empty()) return list_all();
+  const OpDef& op = as_usage([&]() -> const OpDef& { return known_op(options.name); });
+  if (options.sample.empty()) return describe(op);
+  write_sample(op, options.sample);
 }
 
 }  // namespace
 
 void add_ops(CLI::App& program) {
   auto* command = program.add_subcommand("ops", "List the operations, or describe one");
-  auto name = std::make_shared<std::string>();
-  command->add_option("NAME", *name, "One operation");
+  auto options = std::make_shared<Options>();
+  command->add_option("NAME", options->name, "One operation")->type_name("");
+  command->add_option("--sample", options->sample, "Write inputs of NAME for run-op to this file")
+      ->type_name("FILE");
   command->footer("Example: maskgrad ops masked_softmax");
-  command->callback([name] {
-    if (name->empty())
-      list_all();
-    else
-      describe(as_usage([&]() -> const OpDef& { return find_op(*name); }));
-  });
+  command->callback([options] { ops(*options); });
 }
 
 }  // namespace maskgrad::apps

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include "command.hpp"
+#include "output.hpp"
 #include "run_folder.hpp"
+#include "text.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -14,40 +16,52 @@ struct Options {
   std::vector<std::string> texts;
 };
 
+// An empty question has an empty answer, so that answers stay level with their questions.
+std::string answer(RecipeModel& model, const std::string& text) {
+  return text.empty() ? text : model.predict(text);
+}
+
 // Answers line by line, so that a reader at the other end of a pipe gets each at once.
 void answer_lines(RecipeModel& model) {
   std::int64_t number = 0;
   for (std::string line; std::getline(std::cin, line);) {
     ++number;
     if (line.ends_with('\r')) line.pop_back();
+    std::string reply;
     try {
-      std::cout << model.predict(line) << std::endl;
+      reply = answer(model, line);
     } catch (const Error& error) {
-      fail("predict", "line {} of standard input: {}", number, error.what());
+      fail("predict", "line {}: {}: {}", number, error.name(), error.text());
     }
+    print("{}\n", reply);
+    flush_output();
   }
 }
 
 // A person who mistypes should not have to start again.
 void answer_prompt(RecipeModel& model) {
-  std::cerr << "One question a line, such as x=-12,y=24:y-x; end with Ctrl-D.\n";
+  write_message("One question a line, such as x=-12,y=24:y-x; end with Ctrl-D.\n");
   for (std::string line;;) {
-    std::cerr << "> " << std::flush;
+    write_message("> ");
     if (!std::getline(std::cin, line)) break;
     if (line.empty()) continue;
+    std::string reply;
     try {
-      std::cout << model.predict(line) << std::endl;
+      reply = answer(model, line);
     } catch (const Error& error) {
-      std::cerr << error.what() << '\n';
+      write_message(one_line(fmt::format("{}: {}", error.name(), error.text())) + "\n");
+      continue;
     }
+    print("{}\n", reply);
+    flush_output();
   }
-  std::cerr << '\n';
+  write_message("\n");
 }
 
 void predict(const Options& options) {
   TrainedRun run(options.run);
   if (!options.texts.empty()) {
-    for (const std::string& text : options.texts) std::cout << run.model().predict(text) << '\n';
+    for (const std::string& text : options.texts) print("{}\n", answer(run.model(), text));
   } else if (isatty(STDIN_FILENO)) {
     answer_prompt(run.model());
   } else {
@@ -61,8 +75,9 @@ void add_predict(CLI::App& program) {
   auto* command = program.add_subcommand(
       "predict", "Answer each TEXT, or each line of standard input, or at a prompt");
   auto options = std::make_shared<Options>();
-  command->add_option("RUN", options->run, "Run folder")->required();
-  command->add_option("TEXT", options->texts, "Questions; none: read standard input");
+  command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
+  command->add_option("TEXT", options->texts, "Questions; without any, standard input is read")
+      ->type_name("");
   command->footer("Example: maskgrad predict runs/first x=-12,y=24:y-x");
   command->callback([options] { predict(*options); });
 }

@@ -1,27 +1,49 @@
 // maskgrad report
-#include <fmt/core.h>
-
 #include "command.hpp"
+#include "output.hpp"
 #include "run_folder.hpp"
+#include "text.hpp"
 
 namespace maskgrad::apps {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct Options {
   std::vector<std::string> runs;
   std::string out;
 };
 
-void report(const Options& options) {
-  std::vector<std::filesystem::path> runs;
-  for (const std::string& folder : options.runs) {
-    for (auto& run : runs_in(folder)) runs.push_back(std::move(run));
+// A run that has not ended has nothing to draw: an error by itself, left out among others.
+std::vector<fs::path> ended_runs(const std::string& folder) {
+  std::vector<fs::path> ended;
+  const std::vector<fs::path> runs = runs_in(folder);
+  for (const fs::path& run : runs) {
+    if (RunPaths(run).has_ended())
+      ended.push_back(run);
+    else if (runs.size() > 1)
+      write_message(
+          fmt::format("maskgrad: report: '{}' is left out: its training has not ended yet\n",
+                      one_line(run.string())));
   }
-  const std::filesystem::path out =
-      options.out.empty() ? std::filesystem::path(options.runs.front()) / "report.html"
-                          : std::filesystem::path(options.out);
+  check(!ended.empty(), "run", "'{}' has no model.safetensors: its training has not ended yet",
+        runs.front().string());
+  return ended;
+}
+
+void report(const Options& options) {
+  std::vector<fs::path> runs;
+  for (const std::string& folder : options.runs) {
+    for (auto& run : ended_runs(folder)) runs.push_back(std::move(run));
+  }
+  fs::path out = options.out;
+  // The report of several runs belongs to none of them.
+  if (out.empty()) {
+    out = options.runs.size() == 1 ? fs::path(options.runs.front()) / "report.html"
+                                   : fs::path("report.html");
+  }
   write_report(runs, out);
-  fmt::print("{}\n", out.string());
+  print("{}\n", out.string());
 }
 
 }  // namespace
@@ -30,10 +52,14 @@ void add_report(CLI::App& program) {
   auto* command =
       program.add_subcommand("report", "Draw one or more runs in one self-contained HTML file");
   auto options = std::make_shared<Options>();
-  command->add_option("RUN", options->runs, "Run folders, or a folder that holds some")->required();
-  command->add_option("--out", options->out,
-                      "File to write; report.html in the first RUN if not given");
-  command->footer("Example: maskgrad report runs/first runs/second --out compared.html");
+  command->add_option("RUN", options->runs, "Run folders, or a folder that holds some")
+      ->type_name("")
+      ->required();
+  command
+      ->add_option("--out", options->out,
+                   "File to write; if not given, report.html in RUN, or here for several")
+      ->type_name("FILE");
+  command->footer("Example: maskgrad report runs --out compared.html");
   command->callback([options] { report(*options); });
 }
 

@@ -10,6 +10,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// "runs/first/" and "." have a last part too. Runs of one name are told apart by their paths.
+std::string run_name(const fs::path& folder, std::span<const fs::path> folders) {
+  const auto last_part = [](const fs::path& path) {
+    const fs::path whole = fs::absolute(path).lexically_normal();
+    return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+  };
+  const std::string name = last_part(folder);
+  const auto namesakes = std::count_if(folders.begin(), folders.end(), [&](const fs::path& other) {
+    return last_part(other) == name;
+  });
+  return namesakes > 1 ? folder.string() : name;
+}
+
 ReportRun report_run(const fs::path& folder, const std::string& name) {
   const RunConfig config = read_config(RunPaths(folder));
   ReportRun run = load_report_run(folder, name);
@@ -33,8 +46,8 @@ RunConfig read_config(const RunPaths& paths) {
 }
 
 TrainedRun::TrainedRun(const fs::path& folder) : paths_(folder), config_(read_config(paths_)) {
-  check(fs::exists(paths_.model), "run",
-        "'{}' has no model.safetensors: its training has not ended yet", folder.string());
+  check(paths_.has_ended(), "run", "'{}' has no model.safetensors: its training has not ended yet",
+        folder.string());
   model_ = config_.recipe.make_model(config_.settings);
   parameters_ = std::make_unique<ParameterBuffer>(
       model_->module(), dtype_from_string(config_.settings.text("dtype")), 0);
@@ -51,7 +64,7 @@ void load_weights(const fs::path& path, ParameterBuffer& parameters) {
   try {
     parameters.load(weights);
   } catch (const Error& error) {
-    fail("weights", "'{}' does not fit the model: {}", path.string(), error.what());
+    fail("weights", "'{}' does not fit the model: {}", path.string(), error.text());
   }
 }
 
@@ -74,9 +87,7 @@ void write_report(std::span<const fs::path> folders, const fs::path& out) {
   std::string title;
   for (const fs::path& folder : folders) {
     const Recipe& recipe = read_config(RunPaths(folder)).recipe;
-    // "runs/first/" has an empty last part.
-    const fs::path named = folder.has_filename() ? folder : folder.parent_path();
-    runs.push_back(report_run(folder, named.filename().string()));
+    runs.push_back(report_run(folder, run_name(folder, folders)));
     if (title.empty()) {
       title = fmt::format("maskgrad: {}", recipe.name());
       references = recipe.references();

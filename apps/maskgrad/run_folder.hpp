@@ -26,6 +26,7 @@ struct RunPaths {
   std::filesystem::path own_data = folder / "data";
 
   bool is_run() const { return std::filesystem::exists(config); }
+  bool has_ended() const { return std::filesystem::exists(model); }
 };
 
 /// Recipe and settings of a run, from its config.toml. Throws Error when the folder holds no run.
@@ -62,7 +63,7 @@ void load_weights(const std::filesystem::path& path, ParameterBuffer& parameters
 /// Throws Error when there is none.
 std::vector<std::filesystem::path> runs_in(const std::filesystem::path& folder);
 
-/// Writes a report of the runs, drawn together, into `out`.
+/// Writes a report of the runs, drawn together, into `out`. Throws Error when one has not ended.
 void write_report(std::span<const std::filesystem::path> runs, const std::filesystem::path& out);
 
 }  // namespace maskgrad::apps

@@ -38,7 +38,7 @@ Variable as_input(const OpDef& op, const std::string& name, const Tensor& value,
 }
 
 void run(const Options& options) {
-  const OpDef& op = as_usage([&]() -> const OpDef& { return find_op(options.name); });
+  const OpDef& op = as_usage([&]() -> const OpDef& { return known_op(options.name); });
   OpCall call = as_usage([&] { return parse_call(op, options); });
   std::map<std::string, Tensor> tensors = load_tensors(options.in);
   Tensor grad_output;
@@ -72,17 +72,28 @@ void run(const Options& options) {
 void add_run_op(CLI::App& program) {
   auto* command = program.add_subcommand("run-op", "Run one operation on tensors in a file");
   auto options = std::make_shared<Options>();
-  command->add_option("NAME", options->name, "The operation; see maskgrad ops")->required();
-  command->add_option("--in", options->in, "safetensors file with its inputs by name")->required();
-  command->add_option("--out", options->out, "safetensors file for its outputs by name")
+  command->add_option("NAME", options->name, "The operation; see maskgrad ops")
+      ->type_name("")
       ->required();
-  command->add_option("--arg", options->args, "Argument name=value; lists as 0,2,1")
+  command->add_option("--in", options->in, "safetensors file with its inputs by name")
+      ->type_name("FILE")
+      ->required();
+  command->add_option("--out", options->out, "safetensors file for its outputs by name")
+      ->type_name("FILE")
+      ->required();
+  command
+      ->add_option("--arg", options->args,
+                   "Argument of the operation, lists as 0,2,1; may be repeated")
+      ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
   command->add_flag("--grad", options->grad,
                     "The input also holds grad_output; the output also gets grad_<input>");
-  command->add_option("--device", options->device, "Where to run it")->capture_default_str();
+  command->add_option("--device", options->device, "Where to run it")
+      ->type_name("NAME")
+      ->capture_default_str();
   command->footer(
-      "Example: maskgrad run-op keep_where --in x.safetensors --out y.safetensors --arg fill=-1");
+      "Example: maskgrad ops keep_where --sample x.safetensors\n"
+      "         maskgrad run-op keep_where --in x.safetensors --out y.safetensors --arg fill=-1");
   command->callback([options] { run(*options); });
 }
 

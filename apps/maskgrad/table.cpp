@@ -1,55 +1,64 @@
 #include "table.hpp"
 
 #include <algorithm>
+#include <string_view>
 
-#include <fmt/core.h>
+#include "text.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
 bool is_number(const std::string& cell) {
-  return cell.empty() || cell.find_first_not_of("0123456789.,-+e%x ") == std::string::npos;
+  return cell.empty() || cell == "nan" || cell == "inf" ||
+         std::string_view("0123456789+-.").find(cell[0]) != std::string_view::npos;
+}
+
+struct Column {
+  std::size_t width = 0;
+  bool right = true;
+};
+
+std::vector<Column> measure(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<Column> columns(rows.front().size());
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      columns[c].width = std::max(columns[c].width, count_characters(rows[r][c]));
+      if (r > 0 && !is_number(rows[r][c])) columns[c].right = false;
+    }
+  }
+  return columns;
+}
+
+std::string format_row(const std::vector<std::string>& cells, const std::vector<Column>& columns) {
+  std::string line;
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    const std::string fill(columns[c].width - count_characters(cells[c]), ' ');
+    line += columns[c].right ? fill + cells[c] : cells[c] + fill;
+    line += "  ";
+  }
+  return line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
 }
 
 }  // namespace
 
 std::string format_table(const std::vector<std::vector<std::string>>& rows) {
   if (rows.empty()) return "";
-  std::vector<std::size_t> widths(rows.front().size());
-  std::vector<bool> right(widths.size(), true);
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    for (std::size_t c = 0; c < widths.size(); ++c) {
-      widths[c] = std::max(widths[c], rows[r][c].size());
-      if (r > 0 && !is_number(rows[r][c])) right[c] = false;
-    }
-  }
-  std::string text;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    std::string line;
-    for (std::size_t c = 0; c < widths.size(); ++c) {
-      line += right[c] ? fmt::format("{:>{}}", rows[r][c], widths[c])
-                       : fmt::format("{:<{}}", rows[r][c], widths[c]);
-      if (c + 1 < widths.size()) line += "  ";
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-    if (r > 0) continue;
-    std::string rule;
-    for (std::size_t c = 0; c < widths.size(); ++c) {
-      rule += std::string(widths[c], '-') + (c + 1 < widths.size() ? "  " : "\n");
-    }
-    text += rule;
-  }
+  const std::vector<Column> columns = measure(rows);
+  std::vector<std::string> rule;
+  for (const Column& column : columns) rule.emplace_back(column.width, '-');
+  std::string text = format_row(rows.front(), columns) + format_row(rule, columns);
+  for (std::size_t r = 1; r < rows.size(); ++r) text += format_row(rows[r], columns);
   return text;
 }
 
 std::string with_commas(std::int64_t number) {
-  std::string digits = std::to_string(number);
-  const std::int64_t first = number < 0 ? 1 : 0;
-  for (auto at = static_cast<std::int64_t>(digits.size()) - 3; at > first; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
+  const std::string digits = std::to_string(number);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0 && text != "-") text += ',';
+    text += digits[i];
   }
-  return digits;
+  return text;
 }
 
 }  // namespace maskgrad::apps

@@ -1,6 +1,7 @@
 // Plain text tables.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 

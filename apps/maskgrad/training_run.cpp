@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
@@ -17,6 +18,7 @@
 #include <maskgrad/train/tensorboard_callback.hpp>
 
 #include "command.hpp"
+#include "output.hpp"
 #include "table.hpp"
 
 namespace maskgrad::apps {
@@ -24,15 +26,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void write_to_stderr(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
-}
-
 void make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) fail_file("cannot create folder", folder, error.value());
+}
+
+// A terminal that shows control sequences as such gets lines.
+bool has_terminal() {
+  const char* kind = std::getenv("TERM");
+  return isatty(STDERR_FILENO) == 1 && kind && std::string_view(kind) != "dumb";
+}
+
+bool wants_color() {
+  const char* no_color = std::getenv("NO_COLOR");
+  return has_terminal() && (!no_color || !*no_color);
+}
+
+int terminal_columns() {
+  struct winsize size {};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
 }
 
 // "(B, 20, 15)": the first dimension is the batch, whatever its size.
@@ -56,6 +70,16 @@ class LastEpoch : public Callback {
   std::string text_;
 };
 
+// From the first step on, the run folder stays, whatever happens.
+class KeepFolder : public Callback {
+ public:
+  explicit KeepFolder(FolderClaim& claim) : claim_(claim) {}
+  void on_start(const Trainer&) override { claim_.keep(); }
+
+ private:
+  FolderClaim& claim_;
+};
+
 }  // namespace
 
 fs::path run_folder(const Recipe& recipe, const Settings& settings) {
@@ -72,55 +96,68 @@ std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
 }
 
 TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings)
-    : recipe_(recipe), settings_(settings), paths_(run_folder(recipe, settings)) {
+    : recipe_(recipe),
+      settings_(settings),
+      paths_(run_folder(recipe, settings)),
+      resume_(settings.flag("resume")),
+      own_data_(settings.text("data").empty()) {
   check_folder();
   set_num_threads(static_cast<int>(settings_.integer("threads")));
-  load_data();
-  make_model();
+  const TrainState state = make_model();
+  // Data that is there is read before anything is written; data of its own goes into the folder.
+  if (!own_data_) load_data();
+  claim_ = std::make_unique<FolderClaim>(
+      paths_, resume_ ? FolderClaim::Purpose::kResume : FolderClaim::Purpose::kNewRun, own_data_);
+  if (settings_.flag("force")) remove_run_files(paths_, own_data_);
+  if (own_data_) load_data();
+  make_trainer(state);
   write_folder();
   add_callbacks();
 }
 
 void TrainingRun::check_folder() const {
-  const bool resume = settings_.flag("resume"), force = settings_.flag("force");
+  const bool force = settings_.flag("force");
   as_usage([&] {
-    check(!(resume && force), "train", "--resume and --force contradict each other");
-    check(!resume || paths_.is_run(), "train", "there is no run in '{}' to resume",
+    check(!(resume_ && force), "train", "--resume and --force contradict each other");
+    check(!resume_ || paths_.is_run(), "train", "there is no run in '{}' to resume",
           paths_.folder.string());
-    check(resume || force || !paths_.is_run(), "train",
+    if (resume_ || force) return;
+    check(!paths_.is_run(), "train",
           "'{}' holds a run already: --resume goes on with it, --force replaces it, --out names "
-          "another",
+          "another folder",
           paths_.folder.string());
+    const fs::path obstacle = first_in_the_way(paths_, own_data_);
+    check(obstacle.empty(), "train",
+          "there is a '{}' already: --force replaces it, --out names another folder",
+          obstacle.string());
   });
 }
 
 void TrainingRun::load_data() {
-  fs::path folder = settings_.text("data");
-  if (folder.empty()) {
-    folder = paths_.own_data;
-    if (!settings_.flag("resume")) recipe_.write_data(settings_, folder);
-  }
+  const fs::path folder = own_data_ ? paths_.own_data : fs::path(settings_.text("data"));
+  if (own_data_ && !resume_) recipe_.write_data(settings_, folder);
   data_ = recipe_.load_data(settings_, folder);
+  check(data_.size() > 0, "data", "'{}' holds no samples", folder.string());
 }
 
-void TrainingRun::make_model() {
+TrainState TrainingRun::make_model() {
   const auto seed = static_cast<std::uint64_t>(settings_.integer("seed"));
   model_ = recipe_.make_model(settings_);
   parameters_ = std::make_unique<ParameterBuffer>(model_->module(),
                                                   dtype_from_string(settings_.text("dtype")), seed);
   if (!settings_.text("init").empty()) load_weights(settings_.text("init"), *parameters_);
   optimizer_ = make_optimizer(settings_, *parameters_);
-  TrainState state;
-  if (settings_.flag("resume")) {
-    if (const auto checkpoint = latest_checkpoint(paths_.checkpoints)) {
-      state = load_checkpoint(*checkpoint, *parameters_, *optimizer_);
-    }
-  }
+  if (!resume_) return {};
+  const auto checkpoint = latest_checkpoint(paths_.checkpoints);
+  return checkpoint ? load_checkpoint(*checkpoint, *parameters_, *optimizer_) : TrainState{};
+}
+
+void TrainingRun::make_trainer(const TrainState& state) {
   loader_ = std::make_unique<DataLoader>(
       data_,
       DataLoader::Options{.batch_size = settings_.integer("batch_size"),
                           .shuffle = settings_.flag("shuffle"),
-                          .seed = seed},
+                          .seed = static_cast<std::uint64_t>(settings_.integer("seed"))},
       state.position);
   trainer_ =
       std::make_unique<Trainer>([this](const Batch& batch) { return model_->evaluate(batch); },
@@ -130,15 +167,14 @@ void TrainingRun::make_model() {
                                                  .max_steps = settings_.integer("steps"),
                                                  .max_minutes = settings_.real("minutes")},
                                 state);
+  as_usage([&] {
+    check(state.step <= trainer_->total_steps(), "train",
+          "the run in '{}' has {} steps already, and these settings end at {}",
+          paths_.folder.string(), state.step, trainer_->total_steps());
+  });
 }
 
 void TrainingRun::write_folder() const {
-  if (settings_.flag("force")) {
-    for (const fs::path& old : {paths_.config, paths_.epochs, paths_.model, paths_.checkpoints,
-                                paths_.logs, paths_.report}) {
-      fs::remove_all(old);
-    }
-  }
   make_folder(paths_.checkpoints);
   write_file(paths_.config, settings_.to_toml());
 }
@@ -151,13 +187,16 @@ void TrainingRun::add_callbacks() {
   trainer_->add(std::make_unique<CheckpointCallback>(paths_.checkpoints));
   if (settings_.flag("tensorboard"))
     trainer_->add(std::make_unique<TensorBoardCallback>(paths_.logs));
+  add_progress();
+}
+
+void TrainingRun::add_progress() {
   std::string style = settings_.text("progress");
-  const bool terminal = isatty(STDERR_FILENO) == 1;
-  if (style == "auto") style = terminal ? "bar" : "lines";
   if (style == "off") return;
-  const bool color = terminal && !std::getenv("NO_COLOR");
-  trainer_->add(std::make_unique<Progress>(
-      style == "bar" ? Progress::Style::kBar : Progress::Style::kLines, color, write_to_stderr));
+  if (style == "auto") style = has_terminal() ? "bar" : "lines";
+  trainer_->add(
+      std::make_unique<Progress>(style == "bar" ? Progress::Style::kBar : Progress::Style::kLines,
+                                 wants_color(), write_message, terminal_columns));
 }
 
 void TrainingRun::print_summary() {
@@ -167,10 +206,9 @@ void TrainingRun::print_summary() {
     rows.push_back({layer.name, layer.kind, shape_text(layer.output), with_commas(layer.parameters),
                     std::string(to_string(layer.mask_rule))});
   }
-  write_to_stderr(fmt::format("{}{} parameters, {} samples, {} steps of {}\n\n", format_table(rows),
-                              with_commas(parameters_->count()), with_commas(data_.size()),
-                              with_commas(trainer_->total_steps()),
-                              settings_.integer("batch_size")));
+  write_message(fmt::format("{}{} parameters, {} samples, {} steps of {}\n\n", format_table(rows),
+                            with_commas(parameters_->count()), with_commas(data_.size()),
+                            with_commas(trainer_->total_steps()), settings_.integer("batch_size")));
 }
 
 Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
@@ -178,23 +216,29 @@ Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
   auto last_epoch = std::make_unique<LastEpoch>();
   const LastEpoch& last = *last_epoch;
   trainer_->add(std::move(last_epoch));
+  trainer_->add(std::make_unique<KeepFolder>(*claim_));
   const std::int64_t first_step = trainer_->state().step;
+  if (first_step == trainer_->total_steps()) {
+    write_message(
+        "maskgrad: the run has all its steps already; --epochs or --steps asks for more\n");
+  }
   const auto start = std::chrono::steady_clock::now();
   if (trainer_->run(stop) == Trainer::Outcome::kInterrupted) return Trainer::Outcome::kInterrupted;
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   save_tensors(paths_.model, parameters_->named_values(), {{"recipe", recipe_.name()}});
   write_report(std::span(&paths_.folder, 1), paths_.report);
-  fmt::print("{}", last.text());
+  write_output(last.text());
   print_results(seconds, trainer_->state().step - first_step);
   return Trainer::Outcome::kDone;
 }
 
 void TrainingRun::print_results(double seconds, std::int64_t steps) const {
-  fmt::print("{:<10} {} in {:.1f} s, {:.1f} us each\n", "steps", steps, seconds,
-             1e6 * seconds / static_cast<double>(std::max<std::int64_t>(1, steps)));
-  fmt::print("{:<10} {}\n{:<10} {}\n", "run", paths_.folder.string(), "report",
-             paths_.report.string());
+  if (steps > 0) {
+    print("{:<10} {} in {:.1f} s, {:.1f} us each\n", "steps", steps, seconds,
+          1e6 * seconds / static_cast<double>(steps));
+  }
+  print("{:<10} {}\n{:<10} {}\n", "run", paths_.folder.string(), "report", paths_.report.string());
 }
 
 }  // namespace maskgrad::apps

@@ -3,6 +3,7 @@
 
 #include <atomic>
 
+#include "folder_claim.hpp"
 #include "run_folder.hpp"
 
 namespace maskgrad::apps {
@@ -16,9 +17,10 @@ std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
 
 class TrainingRun {
  public:
-  /// Reads data and starting weights, or the last checkpoint with `resume`, and only then writes to
-  /// the run folder. Throws UsageError when the folder holds a run and neither `resume` nor `force`
-  /// is set, or when there is none to resume; Error when data, weights or checkpoint are bad.
+  /// Reads starting weights, or the last checkpoint with `resume`, and the data, and only then
+  /// writes to the run folder; whatever fails leaves the folder without a new run. Throws
+  /// UsageError when the folder holds a run and neither `resume` nor `force` is set, or when there
+  /// is none to resume; Error when data, weights or checkpoint are bad.
   TrainingRun(const Recipe& recipe, const Settings& settings);
 
   /// Trains, reporting as the settings say; the run folder is complete when it was not stopped.
@@ -28,16 +30,20 @@ class TrainingRun {
 
  private:
   void check_folder() const;
+  TrainState make_model();
   void load_data();
-  void make_model();
+  void make_trainer(const TrainState& state);
   void write_folder() const;
   void add_callbacks();
+  void add_progress();
   void print_summary();
   void print_results(double seconds, std::int64_t steps) const;
 
   const Recipe& recipe_;
   Settings settings_;
   RunPaths paths_;
+  bool resume_, own_data_;
+  std::unique_ptr<FolderClaim> claim_;
   SequenceDataset data_;
   std::unique_ptr<RecipeModel> model_;
   std::unique_ptr<ParameterBuffer> parameters_;

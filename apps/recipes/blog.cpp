@@ -9,6 +9,7 @@
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/train/arithmetic.hpp>
+#include <maskgrad/train/utf8.hpp>
 
 namespace maskgrad::apps {
 namespace {
@@ -42,6 +43,8 @@ class BlogModel : public RecipeModel {
 
   std::string predict(const std::string& text) override {
     const NoGrad no_grad;
+    check(text.size() <= kLength, "blog", "{} has {} characters, at most {} fit", quote(text),
+          text.size(), kLength);
     SequenceDataset question(kLength, kPadToken);
     question.add(arithmetic_tokens(text), 0);
     const std::int64_t first = 0;
@@ -57,7 +60,7 @@ class BlogRecipe : public Recipe {
  public:
   std::string name() const override { return "blog"; }
   std::string summary() const override {
-    return "the article's experiment: x=-12,y=24:y-x -> first character of the answer";
+    return "The article's experiment: x=-12,y=24:y-x -> first character of the answer";
   }
 
   std::vector<Setting> settings() const override {
@@ -67,8 +70,12 @@ class BlogRecipe : public Recipe {
         {Setting{"batch_size", Int{2}, ""}, Setting{"shuffle", false, ""},
          Setting{"mask", std::string("key"), "axis of the mask in self-attention"}.one_of(
              {"key", "query", "none"}),
-         Setting{"shards", Int{2}, "read the first so many shards; 0: all"}.at_least(0),
-         Setting{"max_val", Int{100}, "numbers of the data it makes are smaller"}.at_least(1)});
+         Setting{"shards", Int{2}, "read the first so many shards; 0: all"}.at_least(0).at_most(
+             10000),
+         // Longer numbers would not fit the model's input.
+         Setting{"max_val", Int{100}, "numbers of the data it makes are smaller"}
+             .at_least(1)
+             .at_most(10000)});
   }
 
   void write_data(const Settings& settings, const std::filesystem::path& folder) const override {
@@ -85,8 +92,10 @@ class BlogRecipe : public Recipe {
     for (const auto& shard : list_shards(folder, settings.integer("shards"))) {
       for (const ArithmeticSample& sample : read_arithmetic_shard(shard)) {
         check(!sample.res.empty(), "blog", "'{}' holds a sample without an answer", shard.string());
-        dataset.add(arithmetic_tokens(sample.defs + ":" + sample.op),
-                    arithmetic_tokens(sample.res).front());
+        const std::string text = sample.defs + ":" + sample.op;
+        check(text.size() <= kLength, "blog", "'{}' holds '{}', of {} characters: at most {} fit",
+              shard.string(), text, text.size(), kLength);
+        dataset.add(arithmetic_tokens(text), arithmetic_tokens(sample.res).front());
       }
     }
     return dataset;

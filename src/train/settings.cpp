@@ -151,8 +151,10 @@ void Settings::set_pair(std::string_view pair, const std::string& source) {
 void Settings::load_toml(const std::filesystem::path& path) {
   const std::string name = path.string();
   const toml::table table = parse_toml(path);
-  for (const auto& [key, node] : table) {
-    Setting& setting = lookup(key.str(), name);
+  for (const auto& entry : table) {
+    const std::string_view key = entry.first.str();
+    const toml::node& node = entry.second;
+    Setting& setting = lookup(key, name);
     // An integer may stand for a real number; nothing else is converted.
     const auto take = [&](const auto& old) {
       using T = std::decay_t<decltype(old)>;
@@ -162,8 +164,7 @@ void Settings::load_toml(const std::filesystem::path& path) {
       } else if (std::is_same_v<T, double> && node.is_integer()) {
         assign(setting, static_cast<double>(*node.value_exact<std::int64_t>()), name);
       } else {
-        fail("config", "{}: '{}' has the wrong type; its default is {}", name, key.str(),
-             to_string(old));
+        fail("config", "{}: '{}' has the wrong type; its default is {}", name, key, to_string(old));
       }
     };
     std::visit(take, SettingValue(setting.value));

@@ -1,0 +1,21 @@
+// Text from files and users, made fit for one line of a terminal.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace maskgrad::apps {
+
+/// `text` with every control character, and every byte that is not UTF-8, written as \n, \t or
+/// \x1b: whatever a file calls itself, an error stays one line and a terminal stays as it was.
+std::string one_line(std::string_view text);
+
+/// A name from a file for a cell of a table: as it is where it is plain, else in quotes, escaped,
+/// and cut after about 60 bytes.
+std::string plain_or_quoted(std::string_view name);
+
+/// How many characters well-formed UTF-8 has.
+std::size_t count_characters(std::string_view text);
+
+}  // namespace maskgrad::apps

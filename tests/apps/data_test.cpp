@@ -1,0 +1,60 @@
+#include <maskgrad/train/arithmetic.hpp>
+
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+class Data : public test::CliTest {};
+
+TEST_F(Data, GivesTheSameBytesForTheSameSeed) {
+  for (const char* folder : {"a", "b"}) {
+    const auto result = run({"data", "arithmetic", "--out", folder, "--shards", "3", "--samples",
+                             "20", "--seed", "18446744073709551615"});
+    EXPECT_EQ(result.out, std::string("60 samples in 3 shards in ") + folder + "\n");
+  }
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "c", "--shards", "3", "--samples", "20"}).code, 0);
+  for (const char* shard :
+       {"/shard_0000.tfrecords", "/shard_0001.tfrecords", "/shard_0002.tfrecords"}) {
+    EXPECT_EQ(read(std::string("a") + shard), read(std::string("b") + shard));
+    EXPECT_NE(read(std::string("a") + shard), read(std::string("c") + shard));
+  }
+}
+
+TEST_F(Data, KeepsNumbersBelowMaxVal) {
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "a", "--shards", "1", "--max-val", "3"}).code, 0);
+  for (const auto& sample : read_arithmetic_shard(path("a/shard_0000.tfrecords"))) {
+    for (const char digit : sample.defs)
+      EXPECT_EQ(std::string("3456789").find(digit), std::string::npos);
+  }
+}
+
+TEST_F(Data, DoesNotMixWithTheShardsOfAnotherDataSet) {
+  const auto result = run({"data", "arithmetic", "--out", "d", "--shards", "1", "--samples", "7"});
+  expect_error(result, 2, "'d' holds another data set's 'shard_0001.tfrecords' already");
+  EXPECT_EQ(run({"data", "arithmetic", "--out", "d", "--shards", "2", "--samples", "7"}).code, 0);
+}
+
+TEST_F(Data, LeavesNoHalfShard) {
+  expect_error(run({"data", "arithmetic", "--out", "x", "--shards", "1"}, {.file_limit = 30000}), 1,
+               "cannot write 'x/shard_0000.tfrecords.tmp.");
+  EXPECT_TRUE(std::filesystem::is_empty(path("x")));
+  write("file", "");
+  expect_error(run({"data", "arithmetic", "--out", "file/x"}), 1, "cannot create folder 'file/x'");
+}
+
+TEST_F(Data, LeavesOffCleanlyWhenInterrupted) {
+  for (const auto& [signal, code] : {std::pair(SIGINT, 130), {SIGTERM, 143}}) {
+    auto data =
+        start({"data", "arithmetic", "--out", "x", "--shards", "2", "--samples", "1000000000"});
+    while (!exists("x") || std::filesystem::is_empty(path("x"))) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    data.signal(signal);
+    EXPECT_EQ(data.wait().code, code);
+    EXPECT_TRUE(std::filesystem::is_empty(path("x")));
+  }
+}
+
+}  // namespace
+}  // namespace maskgrad

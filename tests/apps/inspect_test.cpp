@@ -1,0 +1,140 @@
+// maskgrad inspect, on files that TensorFlow and the safetensors package wrote among others.
+#include <maskgrad/train/tensor_file.hpp>
+#include <maskgrad/train/tfrecord.hpp>
+
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::test_data;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+
+class Inspect : public test::CliTest {
+ protected:
+  test::CliResult inspect(const std::string& file) { return run({"inspect", file}); }
+  // The output for a file that must be accepted.
+  std::string accepted(const std::string& file) {
+    const test::CliResult result = inspect(file);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    return result.out;
+  }
+};
+
+TEST_F(Inspect, ShowsEveryDtypeThatTheSafetensorsPackageWrites) {
+  const std::string text = accepted(test_data("dtypes.safetensors"));
+  for (const char* dtype :
+       {"BOOL", "U8", "I8", "I16", "U16", "F16", "I32", "U32", "F32", "I64", "U64", "F64"}) {
+    EXPECT_THAT(text, ContainsRegex(std::string(" ") + dtype + " +\\["));
+  }
+}
+
+TEST_F(Inspect, ShowsHostileNamesOnOneLine) {
+  const std::string evil = "a\nb\x1b[31m";
+  save_tensors(path("evil.safetensors"),
+               {{evil, Tensor::zeros({2}, DType::kFloat32)},
+                {std::string(500, 'n'), Tensor::zeros({}, DType::kInt64)}},
+               {{"key\n", "value\nvalue"}});
+  const std::string text = accepted("evil.safetensors");
+  EXPECT_THAT(text, HasSubstr("\"a\\nb\\u001b[31m\""));
+  EXPECT_THAT(text, HasSubstr("n\"..."));
+  EXPECT_THAT(text, HasSubstr("value\\nvalue\n"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 6);
+}
+
+// Verdicts of the safetensors package on the same bytes.
+TEST_F(Inspect, RefusesSafetensorsThatTheReferenceRefuses) {
+  const std::string good = read_file(test_data("float32.safetensors"));
+  std::string header_length = good, gap = good, letter = good;
+  header_length[3] = '\x7f';
+  gap[gap.find("\"data_offsets\":[") + 16] = '1';
+  letter[9] = '\xff';
+  for (const std::string& bytes : {header_length, gap, letter, good + "x", good.substr(0, 7),
+                                   good.substr(0, good.size() - 1), std::string()}) {
+    write("f.safetensors", bytes);
+    expect_error(inspect("f.safetensors"), 1, "safetensors: 'f.safetensors': ");
+  }
+}
+
+TEST_F(Inspect, ShowsExamplesThatTensorFlowWrote) {
+  const std::string text = accepted(test_data("arithmetic.tfrecords"));
+  EXPECT_THAT(text, HasSubstr("record 0, "));
+  EXPECT_THAT(text, ContainsRegex("  defs   \\[[0-9, ]+\\]\n  op     \\[[34], [789], [34]\\]\n"));
+  EXPECT_THAT(text, HasSubstr("\n3 records, "));
+  EXPECT_THAT(accepted(test_data("features.tfrecords")), HasSubstr("1 records, "));
+}
+
+TEST_F(Inspect, RefusesEveryFlippedBitOfAShard) {
+  const std::string whole = read_file(test_data("arithmetic.tfrecords"));
+  for (std::size_t bit = 0; bit < whole.size() * 8; bit += 37) {
+    std::string flipped = whole;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ 1 << bit % 8);
+    write("f.tfrecords", flipped);
+    expect_error(inspect("f.tfrecords"), 1, "checksum does not match");
+  }
+}
+
+// tf.data.TFRecordDataset refuses a record cut in its data, and takes one cut in its header for the
+// file's end.
+TEST_F(Inspect, JudgesACutShardAsTensorFlowDoes) {
+  const std::string whole = read_file(test_data("arithmetic.tfrecords"));
+  RecordReader reader(test_data("arithmetic.tfrecords"));
+  std::string record;
+  ASSERT_TRUE(reader.next(record));
+  const std::size_t second = record.size() + 16;
+  for (const std::size_t in_data : {second + 12, second + 13, whole.size() - 1}) {
+    write("f.tfrecords", whole.substr(0, in_data));
+    expect_error(inspect("f.tfrecords"), 1, "truncated in its data");
+  }
+  for (const std::size_t in_header : {std::size_t{1}, std::size_t{11}}) {
+    write("f.tfrecords", whole.substr(0, second + in_header));
+    const std::string text = accepted("f.tfrecords");
+    EXPECT_THAT(text, HasSubstr("1 records, "));
+    EXPECT_THAT(text, HasSubstr(fmt::format("then {} bytes of a record that was cut", in_header)));
+  }
+}
+
+TEST_F(Inspect, ShowsEventsThatTensorFlowWrote) {
+  const std::string text = accepted(test_data("tensorflow.tfevents"));
+  EXPECT_THAT(text, ContainsRegex("histogram +1 +7\\.\\.7"));
+  EXPECT_THAT(text, ContainsRegex("scalar +1 +8\\.\\.8 +1\\.25"));
+}
+
+TEST_F(Inspect, ShowsARunAndEachOfItsFiles) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "2"}).code, 0);
+  const std::string text = accepted("r");
+  EXPECT_THAT(text, HasSubstr("run of recipe blog\n"));
+  EXPECT_THAT(text, HasSubstr("\nbatch_size     2\n"));
+  EXPECT_THAT(text, ContainsRegex("\n +2 +80 +[0-9.]+ "));
+  EXPECT_THAT(text, ContainsRegex("embed.weight +F32 +\\[20, 15\\] +1,200\n"));
+  EXPECT_THAT(accepted("r/model.safetensors"), HasSubstr("8 tensors, 196,580 bytes"));
+  EXPECT_THAT(accepted("r/checkpoints/step_000000000080.safetensors"), HasSubstr("24 tensors"));
+  for (const auto& events : std::filesystem::directory_iterator(path("r/logs"))) {
+    EXPECT_THAT(accepted(events.path()), ContainsRegex("epoch/loss +scalar +2 +40\\.\\.80"));
+  }
+  std::filesystem::remove(path("r/model.safetensors"));
+  EXPECT_THAT(accepted("r"), HasSubstr("training has not ended yet"));
+}
+
+TEST_F(Inspect, GoesByContentWhereTheNameSaysNothing) {
+  std::filesystem::copy_file(test_data("float32.safetensors"), path("weights"));
+  std::filesystem::copy_file(test_data("arithmetic.tfrecords"), path("records"));
+  EXPECT_THAT(accepted("weights"), HasSubstr("tensors, "));
+  EXPECT_THAT(accepted("records"), HasSubstr("3 records, "));
+}
+
+TEST_F(Inspect, SaysWhatItCannotMakeOut) {
+  write("garbage", "no format of ours");
+  write("empty", "");
+  std::filesystem::create_directory(path("folder"));
+  expect_error(inspect("garbage"), 1, "'garbage' is no safetensors, TFRecord or event file");
+  expect_error(inspect("empty"), 1, "'empty' is no safetensors, TFRecord or event file");
+  expect_error(inspect("folder"), 1, "'folder' is no run folder: it has no config.toml");
+  expect_error(inspect("none"), 1, "cannot open 'none': No such file or directory");
+  expect_error(inspect("/dev/zero"), 1, "'/dev/zero' is a device, not a file");
+}
+
+}  // namespace
+}  // namespace maskgrad

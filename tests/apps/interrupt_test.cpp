@@ -1,0 +1,121 @@
+// Runs that are stopped and go on: exactly the run that was never stopped.
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Interrupt : public test::CliTest {
+ protected:
+  // Epochs of 400 steps.
+  void SetUp() override {
+    ASSERT_EQ(run({"data", "arithmetic", "--out", "d", "--shards", "2", "--samples", "400"}).code,
+              0);
+  }
+  static std::vector<std::string> arguments(const std::string& name) {
+    return {"train",  "blog", "--data",     "d",   "--shuffle",  "--epochs",   "9", "--out", name,
+            "--seed", "2",    "--progress", "off", "--step-log", name + ".csv"};
+  }
+  test::CliResult resume(const std::string& name) {
+    return run({"train", "blog", "--out", name, "--resume", "--step-log", name + ".csv",
+                "--progress", "off"});
+  }
+  // Sends the signal once the first epoch is over.
+  test::CliResult stopped(const std::string& name, int signal) {
+    test::CliProcess training = start(arguments(name));
+    EXPECT_TRUE(training.reaches(path(name + "/checkpoints/step_000000000400.safetensors")));
+    training.signal(signal);
+    return training.wait();
+  }
+  std::vector<std::string> epochs(const std::string& name) {
+    std::istringstream file(read(name + "/epochs.csv"));
+    std::vector<std::string> rows;
+    for (std::string line; std::getline(file, line);)
+      rows.push_back(line.substr(0, line.rfind(',')));
+    return rows;
+  }
+  void expect_same_run(const std::string& a, const std::string& b) {
+    EXPECT_EQ(read(a + ".csv"), read(b + ".csv"));
+    EXPECT_EQ(read(a + "/model.safetensors"), read(b + "/model.safetensors"));
+    EXPECT_EQ(read(a + "/config.toml"), read(b + "/config.toml"));
+    EXPECT_EQ(epochs(a), epochs(b));
+  }
+};
+
+TEST_F(Interrupt, AStoppedRunGoesOnAsIfItHadNotBeen) {
+  ASSERT_EQ(run(arguments("whole")).code, 0);
+  for (const auto& [signal, code] : {std::pair(SIGINT, 130), {SIGTERM, 143}, {SIGHUP, 129}}) {
+    const std::string name = "stopped" + std::to_string(code);
+    const test::CliResult result = stopped(name, signal);
+    EXPECT_EQ(result.code, code);
+    EXPECT_EQ(result.out, "");
+    EXPECT_EQ(result.err, "maskgrad: interrupted; go on with: maskgrad train blog --out " + name +
+                              " --resume\n");
+    EXPECT_FALSE(exists(name + "/model.safetensors"));
+    ASSERT_EQ(resume(name).code, 0);
+    expect_same_run(name, "whole");
+  }
+}
+
+TEST_F(Interrupt, AKilledRunGoesOnFromItsLastCheckpoint) {
+  ASSERT_EQ(run(arguments("whole")).code, 0);
+  ASSERT_EQ(stopped("killed", SIGKILL).code, 128 + SIGKILL);
+  ASSERT_EQ(resume("killed").code, 0);
+  expect_same_run("killed", "whole");
+}
+
+TEST_F(Interrupt, ARunCanBeStoppedAgainAndAgain) {
+  ASSERT_EQ(run(arguments("whole")).code, 0);
+  ASSERT_EQ(stopped("often", SIGINT).code, 130);
+  for (int i = 0; i < 3; ++i) {
+    auto training = start({"train", "blog", "--out", "often", "--resume", "--step-log", "often.csv",
+                           "--progress", "off"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
+    training.signal(SIGTERM);
+    const int code = training.wait().code;
+    ASSERT_TRUE(code == 143 || code == 0 || code == 128 + SIGTERM) << code;
+  }
+  ASSERT_EQ(resume("often").code, 0);
+  expect_same_run("often", "whole");
+}
+
+TEST_F(Interrupt, NobodyElseTrainsInTheFolderMeanwhile) {
+  test::CliProcess training = start(arguments("r"));
+  ASSERT_TRUE(training.reaches(path("r/config.toml")));
+  expect_error(resume("r"), 1, "another process is training in 'r'");
+  expect_error(train({"--out", "r", "--force"}), 1, "another process is training in 'r'");
+  training.signal(SIGINT);
+  training.wait();
+}
+
+TEST_F(Interrupt, ResumingNeedsARunAndTheSameSettings) {
+  expect_error(train({"--out", "r", "--resume"}), 2, "there is no run in 'r' to resume");
+  ASSERT_EQ(train({"--out", "r", "--epochs", "2"}).code, 0);
+  expect_error(train({"--out", "r", "--resume", "--batch-size", "4"}), 2,
+               "the run in 'r' has batch_size = 2: it cannot go on with 4");
+  expect_error(train({"--out", "r", "--resume", "--epochs", "1"}), 2,
+               "has 800 steps already, and these settings end at 400");
+  EXPECT_THAT(train({"--out", "r", "--resume"}).err, HasSubstr("has all its steps already"));
+}
+
+TEST_F(Interrupt, ResumingWithMoreEpochsIsTheLongerRun) {
+  ASSERT_EQ(train({"--out", "long", "--epochs", "3", "--step-log", "long.csv"}).code, 0);
+  ASSERT_EQ(train({"--out", "grown", "--epochs", "1", "--step-log", "grown.csv"}).code, 0);
+  ASSERT_EQ(train({"--out", "grown", "--epochs", "3", "--step-log", "grown.csv", "--resume"}).code,
+            0);
+  expect_same_run("long", "grown");
+}
+
+TEST_F(Interrupt, ADamagedCheckpointIsNamed) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  const std::string name = "r/checkpoints/step_000000000400.safetensors";
+  write(name, read(name).substr(0, 1000));
+  const std::string model = read("r/model.safetensors");
+  expect_error(train({"--out", "r", "--epochs", "2", "--resume"}), 1,
+               "safetensors: '" + name + "'");
+  EXPECT_EQ(read("r/model.safetensors"), model);
+}
+
+}  // namespace
+}  // namespace maskgrad

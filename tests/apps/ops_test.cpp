@@ -1,0 +1,102 @@
+// maskgrad ops, run-op and bench.
+#include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/train/tensor_file.hpp>
+
+#include "support/cli.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::is_close;
+using test::make;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+
+class Ops : public test::CliTest {};
+
+TEST_F(Ops, ListsEveryRegisteredOperation) {
+  const auto result = run({"ops"});
+  EXPECT_EQ(result.code, 0);
+  for (const auto& [name, op] : registry()) {
+    EXPECT_THAT(result.out, ContainsRegex("\n" + name + " +" + op.inputs.front().name));
+  }
+}
+
+TEST_F(Ops, DescribesOne) {
+  const auto result = run({"ops", "matmul"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.out, HasSubstr("input     a            float32, float64, has a gradient\n"));
+  EXPECT_THAT(result.out, HasSubstr("argument  transpose_b  false by default\n"));
+}
+
+TEST_F(Ops, RunsEveryOperationOnItsOwnSample) {
+  for (const auto& [name, op] : registry()) {
+    const auto sample = run({"ops", name, "--sample", "in.safetensors"});
+    ASSERT_EQ(sample.code, 0) << sample.err;
+    // "try: maskgrad run-op relu --in in.safetensors --out FILE --arg a=b"
+    std::istringstream words(sample.out);
+    std::vector<std::string> args{std::istream_iterator<std::string>(words), {}};
+    ASSERT_GT(args.size(), 6U);
+    args.erase(args.begin(), args.begin() + 2);
+    std::replace(args.begin(), args.end(), std::string("FILE"), std::string("out.safetensors"));
+    const auto result = run(args);
+    EXPECT_EQ(result.code, 0) << name << ": " << result.err;
+    EXPECT_EQ(load_tensors(path("out.safetensors")).size(), op.outputs.size()) << name;
+  }
+}
+
+TEST_F(Ops, RunsAnOperationAndItsGradient) {
+  save_tensors(path("in.safetensors"), {{"a", make({1, 2, 3, 4}, {2, 2})},
+                                        {"b", make({5, 6, 7, 8}, {2, 2})},
+                                        {"grad_output", make({1, 0, 0, 1}, {2, 2})}});
+  const auto result = run({"run-op", "matmul", "--in", "in.safetensors", "--out", "out.safetensors",
+                           "--arg", "transpose_b=true", "--grad"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+  const auto outputs = load_tensors(path("out.safetensors"));
+  ASSERT_EQ(outputs.size(), 3U);
+  EXPECT_TRUE(is_close(outputs.at("output"), {17, 23, 39, 53}));
+  EXPECT_TRUE(is_close(outputs.at("grad_a"), {5, 6, 7, 8}));
+  EXPECT_TRUE(is_close(outputs.at("grad_b"), {1, 2, 3, 4}));
+}
+
+TEST_F(Ops, RefusesWhatDoesNotFitTheOperation) {
+  save_tensors(path("in.safetensors"), {{"a", make({1, 2}, {1, 2})}, {"b", make({1, 2}, {1, 2})}});
+  const auto matmul = [&](std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"run-op", "matmul", "--in", "in.safetensors", "--out", "out.safetensors"});
+    return run(more);
+  };
+  expect_error(matmul({}), 1, "matmul: ");
+  expect_error(matmul({"--grad"}), 1, "--grad needs 'grad_output' in 'in.safetensors'");
+  expect_error(matmul({"--arg", "transpose=true"}), 2, "did you mean 'transpose_a'?");
+  expect_error(matmul({"--arg", "transpose_a"}), 2, "'--arg transpose_a' is not name=value");
+  expect_error(matmul({"--arg", "transpose_a=1"}), 2, "must be true or false, not '1'");
+  expect_error(matmul({"--device", "gpu"}), 2, "this build has no device 'gpu'");
+  expect_error(run({"run-op", "relu", "--in", "in.safetensors", "--out", "o"}), 1,
+               "relu: input 'input' is missing");
+  expect_error(run({"run-op", "relu", "--in", "none", "--out", "o"}), 1, "cannot open 'none'");
+  EXPECT_FALSE(exists("out.safetensors"));
+}
+
+TEST_F(Ops, LeavesNoOutputWhereItCannotBeWritten) {
+  ASSERT_EQ(run({"ops", "relu", "--sample", "in.safetensors"}).code, 0);
+  expect_error(run({"run-op", "relu", "--in", "in.safetensors", "--out", "none/o"}), 1,
+               "cannot create 'none/o.tmp.");
+}
+
+TEST_F(Ops, BenchNamesABadFileBeforeItMeasures) {
+  expect_error(run({"bench", "op-overhead", "--json", "none/b.json"}), 1,
+               "cannot create 'none/b.json.tmp.");
+}
+
+TEST_F(Ops, BenchWritesItsMediansByName) {
+  const auto result = run({"bench", "op-overhead", "--json", "b.json"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, ContainsRegex("op_forward_ns +[0-9.]+ +[0-9.]+ +[0-9.]+\n"));
+  EXPECT_THAT(read("b.json"), ContainsRegex("\"op_forward_ns\": [0-9.]+,\n"));
+}
+
+}  // namespace
+}  // namespace maskgrad

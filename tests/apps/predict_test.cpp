@@ -1,0 +1,106 @@
+// maskgrad predict and eval: a trained run at work.
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// A run that was trained a little.
+class Predict : public test::CliTest {
+ protected:
+  void SetUp() override {
+    CliTest::SetUp();
+    ASSERT_EQ(train({"--out", "r", "--epochs", "2", "--lr", "0.01"}).code, 0);
+  }
+};
+
+TEST_F(Predict, AnswersEachTextOnALineOfItsOwn) {
+  const auto result = run({"predict", "r", "x=1,y=2:x+y", "y=-9,x=3:x-y"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err, "");
+  ASSERT_EQ(result.out.size(), 4U) << result.out;
+  EXPECT_EQ(result.out[1], '\n');
+  EXPECT_EQ(result.out[3], '\n');
+}
+
+TEST_F(Predict, AnswersEachLineOfStandardInputTheSame) {
+  const std::string answers = run({"predict", "r", "x=1,y=2:x+y", "", "y=-9,x=3:x-y"}).out;
+  for (const char* input : {"x=1,y=2:x+y\n\ny=-9,x=3:x-y\n", "x=1,y=2:x+y\r\n\r\ny=-9,x=3:x-y"}) {
+    const auto result = run({"predict", "r"}, {.input = input});
+    EXPECT_EQ(result.code, 0);
+    EXPECT_EQ(result.out, answers);
+    EXPECT_EQ(result.err, "");
+  }
+  EXPECT_EQ(answers.substr(1, 2), "\n\n") << "no question, no answer";
+  EXPECT_EQ(run({"predict", "r"}).out, "");
+}
+
+TEST_F(Predict, NamesTheLineThatItCannotRead) {
+  const auto result = run({"predict", "r"}, {.input = "x=1,y=2:x+y\nwhat?\nx=1,y=2:x+y\n"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(result.out.size(), 2U) << "the answer before it was given";
+  EXPECT_EQ(result.err,
+            "maskgrad: predict: line 2: arithmetic: 'w' in 'what?' is not one of the characters "
+            "\" :|xy=,+-*0123456789\"\n");
+}
+
+TEST_F(Predict, RefusesTextsThatTheModelCannotTake) {
+  expect_error(run({"predict", "r", "x=ä"}), 1, "'ä' in 'x=ä' is not one of the characters");
+  expect_error(run({"predict", "r", "x=\xff"}), 1, "'\\xff' in 'x=\\xff' is not one of");
+  expect_error(run({"predict", "r", "x=1,y=2:x+y+y+y+y+y+y"}), 1,
+               "\"x=1,y=2:x+y+y+y+y+y+y\" has 21 characters, at most 20 fit");
+  expect_error(run({"predict", "r"}, {.input = std::string("x\0y\n", 4)}), 1, "'x\\x00y'");
+}
+
+TEST_F(Predict, PromptsOnATerminalAndGoesOnAfterAMistake) {
+  auto prompt = start({"predict", "r"}, {.terminal_columns = 80});
+  prompt.type("what?\nx=1,y=2:x+y\n\x04");
+  const auto result = prompt.wait();
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.out, HasSubstr("One question a line"));
+  EXPECT_THAT(result.out, HasSubstr("arithmetic: 'w' in 'what?' is not one of the characters"));
+  const std::string answer = run({"predict", "r", "x=1,y=2:x+y"}).out;
+  EXPECT_THAT(result.out, HasSubstr("> " + answer.substr(0, 1) + "\r\n"));
+}
+
+TEST_F(Predict, NeedsATrainedRun) {
+  expect_error(run({"predict", "none", "x"}), 1, "'none' is no run folder: it has no config.toml");
+  std::filesystem::remove(path("r/model.safetensors"));
+  for (const char* command : {"predict", "eval", "report"}) {
+    expect_error(run({command, "r"}), 1,
+                 "'r' has no model.safetensors: its training has not ended");
+  }
+  write("r/config.toml", "recipe = 'blgo'\n");
+  expect_error(run({"predict", "r", "x"}), 1, "no recipe 'blgo'; did you mean 'blog'?");
+}
+
+TEST_F(Predict, EvalSumsOverTheWholeDataSetWhateverTheBatch) {
+  const auto own = run({"eval", "r"});
+  EXPECT_EQ(own.code, 0);
+  EXPECT_THAT(own.out, StartsWith("loss       "));
+  EXPECT_THAT(own.out, HasSubstr("\nsamples    80\n"));
+  EXPECT_EQ(run({"eval", "r", "--data", "d"}).out, own.out);
+  EXPECT_EQ(run({"eval", "r", "--batch-size", "7"}).out, own.out);
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "h", "--shards", "3", "--samples", "20"}).code, 0);
+  EXPECT_THAT(run({"eval", "r", "--data", "h"}).out, HasSubstr("\nsamples    60\n"));
+}
+
+TEST_F(Predict, EvalGivesTheLossOfTheFirstStepForUntrainedWeights) {
+  ASSERT_EQ(train({"--out", "s", "--steps", "1", "--lr", "0", "--batch-size", "80", "--step-log",
+                   "s.csv"})
+                .code,
+            0);
+  const double logged = std::stod(read("s.csv").substr(read("s.csv").find("\n0,") + 3));
+  const double loss = std::stod(run({"eval", "s"}).out.substr(5));
+  EXPECT_NEAR(loss, logged, 1e-6);
+}
+
+TEST_F(Predict, EvalNamesDataThatIsGone) {
+  std::filesystem::remove_all(path("d"));
+  expect_error(run({"eval", "r"}), 1, "cannot read folder 'd'");
+}
+
+}  // namespace
+}  // namespace maskgrad

@@ -1,0 +1,69 @@
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Two runs in `runs`, and a third elsewhere with the name of the first.
+class Report : public test::CliTest {
+ protected:
+  void SetUp() override {
+    CliTest::SetUp();
+    ASSERT_EQ(train({"--out", "runs/first", "--epochs", "2"}).code, 0);
+    ASSERT_EQ(train({"--out", "runs/second", "--epochs", "2", "--mask", "query"}).code, 0);
+    ASSERT_EQ(train({"--out", "other/first", "--epochs", "2", "--seed", "1"}).code, 0);
+  }
+};
+
+TEST_F(Report, GoesIntoTheRunItIsAbout) {
+  std::filesystem::remove(path("runs/first/report.html"));
+  for (const char* name : {"runs/first", "runs/first/"}) {
+    const auto result = run({"report", name});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.out, (std::filesystem::path(name) / "report.html").string() + "\n");
+    EXPECT_THAT(read("runs/first/report.html"), HasSubstr("first"));
+  }
+}
+
+TEST_F(Report, DrawsSeveralRunsAndTouchesNoneOfTheirOwn) {
+  const std::string own = read("runs/first/report.html");
+  EXPECT_EQ(run({"report", "runs/first", "runs/second"}).out, "report.html\n");
+  EXPECT_EQ(read("runs/first/report.html"), own);
+  EXPECT_THAT(read("report.html"), HasSubstr(">second<"));
+  EXPECT_EQ(run({"report", "runs"}).out, "runs/report.html\n");
+  EXPECT_EQ(run({"report", "runs", "--out", "all.html"}).out, "all.html\n");
+  EXPECT_EQ(read("all.html"), read("report.html"));
+}
+
+TEST_F(Report, TellsRunsOfOneNameApart) {
+  ASSERT_EQ(run({"report", "runs/first", "other/first"}).code, 0);
+  EXPECT_THAT(read("report.html"), HasSubstr("runs/first"));
+  EXPECT_THAT(read("report.html"), HasSubstr("other/first"));
+}
+
+TEST_F(Report, LeavesOutRunsThatHaveNotEnded) {
+  std::filesystem::remove(path("runs/second/model.safetensors"));
+  const auto result = run({"report", "runs"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err,
+            "maskgrad: report: 'runs/second' is left out: its training has not ended yet\n");
+  EXPECT_THAT(read("runs/report.html"), Not(HasSubstr(">second<")));
+}
+
+TEST_F(Report, NamesFoldersWithoutRuns) {
+  expect_error(run({"report", "none"}), 1, "cannot read folder 'none': No such file");
+  expect_error(run({"report", "d"}), 1, "'d' is no run folder, and holds none");
+}
+
+TEST_F(Report, NamesTheFileThatIsDamaged) {
+  write("runs/first/epochs.csv", "epoch,steps,loss\n1,2,x\n");
+  expect_error(run({"report", "runs/first"}), 1,
+               "'runs/first/epochs.csv' line 2: 'x' is no number");
+  write("runs/first/config.toml", "recipe = 'blog'\nlrr = 1\n");
+  expect_error(run({"report", "runs/first"}), 1, "there is no setting 'lrr'");
+}
+
+}  // namespace
+}  // namespace maskgrad

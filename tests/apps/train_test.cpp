@@ -1,0 +1,159 @@
+// maskgrad train: settings, run folders, what it shows.
+#include <regex>
+
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Train : public test::CliTest {
+ protected:
+  // The line of a run's config.toml for a key, without its comment.
+  std::string setting(const std::string& run, const std::string& key) {
+    std::smatch match;
+    const std::string text = read(run + "/config.toml");
+    return std::regex_search(text, match, std::regex("(?:^|\n)" + key + " = (\\S+)"))
+               ? match[1].str()
+               : "none";
+  }
+};
+
+TEST_F(Train, LeavesAWholeRunFolder) {
+  const auto result = train({"--out", "r", "--epochs", "2"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err, "");
+  EXPECT_TRUE(std::regex_match(result.out, std::regex("loss +[0-9.]+\naccuracy +[0-9.]+\n"
+                                                      "steps +80 in [0-9.]+ s, [0-9.]+ us each\n"
+                                                      "run +r\nreport +r/report.html\n")))
+      << result.out;
+  for (const char* file :
+       {"config.toml", "epochs.csv", "model.safetensors", "report.html",
+        "checkpoints/step_000000000040.safetensors", "checkpoints/step_000000000080.safetensors"}) {
+    EXPECT_TRUE(exists(std::string("r/") + file)) << file;
+  }
+  EXPECT_FALSE(std::filesystem::is_empty(path("r/logs")));
+  EXPECT_FALSE(exists("r/data")) << "it was given its data";
+}
+
+TEST_F(Train, RepeatsARunFromItsConfig) {
+  ASSERT_EQ(train({"--out", "a", "--epochs", "2", "--lr", "0.003", "--shuffle", "--seed", "4",
+                   "--step-log", "a.csv"})
+                .code,
+            0);
+  ASSERT_EQ(
+      run({"train", "blog", "--config", "a/config.toml", "--out", "b", "--step-log", "b.csv"}).code,
+      0);
+  EXPECT_EQ(read("a.csv"), read("b.csv"));
+  EXPECT_EQ(read("a/model.safetensors"), read("b/model.safetensors"));
+  EXPECT_EQ(read("a/config.toml"), read("b/config.toml"));
+}
+
+TEST_F(Train, MakesTheSameDataAgainFromItsConfig) {
+  const std::vector<std::string> own = {"train", "blog", "--progress", "off", "--steps", "3"};
+  auto first = own, second = own;
+  first.insert(first.end(), {"--out", "a", "--seed", "7", "--shards", "1", "--max-val", "20"});
+  second.insert(second.end(), {"--out", "b", "--config", "a/config.toml"});
+  ASSERT_EQ(run(first).code, 0);
+  ASSERT_EQ(run(second).code, 0);
+  EXPECT_EQ(read("a/data/shard_0000.tfrecords"), read("b/data/shard_0000.tfrecords"));
+  EXPECT_EQ(read("a/model.safetensors"), read("b/model.safetensors"));
+}
+
+TEST_F(Train, CountsAFlagMoreThanSetAndThatMoreThanAFileAndThatMoreThanTheDefault) {
+  write("c.toml", "lr = 0.5\nseed = 3\nbatch-size = 8\n");
+  ASSERT_EQ(train({"--lr", "0.125", "--config", "c.toml", "--set", "lr=0.25", "--set", "seed=5",
+                   "--out", "r", "--steps", "1"})
+                .code,
+            0);
+  EXPECT_EQ(setting("r", "lr"), "0.125");
+  EXPECT_EQ(setting("r", "seed"), "5");
+  EXPECT_EQ(setting("r", "batch_size"), "8");
+  EXPECT_EQ(setting("r", "epochs"), "10");
+}
+
+TEST_F(Train, TakesTheLastOfAFlagGivenTwice) {
+  ASSERT_EQ(
+      train({"--lr", "1", "--lr", "0.5", "--no-shuffle", "--shuffle", "--out", "a", "--steps", "1"})
+          .code,
+      0);
+  EXPECT_EQ(setting("a", "lr"), "0.5");
+  EXPECT_EQ(setting("a", "shuffle"), "true");
+  ASSERT_EQ(train({"--shuffle", "--no-shuffle", "--out", "b", "--steps", "1"}).code, 0);
+  EXPECT_EQ(setting("b", "shuffle"), "false");
+}
+
+TEST_F(Train, RefusesBadSettingsBeforeItWritesAnything) {
+  const auto with_config = [&](const char* toml) {
+    write("c.toml", toml);
+    return train({"--config", "c.toml", "--out", "r"});
+  };
+  expect_error(train({"--batch-size", "0", "--out", "r"}), 2, "must be at least 1, not 0");
+  expect_error(train({"--set", "lr=abc", "--out", "r"}), 2, "'lr' must be a number, not 'abc'");
+  expect_error(train({"--max-val", "20000", "--out", "r"}), 2, "must be at most 10000");
+  expect_error(train({"--mask", "keys", "--out", "r"}), 2, "one of key, query, none, not 'keys'");
+  expect_error(with_config("lrr = 1\n"), 2,
+               "c.toml: there is no setting 'lrr'; did you mean 'lr'?");
+  expect_error(with_config("lr = 'x'\n"), 2, "c.toml: 'lr' has the wrong type");
+  expect_error(with_config("lr = 1\nseed = = 2\n"), 2, "config: c.toml: line 2: ");
+  expect_error(train({"--config", "d", "--out", "r"}), 2, "cannot read 'd': Is a directory");
+  expect_error(train({"--config", "none.toml", "--out", "r"}), 2, "cannot open 'none.toml'");
+  EXPECT_FALSE(exists("r"));
+}
+
+TEST_F(Train, StartsFromWeightsInAFile) {
+  ASSERT_EQ(train({"--out", "a", "--steps", "5"}).code, 0);
+  ASSERT_EQ(
+      train({"--out", "b", "--steps", "1", "--lr", "0", "--init", "a/model.safetensors"}).code, 0);
+  EXPECT_EQ(read("a/model.safetensors"), read("b/model.safetensors"));
+}
+
+TEST_F(Train, WritesLinesOfProgressWhereThereIsNoTerminal) {
+  const auto result = run({"train", "blog", "--data", "d", "--out", "r", "--epochs", "2"});
+  EXPECT_THAT(result.err, HasSubstr("reflect  Reflect  (B, 20, 15)         675  uses\n"));
+  EXPECT_THAT(result.err, HasSubstr("\nepoch 2/2  loss "));
+  EXPECT_THAT(result.err, Not(HasSubstr("\r")));
+  EXPECT_THAT(result.err, Not(HasSubstr("\x1b")));
+  EXPECT_THAT(result.out, Not(HasSubstr("epoch")));
+}
+
+// Columns that a line takes on a terminal, without colors.
+std::size_t columns_of(const std::string& text) {
+  const std::string plain = std::regex_replace(text, std::regex("\x1b\\[[0-9;]*[mK]"), "");
+  return static_cast<std::size_t>(std::count_if(plain.begin(), plain.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+TEST_F(Train, FitsItsBarIntoTheTerminal) {
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "8000"}).code,
+            0);
+  for (const int columns : {100, 60, 30}) {
+    const std::string name = std::to_string(columns);
+    const auto result = run({"train", "blog", "--data", "big", "--shards", "1", "--epochs", "1",
+                             "--batch-size", "1", "--out", name},
+                            {.terminal_columns = columns});
+    ASSERT_EQ(result.code, 0) << result.out;
+    const std::regex expression("\r\x1b\\[K([^\r\n]*━[^\r\n]*)");
+    std::size_t bars = 0;
+    for (std::sregex_iterator bar(result.out.begin(), result.out.end(), expression), end;
+         bar != end; ++bar, ++bars) {
+      EXPECT_LT(columns_of((*bar)[1]), static_cast<std::size_t>(columns)) << (*bar)[1];
+      EXPECT_THAT((*bar)[1].str(), HasSubstr("/8000"));
+    }
+    EXPECT_GT(bars, 0U);
+    EXPECT_THAT(result.out, HasSubstr("\r\x1b[Kepoch 1/1  loss ")) << "wipes the bar";
+  }
+}
+
+TEST_F(Train, StopsAtSoManyStepsAsAtAnEpochsEnd) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "50"}).code, 0);
+  EXPECT_TRUE(exists("r/checkpoints/step_000000000050.safetensors"));
+  EXPECT_THAT(read("r/epochs.csv"), HasSubstr("\n2,50,"));
+  EXPECT_TRUE(exists("r/model.safetensors"));
+}
+
+}  // namespace
+}  // namespace maskgrad

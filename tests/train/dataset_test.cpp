@@ -1,0 +1,58 @@
+#include <gmock/gmock.h>
+
+#include <maskgrad/train/dataset.hpp>
+
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::to_doubles;
+using ::testing::ElementsAre;
+using Tokens = std::vector<std::int64_t>;
+
+SequenceDataset make_dataset(std::int64_t length, std::int64_t pad = 0) {
+  SequenceDataset dataset(length, pad);
+  dataset.add(Tokens{1, 2, 3}, 10);
+  dataset.add(Tokens{}, 20);
+  dataset.add(Tokens{4}, 30);
+  return dataset;
+}
+
+TEST(SequenceDataset, FillsShorterSequencesUpToTheFixedLength) {
+  const Batch batch = make_dataset(4).collate(Tokens{0, 1, 2});
+  EXPECT_EQ(batch.size(), 3);
+  EXPECT_EQ(batch.inputs.shape(), (Shape{3, 4}));
+  EXPECT_EQ(batch.inputs.dtype(), DType::kInt64);
+  EXPECT_THAT(to_doubles(batch.inputs), ElementsAre(1, 2, 3, 0, 0, 0, 0, 0, 4, 0, 0, 0));
+  EXPECT_THAT(to_doubles(batch.targets), ElementsAre(10, 20, 30));
+}
+
+TEST(SequenceDataset, MakesABatchAsLongAsItsLongestSequence) {
+  const SequenceDataset dataset = make_dataset(0, -1);
+  EXPECT_THAT(to_doubles(dataset.collate(Tokens{2, 0}).inputs), ElementsAre(4, -1, -1, 1, 2, 3));
+  EXPECT_THAT(to_doubles(dataset.collate(Tokens{2, 1}).inputs), ElementsAre(4, -1));
+  EXPECT_EQ(dataset.collate(Tokens{1}).inputs.shape(), (Shape{1, 0}));
+}
+
+TEST(SequenceDataset, TakesIndicesInTheirOrderAndMoreThanOnce) {
+  const Batch batch = make_dataset(3).collate(Tokens{2, 0, 2});
+  EXPECT_THAT(to_doubles(batch.inputs), ElementsAre(4, 0, 0, 1, 2, 3, 4, 0, 0));
+  EXPECT_THAT(to_doubles(batch.targets), ElementsAre(30, 10, 30));
+}
+
+TEST(SequenceDataset, RefusesASequenceThatIsTooLongAndStaysAsItWas) {
+  SequenceDataset dataset = make_dataset(3);
+  EXPECT_EQ(error_of([&] {
+              dataset.add(Tokens{1, 2, 3, 4}, 0);
+            }),
+            "[data] sample 3 has 4 tokens, at most 3 fit");
+  EXPECT_EQ(dataset.size(), 3);
+  dataset.add(Tokens{7, 8, 9}, 40);
+  EXPECT_THAT(to_doubles(dataset.collate(Tokens{3}).inputs), ElementsAre(7, 8, 9));
+}
+
+}  // namespace
+}  // namespace maskgrad

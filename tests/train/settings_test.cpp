@@ -1,0 +1,193 @@
+#include <fstream>
+
+#include <gmock/gmock.h>
+
+#include <maskgrad/train/settings.hpp>
+
+#include "support/errors.hpp"
+#include "support/files.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::ScratchFolder;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using Int = std::int64_t;
+using Text = std::string;
+
+Settings make_settings() {
+  return Settings({Setting{"batch_size", Int{32}, "samples in a step"}.at_least(1),
+                   Setting{"lr", 1e-3, "learning rate"}.at_least(0).at_most(100),
+                   Setting{"weight", 0.5, "any number"}, Setting{"shuffle", true, "a new order"},
+                   Setting{"mask", Text("key"), "axis"}.one_of({"key", "query", "none"}),
+                   Setting{"data", Text(), "folder"},
+                   Setting{"resume", false, "go on"}.not_saved()});
+}
+
+// load_toml of a file with this text; the error with the file called FILE.
+std::string loading(Settings& settings, const std::string& toml) {
+  const ScratchFolder folder;
+  const auto path = folder / "c.toml";
+  std::ofstream(path, std::ios::binary) << toml;
+  std::string text = error_of([&] { settings.load_toml(path); });
+  for (auto at = text.find(path.string()); at != std::string::npos; at = text.find(path.string())) {
+    text.replace(at, path.string().size(), "FILE");
+  }
+  return text;
+}
+std::string loading(const std::string& toml) {
+  Settings settings = make_settings();
+  return loading(settings, toml);
+}
+std::string setting(const char* key, const char* text) {
+  Settings settings = make_settings();
+  return error_of([&] { settings.set(key, text, "--set"); });
+}
+
+TEST(Settings, StartWithTheirDefaults) {
+  const Settings settings = make_settings();
+  EXPECT_EQ(settings.integer("batch_size"), 32);
+  EXPECT_EQ(settings.real("lr"), 1e-3);
+  EXPECT_TRUE(settings.flag("shuffle"));
+  EXPECT_EQ(settings.text("mask"), "key");
+  EXPECT_EQ(settings.all().size(), 7U);
+}
+
+TEST(Settings, TakeTheLastOfSeveralValues) {
+  Settings settings = make_settings();
+  EXPECT_EQ(loading(settings, "batch_size = 8\nlr = 0.5\nmask = 'none'\n"), "no error");
+  settings.set_pair("lr=0.25", "--set");
+  settings.set("batch-size", "2", "--batch-size");
+  EXPECT_EQ(settings.integer("batch_size"), 2);
+  EXPECT_EQ(settings.real("lr"), 0.25);
+  EXPECT_EQ(settings.text("mask"), "none");
+  EXPECT_TRUE(settings.flag("shuffle"));
+  EXPECT_EQ(loading(settings, "lr = 0.125"), "no error");
+  EXPECT_EQ(settings.real("lr"), 0.125);
+}
+
+TEST(Settings, ReadEachTypeFromText) {
+  Settings settings = make_settings();
+  settings.set("lr", "1e-4", "t");
+  settings.set("shuffle", "false", "t");
+  settings.set_pair("data=a=b, c", "t");
+  EXPECT_EQ(settings.real("lr"), 1e-4);
+  EXPECT_FALSE(settings.flag("shuffle"));
+  EXPECT_EQ(settings.text("data"), "a=b, c");
+  settings.set_pair("data=", "t");
+  EXPECT_EQ(settings.text("data"), "");
+  settings.set("lr", "3", "t");
+  EXPECT_EQ(settings.real("lr"), 3.0);
+}
+
+TEST(Settings, SuggestTheNearestKeyForAnUnknownOne) {
+  const char* text = "[config] --set: there is no setting 'batchsize'; did you mean 'batch_size'?";
+  EXPECT_EQ(setting("batchsize", "2"), text);
+  EXPECT_EQ(setting("zzzzzz", "2"), "[config] --set: there is no setting 'zzzzzz'");
+  EXPECT_EQ(loading("[train]\nlr = 1\n"), "[config] FILE: there is no setting 'train'");
+  EXPECT_EQ(loading("shufle = true"),
+            "[config] FILE: there is no setting 'shufle'; did you mean 'shuffle'?");
+}
+
+TEST(Settings, RefuseTextsOfAnotherType) {
+  for (const char* text : {"", "1.5", "1e3", "x", "2 ", "+2", "99999999999999999999"}) {
+    EXPECT_EQ(setting("batch-size", text),
+              fmt::format("[config] --set: 'batch-size' must be a whole number, not '{}'", text));
+  }
+  for (const char* text : {"", "1,5", "0.1x", "1e999"}) {
+    EXPECT_EQ(setting("lr", text),
+              fmt::format("[config] --set: 'lr' must be a number, not '{}'", text));
+  }
+  for (const char* text : {"", "True", "1", "yes"}) {
+    EXPECT_EQ(setting("shuffle", text),
+              fmt::format("[config] --set: 'shuffle' must be true or false, not '{}'", text));
+  }
+  Settings settings = make_settings();
+  EXPECT_EQ(error_of([&] { settings.set_pair("lr", "--set"); }),
+            "[config] --set: 'lr' is not key=value");
+}
+
+TEST(Settings, RefuseValuesOutOfRange) {
+  EXPECT_EQ(setting("batch_size", "0"), "[config] --set: 'batch_size' must be at least 1, not 0");
+  EXPECT_EQ(setting("lr", "-0.5"), "[config] --set: 'lr' must be at least 0, not -0.5");
+  EXPECT_EQ(setting("lr", "101"), "[config] --set: 'lr' must be at most 100, not 101.0");
+  EXPECT_EQ(setting("lr", "inf"), "[config] --set: 'lr' must be at most 100, not inf");
+  EXPECT_EQ(setting("lr", "100"), "no error");
+  EXPECT_EQ(setting("lr", "nan"), "[config] --set: 'lr' must be at least 0, not nan");
+  EXPECT_EQ(setting("mask", "keys"),
+            "[config] --set: 'mask' must be one of key, query, none, not 'keys'");
+  EXPECT_EQ(loading("batch_size = 0"), "[config] FILE: 'batch_size' must be at least 1, not 0");
+  EXPECT_EQ(loading("mask = ''"), "[config] FILE: 'mask' must be one of key, query, none, not ''");
+  Settings settings = make_settings();
+  error_of([&] { settings.set("batch_size", "0", "t"); });
+  EXPECT_EQ(settings.integer("batch_size"), 32) << "the refused value left no trace";
+}
+
+TEST(Settings, TakeAWholeNumberForARealOneAndConvertNothingElse) {
+  Settings settings = make_settings();
+  EXPECT_EQ(loading(settings, "lr = 2"), "no error");
+  EXPECT_EQ(settings.real("lr"), 2.0);
+  EXPECT_EQ(loading("batch_size = 2.0"),
+            "[config] FILE: 'batch_size' has the wrong type; its default is 32");
+  EXPECT_EQ(loading("shuffle = 1"),
+            "[config] FILE: 'shuffle' has the wrong type; its default is true");
+  EXPECT_EQ(loading("lr = '2'"), "[config] FILE: 'lr' has the wrong type; its default is 0.001");
+  EXPECT_EQ(loading("data = 2"), "[config] FILE: 'data' has the wrong type; its default is ''");
+  EXPECT_EQ(loading("data = ['a']"), "[config] FILE: 'data' has the wrong type; its default is ''");
+}
+
+TEST(Settings, NameTheLineWhereAFileIsNoToml) {
+  EXPECT_THAT(loading("lr = 1\n\nmask = \n"), StartsWith("[config] FILE: line 3: "));
+  EXPECT_THAT(loading("lr = 1\nlr = 2\n"), StartsWith("[config] FILE: line 2: "));
+  EXPECT_THAT(loading("mask = \"open\nlr = 1"), StartsWith("[config] FILE: line 1: "));
+  EXPECT_THAT(loading("data = '\xff'"), StartsWith("[config] FILE: line 1: "));
+  Settings settings = make_settings();
+  EXPECT_EQ(error_of([&] { settings.load_toml("/nonexistent.toml"); }),
+            "[file] cannot open '/nonexistent.toml': No such file or directory");
+}
+
+TEST(Settings, ComeBackFromTheirOwnToml) {
+  for (const std::string text : {"plain", "", "with \"quotes\" and \\ and #", "two\nlines",
+                                 "tab\tand\x01 control", "größe"}) {
+    for (const double x : {0.0, 1e-3, 1.0 / 3.0, 1e-300, 1e22, -12345678.0}) {
+      Settings settings = make_settings(), copy = make_settings();
+      settings.set("data", text, "t");
+      settings.set("weight", fmt::format("{}", x), "t");
+      settings.set("batch_size", "9223372036854775807", "t");
+      settings.set("shuffle", "false", "t");
+      ASSERT_EQ(loading(copy, settings.to_toml()), "no error") << settings.to_toml();
+      for (const Setting& s : settings.all()) {
+        EXPECT_EQ(copy.all()[static_cast<std::size_t>(&s - settings.all().data())].value, s.value)
+            << s.key;
+      }
+    }
+  }
+}
+
+TEST(Settings, SaveTheRunAndNotTheCallWithTheHelpBeside) {
+  Settings settings = make_settings();
+  settings.set("resume", "true", "t");
+  const std::string toml = settings.to_toml();
+  EXPECT_THAT(toml, StartsWith("batch_size = 32                  # samples in a step\n"));
+  EXPECT_THAT(toml, HasSubstr("\nmask = 'key'  "));
+  EXPECT_EQ(toml.find("resume"), std::string::npos);
+}
+
+TEST(Settings, GiveOnlyKnownKeysOfTheRightType) {
+  const Settings settings = make_settings();
+  EXPECT_EQ(error_of([&] { settings.integer("lr"); }), "[config] 'lr' has another type");
+  EXPECT_EQ(error_of([&] { settings.text("nothing"); }), "[config] there is no setting 'nothing'");
+}
+
+TEST(TomlText, ReadsOneKeyOfAnyToml) {
+  const ScratchFolder folder;
+  std::ofstream(folder / "c.toml") << "recipe = \"blog\"\nother = 3\n[table]\nx = 1\n";
+  EXPECT_EQ(toml_text(folder / "c.toml", "recipe"), "blog");
+  EXPECT_EQ(toml_text(folder / "c.toml", "missing"), std::nullopt);
+  EXPECT_EQ(toml_text(folder / "c.toml", "other"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace maskgrad

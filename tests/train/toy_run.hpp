@@ -1,0 +1,113 @@
+// A whole training run of a model that learns in milliseconds.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/reshape.hpp>
+#include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/train/adam.hpp>
+#include <maskgrad/train/sgd.hpp>
+#include <maskgrad/train/trainer.hpp>
+
+namespace maskgrad::test {
+
+/// Ten sequences of three tokens 0..4; the target is the largest of them.
+inline SequenceDataset toy_data() {
+  SequenceDataset dataset(3);
+  Random random(11);
+  for (int i = 0; i < 10; ++i) {
+    std::vector<std::int64_t> tokens(3);
+    for (auto& token : tokens) token = random.integer(0, 4);
+    dataset.add(tokens, *std::max_element(tokens.begin(), tokens.end()));
+  }
+  return dataset;
+}
+
+struct ToyOptions {
+  Trainer::Options training = {.lr = 0.01};
+  bool shuffle = false;
+  DType dtype = DType::kFloat64;
+  bool sgd = false;
+  std::uint64_t seed = 1;  // of the starting weights
+  std::int64_t width = 5;
+};
+
+/// Data, model, optimizer, loader and trainer, in an order that lets one refer to the others.
+/// Batches of 4, 4 and 2.
+class ToyRun {
+ public:
+  /// `prepare` may load a checkpoint into parameters and optimizer; it returns where to go on.
+  using Prepare = std::function<TrainState(ParameterBuffer&, Optimizer&)>;
+
+  explicit ToyRun(ToyOptions options, Model model = {}, const Prepare& prepare = {})
+      : data(toy_data()) {
+    layers.add<Embed>("embed", 5, 4)
+        .add<Reshape>("reshape", std::vector<std::int64_t>{12})
+        .add<Dense>("dense", 12, options.width);
+    parameters = std::make_unique<ParameterBuffer>(layers, options.dtype, options.seed);
+    if (options.sgd)
+      optimizer = std::make_unique<Sgd>(*parameters, 0.9);
+    else
+      optimizer = std::make_unique<Adam>(*parameters);
+    const TrainState state = prepare ? prepare(*parameters, *optimizer) : TrainState{};
+    loader = std::make_unique<DataLoader>(
+        data, DataLoader::Options{.batch_size = 4, .shuffle = options.shuffle, .seed = 7},
+        state.position);
+    if (!model) model = [this](const Batch& batch) { return evaluate(batch); };
+    trainer = std::make_unique<Trainer>(std::move(model), *parameters, *optimizer, *loader,
+                                        options.training, state);
+  }
+
+  ModelOutput evaluate(const Batch& batch) {
+    const Variable logits = layers(Variable(batch.inputs));
+    const ops::HitsCount right = ops::accuracy(logits, batch.targets);
+    return {ops::cross_entropy(logits, batch.targets),
+            {{"accuracy", static_cast<double>(right.hits), right.count}}};
+  }
+
+  Trainer::Outcome run(const std::atomic<bool>& stop = false) { return trainer->run(stop); }
+
+  SequenceDataset data;
+  Sequential layers;
+  std::unique_ptr<ParameterBuffer> parameters;
+  std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<DataLoader> loader;
+  std::unique_ptr<Trainer> trainer;
+};
+
+/// Notes losses and epochs for the test, and may do something at each step.
+class Notes : public Callback {
+ public:
+  struct Kept {
+    std::vector<double> losses;
+    std::vector<std::string> events;  // "start", "step 0", "epoch 1 at 3", "interrupt at 2"
+    std::vector<double> epoch_losses;
+  };
+
+  explicit Notes(Kept& kept, std::function<void(const StepInfo&)> at_step = {})
+      : kept_(kept), at_step_(std::move(at_step)) {}
+
+  void on_start(const Trainer&) override { kept_.events.push_back("start"); }
+  void on_step(const StepInfo& step) override {
+    kept_.losses.push_back(step.loss);
+    kept_.events.push_back(fmt::format("step {}", step.step));
+    if (at_step_) at_step_(step);
+  }
+  void on_epoch(const Trainer&, const EpochInfo& epoch) override {
+    kept_.events.push_back(fmt::format("epoch {} at {}", epoch.epoch, epoch.steps));
+    kept_.epoch_losses.push_back(epoch.totals.front().mean());
+  }
+  void on_interrupt(const Trainer& trainer) override {
+    kept_.events.push_back(fmt::format("interrupt at {}", trainer.state().step));
+  }
+
+ private:
+  Kept& kept_;
+  std::function<void(const StepInfo&)> at_step_;
+};
+
+}  // namespace maskgrad::test

@@ -1,0 +1,150 @@
+#include <gmock/gmock.h>
+
+#include <maskgrad/tensor/tape.hpp>
+
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+#include "train/toy_run.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::Notes;
+using test::ToyRun;
+using ::testing::ElementsAre;
+using Outcome = Trainer::Outcome;
+
+TEST(Trainer, LowersTheLoss) {
+  ToyRun toy({.training = {.lr = 0.03, .epochs = 60}});
+  Notes::Kept kept;
+  toy.trainer->add(std::make_unique<Notes>(kept));
+  EXPECT_EQ(toy.run(), Outcome::kDone);
+  ASSERT_EQ(kept.epoch_losses.size(), 60U);
+  EXPECT_GT(kept.epoch_losses.front(), 1.0);
+  EXPECT_LT(kept.epoch_losses.back(), 0.05);
+}
+
+TEST(Trainer, TellsItsCallbacksOfStepsAndEpochs) {
+  ToyRun toy({.training = {.epochs = 2}});
+  Notes::Kept kept;
+  toy.trainer->add(std::make_unique<Notes>(kept));
+  EXPECT_EQ(toy.trainer->total_steps(), 6);
+  toy.run();
+  EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1", "step 2", "epoch 1 at 3",
+                                       "step 3", "step 4", "step 5", "epoch 2 at 6"));
+  EXPECT_EQ(toy.trainer->state().step, 6);
+  EXPECT_EQ(toy.trainer->state().position, (DataPosition{2, 0}));
+  EXPECT_EQ(toy.optimizer->steps(), 6);
+}
+
+TEST(Trainer, TellsEachCallbackBeforeGoingOn) {
+  ToyRun toy({.training = {.max_steps = 1}});
+  Notes::Kept kept;  // of both
+  toy.trainer->add(std::make_unique<Notes>(kept, [&](auto&) { kept.events.push_back("first"); }));
+  toy.trainer->add(std::make_unique<Notes>(kept, [&](auto&) { kept.events.push_back("second"); }));
+  toy.run();
+  EXPECT_THAT(kept.events, ElementsAre("start", "start", "step 0", "first", "step 0", "second",
+                                       "epoch 1 at 1", "epoch 1 at 1"));
+}
+
+TEST(Trainer, StopsAfterMaxStepsAsAtTheEndOfAnEpoch) {
+  ToyRun toy({.training = {.epochs = 3, .max_steps = 4}});
+  Notes::Kept kept;
+  toy.trainer->add(std::make_unique<Notes>(kept));
+  EXPECT_EQ(toy.trainer->total_steps(), 4);
+  EXPECT_EQ(toy.run(), Outcome::kDone);
+  EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1", "step 2", "epoch 1 at 3",
+                                       "step 3", "epoch 2 at 4"));
+  EXPECT_EQ(toy.trainer->state().position, (DataPosition{1, 1}));
+  EXPECT_EQ(toy.run(), Outcome::kDone) << "there is nothing left to do";
+  EXPECT_EQ(toy.trainer->state().step, 4);
+}
+
+TEST(Trainer, DoesNotStopBeforeItsEpochsForALargerMaxSteps) {
+  ToyRun toy({.training = {.epochs = 1, .max_steps = 100}});
+  EXPECT_EQ(toy.trainer->total_steps(), 3);
+  toy.run();
+  EXPECT_EQ(toy.trainer->state().step, 3);
+}
+
+TEST(Trainer, StopsWhenItsMinutesAreOver) {
+  ToyRun toy({.training = {.epochs = 1000, .max_minutes = 1e-12}});
+  Notes::Kept kept;
+  toy.trainer->add(std::make_unique<Notes>(kept));
+  EXPECT_EQ(toy.run(), Outcome::kDone);
+  EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "epoch 1 at 1"));
+}
+
+TEST(Trainer, CountsEverySampleOfAnEpochOnce) {
+  ToyRun toy({.training = {.epochs = 2}});
+  Notes::Kept kept;
+  toy.trainer->add(std::make_unique<Notes>(kept));
+  toy.run();
+  // Batches of 4, 4 and 2: a mean of means would weigh the last one too much.
+  for (std::size_t epoch = 0; epoch < 2; ++epoch) {
+    const double* loss = &kept.losses[epoch * 3];
+    EXPECT_NEAR(kept.epoch_losses[epoch], (4 * loss[0] + 4 * loss[1] + 2 * loss[2]) / 10, 1e-12);
+  }
+}
+
+TEST(Trainer, ReportsTheLossBeforeTheUpdateAndUsesTheMeanOfTheBatch) {
+  ToyRun toy({.training = {.lr = 0.5, .max_steps = 1}, .sgd = true});
+  const std::int64_t first_batch[] = {0, 1, 2, 3};
+  const Batch batch = toy.data.collate(first_batch);
+  Tape tape;
+  const ops::SumCount loss = toy.evaluate(batch).loss;
+  tape.backward(loss.mean());
+  const std::vector<double> gradient = test::to_doubles(toy.parameters->gradients());
+  std::vector<double> expected = test::to_doubles(toy.parameters->values());
+  for (std::size_t i = 0; i < expected.size(); ++i) expected[i] -= 0.5 * gradient[i];
+
+  Notes::Kept kept;
+  toy.trainer->add(std::make_unique<Notes>(kept));
+  toy.run();
+  EXPECT_NEAR(kept.losses[0], loss.sum.item() / 4, 1e-15);
+  EXPECT_TRUE(test::is_close(toy.parameters->values(), expected, 1e-14));
+}
+
+TEST(Trainer, StopsBetweenStepsWhenAskedTo) {
+  ToyRun toy({.training = {.epochs = 2}});
+  Notes::Kept kept;
+  std::atomic<bool> stop = false;
+  toy.trainer->add(std::make_unique<Notes>(kept, [&](auto& step) { stop = step.step == 1; }));
+  EXPECT_EQ(toy.run(stop), Outcome::kInterrupted);
+  EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1", "interrupt at 2"));
+  EXPECT_EQ(toy.trainer->state().position, (DataPosition{0, 2}));
+}
+
+TEST(Trainer, AskedToStopAtTheEndOfAnEpochEndsItFirst) {
+  for (const bool at_the_very_end : {false, true}) {
+    ToyRun toy({.training = {.epochs = at_the_very_end ? 1 : 2}});
+    Notes::Kept kept;
+    std::atomic<bool> stop = false;
+    toy.trainer->add(std::make_unique<Notes>(kept, [&](auto& step) { stop = step.step == 2; }));
+    EXPECT_EQ(toy.run(stop), at_the_very_end ? Outcome::kDone : Outcome::kInterrupted);
+    EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1", "step 2", "epoch 1 at 3"));
+  }
+}
+
+TEST(Trainer, PassesOnWhatACallbackThrows) {
+  ToyRun toy({});
+  Notes::Kept kept;
+  toy.trainer->add(std::make_unique<Notes>(
+      kept, [](const StepInfo& step) { check(step.step < 1, "test", "enough"); }));
+  EXPECT_EQ(error_of([&] { toy.run(); }), "[test] enough");
+  EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1"));
+}
+
+TEST(Trainer, RefusesALoaderThatStandsElsewhere) {
+  ToyRun toy({});
+  toy.loader->next();
+  const auto make = [&] {
+    Trainer([](const Batch&) { return ModelOutput{}; }, *toy.parameters, *toy.optimizer,
+            *toy.loader, {});
+  };
+  EXPECT_EQ(error_of(make), "[train] the data loader stands elsewhere than the run");
+}
+
+}  // namespace
+}  // namespace maskgrad
