@@ -4,47 +4,14 @@
 namespace maskgrad::ops {
 namespace {
 
-const OpDef& kSigmoid = register_unary("sigmoid", "1 / (1 + e^-x)", sigmoid);
-const OpDef& kTanh = register_unary("tanh", "hyperbolic tangent", tanh);
-const OpDef& kSoftplus = register_unary("softplus", "log(1 + e^x)", softplus);
 const OpDef& kRelu = register_unary("relu", "max(x, 0)", relu);
 const OpDef& kLeakyRelu =
     register_unary("leaky_relu", "x if x > 0, else slope * x", leaky_relu, {{"slope", 0.01}});
 const OpDef& kElu =
     register_unary("elu", "x if x > 0, else alpha (e^x - 1)", elu, {{"alpha", 1.0}});
 const OpDef& kGelu = register_unary("gelu", "x Phi(x), by erf", gelu);
-const OpDef& kSilu = register_unary("silu", "x sigmoid(x)", silu);
-
-template <class E>
-auto logistic(const E& x) {
-  return like(x, 1) / (like(x, 1) + xt::exp(-x));
-}
 
 }  // namespace
-
-// dy/dx = y (1 - y)
-Variable sigmoid(const Variable& x) {
-  return unary(
-      kSigmoid, x, Saves::kOutput, [](const auto& a) { return logistic(a); },
-      [](const auto& g, const auto& y) { return g * y * (like(y, 1) - y); });
-}
-
-// dy/dx = 1 - y^2
-Variable tanh(const Variable& x) {
-  return unary(
-      kTanh, x, Saves::kOutput, [](const auto& a) { return xt::tanh(a); },
-      [](const auto& g, const auto& y) { return g * (like(y, 1) - y * y); });
-}
-
-// log(1 + e^x) = max(x, 0) + log1p(e^-|x|); dy/dx = sigmoid(x)
-Variable softplus(const Variable& x) {
-  return unary(
-      kSoftplus, x, Saves::kInput,
-      [](const auto& a) {
-        return xt::where(a < like(a, 0), like(a, 0), a) + xt::log1p(xt::exp(-xt::abs(a)));
-      },
-      [](const auto& g, const auto& a) { return g * logistic(a); });
-}
 
 // dy/dx = 1 where y > 0, 0 elsewhere
 Variable relu(const Variable& x) {
@@ -84,15 +51,6 @@ Variable gelu(const Variable& x) {
       kGelu, x, Saves::kInput, [=](const auto& a) { return a * phi_sum(a); },
       [=](const auto& g, const auto& a) {
         return g * (phi_sum(a) + a * like(a, kInverseRoot2Pi) * xt::exp(like(a, -0.5) * a * a));
-      });
-}
-
-// dy/dx = s (1 + x (1 - s)), s = sigmoid(x)
-Variable silu(const Variable& x) {
-  return unary(
-      kSilu, x, Saves::kInput, [](const auto& a) { return a * logistic(a); },
-      [](const auto& g, const auto& a) {
-        return g * logistic(a) * (like(a, 1) + a * (like(a, 1) - logistic(a)));
       });
 }
 

@@ -1,10 +1,10 @@
 #include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/unary.hpp>
+#include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/sample.hpp>
+#include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
 namespace {
-
-// ---- two inputs
 
 const OpDef& register_binary(const char* name, const char* summary,
                              Variable (*function)(const Variable&, const Variable&),
@@ -74,16 +74,6 @@ Variable extremum(const OpDef& op, const Variable& a, const Variable& b, Wins wi
       });
 }
 
-// ---- one input
-
-const OpDef& kNegate = register_unary("negate", "-x", negate);
-const OpDef& kScale = register_unary("scale", "factor * x", scale, {{"factor", 1.0}});
-const OpDef& kExp = register_unary("exp", "e^x", exp);
-const OpDef& kLog = register_unary("log", "natural logarithm", log, {}, 0.5);
-const OpDef& kSqrt = register_unary("sqrt", "square root", sqrt, {}, 0.5);
-const OpDef& kSquare = register_unary("square", "x^2", square);
-const OpDef& kAbs = register_unary("abs", "|x|", abs);
-
 constexpr auto kProduct = [](const auto& x, const auto& z) { return x * z; };
 constexpr auto kQuotient = [](const auto& x, const auto& z) { return x / z; };
 
@@ -137,52 +127,5 @@ Variable maximum(const Variable& a, const Variable& b) {
   return extremum(kMaximum, a, b, kGreater);
 }
 Variable minimum(const Variable& a, const Variable& b) { return extremum(kMinimum, a, b, kLess); }
-
-Variable negate(const Variable& x) {
-  return unary(
-      kNegate, x, Saves::kOutput, [](const auto& a) { return -a; },
-      [](const auto& g, const auto&) { return -g; });
-}
-
-Variable scale(const Variable& x, double factor) {
-  return unary(
-      kScale, x, Saves::kOutput, [=](const auto& a) { return like(a, factor) * a; },
-      [=](const auto& g, const auto&) { return like(g, factor) * g; });
-}
-
-// dy/dx = y
-Variable exp(const Variable& x) {
-  return unary(
-      kExp, x, Saves::kOutput, [](const auto& a) { return xt::exp(a); }, kProduct);
-}
-
-// dy/dx = 1 / x
-Variable log(const Variable& x) {
-  return unary(
-      kLog, x, Saves::kInput, [](const auto& a) { return xt::log(a); }, kQuotient);
-}
-
-// dy/dx = 1 / (2 y)
-Variable sqrt(const Variable& x) {
-  return unary(
-      kSqrt, x, Saves::kOutput, [](const auto& a) { return xt::sqrt(a); },
-      [](const auto& g, const auto& y) { return g / (y + y); });
-}
-
-// dy/dx = 2 x
-Variable square(const Variable& x) {
-  return unary(
-      kSquare, x, Saves::kInput, [](const auto& a) { return a * a; },
-      [](const auto& g, const auto& a) { return g * (a + a); });
-}
-
-// dy/dx = sign(x)
-Variable abs(const Variable& x) {
-  return unary(
-      kAbs, x, Saves::kInput, [](const auto& a) { return xt::abs(a); },
-      [](const auto& g, const auto& a) {
-        return xt::where(a > like(a, 0), g, xt::where(a < like(a, 0), -g, like(g, 0)));
-      });
-}
 
 }  // namespace maskgrad::ops

@@ -104,6 +104,26 @@ TEST_P(Resume, GoesOnFromAnOlderCheckpointOverItsOwnLogs) {
   }
 }
 
+TEST_P(Resume, CountsAnEpochThatAStepLimitCutShortAsAWhole) {
+  Notes::Kept expected, kept;
+  const ScratchFolder unbroken_folder, folder;
+  ToyRun unbroken(options());
+  train(unbroken_folder.path(), unbroken, expected);
+  {
+    ToyOptions limited = options();
+    limited.training.max_steps = 4;
+    ToyRun first(limited);
+    train(folder.path(), first, kept);
+  }
+  ASSERT_EQ(kept.epoch_losses.size(), 2U);  // the second of its first batch alone
+  kept.epoch_losses.pop_back();
+  const auto second = from_checkpoint(folder.path());
+  train(folder.path(), *second, kept);
+  EXPECT_EQ(kept.losses, expected.losses);
+  EXPECT_EQ(kept.epoch_losses, expected.epoch_losses);
+  EXPECT_EQ(read_epochs(folder / "epochs.csv").size(), 4U);
+}
+
 INSTANTIATE_TEST_SUITE_P(, Resume,
                          ::testing::Values(Case{"AdamInFileOrder", DType::kFloat64, false, false},
                                            Case{"AdamShuffled", DType::kFloat32, true, false},

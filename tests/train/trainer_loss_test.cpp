@@ -82,9 +82,9 @@ TEST(Trainer, SurvivesALearningRateThatIsFarTooLargeWithAnErrorThatSaysIt) {
 
 TEST(Trainer, TakesNoGradientFromABatchInWhichNothingCounts) {
   ToyRun* self = nullptr;
+  int step = 0;
   ToyRun toy({.training = {.max_steps = 2}, .sgd = true}, [&](const Batch& batch) {
     // Positions as a sequence of targets, all of them masked in the second batch.
-    static int step = 0;
     const std::vector<std::int64_t> lengths(4, step++ == 0 ? 1 : 0);
     const Variable logits = self->layers(Variable(batch.inputs));
     const Variable sequence =
@@ -94,8 +94,8 @@ TEST(Trainer, TakesNoGradientFromABatchInWhichNothingCounts) {
   self = &toy;
   test::Notes::Kept kept;
   Tensor after_first;
-  toy.trainer->add(std::make_unique<test::Notes>(kept, [&](const StepInfo& step) {
-    if (step.step == 0) after_first = toy.parameters->gradients().clone();
+  toy.trainer->add(std::make_unique<test::Notes>(kept, [&](const StepInfo& info) {
+    if (info.step == 0) after_first = toy.parameters->gradients().clone();
   }));
   toy.run();
   EXPECT_EQ(kept.losses[1], 0.0);
@@ -103,6 +103,18 @@ TEST(Trainer, TakesNoGradientFromABatchInWhichNothingCounts) {
   const auto size = static_cast<std::size_t>(toy.parameters->gradients().numel());
   EXPECT_NE(to_doubles(after_first), std::vector<double>(size, 0.0));
   EXPECT_EQ(to_doubles(toy.parameters->gradients()), std::vector<double>(size, 0.0));
+}
+
+TEST(Trainer, DividesByNoCountOfZero) {
+  ToyRun* self = nullptr;
+  ToyRun toy({.training = {.max_steps = 1}}, [&](const Batch& batch) {
+    return ModelOutput{{ops::scale(self->evaluate(batch).loss.sum, 0.0), 0}};
+  });
+  self = &toy;
+  const Tensor before = toy.parameters->values().clone();
+  toy.run();
+  EXPECT_TRUE(same_bits(toy.parameters->values(), before));
+  EXPECT_EQ(toy.optimizer->steps(), 1);
 }
 
 TEST(Trainer, RefusesAModelThatChangesItsMetrics) {
