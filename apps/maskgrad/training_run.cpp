@@ -218,9 +218,8 @@ Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
   trainer_->add(std::move(last_epoch));
   trainer_->add(std::make_unique<KeepFolder>(*claim_));
   const std::int64_t first_step = trainer_->state().step;
-  if (first_step == trainer_->total_steps()) {
-    write_message(
-        "maskgrad: the run has all its steps already; --epochs or --steps asks for more\n");
+  if (first_step == trainer_->total_steps() && settings_.text("progress") != "off") {
+    write_message("The run has all its steps already; --epochs or --steps asks for more.\n");
   }
   const auto start = std::chrono::steady_clock::now();
   if (trainer_->run(stop) == Trainer::Outcome::kInterrupted) return Trainer::Outcome::kInterrupted;

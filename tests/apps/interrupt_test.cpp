@@ -96,7 +96,8 @@ TEST_F(Interrupt, ResumingNeedsARunAndTheSameSettings) {
                "the run in 'r' has batch_size = 2: it cannot go on with 4");
   expect_error(train({"--out", "r", "--resume", "--epochs", "1"}), 2,
                "has 800 steps already, and these settings end at 400");
-  EXPECT_THAT(train({"--out", "r", "--resume"}).err, HasSubstr("has all its steps already"));
+  EXPECT_THAT(run({"train", "blog", "--out", "r", "--resume"}).err,
+              HasSubstr("has all its steps already"));
 }
 
 TEST_F(Interrupt, ResumingWithMoreEpochsIsTheLongerRun) {
