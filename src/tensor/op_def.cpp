@@ -29,16 +29,18 @@ void check_inputs(const OpDef& op, const OpCall& call) {
           spec.name, to_string(found->second.dtype()), to_string(spec.dtypes));
   }
   for (const auto& [given, value] : call.inputs) {
-    const bool known = std::any_of(op.inputs.begin(), op.inputs.end(),
-                                   [&](const InputSpec& spec) { return spec.name == given; });
+    const bool known =
+        std::any_of(op.inputs.begin(), op.inputs.end(),
+                    [&name_of = given](const InputSpec& spec) { return spec.name == name_of; });
     check(known, name, "has no input '{}'", given);
   }
 }
 
 void fill_args(const OpDef& op, OpCall& call) {
   for (auto& [given, value] : call.args) {
-    const auto spec = std::find_if(op.args.begin(), op.args.end(),
-                                   [&](const ArgSpec& arg) { return arg.name == given; });
+    const auto spec =
+        std::find_if(op.args.begin(), op.args.end(),
+                     [&name_of = given](const ArgSpec& arg) { return arg.name == name_of; });
     check(spec != op.args.end(), op.name.c_str(), "has no argument '{}'", given);
     check(coerce(value, spec->fallback), op.name.c_str(), "argument '{}' has the wrong type",
           given);

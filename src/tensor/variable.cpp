@@ -9,7 +9,7 @@ Variable::Variable(Tensor value, Grad grad, SequenceMask mask)
   if (grad == kConstant) return;
   check(is_floating(value_.dtype()), "variable", "only floating values take gradients, not {}",
         to_string(value_.dtype()));
-  slot_ = make_ref<GradSlot>(value_.shape(), value_.dtype(), mask_, 0);
+  slot_ = make_ref<GradSlot>(value_.shape(), value_.dtype(), mask_, std::uint64_t{0});
 }
 
 Tensor Variable::grad() const {
