@@ -11,7 +11,7 @@
 #include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/train/arithmetic.hpp>
-#include <maskgrad/train/atomic_file.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
 
 #include "command.hpp"
 #include "output.hpp"

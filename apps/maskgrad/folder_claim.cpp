@@ -6,7 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <maskgrad/train/file.hpp>
+#include <maskgrad/train/formats/file.hpp>
 
 namespace maskgrad::apps {
 namespace {

@@ -3,13 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <maskgrad/train/crc32c.hpp>
-#include <maskgrad/train/little_endian.hpp>
+#include <maskgrad/train/formats/crc32c.hpp>
+#include <maskgrad/train/formats/little_endian.hpp>
+#include <maskgrad/train/formats/safetensors.hpp>
+#include <maskgrad/train/formats/tensorboard.hpp>
+#include <maskgrad/train/formats/tf_example.hpp>
+#include <maskgrad/train/formats/tfrecord.hpp>
 #include <maskgrad/train/run_logs.hpp>
-#include <maskgrad/train/safetensors.hpp>
-#include <maskgrad/train/tensorboard.hpp>
-#include <maskgrad/train/tf_example.hpp>
-#include <maskgrad/train/tfrecord.hpp>
 
 #include "command.hpp"
 #include "output.hpp"

@@ -1,7 +1,7 @@
 // maskgrad ops
 #include <fmt/format.h>
 
-#include <maskgrad/train/tensor_file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "command.hpp"
 #include "op_args.hpp"

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include <maskgrad/train/atomic_file.hpp>
-#include <maskgrad/train/tensor_file.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
 
 namespace maskgrad::apps {
 namespace {

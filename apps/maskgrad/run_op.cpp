@@ -1,6 +1,6 @@
 // maskgrad run-op
 #include <maskgrad/tensor/tape.hpp>
-#include <maskgrad/train/tensor_file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "command.hpp"
 #include "op_args.hpp"

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include <maskgrad/train/utf8.hpp>
+#include <maskgrad/train/formats/utf8.hpp>
 
 namespace maskgrad::apps {
 namespace {

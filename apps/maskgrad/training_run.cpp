@@ -9,12 +9,12 @@
 
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/train/adam.hpp>
-#include <maskgrad/train/atomic_file.hpp>
 #include <maskgrad/train/checkpoint.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/progress.hpp>
 #include <maskgrad/train/run_logs.hpp>
 #include <maskgrad/train/sgd.hpp>
-#include <maskgrad/train/tensor_file.hpp>
 #include <maskgrad/train/tensorboard_callback.hpp>
 
 #include "command.hpp"

@@ -9,7 +9,7 @@
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/train/arithmetic.hpp>
-#include <maskgrad/train/utf8.hpp>
+#include <maskgrad/train/formats/utf8.hpp>
 
 namespace maskgrad::apps {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/train/report.hpp>
+#include <maskgrad/train/report/report.hpp>
 #include <maskgrad/train/settings.hpp>
 #include <maskgrad/train/trainer.hpp>
 

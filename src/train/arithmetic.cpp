@@ -3,9 +3,9 @@
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/arithmetic.hpp>
-#include <maskgrad/train/tf_example.hpp>
-#include <maskgrad/train/tfrecord.hpp>
-#include <maskgrad/train/utf8.hpp>
+#include <maskgrad/train/formats/tf_example.hpp>
+#include <maskgrad/train/formats/tfrecord.hpp>
+#include <maskgrad/train/formats/utf8.hpp>
 
 namespace maskgrad {
 namespace {

@@ -3,7 +3,7 @@
 #include <set>
 
 #include <maskgrad/train/checkpoint.hpp>
-#include <maskgrad/train/tensor_file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
 
 namespace maskgrad {
 namespace {

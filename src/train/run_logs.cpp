@@ -1,6 +1,6 @@
 #include <charconv>
 
-#include <maskgrad/train/atomic_file.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/run_logs.hpp>
 
 namespace maskgrad {
@@ -62,6 +62,8 @@ void StepLog::on_step(const StepInfo& step) {
 void EpochLog::on_start(const Trainer& trainer) {
   lines_.clear();
   if (trainer.state().step == 0) return;
+  // A damaged table is refused now, not when the report at the end of the run reads it.
+  if (fs::exists(path_)) read_epochs(path_);
   for (std::string& line : read_lines(path_)) {
     const std::int64_t epoch = first_number(line);
     // An epoch that was cut short is in the file too; it is done again up to its end.

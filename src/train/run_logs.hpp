@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <maskgrad/train/file.hpp>
+#include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad {

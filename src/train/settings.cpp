@@ -6,7 +6,7 @@
 #include <toml++/toml.h>
 
 #include <maskgrad/tensor/nearest_name.hpp>
-#include <maskgrad/train/file.hpp>
+#include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/settings.hpp>
 
 namespace maskgrad {
@@ -149,22 +149,24 @@ void Settings::set_pair(std::string_view pair, const std::string& source) {
 }
 
 void Settings::load_toml(const std::filesystem::path& path) {
-  const std::string name = path.string();
   const toml::table table = parse_toml(path);
   for (const auto& entry : table) {
     const std::string_view key = entry.first.str();
     const toml::node& node = entry.second;
-    Setting& setting = lookup(key, name);
+    const std::string source =
+        fmt::format("{}: line {}", path.string(), entry.first.source().begin.line);
+    Setting& setting = lookup(key, source);
     // An integer may stand for a real number; nothing else is converted.
     const auto take = [&](const auto& old) {
       using T = std::decay_t<decltype(old)>;
       const auto value = node.value_exact<T>();
       if (value) {
-        assign(setting, *value, name);
+        assign(setting, *value, source);
       } else if (std::is_same_v<T, double> && node.is_integer()) {
-        assign(setting, static_cast<double>(*node.value_exact<std::int64_t>()), name);
+        assign(setting, static_cast<double>(*node.value_exact<std::int64_t>()), source);
       } else {
-        fail("config", "{}: '{}' has the wrong type; its default is {}", name, key, to_string(old));
+        fail("config", "{}: '{}' has the wrong type; its default is {}", source, key,
+             to_string(old));
       }
     };
     std::visit(take, SettingValue(setting.value));

@@ -32,8 +32,7 @@ struct Setting {
 };
 
 /// An ordered list of settings. Each way of setting one checks key, type and range, and throws
-/// Error
-/// "[config] <source>: ..." otherwise; for an unknown key it suggests the nearest known one.
+/// Error "[config] <source>: ..." otherwise; for an unknown key it suggests the nearest known one.
 class Settings {
  public:
   explicit Settings(std::vector<Setting> settings) : settings_(std::move(settings)) {}

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include <maskgrad/train/tensorboard.hpp>
+#include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad {

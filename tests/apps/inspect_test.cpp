@@ -1,6 +1,6 @@
 // maskgrad inspect, on files that TensorFlow and the safetensors package wrote among others.
-#include <maskgrad/train/tensor_file.hpp>
-#include <maskgrad/train/tfrecord.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/formats/tfrecord.hpp>
 
 #include "support/cli.hpp"
 

@@ -1,6 +1,6 @@
 // maskgrad ops, run-op and bench.
 #include <maskgrad/tensor/op_def.hpp>
-#include <maskgrad/train/tensor_file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "support/cli.hpp"
 #include "support/tensors.hpp"

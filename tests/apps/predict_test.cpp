@@ -55,6 +55,7 @@ TEST_F(Predict, RefusesTextsThatTheModelCannotTake) {
 }
 
 TEST_F(Predict, PromptsOnATerminalAndGoesOnAfterAMistake) {
+  if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
   auto prompt = start({"predict", "r"}, {.terminal_columns = 80});
   prompt.type("what?\nx=1,y=2:x+y\n\x04");
   const auto result = prompt.wait();

@@ -1,5 +1,5 @@
 // Runs that cannot begin, or must end: one line, an exit code, and nothing half-written.
-#include <maskgrad/train/tensor_file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "support/cli.hpp"
 

@@ -95,8 +95,8 @@ TEST_F(Train, RefusesBadSettingsBeforeItWritesAnything) {
   expect_error(train({"--max-val", "20000", "--out", "r"}), 2, "must be at most 10000");
   expect_error(train({"--mask", "keys", "--out", "r"}), 2, "one of key, query, none, not 'keys'");
   expect_error(with_config("lrr = 1\n"), 2,
-               "c.toml: there is no setting 'lrr'; did you mean 'lr'?");
-  expect_error(with_config("lr = 'x'\n"), 2, "c.toml: 'lr' has the wrong type");
+               "c.toml: line 1: there is no setting 'lrr'; did you mean 'lr'?");
+  expect_error(with_config("lr = 'x'\n"), 2, "c.toml: line 1: 'lr' has the wrong type");
   expect_error(with_config("lr = 1\nseed = = 2\n"), 2, "config: c.toml: line 2: ");
   expect_error(train({"--config", "d", "--out", "r"}), 2, "cannot read 'd': Is a directory");
   expect_error(train({"--config", "none.toml", "--out", "r"}), 2, "cannot open 'none.toml'");
@@ -128,6 +128,7 @@ std::size_t columns_of(const std::string& text) {
 }
 
 TEST_F(Train, FitsItsBarIntoTheTerminal) {
+  if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
   ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "8000"}).code,
             0);
   for (const int columns : {100, 60, 30}) {

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <maskgrad/train/file.hpp>
+#include <maskgrad/train/formats/file.hpp>
 
 #include "support/files.hpp"
 
@@ -25,6 +25,13 @@ struct CliResult {
   int code;
   std::string out, err;
 };
+
+/// False in a container without /dev/pts; tests of what a terminal shows are skipped there.
+inline bool has_terminals() {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY);
+  if (master >= 0) ::close(master);
+  return master >= 0;
+}
 
 /// Where the program's streams lead; an empty path: to CliResult, or nowhere for the input.
 struct CliOptions {

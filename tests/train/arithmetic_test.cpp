@@ -4,9 +4,9 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/train/arithmetic.hpp>
-#include <maskgrad/train/file.hpp>
-#include <maskgrad/train/tf_example.hpp>
-#include <maskgrad/train/tfrecord.hpp>
+#include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/tf_example.hpp>
+#include <maskgrad/train/formats/tfrecord.hpp>
 
 #include "support/errors.hpp"
 #include "support/files.hpp"

@@ -14,7 +14,7 @@
 #include <maskgrad/train/adam.hpp>
 #include <maskgrad/train/arithmetic.hpp>
 #include <maskgrad/train/data_loader.hpp>
-#include <maskgrad/train/tensor_file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 #include "support/files.hpp"

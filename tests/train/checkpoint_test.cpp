@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/train/checkpoint.hpp>
-#include <maskgrad/train/file.hpp>
-#include <maskgrad/train/tensor_file.hpp>
+#include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "support/errors.hpp"
 #include "support/files.hpp"

@@ -16,6 +16,7 @@ using test::error_of;
 using test::Notes;
 using test::ScratchFolder;
 using test::ToyRun;
+using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 void overwrite(const std::filesystem::path& path, const std::string& text) {
@@ -75,6 +76,16 @@ TEST(EpochLog, WritesAnEpochThatAStepLimitCutShort) {
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[1][0].second, 2);
   EXPECT_EQ(rows[1][1].second, 4);
+}
+
+TEST(EpochLog, RefusesToGoOnWithADamagedTable) {
+  const ScratchFolder folder;
+  overwrite(folder / "epochs.csv", "epoch,steps\n1,3,9\n");
+  ToyRun toy({.training = {.epochs = 3}}, {}, [](ParameterBuffer&, Optimizer&) {
+    return TrainState{3, {}, {}};
+  });
+  toy.trainer->add(std::make_unique<EpochLog>(folder / "epochs.csv"));
+  EXPECT_THAT(error_of([&] { toy.run(); }), HasSubstr("line 2: has 3 cells, the header 2"));
 }
 
 TEST(RunLogs, NameTheFileTheyCannotWrite) {

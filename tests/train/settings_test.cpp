@@ -86,9 +86,9 @@ TEST(Settings, SuggestTheNearestKeyForAnUnknownOne) {
   const char* text = "[config] --set: there is no setting 'batchsize'; did you mean 'batch_size'?";
   EXPECT_EQ(setting("batchsize", "2"), text);
   EXPECT_EQ(setting("zzzzzz", "2"), "[config] --set: there is no setting 'zzzzzz'");
-  EXPECT_EQ(loading("[train]\nlr = 1\n"), "[config] FILE: there is no setting 'train'");
+  EXPECT_EQ(loading("[train]\nlr = 1\n"), "[config] FILE: line 1: there is no setting 'train'");
   EXPECT_EQ(loading("shufle = true"),
-            "[config] FILE: there is no setting 'shufle'; did you mean 'shuffle'?");
+            "[config] FILE: line 1: there is no setting 'shufle'; did you mean 'shuffle'?");
 }
 
 TEST(Settings, RefuseTextsOfAnotherType) {
@@ -118,8 +118,10 @@ TEST(Settings, RefuseValuesOutOfRange) {
   EXPECT_EQ(setting("lr", "nan"), "[config] --set: 'lr' must be at least 0, not nan");
   EXPECT_EQ(setting("mask", "keys"),
             "[config] --set: 'mask' must be one of key, query, none, not 'keys'");
-  EXPECT_EQ(loading("batch_size = 0"), "[config] FILE: 'batch_size' must be at least 1, not 0");
-  EXPECT_EQ(loading("mask = ''"), "[config] FILE: 'mask' must be one of key, query, none, not ''");
+  EXPECT_EQ(loading("batch_size = 0"),
+            "[config] FILE: line 1: 'batch_size' must be at least 1, not 0");
+  EXPECT_EQ(loading("mask = ''"),
+            "[config] FILE: line 1: 'mask' must be one of key, query, none, not ''");
   Settings settings = make_settings();
   error_of([&] { settings.set("batch_size", "0", "t"); });
   EXPECT_EQ(settings.integer("batch_size"), 32) << "the refused value left no trace";
@@ -130,12 +132,15 @@ TEST(Settings, TakeAWholeNumberForARealOneAndConvertNothingElse) {
   EXPECT_EQ(loading(settings, "lr = 2"), "no error");
   EXPECT_EQ(settings.real("lr"), 2.0);
   EXPECT_EQ(loading("batch_size = 2.0"),
-            "[config] FILE: 'batch_size' has the wrong type; its default is 32");
+            "[config] FILE: line 1: 'batch_size' has the wrong type; its default is 32");
   EXPECT_EQ(loading("shuffle = 1"),
-            "[config] FILE: 'shuffle' has the wrong type; its default is true");
-  EXPECT_EQ(loading("lr = '2'"), "[config] FILE: 'lr' has the wrong type; its default is 0.001");
-  EXPECT_EQ(loading("data = 2"), "[config] FILE: 'data' has the wrong type; its default is ''");
-  EXPECT_EQ(loading("data = ['a']"), "[config] FILE: 'data' has the wrong type; its default is ''");
+            "[config] FILE: line 1: 'shuffle' has the wrong type; its default is true");
+  EXPECT_EQ(loading("lr = '2'"),
+            "[config] FILE: line 1: 'lr' has the wrong type; its default is 0.001");
+  EXPECT_EQ(loading("data = 2"),
+            "[config] FILE: line 1: 'data' has the wrong type; its default is ''");
+  EXPECT_EQ(loading("data = ['a']"),
+            "[config] FILE: line 1: 'data' has the wrong type; its default is ''");
 }
 
 TEST(Settings, NameTheLineWhereAFileIsNoToml) {

@@ -1,0 +1,70 @@
+// TensorBoard event files: TFRecord framing around the protobuf message Event.
+//
+// Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; }
+// Summary { repeated Value value = 1; }
+// Value { string tag = 1; float simple_value = 2; HistogramProto histo = 5; }
+// HistogramProto { double min = 1, max = 2, num = 3, sum = 4, sum_squares = 5;
+//                  repeated double bucket_limit = 6, bucket = 7; }
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/histogram.hpp>
+
+namespace maskgrad {
+
+/// One value of a step; monostate for a kind of summary that is not read here (images, text).
+struct SummaryValue {
+  std::string tag;
+  std::variant<std::monostate, float, Histogram> value;
+};
+
+/// One record of an event file: either `file_version` (the first record) or values of a step.
+struct Event {
+  double wall_time = 0;  // seconds since 1970
+  std::int64_t step = 0;
+  std::string file_version;
+  std::vector<SummaryValue> values;
+};
+
+/// The protobuf message.
+std::string encode(const Event& event);
+/// Its inverse. Throws Error "[protobuf] <where>: byte 12: truncated" for malformed bytes.
+Event decode_event(std::string_view bytes, std::string_view where = "event");
+
+/// Appends events to a new file `events.out.tfevents.<time>.<host>.<pid>.<n>`, which TensorBoard
+/// can follow as it grows.
+class EventWriter {
+ public:
+  /// Creates the file in `folder`, which must exist. Throws Error "[file] cannot create ...".
+  explicit EventWriter(const std::filesystem::path& folder);
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  /// Appends one event now. Throws Error "[file] cannot write 'x': No space left on device", as do
+  /// all members below.
+  void add_scalar(std::string_view tag, std::int64_t step, float value);
+  /// See make_histogram for the buckets and for values that are not finite.
+  void add_histogram(std::string_view tag, std::int64_t step, std::span<const double> values);
+  void add_histogram(std::string_view tag, std::int64_t step, std::span<const float> values);
+  /// Several values of one step, with the present time.
+  void add(std::int64_t step, std::vector<SummaryValue> values);
+  /// Hands all events so far to the system, where TensorBoard sees them.
+  void flush() { file_.flush(); }
+
+ private:
+  void write(const Event& event);
+
+  OutputFile file_;
+};
+
+/// All events of a file, checksums verified. Throws Error as RecordReader and decode_event.
+std::vector<Event> read_events(const std::filesystem::path& path);
+
+}  // namespace maskgrad

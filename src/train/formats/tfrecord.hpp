@@ -1,0 +1,69 @@
+// TFRecord files: the framing of data shards and of TensorBoard event files.
+//
+// Each record: u64 little-endian length | u32 masked CRC-32C of those 8 bytes | data |
+// u32 masked CRC-32C of the data. A file is records and nothing else; an empty one has none.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include <maskgrad/train/formats/atomic_file.hpp>
+
+namespace maskgrad {
+
+/// Appends `data`, framed as one record, to `out`.
+void append_record(std::string& out, std::string_view data);
+
+/// Writes a shard, which appears under its name only on commit().
+class RecordWriter {
+ public:
+  /// Throws as AtomicFile.
+  explicit RecordWriter(const std::filesystem::path& path) : file_(path) {}
+  /// Appends one record. Throws as AtomicFile.
+  void write(std::string_view data);
+  /// Completes the file; the last call. Throws as AtomicFile.
+  void commit() { file_.commit(); }
+  /// Records written so far.
+  std::int64_t count() const { return count_; }
+
+ private:
+  AtomicFile file_;
+  std::string framed_;
+  std::int64_t count_ = 0;
+};
+
+/// Reads a file record by record and verifies both checksums of each, with the verdict of
+/// tf.data.TFRecordDataset but for one case: a file that ends inside a record's header, which
+/// TensorFlow takes for its end, is refused unless kLikeTensorFlow is said.
+class RecordReader {
+ public:
+  enum class CutHeader { kRefused, kLikeTensorFlow };
+
+  /// Throws Error "[file] cannot open ...".
+  explicit RecordReader(const std::filesystem::path& path, CutHeader cut = CutHeader::kRefused)
+      : file_(path), cut_(cut) {}
+  /// Reads the next record into `data`; false at the end of the file. Throws Error
+  /// "[tfrecord] 'x': record 3 at byte 219: length checksum does not match", likewise for the data
+  /// checksum and a truncated record. Memory grows no further than the file reaches.
+  bool next(std::string& data);
+  /// Records read so far.
+  std::int64_t count() const { return count_; }
+  /// Bytes of the cut header that TensorFlow overlooks; 0 for a sound file.
+  std::size_t overlooked() const { return overlooked_; }
+  /// "'x': record 3 at byte 219", for errors about what the last record holds.
+  std::string where() const;
+
+ private:
+  [[noreturn]] void fail_record(const char* why) const;
+
+  InputFile file_;
+  CutHeader cut_;
+  std::size_t overlooked_ = 0;
+  std::int64_t count_ = 0;
+  std::uint64_t begin_ = 0;   // of the record being read or read last
+  std::uint64_t offset_ = 0;  // of the first byte not read yet
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,89 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <maskgrad/tensor/error.hpp>
+#include <maskgrad/train/report/html.hpp>
+#include <maskgrad/train/report/report_sections.hpp>
+#include <maskgrad/train/report/svg_plot.hpp>
+
+namespace maskgrad {
+namespace {
+
+std::string capitalized(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') {
+    text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  }
+  return text;
+}
+
+std::string card(const std::string& body) { return "<div class=\"card\">\n" + body + "</div>\n"; }
+
+std::string lead(std::span<const ReportRun> runs) {
+  std::size_t epochs = 0;
+  for (const ReportRun& run : runs) epochs = std::max(epochs, run.epochs.size());
+  const std::int64_t parameters = parameter_count(runs.front());
+  const bool same_size = std::all_of(runs.begin(), runs.end(), [&](const ReportRun& run) {
+    return parameter_count(run) == parameters;
+  });
+  std::string text = fmt::format("{} {}, {} {}", runs.size(), runs.size() == 1 ? "run" : "runs",
+                                 epochs, epochs == 1 ? "epoch" : "epochs");
+  if (same_size) text += fmt::format(", {} parameters", format_count(parameters));
+  return "<p class=\"lead\">" + text + "</p>\n";
+}
+
+bool has_reference(const ReportContent& content, const std::string& metric) {
+  return std::any_of(content.references.begin(), content.references.end(),
+                     [&](const ReferenceCurve& curve) { return curve.metric == metric; });
+}
+
+std::string curves(const ReportContent& content, std::span<const std::string> metrics) {
+  std::string body = "<div class=\"pair\">\n";
+  for (const std::string& metric : metrics) {
+    body += card(metric_chart(content, metric) + equal_runs_note(content, metric));
+  }
+  return body + "</div>\n";
+}
+
+/// Tables of the first metric, which is the loss, and of every other that has a reference.
+std::string tables(const ReportContent& content, std::span<const std::string> metrics) {
+  std::string body;
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    if (i > 0 && !has_reference(content, metrics[i])) continue;
+    body += fmt::format("<h3>{} by epoch</h3>\n", escape_html(capitalized(metrics[i])));
+    body += card(metric_table(content, metrics[i]));
+  }
+  return body;
+}
+
+}  // namespace
+
+std::string render_report(std::string_view title, std::span<const ReportRun> runs,
+                          std::span<const ReferenceCurve> references) {
+  check(!runs.empty(), "report", "needs at least one run");
+  const ReportContent content{runs, references};
+  const std::vector<std::string> metrics = report_metrics(content);
+  std::string details;
+  for (std::size_t i = 0; i < runs.size(); ++i) details += run_details(content, i);
+  std::string navigation, body;
+  const auto add = [&](const char* id, const char* heading, const std::string& text) {
+    navigation += fmt::format("<a href=\"#{}\">{}</a>\n", id, heading);
+    body += fmt::format("<section id=\"{}\">\n<h2>{}</h2>\n{}</section>\n", id, heading, text);
+  };
+  add("summary", "Summary", card(summary_table(content)));
+  if (!metrics.empty()) {
+    add("curves", "Curves", curves(content, metrics) + tables(content, metrics));
+  }
+  add("settings", "Settings", card(settings_table(content)));
+  add("parameters", "Parameters and histograms", details);
+  const std::string name = escape_html(title);
+  std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n";
+  page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n";
+  page += "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>" + name + "</title>\n";
+  page += fmt::format("<style>\n{}{}</style>\n</head>\n", plot_style(), report_style());
+  page += "<body>\n<header>\n<h1>" + name + "</h1>\n" + lead(runs);
+  page += "<nav>\n" + navigation + "</nav>\n</header>\n<main>\n" + body;
+  return page + "</main>\n<footer></footer>\n</body>\n</html>\n";
+}
+
+}  // namespace maskgrad

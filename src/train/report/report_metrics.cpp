@@ -1,0 +1,242 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include <maskgrad/train/report/html.hpp>
+#include <maskgrad/train/report/report_sections.hpp>
+#include <maskgrad/train/report/svg_plot.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr const char* kNothing = "–";
+
+/// A run or reference as a column: its heading, and its values by epoch.
+struct Column {
+  HtmlCell heading;
+  std::map<std::int64_t, double> values;
+};
+
+std::map<std::int64_t, double> values_of(const ReportRun& run, const std::string& metric) {
+  std::map<std::int64_t, double> values;
+  for (std::size_t i = 0; i < run.epochs.size(); ++i) {
+    const std::optional<double> value = find_value(run.epochs[i], metric);
+    const double epoch = find_value(run.epochs[i], "epoch").value_or(static_cast<double>(i + 1));
+    if (value && std::abs(epoch) < 9e15) values[static_cast<std::int64_t>(epoch)] = *value;
+  }
+  return values;
+}
+
+std::map<std::int64_t, double> values_of(const ReferenceCurve& curve) {
+  std::map<std::int64_t, double> values;
+  for (const double value : curve.values) {
+    values[static_cast<std::int64_t>(values.size()) + 1] = value;
+  }
+  return values;
+}
+
+HtmlCell heading_of(const ReportRun& run, std::size_t place) {
+  return {run.name, fmt::format("run s{}", place % kPlotColors)};
+}
+
+std::vector<Column> run_columns(const ReportContent& content, const std::string& metric) {
+  std::vector<Column> columns;
+  for (std::size_t i = 0; i < content.runs.size(); ++i) {
+    columns.push_back({heading_of(content.runs[i], i), values_of(content.runs[i], metric)});
+  }
+  return columns;
+}
+
+std::vector<Column> reference_columns(const ReportContent& content, const std::string& metric) {
+  std::vector<Column> columns;
+  for (const ReferenceCurve& curve : content.references) {
+    if (curve.metric == metric) columns.push_back({{curve.name, "run ref"}, values_of(curve)});
+  }
+  return columns;
+}
+
+/// `run` minus `reference` at the epochs that both have.
+Column difference(const Column& run, const Column& reference) {
+  Column result{{run.heading.text + " − " + reference.heading.text, "ruled"}, {}};
+  for (const auto& [epoch, value] : run.values) {
+    const auto other = reference.values.find(epoch);
+    if (other != reference.values.end()) result.values[epoch] = value - other->second;
+  }
+  return result;
+}
+
+/// The largest size of a column's finite values.
+std::string largest_size(const Column& column) {
+  double largest = -1;
+  for (const auto& [epoch, value] : column.values) {
+    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+  }
+  return largest < 0 ? kNothing : format_number(largest);
+}
+
+std::string last_value(const std::map<std::int64_t, double>& values) {
+  return values.empty() ? kNothing : format_number(values.rbegin()->second);
+}
+
+double total(const ReportRun& run, const std::string& column) {
+  double sum = 0;
+  for (const EpochRow& row : run.epochs) sum += find_value(row, column).value_or(0);
+  return sum;
+}
+
+/// The median over epochs of an epoch's time by its steps, in milliseconds: an epoch that was
+/// interrupted, whose time is not all known, does not move it.
+std::string step_time(const ReportRun& run) {
+  std::vector<double> times;
+  double steps_before = 0;
+  for (const EpochRow& row : run.epochs) {
+    const double steps = find_value(row, "steps").value_or(0);
+    const std::optional<double> seconds = find_value(row, "seconds");
+    if (seconds && steps > steps_before) times.push_back(1e3 * *seconds / (steps - steps_before));
+    steps_before = steps;
+  }
+  if (times.empty()) return kNothing;
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return fmt::format("{:.3f}", *middle);
+}
+
+std::string steps_of(const ReportRun& run) {
+  const std::optional<double> steps =
+      run.epochs.empty() ? std::nullopt : find_value(run.epochs.back(), "steps");
+  if (!steps || !(std::abs(*steps) < 9e15)) return kNothing;
+  return format_count(static_cast<std::int64_t>(*steps));
+}
+
+}  // namespace
+
+std::vector<std::string> report_metrics(const ReportContent& content) {
+  std::vector<std::string> metrics;
+  const auto add = [&](const std::string& name) {
+    if (name == "epoch" || name == "steps" || name == "seconds") return;
+    if (std::find(metrics.begin(), metrics.end(), name) == metrics.end()) metrics.push_back(name);
+  };
+  for (const ReportRun& run : content.runs) {
+    for (const EpochRow& row : run.epochs) {
+      for (const auto& [name, value] : row) add(name);
+    }
+  }
+  for (const ReferenceCurve& curve : content.references) add(curve.metric);
+  return metrics;
+}
+
+std::int64_t parameter_count(const ReportRun& run) {
+  std::int64_t count = 0;
+  for (const ReportParameter& parameter : run.parameters) count += parameter.shape.numel();
+  return count;
+}
+
+std::string summary_table(const ReportContent& content) {
+  std::vector<HtmlCell> header{""};
+  for (std::size_t i = 0; i < content.runs.size(); ++i) {
+    header.push_back(heading_of(content.runs[i], i));
+  }
+  for (const ReferenceCurve& curve : content.references) header.push_back({curve.name, "run ref"});
+  HtmlTable table("summary", std::move(header));
+  const auto add_row = [&](const std::string& name, auto&& of_run, auto&& of_reference) {
+    std::vector<HtmlCell> cells{name};
+    for (const ReportRun& run : content.runs) cells.emplace_back(of_run(run));
+    for (const ReferenceCurve& curve : content.references) cells.emplace_back(of_reference(curve));
+    table.add_row(std::move(cells));
+  };
+  for (const std::string& metric : report_metrics(content)) {
+    add_row(
+        "final " + metric, [&](const ReportRun& run) { return last_value(values_of(run, metric)); },
+        [&](const ReferenceCurve& curve) {
+          return curve.metric == metric ? last_value(values_of(curve)) : kNothing;
+        });
+  }
+  add_row(
+      "epochs", [](const ReportRun& run) { return std::to_string(run.epochs.size()); },
+      [](const ReferenceCurve& curve) { return std::to_string(curve.values.size()); });
+  const auto unknown = [](const ReferenceCurve&) { return kNothing; };
+  add_row("steps", steps_of, unknown);
+  add_row(
+      "parameters", [](const ReportRun& run) { return format_count(parameter_count(run)); },
+      unknown);
+  add_row(
+      "seconds", [](const ReportRun& run) { return fmt::format("{:.1f}", total(run, "seconds")); },
+      unknown);
+  add_row("ms a step (median of epochs)", step_time, unknown);
+  return table.html();
+}
+
+std::string metric_chart(const ReportContent& content, const std::string& metric) {
+  LineChart chart{
+      .title = metric + " by epoch", .x_label = "epoch", .y_label = metric, .series = {}};
+  const auto add = [&](const Column& column, bool is_reference) {
+    PlotSeries series{column.heading.text, {}, is_reference};
+    for (const auto& [epoch, value] : column.values) {
+      series.points.push_back({static_cast<double>(epoch), value});
+    }
+    chart.series.push_back(std::move(series));
+  };
+  for (const Column& column : run_columns(content, metric)) add(column, false);
+  for (const Column& column : reference_columns(content, metric)) add(column, true);
+  return draw(chart);
+}
+
+std::string metric_table(const ReportContent& content, const std::string& metric) {
+  std::vector<Column> columns = run_columns(content, metric);
+  const std::size_t runs = columns.size();
+  for (Column& column : reference_columns(content, metric)) columns.push_back(std::move(column));
+  const std::size_t values = columns.size();
+  for (std::size_t r = runs; r < values; ++r) {
+    for (std::size_t i = 0; i < runs; ++i) columns.push_back(difference(columns[i], columns[r]));
+  }
+  std::set<std::int64_t> epochs;
+  std::vector<HtmlCell> header{"epoch"}, largest{"largest difference"};
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    header.push_back(columns[i].heading);
+    largest.push_back(i < values ? HtmlCell("") : HtmlCell(largest_size(columns[i]), "ruled"));
+    for (const auto& [epoch, value] : columns[i].values) epochs.insert(epoch);
+  }
+  HtmlTable table("metric", std::move(header));
+  for (const std::int64_t epoch : epochs) {
+    std::vector<HtmlCell> cells{std::to_string(epoch)};
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const auto value = columns[i].values.find(epoch);
+      const bool is_missing = value == columns[i].values.end();
+      const auto format = i < values ? format_number : format_difference;
+      cells.push_back({is_missing ? kNothing : format(value->second), i < values ? "" : "ruled"});
+    }
+    table.add_row(std::move(cells));
+  }
+  if (runs < values) table.add_row(std::move(largest), "total");
+  return table.html();
+}
+
+std::string equal_runs_note(const ReportContent& content, const std::string& metric) {
+  std::vector<Column> columns = run_columns(content, metric);
+  std::string notes;
+  while (!columns.empty()) {
+    const Column first = columns.front();
+    std::vector<std::string> names;
+    std::erase_if(columns, [&](const Column& column) {
+      const bool is_equal = column.values == first.values;
+      if (is_equal) names.push_back(column.heading.text);
+      return is_equal;
+    });
+    if (names.empty()) columns.erase(columns.begin());  // NaN equals nothing, itself included
+    if (names.size() < 2 || first.values.empty()) continue;
+    std::string list = names.front();
+    for (std::size_t i = 1; i < names.size(); ++i) {
+      list += (i + 1 == names.size() ? " and " : ", ") + names[i];
+    }
+    notes += fmt::format(
+        "<p class=\"note\">{} have the same {} at every epoch, digit for digit."
+        "</p>\n",
+        escape_html(list), escape_html(metric));
+  }
+  return notes;
+}
+
+}  // namespace maskgrad

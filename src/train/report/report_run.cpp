@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/formats/tensorboard.hpp>
+#include <maskgrad/train/report/report_run.hpp>
+
+namespace maskgrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+ReportParameter describe(const std::string& name, const Tensor& tensor) {
+  ReportParameter parameter;
+  parameter.name = name;
+  parameter.shape = tensor.shape();
+  const Tensor doubles = tensor.to(DType::kFloat64);
+  std::vector<double> finite;
+  for (const double value : doubles.values<double>()) {
+    if (std::isfinite(value)) finite.push_back(value);
+  }
+  parameter.not_finite = tensor.numel() - static_cast<std::int64_t>(finite.size());
+  if (finite.empty()) return parameter;
+  const auto count = static_cast<double>(finite.size());
+  const auto [min, max] = std::minmax_element(finite.begin(), finite.end());
+  parameter.min = *min;
+  parameter.max = *max;
+  for (const double value : finite) parameter.mean += value / count;
+  double variance = 0;
+  for (const double value : finite) {
+    variance += (value - parameter.mean) * (value - parameter.mean) / count;
+  }
+  parameter.std = std::sqrt(variance);
+  return parameter;
+}
+
+/// The epoch that ended at each step of the table.
+std::map<std::int64_t, std::int64_t> epochs_by_step(const std::vector<EpochRow>& rows,
+                                                    const fs::path& path) {
+  const auto whole = [&](const EpochRow& row, const char* column) {
+    const std::optional<double> value = find_value(row, column);
+    check(value.has_value(), "report", "'{}': has no column '{}'", path.string(), column);
+    check(*value >= 0 && *value < 9e15 && *value == std::floor(*value), "report",
+          "'{}': column '{}' holds {}, which counts nothing", path.string(), column, *value);
+    return static_cast<std::int64_t>(*value);
+  };
+  std::map<std::int64_t, std::int64_t> epochs;
+  for (const EpochRow& row : rows) epochs[whole(row, "steps")] = whole(row, "epoch");
+  return epochs;
+}
+
+/// The event files of a folder, each with its events, in the order in which they were begun.
+std::vector<std::vector<Event>> read_event_files(const fs::path& folder) {
+  std::vector<std::tuple<double, fs::path, std::vector<Event>>> files;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    const fs::path& path = entry.path();
+    if (path.filename().string().find("tfevents") == std::string::npos) continue;
+    std::vector<Event> events = read_events(path);
+    files.emplace_back(events.empty() ? 0.0 : events.front().wall_time, path, std::move(events));
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    fail_file("cannot list", folder, error.value());
+  }
+  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) {
+    return std::tie(std::get<0>(a), std::get<1>(a)) < std::tie(std::get<0>(b), std::get<1>(b));
+  });
+  std::vector<std::vector<Event>> result;
+  for (auto& [time, path, events] : files) result.push_back(std::move(events));
+  return result;
+}
+
+std::vector<ReportHistograms> read_histograms(const fs::path& folder,
+                                              const std::map<std::int64_t, std::int64_t>& epochs) {
+  std::vector<ReportHistograms> result;
+  std::map<std::string, std::size_t> places;
+  for (std::vector<Event>& events : read_event_files(folder)) {
+    for (Event& event : events) {
+      const auto epoch = epochs.find(event.step);
+      if (epoch == epochs.end()) continue;
+      for (SummaryValue& value : event.values) {
+        auto* histogram = std::get_if<Histogram>(&value.value);
+        if (histogram == nullptr) continue;
+        const auto [place, is_new] = places.try_emplace(value.tag, result.size());
+        if (is_new) result.push_back({value.tag, {}});
+        result[place->second].epochs[epoch->second] = std::move(*histogram);
+      }
+    }
+  }
+  return result;
+}
+
+/// Into the order in which the model named them when it wrote their histograms.
+void sort_by_histograms(std::vector<ReportParameter>& parameters,
+                        const std::vector<ReportHistograms>& histograms) {
+  const auto place = [&](const ReportParameter& parameter) {
+    return std::find_if(histograms.begin(), histograms.end(), [&](const ReportHistograms& one) {
+      return one.tag == "weights/" + parameter.name;
+    });
+  };
+  std::stable_sort(parameters.begin(), parameters.end(),
+                   [&](const auto& a, const auto& b) { return place(a) < place(b); });
+}
+
+}  // namespace
+
+std::optional<double> find_value(const EpochRow& row, std::string_view column) {
+  for (const auto& [name, value] : row) {
+    if (name == column) return value;
+  }
+  return std::nullopt;
+}
+
+ReportRun load_report_run(const fs::path& folder, std::string name) {
+  ReportRun run;
+  run.name = std::move(name);
+  const fs::path table = folder / "epochs.csv";
+  run.epochs = read_epochs(table);
+  run.histograms = read_histograms(folder / "logs", epochs_by_step(run.epochs, table));
+  for (const auto& [parameter, tensor] : load_tensors(folder / "model.safetensors")) {
+    run.parameters.push_back(describe(parameter, tensor));
+  }
+  sort_by_histograms(run.parameters, run.histograms);
+  return run;
+}
+
+}  // namespace maskgrad

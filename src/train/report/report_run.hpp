@@ -1,0 +1,56 @@
+// What a run folder says about a run, ready to be shown.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <maskgrad/tensor/shape.hpp>
+#include <maskgrad/train/formats/histogram.hpp>
+#include <maskgrad/train/run_logs.hpp>
+
+namespace maskgrad {
+
+/// A parameter as the run left it. The statistics are over its finite values, std that of all of
+/// them (not of a sample); 0 when there are none.
+struct ReportParameter {
+  std::string name;
+  Shape shape;
+  std::int64_t not_finite = 0;
+  double min = 0;
+  double mean = 0;
+  double max = 0;
+  double std = 0;
+};
+
+/// The histograms of one tag, "weights/<parameter>" or "gradients/<parameter>", by epoch.
+struct ReportHistograms {
+  std::string tag;
+  std::map<std::int64_t, Histogram> epochs;
+};
+
+struct ReportRun {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> settings;
+  std::vector<EpochRow> epochs;
+  std::vector<ReportParameter> parameters;
+  std::vector<ReportHistograms> histograms;
+};
+
+/// Reads `epochs.csv`, `model.safetensors` and, where there are any, the event files in `logs` of a
+/// run folder; `settings` stays empty. A histogram belongs to the epoch that ended at its step, and
+/// one of no epoch's end is left out; where a run that went on wrote a step again, its last file
+/// counts. Parameters come in the order of the first histograms, else of their names.
+/// Throws Error naming the file that is missing or broken, and
+/// "[report] 'x/epochs.csv': has no column 'steps'".
+ReportRun load_report_run(const std::filesystem::path& folder, std::string name);
+
+/// The value of a column; nothing when the row has no such column.
+std::optional<double> find_value(const EpochRow& row, std::string_view column);
+
+}  // namespace maskgrad

@@ -1,0 +1,45 @@
+// The parts of a report, each an HTML fragment. See report.hpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <maskgrad/train/report/report.hpp>
+
+namespace maskgrad {
+
+/// What a report is about.
+struct ReportContent {
+  std::span<const ReportRun> runs;
+  std::span<const ReferenceCurve> references;
+};
+
+/// Columns that are neither `epoch`, `steps` nor `seconds`, and metrics of references, in order of
+/// first appearance.
+std::vector<std::string> report_metrics(const ReportContent& content);
+
+/// Elements in all parameters of a run.
+std::int64_t parameter_count(const ReportRun& run);
+
+/// Runs as columns; final metrics, epochs, steps, parameters and time as rows.
+std::string summary_table(const ReportContent& content);
+/// A metric of all runs and its references, by epoch.
+std::string metric_chart(const ReportContent& content, const std::string& metric);
+/// The same in numbers, with each run's difference from each reference.
+std::string metric_table(const ReportContent& content, const std::string& metric);
+/// A sentence for each group of runs that have the same values at every epoch; "" without any.
+std::string equal_runs_note(const ReportContent& content, const std::string& metric);
+/// Settings as rows, runs as columns; rows that are not equal everywhere are marked. A sentence
+/// where no run has any.
+std::string settings_table(const ReportContent& content);
+/// A run's parameters, and its histograms by epoch or a sentence that there are none, to be folded.
+/// `place` is the run's among the runs.
+std::string run_details(const ReportContent& content, std::size_t place);
+
+/// The page's own rules, on top of plot_style().
+std::string_view report_style();
+
+}  // namespace maskgrad

@@ -1,0 +1,67 @@
+// Charts as SVG elements for HTML pages: no scripts, colours that the colour-blind can tell apart.
+//
+// The elements name CSS classes only; the page that shows them contains plot_style() once. Equal
+// input gives equal bytes, and all text is escaped.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <maskgrad/train/formats/histogram.hpp>
+
+namespace maskgrad {
+
+struct PlotPoint {
+  double x = 0;
+  double y = 0;
+};
+
+/// A named line. A series keeps its colour and marker by its place among those of its kind, so a
+/// page passes a series without values (which the legend says) rather than none.
+struct PlotSeries {
+  std::string name;
+  std::vector<PlotPoint> points;  // x ascending
+  bool is_reference = false;      ///< drawn dashed and grey, below the others
+};
+
+/// Lines over x. A value that is_drawable() refuses leaves a gap and is counted in a note below.
+/// A line that later ones cover is drawn as a wide pale band, so that both are seen.
+struct LineChart {
+  std::string title;
+  std::string x_label;
+  std::string y_label;
+  std::vector<PlotSeries> series;
+  bool x_is_whole = true;  ///< ticks at whole x only, as for epochs
+};
+std::string draw(const LineChart& chart);
+
+/// One histogram of a ridgeline chart, and what its tooltip and its label call it.
+struct Ridge {
+  std::string label;
+  Histogram histogram;
+};
+
+/// Histograms of one quantity as it changes, the first at the back, the last in front, all on the
+/// same axes. At most 12 are drawn, evenly chosen, the first and the last among them.
+struct RidgeChart {
+  std::string title;
+  std::string ridge_label;  ///< heads the labels: "epoch"
+  std::vector<Ridge> ridges;
+  std::size_t color = 0;  ///< the colour of the series with this place in a LineChart
+};
+std::string draw(const RidgeChart& chart);
+
+/// Counts in `bins` equal bins over [low, high], low < high, of a histogram whose finite values lie
+/// there. A bucket's count is spread evenly over the part of it between the histogram's min and
+/// max. Throws Error unless bins > 0.
+std::vector<double> rebin(const Histogram& histogram, double low, double high, std::size_t bins);
+
+/// The rules for both charts, light and dark, and the custom properties (--ink, --soft, --grid,
+/// --surface, --c0 ... --c5) that they and the page share. Class `s<k>` sets --series to a colour.
+std::string_view plot_style();
+
+inline constexpr std::size_t kPlotColors = 6;
+
+}  // namespace maskgrad

@@ -1,0 +1,43 @@
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <maskgrad/train/formats/utf8.hpp>
+
+namespace maskgrad {
+namespace {
+
+TEST(Utf8, TakesTheFirstAndLastCharacterOfEveryLength) {
+  // RFC 3629, and the two neighbours of the surrogates.
+  for (const std::string text :
+       {"", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+        "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(is_utf8(text + "x"));
+  }
+  EXPECT_TRUE(is_utf8(std::string("\0", 1)));
+}
+
+TEST(Utf8, FindsTheFirstByteThatIsNot) {
+  for (const std::string text :
+       {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2x", "\xe0\x9f\xbf", "\xe0\xa0",
+        "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x90\x80", "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80", "\xff"}) {
+    EXPECT_EQ(utf8_prefix("é" + text), 2U);
+    EXPECT_EQ(utf8_prefix("é" + text + "abc"), 2U);
+  }
+}
+
+TEST(Utf8, QuotesAsJsonDoes) {
+  EXPECT_EQ(json_quote("a\"b\\c/é"), "\"a\\\"b\\\\c/é\"");
+  EXPECT_EQ(json_quote("\b\f\n\r\t"), R"("\b\f\n\r\t")");
+  EXPECT_EQ(json_quote(std::string("\0\x1f\x7f", 3)), "\"\\u0000\\u001f\x7f\"");
+}
+
+TEST(Utf8, ShortensLongTextBetweenCharacters) {
+  EXPECT_EQ(quote(std::string(60, 'x')), '"' + std::string(60, 'x') + '"');
+  EXPECT_EQ(quote(std::string(61, 'x')), '"' + std::string(60, 'x') + "\"...");
+  EXPECT_EQ(quote(std::string(59, 'x') + "éé"), '"' + std::string(59, 'x') + "\"...");
+}
+
+}  // namespace
+}  // namespace maskgrad

@@ -1,0 +1,289 @@
+#include <cfloat>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <set>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <maskgrad/train/report/plot_scale.hpp>
+#include <maskgrad/train/report/svg_plot.hpp>
+
+#include "support/errors.hpp"
+#include "support/markup.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::count_of;
+using test::error_of;
+using test::MarkupReader;
+using test::Tag;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr const char* kHostile = "</title><script>alert('1')</script>\" onload=\"&\x01\xff";
+
+PlotSeries line(std::string name, std::vector<double> values, bool is_reference = false) {
+  PlotSeries series{std::move(name), {}, is_reference};
+  for (const double y : values) {
+    series.points.push_back({static_cast<double>(series.points.size() + 1), y});
+  }
+  return series;
+}
+
+LineChart chart_of(std::vector<PlotSeries> series) {
+  return {.title = "loss", .x_label = "epoch", .y_label = "", .series = std::move(series)};
+}
+
+/// The tags of a drawing that must be sound.
+std::vector<Tag> tags_of(const std::string& svg) {
+  const MarkupReader reader(svg);
+  EXPECT_EQ(reader.fault(), "");
+  return reader.tags();
+}
+
+/// The paths with this class, as their `d`.
+std::vector<std::string> paths_of(const std::string& svg, const std::string& css) {
+  std::vector<std::string> paths;
+  for (const Tag& tag : tags_of(svg)) {
+    if (tag.name == "path" && tag.attribute("class") == css) paths.push_back(tag.attribute("d"));
+  }
+  return paths;
+}
+
+TEST(Ticks, AreTheRoundNumbersAPersonWouldChoose) {
+  EXPECT_THAT(make_ticks({0.3, 0.9, false}, 6).values,
+              ElementsAre(0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9));
+  EXPECT_THAT(make_ticks({0.8824, 1.7373, false}, 5).labels,
+              ElementsAre("0.8", "1.0", "1.2", "1.4", "1.6", "1.8"));
+  EXPECT_THAT(make_ticks({-3, 12, false}, 4).labels, ElementsAre("-5", "0", "5", "10", "15"));
+  EXPECT_THAT(make_ticks({0, 4e-5, false}, 2).labels, ElementsAre("0", "2e-05", "4e-05"));
+  EXPECT_THAT(make_ticks({1, 3, false}, 12, TickKind::kWhole).labels, ElementsAre("1", "2", "3"));
+  EXPECT_THAT(make_ticks({1, 40, false}, 8, TickKind::kWhole).labels,
+              ElementsAre("0", "5", "10", "15", "20", "25", "30", "35", "40"));
+}
+
+TEST(Ticks, CoverAnyRangeWithDistinctLabelsThatSayTheirValue) {
+  std::mt19937 random(7);
+  std::uniform_real_distribution<double> mantissa(-1, 1), exponent(-190, 190), nearness(-11, 0);
+  for (int i = 0; i < 3000; ++i) {
+    const double a = mantissa(random) * std::pow(10, exponent(random));
+    const double b = i % 2 == 0 ? a * (1 + std::pow(10, nearness(random)))
+                                : mantissa(random) * std::pow(10, exponent(random));
+    const PlotRange range{std::min(a, b), std::max(a, b), false};
+    const Ticks ticks = make_ticks(range, 6);
+    ASSERT_LE(ticks.low(), range.low);
+    ASSERT_GE(ticks.high(), range.high);
+    ASSERT_GE(ticks.values.size(), 2U);
+    ASSERT_LE(ticks.values.size(), 9U);
+    const std::set<std::string> labels(ticks.labels.begin(), ticks.labels.end());
+    ASSERT_EQ(labels.size(), ticks.values.size()) << a << " " << b;
+    const double step = (ticks.high() - ticks.low()) / static_cast<double>(labels.size() - 1);
+    for (std::size_t k = 0; k < ticks.values.size(); ++k) {
+      ASSERT_NEAR(std::stod(ticks.labels[k]), ticks.values[k], step / 1000) << a << " " << b;
+      ASSERT_NEAR(ticks.values[k], ticks.low() + static_cast<double>(k) * step, step / 1000);
+    }
+  }
+}
+
+TEST(Ticks, LeaveRoomAroundASingleValueAndAroundNone) {
+  for (const double value : {0.0, 5.0, -0.25, 1e-310, 1e200, -1e200}) {
+    const Ticks ticks = make_ticks({value, value, false}, 5);
+    EXPECT_LT(ticks.low(), value);
+    EXPECT_GT(ticks.high(), value);
+  }
+  EXPECT_THAT(make_ticks({1, 1, false}, 12, TickKind::kWhole).labels, ElementsAre("0", "1", "2"));
+  EXPECT_EQ(make_ticks({}, 1).labels, (std::vector<std::string>{"0", "1"}));
+}
+
+TEST(PlotRange, IsThatOfTheDrawableValues) {
+  PlotRange range;
+  for (const double value : {kNan, kInfinity, DBL_MAX}) range.add(value);
+  EXPECT_TRUE(range.is_empty);
+  for (const double value : {2.0, -kInfinity, -1.0, kNan}) range.add(value);
+  EXPECT_EQ(range.low, -1);
+  EXPECT_EQ(range.high, 2);
+}
+
+TEST(FormatPixels, KeepsOneDecimalWhereThereIsOne) {
+  EXPECT_EQ(format_pixels(12), "12");
+  EXPECT_EQ(format_pixels(12.26), "12.3");
+  EXPECT_EQ(format_pixels(-0.04), "0");
+}
+
+TEST(LineChart, IsSoundMarkupWhateverTheNames) {
+  LineChart chart = chart_of({line(kHostile, {1, 2}), line(kHostile, {2, 1}, true)});
+  chart.title = chart.x_label = chart.y_label = kHostile;
+  const std::string svg = draw(chart);
+  EXPECT_EQ(MarkupReader(svg).fault(), "");
+  EXPECT_THAT(svg, Not(HasSubstr("<script")));
+  EXPECT_THAT(svg, Not(HasSubstr("\" onload")));
+  EXPECT_THAT(svg, Not(HasSubstr("\x01")));
+  EXPECT_THAT(svg, Not(HasSubstr("\xff")));
+  EXPECT_THAT(svg, HasSubstr("&lt;script&gt;"));
+}
+
+TEST(LineChart, PutsEachPointWhereItsValueIs) {
+  const std::string svg = draw(chart_of({line("a", {4, 2, 3})}));
+  std::vector<double> x, y;
+  for (const Tag& tag : tags_of(svg)) {
+    if (tag.name != "circle") continue;
+    x.push_back(std::stod(tag.attribute("cx")));
+    y.push_back(std::stod(tag.attribute("cy")));
+  }
+  ASSERT_EQ(x.size(), 4U);  // the legend's, then one for each point
+  EXPECT_NEAR(x[2] - x[1], x[3] - x[2], 0.11);
+  EXPECT_GT(x[2], x[1]);
+  EXPECT_LT(y[1], y[3]);  // upwards is less
+  EXPECT_NEAR(y[3], (y[1] + y[2]) / 2, 0.11);
+  EXPECT_THAT(svg, HasSubstr("<title>a, epoch 2: 2</title>"));
+}
+
+TEST(LineChart, StaysInsideItsBox) {
+  const std::string svg =
+      draw(chart_of({line("a", {-1e6, 1e6, 0}), line("b", {1e-3}), line("c", {7}, true)}));
+  double width = 0, height = 0;
+  for (const Tag& tag : tags_of(svg)) {
+    if (tag.name == "svg") {
+      ASSERT_EQ(std::sscanf(tag.attribute("viewBox").c_str(), "0 0 %lf %lf", &width, &height), 2);
+    }
+    for (const char* key : {"x", "cx"}) {
+      if (tag.attribute(key).empty()) continue;
+      EXPECT_GE(std::stod(tag.attribute(key)), 0);
+      EXPECT_LE(std::stod(tag.attribute(key)), width);
+    }
+    for (const char* key : {"y", "cy"}) {
+      if (tag.attribute(key).empty()) continue;
+      EXPECT_GE(std::stod(tag.attribute(key)), 0);
+      EXPECT_LE(std::stod(tag.attribute(key)), height);
+    }
+  }
+  EXPECT_GT(height, 0);
+}
+
+TEST(LineChart, LeavesAGapWhereAValueIsNotFinite) {
+  const std::string svg = draw(chart_of({line("a", {1, 2, kNan, kInfinity, 3, 2, DBL_MAX, 4})}));
+  const std::vector<std::string> paths = paths_of(svg, "line");
+  ASSERT_EQ(paths.size(), 2U);  // the legend's and the series'
+  EXPECT_EQ(count_of(paths[1], "M"), 3U);
+  EXPECT_EQ(count_of(paths[1], "L"), 2U);
+  EXPECT_EQ(count_of(svg, "<title>"), 5U);
+  EXPECT_THAT(svg, HasSubstr("Not drawn: 3 values"));
+  for (const char* word : {"nan", "inf,", "e+308"}) EXPECT_THAT(svg, Not(HasSubstr(word)));
+}
+
+TEST(LineChart, DrawsASinglePointAConstantAndNothingAtAll) {
+  EXPECT_EQ(count_of(draw(chart_of({line("a", {2})})), "<title>"), 1U);
+  EXPECT_EQ(count_of(draw(chart_of({line("a", {2, 2, 2})})), "<title>"), 3U);
+  EXPECT_EQ(MarkupReader(draw(chart_of({}))).fault(), "");
+  const std::string empty = draw(chart_of({line("a", {}), line("b", {kNan})}));
+  EXPECT_EQ(MarkupReader(empty).fault(), "");
+  EXPECT_EQ(count_of(empty, "(no values)"), 2U);
+}
+
+TEST(LineChart, ShowsALineThatAnotherCovers) {
+  const std::string svg =
+      draw(chart_of({line("key", {3, 2}), line("query", {2, 1}), line("none", {2, 1})}));
+  std::vector<double> widths;
+  for (const Tag& tag : tags_of(svg)) {
+    if (tag.attribute("class") == "line")
+      widths.push_back(std::stod(tag.attribute("stroke-width")));
+  }
+  ASSERT_EQ(widths.size(), 6U);
+  EXPECT_EQ(widths[3], widths[5]);
+  EXPECT_GT(widths[4], 2 * widths[5]);
+  EXPECT_THAT(svg, HasSubstr("<g class=\"s1 band\">"));
+}
+
+TEST(LineChart, DrawsReferencesFirstAndAsSuch) {
+  const std::string svg = draw(chart_of({line("a", {1, 2}), line("old", {2, 2}, true)}));
+  const std::size_t plotted = svg.find("class=\"axis\"");
+  EXPECT_LT(svg.find("<g class=\"ref r0\">", plotted), svg.find("<g class=\"s0\">", plotted));
+  EXPECT_THAT(svg, HasSubstr("<title>old, epoch 1: 2</title>"));
+  EXPECT_THAT(std::string(plot_style()), HasSubstr(".ref .line{stroke-dasharray"));
+}
+
+TEST(LineChart, KeepsEveryPointOfALongLineButFewMarkers) {
+  std::vector<double> values(5000);
+  std::iota(values.begin(), values.end(), 0.0);
+  const std::string svg = draw(chart_of({line("a", values)}));
+  EXPECT_EQ(count_of(paths_of(svg, "line").at(1), "L"), 4999U);
+  EXPECT_LE(count_of(svg, "<title>"), 62U);
+  EXPECT_THAT(svg, HasSubstr("epoch 1: 0<"));
+  EXPECT_THAT(svg, HasSubstr("epoch 5000: 4999<"));
+}
+
+TEST(Charts, GiveEqualBytesForEqualInput) {
+  const LineChart lines = chart_of({line("a", {0.1, 1.0 / 3}), line("b", {2, kNan})});
+  EXPECT_EQ(draw(lines), draw(lines));
+  const RidgeChart ridges{"w", "epoch", {{"1", make_histogram(std::vector<double>{1, 2})}}, 0};
+  EXPECT_EQ(draw(ridges), draw(ridges));
+}
+
+TEST(Rebin, FindsTheCountsOfTheValuesThemselves) {
+  // 1000 values a bin, all far from a bin's edge and near others: buckets are finer than bins.
+  std::vector<double> values;
+  for (int i = 0; i < 3000; ++i) values.push_back(1.4 + i % 3 + 0.0001 * (i % 100));
+  const std::vector<double> bins = rebin(make_histogram(values), 1, 4, 3);
+  ASSERT_EQ(bins.size(), 3U);
+  for (const double count : bins) EXPECT_NEAR(count, 1000, 1e-9);
+}
+
+TEST(Rebin, LosesAndInventsNothing) {
+  std::mt19937 random(3);
+  std::normal_distribution<double> normal(0.2, 3);
+  std::vector<double> values(1234);
+  for (double& value : values) value = normal(random);
+  const Histogram histogram = make_histogram(values);
+  for (const std::size_t bins : {1U, 7U, 40U}) {
+    const auto counts = rebin(histogram, histogram.min - 1, histogram.max + 0.5, bins);
+    EXPECT_NEAR(std::accumulate(counts.begin(), counts.end(), 0.0), 1234, 1e-6);
+  }
+  EXPECT_THAT(rebin(make_histogram(std::vector<double>{3, 3}), 2, 4, 4), ElementsAre(0, 0, 2, 0));
+  EXPECT_THAT(rebin(make_histogram(std::vector<double>{kNan}), 0, 1, 2), ElementsAre(0, 0));
+  EXPECT_EQ(error_of([&] { rebin(histogram, 0, 1, 0); }), "[rebin] needs at least one bin");
+}
+
+TEST(RidgeChart, DrawsTheFirstAndTheLastOfManyRidges) {
+  RidgeChart chart{"dense.weight", "epoch", {}, 8};
+  for (int epoch = 1; epoch <= 100; ++epoch) {
+    chart.ridges.push_back(
+        {std::to_string(epoch), make_histogram(std::vector<double>{-1, 0.5 * epoch, 2})});
+  }
+  const std::string svg = draw(chart);
+  EXPECT_EQ(paths_of(svg, "ridge").size(), 12U);
+  EXPECT_THAT(svg, HasSubstr("<title>epoch 1: min -1, mean 0.5, max 2, std 1.225</title>"));
+  EXPECT_THAT(svg, HasSubstr("<title>epoch 100: min -1,"));
+  EXPECT_LT(svg.find("<title>epoch 1:"), svg.find("<title>epoch 100:"));
+  EXPECT_THAT(svg, HasSubstr("class=\"plot ridges s2\""));
+}
+
+TEST(RidgeChart, SurvivesHistogramsThatAreEmptyConstantOrBroken) {
+  Histogram broken = make_histogram(std::vector<double>{-2, 1, 5});
+  broken.bucket_limit.front() = kNan;
+  broken.bucket.back() = kInfinity;
+  broken.bucket.push_back(-3);
+  Histogram endless = broken;
+  endless.max = kInfinity;
+  const Histogram nothing = make_histogram(std::vector<double>{});
+  const Histogram constant = make_histogram(std::vector<double>{0, 0});
+  const RidgeChart chart{
+      kHostile, kHostile, {{kHostile, broken}, {"2", endless}, {"3", nothing}, {"4", constant}}, 0};
+  const std::string svg = draw(chart);
+  EXPECT_EQ(paths_of(svg, "ridge").size(), 4U);
+  EXPECT_EQ(count_of(svg, ": no finite values"), 2U);
+  for (const std::string& path : paths_of(svg, "ridge")) {
+    EXPECT_EQ(path.find_first_not_of("MLz0123456789.,-"), std::string::npos) << path;
+  }
+  EXPECT_THAT(draw(RidgeChart{"w", "epoch", {}, 0}), HasSubstr("no finite values"));
+}
+
+}  // namespace
+}  // namespace maskgrad
