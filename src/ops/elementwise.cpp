@@ -49,29 +49,26 @@ Variable extremum(const OpDef& op, const Variable& a, const Variable& b, Wins wi
       name,
       [=](const auto& x, const auto& z) { return xt::where(wins(z, x) || xt::isnan(z), z, x); },
       a.value(), b.value());
-  return record(
-      op, {&a, &b}, y, [=, a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
-        // What a gets of the gradient: all where it won, nothing where it lost, half of it on a
-        // tie.
-        const Tensor share = zip(
-            name,
-            [=](const auto& x, const auto& z) {
-              return xt::where(wins(x, z), like(x, 1),
-                               xt::where(wins(z, x), like(x, 0), like(x, 0.5)));
-            },
-            a, b);
-        if (grads.needed(0)) {
-          grads.set(0,
-                    map(
-                        name, [](const auto& grad, const auto& s) { return grad * s; }, g, share));
-        }
-        if (grads.needed(1)) {
-          grads.set(
-              1, map(
-                     name, [](const auto& grad, const auto& s) { return grad * (like(s, 1) - s); },
-                     g, share));
-        }
-      });
+  // All of the gradient goes to the one that won, nothing to the other, half to each on a tie.
+  const auto share_of = [=](const Tensor& of, const Tensor& other) {
+    return zip(
+        name,
+        [=](const auto& x, const auto& z) {
+          return xt::where(wins(x, z), like(x, 1), xt::where(wins(z, x), like(x, 0), like(x, 0.5)));
+        },
+        of, other);
+  };
+  // Selected, as an infinite gradient times 0 is NaN.
+  const auto part = [=](const Tensor& g, const Tensor& share) {
+    return map(
+        name, [](const auto& d, const auto& s) { return xt::where(s > like(s, 0), d * s, s); }, g,
+        share);
+  };
+  return record(op, {&a, &b}, y,
+                [=, a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
+                  if (grads.needed(0)) grads.set(0, part(g, share_of(a, b)));
+                  if (grads.needed(1)) grads.set(1, part(g, share_of(b, a)));
+                });
 }
 
 constexpr auto kProduct = [](const auto& x, const auto& z) { return x * z; };

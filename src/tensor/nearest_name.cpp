@@ -31,9 +31,9 @@ std::string did_you_mean(const std::string& name, std::span<const std::string> k
       std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
         return edit_distance(name, a) < edit_distance(name, b);
       });
-  // Further away than a third of the word, a suggestion would only mislead.
-  if (nearest == known.end() ||
-      edit_distance(name, *nearest) > std::max<std::size_t>(2, name.size() / 3)) {
+  // Further away than that, a suggestion would only mislead.
+  const std::size_t far = name.size() < 4 ? 1 : std::max<std::size_t>(2, name.size() / 3);
+  if (nearest == known.end() || edit_distance(name, *nearest) > far) {
     return "";
   }
   return fmt::format("; did you mean '{}'?", *nearest);

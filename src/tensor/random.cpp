@@ -1,5 +1,6 @@
 #include <Random123/philox.h>
 
+#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/random.hpp>
 
 namespace maskgrad {
@@ -32,6 +33,12 @@ std::uint32_t Random::below(std::uint32_t bound) {
       return static_cast<std::uint32_t>(product >> 32);
     }
   }
+}
+
+std::int64_t Random::integer(std::int64_t low, std::int64_t high) {
+  const std::uint64_t steps = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+  check(low <= high && steps < 0xffffffffu, "random", "cannot draw from {}..{}", low, high);
+  return low + below(static_cast<std::uint32_t>(steps) + 1);
 }
 
 }  // namespace maskgrad

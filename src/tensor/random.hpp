@@ -24,10 +24,9 @@ class Random {
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// Uniform over the integers 0 .. bound-1, exactly (Lemire 2019, by rejection). bound > 0.
   std::uint32_t below(std::uint32_t bound);
-  /// Uniform over the integers low .. high, both included.
-  std::int64_t integer(std::int64_t low, std::int64_t high) {
-    return low + below(static_cast<std::uint32_t>(high - low + 1));
-  }
+  /// Uniform over the integers low .. high, both included. Throws Error unless there are
+  /// 1 .. 2^32-1 of them.
+  std::int64_t integer(std::int64_t low, std::int64_t high);
   bool coin() { return (bits32() & 1) != 0; }
 
  private:

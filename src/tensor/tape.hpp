@@ -123,7 +123,8 @@ class NoGrad {
 };
 
 /// Makes the Variable of an operation's output, and records the operation when a tape is there and
-/// an input takes gradients. `mask` is what the output carries.
+/// an input takes gradients. `mask` is what the output carries. The inputs come in the order of
+/// op.inputs; those that take no gradient and no mask may be left out at the end.
 template <class Rule>
 Variable record(const OpDef& op, std::initializer_list<const Variable*> inputs, Tensor output,
                 SequenceMask mask, Rule&& rule) {

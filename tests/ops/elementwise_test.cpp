@@ -121,6 +121,17 @@ TEST(Extrema, ShareTheGradientOfATie) {
   }
 }
 
+TEST(Extrema, GiveTheLoserNothingOfAnInfiniteGradient) {
+  for (const auto op : {ops::maximum, ops::minimum}) {
+    const Variable a = leaf(make({1, 5}, {2})), b = leaf(make({5, 1}, {2}));
+    Tape tape;
+    tape.backward(op(a, b), make({kInf, kNaN}, {2}));
+    const Variable &first = op == ops::maximum ? b : a, &second = op == ops::maximum ? a : b;
+    EXPECT_TRUE(is_close(first.grad(), {kInf, 0}));
+    EXPECT_TRUE(is_close(second.grad(), {0, kNaN}));
+  }
+}
+
 TEST(Extrema, AreNotANumberWhereEitherIs) {
   for (const auto op : {ops::maximum, ops::minimum}) {
     const Tensor y =

@@ -7,6 +7,8 @@
 
 #include <maskgrad/tensor/random.hpp>
 
+#include "support/errors.hpp"
+
 namespace maskgrad {
 namespace {
 
@@ -131,6 +133,14 @@ TEST(Random, ReachesEveryIntegerOfASmallRange) {
   for (const int n : count) EXPECT_NEAR(n, 1000, 5 * std::sqrt(1000));
   for (int i = 0; i < 10; ++i) EXPECT_EQ(random.below(1), 0U);
   EXPECT_EQ(random.integer(5, 5), 5);
+}
+
+TEST(Random, RefusesARangeItCannotDrawFrom) {
+  Random random(5);
+  EXPECT_EQ(test::error_of([&] { return random.integer(2, 1); }), "[random] cannot draw from 2..1");
+  EXPECT_EQ(test::error_of([&] { return random.integer(0, 0xffffffff); }),
+            "[random] cannot draw from 0..4294967295");
+  EXPECT_LE(random.integer(0, 0xfffffffe), 0xfffffffe);
 }
 
 TEST(Random, TossesAFairCoin) {
