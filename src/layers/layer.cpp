@@ -1,4 +1,5 @@
 #include <maskgrad/layers/layer.hpp>
+#include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
 
@@ -7,6 +8,7 @@ Variable Layer::operator()(const Variable& x) {
   check(!masked || rule_ != MaskRule::kUnset, kind_.c_str(),
         "got a mask and does not say what becomes of it; declare keeps, uses, makes, changes or "
         "ends");
+  const Scope scope(name());
   Variable y = forward(x);
   switch (rule_) {
     case MaskRule::kUnset:

@@ -22,6 +22,7 @@ Parameter& Module::parameter(const std::string& name, const Shape& shape, Initia
 
 void Module::add_submodule(const std::string& name, std::unique_ptr<Module> module) {
   check_name(name);
+  module->name_ = name;
   children_.push_back({name, std::move(module)});
 }
 

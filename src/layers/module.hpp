@@ -55,6 +55,8 @@ class Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
 
+  /// Its name within the module that holds it; empty for a whole model.
+  const std::string& name() const { return name_; }
   /// Its own parameters and those of its submodules, in the order they were added.
   std::vector<NamedParameter> parameters();
 
@@ -78,6 +80,7 @@ class Module {
     std::string name;
     std::unique_ptr<Module> module;
   };
+  std::string name_;
   std::deque<Parameter> parameters_;  // a deque keeps its elements in place
   std::vector<Child> children_;
 };

@@ -57,12 +57,13 @@ Variable Reflect::weights(const Variable& scores, const SequenceMask& mask) cons
 Variable Reflect::forward(const Variable& x) {
   check(x.rank() == 3 && x.dim(2) == features_, "Reflect", "needs [B, S, {}], got {}", features_,
         x.shape());
-  // Masked rows count as 0 in every product; 0 times a NaN that stands there would be a NaN.
-  const Variable filled = drop_mask(ops::fill_masked(x));
+  // A weight of 0 times a NaN that stands at a masked key would be a NaN. The other two axes read
+  // whatever stands there, which is what is wrong with them.
+  const Variable input = axis_ == MaskAxis::kKey ? ops::fill_masked(x) : drop_mask(x);
   const Variable queries =
-      ops::scale(ops::matmul(filled, q_), 1.0 / std::sqrt(static_cast<double>(features_)));
-  const Variable keys = ops::matmul(filled, k_);
-  const Variable values = ops::matmul(filled, v_);
+      ops::scale(ops::matmul(input, q_), 1.0 / std::sqrt(static_cast<double>(features_)));
+  const Variable keys = ops::matmul(input, k_);
+  const Variable values = ops::matmul(input, v_);
   const Variable scores = ops::matmul(queries, keys, false, true);
   const Variable y = ops::matmul(weights(scores, x.mask()), values);
   return x.mask().defined() && axis_ == MaskAxis::kKey ? ops::with_mask(y, x.mask()) : y;

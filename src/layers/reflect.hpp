@@ -22,7 +22,8 @@ MaskAxis mask_axis_from_string(std::string_view name);
 /// Self-attention: y = softmax(x q (x k)^T / sqrt(D)) x v.
 /// x [B, S, D] -> [B, S, D]. Parameters q, k, v: each [D, D], Glorot-uniform, no bias.
 /// With kKey the layer uses the mask and passes it on. With kQuery and kNone it ends the mask:
-/// padding takes part in every average, and every row of the output means something. Source: the
+/// what stands at padding takes part in every average, and every row of the output means something.
+/// Source: the
 /// layer `Reflect` of "Unified Adaptable Masking That Follows"; Vaswani et al. 2017, eq. 1.
 class Reflect : public Layer {
  public:

@@ -25,7 +25,7 @@ class Reshape : public Layer {
     dims.reserve(dims_.size() + 1);
     dims.push_back(x.dim(0));
     dims.insert(dims.end(), dims_.begin(), dims_.end());
-    return ops::reshape(drop_mask(ops::fill_masked(x)), dims);
+    return ops::reshape(ops::fill_masked(x), dims);
   }
 
  private:

@@ -1,7 +1,13 @@
 #include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/tensor/scope.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad {
+
+Variable Sequential::operator()(const Variable& x) {
+  const Scope scope(name());
+  return forward(x);
+}
 
 Variable Sequential::forward(const Variable& x) {
   Variable y = x;

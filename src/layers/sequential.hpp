@@ -33,7 +33,7 @@ class Sequential : public Layer {
   }
 
   /// The layers themselves check what becomes of masks.
-  Variable operator()(const Variable& x) override { return forward(x); }
+  Variable operator()(const Variable& x) override;
 
   /// Runs `x` through the layers, without recording, and notes what each made of it.
   std::vector<LayerSummary> summarize(const Variable& x);

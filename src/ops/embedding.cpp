@@ -1,5 +1,8 @@
+#include <numeric>
+
 #include <maskgrad/ops/embedding.hpp>
 #include <maskgrad/ops/sample.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -8,9 +11,9 @@ namespace {
 const OpDef& kEmbedding = register_op({
     .name = "embedding",
     .summary = "rows of a table by token id",
-    .inputs = {{.name = "weight", .reach = Reach::kEverything},
+    .inputs = {{.name = "weight", .reach = Reach::kByCall},
                {.name = "tokens",
-                .reach = Reach::kEverything,
+                .reach = Reach::kByCall,
                 .dtypes = DTypes::kInteger,
                 .differentiable = false}},
     .mask_rule = MaskRule::kKeeps,
@@ -45,6 +48,17 @@ void for_each_token(const Tensor& tokens, const SequenceMask& mask, std::int64_t
   });
 }
 
+// A vector depends on its token, and on one row of the table, whichever it is; a masked token's
+// vector on nothing.
+Tensor reached(std::size_t input, const Tensor& marked, const Shape& output,
+               const SequenceMask& mask) {
+  std::array<int, Shape::kMaxRank> ties{};
+  std::iota(ties.begin(), ties.end(), 0);
+  const std::array<int, 2> of_weight = {kAlong, output.rank() - 1};
+  return without_holes(
+      input == 0 ? spread(of_weight, marked, output) : spread(ties, marked, output), mask);
+}
+
 }  // namespace
 
 // dweight[v] = sum of g over the places that hold v, in their order
@@ -65,21 +79,26 @@ Variable embedding(const Variable& weight, const Variable& tokens) {
                      });
     });
   });
-  return record(kEmbedding, {&weight, &tokens}, std::move(y),
-                [=, ids = tokens.value(), mask = tokens.mask()](const Tensor& g, Gradients& grads) {
-                  Tensor dweight = grads.buffer(0);
-                  dweight.fill(0.0);
-                  dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
-                    T* table = dweight.data<T>();
-                    const T* grad = g.data<T>();
-                    for_each_token(ids, mask, vocabulary,
-                                   [&](std::int64_t place, std::int64_t row) {
-                                     for (std::int64_t d = 0; row >= 0 && d < features; ++d) {
-                                       table[row * features + d] += grad[place * features + d];
-                                     }
-                                   });
-                  });
-                });
+  const Shape shape = y.shape();
+  return record(
+      kEmbedding, {&weight, &tokens}, std::move(y),
+      with_reach(
+          [=, ids = tokens.value(), mask = tokens.mask()](const Tensor& g, Gradients& grads) {
+            Tensor dweight = grads.buffer(0);
+            dweight.fill(0.0);
+            dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
+              T* table = dweight.data<T>();
+              const T* grad = g.data<T>();
+              for_each_token(ids, mask, vocabulary, [&](std::int64_t place, std::int64_t row) {
+                for (std::int64_t d = 0; row >= 0 && d < features; ++d) {
+                  table[row * features + d] += grad[place * features + d];
+                }
+              });
+            });
+          },
+          [=, mask = tokens.mask()](std::size_t input, const Tensor& marked) {
+            return reached(input, marked, shape, mask);
+          }));
 }
 
 }  // namespace maskgrad::ops

@@ -3,6 +3,7 @@
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/ops/row_kernels.hpp>
 #include <maskgrad/ops/sample.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -11,7 +12,7 @@ namespace {
 const OpDef& kCrossEntropy = register_op({
     .name = "cross_entropy",
     .summary = "sum of -log softmax(logits)[target], and how many targets",
-    .inputs = {{.name = "logits", .reach = Reach::kEverything},
+    .inputs = {{.name = "logits", .reach = Reach::kByCall},
                {.name = "targets",
                 .reach = Reach::kEverything,
                 .dtypes = DTypes::kInteger,
@@ -91,18 +92,23 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
     });
   });
   Variable sum =
-      record(kCrossEntropy, {&logits}, std::move(total), [=](const Tensor& g, Gradients& grads) {
-        dispatch_dtype(FloatingTypes{}, g.dtype(), "cross_entropy", [&]<class T>(T) {
-          const T factor = *g.data<T>();
-          Tensor dlogits = grads.buffer(0);
-          const auto times = [factor](const auto& p) { return factor * p; };
-          map_row(times, softmax.numel(), dlogits.data<T>(), softmax.data<T>());
-          for_each_target("cross_entropy", softmax.shape(), targets, mask,
-                          [&](std::int64_t row, std::int64_t target) {
-                            dlogits.data<T>()[row * classes + target] -= factor;
-                          });
-        });
-      });
+      record(kCrossEntropy, {&logits}, std::move(total),
+             with_reach(
+                 [=](const Tensor& g, Gradients& grads) {
+                   dispatch_dtype(FloatingTypes{}, g.dtype(), "cross_entropy", [&]<class T>(T) {
+                     const T factor = *g.data<T>();
+                     Tensor dlogits = grads.buffer(0);
+                     const auto times = [factor](const auto& p) { return factor * p; };
+                     map_row(times, softmax.numel(), dlogits.data<T>(), softmax.data<T>());
+                     for_each_target("cross_entropy", softmax.shape(), targets, mask,
+                                     [&](std::int64_t row, std::int64_t target) {
+                                       dlogits.data<T>()[row * classes + target] -= factor;
+                                     });
+                   });
+                 },
+                 [mask](std::size_t, const Tensor& marked) {
+                   return spread(Reach::kEverything, without_holes(marked, mask), {});
+                 }));
   return {std::move(sum), count};
 }
 

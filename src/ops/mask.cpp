@@ -11,7 +11,7 @@ namespace {
 const OpDef& kKeepWhere = register_op({
     .name = "keep_where",
     .summary = "the input where the mask is true, fill elsewhere",
-    .inputs = {{.name = "input", .reach = Reach::kElement},
+    .inputs = {{.name = "input", .reach = Reach::kByCall},
                {.name = "mask",
                 .reach = Reach::kElement,
                 .dtypes = DTypes::kBool,
@@ -52,26 +52,39 @@ Tensor select(const Tensor& x, const Tensor& keep, double fill) {
   return y;
 }
 
+// x with `fill` in the holes of `mask`, carrying `carried`.
+// dx = g: either x or y carries the mask, so the tape drops what comes to its holes.
+Variable fill_and_carry(const Variable& x, const SequenceMask& mask, double fill,
+                        const SequenceMask& carried) {
+  Tensor y = x.value().clone();
+  fill_holes(y, mask, fill);
+  const auto rule = [](const Tensor& g, Gradients& grads) { grads.set(0, g); };
+  const auto reached = [mask](std::size_t, const Tensor& marked) {
+    return without_holes(marked, mask);
+  };
+  return record(kKeepWhere, {&x}, std::move(y), carried, with_reach(rule, reached));
+}
+
 }  // namespace
 
 // dx = g where keep, 0 elsewhere
 Variable keep_where(const Variable& x, const Tensor& keep, double fill) {
-  return record(kKeepWhere, {&x}, select(x.value(), keep, fill),
-                [keep](const Tensor& g, Gradients& grads) { grads.set(0, select(g, keep, 0.0)); });
+  const Shape shape = x.shape();
+  return record(
+      kKeepWhere, {&x}, select(x.value(), keep, fill),
+      with_reach(
+          [keep](const Tensor& g, Gradients& grads) { grads.set(0, select(g, keep, 0.0)); },
+          [=](std::size_t, const Tensor& marked) { return both(marked, expand(keep, shape)); }));
 }
 
-// dx = g: the output carries the mask, so the tape has already dropped what came to its holes.
 Variable with_mask(const Variable& x, const SequenceMask& mask, double fill) {
   check(!x.mask().defined() || x.mask() == mask, "with_mask",
         "the input carries another mask already; drop_mask() it first");
-  Tensor y = x.value().clone();
-  fill_holes(y, mask, fill);
-  return record(kKeepWhere, {&x}, std::move(y), mask,
-                [](const Tensor& g, Gradients& grads) { grads.set(0, g); });
+  return fill_and_carry(x, mask, fill, mask);
 }
 
 Variable fill_masked(const Variable& x, double fill) {
-  return x.mask().defined() ? with_mask(x, x.mask(), fill) : x;
+  return x.mask().defined() ? fill_and_carry(x, x.mask(), fill, {}) : x;
 }
 
 }  // namespace maskgrad::ops

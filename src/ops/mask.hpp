@@ -15,7 +15,8 @@ Variable keep_where(const Variable& x, const Tensor& keep, double fill = 0.0);
 /// x [B, S, ...], mask [B, S] -> [B, S, ...]. Throws Error when x carries another mask already.
 Variable with_mask(const Variable& x, const SequenceMask& mask, double fill = 0.0);
 
-/// x with `fill` written at the holes of its own mask, if it has one; the mask stays on it.
+/// x with `fill` written at the holes of its own mask, which ends with that: from here on `fill`
+/// counts like any other number. x itself when it has no mask.
 Variable fill_masked(const Variable& x, double fill = 0.0);
 
 }  // namespace maskgrad::ops

@@ -16,8 +16,7 @@ namespace {
 const OpDef& kMatmul = register_op({
     .name = "matmul",
     .summary = "a b, batched, either side transposed",
-    .inputs = {{.name = "a", .reach = Reach::kEverything},
-               {.name = "b", .reach = Reach::kEverything}},
+    .inputs = {{.name = "a", .reach = Reach::kByCall}, {.name = "b", .reach = Reach::kByCall}},
     .args = {{"transpose_a", false}, {"transpose_b", false}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -127,12 +126,20 @@ Tensor as_matrix(const Tensor& x) {
 }
 
 // a with 0 in its holes: the gradient of b sums over the rows of a, and 0 * NaN is NaN.
-Tensor without_holes(const Tensor& a, const Shape& shape, const SequenceMask& mask) {
-  if (!mask.defined()) return a;
-  Tensor kept = a.clone();
-  Tensor positions = kept.reshape(shape);
-  fill_holes(positions, mask, 0.0);
-  return kept;
+Tensor with_zeros(const Tensor& a, const Shape& shape, const SequenceMask& mask) {
+  return without_holes(a.reshape(shape), mask).reshape(a.shape());
+}
+
+// A place of the product depends on a row of op(a) and a column of op(b).
+Tensor reached(std::size_t input, bool transposed, const Tensor& marked, const Shape& output) {
+  std::array<int, Shape::kMaxRank> ties{};
+  const int rank = marked.rank(), end = output.rank();
+  for (int axis = 0; axis < rank; ++axis) ties[static_cast<std::size_t>(axis)] = axis + end - rank;
+  const bool inner_is_last = (input == 0) != transposed;
+  const int shared = input == 0 ? end - 2 : end - 1;
+  ties[static_cast<std::size_t>(rank - 2)] = inner_is_last ? shared : kAlong;
+  ties[static_cast<std::size_t>(rank - 1)] = inner_is_last ? kAlong : shared;
+  return spread(ties, marked, output);
 }
 
 void check_masks(const Variable& a, const Variable& b, bool transpose_a) {
@@ -159,27 +166,33 @@ Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool tra
   } else {
     y = product(a.value(), b.value(), transpose_a, transpose_b);
   }
-  return record(kMatmul, {&a, &b}, std::move(y),
-                [=, ta = transpose_a, tb = transpose_b, a = rows ? as_matrix(a.value()) : a.value(),
-                 b = b.value(), a_shape = a.shape(),
-                 mask = a.mask()](const Tensor& grad_output, Gradients& grads) {
-                  const Tensor g = rows ? as_matrix(grad_output) : grad_output;
-                  if (grads.needed(0)) {
-                    grads.set(0, rows ? product(g, b, false, !tb).reshape(a_shape)
-                                 : ta ? product(b, g, tb, true)
-                                      : product(g, b, false, !tb));
-                  }
-                  if (!grads.needed(1)) return;
-                  const Tensor kept = without_holes(a, a_shape, mask);
-                  const Tensor &left = tb ? g : kept, &right = tb ? kept : g;
-                  const bool left_t = tb ? true : !ta, right_t = tb && ta;
-                  if (a.rank() == 2 && b.rank() == 2) {
-                    Tensor into = grads.buffer(1);
-                    product_into(left, right, left_t, right_t, into);
-                  } else {
-                    grads.set(1, product(left, right, left_t, right_t));
-                  }
-                });
+  const Shape shape = y.shape();
+  return record(
+      kMatmul, {&a, &b}, std::move(y),
+      with_reach(
+          [=, ta = transpose_a, tb = transpose_b, a = rows ? as_matrix(a.value()) : a.value(),
+           b = b.value(), a_shape = a.shape(),
+           mask = a.mask()](const Tensor& grad_output, Gradients& grads) {
+            const Tensor g = rows ? as_matrix(grad_output) : grad_output;
+            if (grads.needed(0)) {
+              grads.set(0, rows ? product(g, b, false, !tb).reshape(a_shape)
+                           : ta ? product(b, g, tb, true)
+                                : product(g, b, false, !tb));
+            }
+            if (!grads.needed(1)) return;
+            const Tensor kept = with_zeros(a, a_shape, mask);
+            const Tensor &left = tb ? g : kept, &right = tb ? kept : g;
+            const bool left_t = tb ? true : !ta, right_t = tb && ta;
+            if (a.rank() == 2 && b.rank() == 2) {
+              Tensor into = grads.buffer(1);
+              product_into(left, right, left_t, right_t, into);
+            } else {
+              grads.set(1, product(left, right, left_t, right_t));
+            }
+          },
+          [=](std::size_t input, const Tensor& marked) {
+            return reached(input, input == 0 ? transpose_a : transpose_b, marked, shape);
+          }));
 }
 
 }  // namespace maskgrad::ops

@@ -18,7 +18,7 @@ const OpDef& register_sum(const char* name, const char* summary,
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kEverything}},
+      .inputs = {{.name = "input", .reach = Reach::kByCall}},
       .args = {{"axes", Axes{}}, {"keepdims", false}},
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
@@ -51,7 +51,7 @@ std::vector<OpSample> samples_along_axes(Random& r) {
 const OpDef& kMax = register_op({
     .name = "max",
     .summary = "largest element along one axis",
-    .inputs = {{.name = "input", .reach = Reach::kEverything}},
+    .inputs = {{.name = "input", .reach = Reach::kByCall}},
     .args = {{"axis", std::int64_t{-1}}, {"keepdims", false}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -115,16 +115,29 @@ Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::i
   return reduced;
 }
 
+// Along an axis that is 1 in `keepdims` a place of the result depends on every element.
+Tensor reached(const Tensor& marked, const Shape& keepdims, const Shape& result) {
+  std::array<int, Shape::kMaxRank> ties{};
+  for (int axis = 0; axis < keepdims.rank(); ++axis) {
+    ties[static_cast<std::size_t>(axis)] = keepdims[axis] == 1 ? kAlong : axis;
+  }
+  return spread(ties, marked, keepdims).reshape(result);
+}
+
 // factor * (sum along axes);  dx = factor * g, repeated along them
 Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, double factor) {
   Tensor y = sum_to(op.name.c_str(), x.value(), to.keepdims).reshape(to.result);
   const auto times = [factor](const auto& a) { return like(a, factor) * a; };
   if (factor != 1.0) y = map(op.name.c_str(), times, y);
   return record(op, {&x}, std::move(y),
-                [&op, times, factor, to, shape = x.shape()](const Tensor& g, Gradients& grads) {
-                  const Tensor scaled = factor == 1.0 ? g : map(op.name.c_str(), times, g);
-                  grads.set(0, expand(scaled.reshape(to.keepdims), shape));
-                });
+                with_reach(
+                    [&op, times, factor, to, shape = x.shape()](const Tensor& g, Gradients& grads) {
+                      const Tensor scaled = factor == 1.0 ? g : map(op.name.c_str(), times, g);
+                      grads.set(0, expand(scaled.reshape(to.keepdims), shape));
+                    },
+                    [to](std::size_t, const Tensor& marked) {
+                      return reached(marked, to.keepdims, to.result);
+                    }));
 }
 
 // x as [outer, along, inner] around one axis.
@@ -188,14 +201,20 @@ Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
     for (std::int64_t i = 0; i < y.numel(); ++i)
       y.data<T>()[i] = x.value().data<T>()[place(index, i)];
   });
-  return record(kMax, {&x}, std::move(y), [=](const Tensor& g, Gradients& grads) {
-    Tensor dx = grads.buffer(0);
-    dx.fill(0.0);
-    dispatch_dtype(FloatingTypes{}, g.dtype(), "max", [&]<class T>(T) {
-      const auto* index = best.data<std::int64_t>();
-      for (std::int64_t i = 0; i < g.numel(); ++i) dx.data<T>()[place(index, i)] = g.data<T>()[i];
-    });
-  });
+  const Shape reduced = x.shape().with_dim(axis, 1), shape = y.shape();
+  return record(
+      kMax, {&x}, std::move(y),
+      with_reach(
+          [=](const Tensor& g, Gradients& grads) {
+            Tensor dx = grads.buffer(0);
+            dx.fill(0.0);
+            dispatch_dtype(FloatingTypes{}, g.dtype(), "max", [&]<class T>(T) {
+              const auto* index = best.data<std::int64_t>();
+              for (std::int64_t i = 0; i < g.numel(); ++i)
+                dx.data<T>()[place(index, i)] = g.data<T>()[i];
+            });
+          },
+          [=](std::size_t, const Tensor& marked) { return reached(marked, reduced, shape); }));
 }
 
 }  // namespace maskgrad::ops

@@ -17,7 +17,7 @@ using Dims = std::vector<std::int64_t>;
 const OpDef& kReshape = register_op({
     .name = "reshape",
     .summary = "the same elements under another shape",
-    .inputs = {{.name = "input", .reach = Reach::kEverything}},
+    .inputs = {{.name = "input", .reach = Reach::kSameOrder}},
     .args = {{"shape", Dims{-1}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -33,7 +33,7 @@ const OpDef& kReshape = register_op({
 const OpDef& kPermute = register_op({
     .name = "permute",
     .summary = "dimensions in another order",
-    .inputs = {{.name = "input", .reach = Reach::kEverything}},
+    .inputs = {{.name = "input", .reach = Reach::kByCall}},
     .args = {{"axes", Dims{}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -66,8 +66,8 @@ struct PermutedStrides {
   std::array<std::int64_t, Shape::kMaxRank> size{}, stride{};
 };
 
-// A loop by hand: assigning xt::transpose takes 32 times as long (8 x 64 x 4 x 32 floats, the middle
-// dimensions exchanged: 218 us against 7, AMD EPYC Genoa).
+// A loop by hand: assigning xt::transpose takes 32 times as long (8 x 64 x 4 x 32 floats, the
+// middle dimensions exchanged: 218 us against 7, AMD EPYC Genoa).
 template <class T>
 void copy_permuted(const PermutedStrides& p, int axis, int rank, const T* x, T*& y) {
   if (axis == rank) {
@@ -134,14 +134,17 @@ Variable permute(const Variable& x, std::span<const std::int64_t> axes) {
   const Dims forward = checked_permutation(x.shape(), axes);
   check(!x.mask().defined() || (forward[0] == 0 && forward[1] == 1), "permute",
         "would move the positions of the mask; drop_mask() if it should end here");
-  return record(kPermute, {&x}, permuted(x.value(), axes),
-                [forward](const Tensor& g, Gradients& grads) {
-                  Dims backward(forward.size());
-                  for (std::size_t i = 0; i < forward.size(); ++i) {
-                    backward[static_cast<std::size_t>(forward[i])] = static_cast<std::int64_t>(i);
-                  }
-                  grads.set(0, permuted(g, backward));
-                });
+  return record(
+      kPermute, {&x}, permuted(x.value(), axes),
+      with_reach(
+          [forward](const Tensor& g, Gradients& grads) {
+            Dims backward(forward.size());
+            for (std::size_t i = 0; i < forward.size(); ++i) {
+              backward[static_cast<std::size_t>(forward[i])] = static_cast<std::int64_t>(i);
+            }
+            grads.set(0, permuted(g, backward));
+          },
+          [forward](std::size_t, const Tensor& marked) { return permuted(marked, forward); }));
 }
 
 Variable permute(const Variable& x, std::initializer_list<std::int64_t> axes) {

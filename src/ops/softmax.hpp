@@ -16,7 +16,12 @@ Variable log_softmax(const Variable& x);
 /// Softmax over the places of the last dimension where `keep` is true, exactly 0 at the others; a
 /// row without any is exactly 0 and sends exactly 0 back. What stands at the other places is never
 /// read, nor is a gradient that arrives there.
-/// x [..., N], keep bool, broadcasting to x -> [..., N]. The mask of x ends: keep says what counts.
+/// x [..., N], keep bool, broadcasting to x -> [..., N]. The mask of x is kept, and its
+/// holes do not count either: they are exactly 0.
 Variable masked_softmax(const Variable& x, const Tensor& keep);
+
+/// The logarithm of masked_softmax at the kept places, and exactly 0, not -inf, at the others, so
+/// that a sum over a row stays finite. Otherwise as masked_softmax.
+Variable masked_log_softmax(const Variable& x, const Tensor& keep);
 
 }  // namespace maskgrad::ops

@@ -87,6 +87,13 @@ Tensor sum_to(const char* name, const Tensor& x, const Shape& shape) {
   return result;
 }
 
+Tensor without_holes(const Tensor& x, const SequenceMask& mask) {
+  if (!mask.defined()) return x;
+  Tensor kept = x.clone();
+  fill_holes(kept, mask, 0.0);
+  return kept;
+}
+
 void fill_holes(Tensor& x, const SequenceMask& mask, double value) {
   check(x.shape().starts_with(mask.shape()), "mask", "a mask of {} does not fit a value of {}",
         mask.shape(), x.shape());

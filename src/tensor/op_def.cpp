@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 
 #include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/tensor/op_def.hpp>
@@ -19,20 +20,30 @@ bool coerce(ArgValue& value, const ArgValue& like) {
   return value.index() == like.index();
 }
 
+// "mask12" is number 12 of the repeated input "mask"; -1 for any other text.
+std::int64_t number_of(const InputSpec& spec, const std::string& name) {
+  std::int64_t number = -1;
+  const char *digits = name.data() + spec.name.size(), *end = name.data() + name.size();
+  if (!name.starts_with(spec.name) || digits == end) return -1;
+  if (*digits == '0' && digits + 1 != end) return -1;
+  const auto [stop, error] = std::from_chars(digits, end, number);
+  return error == std::errc() && stop == end ? number : -1;
+}
+
 void check_inputs(const OpDef& op, const OpCall& call) {
   const char* name = op.name.c_str();
   for (const InputSpec& spec : op.inputs) {
-    const auto found = call.inputs.find(spec.name);
-    check(spec.optional || found != call.inputs.end(), name, "input '{}' is missing", spec.name);
-    if (found == call.inputs.end()) continue;
-    check(contains(spec.dtypes, found->second.dtype()), name, "input '{}' is {}, it must be {}",
-          spec.name, to_string(found->second.dtype()), to_string(spec.dtypes));
+    check(spec.optional || spec.repeated || call.has(spec.name), name, "input '{}' is missing",
+          spec.name);
   }
   for (const auto& [given, value] : call.inputs) {
-    const bool known =
-        std::any_of(op.inputs.begin(), op.inputs.end(),
-                    [&name_of = given](const InputSpec& spec) { return spec.name == name_of; });
-    check(known, name, "has no input '{}'", given);
+    const InputSpec* spec = op.find_input(given);
+    check(spec != nullptr, name, "has no input '{}'", given);
+    const std::int64_t number = spec->repeated ? number_of(*spec, given) : 0;
+    check(number <= 0 || call.has(fmt::format("{}{}", spec->name, number - 1)), name,
+          "input '{}{}' is missing", spec->name, number - 1);
+    check(contains(spec->dtypes, value.dtype()), name, "input '{}' is {}, it must be {}", given,
+          to_string(value.dtype()), to_string(spec->dtypes));
   }
 }
 
@@ -77,6 +88,21 @@ std::string to_string(DTypes set) {
 bool OpDef::has_gradient() const {
   return std::any_of(inputs.begin(), inputs.end(),
                      [](const InputSpec& input) { return input.differentiable; });
+}
+
+const InputSpec* OpDef::find_input(const std::string& given) const {
+  for (const InputSpec& spec : inputs) {
+    if (spec.repeated ? number_of(spec, given) >= 0 : spec.name == given) return &spec;
+  }
+  return nullptr;
+}
+
+std::vector<Variable> OpCall::repeated(const std::string& name) const {
+  std::vector<Variable> found;
+  for (int i = 0; has(fmt::format("{}{}", name, i)); ++i) {
+    found.push_back(input(fmt::format("{}{}", name, i)));
+  }
+  return found;
 }
 
 const OpDef& register_op(OpDef op) {

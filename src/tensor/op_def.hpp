@@ -12,17 +12,10 @@
 
 #include <maskgrad/tensor/mask.hpp>
 #include <maskgrad/tensor/random.hpp>
+#include <maskgrad/tensor/reach.hpp>
 #include <maskgrad/tensor/variable.hpp>
 
 namespace maskgrad {
-
-/// Which places of one input a place of the output can depend on.
-enum class Reach : std::uint8_t {
-  kUnset,       // did not say
-  kElement,     // the element aligned with it under broadcasting
-  kLastAxis,    // the elements that share all but the last index
-  kEverything,  // any element
-};
 
 /// The dtypes an input may have.
 enum class DTypes : std::uint8_t { kFloating, kInteger, kBool, kAny };
@@ -36,6 +29,8 @@ struct InputSpec {
   DTypes dtypes = DTypes::kFloating;
   bool differentiable = true;
   bool optional = false;
+  /// Any number of them, from none: name0, name1, ... Repeated inputs stand last.
+  bool repeated = false;
 };
 
 using ArgValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>>;
@@ -51,6 +46,8 @@ struct OpCall {
 
   const Variable& input(const std::string& name) const { return inputs.at(name); }
   bool has(const std::string& name) const { return inputs.contains(name); }
+  /// The inputs name0, name1, ... in order.
+  std::vector<Variable> repeated(const std::string& name) const;
   template <class T>
   const T& arg(const std::string& name) const {
     return std::get<T>(args.at(name));
@@ -74,6 +71,9 @@ struct OpDef {
   std::function<std::vector<OpSample>(Random& random)> samples;
 
   bool has_gradient() const;
+  /// The description of the input called `name`, which may be a repeated one: "mask2"; nullptr when
+  /// there is none.
+  const InputSpec* find_input(const std::string& name) const;
 };
 
 /// Adds an operation; called once for each, where the program starts:

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 
 #include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/scope.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad {
@@ -29,6 +29,13 @@ std::uint64_t next_tape_id() {
 
 }  // namespace
 
+Tensor Node::described_reach(std::size_t input, const Tensor& marked) const {
+  const InputSpec& spec = op_.inputs.at(input);
+  check(spec.reach != Reach::kByCall, op_.name.c_str(),
+        "input '{}': its reach depends on the call, and the rule does not tell it", spec.name);
+  return spread(spec.reach, marked, output_->shape);
+}
+
 Tensor Gradients::buffer(std::size_t input) {
   GradSlot& slot = *inputs_[input];
   // A leaf that is an input twice gets its two gradients added, so neither may claim its buffer.
@@ -49,26 +56,29 @@ Tape* Tape::current() { return current_tape; }
 NoGrad::NoGrad() : outer_(current_tape) { current_tape = nullptr; }
 NoGrad::~NoGrad() { current_tape = outer_; }
 
+void Tape::show_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
+  if (!current_tape || !current_tape->options_.observer) return;
+  current_tape->options_.observer->on_output(op, output, mask);
+}
+
 bool Tape::wants_record(std::span<const Variable* const> inputs) {
   if (!current_tape) return false;
+  if (current_tape->options_.trace) return true;
   for (const Variable* input : inputs) {
     if (input->requires_grad()) return true;
   }
   return false;
 }
 
-void Tape::check_output(const OpDef& op, const Tensor& output, const SequenceMask& mask) {
-  if (!current_tape || !current_tape->options_.check_finite || !is_floating(output.dtype())) return;
-  const bool* keep = mask.defined() ? mask.bits().data<bool>() : nullptr;
-  const std::int64_t row = keep && output.numel() ? output.numel() / mask.bits().numel() : 1;
-  dispatch_dtype(FloatingTypes{}, output.dtype(), "tape", [&]<class T>(T) {
-    const T* x = output.data<T>();
-    for (std::int64_t i = 0; i < output.numel(); ++i) {
-      check(std::isfinite(x[i]) || (keep && !keep[i / row]), op.name.c_str(),
-            "gave {} at element {} of {}", std::isnan(x[i]) ? std::abs(x[i]) : x[i], i,
-            output.shape());
-    }
-  });
+void Tape::add(Ref<Node> node) {
+  nodes_.push_back(std::move(node));
+  if (options_.trace) scopes_.push_back(Scope::path());
+}
+
+// While tracing a constant has one too, so that what its mask says is not lost.
+Ref<GradSlot> Tape::slot_of(const Variable& x) {
+  if (x.slot_ || !current_tape || !current_tape->options_.trace) return x.slot_;
+  return make_ref<GradSlot>(x.shape(), x.dtype(), x.mask(), std::uint64_t{0});
 }
 
 Variable Tape::make_output(Tensor value, SequenceMask mask, Ref<GradSlot> slot) {
@@ -85,7 +95,7 @@ PoolVector<Ref<GradSlot>> Tape::input_slots(const OpDef& op,
   PoolVector<Ref<GradSlot>> slots;
   slots.reserve(inputs.size());
   for (const Variable* input : inputs) {
-    const Ref<GradSlot>& slot = input->slot_;
+    const Ref<GradSlot> slot = slot_of(*input);
     check(!slot || slot->tape == 0 || slot->tape == id_, op.name.c_str(),
           "got an input that another tape recorded");
     slots.push_back(slot);
@@ -105,6 +115,7 @@ void Tape::backward(const Variable& root, double seed) {
 
 void Tape::backward(const Variable& root, const Tensor& grad_output) {
   check(!used_, "backward", "this tape has run backward already; record the forward pass again");
+  check(!options_.trace, "backward", "a tape that traces does not run backward");
   check(root.requires_grad(), "backward", "the value depends on nothing that takes gradients");
   check(root.slot_->tape == id_ || root.slot_->tape == 0, "backward",
         "the value was not recorded on this tape");
@@ -129,6 +140,7 @@ void Tape::run_backward() {
     output.grad = Tensor();
     for (std::size_t i = 0; i < node->inputs().size(); ++i) {
       if (!grads.needed(i)) continue;
+      if (options_.observer) options_.observer->on_gradient(*node, i, grads.values_[i]);
       accumulate(node->op().name.c_str(), i, *node->inputs()[i], std::move(grads.values_[i]));
     }
   }

@@ -18,6 +18,7 @@
 
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/tensor/tape_observer.hpp>
 #include <maskgrad/tensor/variable.hpp>
 
 namespace maskgrad {
@@ -53,6 +54,12 @@ class Node : public RefCounted {
   std::span<const Ref<GradSlot>> inputs() const { return inputs_; }
   const Ref<GradSlot>& output() const { return output_; }
   virtual void backward(const Tensor& grad_output, Gradients& grads) = 0;
+  /// bool of the output's shape: where it can depend on a marked place (bool) of this input.
+  virtual Tensor reached(std::size_t input, const Tensor& marked) const = 0;
+
+ protected:
+  /// What the description of the operation says.
+  Tensor described_reach(std::size_t input, const Tensor& marked) const;
 
  private:
   const OpDef& op_;
@@ -64,9 +71,10 @@ class Node : public RefCounted {
 class Tape {
  public:
   struct Options {
-    /// Every operation checks what it gave, holes left out: Error "[log] gave -inf at element 3 of
-    /// (2, 4)".
-    bool check_finite = false;
+    TapeObserver* observer = nullptr;  // must outlive the tape
+    /// Records every operation, whether or not its inputs take gradients, and which layer it is
+    /// in: for the static proof. Such a tape does not run backward.
+    bool trace = false;
   };
 
   Tape() : Tape(Options{}) {}
@@ -83,6 +91,9 @@ class Tape {
   void backward(const Variable& root, const Tensor& grad_output);
 
   std::span<const Ref<Node>> nodes() const { return nodes_; }
+  bool traces() const { return options_.trace; }
+  /// Where node i of a tracing tape was recorded: "block0.attention".
+  const std::string& scope(std::size_t i) const { return scopes_.at(i); }
 
   /// The tape that records on this thread now, or nullptr.
   static Tape* current();
@@ -90,14 +101,17 @@ class Tape {
  private:
   friend class NoGrad;
   template <class Rule>
-  friend Variable record(const OpDef&, std::initializer_list<const Variable*>, Tensor, SequenceMask,
+  friend Variable record(const OpDef&, std::span<const Variable* const>, Tensor, SequenceMask,
                          Rule&&);
+  friend Variable drop_mask(const Variable& x);
 
+  static void show_output(const OpDef& op, Tensor& output, const SequenceMask& mask);
   static bool wants_record(std::span<const Variable* const> inputs);
-  static void check_output(const OpDef& op, const Tensor& output, const SequenceMask& mask);
   static Variable make_output(Tensor value, SequenceMask mask, Ref<GradSlot> slot);
+  static Ref<GradSlot> slot_of(const Variable& x);
   PoolVector<Ref<GradSlot>> input_slots(const OpDef& op, std::span<const Variable* const> inputs);
   Ref<GradSlot> output_slot(const Tensor& value, const SequenceMask& mask) const;
+  void add(Ref<Node> node);
 
   void run_backward();
   static void drop_made_of_holes(const Node& node, Gradients& grads);
@@ -108,6 +122,7 @@ class Tape {
   Tape* outer_;
   bool used_ = false;
   PoolVector<Ref<Node>> nodes_;
+  std::vector<std::string> scopes_;  // of the nodes, when tracing
 };
 
 /// While one lives, nothing is recorded on this thread.
@@ -122,27 +137,54 @@ class NoGrad {
   Tape* outer_;
 };
 
+/// A gradient rule that also tells what the operation reads, for inputs with Reach::kByCall:
+///   record(op, {&x}, y, with_reach(rule, [=](std::size_t input, const Tensor& marked) {...}));
+template <class Rule, class Reached>
+struct RuleWithReach {
+  Rule rule;
+  Reached reached;
+  void operator()(const Tensor& grad_output, Gradients& grads) { rule(grad_output, grads); }
+};
+template <class Rule, class Reached>
+RuleWithReach<Rule, Reached> with_reach(Rule rule, Reached reached) {
+  return {std::move(rule), std::move(reached)};
+}
+
 /// Makes the Variable of an operation's output, and records the operation when a tape is there and
 /// an input takes gradients. `mask` is what the output carries. The inputs come in the order of
 /// op.inputs; those that take no gradient and no mask may be left out at the end.
 template <class Rule>
-Variable record(const OpDef& op, std::initializer_list<const Variable*> inputs, Tensor output,
+Variable record(const OpDef& op, std::span<const Variable* const> inputs, Tensor output,
                 SequenceMask mask, Rule&& rule) {
+  using R = std::decay_t<Rule>;
   struct Recorded final : Node {
     Recorded(const OpDef& o, PoolVector<Ref<GradSlot>> in, Ref<GradSlot> out, Rule&& r)
         : Node(o, std::move(in), std::move(out)), rule(std::forward<Rule>(r)) {}
     void backward(const Tensor& grad_output, Gradients& grads) override {
       rule(grad_output, grads);
     }
-    std::decay_t<Rule> rule;
+    Tensor reached(std::size_t input, const Tensor& marked) const override {
+      if constexpr (requires(const R& r) { r.reached(input, marked); }) {
+        return rule.reached(input, marked);
+      } else {
+        return described_reach(input, marked);
+      }
+    }
+    R rule;
   };
-  Tape::check_output(op, output, mask);
+  Tape::show_output(op, output, mask);
   if (!Tape::wants_record(inputs)) return Tape::make_output(std::move(output), std::move(mask), {});
   Tape& tape = *Tape::current();
   Ref<GradSlot> slot = tape.output_slot(output, mask);
-  tape.nodes_.push_back(
+  tape.add(
       Ref<Node>(new Recorded(op, tape.input_slots(op, inputs), slot, std::forward<Rule>(rule))));
   return Tape::make_output(std::move(output), std::move(mask), std::move(slot));
+}
+template <class Rule>
+Variable record(const OpDef& op, std::initializer_list<const Variable*> inputs, Tensor output,
+                SequenceMask mask, Rule&& rule) {
+  return record(op, std::span(inputs.begin(), inputs.size()), std::move(output), std::move(mask),
+                std::forward<Rule>(rule));
 }
 
 /// The mask that an output of shape `output` carries by op.mask_rule: for kKeeps the one mask of

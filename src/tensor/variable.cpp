@@ -1,3 +1,4 @@
+#include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/tensor/variable.hpp>
 
 namespace maskgrad {
@@ -39,6 +40,7 @@ void Variable::bind(Tensor value, Tensor grad) {
 
 Variable drop_mask(const Variable& x) {
   Variable result = x;
+  if (x.mask_.defined()) result.slot_ = Tape::slot_of(x);
   result.mask_ = SequenceMask();
   return result;
 }

@@ -47,6 +47,8 @@ class Variable {
   /// The positions [B, S] of this value that exist; undefined when nothing is known of any hole.
   const SequenceMask& mask() const { return mask_; }
   bool requires_grad() const { return static_cast<bool>(slot_); }
+  /// Which value this is a handle of, for checks that walk a tape; null for a constant.
+  const Ref<GradSlot>& slot() const { return slot_; }
 
   /// The gradient that backward passes left in a leaf, since it was last cleared; undefined when
   /// none has arrived. Throws Error for a value that takes none.

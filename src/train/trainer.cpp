@@ -94,7 +94,8 @@ void Trainer::explain_divergence(const Batch& batch, double loss) {
   }
   std::string first = "no operation on the tape gave it";
   try {
-    const Tape tape({.check_finite = true});
+    FiniteCheck check_finite;
+    const Tape tape({.observer = &check_finite});
     model_(batch);
   } catch (const Error& error) {
     first = fmt::format("{} {}", error.name(), error.text());

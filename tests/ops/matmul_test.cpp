@@ -11,6 +11,7 @@
 
 #include "support/errors.hpp"
 #include "support/gradient_check.hpp"
+#include "support/tensors.hpp"
 #include "support/threads.hpp"
 
 namespace maskgrad {

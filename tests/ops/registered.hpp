@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <maskgrad/tensor/check/op_check.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/op_def.hpp>
 #include <maskgrad/tensor/tape.hpp>
@@ -35,20 +36,7 @@ inline std::string op_test_name(const ::testing::TestParamInfo<std::string>& op)
   return op.param;
 }
 
-/// The inputs of a sample with floating values in `dtype`; leaves where a gradient can go.
-inline OpCall call_of(const OpDef& op, const OpSample& sample, DType dtype = DType::kFloat64) {
-  OpCall call{.inputs = {}, .args = sample.args};
-  for (const InputSpec& spec : op.inputs) {
-    const auto found = sample.inputs.find(spec.name);
-    if (found == sample.inputs.end()) continue;
-    const Tensor value =
-        is_floating(found->second.dtype()) ? found->second.to(dtype) : found->second;
-    const bool leaf = spec.differentiable && is_floating(value.dtype());
-    call.inputs[spec.name] =
-        Variable(value.clone(), leaf ? Variable::kRequiresGrad : Variable::kConstant);
-  }
-  return call;
-}
+using maskgrad::call_of;
 
 /// The outputs of a call, then the gradients of its leaves (undefined where none arrived).
 struct Results {

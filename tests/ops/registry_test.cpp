@@ -1,8 +1,9 @@
 // Every registered operation is complete, and does what its description says.
 #include <map>
 
+#include <gmock/gmock.h>
+
 #include "ops/registered.hpp"
-#include "support/gradient_check.hpp"
 #include "support/threads.hpp"
 
 namespace maskgrad {
@@ -47,23 +48,8 @@ TEST_P(Registered, HasSamplesThatRun) {
   }
 }
 
-TEST_P(Registered, HasTheGradientThatDifferencesGive) {
-  int checked = 0;
-  for (const OpSample& sample : samples()) {
-    const OpCall call = call_of(op(), sample);
-    std::vector<test::NamedLeaf> leaves;
-    for (const auto& [name, input] : call.inputs) {
-      if (input.requires_grad()) leaves.push_back({name, input});
-    }
-    EXPECT_EQ(!leaves.empty(), op().has_gradient());
-    for (std::size_t i = 0; i < op().outputs.size() && !leaves.empty(); ++i) {
-      const auto f = [&] { return run_op(op(), call)[i]; };
-      if (!is_floating(f().dtype())) continue;
-      EXPECT_TRUE(test::gradients_agree(f, leaves)) << op().outputs[i] << ", sample " << checked;
-      ++checked;
-    }
-  }
-  EXPECT_EQ(checked > 0, op().has_gradient());
+TEST_P(Registered, DoesWhatItsDescriptionSays) {
+  EXPECT_THAT(check_op(op()), ::testing::IsEmpty());
 }
 
 TEST_P(Registered, GivesTheSameInFloat32UpToRounding) {
@@ -104,53 +90,30 @@ TEST_P(Registered, LeavesItsInputsAsTheyWere) {
   }
 }
 
-// The element of a value of shape `from` that stands at element i of `to` under broadcasting.
-std::int64_t aligned(std::int64_t i, const Shape& from, const Shape& to) {
-  std::int64_t place = 0, step = 1;
-  for (int axis = 1; axis <= from.rank(); ++axis) {
-    const std::int64_t index = i % to.dim(-axis);
-    i /= to.dim(-axis);
-    place += from.dim(-axis) == 1 ? 0 : index * step;
-    step *= from.dim(-axis);
-  }
-  return place;
-}
-
-bool may_depend(Reach reach, const Shape& output, std::int64_t o, const Shape& input,
-                std::int64_t i) {
-  if (reach == Reach::kElement) return aligned(o, input, output) == i;
-  if (reach != Reach::kLastAxis) return true;
-  const int last = input.rank() - 1;
-  return aligned(o / output.dim(-1), input.slice(0, std::max(0, last)),
-                 output.slice(0, output.rank() - 1)) == i / (last < 0 ? 1 : input[last]);
-}
-
 void change(Tensor x, std::int64_t i) {
   if (x.dtype() == DType::kBool) {
     x.data<bool>()[i] = !x.data<bool>()[i];
-  } else {
+  } else if (x.dtype() == DType::kFloat64) {
     x.data<double>()[i] += 10;
   }
 }
 
-TEST_P(Registered, ReachesNoFurtherThanItSays) {
-  std::map<std::string, std::int64_t> changes;
+TEST_P(Registered, DependsOnEachOfItsInputs) {
+  std::map<std::string, int> changes;
   for (const OpSample& sample : samples()) {
     const OpCall call = call_of(op(), sample);
     const Tensor y = run_op(op(), call).front().value().clone();
-    for (const InputSpec& spec : op().inputs) {
-      Tensor x = call.inputs.at(spec.name).value();
-      if (x.dtype() != DType::kFloat64 && x.dtype() != DType::kBool) continue;
-      for (std::int64_t i = 0; i < x.numel(); ++i) {
+    for (const auto& [name, input] : call.inputs) {
+      const std::string& spec = op().find_input(name)->name;
+      Tensor x = input.value();
+      for (std::int64_t i = 0; i < x.numel() && changes[spec] == 0; ++i) {
         change(x, i);
-        const Tensor z = run_op(op(), call).front().value().clone();
-        x.copy_from(sample.inputs.at(spec.name));
-        for (std::int64_t o = 0; o < y.numel(); ++o) {
-          if (is_identical(y.view(o, {}), z.view(o, {}))) continue;
-          ++changes[spec.name];
-          EXPECT_TRUE(may_depend(spec.reach, y.shape(), o, x.shape(), i))
-              << "output " << o << " depends on " << spec.name << " " << i;
+        try {
+          changes[spec] += !is_identical(run_op(op(), call).front().value(), y);
+        } catch (const Error&) {
+          ++changes[spec];  // another mask may not fit the values
         }
+        x.copy_from(sample.inputs.at(name));
       }
     }
   }

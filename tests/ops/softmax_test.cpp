@@ -100,7 +100,8 @@ TEST(Softmax, KeepsAMaskWhosePositionsAreRows) {
       "would read masked positions of (2, 3); use masked_softmax, or drop_mask() on purpose";
   EXPECT_EQ(error_of([&] { ops::softmax(scores); }), "[softmax] " + rest);
   EXPECT_EQ(error_of([&] { ops::log_softmax(scores); }), "[log_softmax] " + rest);
-  EXPECT_FALSE(ops::masked_softmax(scores, mask.bits()).mask().defined());
+  const Variable all(Tensor::full({2, 3}, 1, DType::kBool));
+  EXPECT_TRUE(ops::masked_softmax(scores, all.value()).mask() == mask);
 }
 
 TEST(Softmax, GivesTheSameBitsWhereverARowStands) {

@@ -99,7 +99,8 @@ TEST(MaskedGradient, OfAnotherInputDoesNotSeeWhatStandsInTheHoles) {
 
 TEST(MaskedValue, MayHoldAnythingWhenFiniteOutputsAreAskedFor) {
   const Variable x = leaf(make({1, kNaN, 3, kInf}, {2, 2}), kMask);
-  Tape tape(Tape::Options{.check_finite = true});
+  FiniteCheck check;
+  Tape tape(Tape::Options{.observer = &check});
   EXPECT_EQ(error_of([&] { product(x, x); }), "no error");
   EXPECT_EQ(error_of([&] { product(drop_mask(x), drop_mask(x)); }),
             "[product] gave nan at element 1 of (2, 2)");

@@ -186,7 +186,8 @@ TEST(Tape, ChecksThatOutputsAreFiniteWhenAsked) {
     Tape careless;
     EXPECT_EQ(error_of([&] { over(inf); }), "no error");
   }
-  Tape careful(Tape::Options{.check_finite = true});
+  FiniteCheck check;
+  Tape careful(Tape::Options{.observer = &check});
   EXPECT_EQ(error_of([&] { over(1); }), "no error");
   EXPECT_THAT(error_of([&] { over(inf); }),
               ::testing::MatchesRegex("\\[product\\] gave -?nan at element 3 of \\(2, 2\\)"));

@@ -1,0 +1,45 @@
+// Gradients against central differences, for whoever writes an operation or a layer.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+
+#include <maskgrad/tensor/variable.hpp>
+
+namespace maskgrad {
+
+/// A leaf under the name that a report gives it.
+struct NamedLeaf {
+  std::string name;
+  Variable leaf;
+};
+
+struct GradientCheck {
+  double step = 1e-5;
+  double tolerance = 2e-8;           // of max(1, |gradient|)
+  std::int64_t max_elements = 4096;  // of each leaf, drawn at random when it has more
+  std::uint64_t seed = 1;            // of the weights of the outputs, and of what is drawn
+};
+
+/// What a gradient check found: the worst of the elements it looked at.
+struct GradientReport {
+  double tolerance = 0;
+  double worst_error = 0;     // |backward - differences| / max(1, |backward|, |differences|)
+  std::string worst = {};     // "a[5] of (2, 3): backward gave 1, differences give 2"
+  std::int64_t elements = 0;  // looked at
+
+  bool holds() const { return worst_error <= tolerance; }
+};
+/// A line or two for people.
+std::string to_string(const GradientReport& report);
+
+/// Compares the gradients that backward leaves in `leaves` with (f(x + h) - f(x - h)) / 2h, for f
+/// a function of their values, of any output shape (its places are weighted at random and summed,
+/// holes left out). Everything in float64. Clears the gradients that the leaves hold.
+/// Throws Error for a leaf that is not float64 or takes no gradient.
+GradientReport check_gradients(const std::function<Variable()>& f,
+                               std::span<const NamedLeaf> leaves,
+                               const GradientCheck& options = {});
+
+}  // namespace maskgrad

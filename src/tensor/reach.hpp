@@ -1,0 +1,39 @@
+// Which places of an operation's output can depend on which places of an input. The static proof
+// that no masked place is read walks along these; the registry's tests hold them against what the
+// operations do.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad {
+
+/// What one place of an output can depend on, of one input.
+enum class Reach : std::uint8_t {
+  kUnset,       // did not say
+  kElement,     // the element aligned with it under broadcasting
+  kLastAxis,    // the elements that share all but the last index
+  kSameOrder,   // the element at the same place in row-major order
+  kEverything,  // any element
+  kByCall,      // it depends on arguments: the rule given to record() tells, see with_reach()
+};
+
+/// bool of shape `output`: true where a place can depend on a marked place of the input.
+/// marked: bool, of the input's shape. For kUnset as for kEverything, the safe side.
+Tensor spread(Reach reach, const Tensor& marked, const Shape& output);
+
+/// In `ties`: the place depends on all elements along this axis of the input.
+inline constexpr int kAlong = -1;
+/// The same where axis a of the input has the index of axis ties[a] of the output, or kAlong.
+/// matmul of [B, I, J] by [B, J, K]: ties {0, 1, kAlong} for the first input, {0, kAlong, 2} for
+/// the second.
+Tensor spread(std::span<const int> ties, const Tensor& marked, const Shape& output);
+
+/// a | b and a & b of two bool tensors of one shape.
+Tensor either(const Tensor& a, const Tensor& b);
+Tensor both(const Tensor& a, const Tensor& b);
+bool any(const Tensor& marked);
+
+}  // namespace maskgrad

@@ -1,0 +1,89 @@
+#include <array>
+
+#include <gmock/gmock.h>
+
+#include <maskgrad/tensor/reach.hpp>
+
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::bits;
+using test::to_doubles;
+using ::testing::ElementsAre;
+
+TEST(Reach, OfAnElementIsWhatStandsAlignedWithIt) {
+  const Tensor marked = bits({1, 0, 0}, {3, 1});
+  EXPECT_THAT(to_doubles(spread(Reach::kElement, marked, {3, 2})), ElementsAre(1, 1, 0, 0, 0, 0));
+  EXPECT_THAT(to_doubles(spread(Reach::kElement, bits({0, 1}, {2}), {2, 2})),
+              ElementsAre(0, 1, 0, 1));
+  EXPECT_THAT(to_doubles(spread(Reach::kElement, bits({1}, {}), {2})), ElementsAre(1, 1));
+}
+
+TEST(Reach, AlongTheLastAxisIsTheWholeRow) {
+  const Tensor marked = bits({0, 0, 1, 0, 0, 0}, {2, 3});
+  EXPECT_THAT(to_doubles(spread(Reach::kLastAxis, marked, {2, 3})), ElementsAre(1, 1, 1, 0, 0, 0));
+  EXPECT_THAT(to_doubles(spread(Reach::kLastAxis, marked, {2, 1})), ElementsAre(1, 0));
+}
+
+TEST(Reach, InTheSameOrderIsTheSamePlace) {
+  EXPECT_THAT(to_doubles(spread(Reach::kSameOrder, bits({0, 1, 0, 0, 0, 1}, {2, 3}), {3, 2})),
+              ElementsAre(0, 1, 0, 0, 0, 1));
+}
+
+TEST(Reach, OfEverythingIsAllOrNothing) {
+  for (const Reach reach : {Reach::kEverything, Reach::kUnset, Reach::kByCall}) {
+    EXPECT_THAT(to_doubles(spread(reach, bits({0, 1}, {2}), {3})), ElementsAre(1, 1, 1));
+    EXPECT_THAT(to_doubles(spread(reach, bits({0, 0}, {2}), {3})), ElementsAre(0, 0, 0));
+  }
+}
+
+// Places of a matrix product [B, I, K] that depend on marked places, by the definition.
+std::vector<double> product_reach(const Tensor& a, const Tensor& b, bool of_a) {
+  const std::int64_t batch = a.dim(0), rows = a.dim(1), inner = a.dim(2), columns = b.dim(2);
+  std::vector<double> reached;
+  for (std::int64_t n = 0; n < batch * rows * columns; ++n) {
+    const std::int64_t z = n / (rows * columns), i = n / columns % rows, k = n % columns;
+    bool any_marked = false;
+    for (std::int64_t j = 0; j < inner; ++j) {
+      any_marked |= of_a ? a.data<bool>()[(z * rows + i) * inner + j]
+                         : b.data<bool>()[(z * inner + j) * columns + k];
+    }
+    reached.push_back(any_marked);
+  }
+  return reached;
+}
+
+TEST(Reach, OfAProductIsARowAndAColumn) {
+  Random random(1);
+  const std::array<int, 3> of_a = {0, 1, kAlong}, of_b = {0, kAlong, 2};
+  for (int round = 0; round < 50; ++round) {
+    const auto size = [&] { return random.integer(0, 3); };
+    const std::int64_t batch = size(), rows = size(), inner = size(), columns = size();
+    const auto marks = [&](const Shape& shape) {
+      Tensor x = Tensor::empty(shape, DType::kBool);
+      std::generate_n(x.data<bool>(), x.numel(), [&] { return random.uniform() < 0.2; });
+      return x;
+    };
+    const Tensor a = marks({batch, rows, inner}), b = marks({batch, inner, columns});
+    const Shape output = {batch, rows, columns};
+    EXPECT_EQ(to_doubles(spread(of_a, a, output)), product_reach(a, b, true));
+    EXPECT_EQ(to_doubles(spread(of_b, b, output)), product_reach(a, b, false));
+  }
+}
+
+TEST(Reach, CombinesMarks) {
+  const Tensor a = bits({0, 0, 1, 1}, {4}), b = bits({0, 1, 0, 1}, {4});
+  EXPECT_THAT(to_doubles(either(a, b)), ElementsAre(0, 1, 1, 1));
+  EXPECT_THAT(to_doubles(both(a, b)), ElementsAre(0, 0, 0, 1));
+  EXPECT_TRUE(any(a));
+  EXPECT_FALSE(any(bits({0, 0}, {2})));
+  EXPECT_FALSE(any(bits({}, {0})));
+  EXPECT_EQ(test::error_of([&] { either(a, bits({1}, {1})); }),
+            "[reach] marks of (4,) and (1,) do not fit");
+}
+
+}  // namespace
+}  // namespace maskgrad
