@@ -1,0 +1,68 @@
+// Runs of kept keys: what one row of an attention mask is made of.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
+
+namespace maskgrad {
+
+/// The keys lo <= j < hi; none is lo = hi = 0.
+struct KeyInterval {
+  std::int32_t lo = 0, hi = 0;
+
+  bool empty() const { return lo == hi; }
+  friend bool operator==(const KeyInterval&, const KeyInterval&) = default;
+};
+
+/// Intervals that are not empty, sorted, neither overlapping nor touching: a set of keys has one
+/// list of runs.
+using Runs = PoolVector<KeyInterval>;
+using RunsView = std::span<const KeyInterval>;
+
+/// The first run in row[from..keys), or an empty interval when there is none.
+inline KeyInterval next_run(const bool* row, std::int32_t from, std::int32_t keys) {
+  const auto find = [&](int value, std::int32_t begin) {
+    const void* found = std::memchr(row + begin, value, static_cast<std::size_t>(keys - begin));
+    return found ? static_cast<std::int32_t>(static_cast<const bool*>(found) - row) : keys;
+  };
+  const std::int32_t lo = from < keys ? find(1, from) : keys;
+  return lo < keys ? KeyInterval{lo, find(0, lo)} : KeyInterval{};
+}
+
+/// Each of these replaces what `out` holds; `out` is none of the inputs.
+/// The runs of row[0..keys).
+void find_runs(const bool* row, std::int32_t keys, Runs& out);
+/// Keys in both.
+void intersect_runs(RunsView a, RunsView b, Runs& out);
+/// Keys in either.
+void unite_runs(RunsView a, RunsView b, Runs& out);
+/// Keys of 0..keys-1 that are not in `a`.
+void complement_runs(RunsView a, std::int32_t keys, Runs& out);
+
+/// For each position of a sequence, the runs of the positions that have the same id.
+class SegmentRuns {
+ public:
+  explicit SegmentRuns(std::int64_t size) : of_position_(static_cast<std::size_t>(size)) {}
+
+  /// Reads `size` ids. Positions of a negative id get no runs, and are in none.
+  void read(const std::int64_t* ids);
+  /// Valid until the next read().
+  RunsView operator[](std::int64_t s) const { return of_position_[static_cast<std::size_t>(s)]; }
+
+ private:
+  struct Segment {
+    std::int64_t id;
+    KeyInterval keys;
+  };
+
+  void find_segments(const std::int64_t* ids);
+
+  PoolVector<Segment> segments_;  // neighbours of one id, by id, then by position
+  Runs runs_;                     // their keys
+  PoolVector<RunsView> of_position_;
+};
+
+}  // namespace maskgrad
