@@ -18,7 +18,8 @@ struct Options {
 std::string names(const std::vector<InputSpec>& inputs) {
   std::string text;
   for (const InputSpec& input : inputs) {
-    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", input.name, input.optional ? "?" : "");
+    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", input.name,
+                        input.repeated ? "0.." : input.optional ? "?" : "");
   }
   return text;
 }
@@ -46,8 +47,9 @@ void list_all() {
 void describe(const OpDef& op) {
   print("{}: {}\n", op.name, op.summary);
   for (const InputSpec& input : op.inputs) {
-    print("  input     {:<12} {}{}{}\n", input.name, to_string(input.dtypes),
-          input.optional ? ", optional" : "", input.differentiable ? ", has a gradient" : "");
+    print("  input     {:<12} {}{}{}\n", input.name + (input.repeated ? "0.." : ""),
+          to_string(input.dtypes), input.optional ? ", optional" : "",
+          input.differentiable ? ", has a gradient" : "");
   }
   for (const ArgSpec& arg : op.args) {
     print("  argument  {:<12} {} by default\n", arg.name, to_text(arg.fallback));

@@ -29,12 +29,9 @@ OpCall parse_call(const OpDef& op, const Options& options) {
 }
 
 Variable as_input(const OpDef& op, const std::string& name, const Tensor& value, bool grad) {
-  for (const InputSpec& spec : op.inputs) {
-    if (spec.name == name && spec.differentiable && grad && is_floating(value.dtype())) {
-      return Variable(value, Variable::kRequiresGrad);
-    }
-  }
-  return Variable(value);
+  const InputSpec* spec = op.find_input(name);
+  const bool leaf = spec && spec->differentiable && grad && is_floating(value.dtype());
+  return Variable(value, leaf ? Variable::kRequiresGrad : Variable::kConstant);
 }
 
 void run(const Options& options) {

@@ -1,0 +1,45 @@
+// Attention under a mask of pairs.
+//
+// Shapes: B batch, H heads, H_kv heads of keys and values (H_kv divides H: grouped queries, Ainslie
+// et al. 2023; head h reads h / (H / H_kv)), S queries, T keys, D features.
+#pragma once
+
+#include <optional>
+
+#include <maskgrad/tensor/attention_mask.hpp>
+#include <maskgrad/tensor/random.hpp>
+#include <maskgrad/tensor/variable.hpp>
+
+namespace maskgrad::ops {
+
+struct AttentionOptions {
+  /// Added to the scaled and capped scores; any shape that broadcasts to [B, H, S, T]. Takes a
+  /// gradient; it is no mask.
+  Variable bias = {};
+  std::optional<double> scale = {};    // 1 / sqrt(D) when not given
+  std::optional<double> softcap = {};  // c: scores become c tanh(score / c), before the bias
+  double dropout = 0;                  // of the weights, see dropout()
+  Random random = Random(0);           // for the dropout
+};
+
+/// softmax(scale q k^T + bias) v over the pairs that the mask keeps (Vaswani et al. 2017, eq. 1).
+/// q [B, H, S, D], k [B, H_kv, T, D], v [B, H_kv, T, D_v], mask broadcasting to [B, H, S, T], or
+/// undefined for all pairs -> [B, H, S, D_v].
+/// A query that may attend to nothing gives exactly 0 and sends exactly 0 back. Neither the result
+/// nor a gradient depends on a pair that the mask leaves out, whatever k and v hold there.
+/// Composed of attention_scores, masked_softmax and attention_values, at a cost in proportion to
+/// the pairs kept but for the softmax.
+/// Throws Error for shapes that do not fit, and for inputs that carry a mask [B, S]: say what it
+/// means here with AttentionMask::padding, and drop_mask() it.
+Variable scaled_dot_product_attention(const Variable& q, const Variable& k, const Variable& v,
+                                      const AttentionMask& mask = {},
+                                      const AttentionOptions& options = {});
+
+/// q_s . k_t for the kept pairs, exactly 0 for the others: [B, H, S, T].
+Variable attention_scores(const Variable& q, const Variable& k, const AttentionMask& mask);
+
+/// sum over the kept t of weights[s, t] v_t: weights [B, H, S, T], v [B, H_kv, T, D_v] ->
+/// [B, H, S, D_v].
+Variable attention_values(const Variable& weights, const Variable& v, const AttentionMask& mask);
+
+}  // namespace maskgrad::ops
