@@ -32,6 +32,11 @@ std::atomic<std::int64_t> allocations = 0;
 std::atomic<std::size_t> last_size = 0;
 std::atomic<bool> counting = false;
 
+}  // namespace
+
+#if MASKGRAD_COUNTS_ALLOCATIONS
+namespace {
+
 void note(const void* caller, std::size_t size) {
   Dl_info library;
   if (!counting || (dladdr(caller, &library) && std::strstr(library.dli_fname, "libopenblas"))) {
@@ -43,7 +48,6 @@ void note(const void* caller, std::size_t size) {
 
 }  // namespace
 
-#if MASKGRAD_COUNTS_ALLOCATIONS
 extern "C" {
 
 void* __libc_malloc(std::size_t size);
