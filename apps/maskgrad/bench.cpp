@@ -32,45 +32,94 @@ struct Benchmark {
   std::function<std::vector<Result>()> run;
 };
 
+constexpr std::size_t kRepeats = 31;
+
+double seconds_of(const std::function<void()>& f) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  f();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Result summarize(const std::string& key, std::vector<double> figures) {
+  std::sort(figures.begin(), figures.end());
+  return {key, figures[figures.size() / 2], figures.front(), figures[figures.size() * 9 / 10]};
+}
+
 // Times f(), which does `count` things, 31 times after a warm-up; figures are per thing, in seconds
 // times `unit`.
 Result measure(const std::string& key, double unit, std::int64_t count,
                const std::function<void()>& f) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::size_t kRepeats = 31;
   f();
   std::vector<double> times;
   for (std::size_t i = 0; i < kRepeats; ++i) {
-    const Clock::time_point start = Clock::now();
-    f();
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    times.push_back(unit * seconds / static_cast<double>(count));
+    times.push_back(unit * seconds_of(f) / static_cast<double>(count));
   }
-  std::sort(times.begin(), times.end());
-  return {key, times[kRepeats / 2], times.front(), times[kRepeats * 9 / 10]};
+  return summarize(key, std::move(times));
 }
 
-// Whole steps of the blog recipe as a run takes them: the next batch, forward, backward, update.
-Result time_blog_step(std::int64_t batch_size) {
-  const Recipe& recipe = find_recipe("blog");
-  Settings settings(recipe.settings());
-  settings.set("batch_size", std::to_string(batch_size), "bench");
+SequenceDataset blog_data() {
   SequenceDataset data(20, kPadToken);
   for (std::uint64_t i = 0; i < 6400; ++i) {
     const ArithmeticSample sample = draw_arithmetic(0, i, 100);
     data.add(arithmetic_tokens(sample.defs + ":" + sample.op),
              arithmetic_tokens(sample.res).front());
   }
-  const std::unique_ptr<RecipeModel> model = recipe.make_model(settings);
-  ParameterBuffer parameters(model->module(), DType::kFloat32, 0);
-  const std::unique_ptr<Optimizer> optimizer = make_optimizer(settings, parameters);
-  DataLoader loader(data, {.batch_size = batch_size});
-  Trainer trainer([&](const Batch& batch) { return model->evaluate(batch); }, parameters,
-                  *optimizer, loader, {});
-  const std::int64_t steps = batch_size <= 10 ? 640 : 64;
-  return measure(fmt::format("blog_step_b{}_us", batch_size), 1e6, steps, [&] {
-    for (std::int64_t i = 0; i < steps; ++i) trainer.step(loader.next());
-  });
+  return data;
+}
+
+Settings blog_settings(std::int64_t batch_size, const char* mask) {
+  Settings settings(find_recipe("blog").settings());
+  settings.set("batch_size", std::to_string(batch_size), "bench");
+  settings.set("mask", mask, "bench");
+  return settings;
+}
+
+// Whole steps of the blog recipe as a run takes them: the next batch, forward, backward, update.
+class BlogSteps {
+ public:
+  BlogSteps(std::int64_t batch_size, const char* mask)
+      : count(batch_size <= 10 ? 640 : 64),
+        settings_(blog_settings(batch_size, mask)),
+        data_(blog_data()),
+        model_(find_recipe("blog").make_model(settings_)),
+        parameters_(model_->module(), DType::kFloat32, 0),
+        optimizer_(make_optimizer(settings_, parameters_)),
+        loader_(data_, {.batch_size = batch_size}),
+        trainer_([this](const Batch& batch) { return model_->evaluate(batch); }, parameters_,
+                 *optimizer_, loader_, {}) {}
+
+  void operator()() {
+    for (std::int64_t i = 0; i < count; ++i) trainer_.step(loader_.next());
+  }
+
+  const std::int64_t count;  // steps of one call
+
+ private:
+  Settings settings_;
+  SequenceDataset data_;
+  std::unique_ptr<RecipeModel> model_;
+  ParameterBuffer parameters_;
+  std::unique_ptr<Optimizer> optimizer_;
+  DataLoader loader_;
+  Trainer trainer_;
+};
+
+Result time_blog_step(std::int64_t batch_size) {
+  BlogSteps steps(batch_size, "key");
+  return measure(fmt::format("blog_step_b{}_us", batch_size), 1e6, steps.count, [&] { steps(); });
+}
+
+// How many percent longer a step takes with the key mask than with none: the two in turns, so that
+// what else the machine does falls on both.
+Result time_mask_overhead(std::int64_t batch_size) {
+  BlogSteps masked(batch_size, "key"), plain(batch_size, "none");
+  std::vector<double> percents;
+  for (std::size_t i = 0; i < kRepeats + 1; ++i) {
+    const double with = seconds_of([&] { masked(); }), without = seconds_of([&] { plain(); });
+    if (i > 0) percents.push_back(100 * (with / without - 1));
+  }
+  return summarize(fmt::format("mask_overhead_b{}_percent", batch_size), percents);
 }
 
 // What the engine costs around an operation: additions of scalars, recorded, and run backward.
@@ -99,6 +148,11 @@ const std::vector<Benchmark>& benchmarks() {
        "whole training steps of the blog recipe at batch 2 and 100, one float32 model each",
        [] {
          return std::vector{time_blog_step(2), time_blog_step(100)};
+       }},
+      {"mask-overhead",
+       "how many percent longer a blog step takes with the key mask than with none",
+       [] {
+         return std::vector{time_mask_overhead(2), time_mask_overhead(100)};
        }},
       {"op-overhead", "cost of one operation on a single element, recorded, and with its backward",
        time_op_overhead},

@@ -38,6 +38,7 @@ void add_predict(CLI::App& program);
 void add_inspect(CLI::App& program);
 void add_ops(CLI::App& program);
 void add_run_op(CLI::App& program);
+void add_check(CLI::App& program);
 void add_bench(CLI::App& program);
 void add_report(CLI::App& program);
 

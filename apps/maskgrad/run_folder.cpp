@@ -45,12 +45,13 @@ RunConfig read_config(const RunPaths& paths) {
   return {recipe, std::move(settings)};
 }
 
-TrainedRun::TrainedRun(const fs::path& folder) : paths_(folder), config_(read_config(paths_)) {
+TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)
+    : paths_(folder), config_(read_config(paths_)) {
   check(paths_.has_ended(), "run", "'{}' has no model.safetensors: its training has not ended yet",
         folder.string());
   model_ = config_.recipe.make_model(config_.settings);
   parameters_ = std::make_unique<ParameterBuffer>(
-      model_->module(), dtype_from_string(config_.settings.text("dtype")), 0);
+      model_->module(), dtype.value_or(dtype_from_string(config_.settings.text("dtype"))), 0);
   load_weights(paths_.model, *parameters_);
 }
 

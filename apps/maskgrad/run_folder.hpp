@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -39,13 +40,15 @@ RunConfig read_config(const RunPaths& paths);
 /// A run's model with its trained weights.
 class TrainedRun {
  public:
-  /// Throws Error when the folder holds no run, or no weights that fit.
-  explicit TrainedRun(const std::filesystem::path& folder);
+  /// In the dtype it was trained in, or another. Throws Error when the folder holds no run, or no
+  /// weights that fit.
+  explicit TrainedRun(const std::filesystem::path& folder, std::optional<DType> dtype = {});
 
   const RunPaths& paths() const { return paths_; }
   const Recipe& recipe() const { return config_.recipe; }
   const Settings& settings() const { return config_.settings; }
   RecipeModel& model() { return *model_; }
+  const ParameterBuffer& parameters() const { return *parameters_; }
   /// Where the run's data is: what its settings name, or the folder it made.
   std::filesystem::path data_folder() const;
 

@@ -60,6 +60,12 @@ std::map<std::string, Tensor> ParameterBuffer::named_values() const {
   return named;
 }
 
+std::vector<NamedLeaf> ParameterBuffer::leaves() const {
+  std::vector<NamedLeaf> leaves;
+  for (const Entry& entry : entries_) leaves.push_back({entry.name, entry.parameter->variable()});
+  return leaves;
+}
+
 void ParameterBuffer::load(const std::map<std::string, Tensor>& values) {
   std::string problems;
   const auto add = [&](const std::string& problem) {

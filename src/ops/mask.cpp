@@ -65,6 +65,16 @@ Variable fill_and_carry(const Variable& x, const SequenceMask& mask, double fill
   return record(kKeepWhere, {&x}, std::move(y), carried, with_reach(rule, reached));
 }
 
+// a and b with 0 at their own holes, both carrying `mask`; without one where no position is
+// missing.
+CommonMask carry(const Variable& a, const Variable& b, const SequenceMask& mask) {
+  const auto put = [&](const Variable& x) {
+    const Variable filled = fill_masked(x);
+    return mask.defined() ? with_mask(filled, mask) : filled;
+  };
+  return {put(a), put(b)};
+}
+
 }  // namespace
 
 // dx = g where keep, 0 elsewhere
@@ -85,6 +95,16 @@ Variable with_mask(const Variable& x, const SequenceMask& mask, double fill) {
 
 Variable fill_masked(const Variable& x, double fill) {
   return x.mask().defined() ? fill_and_carry(x, x.mask(), fill, {}) : x;
+}
+
+CommonMask intersect_masks(const Variable& a, const Variable& b) {
+  const SequenceMask &of_a = a.mask(), &of_b = b.mask();
+  return carry(a, b, of_a.defined() && of_b.defined() ? of_a & of_b : of_a.defined() ? of_a : of_b);
+}
+
+CommonMask unite_masks(const Variable& a, const Variable& b) {
+  const bool both_masked = a.mask().defined() && b.mask().defined();
+  return carry(a, b, both_masked ? a.mask() | b.mask() : SequenceMask());
 }
 
 }  // namespace maskgrad::ops

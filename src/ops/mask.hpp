@@ -19,4 +19,14 @@ Variable with_mask(const Variable& x, const SequenceMask& mask, double fill = 0.
 /// counts like any other number. x itself when it has no mask.
 Variable fill_masked(const Variable& x, double fill = 0.0);
 
+/// Two values that carry the same mask, for an operation on both.
+struct CommonMask {
+  Variable a, b;
+};
+/// Only positions that exist in both: each gets 0 where the other has a hole.
+/// a, b [B, S, ...], one of them at least with a mask. Throws Error for masks of other shapes.
+CommonMask intersect_masks(const Variable& a, const Variable& b);
+/// Positions that exist in either: where one has a hole, it counts as 0.
+CommonMask unite_masks(const Variable& a, const Variable& b);
+
 }  // namespace maskgrad::ops

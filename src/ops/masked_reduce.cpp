@@ -172,10 +172,4 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
       with_reach(rule, [d](std::size_t, const Tensor& marked) { return reached(d, marked); }));
 }
 
-Tensor mask_along(const SequenceMask& mask, int rank) {
-  Shape shape = mask.shape();
-  while (shape.rank() < rank) shape = shape.concat({1});
-  return mask.bits().reshape(shape);
-}
-
 }  // namespace maskgrad::ops

@@ -19,8 +19,4 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis,
 Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis,
                     bool keepdims = false);
 
-/// The bits [B, S, 1, ...] of a mask [B, S] that broadcast along the further dimensions of a value
-/// of this rank.
-Tensor mask_along(const SequenceMask& mask, int rank);
-
 }  // namespace maskgrad::ops

@@ -1,8 +1,19 @@
 #include <algorithm>
+#include <functional>
 
 #include <maskgrad/tensor/mask.hpp>
+#include <maskgrad/tensor/reach.hpp>
 
 namespace maskgrad {
+namespace {
+
+void check_same_positions(const SequenceMask& a, const SequenceMask& b) {
+  check(a.defined() && b.defined(), "sequence_mask", "a mask that says nothing takes no operator");
+  check(a.shape() == b.shape(), "sequence_mask", "positions differ: {} and {}", a.shape(),
+        b.shape());
+}
+
+}  // namespace
 
 SequenceMask::SequenceMask(Tensor bits) : bits_(std::move(bits)) {
   check(bits_.dtype() == DType::kBool && bits_.rank() == 2, "sequence_mask",
@@ -10,10 +21,18 @@ SequenceMask::SequenceMask(Tensor bits) : bits_(std::move(bits)) {
 }
 
 SequenceMask SequenceMask::from_tokens(const Tensor& tokens, std::int64_t pad) {
+  return from_tokens(tokens, {&pad, 1});
+}
+
+SequenceMask SequenceMask::from_tokens(const Tensor& tokens,
+                                       std::span<const std::int64_t> excluded) {
   Tensor bits = Tensor::empty(tokens.shape(), DType::kBool, tokens.device());
   dispatch_dtype(IntegerTypes{}, tokens.dtype(), "sequence_mask", [&]<class T>(T) {
     std::transform(tokens.data<T>(), tokens.data<T>() + tokens.numel(), bits.data<bool>(),
-                   [pad](T token) { return token != pad; });
+                   [excluded](T token) {
+                     return std::none_of(excluded.begin(), excluded.end(),
+                                         [token](std::int64_t id) { return token == id; });
+                   });
   });
   return SequenceMask(std::move(bits));
 }
@@ -33,6 +52,24 @@ SequenceMask SequenceMask::from_lengths(std::span<const std::int64_t> lengths,
 
 std::int64_t SequenceMask::kept() const {
   return std::count(bits_.data<bool>(), bits_.data<bool>() + bits_.numel(), true);
+}
+
+SequenceMask operator&(const SequenceMask& a, const SequenceMask& b) {
+  check_same_positions(a, b);
+  return SequenceMask(both(a.bits_, b.bits_));
+}
+
+SequenceMask operator|(const SequenceMask& a, const SequenceMask& b) {
+  check_same_positions(a, b);
+  return SequenceMask(either(a.bits_, b.bits_));
+}
+
+SequenceMask operator~(const SequenceMask& a) {
+  check_same_positions(a, a);
+  Tensor bits = a.bits_.clone();
+  std::transform(bits.data<bool>(), bits.data<bool>() + bits.numel(), bits.data<bool>(),
+                 std::logical_not<bool>());
+  return SequenceMask(std::move(bits));
 }
 
 bool operator==(const SequenceMask& a, const SequenceMask& b) {

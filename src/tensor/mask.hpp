@@ -18,6 +18,8 @@ class SequenceMask {
   explicit SequenceMask(Tensor bits);
   /// Position (b, s) exists where tokens[b, s] != pad. `tokens` is int32 or int64 [B, S].
   static SequenceMask from_tokens(const Tensor& tokens, std::int64_t pad);
+  /// All but a set of ids: stop words, punctuation, padding.
+  static SequenceMask from_tokens(const Tensor& tokens, std::span<const std::int64_t> excluded);
   /// The first lengths[b] of `length` positions exist. Throws Error for a length out of range.
   static SequenceMask from_lengths(std::span<const std::int64_t> lengths, std::int64_t length);
 
@@ -27,6 +29,11 @@ class SequenceMask {
   /// How many positions exist.
   std::int64_t kept() const;
 
+  /// Positions in both, in either, and the others. Throw Error for other shapes, or a mask that
+  /// says nothing.
+  friend SequenceMask operator&(const SequenceMask& a, const SequenceMask& b);
+  friend SequenceMask operator|(const SequenceMask& a, const SequenceMask& b);
+  friend SequenceMask operator~(const SequenceMask& a);
   /// The same positions (or both undefined).
   friend bool operator==(const SequenceMask& a, const SequenceMask& b);
 

@@ -72,7 +72,8 @@ bool Tape::wants_record(std::span<const Variable* const> inputs) {
 
 void Tape::add(Ref<Node> node) {
   nodes_.push_back(std::move(node));
-  if (options_.trace) scopes_.push_back(Scope::path());
+  if (options_.trace || options_.observer) scopes_.push_back(Scope::path());
+  if (options_.observer) options_.observer->on_record(*nodes_.back());
 }
 
 // While tracing a constant has one too, so that what its mask says is not lost.
@@ -140,7 +141,9 @@ void Tape::run_backward() {
     output.grad = Tensor();
     for (std::size_t i = 0; i < node->inputs().size(); ++i) {
       if (!grads.needed(i)) continue;
-      if (options_.observer) options_.observer->on_gradient(*node, i, grads.values_[i]);
+      if (options_.observer) {
+        options_.observer->on_gradient(*node, scope(nodes_.size() - 1), i, grads.values_[i]);
+      }
       accumulate(node->op().name.c_str(), i, *node->inputs()[i], std::move(grads.values_[i]));
     }
   }
@@ -186,7 +189,10 @@ SequenceMask follow_mask(const OpDef& op, std::span<const Variable* const> input
     check(op.mask_rule != MaskRule::kUnset, op.name.c_str(),
           "got a mask and does not say what becomes of it; use drop_mask() if it should end here");
     check(!masked || op.mask_rule != MaskRule::kKeeps || input->mask() == masked->mask(),
-          op.name.c_str(), "the inputs carry different masks; drop_mask() one of them");
+          op.name.c_str(),
+          "the inputs carry different masks: name intersect_masks() or unite_masks(), or "
+          "drop_mask() one "
+          "of them");
     check(op.mask_rule != MaskRule::kKeeps || !is_elementwise(op, i) ||
               input->rank() == output.rank(),
           op.name.c_str(),

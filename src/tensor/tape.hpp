@@ -92,7 +92,8 @@ class Tape {
 
   std::span<const Ref<Node>> nodes() const { return nodes_; }
   bool traces() const { return options_.trace; }
-  /// Where node i of a tracing tape was recorded: "block0.attention".
+  /// The layer in which node i was recorded, on a tape that traces or has an observer:
+  /// "block0.attention".
   const std::string& scope(std::size_t i) const { return scopes_.at(i); }
 
   /// The tape that records on this thread now, or nullptr.
@@ -122,7 +123,7 @@ class Tape {
   Tape* outer_;
   bool used_ = false;
   PoolVector<Ref<Node>> nodes_;
-  std::vector<std::string> scopes_;  // of the nodes, when tracing
+  std::vector<std::string> scopes_;  // of the nodes, for who looks on
 };
 
 /// While one lives, nothing is recorded on this thread.

@@ -14,11 +14,7 @@ namespace maskgrad::test {
 
 /// The parameters as leaves for gradients_agree.
 inline std::vector<NamedLeaf> leaves_of(const ParameterBuffer& parameters) {
-  std::vector<NamedLeaf> leaves;
-  for (const ParameterBuffer::Entry& entry : parameters.entries()) {
-    leaves.push_back({entry.name, entry.parameter->variable()});
-  }
-  return leaves;
+  return parameters.leaves();
 }
 
 /// The mask with keep[b][s].

@@ -102,9 +102,10 @@ TEST(BinaryOps, KeepTheMaskAndRefuseTwo) {
     EXPECT_TRUE(f.op(x, plain).mask() == mask) << f.name;
     EXPECT_TRUE(f.op(plain, x).mask() == mask) << f.name;
     EXPECT_TRUE(f.op(x, x).mask() == mask) << f.name;
-    EXPECT_EQ(error_of([&] { f.op(x, z); }), std::string("[") + f.name +
-                                                 "] the inputs carry different masks; drop_mask() "
-                                                 "one of them");
+    EXPECT_EQ(error_of([&] { f.op(x, z); }),
+              std::string("[") + f.name +
+                  "] the inputs carry different masks: name intersect_masks() or unite_masks(), or "
+                  "drop_mask() one of them");
     const Variable cube(Tensor::zeros({2, 1, 2}, DType::kFloat64));
     EXPECT_THAT(error_of([&] { f.op(x, cube); }), ::testing::HasSubstr("would lose the mask"));
   }

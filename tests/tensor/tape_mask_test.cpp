@@ -136,7 +136,8 @@ TEST(FollowMask, RefusesToKeepTwoDifferentMasks) {
   EXPECT_EQ(error_of([] {
               follow(MaskRule::kKeeps, kMasked, kOtherwise, {2, 2});
             }),
-            "[toy] the inputs carry different masks; drop_mask() one of them");
+            "[toy] the inputs carry different masks: name intersect_masks() or unite_masks(), or "
+            "drop_mask() one of them");
 }
 
 TEST(FollowMask, RefusesToKeepAMaskThatTheOutputHasNoPlaceFor) {

@@ -1,125 +1,78 @@
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <limits>
 
 #include <maskgrad/tensor/check/leaks.hpp>
+#include <maskgrad/tensor/check/poisoned_run.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
-#include <maskgrad/tensor/scope.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad {
 namespace {
 
-// What one operation gave, or one gradient rule, in the clean run.
-struct Seen {
-  std::string op, layer, what;
-  Tensor value;
-  SequenceMask mask;
-};
+using check_detail::BlamingRun;
+using check_detail::CleanRun;
+using check_detail::poison_holes;
+using check_detail::PoisonedRun;
+using Forward = std::function<Variable()>;
 
-double element_of(const Tensor& x, std::int64_t i) {
-  return x.view(i, {}).to(DType::kFloat64).item();
-}
-
-// An integer that no table of tokens has a row for.
-constexpr double kIntegerPoison = -7;
-
-void poison_holes(Tensor& x, const SequenceMask& mask, double poison) {
-  if (!mask.defined()) return;
-  fill_holes(x, mask, is_floating(x.dtype()) ? poison : kIntegerPoison);
-}
-
-// The first element at a kept place whose bits differ; -1 where none does.
-std::int64_t first_difference(const Tensor& a, const Tensor& b, const SequenceMask& mask) {
-  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return 0;
-  const std::int64_t rows = mask.defined() ? mask.bits().numel() : 1;
-  const std::int64_t row = rows ? a.numel() / rows : 0;
-  const std::size_t size = size_of(a.dtype());
-  for (std::int64_t i = 0; i < rows * row; ++i) {
-    if (mask.defined() && !mask.bits().data<bool>()[i / row]) continue;
-    const auto at = static_cast<std::size_t>(i) * size;
-    if (std::memcmp(a.raw_data() + at, b.raw_data() + at, size) != 0) return i;
-  }
-  return -1;
-}
-
-// Watches one run: writes poison into every hole, and notes (clean run) or compares what it sees.
-class Watch : public TapeObserver {
+// Notes what comes, with 0 in the holes.
+class Notes : public TapeObserver {
  public:
-  Watch(double poison, std::vector<Seen>& seen, bool clean, LeakReport& report)
-      : poison_(poison), seen_(seen), clean_(clean), report_(report) {}
+  explicit Notes(CleanRun& run) : run_(run) {}
 
   void on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) override {
-    poison_holes(output, mask, poison_);
-    if (const Seen* expected = look({op.name, Scope::path(), "output", output, mask})) {
-      // In place, as the rule of the operation may hold this tensor already.
-      output.copy_from(expected->value);
-      poison_holes(output, mask, poison_);
-    }
+    poison_holes(output, mask, 0.0);
+    run_.outputs.push_back({op.name, output.clone(), mask});
   }
-
-  void on_gradient(const Node& node, std::size_t input, Tensor& grad) override {
-    if (!grad.defined()) return;
-    const SequenceMask& slot_mask = node.inputs()[input]->mask;
-    // A gradient of a broadcast input comes in a larger shape, which has no holes of its own.
-    const SequenceMask mask =
-        grad.shape() == node.inputs()[input]->shape ? slot_mask : SequenceMask();
-    const Seen* expected =
-        look({node.op().name, "", fmt::format("gradient of input {}", input), grad, mask});
-    if (!expected && !mask.defined()) return;
-    grad = (expected ? expected->value : grad).clone();
-    poison_holes(grad, mask, poison_);
+  void on_gradient(const Node& node, const std::string&, std::size_t input, Tensor& grad) override {
+    const GradSlot& slot = *node.inputs()[input];
+    run_.gradients.push_back(
+        {node.op().name, grad.clone(), grad.shape() == slot.shape ? slot.mask : SequenceMask()});
   }
-
-  std::size_t calls() const { return next_; }
 
  private:
-  // Notes what is seen, or compares it; what was expected instead, when that is something else.
-  const Seen* look(Seen now) {
-    const std::size_t call = next_++;
-    if (clean_) {
-      now.value = now.value.clone();
-      count(now);
-      seen_.push_back(std::move(now));
-      return nullptr;
-    }
-    if (call >= seen_.size() || seen_[call].op != now.op ||
-        seen_[call].value.shape() != now.value.shape() || !(seen_[call].mask == now.mask)) {
-      fail("check_mask_leaks", "[{}] what runs, or its mask, depends on what is masked", now.op);
-    }
-    const std::int64_t i = first_difference(seen_[call].value, now.value, now.mask);
-    if (i < 0) return nullptr;
-    blame(call, now, i);
-    return &seen_[call];
-  }
-
-  void count(const Seen& now) {
-    const bool is_output = now.what == "output";
-    (is_output ? report_.operations : report_.gradients) += 1;
-    if (!now.mask.defined() || now.mask.bits().numel() == 0) return;
-    const std::int64_t positions = now.mask.bits().numel();
-    report_.masked_places += (positions - now.mask.kept()) * (now.value.numel() / positions);
-  }
-
-  void blame(std::size_t call, const Seen& now, std::int64_t i) {
-    const bool known =
-        std::any_of(report_.leaks.begin(), report_.leaks.end(), [&](const auto& leak) {
-          return leak.op == now.op && leak.layer == now.layer && leak.what == now.what;
-        });
-    if (known) return;
-    report_.leaks.push_back({now.op, now.layer, now.what, now.value.shape(), i,
-                             element_of(seen_[call].value, i), element_of(now.value, i), poison_});
-  }
-
-  double poison_;
-  std::vector<Seen>& seen_;
-  bool clean_;
-  LeakReport& report_;
-  std::size_t next_ = 0;
+  CleanRun& run_;
 };
 
-// The same numbers at every call: a gradient for the places of y.
+// The leaves with something else in their holes; as they were when this goes out of scope.
+class LeafValues {
+ public:
+  explicit LeafValues(std::span<const NamedLeaf> leaves) : leaves_(leaves) {
+    for (const auto& [name, leaf] : leaves) values_.push_back(leaf.value().clone());
+  }
+  ~LeafValues() {
+    for (std::size_t i = 0; i < leaves_.size(); ++i) restore(i);
+  }
+
+  void poison(double with) {
+    for (std::size_t i = 0; i < leaves_.size(); ++i) {
+      Tensor value = restore(i);
+      poison_holes(value, leaves_[i].leaf.mask(), with);
+    }
+  }
+
+  std::vector<Tensor> gradients() const {
+    std::vector<Tensor> gradients;
+    for (const auto& [name, leaf] : leaves_) {
+      const bool has = leaf.requires_grad() && leaf.grad().defined();
+      gradients.push_back(has ? leaf.grad().clone() : Tensor());
+    }
+    return gradients;
+  }
+
+ private:
+  Tensor restore(std::size_t i) {
+    Variable leaf = leaves_[i].leaf;
+    Tensor value = leaf.value();
+    value.copy_from(values_[i]);
+    if (leaf.requires_grad()) leaf.clear_grad();
+    return value;
+  }
+
+  std::span<const NamedLeaf> leaves_;
+  std::vector<Tensor> values_;
+};
+
+// The same numbers at every call: a gradient for the places of y, poison in its holes.
 Tensor some_gradient(const Variable& y, double poison) {
   Random random(1, stream_of("check_mask_leaks"));
   Tensor g = Tensor::empty(y.shape(), DType::kFloat64);
@@ -129,33 +82,29 @@ Tensor some_gradient(const Variable& y, double poison) {
   return g;
 }
 
-class LeafValues {
- public:
-  explicit LeafValues(std::span<const NamedLeaf> leaves) : leaves_(leaves) {
-    for (const auto& [name, leaf] : leaves) values_.push_back(leaf.value().clone());
-  }
-  ~LeafValues() { put(0.0, false); }
-
-  /// The values as they were, with poison in their holes where `poisoned`.
-  void put(double poison, bool poisoned = true) {
-    for (std::size_t i = 0; i < leaves_.size(); ++i) {
-      Variable leaf = leaves_[i].leaf;
-      Tensor value = leaf.value();
-      value.copy_from(values_[i]);
-      if (poisoned) poison_holes(value, leaf.mask(), poison);
-      if (leaf.requires_grad()) leaf.clear_grad();
-    }
-  }
-
- private:
-  std::span<const NamedLeaf> leaves_;
-  std::vector<Tensor> values_;
-};
-
-void run(const std::function<Variable()>& forward, Watch& watch, double poison) {
-  Tape tape(Tape::Options{.observer = &watch});
+// Both ways, with poison in the holes; returns the gradients of the leaves.
+std::vector<Tensor> run(const Forward& forward, TapeObserver& observer, LeafValues& leaves,
+                        double poison) {
+  leaves.poison(poison);
+  Tape tape({.observer = &observer});
   const Variable y = forward();
   if (y.requires_grad()) tape.backward(y, some_gradient(y, poison));
+  return leaves.gradients();
+}
+
+bool same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Tensor& x, const Tensor& y) {
+    return x.defined() == y.defined() && (!x.defined() || is_identical(x, y));
+  });
+}
+
+std::int64_t masked_places(const CleanRun& clean) {
+  std::int64_t count = 0;
+  for (const auto& [op, value, mask] : clean.outputs) {
+    const std::int64_t positions = mask.defined() ? mask.bits().numel() : 0;
+    if (positions > 0) count += (positions - mask.kept()) * (value.numel() / positions);
+  }
+  return count;
 }
 
 }  // namespace
@@ -167,21 +116,26 @@ std::span<const double> mask_poisons() {
   return kPoisons;
 }
 
-LeakReport check_mask_leaks(const std::function<Variable()>& forward,
-                            std::span<const NamedLeaf> leaves) {
-  LeakReport report;
-  std::vector<Seen> seen;
+LeakReport check_mask_leaks(const Forward& forward, std::span<const NamedLeaf> leaves) {
   LeafValues values(leaves);
-  values.put(0.0);
-  Watch clean(0.0, seen, true, report);
-  run(forward, clean, 0.0);
+  CleanRun clean;
+  Notes notes(clean);
+  clean.of_leaves = run(forward, notes, values, 0.0);
+  Tape trace({.trace = true});
+  {
+    values.poison(0.0);
+    forward();
+  }
+  LeakReport report;
+  report.operations = static_cast<std::int64_t>(clean.outputs.size());
+  report.masked_places = masked_places(clean);
   for (const double poison : mask_poisons()) {
-    values.put(poison);
-    Watch watch(poison, seen, false, report);
-    run(forward, watch, poison);
-    check(watch.calls() == seen.size(), "check_mask_leaks",
-          "how much runs depends on what is masked: {} outputs and gradients, and {} with {} there",
-          seen.size(), watch.calls(), poison);
+    PoisonedRun poisoned(trace, clean, poison);
+    const std::vector<Tensor> gradients = run(forward, poisoned, values, poison);
+    check(poisoned.is_complete(), "check_mask_leaks", "how much runs depends on what is masked");
+    if (!poisoned.leaked() && same(gradients, clean.of_leaves)) continue;
+    BlamingRun blaming(trace, clean, poison, report.leaks);
+    run(forward, blaming, values, poison);
   }
   return report;
 }
@@ -194,8 +148,8 @@ std::string to_string(const MaskLeak& leak) {
 }
 
 std::string to_string(const LeakReport& report) {
-  std::string text = fmt::format("{} outputs and {} gradients compared, {} masked elements",
-                                 report.operations, report.gradients, report.masked_places);
+  std::string text =
+      fmt::format("{} operations, {} masked elements", report.operations, report.masked_places);
   for (const MaskLeak& leak : report.leaks) text += "\n  " + to_string(leak);
   return text;
 }

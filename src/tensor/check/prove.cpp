@@ -42,12 +42,32 @@ std::int64_t find_source(const Node& node, std::size_t input, const Tensor& mark
   return begin;
 }
 
-std::string describe(const Tape& tape, std::size_t node, std::int64_t place) {
-  const Node& step = *tape.nodes()[node];
+// "softmax in layer 'reflect'"
+std::string name_of(const Tape& tape, std::size_t node) {
   const std::string& layer = tape.scope(node);
-  return fmt::format("{}{} gives element {} of {}", step.op().name,
-                     layer.empty() ? "" : fmt::format(" in layer '{}'", layer), place,
-                     step.output()->shape);
+  return tape.nodes()[node]->op().name +
+         (layer.empty() ? "" : fmt::format(" in layer '{}'", layer));
+}
+
+std::string describe(const Tape& tape, std::size_t node, std::int64_t place) {
+  return fmt::format("{} gives element {} of {}", name_of(tape, node), place,
+                     tape.nodes()[node]->output()->shape);
+}
+
+// The first operation whose several kept elements are marked without exception.
+std::string find_everywhere(const Tape& tape, const MarkedTape& marked) {
+  for (std::size_t i = 0; i < tape.nodes().size(); ++i) {
+    const GradSlot& output = *tape.nodes()[i]->output();
+    const Tensor marks = marked.marks(output);
+    std::int64_t kept = 0, kept_marked = 0;
+    for (std::int64_t e = 0; e < marks.numel(); ++e) {
+      if (is_hole(output, e)) continue;
+      ++kept;
+      kept_marked += marks.data<bool>()[e];
+    }
+    if (kept > 1 && kept == kept_marked) return name_of(tape, i);
+  }
+  return "";
 }
 
 // Goes back from a marked element to the masked one it can depend on.
@@ -137,6 +157,7 @@ MaskProof prove_mask(const Tape& tape) {
     const std::int64_t place = first_marked_kept(output, marked.marks(output));
     if (place >= 0 && proof.path.empty()) proof.path = Path(tape, marked).to(i, place);
   }
+  if (!proof.holds()) proof.everywhere = find_everywhere(tape, marked);
   return proof;
 }
 
@@ -146,6 +167,10 @@ std::string to_string(const MaskProof& proof) {
                                  proof.holds() ? "no masked place can reach a kept one"
                                                : "a masked place can reach a kept one");
   for (const std::string& step : proof.path) text += "\n  " + step;
+  if (!proof.everywhere.empty()) {
+    text +=
+        fmt::format("\n  masked places take part in everything that {} gives", proof.everywhere);
+  }
   return text;
 }
 

@@ -32,6 +32,9 @@ struct MaskProof {
   std::vector<std::string> path = {};
   std::int64_t operations = 0;
   std::int64_t results = 0;  // values that no further operation reads
+  /// The first operation all of whose kept places can depend on masked ones, where there are
+  /// several: "softmax in layer 'reflect'". Empty when none does.
+  std::string everywhere = {};
 
   bool holds() const { return path.empty(); }
 };

@@ -1,0 +1,133 @@
+#include <algorithm>
+#include <functional>
+
+#include <maskgrad/tensor/check/poisoned_run.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/scope.hpp>
+
+namespace maskgrad::check_detail {
+namespace {
+
+Tensor none(const Shape& shape) { return Tensor::zeros(shape, DType::kBool); }
+
+Tensor other_than(const Tensor& marks) {
+  Tensor others = Tensor::empty(marks.shape(), DType::kBool);
+  std::transform(marks.data<bool>(), marks.data<bool>() + marks.numel(), others.data<bool>(),
+                 std::logical_not<bool>());
+  return others;
+}
+
+Tensor holes_of(const GradSlot& slot) {
+  return other_than(without_holes(other_than(none(slot.shape)), slot.mask));
+}
+
+Tensor only(const Shape& shape, std::int64_t element) {
+  Tensor marks = none(shape);
+  marks.data<bool>()[element] = true;
+  return marks;
+}
+
+// Marks of a gradient that came in a shape that its input was broadcast to, on the input.
+Tensor on_input(const Tensor& marks, const Shape& shape) {
+  return sum_to("check_mask_leaks", marks.to(DType::kFloat64), shape).to(DType::kBool);
+}
+
+}  // namespace
+
+// Which elements of a value differ from the clean run, and those in holes, which hold poison.
+Tensor BlamingRun::rubbish(const GradSlot& slot) const {
+  const auto found = of_values_.find(&slot);
+  return found != of_values_.end() ? found->second : holes_of(slot);
+}
+
+// Changed elements of an output that were made of masked and other places of one input, or of none
+// that is masked.
+Tensor BlamingRun::wrong_in_output(const Node& node, const Tensor& changed) const {
+  const GradSlot& output = *node.output();
+  if (output.mask.defined()) return without_holes(changed, output.mask);
+  Tensor reached = none(output.shape), mixed = none(output.shape);
+  for (std::size_t i = 0; i < node.inputs().size(); ++i) {
+    const Tensor marks = rubbish(*node.inputs()[i]);
+    if (!any(marks)) continue;
+    const Tensor by_rubbish = node.reached(i, marks);
+    reached = either(reached, by_rubbish);
+    mixed = either(mixed, both(by_rubbish, node.reached(i, other_than(marks))));
+  }
+  return both(changed, either(mixed, other_than(reached)));
+}
+
+void BlamingRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
+  const Seen& clean = expected(clean_.outputs, next_output_, op.name, output, mask);
+  const Node& node = *trace_.nodes()[next_output_++];
+  Tensor changed = differences(output, clean.value);
+  const Tensor wrong = wrong_in_output(node, changed);
+  if (any(wrong)) {
+    blame(op.name, Scope::path(), "output", output, clean.value, wrong);
+    // In place, as the rule of the operation may hold this tensor already.
+    output.copy_from(clean.value);
+    changed = none(changed.shape());
+  }
+  poison_holes(output, mask, poison_);
+  of_values_[node.output().get()] = either(changed, holes_of(*node.output()));
+}
+
+// Whether a gradient may differ here: all that it is made of does, or masked values went into it.
+bool BlamingRun::may_be_rubbish(const Node& node, std::size_t input, std::int64_t element) const {
+  const Tensor outputs = node.reached(input, only(node.inputs()[input]->shape, element));
+  const auto found = of_gradients_.find(node.output().get());
+  const Tensor marks = found != of_gradients_.end() ? found->second : none(outputs.shape());
+  if (any(both(outputs, marks))) return !any(both(outputs, other_than(marks)));
+  for (std::size_t i = 0; i < node.inputs().size(); ++i) {
+    const Tensor values = rubbish(*node.inputs()[i]);
+    if (any(values) && any(both(outputs, node.reached(i, values)))) return true;
+  }
+  return false;
+}
+
+Tensor BlamingRun::wrong_in_gradient(const Node& node, std::size_t input,
+                                     const Tensor& changed) const {
+  const GradSlot& slot = *node.inputs()[input];
+  const bool is_leaf = slot.tape == 0;
+  if (is_leaf || slot.mask.defined()) return without_holes(changed, slot.mask);
+  Tensor wrong = none(slot.shape);
+  for (std::int64_t i = 0; i < changed.numel(); ++i) {
+    if (changed.data<bool>()[i]) wrong.data<bool>()[i] = !may_be_rubbish(node, input, i);
+  }
+  return wrong;
+}
+
+void BlamingRun::on_gradient(const Node& recorded, const std::string& layer, std::size_t input,
+                             Tensor& grad) {
+  const Node& node = *trace_.nodes()[place_.at(&recorded)];
+  const GradSlot& slot = *node.inputs()[input];
+  const SequenceMask mask = grad.shape() == slot.shape ? slot.mask : SequenceMask();
+  const Seen& clean = expected(clean_.gradients, next_gradient_++, node.op().name, grad, mask);
+  const Tensor differ = differences(grad, clean.value);
+  Tensor changed = without_holes(on_input(differ, slot.shape), slot.mask);
+  const Tensor wrong = wrong_in_gradient(node, input, changed);
+  if (any(wrong)) {
+    blame(node.op().name, layer, fmt::format("gradient of input {}", input), grad, clean.value,
+          differ);
+    grad = clean.value;
+    changed = none(slot.shape);
+  }
+  if (mask.defined()) {
+    grad = grad.clone();
+    poison_holes(grad, mask, poison_);
+  }
+  Tensor& marks = of_gradients_[&slot];
+  marks = marks.defined() ? either(marks, changed) : changed;
+}
+
+void BlamingRun::blame(const std::string& op, const std::string& layer, const std::string& what,
+                       const Tensor& now, const Tensor& clean, const Tensor& wrong) {
+  for (const MaskLeak& leak : leaks_) {
+    if (leak.op == op && leak.layer == layer && leak.what == what) return;
+  }
+  const bool* first = std::find(wrong.data<bool>(), wrong.data<bool>() + wrong.numel(), true);
+  const std::int64_t i = first - wrong.data<bool>();
+  const auto element = [i](const Tensor& x) { return x.view(i, {}).to(DType::kFloat64).item(); };
+  leaks_.push_back({op, layer, what, now.shape(), i, element(clean), element(now), poison_});
+}
+
+}  // namespace maskgrad::check_detail

@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include <maskgrad/tensor/check/poisoned_run.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
+
+namespace maskgrad::check_detail {
+
+// An integer that no table of tokens has a row for.
+constexpr double kIntegerPoison = -7;
+
+void poison_holes(Tensor& x, const SequenceMask& mask, double poison) {
+  if (!mask.defined()) return;
+  fill_holes(x, mask, is_floating(x.dtype()) ? poison : kIntegerPoison);
+}
+
+Tensor differences(const Tensor& a, const Tensor& b) {
+  Tensor differ = Tensor::empty(a.shape(), DType::kBool);
+  const std::size_t size = size_of(a.dtype());
+  for (std::int64_t i = 0; i < a.numel(); ++i) {
+    const auto at = static_cast<std::size_t>(i) * size;
+    differ.data<bool>()[i] = std::memcmp(a.raw_data() + at, b.raw_data() + at, size) != 0;
+  }
+  return differ;
+}
+
+const Seen& expected(const std::vector<Seen>& clean, std::size_t call, const std::string& op,
+                     const Tensor& now, const SequenceMask& mask) {
+  const bool fits = call < clean.size() && clean[call].op == op &&
+                    clean[call].value.shape() == now.shape() &&
+                    clean[call].value.dtype() == now.dtype() && clean[call].mask == mask;
+  check(fits, "check_mask_leaks", "[{}] what runs, or its mask, depends on what is masked", op);
+  return clean[call];
+}
+
+PoisonedRun::PoisonedRun(const Tape& trace, const CleanRun& clean, double poison)
+    : clean_(clean), poison_(poison), is_result_(trace.nodes().size()) {
+  std::set<const GradSlot*> read;
+  for (const Ref<Node>& node : trace.nodes()) {
+    for (const Ref<GradSlot>& input : node->inputs()) read.insert(input.get());
+  }
+  for (std::size_t i = 0; i < is_result_.size(); ++i) {
+    is_result_[i] = !read.contains(trace.nodes()[i]->output().get());
+  }
+}
+
+void PoisonedRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
+  const Seen& clean = expected(clean_.outputs, next_output_, op.name, output, mask);
+  if (mask.defined() || is_result_.at(next_output_)) {
+    leaked_ = leaked_ || any(without_holes(differences(output, clean.value), mask));
+  }
+  poison_holes(output, mask, poison_);
+  ++next_output_;
+}
+
+void PoisonedRun::on_gradient(const Node& node, const std::string&, std::size_t input,
+                              Tensor& grad) {
+  const GradSlot& slot = *node.inputs()[input];
+  const SequenceMask mask = grad.shape() == slot.shape ? slot.mask : SequenceMask();
+  const Seen& clean = expected(clean_.gradients, next_gradient_++, node.op().name, grad, mask);
+  if (!mask.defined()) return;
+  leaked_ = leaked_ || any(without_holes(differences(grad, clean.value), mask));
+  grad = grad.clone();
+  poison_holes(grad, mask, poison_);
+}
+
+}  // namespace maskgrad::check_detail

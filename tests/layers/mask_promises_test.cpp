@@ -1,0 +1,154 @@
+// What every layer promises under a mask: nothing that is masked reaches a result, and padding
+// further changes nothing.
+#include <functional>
+#include <memory>
+
+#include <gtest/gtest.h>
+
+#include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/global_pool.hpp>
+#include <maskgrad/layers/layer_norm.hpp>
+#include <maskgrad/layers/masking.hpp>
+#include <maskgrad/layers/reflect.hpp>
+#include <maskgrad/layers/reshape.hpp>
+#include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/ops/activation.hpp>
+#include <maskgrad/ops/loss.hpp>
+#include <maskgrad/ops/mask.hpp>
+#include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/tensor/check/leaks.hpp>
+#include <maskgrad/tensor/check/padding.hpp>
+#include <maskgrad/tensor/check/prove.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
+
+#include "layers/support.hpp"
+
+namespace maskgrad {
+namespace {
+
+constexpr std::int64_t kVocabulary = 7, kFeatures = 5, kLength = 4;
+
+// Tokens with padding behind, a hole within, and a sample of nothing but padding; then more of it.
+Variable tokens(std::int64_t extra = 0) {
+  const std::int64_t rows[3][kLength] = {{1, 2, 3, 0}, {4, 0, 5, 6}, {0, 0, 0, 0}};
+  Tensor ids = Tensor::zeros({3, kLength + extra}, DType::kInt64);
+  for (std::int64_t b = 0; b < 3; ++b) {
+    std::copy_n(rows[b], kLength, ids.data<std::int64_t>() + b * (kLength + extra));
+  }
+  return Variable(ids);
+}
+
+struct Case {
+  const char* name;
+  std::function<void(Sequential&)> add;  // a layer from [B, S, 5] to anything
+  bool any_length = true;
+};
+
+std::vector<Case> cases() {
+  return {
+      {"Dense", [](Sequential& m) { m.add<Dense>("x", kFeatures, 3, ops::relu); }},
+      {"Reflect", [](Sequential& m) { m.add<Reflect>("x", kFeatures); }},
+      {"LayerNorm", [](Sequential& m) { m.add<LayerNorm>("x", kFeatures); }},
+      {"MeanPool", [](Sequential& m) { m.add<GlobalPool>("x"); }},
+      {"MaxPool", [](Sequential& m) { m.add<GlobalPool>("x", Pooling::kMax); }},
+      {"Reshape",
+       [](Sequential& m) { m.add<Reshape>("x", std::vector<std::int64_t>{kLength * kFeatures}); },
+       false},
+      {"ReflectTwiceAndPool", [](Sequential& m) {
+         m.add<Reflect>("one", kFeatures)
+             .add<LayerNorm>("norm", kFeatures)
+             .add<Reflect>("two", kFeatures)
+             .add<GlobalPool>("pool")
+             .add<Dense>("dense", kFeatures, 3);
+       }}};
+}
+
+class MaskPromise : public ::testing::TestWithParam<Case> {
+ protected:
+  MaskPromise() {
+    model_.add<Masking>("masking").add<Embed>("embed", kVocabulary, kFeatures);
+    GetParam().add(model_);
+    parameters_ = std::make_unique<ParameterBuffer>(model_, DType::kFloat64, 1);
+  }
+
+  // The sum of the squares of what the model gives, over the places that exist.
+  Variable loss(std::int64_t extra = 0) {
+    const Variable y = ops::fill_masked(model_(tokens(extra)));
+    return ops::sum(ops::multiply(y, y));
+  }
+
+  Sequential model_;
+  std::unique_ptr<ParameterBuffer> parameters_;
+};
+INSTANTIATE_TEST_SUITE_P(Layers, MaskPromise, ::testing::ValuesIn(cases()),
+                         [](const auto& one) { return one.param.name; });
+
+TEST_P(MaskPromise, LetsNothingMaskedReachAResult) {
+  const LeakReport report = check_mask_leaks([&] { return loss(); }, parameters_->leaves());
+  EXPECT_TRUE(report.holds()) << to_string(report);
+  EXPECT_GT(report.masked_places, 0);
+}
+
+TEST_P(MaskPromise, CanBeProved) {
+  Tape tape({.trace = true});
+  loss();
+  const MaskProof proof = prove_mask(tape);
+  EXPECT_TRUE(proof.holds()) << to_string(proof);
+}
+
+TEST_P(MaskPromise, HasTheGradientsThatDifferencesGive) {
+  EXPECT_TRUE(test::gradients_agree([&] { return loss(); }, parameters_->leaves()));
+}
+
+TEST_P(MaskPromise, IsNotChangedByMorePadding) {
+  if (!GetParam().any_length) GTEST_SKIP() << "for one length only";
+  const PaddingReport report =
+      check_padding([&](std::int64_t extra) { return loss(extra); }, parameters_->leaves());
+  EXPECT_TRUE(report.holds()) << to_string(report);
+  EXPECT_GT(report.operations, 2);
+}
+
+TEST(MaskPromises, HoldForALossOverPositions) {
+  Sequential model;
+  model.add<Masking>("masking")
+      .add<Embed>("embed", kVocabulary, kFeatures)
+      .add<Reflect>("reflect", kFeatures)
+      .add<Dense>("dense", kFeatures, kVocabulary);
+  const ParameterBuffer parameters(model, DType::kFloat64, 1);
+  const auto loss = [&](std::int64_t extra) {
+    return ops::cross_entropy(model(tokens(extra)), tokens(extra).value()).mean();
+  };
+  const LeakReport leaks = check_mask_leaks([&] { return loss(0); }, parameters.leaves());
+  EXPECT_TRUE(leaks.holds()) << to_string(leaks);
+  const PaddingReport padding = check_padding(loss, parameters.leaves());
+  EXPECT_TRUE(padding.holds()) << to_string(padding);
+  EXPECT_EQ(ops::accuracy(model(tokens(0)), tokens(0).value()).count, 6);
+  EXPECT_EQ(ops::accuracy(model(tokens(3)), tokens(3).value()).hits,
+            ops::accuracy(model(tokens(0)), tokens(0).value()).hits);
+}
+
+TEST(MaskPromises, HoldForWhatStandsInPaddedTokens) {
+  // The mask says what is padding; which ids stand there is nobody's business.
+  Sequential model;
+  model.add<Embed>("embed", kVocabulary, kFeatures)
+      .add<Reflect>("reflect", kFeatures)
+      .add<Reshape>("reshape", std::vector<std::int64_t>{kLength * kFeatures})
+      .add<Dense>("dense", kLength * kFeatures, 3);
+  ParameterBuffer parameters(model, DType::kFloat64, 1);
+  const SequenceMask mask = SequenceMask::from_tokens(tokens().value(), 0);
+  const Tensor g = Tensor::full({3, 3}, 1.0, DType::kFloat64);
+  const auto pass = [&](std::int64_t pad) {
+    Tensor ids = tokens().value().clone();
+    fill_holes(ids, mask, static_cast<double>(pad));
+    return test::run_pass(model, parameters, Variable(ids, Variable::kConstant, mask), g);
+  };
+  const test::Pass clean = pass(0);
+  for (const std::int64_t pad : {1, 6, -1, 1000}) {
+    EXPECT_TRUE(test::same_bits(pass(pad).output.value(), clean.output.value()));
+    EXPECT_TRUE(test::same_bits(pass(pad).gradients, clean.gradients));
+  }
+}
+
+}  // namespace
+}  // namespace maskgrad
