@@ -132,10 +132,10 @@ void check_pairs(const OpDef& op, const Shape& rows, const Shape& keys, const Sh
   check(rows[0] == keys[0], name, "batches differ: {} and {}", rows, keys);
   check(keys[1] > 0 && rows[1] % keys[1] == 0, name,
         "heads of keys must divide heads of queries: {} and {}", rows, keys);
-  check(mask.defined() && can_broadcast(mask.shape(), pairs) && mask.shape()[2] == pairs[2] &&
+  check(mask.defined(), name, "needs a mask; AttentionMask::all() keeps every pair");
+  check(can_broadcast(mask.shape(), pairs) && mask.shape()[2] == pairs[2] &&
             mask.shape()[3] == pairs[3],
-        name, "a mask of {} does not fit pairs of {}", mask.defined() ? mask.shape() : Shape(),
-        pairs);
+        name, "a mask of {} does not fit pairs of {}", mask.shape(), pairs);
 }
 
 void check_rank(const OpDef& op, const char* what, const Variable& x) {
@@ -220,7 +220,7 @@ Variable attention_values(const Variable& weights, const Variable& v, const Atte
 
 Variable scaled_dot_product_attention(const Variable& q, const Variable& k, const Variable& v,
                                       const AttentionMask& mask, const AttentionOptions& options) {
-  check_no_sequence_mask(kAttention, {&q, &k, &v});
+  check_no_sequence_mask(kAttention, {&q, &k, &v, &options.bias});
   check_rank(kAttention, "q", q);
   check_rank(kAttention, "k", k);
   const AttentionMask kept = mask.defined() ? mask : AttentionMask::all(q.dim(2), k.dim(2));

@@ -160,7 +160,8 @@ void check_unmask(std::span<const Tensor> masks, std::span<const Variable> value
     check(masks[i].numel() == masks[0].numel(), "boolean_unmask",
           "mask {} has {} places, mask 0 has {}", i, masks[i].numel(), masks[0].numel());
     const Variable &v = values[i], &first = values[0];
-    check(v.rank() >= 1 && v.rank() == first.rank() && v.dtype() == first.dtype() &&
+    check(v.rank() >= 1, "boolean_unmask", "values {} must have rows, got a scalar", i);
+    check(v.rank() == first.rank() && v.dtype() == first.dtype() &&
               v.shape().with_dim(0, 0) == first.shape().with_dim(0, 0),
           "boolean_unmask", "values {} are {} {}, values 0 {} {}: rows must be the same", i,
           to_string(v.dtype()), v.shape(), to_string(first.dtype()), first.shape());

@@ -12,6 +12,15 @@ namespace {
 
 using List = std::vector<std::int64_t>;
 
+constexpr std::string_view kModes[] = {"sequence", "window",    "upper",
+                                       "lower",    "upperdiag", "lowerdiag"};
+
+void check_mode(std::string_view mode) {
+  if (std::find(std::begin(kModes), std::end(kModes), mode) != std::end(kModes)) return;
+  const std::vector<std::string> known(std::begin(kModes), std::end(kModes));
+  fail("sequence_mask", "there is no mode '{}'{}", mode, did_you_mean(std::string(mode), known));
+}
+
 // An argument that may be left out is a list of none or one.
 std::optional<std::int64_t> optional_arg(const OpCall& call, const char* name) {
   const List& list = call.arg<List>(name);
@@ -24,6 +33,7 @@ std::vector<Variable> call_sequence_mask(const OpCall& call) {
   check(!call.has("lengths") || !call.has("centers"), "sequence_mask",
         "takes lengths or centers, not both");
   const auto& mode = call.arg<std::string>("mode");
+  check_mode(mode);
   check(!call.has("centers") || mode == "window", "sequence_mask", "mode '{}' takes no centers",
         mode);
   check(!call.has("lengths") || mode == "sequence", "sequence_mask", "mode '{}' takes no lengths",
@@ -141,6 +151,14 @@ MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis_g
 // dx = 0 where filled, g elsewhere
 Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
                       double fill_value) {
+  const MaskLayout& d = layout;
+  check(is_floating(x.dtype()), "sequence_mask", "does not take {}", to_string(x.dtype()));
+  check(d.batches * d.rows * d.columns * d.repeated == x.value().numel(), "sequence_mask",
+        "a layout of {} x {} x {} x {} elements does not fit an input of {}", d.batches, d.rows,
+        d.columns, d.repeated, x.shape());
+  check(filled.dtype() == DType::kBool && filled.shape() == Shape{d.rows, d.columns},
+        "sequence_mask", "decisions must be bool {}, got {} {}", Shape{d.rows, d.columns},
+        to_string(filled.dtype()), filled.shape());
   const auto clear = [=](const Tensor& g) { return fill(g, filled, layout, 0.0); };
   return record(kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
                 with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
@@ -149,6 +167,7 @@ Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout&
 
 Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& given,
                        const SequenceMaskOptions& o) {
+  check_mode(mode);
   const auto layout = [&] {
     return mask_layout("sequence_mask", x.shape(), o.axis, o.batch, o.repeat_from_axis);
   };
@@ -168,9 +187,7 @@ Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& g
   if (mode == "upper") return run(Upper{});
   if (mode == "lower") return run(Lower{});
   if (mode == "upperdiag") return run(UpperDiagonal{});
-  if (mode == "lowerdiag") return run(LowerDiagonal{});
-  const std::string modes[] = {"sequence", "window", "upper", "lower", "upperdiag", "lowerdiag"};
-  fail("sequence_mask", "there is no mode '{}'{}", mode, did_you_mean(std::string(mode), modes));
+  return run(LowerDiagonal{});
 }
 
 }  // namespace maskgrad::ops

@@ -30,7 +30,7 @@ struct Window {
   std::int64_t radius;
   bool fills(std::int64_t i, std::int64_t j) const {
     const std::int64_t center = centers.data<std::int64_t>()[i];
-    return j < center - radius || j > center + radius;
+    return center - j > radius || j - center > radius;  // no radius is too large for this
   }
 };
 /// Fills j > i, j < i, j >= i, j <= i.
@@ -60,7 +60,8 @@ MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis,
                        std::optional<std::int64_t> repeat_from = {});
 
 /// y = fill_value where `filled` is true, x elsewhere; dx = 0 where filled, g elsewhere. What
-/// stands at filled places is never read. filled: bool [rows, columns] of the layout.
+/// stands at filled places is never read. x floating; filled: bool [rows, columns] of the layout.
+/// Throws Error when these or the layout do not fit x.
 Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
                       double fill_value);
 

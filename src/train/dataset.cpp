@@ -13,6 +13,20 @@ void SequenceDataset::add(std::span<const std::int64_t> tokens, std::int64_t tar
   targets_.push_back(target);
 }
 
+SequenceDataset SequenceDataset::without(std::span<const std::int64_t> ids) const {
+  SequenceDataset kept(length_, pad_);
+  std::vector<std::int64_t> tokens;
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    tokens.clear();
+    std::copy_if(tokens_.begin() + begin_[i], tokens_.begin() + begin_[i + 1],
+                 std::back_inserter(tokens), [ids](std::int64_t token) {
+                   return std::find(ids.begin(), ids.end(), token) == ids.end();
+                 });
+    kept.add(tokens, targets_[i]);
+  }
+  return kept;
+}
+
 Batch SequenceDataset::collate(std::span<const std::int64_t> indices) const {
   const auto begin = [this](std::int64_t i) { return begin_[static_cast<std::size_t>(i)]; };
   std::int64_t width = length_;

@@ -27,6 +27,10 @@ class SequenceDataset {
   /// Throws Error when the sequence is longer than the fixed length.
   void add(std::span<const std::int64_t> tokens, std::int64_t target);
 
+  /// The same samples without these tokens (stop words, punctuation): shorter sequences, where a
+  /// mask would leave holes in long ones.
+  SequenceDataset without(std::span<const std::int64_t> ids) const;
+
   std::int64_t size() const { return static_cast<std::int64_t>(targets_.size()); }
   /// The samples with these indices, in this order.
   Batch collate(std::span<const std::int64_t> indices) const;

@@ -125,5 +125,29 @@ TEST(FillMasked, LeavesAValueWithoutAMaskAlone) {
   EXPECT_TRUE(ops::fill_masked(x, 9).value().is_same_view(x.value()));
 }
 
+TEST(CommonMask, NamesWhetherPositionsOfBothOrOfEitherExist) {
+  const Variable a = leaf(make({1, kNaN, 3}, {1, 3}), kMask);
+  const Variable b = leaf(make({10, 20, kNaN}, {1, 3}), kOther);
+  Tape tape;
+  const ops::CommonMask inner = ops::intersect_masks(a, b), outer = ops::unite_masks(a, b);
+  EXPECT_TRUE(inner.a.mask() == SequenceMask(test::bits({1, 0, 0}, {1, 3})));
+  EXPECT_TRUE(inner.b.mask() == inner.a.mask());
+  EXPECT_TRUE(outer.a.mask() == SequenceMask(test::bits({1, 1, 1}, {1, 3})));
+  EXPECT_THAT(to_doubles(ops::add(inner.a, inner.b).value()), ElementsAre(11, 0, 0));
+  EXPECT_THAT(to_doubles(ops::add(outer.a, outer.b).value()), ElementsAre(11, 20, 3));
+  tape.backward(ops::add(outer.a, outer.b), make({1, 2, 4}, {1, 3}));
+  EXPECT_THAT(to_doubles(a.grad()), ElementsAre(1, 0, 4));
+  EXPECT_THAT(to_doubles(b.grad()), ElementsAre(1, 2, 0));
+}
+
+TEST(CommonMask, TreatsAValueWithoutAMaskAsWhole) {
+  const Variable a(make({1, kNaN, 3}, {1, 3}), Variable::kConstant, kMask);
+  const Variable b(make({10, 20, 30}, {1, 3}));
+  EXPECT_TRUE(ops::intersect_masks(a, b).b.mask() == kMask);
+  EXPECT_THAT(to_doubles(ops::intersect_masks(b, a).a.value()), ElementsAre(10, 0, 30));
+  EXPECT_FALSE(ops::unite_masks(a, b).a.mask().defined());
+  EXPECT_THAT(to_doubles(ops::unite_masks(a, b).a.value()), ElementsAre(1, 0, 3));
+}
+
 }  // namespace
 }  // namespace maskgrad

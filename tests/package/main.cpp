@@ -1,10 +1,15 @@
-// An operation and a layer made outside maskgrad: registered, differentiated, and found by name.
+// An operation and a layer made outside maskgrad: registered, differentiated, found by name, and
+// checked as the operations of maskgrad are.
 #include <cstdio>
 
 #include <maskgrad/layers/layer.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/ops/sample.hpp>
+#include <maskgrad/tensor/check/leaks.hpp>
+#include <maskgrad/tensor/check/op_check.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 using namespace maskgrad;
@@ -24,35 +29,57 @@ const OpDef& kCube = register_op({
     },
 });
 
+// f(x_i, g_i) element by element, in x's dtype.
+template <class F>
+Tensor map(const Tensor& x, const Tensor& g, F f) {
+  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  dispatch_dtype(FloatingTypes{}, x.dtype(), "cube", [&]<class T>(T) {
+    for (std::int64_t i = 0; i < y.numel(); ++i) {
+      y.data<T>()[i] = f(x.data<T>()[i], g.data<T>()[i]);
+    }
+  });
+  return y;
+}
+
 // dx = 3 x^2 g
 Variable cube(const Variable& x) {
-  Tensor y = Tensor::empty(x.shape(), x.dtype());
-  const auto* in = x.value().data<double>();
-  for (std::int64_t i = 0; i < y.numel(); ++i) y.data<double>()[i] = in[i] * in[i] * in[i];
+  const Tensor y = map(x.value(), x.value(), [](auto a, auto) { return a * a * a; });
   return record(kCube, {&x}, y, [x = x.value()](const Tensor& g, Gradients& grads) {
-    Tensor dx = grads.buffer(0);
-    for (std::int64_t i = 0; i < dx.numel(); ++i) {
-      const double a = x.data<double>()[i];
-      dx.data<double>()[i] = 3 * a * a * g.data<double>()[i];
-    }
+    grads.set(0, map(x, g, [](auto a, auto d) { return 3 * a * a * d; }));
   });
 }
 
 struct CubedScale : Layer {
-  CubedScale() : Layer("CubedScale", MaskRule::kKeeps), weight(parameter("weight", {2}, constant(2.0))) {}
-  Variable forward(const Variable&) override { return cube(weight); }
+  CubedScale()
+      : Layer("CubedScale", MaskRule::kKeeps), weight(parameter("weight", {2}, constant(2.0))) {}
+  Variable forward(const Variable& x) override { return cube(ops::multiply(x, weight)); }
   Parameter& weight;
 };
+
+// What check_op and check_mask_leaks complain about.
+std::string complaints(CubedScale& layer, const ParameterBuffer& parameters) {
+  std::string text;
+  for (const std::string& line : check_op(kCube)) text += line + "\n";
+  const std::int64_t lengths[] = {1, 3};
+  const Variable x(Tensor::full({2, 3, 2}, 1, DType::kFloat64), Variable::kConstant,
+                   SequenceMask::from_lengths(lengths, 3));
+  std::vector<NamedLeaf> leaves = parameters.leaves();
+  leaves.push_back({"x", x});
+  const LeakReport leaks =
+      check_mask_leaks([&] { return ops::sum(ops::fill_masked(layer(x))); }, leaves);
+  return leaks.holds() ? text : text + to_string(leaks);
+}
 
 }  // namespace
 
 int main() {
   CubedScale layer;
   ParameterBuffer parameters(layer, DType::kFloat64, 0);
+  const std::string wrong = complaints(layer, parameters);
   Tape tape;
-  tape.backward(ops::sum(layer(Variable(Tensor::zeros({1}, DType::kFloat64)))));
+  tape.backward(ops::sum(layer(Variable(Tensor::full({1, 2}, 1, DType::kFloat64)))));
   const double grad = layer.weight.variable().grad().data<double>()[1];
   const bool found = find_op("cube").has_gradient() && registry().contains("matmul");
-  std::printf("gradient %g, registered %s\n", grad, found ? "yes" : "no");
-  return grad == 12.0 && found ? 0 : 1;
+  std::printf("gradient %g, registered %s\n%s", grad, found ? "yes" : "no", wrong.c_str());
+  return grad == 12.0 && found && wrong.empty() ? 0 : 1;
 }

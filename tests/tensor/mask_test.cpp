@@ -78,6 +78,28 @@ TEST(SequenceMask, EqualsAnotherWithTheSamePositions) {
   EXPECT_FALSE(mask == SequenceMask(bits({1, 0, 1, 1}, {1, 4})));
 }
 
+TEST(SequenceMask, LeavesOutASetOfTokens) {
+  const std::int64_t stop_words[] = {0, 7, 9};
+  const SequenceMask mask =
+      SequenceMask::from_tokens(test::make({5, 0, 7, 9, 1, 2}, {2, 3}, DType::kInt64), stop_words);
+  EXPECT_THAT(mask.bits().values<bool>(), ElementsAre(true, false, false, false, true, true));
+}
+
+TEST(SequenceMask, CombinesPositions) {
+  const SequenceMask a(bits({0, 0, 1, 1}, {1, 4})), b(bits({0, 1, 0, 1}, {1, 4}));
+  EXPECT_TRUE((a & b) == SequenceMask(bits({0, 0, 0, 1}, {1, 4})));
+  EXPECT_TRUE((a | b) == SequenceMask(bits({0, 1, 1, 1}, {1, 4})));
+  EXPECT_TRUE(~a == SequenceMask(bits({1, 1, 0, 0}, {1, 4})));
+  EXPECT_EQ(error_of([&] {
+              a& SequenceMask(bits({1}, {1, 1}));
+            }),
+            "[sequence_mask] positions differ: (1, 4) and (1, 1)");
+  EXPECT_EQ(error_of([&] { a | SequenceMask(); }),
+            "[sequence_mask] a mask that says nothing takes no operator");
+  EXPECT_EQ(error_of([&] { ~SequenceMask(); }),
+            "[sequence_mask] a mask that says nothing takes no operator");
+}
+
 TEST(MaskRule, HasAName) {
   EXPECT_EQ(to_string(MaskRule::kUnset), "-");
   EXPECT_EQ(to_string(MaskRule::kKeeps), "keeps");

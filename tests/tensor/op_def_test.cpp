@@ -112,5 +112,52 @@ TEST(DTypes, NameTheirMembers) {
   EXPECT_FALSE(contains(DTypes::kFloating, DType::kInt64));
 }
 
+// Counts its repeated inputs.
+const OpDef& kCount = register_op({
+    .name = "test_count",
+    .summary = "for these tests",
+    .inputs = {{.name = "mask", .dtypes = DTypes::kBool, .repeated = true},
+               {.name = "values", .repeated = true}},
+    .mask_rule = MaskRule::kKeeps,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      double sum = 0;
+      for (const Variable& x : call.repeated("values")) sum = 10 * sum + x.item();
+      return {Variable(make({static_cast<double>(call.repeated("mask").size()), sum}, {2}))};
+    },
+    .samples = nullptr,
+});
+
+OpCall with_values(std::initializer_list<const char*> names) {
+  OpCall call;
+  double next = 1;
+  for (const char* name : names) call.inputs[name] = Variable(make({next++}, {1}));
+  return call;
+}
+
+TEST(RepeatedInputs, ComeInTheOrderOfTheirNumbers) {
+  const auto y = run_op(kCount, with_values({"values0", "values1", "values2"})).front();
+  EXPECT_THAT(test::to_doubles(y.value()), ::testing::ElementsAre(0, 123));
+  EXPECT_THAT(test::to_doubles(run_op(kCount, {}).front().value()), ::testing::ElementsAre(0, 0));
+}
+
+TEST(RepeatedInputs, AreKnownByNameAndNumber) {
+  EXPECT_EQ(kCount.find_input("values12"), &kCount.inputs[1]);
+  EXPECT_EQ(kCount.find_input("mask0"), &kCount.inputs[0]);
+  for (const char* name : {"values", "values01", "values-1", "values1x", "value0", ""}) {
+    EXPECT_EQ(kCount.find_input(name), nullptr) << name;
+  }
+}
+
+TEST(RepeatedInputs, HaveNoGapsAndTheirDType) {
+  EXPECT_EQ(error_of([] {
+              run_op(kCount, with_values({"values0", "values2"}));
+            }),
+            "[test_count] input 'values1' is missing");
+  EXPECT_EQ(error_of([] { run_op(kCount, with_values({"mask0"})); }),
+            "[test_count] input 'mask0' is float64, it must be bool");
+  EXPECT_EQ(error_of([] { run_op(kCount, with_values({"values"})); }),
+            "[test_count] has no input 'values'");
+}
+
 }  // namespace
 }  // namespace maskgrad

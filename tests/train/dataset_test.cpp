@@ -37,6 +37,15 @@ TEST(SequenceDataset, MakesABatchAsLongAsItsLongestSequence) {
   EXPECT_EQ(dataset.collate(Tokens{1}).inputs.shape(), (Shape{1, 0}));
 }
 
+TEST(SequenceDataset, DropsTokensFromItsSamples) {
+  const Tokens stop_words = {2, 4, 7};
+  const Batch batch = make_dataset(0).without(stop_words).collate(Tokens{0, 1, 2});
+  EXPECT_EQ(batch.inputs.shape(), (Shape{3, 2}));
+  EXPECT_THAT(to_doubles(batch.inputs), ElementsAre(1, 3, 0, 0, 0, 0));
+  EXPECT_THAT(to_doubles(batch.targets), ElementsAre(10, 20, 30));
+  EXPECT_EQ(make_dataset(5).without(stop_words).collate(Tokens{0}).inputs.shape(), (Shape{1, 5}));
+}
+
 TEST(SequenceDataset, TakesIndicesInTheirOrderAndMoreThanOnce) {
   const Batch batch = make_dataset(3).collate(Tokens{2, 0, 2});
   EXPECT_THAT(to_doubles(batch.inputs), ElementsAre(4, 0, 0, 1, 2, 3, 4, 0, 0));

@@ -1,0 +1,87 @@
+#include <algorithm>
+
+#include <maskgrad/ops/boolean_mask.hpp>
+#include <maskgrad/ops/mask.hpp>
+#include <maskgrad/ops/packing.hpp>
+#include <maskgrad/ops/shape.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+using Dims = PoolVector<std::int64_t>;
+
+// The dimensions of x behind its first two, with others before them.
+Dims with_front(std::initializer_list<std::int64_t> front, const Variable& x) {
+  Dims dims(front.begin(), front.end());
+  const auto tail = x.shape().dims().subspan(2);
+  dims.insert(dims.end(), tail.begin(), tail.end());
+  return dims;
+}
+
+Tensor flat_bits(const SequenceMask& mask) {
+  return mask.bits().reshape(Shape{mask.bits().numel()});
+}
+
+double percent(std::int64_t part, std::int64_t whole) {
+  return whole ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 100.0;
+}
+
+}  // namespace
+
+Packing packing_of(const SequenceMask& mask) {
+  check(mask.defined(), "pack", "the mask says nothing; there is no padding to leave out");
+  const std::int64_t length = mask.shape()[1];
+  Tensor segments = Tensor::empty({1, mask.kept()}, DType::kInt64);
+  Tensor positions = Tensor::empty({1, mask.kept()}, DType::kInt64);
+  std::int64_t next = 0;
+  for (std::int64_t i = 0; i < mask.bits().numel(); ++i) {
+    if (!mask.bits().data<bool>()[i]) continue;
+    segments.data<std::int64_t>()[next] = i / length;
+    positions.data<std::int64_t>()[next++] = i % length;
+  }
+  return {mask, segments, positions};
+}
+
+Variable pack(const Variable& x, const Packing& packing) {
+  const SequenceMask& mask = packing.mask;
+  check(x.shape().starts_with(mask.shape()), "pack", "a packing of {} does not fit a value of {}",
+        mask.shape(), x.shape());
+  check(!x.mask().defined() || x.mask() == mask, "pack",
+        "the value carries another mask than the packing's");
+  // Its holes are what boolean_mask leaves out.
+  const Variable rows = reshape(drop_mask(x), with_front({mask.bits().numel()}, x));
+  const Variable kept = boolean_mask(rows, flat_bits(mask)).output;
+  return reshape(kept, with_front({1, kept.dim(0)}, x));
+}
+
+Variable unpack(const Variable& x, const Packing& packing, double fill) {
+  const SequenceMask& mask = packing.mask;
+  const std::int64_t kept = packing.segments.numel();
+  check(x.rank() >= 2 && x.dim(0) == 1 && x.dim(1) == kept, "unpack",
+        "needs a row of {} positions, got {}", kept, x.shape());
+  check(!x.mask().defined(), "unpack", "all of the row exists, but it carries a mask");
+  const Variable rows = unmask_fill(reshape(x, with_front({kept}, x)), flat_bits(mask), fill);
+  const Variable batch = reshape(rows, with_front({mask.shape()[0], mask.shape()[1]}, x));
+  return with_mask(batch, mask, fill);
+}
+
+PackingCost packing_cost(const SequenceMask& mask) {
+  check(mask.defined(), "pack", "the mask says nothing; there is no padding to leave out");
+  const std::int64_t batch = mask.shape()[0], length = mask.shape()[1];
+  PackingCost cost{batch * length, mask.kept(), batch * length * length, 0};
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const bool* row = mask.bits().data<bool>() + b * length;
+    const std::int64_t kept = std::count(row, row + length, true);
+    cost.packed_pairs += kept * kept;
+  }
+  return cost;
+}
+
+std::string to_string(const PackingCost& cost) {
+  return fmt::format("padded: {} positions, {} pairs; packed: {} ({:.0f}%), {} ({:.0f}%)",
+                     cost.padded_positions, cost.padded_pairs, cost.packed_positions,
+                     percent(cost.packed_positions, cost.padded_positions), cost.packed_pairs,
+                     percent(cost.packed_pairs, cost.padded_pairs));
+}
+
+}  // namespace maskgrad::ops
