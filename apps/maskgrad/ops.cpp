@@ -19,7 +19,9 @@ std::string names(const std::vector<InputSpec>& inputs) {
   std::string text;
   for (const InputSpec& input : inputs) {
     text += fmt::format("{}{}{}", text.empty() ? "" : ", ", input.name,
-                        input.repeated ? "0.." : input.optional ? "?" : "");
+                        input.repeated   ? "0.."
+                        : input.optional ? "?"
+                                         : "");
   }
   return text;
 }

@@ -57,16 +57,17 @@ Variable Reflect::weights(const Variable& scores, const SequenceMask& mask) cons
 Variable Reflect::forward(const Variable& x) {
   check(x.rank() == 3 && x.dim(2) == features_, "Reflect", "needs [B, S, {}], got {}", features_,
         x.shape());
-  // A weight of 0 times a NaN that stands at a masked key would be a NaN. The other two axes read
-  // whatever stands there, which is what is wrong with them.
-  const Variable input = axis_ == MaskAxis::kKey ? ops::fill_masked(x) : drop_mask(x);
+  // The mask follows the queries to the output. As keys and values, masked rows are filled: a
+  // weight of 0 times a NaN would be a NaN. The other two axes read whatever stands there, which is
+  // what is wrong with them.
+  const bool keeps = axis_ == MaskAxis::kKey;
+  const Variable input = keeps ? x : drop_mask(x), filled = keeps ? ops::fill_masked(x) : input;
   const Variable queries =
       ops::scale(ops::matmul(input, q_), 1.0 / std::sqrt(static_cast<double>(features_)));
-  const Variable keys = ops::matmul(input, k_);
-  const Variable values = ops::matmul(input, v_);
+  const Variable keys = ops::matmul(filled, k_);
+  const Variable values = ops::matmul(filled, v_);
   const Variable scores = ops::matmul(queries, keys, false, true);
-  const Variable y = ops::matmul(weights(scores, x.mask()), values);
-  return x.mask().defined() && axis_ == MaskAxis::kKey ? ops::with_mask(y, x.mask()) : y;
+  return ops::matmul(weights(scores, x.mask()), values);
 }
 
 }  // namespace maskgrad

@@ -56,8 +56,10 @@ Tensor select(const Tensor& x, const Tensor& keep, double fill) {
 // dx = g: either x or y carries the mask, so the tape drops what comes to its holes.
 Variable fill_and_carry(const Variable& x, const SequenceMask& mask, double fill,
                         const SequenceMask& carried) {
-  Tensor y = x.value().clone();
-  fill_holes(y, mask, fill);
+  // A layer before may have filled them already, and what nobody masks any more nobody writes to.
+  const bool is_filled = !carried.defined() && holes_hold(x.value(), mask, fill);
+  Tensor y = is_filled ? x.value() : x.value().clone();
+  if (!is_filled) fill_holes(y, mask, fill);
   const auto rule = [](const Tensor& g, Gradients& grads) { grads.set(0, g); };
   const auto reached = [mask](std::size_t, const Tensor& marked) {
     return without_holes(marked, mask);

@@ -1,10 +1,12 @@
 #include <cmath>
 
+#include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/ops/softmax.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_runs.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -45,100 +47,144 @@ const OpDef& kMaskedLogSoftmax = register_masked(
     "logarithm of softmax over the kept places of the last dimension, 0 at the others",
     masked_log_softmax);
 
-// `keep` with every row that x has, so that kernels find row i of it beside row i of x. What the
-// mask of x leaves out does not count either.
-Tensor mask_rows(const OpDef& op, const Variable& x, const Tensor& keep) {
-  check(keep.dtype() == DType::kBool && can_broadcast(keep.shape(), x.shape()), op.name.c_str(),
-        "a mask of {} {} does not fit an input of {}", to_string(keep.dtype()), keep.shape(),
-        x.shape());
-  return without_holes(expand(keep, x.shape()), x.mask());
-}
+// Which places of each row of x are kept. A mask that broadcasts over rows is not repeated for
+// them, and a run of kept places is computed as a row of its own: the less is kept, the less it
+// costs.
+class RowMask {
+ public:
+  // What the mask of x leaves out does not count either.
+  RowMask(const OpDef& op, const Variable& x, const Tensor& keep) : shape_(x.shape()) {
+    check(keep.dtype() == DType::kBool && can_broadcast(keep.shape(), x.shape()), op.name.c_str(),
+          "a mask of {} {} does not fit an input of {}", to_string(keep.dtype()), keep.shape(),
+          x.shape());
+    check(x.rank() >= 1, op.name.c_str(), "needs at least one dimension");
+    // Where the last dimension is positions, holes are places of a row; else they are rows.
+    const bool holes_in_rows = x.mask().defined() && x.rank() == 2;
+    const bool whole_rows = keep.rank() >= 1 && keep.dim(-1) == x.dim(-1);
+    bits_ = whole_rows ? keep : expand(keep, x.shape());
+    if (holes_in_rows) bits_ = without_holes(expand(keep, x.shape()), x.mask());
+    find_rows(holes_in_rows ? SequenceMask() : x.mask());
+    find_runs();
+  }
 
-// Copies the kept places, and writes `fill` at the others.
+  // Calls f(bits, first, count) for the part of row `at / n` that is worth computing: the only run
+  // of kept places, of which all are (bits is nullptr), or the whole row. Writes 0 to the rest of
+  // y.
+  template <class T, class F>
+  void on_kept(std::int64_t at, std::int64_t n, T* y, F f) const {
+    const std::int64_t row = rows_.defined() ? rows_.data<std::int64_t>()[at / n] : at / n;
+    const KeyInterval run = row < 0 ? KeyInterval{} : runs_[static_cast<std::size_t>(row)];
+    if (run.lo < 0) return f(bits_.data<bool>() + row * n, std::int64_t{0}, n);
+    std::fill_n(y, run.lo, T{});
+    std::fill(y + run.hi, y + n, T{});
+    if (!run.empty()) f(nullptr, std::int64_t{run.lo}, std::int64_t{run.hi} - run.lo);
+  }
+
+  // A kept place depends on the kept places of its row.
+  Tensor reached(const Tensor& marked) const {
+    const Tensor keep = without_holes(expand(bits_, shape_), holes_);
+    return both(spread(Reach::kLastAxis, both(marked, keep), shape_), keep);
+  }
+
+ private:
+  void find_rows(const SequenceMask& holes) {
+    if (bits_.shape() == shape_ && !holes.defined()) return;
+    holes_ = holes;
+    const Shape rows = shape_.slice(0, shape_.rank() - 1),
+                own = bits_.shape().slice(0, bits_.rank() - 1);
+    rows_ = Tensor::empty({rows.numel()}, DType::kInt64);
+    auto* to = rows_.data<std::int64_t>();
+    BroadcastPlan("masked_softmax", own, rows)
+        .for_each_element(
+            [to](std::int64_t from, std::int64_t, std::int64_t row) { to[row] = from; });
+    if (!holes.defined() || rows.numel() == 0) return;
+    const std::int64_t each = rows.numel() / holes.bits().numel();
+    for (std::int64_t row = 0; row < rows.numel(); ++row) {
+      if (!holes.bits().data<bool>()[row / each]) to[row] = -1;
+    }
+  }
+
+  void find_runs() {
+    const auto n = static_cast<std::int32_t>(shape_.dim(-1));
+    if (n == 0) return;
+    runs_.resize(static_cast<std::size_t>(bits_.numel() / n));
+    const bool* row = bits_.data<bool>();
+    for (KeyInterval& run : runs_) {
+      run = next_run(row, 0, n);
+      if (!next_run(row, run.hi, n).empty()) run = {-1, -1};
+      row += n;
+    }
+  }
+
+  Shape shape_;
+  Tensor bits_;
+  SequenceMask holes_;  // rows of x that do not exist
+  Tensor rows_;  // int64: which row of the bits goes with each row of x, -1 for none; undefined:
+                 // its own
+  Runs runs_;    // of each row of the bits; lo is -1 where there are several
+};
+
+// y = x - max - log(sum exp(x - max)) over the kept places, 0 elsewhere; in this order, or a large
+// maximum swallows the logarithm.
 template <class T>
-void select_row(const T* x, const bool* keep, T fill, T* y, std::int64_t n) {
-  for (std::int64_t j = 0; j < n; ++j) y[j] = keep[j] ? x[j] : fill;
+void log_softmax_row(const T* x, const bool* keep, T* y, std::int64_t n) {
+  std::copy_n(x, n, y);
+  const auto [top, sum] = exp_row(keep, y, n);
+  const T log_sum = std::log(sum);
+  for (std::int64_t j = 0; j < n; ++j) y[j] = !keep || keep[j] ? (x[j] - top) - log_sum : T{};
 }
 
-// exp(x - max) over the kept places into y, 0 at the others; returns max and sum.
+// dx = g - exp(y) sum_k g_k over the kept places, 0 elsewhere
 template <class T>
-std::pair<T, T> masked_exp_row(const T* x, const bool* keep, T* y, std::int64_t n) {
-  select_row(x, keep, -std::numeric_limits<T>::infinity(), y, n);
-  const T top = row_max(y, n);
-  row_exp(y, top, y, n);
-  select_row(y, keep, T{}, y, n);
-  return {top, row_sum(y, n)};
+void log_softmax_gradient_row(const bool* keep, const T* y, const T* g, T* dx, std::int64_t n) {
+  select_row(g, keep, T{}, dx, n);
+  const T sum = row_sum(dx, n);
+  row_exp(y, T{}, dx, n);
+  for (std::int64_t j = 0; j < n; ++j) dx[j] = !keep || keep[j] ? g[j] - dx[j] * sum : T{};
 }
 
-// A kept place depends on the kept places of its row.
-Tensor reached(const Tensor& marked, const Tensor& keep) {
-  return both(spread(Reach::kLastAxis, both(marked, keep), keep.shape()), keep);
-}
-
-// Runs f(g, kept, y, dx, n) on each row of a gradient.
-template <class F>
-void for_each_gradient_row(const OpDef& op, const Tensor& g, const Tensor& keep, const Tensor& y,
-                           Tensor dx, F f) {
-  for_each_row(op, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    f(g.data<T>() + at, keep.data<bool>() + at, y.data<T>() + at, dx.data<T>() + at, n);
+// y = forward(x) on what is kept of each row;  dx = backward(y, g) likewise
+template <class Forward, class Backward>
+Variable by_kept_rows(const OpDef& op, const Variable& x, const Tensor& mask, Forward forward,
+                      Backward backward) {
+  const RowMask keep(op, x, mask);
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  for_each_row(op, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
+    const T* in = x.value().data<T>() + at;
+    T* out = y.data<T>() + at;
+    keep.on_kept(at, n, out, [&](const bool* bits, std::int64_t first, std::int64_t count) {
+      forward(in + first, bits, out + first, count);
+    });
   });
+  const auto rule = [=, &op](const Tensor& g, Gradients& grads) {
+    Tensor dx = grads.buffer(0);
+    for_each_row(op, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
+      const T *out = y.data<T>() + at, *grad = g.data<T>() + at;
+      T* row = dx.data<T>() + at;
+      keep.on_kept(at, n, row, [&](const bool* bits, std::int64_t first, std::int64_t count) {
+        backward(bits, out + first, grad + first, row + first, count);
+      });
+    });
+  };
+  return record(op, {&x}, y, with_reach(rule, [keep](std::size_t, const Tensor& marked) {
+                  return keep.reached(marked);
+                }));
 }
 
 }  // namespace
 
 // dx = y (g - sum_k g_k y_k) over the kept places, 0 at the others
 Variable masked_softmax(const Variable& x, const Tensor& mask) {
-  const Tensor keep = mask_rows(kMaskedSoftmax, x, mask);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  for_each_row(kMaskedSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    const bool* kept = keep.data<bool>() + at;
-    T* row = y.data<T>() + at;
-    const T sum = masked_exp_row(x.value().data<T>() + at, kept, row, n).second;
-    // Selected: where nothing is kept the sum is 0, and beside a NaN that counts it is NaN.
-    for (std::int64_t j = 0; j < n; ++j) row[j] = kept[j] ? row[j] / sum : T{};
-  });
-  const auto rule = [y, keep](const Tensor& g, Gradients& grads) {
-    for_each_gradient_row(
-        kMaskedSoftmax, g, keep, y, grads.buffer(0),
-        []<class T>(const T* grad, const bool* kept, const T* out, T* row, std::int64_t n) {
-          select_row(grad, kept, T{}, row, n);
-          softmax_gradient_row(out, row, row, n);
-          select_row(row, kept, T{}, row, n);
-        });
-  };
-  return record(kMaskedSoftmax, {&x}, y,
-                with_reach(rule, [keep](std::size_t, const Tensor& marked) {
-                  return reached(marked, keep);
-                }));
+  return by_kept_rows(
+      kMaskedSoftmax, x, mask, [](auto... row) { softmax_row(row...); },
+      [](auto... row) { softmax_gradient_row(row...); });
 }
 
 // dx = g - softmax(x) sum_k g_k over the kept places, 0 at the others
 Variable masked_log_softmax(const Variable& x, const Tensor& mask) {
-  const Tensor keep = mask_rows(kMaskedLogSoftmax, x, mask);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  for_each_row(kMaskedLogSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    const bool* kept = keep.data<bool>() + at;
-    const T* in = x.value().data<T>() + at;
-    T* row = y.data<T>() + at;
-    const auto [top, sum] = masked_exp_row(in, kept, row, n);
-    const T log_sum = std::log(sum);
-    // In this order, or a large top swallows the logarithm.
-    for (std::int64_t j = 0; j < n; ++j) row[j] = kept[j] ? (in[j] - top) - log_sum : T{};
-  });
-  const auto rule = [y, keep](const Tensor& g, Gradients& grads) {
-    for_each_gradient_row(
-        kMaskedLogSoftmax, g, keep, y, grads.buffer(0),
-        []<class T>(const T* grad, const bool* kept, const T* out, T* row, std::int64_t n) {
-          select_row(grad, kept, T{}, row, n);
-          const T sum = row_sum(row, n);
-          row_exp(out, T{}, row, n);
-          for (std::int64_t j = 0; j < n; ++j) row[j] = kept[j] ? grad[j] - row[j] * sum : T{};
-        });
-  };
-  return record(kMaskedLogSoftmax, {&x}, y,
-                with_reach(rule, [keep](std::size_t, const Tensor& marked) {
-                  return reached(marked, keep);
-                }));
+  return by_kept_rows(
+      kMaskedLogSoftmax, x, mask, [](auto... row) { log_softmax_row(row...); },
+      [](auto... row) { log_softmax_gradient_row(row...); });
 }
 
 }  // namespace maskgrad::ops

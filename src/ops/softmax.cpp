@@ -43,13 +43,12 @@ Variable softmax(const Variable& x) {
   check_last_is_not_positions(kSoftmax, x);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   for_each_row(kSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    T* row = y.data<T>() + at;
-    divide_row(row, exp_row(x.value().data<T>() + at, row, n), n);
+    softmax_row<T>(x.value().data<T>() + at, nullptr, y.data<T>() + at, n);
   });
   return record(kSoftmax, {&x}, y, [y](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     for_each_row(kSoftmax, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-      softmax_gradient_row(y.data<T>() + at, g.data<T>() + at, dx.data<T>() + at, n);
+      softmax_gradient_row<T>(nullptr, y.data<T>() + at, g.data<T>() + at, dx.data<T>() + at, n);
     });
   });
 }
@@ -61,7 +60,9 @@ Variable log_softmax(const Variable& x) {
   for_each_row(kLogSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
     const T* in = x.value().data<T>() + at;
     T* row = y.data<T>() + at;
-    const T top = row_max(in, n), log_sum = std::log(exp_row(in, row, n));
+    std::copy_n(in, n, row);
+    const auto [top, sum] = exp_row<T>(nullptr, row, n);
+    const T log_sum = std::log(sum);
     // In this order, or a large top swallows the logarithm.
     for (std::int64_t j = 0; j < n; ++j) row[j] = (in[j] - top) - log_sum;
   });

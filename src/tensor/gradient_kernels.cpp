@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include <maskgrad/tensor/gradient_kernels.hpp>
 
@@ -85,6 +86,21 @@ Tensor sum_to(const char* name, const Tensor& x, const Shape& shape) {
     });
   });
   return result;
+}
+
+bool holes_hold(const Tensor& x, const SequenceMask& mask, double value) {
+  const std::int64_t positions = mask.bits().numel();
+  const std::int64_t row = positions ? x.numel() / positions : 0;
+  return dispatch_dtype(AllTypes{}, x.dtype(), "holes_hold", [&]<class T>(T) {
+    const T *data = x.data<T>(), wanted = static_cast<T>(value);
+    for (std::int64_t i = 0; i < positions; ++i, data += row) {
+      if (mask.bits().data<bool>()[i]) continue;
+      for (std::int64_t j = 0; j < row; ++j) {
+        if (std::memcmp(data + j, &wanted, sizeof(T)) != 0) return false;  // -0 is not 0
+      }
+    }
+    return true;
+  });
 }
 
 Tensor without_holes(const Tensor& x, const SequenceMask& mask) {

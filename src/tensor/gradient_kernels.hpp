@@ -17,6 +17,9 @@ Tensor sum_to(const char* name, const Tensor& x, const Shape& shape);
 /// Writes `value` to every element of x [B, S, ...] at a position that the mask does not keep.
 void fill_holes(Tensor& x, const SequenceMask& mask, double value);
 
+/// True when every element in the holes of the mask is `value`.
+bool holes_hold(const Tensor& x, const SequenceMask& mask, double value);
+
 /// x, or when `mask` is defined a copy of it with 0 (false) in the holes.
 Tensor without_holes(const Tensor& x, const SequenceMask& mask);
 

@@ -1,5 +1,7 @@
 #include <charconv>
 
+#include <fmt/format.h>
+
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/run_logs.hpp>
 

@@ -21,8 +21,8 @@ TEST_F(Check, HoldsForARunWhoseMaskIsAppliedToKeys) {
   EXPECT_EQ(result.err, "");
   EXPECT_THAT(result.out,
               MatchesRegex("gradients  holds  [0-9]+ elements compared, .*\n"
-                           "leaks      holds  18 operations, [0-9]+ masked elements\n"
-                           "proof      holds  18 operations, 1 result: no masked place "
+                           "leaks      holds  [0-9]+ operations, [0-9]+ masked elements\n"
+                           "proof      holds  [0-9]+ operations, 1 result: no masked place "
                            "can reach a kept one\n"));
 }
 

@@ -30,8 +30,9 @@ std::string to_string(const PaddingReport& report);
 
 /// Runs forward(0), then forward(extra) for 1, 2 and 5 positions more that the mask leaves out at
 /// the end of each sequence, and compares the kept places of what every operation gives, the result
-/// and the gradients of `leaves` (parameters). Outputs without a mask are compared where their
-/// shape is the same. `tolerance` is of max(1, |value|); 0 asks for the same bits.
+/// and the gradients of `leaves` (parameters). Outputs are compared where their shape, but for the
+/// positions of their mask, is the same. `tolerance` is of max(1, |value|); 0 asks for the same
+/// bits.
 PaddingReport check_padding(const std::function<Variable(std::int64_t extra)>& forward,
                             std::span<const NamedLeaf> leaves, double tolerance = 1e-12);
 
