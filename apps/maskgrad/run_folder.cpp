@@ -23,9 +23,30 @@ std::string run_name(const fs::path& folder, std::span<const fs::path> folders) 
   return namesakes > 1 ? folder.string() : name;
 }
 
+fs::path data_folder_of(const RunPaths& paths, const Settings& settings) {
+  const std::string& data = settings.text("data");
+  return data.empty() ? paths.own_data : fs::path(data);
+}
+
+// The masks on the first sample; none where the data is gone, without which a report is one still.
+std::vector<ReportMask> masks_of(const RunPaths& paths, const RunConfig& config) {
+  try {
+    const fs::path folder = data_folder_of(paths, config.settings);
+    const SequenceDataset data = config.recipe.load_data(config.settings, folder);
+    const std::int64_t first = 0;
+    return data.size() == 0 ? std::vector<ReportMask>()
+                            : config.recipe.make_model(config.settings)
+                                  ->attention_masks(data.collate({&first, 1}));
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 ReportRun report_run(const fs::path& folder, const std::string& name) {
-  const RunConfig config = read_config(RunPaths(folder));
+  const RunPaths paths(folder);
+  const RunConfig config = read_config(paths);
   ReportRun run = load_report_run(folder, name);
+  run.masks = masks_of(paths, config);
   for (const Setting& setting : config.settings.all()) {
     if (setting.saved) run.settings.emplace_back(setting.key, to_string(setting.value));
   }
@@ -55,10 +76,7 @@ TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)
   load_weights(paths_.model, *parameters_);
 }
 
-fs::path TrainedRun::data_folder() const {
-  const std::string& data = settings().text("data");
-  return data.empty() ? paths_.own_data : fs::path(data);
-}
+fs::path TrainedRun::data_folder() const { return data_folder_of(paths_, settings()); }
 
 void load_weights(const fs::path& path, ParameterBuffer& parameters) {
   const std::map<std::string, Tensor> weights = load_tensors(path);

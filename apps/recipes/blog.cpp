@@ -41,6 +41,16 @@ class BlogModel : public RecipeModel {
     return model_.summarize(Variable(batch.inputs));
   }
 
+  std::vector<ReportMask> attention_masks(const Batch& batch) override {
+    const Tensor tokens = batch.inputs.view(0, {1, kLength});
+    const auto& reflect = dynamic_cast<const Reflect&>(model_.layer("reflect"));
+    ReportMask mask{"reflect", reflect.pairs(SequenceMask::from_tokens(tokens, kPadToken)), {}};
+    for (const std::int64_t token : tokens.values<std::int64_t>()) {
+      mask.labels.push_back(arithmetic_text({&token, 1}));
+    }
+    return {mask};
+  }
+
   std::string predict(const std::string& text) override {
     const NoGrad no_grad;
     check(text.size() <= kLength, "blog", "{} has {} characters, at most {} fit", quote(text),

@@ -23,6 +23,11 @@ class RecipeModel {
   virtual ModelOutput evaluate(const Batch& batch) = 0;
   /// The table of layers, for the shapes of `batch`.
   virtual std::vector<LayerSummary> summarize(const Batch& batch) = 0;
+  /// The masks of pairs that its attention has on the first sample of a batch, for the report.
+  virtual std::vector<ReportMask> attention_masks(const Batch& batch) {
+    static_cast<void>(batch);
+    return {};
+  }
   /// The model's answer to one line of text. Throws Error for a text it cannot read.
   virtual std::string predict(const std::string& text) = 0;
 };

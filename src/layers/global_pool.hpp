@@ -20,8 +20,7 @@ class GlobalPool : public Layer {
  protected:
   Variable forward(const Variable& x) override {
     check(x.rank() >= 2, "GlobalPool", "needs [B, S, ...], got {}", x.shape());
-    const Tensor all = Tensor::full({}, 1, DType::kBool);  // but what the mask of x leaves out
-    return pooling_ == Pooling::kMean ? ops::masked_mean(x, all, 1) : ops::masked_max(x, all, 1);
+    return pooling_ == Pooling::kMean ? ops::masked_mean(x, 1) : ops::masked_max(x, 1);
   }
 
  private:

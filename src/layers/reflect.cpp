@@ -43,6 +43,15 @@ Reflect::Reflect(std::int64_t features, MaskAxis axis)
       k_(parameter("k", {features, features}, glorot_uniform())),
       v_(parameter("v", {features, features}, glorot_uniform())) {}
 
+AttentionMask Reflect::pairs(const SequenceMask& mask) const {
+  const std::int64_t length = mask.shape()[1];
+  if (axis_ != MaskAxis::kKey) return AttentionMask::all(length, length);
+  // One segment of what exists: masked queries attend to nothing, and nothing attends to them.
+  Tensor segments = mask.bits().to(DType::kInt64);
+  std::for_each_n(segments.data<std::int64_t>(), segments.numel(), [](std::int64_t& id) { --id; });
+  return AttentionMask::segments(segments);
+}
+
 Variable Reflect::weights(const Variable& scores, const SequenceMask& mask) const {
   if (mask.defined() && axis_ == MaskAxis::kKey) {
     const Shape keys = {mask.shape()[0], 1, mask.shape()[1]};

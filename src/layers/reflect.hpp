@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <maskgrad/layers/layer.hpp>
+#include <maskgrad/tensor/attention_mask.hpp>
 
 namespace maskgrad {
 
@@ -28,6 +29,9 @@ MaskAxis mask_axis_from_string(std::string_view name);
 class Reflect : public Layer {
  public:
   explicit Reflect(std::int64_t features, MaskAxis axis = MaskAxis::kKey);
+
+  /// Which queries take part with which keys, for a batch with this mask: [B, 1, S, S].
+  AttentionMask pairs(const SequenceMask& mask) const;
 
  protected:
   Variable forward(const Variable& x) override;

@@ -9,6 +9,13 @@ Variable Sequential::operator()(const Variable& x) {
   return forward(x);
 }
 
+Layer& Sequential::layer(const std::string& name) const {
+  for (const Part& part : layers_) {
+    if (part.name == name) return *part.layer;
+  }
+  fail("Sequential", "has no layer '{}'", name);
+}
+
 Variable Sequential::forward(const Variable& x) {
   Variable y = x;
   for (const Part& part : layers_) y = (*part.layer)(y);

@@ -32,6 +32,9 @@ class Sequential : public Layer {
     return *this;
   }
 
+  /// The layer of this name, for whoever knows its type. Throws Error when there is none.
+  Layer& layer(const std::string& name) const;
+
   /// The layers themselves check what becomes of masks.
   Variable operator()(const Variable& x) override;
 

@@ -243,4 +243,17 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
   return attention_values(dropout(weights, options.dropout, options.random), v, kept);
 }
 
+AttentionPlan explain_attention(const AttentionMask& mask) {
+  const MaskExplanation about = explain(mask);
+  return {about, "kept pairs",
+          fmt::format("each row goes through its {}, so products cost {:.0f}% of those without a "
+                      "mask; the softmax keeps a row of all keys",
+                      mask.form() == AttentionMask::Form::kBits ? "runs of bits" : "intervals",
+                      100 * about.share())};
+}
+
+std::string to_string(const AttentionPlan& plan) {
+  return fmt::format("{}kernel: {}: {}\n", to_string(plan.mask), plan.kernel, plan.reason);
+}
+
 }  // namespace maskgrad::ops

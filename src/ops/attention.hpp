@@ -5,8 +5,9 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
-#include <maskgrad/tensor/attention_mask.hpp>
+#include <maskgrad/tensor/mask_explain.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/tensor/variable.hpp>
 
@@ -34,6 +35,16 @@ struct AttentionOptions {
 Variable scaled_dot_product_attention(const Variable& q, const Variable& k, const Variable& v,
                                       const AttentionMask& mask = {},
                                       const AttentionOptions& options = {});
+
+/// How attention computes under a mask, and why.
+struct AttentionPlan {
+  MaskExplanation mask;
+  std::string kernel;  // "kept pairs"
+  std::string reason;
+};
+AttentionPlan explain_attention(const AttentionMask& mask);
+/// The explanation of the mask, and a line for the kernel.
+std::string to_string(const AttentionPlan& plan);
 
 /// q_s . k_t for the kept pairs, exactly 0 for the others: [B, H, S, T].
 Variable attention_scores(const Variable& q, const Variable& k, const AttentionMask& mask);

@@ -90,8 +90,9 @@ Variable keep_where(const Variable& x, const Tensor& keep, double fill) {
 }
 
 Variable with_mask(const Variable& x, const SequenceMask& mask, double fill) {
-  check(!x.mask().defined() || x.mask() == mask, "with_mask",
-        "the input carries another mask already; drop_mask() it first");
+  check(!x.mask().defined() || x.mask() == mask || (x.mask() & mask) == mask, "with_mask",
+        "the input carries a mask already that leaves out some of these positions; drop_mask() it "
+        "first");
   return fill_and_carry(x, mask, fill, mask);
 }
 

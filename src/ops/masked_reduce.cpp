@@ -9,9 +9,9 @@
 namespace maskgrad::ops {
 namespace {
 
-const OpDef& register_masked(const char* name, const char* summary,
-                             Variable (*function)(const Variable&, const Tensor&, std::int64_t,
-                                                  bool)) {
+using Reduce = Variable(const Variable&, const Tensor&, std::int64_t, bool);
+
+const OpDef& register_masked(const char* name, const char* summary, Reduce* function) {
   return register_op({
       .name = name,
       .summary = summary,
@@ -42,10 +42,12 @@ const OpDef& register_masked(const char* name, const char* summary,
   });
 }
 
-const OpDef& kMaskedMean = register_masked(
-    "masked_mean", "mean along one axis over the kept places, 0 over none", masked_mean);
+const OpDef& kMaskedMean =
+    register_masked("masked_mean", "mean along one axis over the kept places, 0 over none",
+                    static_cast<Reduce*>(masked_mean));
 const OpDef& kMaskedMax = register_masked(
-    "masked_max", "largest element along one axis over the kept places, 0 over none", masked_max);
+    "masked_max", "largest element along one axis over the kept places, 0 over none",
+    static_cast<Reduce*>(masked_max));
 
 // x as [outer, along, inner] around one axis, with the mask that every element has.
 struct Reduction {
@@ -170,6 +172,14 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
   return record(
       kMaskedMax, {&x}, std::move(y), d.mask,
       with_reach(rule, [d](std::size_t, const Tensor& marked) { return reached(d, marked); }));
+}
+
+Variable masked_mean(const Variable& x, std::int64_t axis, bool keepdims) {
+  return masked_mean(x, Tensor::full({}, 1, DType::kBool), axis, keepdims);
+}
+
+Variable masked_max(const Variable& x, std::int64_t axis, bool keepdims) {
+  return masked_max(x, Tensor::full({}, 1, DType::kBool), axis, keepdims);
 }
 
 }  // namespace maskgrad::ops

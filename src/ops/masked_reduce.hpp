@@ -14,9 +14,13 @@ namespace maskgrad::ops {
 Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis,
                      bool keepdims = false);
 
+/// Over what the mask of x keeps, or over everything when it carries none.
+Variable masked_mean(const Variable& x, std::int64_t axis, bool keepdims = false);
+
 /// The largest of the elements where `keep` is true, likewise; the first of equal ones gets the
 /// gradient, and NaN wins.
 Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis,
                     bool keepdims = false);
+Variable masked_max(const Variable& x, std::int64_t axis, bool keepdims = false);
 
 }  // namespace maskgrad::ops

@@ -12,9 +12,9 @@ namespace {
 
 using Axes = std::vector<std::int64_t>;
 
-const OpDef& register_sum(const char* name, const char* summary,
-                          Variable (*function)(const Variable&, std::span<const std::int64_t>,
-                                               bool)) {
+using Reduce = Variable(const Variable&, std::span<const std::int64_t>, bool);
+
+const OpDef& register_sum(const char* name, const char* summary, Reduce* function) {
   return register_op({
       .name = name,
       .summary = summary,
@@ -37,8 +37,10 @@ const OpDef& register_sum(const char* name, const char* summary,
   });
 }
 
-const OpDef& kSum = register_sum("sum", "sum along axes (none given: all)", sum);
-const OpDef& kMean = register_sum("mean", "mean along axes (none given: all)", mean);
+const OpDef& kSum =
+    register_sum("sum", "sum along axes (none given: all)", static_cast<Reduce*>(sum));
+const OpDef& kMean =
+    register_sum("mean", "mean along axes (none given: all)", static_cast<Reduce*>(mean));
 
 std::vector<OpSample> samples_along_axes(Random& r) {
   std::vector<OpSample> samples;
@@ -159,6 +161,14 @@ Variable mean(const Variable& x, std::span<const std::int64_t> axes, bool keepdi
   const Reduced to = reduced_shape(kMean, x, axes, keepdims);
   check(to.count > 0, "mean", "there is nothing to average in {}", x.shape());
   return scaled_sum(kMean, x, to, 1.0 / static_cast<double>(to.count));
+}
+
+Variable sum(const Variable& x, std::initializer_list<std::int64_t> axes, bool keepdims) {
+  return sum(x, std::span(axes.begin(), axes.size()), keepdims);
+}
+
+Variable mean(const Variable& x, std::initializer_list<std::int64_t> axes, bool keepdims) {
+  return mean(x, std::span(axes.begin(), axes.size()), keepdims);
 }
 
 Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {

@@ -1,6 +1,7 @@
 // Sums, means and maxima along dimensions.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 
 #include <maskgrad/tensor/variable.hpp>
@@ -13,8 +14,10 @@ namespace maskgrad::ops {
 
 /// Sum of the elements along `axes`; 0 over nothing.
 Variable sum(const Variable& x, std::span<const std::int64_t> axes = {}, bool keepdims = false);
+Variable sum(const Variable& x, std::initializer_list<std::int64_t> axes, bool keepdims = false);
 /// Mean of the elements along `axes`. Throws Error over nothing.
 Variable mean(const Variable& x, std::span<const std::int64_t> axes = {}, bool keepdims = false);
+Variable mean(const Variable& x, std::initializer_list<std::int64_t> axes, bool keepdims = false);
 /// The largest element along one axis; the first of equal ones gets the gradient. NaN wins.
 /// Throws Error over nothing.
 Variable max(const Variable& x, std::int64_t axis, bool keepdims = false);

@@ -37,10 +37,9 @@ MaskExplanation explain(const AttentionMask& mask, std::int64_t tile = 64);
 std::string to_string(const MaskExplanation& explanation);
 
 /// A picture of batch entry `b` and head `h`: a line for each query, a column for each key, '#'
-/// kept,
-/// '.' not kept. Where there are more than max_size of either, a character stands for a square of
-/// pairs, '+' where some are kept. Throws Error for a mask that says nothing, a b or h that it does
-/// not have (any will do where that dimension is 1), or a max_size below 1.
+/// kept, '.' not kept. Where there are more than max_size of either, a character stands for a
+/// square of pairs, '+' where some are kept. Throws Error for a mask that says nothing, a b or h
+/// that it does not have (any will do where that dimension is 1), or a max_size below 1.
 std::string draw(const AttentionMask& mask, std::int64_t b = 0, std::int64_t h = 0,
                  std::int64_t max_size = 64);
 

@@ -12,7 +12,8 @@ struct Factors {
 };
 
 // One loop over all four arrays, which the compiler vectorises: three xtensor expressions pass over
-// memory more than once and take 1.3 times as long (49,152 floats: 28 us against 21, AMD EPYC Genoa).
+// memory more than once and take 1.3 times as long (49,152 floats: 28 us against 21, AMD EPYC
+// Genoa).
 template <class T>
 void update(const Factors& f, std::int64_t n, const T* __restrict g, T* __restrict w,
             T* __restrict m, T* __restrict v) {

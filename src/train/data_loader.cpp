@@ -91,7 +91,10 @@ Batch DataLoader::collate(DataPosition position) {
   }
   const std::int64_t begin = position.batch * options_.batch_size;
   const std::int64_t count = std::min(options_.batch_size, dataset_.size() - begin);
-  return dataset_.collate({order_.data() + begin, static_cast<std::size_t>(count)});
+  Batch batch = dataset_.collate({order_.data() + begin, static_cast<std::size_t>(count)});
+  batch.epoch = position.epoch;
+  if (options_.transform) options_.transform(batch);
+  return batch;
 }
 
 }  // namespace maskgrad

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -28,6 +29,9 @@ class DataLoader {
     std::int64_t batch_size = 1;
     bool shuffle = false;
     std::uint64_t seed = 0;
+    /// Done to each batch by the reading thread, an augmentation for one. It should depend on the
+    /// batch alone (its ids and epoch included), or a run that goes on sees other data.
+    std::function<void(Batch&)> transform = {};
   };
 
   /// `dataset` must outlive the loader. Throws Error when it is empty or batch_size < 1.

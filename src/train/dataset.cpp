@@ -32,7 +32,8 @@ Batch SequenceDataset::collate(std::span<const std::int64_t> indices) const {
   std::int64_t width = length_;
   for (const std::int64_t i : indices) width = std::max(width, begin(i + 1) - begin(i));
   const auto count = static_cast<std::int64_t>(indices.size());
-  Batch batch{Tensor::empty({count, width}, DType::kInt64), Tensor::empty({count}, DType::kInt64)};
+  Batch batch{Tensor::empty({count, width}, DType::kInt64), Tensor::empty({count}, DType::kInt64),
+              Tensor::from(indices, {count})};
   auto* row = batch.inputs.data<std::int64_t>();
   auto* target = batch.targets.data<std::int64_t>();
   for (const std::int64_t i : indices) {

@@ -10,8 +10,10 @@ namespace maskgrad {
 
 /// What one training step works on.
 struct Batch {
-  Tensor inputs;   // int64 tokens [B, S], padded
-  Tensor targets;  // int64 [B]
+  Tensor inputs;           // int64 tokens [B, S], padded
+  Tensor targets;          // int64 [B]
+  Tensor ids;              // int64 [B]: which samples of the data set these are
+  std::int64_t epoch = 0;  // 0, 1, ...: together with an id, what an augmentation draws by
 
   std::int64_t size() const { return targets.dim(0); }
 };

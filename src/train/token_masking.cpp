@@ -84,7 +84,6 @@ struct Sample {
 };
 
 std::uint64_t step_of(const char* name, std::int64_t epoch, std::int64_t sample_id) {
-  check(epoch >= 0 && epoch < kEpochs, name, "epoch must be 0 to {}, not {}", kEpochs - 1, epoch);
   check(sample_id >= 0 && sample_id < kSamples, name, "sample ids must be 0 to {}, not {}",
         kSamples - 1, sample_id);
   return static_cast<std::uint64_t>(epoch) << kSampleBits | static_cast<std::uint64_t>(sample_id);
@@ -99,6 +98,7 @@ MaskedTokens mask_samples(const char* name, std::uint64_t seed, const Tensor& to
   const auto ids = static_cast<std::int64_t>(sample_ids.size());
   check(ids == tokens.dim(0), name, "needs a sample id for each sample: {} for {}", ids,
         tokens.shape());
+  check(epoch >= 0 && epoch < kEpochs, name, "epoch must be 0 to {}, not {}", kEpochs - 1, epoch);
   Tensor seen = tokens.clone();
   Tensor chosen = Tensor::zeros(tokens.shape(), DType::kBool, tokens.device());
   const auto length = static_cast<std::size_t>(tokens.dim(1));

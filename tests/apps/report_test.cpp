@@ -37,6 +37,18 @@ TEST_F(Report, DrawsSeveralRunsAndTouchesNoneOfTheirOwn) {
   EXPECT_EQ(read("all.html"), read("report.html"));
 }
 
+TEST_F(Report, DrawsTheMasksOfAttention) {
+  ASSERT_EQ(run({"report", "runs/first", "runs/second"}).code, 0);
+  const auto says = [&](const char* text) {
+    return read("report.html").find(text) != std::string::npos;
+  };
+  EXPECT_TRUE(says("first: reflect</text>"));
+  EXPECT_TRUE(says("Keeps 400 of 400 pairs (100 %)."));
+  std::filesystem::remove_all(path("d"));  // without the data there are no masks to show
+  ASSERT_EQ(run({"report", "runs/first", "runs/second"}).code, 0);
+  EXPECT_FALSE(says("reflect</text>"));
+}
+
 TEST_F(Report, TellsRunsOfOneNameApart) {
   ASSERT_EQ(run({"report", "runs/first", "other/first"}).code, 0);
   EXPECT_THAT(read("report.html"), HasSubstr("runs/first"));

@@ -150,5 +150,35 @@ TEST(MaskPromises, HoldForWhatStandsInPaddedTokens) {
   }
 }
 
+TEST(MaskPromises, HoldForALargeBatchTakenInParts) {
+  Sequential model;
+  model.add<Masking>("masking")
+      .add<Embed>("embed", kVocabulary, kFeatures)
+      .add<Reflect>("reflect", kFeatures)
+      .add<Dense>("dense", kFeatures, kVocabulary);
+  ParameterBuffer parameters(model, DType::kFloat64, 1);
+  const auto loss = [&](std::int64_t first, std::int64_t count) {
+    const Tensor part = tokens().value().view(first * kLength, {count, kLength});
+    return ops::cross_entropy(model(Variable(part)), part);
+  };
+  constexpr double kPositions = 6;  // of the three samples together: 3, 3 and none
+  const auto gradients = [&](const std::vector<std::pair<std::int64_t, std::int64_t>>& parts) {
+    parameters.clear_gradients();
+    std::int64_t count = 0;
+    for (const auto& [first, size] : parts) {
+      Tape tape;
+      const ops::SumCount part = loss(first, size);
+      count += part.count;
+      tape.backward(part.sum, 1 / kPositions);
+    }
+    EXPECT_EQ(count, kPositions);
+    return test::to_doubles(parameters.gradients());
+  };
+  const std::vector<double> whole = gradients({{0, 3}});
+  const std::vector<double> in_parts = gradients({{0, 1}, {1, 1}, {2, 1}});
+  const auto size = static_cast<std::int64_t>(whole.size());
+  EXPECT_TRUE(test::is_close(test::make(in_parts, {size}), whole, 1e-15));
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -175,5 +175,16 @@ TEST(ReflectMask, DoesNotSeeHowFarABatchIsPadded) {
   EXPECT_TRUE(is_close(short_pass.gradients, to_doubles(long_pass.gradients), 1e-12));
 }
 
+TEST(ReflectMask, TellsWhichPairsTakePart) {
+  const SequenceMask mask = mask_of({1, 0, 1, 1, 1, 1}, {2, 3});
+  const AttentionMask pairs = Reflect(kFeatures).pairs(mask);
+  EXPECT_EQ(pairs.shape(), (Shape{2, 1, 3, 3}));
+  EXPECT_EQ(to_doubles(pairs.to_bits()),
+            (std::vector<double>{1, 0, 1, 0, 0, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}));
+  for (const MaskAxis axis : {MaskAxis::kQuery, MaskAxis::kNone}) {
+    EXPECT_TRUE(Reflect(kFeatures, axis).pairs(mask) == AttentionMask::all(3, 3));
+  }
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -133,5 +133,12 @@ TEST(Sequential, SummarizesWithoutRecording) {
   EXPECT_FALSE(tape.nodes().empty());
 }
 
+TEST(Sequential, FindsALayerByItsName) {
+  Sequential model;
+  model.add<Dense>("first", 2, 3).add<Dense>("second", 3, 4);
+  EXPECT_EQ(model.layer("second").name(), "second");
+  EXPECT_EQ(test::error_of([&] { model.layer("third"); }), "[Sequential] has no layer 'third'");
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -98,7 +98,8 @@ TEST(WithMask, RefusesASecondMaskAndOneThatDoesNotFit) {
   const Variable x(make({1, 2, 3}, {1, 3}), {}, kMask);
   EXPECT_TRUE(ops::with_mask(x, kMask).mask() == kMask);
   EXPECT_EQ(error_of([&] { ops::with_mask(x, kOther); }),
-            "[with_mask] the input carries another mask already; drop_mask() it first");
+            "[with_mask] the input carries a mask already that leaves out some of these positions; "
+            "drop_mask() it first");
   EXPECT_TRUE(ops::with_mask(drop_mask(x), kOther).mask() == kOther);
   EXPECT_EQ(error_of([] {
               ops::with_mask(Variable(make({1, 2}, {1, 2})), kMask);
@@ -123,6 +124,17 @@ TEST(FillMasked, WritesTheHolesOfItsOwnMaskAndEndsIt) {
 TEST(FillMasked, LeavesAValueWithoutAMaskAlone) {
   const Variable x = leaf(make({1, kNaN, 3}, {1, 3}));
   EXPECT_TRUE(ops::fill_masked(x, 9).value().is_same_view(x.value()));
+}
+
+TEST(WithMask, MayNarrowTheMaskThatIsThere) {
+  const SequenceMask narrow(test::bits({1, 0, 0}, {1, 3}));
+  const Variable x = leaf(make({1, kNaN, 3}, {1, 3}), kMask);
+  Tape tape;
+  const Variable y = ops::with_mask(x, narrow);
+  EXPECT_TRUE(y.mask() == narrow);
+  EXPECT_THAT(to_doubles(y.value()), ElementsAre(1, 0, 0));
+  tape.backward(y, make({2, kNaN, kNaN}, {1, 3}));
+  EXPECT_THAT(to_doubles(x.grad()), ElementsAre(2, 0, 0));
 }
 
 TEST(CommonMask, NamesWhetherPositionsOfBothOrOfEitherExist) {

@@ -44,6 +44,24 @@ std::vector<double> in_file_order(std::int64_t count) {
   return order;
 }
 
+TEST(DataLoader, SaysWhichSamplesItGivesAndLetsThemBeTransformed) {
+  SequenceDataset dataset(2);
+  for (std::int64_t i = 0; i < 5; ++i) dataset.add(std::vector<std::int64_t>{i}, 10 * i);
+  const auto negate_odd_epochs = [](Batch& batch) {
+    if (batch.epoch % 2 == 1) batch.inputs.fill(-1);
+  };
+  DataLoader loader(dataset, {.batch_size = 2, .shuffle = true, .transform = negate_odd_epochs});
+  for (std::int64_t i = 0; i < 12; ++i) {
+    const Batch batch = loader.next();
+    EXPECT_EQ(batch.epoch, i / 3);
+    for (std::int64_t b = 0; b < batch.size(); ++b) {
+      const std::int64_t id = batch.ids.data<std::int64_t>()[b];
+      EXPECT_EQ(batch.targets.data<std::int64_t>()[b], 10 * id);
+      EXPECT_EQ(batch.inputs.data<std::int64_t>()[2 * b], batch.epoch % 2 == 1 ? -1 : id);
+    }
+  }
+}
+
 TEST(DataLoader, GivesFileOrderAndASmallerLastBatchInEachEpoch) {
   const SequenceDataset dataset = numbered(10);
   DataLoader loader(dataset, {.batch_size = 4});

@@ -74,6 +74,9 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
   if (!metrics.empty()) {
     add("curves", "Curves", curves(content, metrics) + tables(content, metrics));
   }
+  if (const std::string masks = mask_charts(content); !masks.empty()) {
+    add("masks", "Masks", masks);
+  }
   add("settings", "Settings", card(settings_table(content)));
   add("parameters", "Parameters and histograms", details);
   const std::string name = escape_html(title);

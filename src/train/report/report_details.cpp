@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/mask_explain.hpp>
 #include <maskgrad/train/report/html.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
@@ -77,6 +78,28 @@ std::string settings_table(const ReportContent& content) {
                                    "differ.</p>\n"
                                  : "";
   return table.html() + note;
+}
+
+std::string mask_charts(const ReportContent& content) {
+  std::string charts;
+  for (std::size_t i = 0; i < content.runs.size(); ++i) {
+    for (const auto& [title, mask, labels] : content.runs[i].masks) {
+      const MaskExplanation about = explain(mask);
+      charts +=
+          "<div class=\"card\">\n" + draw(MaskChart{.title = content.runs[i].name + ": " + title,
+                                                    .mask = mask,
+                                                    .queries = labels,
+                                                    .keys = labels,
+                                                    .color = i});
+      charts += fmt::format("<p class=\"note\">Keeps {} of {} pairs ({:.0f} %).</p>\n</div>\n",
+                            format_count(about.pairs_kept), format_count(about.pairs),
+                            100 * about.share());
+    }
+  }
+  if (charts.empty()) return "";
+  return "<p class=\"note\">On the first sample of the data: which queries attend to which keys. "
+         "A query that does not exist attends to nothing.</p>\n<div class=\"grid-of-masks\">\n" +
+         charts + "</div>\n";
 }
 
 std::string run_details(const ReportContent& content, std::size_t place) {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <maskgrad/tensor/shape.hpp>
+#include <maskgrad/tensor/attention_mask.hpp>
 #include <maskgrad/train/formats/histogram.hpp>
 #include <maskgrad/train/run_logs.hpp>
 
@@ -34,18 +34,26 @@ struct ReportHistograms {
   std::map<std::int64_t, Histogram> epochs;
 };
 
+/// Which pairs a model lets attend to each other, on one sample.
+struct ReportMask {
+  std::string title;                // "reflect"
+  AttentionMask mask;               // [1, 1, S, T]
+  std::vector<std::string> labels;  // of the positions: tokens
+};
+
 struct ReportRun {
   std::string name;
   std::vector<std::pair<std::string, std::string>> settings;
   std::vector<EpochRow> epochs;
   std::vector<ReportParameter> parameters;
   std::vector<ReportHistograms> histograms;
+  std::vector<ReportMask> masks = {};
 };
 
 /// Reads `epochs.csv`, `model.safetensors` and, where there are any, the event files in `logs` of a
-/// run folder; `settings` stays empty. A histogram belongs to the epoch that ended at its step, and
-/// one of no epoch's end is left out; where a run that went on wrote a step again, its last file
-/// counts. Parameters come in the order of the first histograms, else of their names.
+/// run folder; `settings` and `masks` stay empty. A histogram belongs to the epoch that ended at
+/// its step, and one of no epoch's end is left out; where a run that went on wrote a step again,
+/// its last file counts. Parameters come in the order of the first histograms, else of their names.
 /// Throws Error naming the file that is missing or broken, and
 /// "[report] 'x/epochs.csv': has no column 'steps'".
 ReportRun load_report_run(const std::filesystem::path& folder, std::string name);

@@ -35,6 +35,8 @@ std::string equal_runs_note(const ReportContent& content, const std::string& met
 /// Settings as rows, runs as columns; rows that are not equal everywhere are marked. A sentence
 /// where no run has any.
 std::string settings_table(const ReportContent& content);
+/// The masks of all runs, drawn, with what each keeps in numbers; "" without any.
+std::string mask_charts(const ReportContent& content);
 /// A run's parameters, and its histograms by epoch or a sentence that there are none, to be folded.
 /// `place` is the run's among the runs.
 std::string run_details(const ReportContent& content, std::size_t place);

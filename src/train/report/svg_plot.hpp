@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <maskgrad/tensor/attention_mask.hpp>
 #include <maskgrad/train/formats/histogram.hpp>
 
 namespace maskgrad {
@@ -53,12 +54,23 @@ struct RidgeChart {
 };
 std::string draw(const RidgeChart& chart);
 
+/// Which pairs a mask of [1, 1, S, T] keeps: a line for each query, a column for each key. At most
+/// 128 of either are drawn, the first.
+struct MaskChart {
+  std::string title;
+  AttentionMask mask;
+  std::vector<std::string> queries = {};  ///< labels of the lines and columns; none: not labelled
+  std::vector<std::string> keys = {};
+  std::size_t color = 0;
+};
+std::string draw(const MaskChart& chart);
+
 /// Counts in `bins` equal bins over [low, high], low < high, of a histogram whose finite values lie
 /// there. A bucket's count is spread evenly over the part of it between the histogram's min and
 /// max. Throws Error unless bins > 0.
 std::vector<double> rebin(const Histogram& histogram, double low, double high, std::size_t bins);
 
-/// The rules for both charts, light and dark, and the custom properties (--ink, --soft, --grid,
+/// The rules for all charts, light and dark, and the custom properties (--ink, --soft, --grid,
 /// --surface, --c0 ... --c5) that they and the page share. Class `s<k>` sets --series to a colour.
 std::string_view plot_style();
 

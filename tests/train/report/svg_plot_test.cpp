@@ -285,5 +285,25 @@ TEST(RidgeChart, SurvivesHistogramsThatAreEmptyConstantOrBroken) {
   EXPECT_THAT(draw(RidgeChart{"w", "epoch", {}, 0}), HasSubstr("no finite values"));
 }
 
+TEST(MaskChart, DrawsARectangleForEachRunOfKeptKeys) {
+  const AttentionMask mask = AttentionMask::window(4, 4, 0, 0) | AttentionMask::sink(4, 4, 1);
+  const std::string svg = draw(MaskChart{.title = kHostile,
+                                         .mask = mask,
+                                         .queries = {"a", "b", "<", "d"},
+                                         .keys = {"a", "b", "<", "d"}});
+  EXPECT_EQ(count_of(svg, "class=\"kept\""), 1 + 1 + 2 + 2);  // rows 0 and 1 have one run
+  EXPECT_EQ(count_of(svg, "&lt;</text>"), 2);
+  EXPECT_EQ(MarkupReader(svg).fault(), "");
+}
+
+TEST(MaskChart, DrawsTheBeginningOfALargeMaskAndNothingOfAnEmptyOne) {
+  const std::string large = draw(MaskChart{.title = "", .mask = AttentionMask::all(500, 500)});
+  EXPECT_EQ(count_of(large, "class=\"kept\""), 128);
+  const std::string empty = draw(MaskChart{.title = "", .mask = AttentionMask::all(0, 0)});
+  EXPECT_EQ(count_of(empty, "class=\"kept\""), 0);
+  EXPECT_EQ(error_of([] { draw(MaskChart{}); }),
+            "[report] a mask that says nothing cannot be drawn");
+}
+
 }  // namespace
 }  // namespace maskgrad
