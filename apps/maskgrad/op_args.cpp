@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@ namespace {
 template <class T>
 T parse_number(const OpDef& op, const std::string& name, std::string_view text) {
   T number{};
+  if (std::is_same_v<T, double> && text == "none") text = "nan";
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   check(error == std::errc() && end == text.data() + text.size(), op.name.c_str(),
         "argument '{}' must be {}, not '{}'", name,
@@ -47,6 +49,8 @@ std::string to_text(const ArgValue& value) {
     using T = std::decay_t<decltype(v)>;
     if constexpr (std::is_same_v<T, std::vector<std::int64_t>>)
       return v.empty() ? "none" : fmt::format("{}", fmt::join(v, ","));
+    else if constexpr (std::is_same_v<T, double>)
+      return std::isnan(v) ? "none" : fmt::format("{}", v);  // not given
     else
       return fmt::format("{}", v);
   };

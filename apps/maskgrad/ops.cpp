@@ -1,4 +1,6 @@
 // maskgrad ops
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <maskgrad/train/formats/tensor_file.hpp>
@@ -34,13 +36,19 @@ std::string arguments(const OpDef& op) {
   return text;
 }
 
+// Of what the operation works on: the first input with a gradient, where there is one.
+std::string main_dtypes(const OpDef& op) {
+  const auto found = std::find_if(op.inputs.begin(), op.inputs.end(),
+                                  [](const InputSpec& input) { return input.differentiable; });
+  return to_string(found != op.inputs.end() ? found->dtypes : op.inputs.front().dtypes);
+}
+
 void list_all() {
   std::vector<std::vector<std::string>> rows = {
       {"op", "inputs", "arguments", "outputs", "dtypes", "devices", "mask", "gradient"}};
   for (const auto& [name, op] : registry()) {
     rows.push_back({name, names(op.inputs), arguments(op),
-                    fmt::format("{}", fmt::join(op.outputs, ", ")),
-                    to_string(op.inputs.front().dtypes), "cpu",
+                    fmt::format("{}", fmt::join(op.outputs, ", ")), main_dtypes(op), "cpu",
                     std::string(to_string(op.mask_rule)), op.has_gradient() ? "yes" : "no"});
   }
   write_output(format_table(rows));

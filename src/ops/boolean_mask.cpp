@@ -244,6 +244,7 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
 // dvalues = g at the kept places
 Variable unmask_fill(const Variable& values, const Tensor& mask, double fill) {
   check_row_mask(kUnmaskFill, mask);
+  check_fill("unmask_fill", fill, values.dtype());
   const Tensor places = true_places(mask);
   check(values.rank() >= 1 && values.dim(0) == places.numel(), "unmask_fill",
         "the mask keeps {} of {} places, but the values are {}", places.numel(), mask.numel(),

@@ -36,7 +36,8 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
 
 /// The inverse of boolean_mask, with `fill` in the rows it dropped: values [K, ...], mask bool [N]
 /// with K trues -> [N, ...]; dvalues is the kept rows of g. A sequence mask of the values is put
-/// back too: nothing exists in the filled rows. Throws Error when K is another.
+/// back too: nothing exists in the filled rows. Throws Error when K is another, or the dtype
+/// does not hold `fill`.
 Variable unmask_fill(const Variable& values, const Tensor& mask, double fill = 0.0);
 
 /// How many trues each row has: mask bool [N, M] -> int64 [N]. Throws Error for another rank.

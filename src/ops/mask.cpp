@@ -1,5 +1,6 @@
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/mask.hpp>
+#include <maskgrad/ops/row_moves.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
@@ -11,7 +12,7 @@ namespace {
 const OpDef& kKeepWhere = register_op({
     .name = "keep_where",
     .summary = "the input where the mask is true, fill elsewhere",
-    .inputs = {{.name = "input", .reach = Reach::kByCall},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
                {.name = "mask",
                 .reach = Reach::kElement,
                 .dtypes = DTypes::kBool,
@@ -37,10 +38,11 @@ Tensor select(const Tensor& x, const Tensor& keep, double fill) {
   check(keep.dtype() == DType::kBool && can_broadcast(keep.shape(), x.shape()), "keep_where",
         "a mask of {} {} does not fit an input of {}", to_string(keep.dtype()), keep.shape(),
         x.shape());
+  check_fill("keep_where", fill, x.dtype());
   const Tensor bits = expand(keep, x.shape());
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   dispatch_device(x.device(), "keep_where", [&] {
-    dispatch_dtype(FloatingTypes{}, x.dtype(), "keep_where", [&]<class T>(T) {
+    dispatch_dtype(AllTypes{}, x.dtype(), "keep_where", [&]<class T>(T) {
       // A plain loop: an xtensor expression that reads bool memory takes 1.9 times as long (300
       // elements: 209 ns against 111, AMD EPYC Genoa).
       const T* in = x.data<T>();
@@ -56,6 +58,7 @@ Tensor select(const Tensor& x, const Tensor& keep, double fill) {
 // dx = g: either x or y carries the mask, so the tape drops what comes to its holes.
 Variable fill_and_carry(const Variable& x, const SequenceMask& mask, double fill,
                         const SequenceMask& carried) {
+  check_fill("with_mask", fill, x.dtype());
   // A layer before may have filled them already, and what nobody masks any more nobody writes to.
   const bool is_filled = !carried.defined() && holes_hold(x.value(), mask, fill);
   Tensor y = is_filled ? x.value() : x.value().clone();

@@ -7,8 +7,8 @@
 namespace maskgrad::ops {
 
 /// y = x where keep is true, `fill` elsewhere; dx = g where true, exactly 0 elsewhere.
-/// x [...], keep bool, broadcasting to x -> [...]. The mask of x is kept.
-/// Throws Error when keep does not broadcast to x.
+/// x [...] of any dtype, keep bool, broadcasting to x -> [...]. The mask of x is kept.
+/// Throws Error when keep does not broadcast to x, or x's dtype does not hold `fill`.
 Variable keep_where(const Variable& x, const Tensor& keep, double fill = 0.0);
 
 /// x with `mask` on it, and `fill` written at its holes: from here on the mask follows.

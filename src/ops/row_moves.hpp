@@ -1,4 +1,4 @@
-// Rows of a tensor, moved as they are, whatever their dtype. Internal to src/ops.
+// Rows of a tensor moved as they are, and places filled, whatever the dtype. Internal to src/ops.
 #pragma once
 
 #include <span>
@@ -16,6 +16,10 @@ Tensor put_rows(const Tensor& x, std::span<const std::int64_t> to, std::int64_t 
 
 /// y[to[i]] = x[i]; other rows of y stay as they are.
 void place_rows(const Tensor& x, std::span<const std::int64_t> to, Tensor& y);
+
+/// Throws Error "[name] ..." unless `dtype` holds this number: any for floating types, a whole one
+/// within range for integers, 0 or 1 for bool.
+void check_fill(const char* name, double fill, DType dtype);
 
 /// Where a bool [N] is true, as int64 [K].
 Tensor true_places(const Tensor& mask);

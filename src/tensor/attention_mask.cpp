@@ -3,6 +3,8 @@
 #include <limits>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <maskgrad/tensor/attention_mask.hpp>
 #include <maskgrad/tensor/mask_rows.hpp>
 

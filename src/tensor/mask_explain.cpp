@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ostream>
 #include <vector>
 
 #include <maskgrad/tensor/mask_explain.hpp>
@@ -167,6 +168,16 @@ std::string draw(const SequenceMask& mask, std::int64_t max_rows, std::int64_t m
     find_runs(mask.bits().data<bool>() + row * columns, static_cast<std::int32_t>(columns), runs);
     for (const KeyInterval run : runs) f(run.lo, run.hi);
   });
+}
+
+std::ostream& operator<<(std::ostream& out, const AttentionMask& mask) {
+  if (!mask.defined()) return out << "(says nothing)";
+  const bool has_entries = mask.shape()[0] > 0 && mask.shape()[1] > 0;
+  return out << (has_entries ? draw(mask) : to_string(mask.shape()));
+}
+
+std::ostream& operator<<(std::ostream& out, const SequenceMask& mask) {
+  return out << (mask.defined() ? draw(mask) : "(says nothing)");
 }
 
 }  // namespace maskgrad

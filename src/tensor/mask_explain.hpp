@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <string>
 
 #include <maskgrad/tensor/attention_mask.hpp>
@@ -48,5 +49,10 @@ std::string draw(const AttentionMask& mask, std::int64_t b = 0, std::int64_t h =
 /// for a mask that says nothing, or a limit below 1.
 std::string draw(const SequenceMask& mask, std::int64_t max_rows = 64,
                  std::int64_t max_columns = 64);
+
+/// Printing a mask draws it, of a batch or heads the first entry; one that says nothing prints as
+/// "(says nothing)", one without entries as its shape.
+std::ostream& operator<<(std::ostream& out, const AttentionMask& mask);
+std::ostream& operator<<(std::ostream& out, const SequenceMask& mask);
 
 }  // namespace maskgrad

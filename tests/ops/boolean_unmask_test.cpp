@@ -144,5 +144,13 @@ TEST(UnmaskFill, RefusesValuesThatAreNotAsManyAsTheTrues) {
             "[unmask_fill] a mask must be bool [N], got bool ()");
 }
 
+TEST(UnmaskFill, RefusesAFillThatTheDTypeDoesNotHold) {
+  const Variable values(Tensor::zeros({1}, DType::kInt32));
+  EXPECT_EQ(error_of([&] {
+              ops::unmask_fill(values, test::bits({1, 0}, {2}), 0.5);
+            }),
+            "[unmask_fill] fill 0.5 is no int32");
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -73,9 +73,6 @@ TEST(KeepWhere, RefusesAMaskThatDoesNotFit) {
             "[keep_where] a mask of bool (1, 2, 3) does not fit an input of (2, 3)");
   EXPECT_EQ(error_of([&] { ops::keep_where(x, Tensor::zeros({3}, DType::kInt32)); }),
             "[keep_where] a mask of int32 (3,) does not fit an input of (2, 3)");
-  const Variable n(Tensor::zeros({2, 3}, DType::kInt32));
-  EXPECT_EQ(error_of([&] { ops::keep_where(n, Tensor::zeros({3}, DType::kBool)); }),
-            "[keep_where] does not take int32");
 }
 
 TEST(WithMask, WritesTheHolesAndLetsTheMaskFollow) {
@@ -124,6 +121,31 @@ TEST(FillMasked, WritesTheHolesOfItsOwnMaskAndEndsIt) {
 TEST(FillMasked, LeavesAValueWithoutAMaskAlone) {
   const Variable x = leaf(make({1, kNaN, 3}, {1, 3}));
   EXPECT_TRUE(ops::fill_masked(x, 9).value().is_same_view(x.value()));
+}
+
+TEST(KeepWhere, SelectsFromAnyDType) {
+  const Tensor keep = test::bits({1, 0, 1}, {3});
+  for (const DType dtype : {DType::kInt32, DType::kInt64, DType::kFloat32, DType::kFloat64}) {
+    const Tensor y = ops::keep_where(Variable(make({4, 5, -6}, {3}, dtype)), keep, -7).value();
+    EXPECT_EQ(y.dtype(), dtype);
+    EXPECT_THAT(to_doubles(y), ElementsAre(4, -7, -6));
+  }
+  const Variable flags(test::bits({1, 0, 0}, {3}));
+  EXPECT_THAT(to_doubles(ops::keep_where(flags, keep, 1).value()), ElementsAre(1, 1, 0));
+}
+
+TEST(KeepWhere, RefusesAFillThatTheDTypeDoesNotHold) {
+  const auto error = [](DType dtype, double fill) {
+    return error_of(
+        [&] { ops::keep_where(Variable(Tensor::zeros({1}, dtype)), test::bits({0}, {1}), fill); });
+  };
+  EXPECT_EQ(error(DType::kInt32, 0.5), "[keep_where] fill 0.5 is no int32");
+  EXPECT_EQ(error(DType::kInt32, 3e9), "[keep_where] fill 3000000000 is no int32");
+  EXPECT_EQ(error(DType::kInt64, -kInf), "[keep_where] fill -inf is no int64");
+  EXPECT_EQ(error(DType::kInt64, kNaN), "[keep_where] fill nan is no int64");
+  EXPECT_EQ(error(DType::kBool, 2), "[keep_where] fill 2 is no bool");
+  EXPECT_EQ(error(DType::kInt64, 3e9), "no error");
+  EXPECT_EQ(error(DType::kFloat32, -kInf), "no error");
 }
 
 TEST(WithMask, MayNarrowTheMaskThatIsThere) {

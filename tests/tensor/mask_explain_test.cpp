@@ -1,4 +1,6 @@
 // Explanations and drawings by example; attention_mask_property_test.cpp counts them all by hand.
+#include <sstream>
+
 #include <gtest/gtest.h>
 
 #include <maskgrad/tensor/mask_explain.hpp>
@@ -130,6 +132,19 @@ TEST(MaskDrawing, OfSequencesHasALineForEach) {
   EXPECT_EQ(draw(lengths({3, 2}, 4), 8, 2),
             "#+\n"
             "#.\n");
+}
+
+TEST(MaskDrawing, IsWhatPrintingAMaskGives) {
+  const auto printed = [](const auto& mask) {
+    std::ostringstream out;
+    out << mask;
+    return out.str();
+  };
+  EXPECT_EQ(printed(AttentionMask::causal(2)), "#.\n##\n");
+  EXPECT_EQ(printed(lengths({1, 2}, 2)), "#.\n##\n");
+  EXPECT_EQ(printed(AttentionMask()), "(says nothing)");
+  EXPECT_EQ(printed(SequenceMask()), "(says nothing)");
+  EXPECT_EQ(printed(AttentionMask::padding(lengths({}, 2))), "(0, 1, 2, 2)");
 }
 
 TEST(MaskDrawing, RefusesWhatItCannotShow) {
