@@ -143,8 +143,8 @@ LeakReport check_mask_leaks(const Forward& forward, std::span<const NamedLeaf> l
 std::string to_string(const MaskLeak& leak) {
   const std::string where = leak.layer.empty() ? "" : fmt::format(" in layer '{}'", leak.layer);
   return fmt::format(
-      "{}{} reads masked places: element {} of its {} {} is {}, and {} with {} there", leak.op,
-      where, leak.element, leak.what, leak.shape, leak.clean, leak.poisoned, leak.poison);
+      "{}{} reads masked places: element {} of its {} {} is {:.4g}, and {:.4g} with {} there",
+      leak.op, where, leak.element, leak.what, leak.shape, leak.clean, leak.poisoned, leak.poison);
 }
 
 std::string to_string(const LeakReport& report) {
