@@ -43,7 +43,7 @@ Tensor random_bits(Random& random, const Shape& shape) {
 
 TEST(MaskedSoftmax, IsTheSoftmaxOfTheKeptPlacesAlone) {
   Random random(1);
-  for (const std::int64_t n : {1, 5, 16, 17, 40}) {
+  for (const std::int64_t n : {1, 5, 16, 17, 40, 256, 257, 600}) {
     const Tensor x = test::uniform(random, {6, n}), keep = random_bits(random, {6, n});
     for (const DType dtype : test::kFloatingDTypes) {
       const std::vector<double> values = to_doubles(x.to(dtype)), kept = to_doubles(keep);
@@ -79,6 +79,39 @@ TEST(MaskedSoftmax, WithEverythingKeptHasTheBitsOfSoftmax) {
     tape.backward(y, g.to(dtype));
     EXPECT_TRUE(test::same_bits(masked.y, y.value()));
     EXPECT_TRUE(test::same_bits(masked.dx, logits.grad()));
+  }
+}
+
+TEST(MaskedSoftmax, HasTheGradientOfItsFormulaInLongRowsToo) {
+  Random random(5);
+  for (const std::int64_t n : {40, 256, 257, 600}) {
+    const Tensor x = test::uniform(random, {2, n}), g = test::uniform(random, {2, n}),
+                 keep = random_bits(random, {2, n});
+    const BothWays result = run(x, keep, g);
+    const std::vector<double> y = to_doubles(result.y), grad = to_doubles(g);
+    std::vector<double> expected(y.size());
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const std::size_t row = i / static_cast<std::size_t>(n) * static_cast<std::size_t>(n);
+      double dot = 0;
+      for (std::size_t j = row; j < row + static_cast<std::size_t>(n); ++j) dot += y[j] * grad[j];
+      expected[i] = y[i] * (grad[i] - dot);
+    }
+    EXPECT_TRUE(is_close(result.dx, expected)) << n;
+  }
+}
+
+TEST(MaskedSoftmax, GivesTheSameBitsWhenARowIsPaddedFromShortToLong) {
+  Random random(6);
+  constexpr std::int64_t kShort = 250, kLong = 270;
+  for (const DType dtype : test::kFloatingDTypes) {
+    const Tensor x = test::uniform(random, {kLong}).to(dtype);
+    const Tensor g = test::uniform(random, {kLong}).to(dtype);
+    Tensor keep = Tensor::zeros({kLong}, DType::kBool);
+    for (std::int64_t j = 0; j < kShort; ++j) keep.data<bool>()[j] = j != 10;
+    const BothWays a = run(x.view(0, {kShort}), keep.view(0, {kShort}), g.view(0, {kShort}));
+    const BothWays b = run(x, keep, g);
+    EXPECT_TRUE(test::same_bits(b.y.view(0, {kShort}), a.y));
+    EXPECT_TRUE(test::same_bits(b.dx.view(0, {kShort}), a.dx));
   }
 }
 
