@@ -242,7 +242,7 @@ AttentionMask operator|(const AttentionMask& a, const AttentionMask& b) {
 AttentionMask operator~(const AttentionMask& a) {
   check_defined(a.defined());
   AttentionMask::Recipe recipe;
-  recipe.text = "~";
+  recipe.text += '~';
   AttentionMask::write_operand(a.body_->recipe, AttentionMask::Binding::kAtom, recipe.text);
   const auto keys = static_cast<std::int32_t>(a.shape()[3]);
   Runs of_a, others;
