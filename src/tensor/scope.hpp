@@ -12,8 +12,8 @@ namespace maskgrad {
 class Scope {
  public:
   /// `name` must live as long. An empty one adds nothing to the path.
-  explicit Scope(std::string_view name) : name_(name), outer_(current_) { current_ = this; }
-  ~Scope() { current_ = outer_; }
+  explicit Scope(std::string_view name);
+  ~Scope();
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
@@ -23,7 +23,6 @@ class Scope {
  private:
   std::string_view name_;
   const Scope* outer_;
-  static thread_local const Scope* current_;
 };
 
 }  // namespace maskgrad
