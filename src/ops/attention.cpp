@@ -5,6 +5,7 @@
 #include <maskgrad/ops/attention_pairs.hpp>
 #include <maskgrad/ops/dropout.hpp>
 #include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/ops/softmax.hpp>
@@ -12,14 +13,6 @@
 
 namespace maskgrad::ops {
 namespace {
-
-InputSpec pair_mask(bool optional) {
-  return {.name = "mask",
-          .reach = Reach::kEverything,
-          .dtypes = DTypes::kBool,
-          .differentiable = false,
-          .optional = optional};
-}
 
 // The pairs of a bool tensor that broadcasts to [B, H, S, T].
 AttentionMask mask_from(const OpCall& call, std::int64_t queries, std::int64_t keys) {
@@ -32,7 +25,7 @@ const OpDef& kAttentionScores = register_op({
     .summary = "products of queries and keys for the kept pairs, 0 for the others",
     .inputs = {{.name = "q", .reach = Reach::kByCall},
                {.name = "k", .reach = Reach::kByCall},
-               pair_mask(false)},
+               mask_input(Reach::kEverything)},
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       const Variable &q = call.input("q"), &k = call.input("k");
@@ -53,7 +46,7 @@ const OpDef& kAttentionValues = register_op({
     .summary = "values summed with the weights of the kept pairs",
     .inputs = {{.name = "weights", .reach = Reach::kByCall},
                {.name = "v", .reach = Reach::kByCall},
-               pair_mask(false)},
+               mask_input(Reach::kEverything)},
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       const Variable &weights = call.input("weights"), &v = call.input("v");
@@ -106,7 +99,7 @@ const OpDef& kAttention = register_op({
     .inputs = {{.name = "q", .reach = Reach::kByCall},
                {.name = "k", .reach = Reach::kByCall},
                {.name = "v", .reach = Reach::kByCall},
-               pair_mask(true),
+               optional(mask_input(Reach::kEverything)),
                {.name = "bias", .reach = Reach::kByCall, .optional = true}},
     .args = {{"scale", std::nan("")},
              {"softcap", std::nan("")},

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <maskgrad/ops/boolean_mask.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_moves.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
@@ -8,15 +9,11 @@
 namespace maskgrad::ops {
 namespace {
 
-InputSpec mask_input(const char* name, Reach reach) {
-  return {.name = name, .reach = reach, .dtypes = DTypes::kBool, .differentiable = false};
-}
-
 const OpDef& kBooleanMask = register_op({
     .name = "boolean_mask",
     .summary = "the rows where the mask is true, and where they were",
     .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
-               mask_input("mask", Reach::kEverything)},
+               mask_input(Reach::kEverything)},
     .outputs = {"output", "indices"},
     .mask_rule = MaskRule::kChanges,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -36,11 +33,7 @@ const OpDef& kBooleanMask = register_op({
 const OpDef& kBooleanMaskLengths = register_op({
     .name = "boolean_mask_lengths",
     .summary = "how many places of each segment the mask keeps",
-    .inputs = {{.name = "lengths",
-                .reach = Reach::kEverything,
-                .dtypes = DTypes::kInteger,
-                .differentiable = false},
-               mask_input("mask", Reach::kEverything)},
+    .inputs = {integer_input("lengths"), mask_input(Reach::kEverything)},
     .mask_rule = MaskRule::kEnds,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       return {Variable(
@@ -89,7 +82,7 @@ const OpDef& kUnmaskFill = register_op({
     .name = "unmask_fill",
     .summary = "the values where the mask is true, fill in the other rows",
     .inputs = {{.name = "values", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
-               mask_input("mask", Reach::kEverything)},
+               mask_input(Reach::kEverything)},
     .args = {{"fill", 0.0}},
     .mask_rule = MaskRule::kChanges,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -111,7 +104,7 @@ const OpDef& kUnmaskFill = register_op({
 const OpDef& kTrueCounts = register_op({
     .name = "true_counts",
     .summary = "how many trues each row of a mask has",
-    .inputs = {mask_input("mask", Reach::kLastAxis)},
+    .inputs = {mask_input(Reach::kLastAxis)},
     .mask_rule = MaskRule::kEnds,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       return {Variable(true_counts(call.input("mask").value()))};

@@ -2,7 +2,7 @@
 
 #include <maskgrad/ops/embedding.hpp>
 #include <maskgrad/ops/sample.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {

@@ -1,9 +1,10 @@
 #include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/ops/loss.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/ops/row_kernels.hpp>
 #include <maskgrad/ops/sample.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -12,11 +13,7 @@ namespace {
 const OpDef& kCrossEntropy = register_op({
     .name = "cross_entropy",
     .summary = "sum of -log softmax(logits)[target], and how many targets",
-    .inputs = {{.name = "logits", .reach = Reach::kByCall},
-               {.name = "targets",
-                .reach = Reach::kEverything,
-                .dtypes = DTypes::kInteger,
-                .differentiable = false}},
+    .inputs = {{.name = "logits", .reach = Reach::kByCall}, integer_input("targets")},
     .outputs = {"sum", "count"},
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {

@@ -1,9 +1,10 @@
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/mask.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_moves.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -13,10 +14,7 @@ const OpDef& kKeepWhere = register_op({
     .name = "keep_where",
     .summary = "the input where the mask is true, fill elsewhere",
     .inputs = {{.name = "input", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
-               {.name = "mask",
-                .reach = Reach::kElement,
-                .dtypes = DTypes::kBool,
-                .differentiable = false}},
+               mask_input(Reach::kElement)},
     .args = {{"fill", 0.0}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -35,9 +33,7 @@ const OpDef& kKeepWhere = register_op({
 });
 
 Tensor select(const Tensor& x, const Tensor& keep, double fill) {
-  check(keep.dtype() == DType::kBool && can_broadcast(keep.shape(), x.shape()), "keep_where",
-        "a mask of {} {} does not fit an input of {}", to_string(keep.dtype()), keep.shape(),
-        x.shape());
+  check_mask_fits("keep_where", keep, x.shape());
   check_fill("keep_where", fill, x.dtype());
   const Tensor bits = expand(keep, x.shape());
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());

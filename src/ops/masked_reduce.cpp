@@ -1,9 +1,10 @@
 #include <cmath>
 
 #include <maskgrad/ops/masked_reduce.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -15,11 +16,7 @@ const OpDef& register_masked(const char* name, const char* summary, Reduce* func
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kByCall},
-                 {.name = "mask",
-                  .reach = Reach::kEverything,
-                  .dtypes = DTypes::kBool,
-                  .differentiable = false}},
+      .inputs = {{.name = "input", .reach = Reach::kByCall}, mask_input(Reach::kEverything)},
       .args = {{"axis", std::int64_t{-1}}, {"keepdims", false}},
       .mask_rule = MaskRule::kUses,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
@@ -65,9 +62,7 @@ struct Reduction {
 
 Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
                        std::int64_t axis_given, bool keepdims) {
-  check(keep.dtype() == DType::kBool && can_broadcast(keep.shape(), x.shape()), op.name.c_str(),
-        "a mask of {} {} does not fit an input of {}", to_string(keep.dtype()), keep.shape(),
-        x.shape());
+  const Tensor kept = kept_elements(op.name.c_str(), x, keep);
   check(x.rank() >= 1, op.name.c_str(), "needs at least one dimension");
   const int axis = x.shape().normalize(axis_given);
   check(axis > 0 || !x.mask().defined(), op.name.c_str(),
@@ -75,8 +70,8 @@ Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
   const Shape before = x.shape().slice(0, axis), after = x.shape().slice(axis + 1, x.rank());
   Reduction d{
       before.numel(), x.shape()[axis], after.numel(), x.shape().with_dim(axis, 1), {}, {}, {}};
+  d.keep = kept;
   d.result = keepdims ? d.keepdims : before.concat(after);
-  d.keep = without_holes(expand(keep, x.shape()), x.mask());
   if (axis > 1) d.mask = x.mask();
   return d;
 }

@@ -1,11 +1,12 @@
 #include <cmath>
 
 #include <maskgrad/ops/broadcast_plan.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/ops/softmax.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/mask_runs.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -17,11 +18,7 @@ const OpDef& register_masked(const char* name, const char* summary,
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kByCall},
-                 {.name = "mask",
-                  .reach = Reach::kLastAxis,
-                  .dtypes = DTypes::kBool,
-                  .differentiable = false}},
+      .inputs = {{.name = "input", .reach = Reach::kByCall}, mask_input(Reach::kLastAxis)},
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
         return {function(call.input("input"), call.input("mask").value())};
@@ -54,15 +51,14 @@ class RowMask {
  public:
   // What the mask of x leaves out does not count either.
   RowMask(const OpDef& op, const Variable& x, const Tensor& keep) : shape_(x.shape()) {
-    check(keep.dtype() == DType::kBool && can_broadcast(keep.shape(), x.shape()), op.name.c_str(),
-          "a mask of {} {} does not fit an input of {}", to_string(keep.dtype()), keep.shape(),
-          x.shape());
+    check_mask_fits(op.name.c_str(), keep, x.shape());
     check(x.rank() >= 1, op.name.c_str(), "needs at least one dimension");
     // Where the last dimension is positions, holes are places of a row; else they are rows.
     const bool holes_in_rows = x.mask().defined() && x.rank() == 2;
     const bool whole_rows = keep.rank() >= 1 && keep.dim(-1) == x.dim(-1);
-    bits_ = whole_rows ? keep : expand(keep, x.shape());
-    if (holes_in_rows) bits_ = without_holes(expand(keep, x.shape()), x.mask());
+    bits_ = holes_in_rows ? kept_elements(op.name.c_str(), x, keep)
+            : whole_rows  ? keep
+                          : expand(keep, x.shape());
     find_rows(holes_in_rows ? SequenceMask() : x.mask());
     find_runs();
   }

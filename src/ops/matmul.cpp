@@ -4,7 +4,7 @@
 #include <maskgrad/ops/matmul.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 // OpenBLAS's own; weak, so that another BLAS links too.

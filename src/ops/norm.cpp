@@ -1,10 +1,11 @@
 #include <cmath>
 
 #include <maskgrad/ops/norm.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -40,10 +41,7 @@ const OpDef& kMaskedLayerNorm = register_op({
     .inputs = {{.name = "input", .reach = Reach::kByCall},
                {.name = "weight", .reach = Reach::kByCall},
                {.name = "bias", .reach = Reach::kByCall},
-               {.name = "mask",
-                .reach = Reach::kLastAxis,
-                .dtypes = DTypes::kBool,
-                .differentiable = false}},
+               mask_input(Reach::kLastAxis)},
     .args = {{"eps", 1e-5}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -204,11 +202,8 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
 Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable& weight,
                            const Variable& bias, double eps) {
   check_shapes(kMaskedLayerNorm, x, weight, bias);
-  check(keep.dtype() == DType::kBool && can_broadcast(keep.shape(), x.shape()), "masked_layer_norm",
-        "a mask of {} {} does not fit an input of {}", to_string(keep.dtype()), keep.shape(),
-        x.shape());
-  return normalised_over(kMaskedLayerNorm, x, without_holes(expand(keep, x.shape()), x.mask()),
-                         weight, bias, eps);
+  return normalised_over(kMaskedLayerNorm, x, kept_elements("masked_layer_norm", x, keep), weight,
+                         bias, eps);
 }
 
 }  // namespace maskgrad::ops

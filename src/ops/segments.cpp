@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_moves.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/segments.hpp>
@@ -9,17 +10,11 @@
 namespace maskgrad::ops {
 namespace {
 
-InputSpec lengths_input() {
-  return {.name = "lengths",
-          .reach = Reach::kEverything,
-          .dtypes = DTypes::kInteger,
-          .differentiable = false};
-}
-
 const OpDef& kReversePackedSegs = register_op({
     .name = "reverse_packed_segs",
     .summary = "each sequence of a batch turned around, padding where it was",
-    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny}, lengths_input()},
+    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+               integer_input("lengths")},
     .args = {{"batch_first", false}},
     .mask_rule = MaskRule::kChanges,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -39,7 +34,8 @@ const OpDef& kReversePackedSegs = register_op({
 const OpDef& kReverseSegmentOrder = register_op({
     .name = "reverse_segment_order",
     .summary = "segments in reverse order, elements inside a segment in theirs",
-    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny}, lengths_input()},
+    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+               integer_input("lengths")},
     .outputs = {"output", "lengths"},
     .mask_rule = MaskRule::kChanges,
     .call = [](const OpCall& call) -> std::vector<Variable> {

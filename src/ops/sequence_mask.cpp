@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/sequence_mask.hpp>
 #include <maskgrad/tensor/nearest_name.hpp>
@@ -65,20 +66,12 @@ std::vector<OpSample> sequence_mask_samples(Random& r) {
   return samples;
 }
 
-InputSpec integer_rows(const char* name) {
-  return {.name = name,
-          .reach = Reach::kEverything,
-          .dtypes = DTypes::kInteger,
-          .differentiable = false,
-          .optional = true};
-}
-
 const OpDef& kSequenceMask = register_op({
     .name = "sequence_mask",
     .summary = "the input, filled where a rule of row and column says so",
     .inputs = {{.name = "input", .reach = Reach::kByCall},
-               integer_rows("lengths"),
-               integer_rows("centers")},
+               optional(integer_input("lengths")),
+               optional(integer_input("centers"))},
     .args = {{"mode", std::string("sequence")},
              {"axis", std::int64_t{1}},
              {"batch", List{}},

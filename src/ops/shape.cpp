@@ -6,7 +6,6 @@
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <functional>
 
 #include <maskgrad/tensor/mask.hpp>
 #include <maskgrad/tensor/reach.hpp>
@@ -66,10 +65,7 @@ SequenceMask operator|(const SequenceMask& a, const SequenceMask& b) {
 
 SequenceMask operator~(const SequenceMask& a) {
   check_same_positions(a, a);
-  Tensor bits = a.bits_.clone();
-  std::transform(bits.data<bool>(), bits.data<bool>() + bits.numel(), bits.data<bool>(),
-                 std::logical_not<bool>());
-  return SequenceMask(std::move(bits));
+  return SequenceMask(opposite(a.bits_));
 }
 
 bool operator==(const SequenceMask& a, const SequenceMask& b) {

@@ -94,6 +94,19 @@ Tensor spread(Reach reach, const Tensor& marked, const Shape& output) {
   return Tensor::full(output, any(marked), DType::kBool);
 }
 
+Tensor mark(const Shape& shape, std::int64_t element) {
+  Tensor marks = Tensor::zeros(shape, DType::kBool);
+  marks.data<bool>()[element] = true;
+  return marks;
+}
+
+Tensor opposite(const Tensor& a) {
+  Tensor result = Tensor::empty(a.shape(), DType::kBool);
+  std::transform(a.data<bool>(), a.data<bool>() + a.numel(), result.data<bool>(),
+                 std::logical_not<bool>());
+  return result;
+}
+
 Tensor either(const Tensor& a, const Tensor& b) { return combine(a, b, std::logical_or<bool>()); }
 Tensor both(const Tensor& a, const Tensor& b) { return combine(a, b, std::logical_and<bool>()); }
 

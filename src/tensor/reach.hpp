@@ -31,9 +31,12 @@ inline constexpr int kAlong = -1;
 /// the second.
 Tensor spread(std::span<const int> ties, const Tensor& marked, const Shape& output);
 
-/// a | b and a & b of two bool tensors of one shape.
+/// Nothing marked but this element.
+Tensor mark(const Shape& shape, std::int64_t element);
+/// a | b, a & b and ~a of bool tensors of one shape.
 Tensor either(const Tensor& a, const Tensor& b);
 Tensor both(const Tensor& a, const Tensor& b);
+Tensor opposite(const Tensor& a);
 bool any(const Tensor& marked);
 
 }  // namespace maskgrad

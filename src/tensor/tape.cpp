@@ -2,6 +2,7 @@
 #include <atomic>
 
 #include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/scope.hpp>
 #include <maskgrad/tensor/tape.hpp>
 

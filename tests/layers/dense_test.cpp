@@ -5,7 +5,7 @@
 
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/ops/activation.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 
 #include "layers/support.hpp"
 #include "support/errors.hpp"

@@ -20,7 +20,7 @@
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 
 #include "layers/support.hpp"
 

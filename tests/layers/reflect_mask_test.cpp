@@ -4,7 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <maskgrad/layers/reflect.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/check/leaks.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 
 #include "layers/support.hpp"
 
@@ -22,7 +23,6 @@ using test::to_doubles;
 using test::uniform;
 
 constexpr std::int64_t kFeatures = 5;
-const double kPoisons[] = {1e30, -1e30, HUGE_VAL, -HUGE_VAL, std::nan("")};
 
 // Padding behind, a hole within, and a sample with nothing but padding.
 SequenceMask some_mask() { return mask_of({1, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0}, {3, 4}); }
@@ -65,7 +65,7 @@ TEST(ReflectMask, LetsNoPoisonThroughForwardOrBackward) {
     const Tensor x = uniform(random, {3, 4, kFeatures}).to(dtype);
     const Tensor g = uniform(random, {3, 4, kFeatures}).to(dtype);
     const Pass clean = run_pass(reflect, parameters, leaf(x.clone(), some_mask()), g);
-    for (const double poison : kPoisons) {
+    for (const double poison : mask_poisons()) {
       Tensor bad = x.clone();
       fill_holes(bad, some_mask(), poison);
       const Pass poisoned = run_pass(reflect, parameters, leaf(bad, some_mask()), g);
@@ -97,7 +97,7 @@ TEST(ReflectMask, IgnoresGradientsThatArriveAtMaskedPositions) {
   const Variable x = leaf(uniform(random, {3, 4, kFeatures}).to(DType::kFloat32), some_mask());
   const Tensor g = uniform(random, {3, 4, kFeatures}).to(DType::kFloat32);
   const Pass clean = run_pass(reflect, parameters, x, g);
-  for (const double poison : kPoisons) {
+  for (const double poison : mask_poisons()) {
     Tensor bad = g.clone();
     fill_holes(bad, some_mask(), poison);
     const Pass poisoned = run_pass(reflect, parameters, x, bad);

@@ -1,5 +1,4 @@
 // What attention promises under a mask, and what it refuses. Its values are in attention_test.cpp.
-#include <limits>
 #include <type_traits>
 
 #include <gmock/gmock.h>
@@ -17,12 +16,12 @@ namespace {
 using ops::AttentionOptions;
 using test::bits;
 using test::error_of;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::same_bits;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kPoisons[] = {1e30, -1e30, kInf, -kInf, kNaN};
 
 // A mask of positions is no mask of pairs, nor the other way around.

@@ -1,5 +1,3 @@
-#include <limits>
-
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/boolean_mask.hpp>
@@ -16,23 +14,17 @@ namespace {
 
 using test::bits;
 using test::error_of;
+using test::kEveryDType;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
+using test::random_bits;
 using test::same_bits;
 using test::to_doubles;
 using ::testing::ElementsAre;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr DType kEveryDType[] = {DType::kFloat32, DType::kFloat64, DType::kInt32, DType::kInt64,
-                                 DType::kBool};
 const Shape kShapes[] = {{7}, {5, 3}, {4, 2, 3}, {1, 1}, {0}, {0, 2}, {3, 0}};
-
-Tensor random_bits(Random& random, std::int64_t places, double share) {
-  Tensor keep = Tensor::empty({places}, DType::kBool);
-  for (std::int64_t i = 0; i < places; ++i) keep.data<bool>()[i] = random.uniform() < share;
-  return keep;
-}
 
 std::vector<std::int64_t> places_of(const Tensor& mask) {
   std::vector<std::int64_t> places;
@@ -67,7 +59,7 @@ TEST(BooleanMask, TakesTheKeptRowsAndUnmaskFillPutsThemBack) {
   Random random(1);
   for (const Shape& shape : kShapes) {
     for (const double share : {0.0, 0.3, 0.7, 1.0}) {
-      const Tensor mask = random_bits(random, shape[0], share);
+      const Tensor mask = random_bits(random, {shape[0]}, share);
       const std::vector<std::int64_t> places = places_of(mask);
       const auto count = static_cast<std::int64_t>(places.size());
       for (const DType dtype : kEveryDType) {
@@ -148,7 +140,7 @@ TEST(ComputeOnKept, EqualsComputingUnderTheMask) {
   Random random(3);
   for (const DType dtype : test::kFloatingDTypes) {
     for (const double share : {0.0, 0.5, 1.0}) {
-      const Tensor mask = random_bits(random, 6, share), g = test::uniform(random, {6, 5});
+      const Tensor mask = random_bits(random, {6}, share), g = test::uniform(random, {6, 5});
       Tensor data = test::uniform(random, {6, 5}).to(dtype), spoiled = data.clone();
       for (std::int64_t n = 0; n < 6; ++n) {
         if (!mask.data<bool>()[n]) spoiled.view(n * 5, {5}).fill(n % 2 ? kNaN : kInf);

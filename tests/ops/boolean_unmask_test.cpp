@@ -1,5 +1,3 @@
-#include <limits>
-
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/boolean_mask.hpp>
@@ -13,25 +11,19 @@ namespace {
 
 using test::bits;
 using test::error_of;
+using test::kEveryDType;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
+using test::random_bits;
 using test::same_bits;
 using test::to_doubles;
 using ::testing::ElementsAre;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr DType kEveryDType[] = {DType::kFloat32, DType::kFloat64, DType::kInt32, DType::kInt64,
-                                 DType::kBool};
 // A tensor of zeros.
 Variable values_of(const Shape& shape, DType dtype = DType::kFloat64) {
   return Variable(Tensor::zeros(shape, dtype));
-}
-
-Tensor random_bits(Random& random, std::int64_t places, double share) {
-  Tensor keep = Tensor::empty({places}, DType::kBool);
-  for (std::int64_t i = 0; i < places; ++i) keep.data<bool>()[i] = random.uniform() < share;
-  return keep;
 }
 
 TEST(BooleanUnmask, DoesWhatCaffe2sExamplesDo) {
@@ -51,7 +43,8 @@ TEST(BooleanUnmask, DoesWhatCaffe2sExamplesDo) {
 TEST(BooleanUnmask, PlacesTheNextValueOfTheFirstTrueMaskAndSendsItsGradientBack) {
   Random random(2);
   for (const Shape& shape : {Shape{7}, Shape{5, 3}, Shape{4, 2, 3}, Shape{1, 1}, Shape{0, 2}}) {
-    const Tensor masks[] = {random_bits(random, shape[0], 0.3), random_bits(random, shape[0], 0.5),
+    const Tensor masks[] = {random_bits(random, {shape[0]}, 0.3),
+                            random_bits(random, {shape[0]}, 0.5),
                             Tensor::full({shape[0]}, 1, DType::kBool)};
     std::vector<Tensor> owned(3, Tensor::zeros({shape[0]}, DType::kBool));
     for (Tensor& mine : owned) mine = mine.clone();

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <limits>
 
 #include <gmock/gmock.h>
 
@@ -14,13 +13,13 @@ namespace maskgrad {
 namespace {
 
 using test::error_of;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::same_bits;
 using test::to_doubles;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t kMany = 20000;
 
 Tensor dropped_ones(double p, Random random, std::int64_t size = kMany,

@@ -1,6 +1,5 @@
 #include <cmath>
 #include <functional>
-#include <limits>
 
 #include <gmock/gmock.h>
 
@@ -16,13 +15,12 @@ namespace {
 
 using test::error_of;
 using test::is_close;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::to_doubles;
 using ::testing::ElementsAre;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 struct Binary {
   const char* name;

@@ -1,5 +1,3 @@
-#include <limits>
-
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/embedding.hpp>
@@ -12,12 +10,11 @@ namespace maskgrad {
 namespace {
 
 using test::error_of;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::to_doubles;
 using ::testing::ElementsAre;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 Tensor table(DType dtype = DType::kFloat64) {
   return make({0, 1, 10, 11, 20, 21, 30, 31}, {4, 2}, dtype);

@@ -1,10 +1,9 @@
 #include <cmath>
-#include <limits>
 
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/loss.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 #include "support/errors.hpp"
@@ -16,13 +15,12 @@ namespace {
 
 using test::error_of;
 using test::is_close;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::to_doubles;
 using ::testing::Each;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 Tensor ids(const std::vector<double>& values, const Shape& shape, DType dtype = DType::kInt64) {
   return make(values, shape, dtype);

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <limits>
 
 #include <gmock/gmock.h>
 
@@ -14,13 +13,12 @@ namespace maskgrad {
 namespace {
 
 using test::error_of;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::to_doubles;
 using ::testing::ElementsAre;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 const SequenceMask kMask(test::bits({1, 0, 1}, {1, 3}));
 const SequenceMask kOther(test::bits({1, 1, 0}, {1, 3}));

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <limits>
 
 #include <gmock/gmock.h>
 
@@ -7,6 +6,7 @@
 #include <maskgrad/ops/softmax.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
+#include "ops/both_ways.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
 
@@ -14,32 +14,20 @@ namespace maskgrad {
 namespace {
 
 using test::bits;
+using test::BothWays;
 using test::error_of;
 using test::is_close;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
+using test::random_bits;
 using test::same_bits;
 using test::to_doubles;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-struct BothWays {
-  Tensor y, dx;
-};
-
 BothWays run(const Tensor& x, const Tensor& keep, const Tensor& grad_output) {
-  const Variable logits = leaf(x);
-  Tape tape;
-  const Variable y = ops::masked_log_softmax(logits, keep);
-  tape.backward(y, grad_output);
-  return {y.value(), logits.grad()};
-}
-
-Tensor random_bits(Random& random, const Shape& shape) {
-  Tensor keep = Tensor::empty(shape, DType::kBool);
-  for (std::int64_t i = 0; i < keep.numel(); ++i) keep.data<bool>()[i] = random.below(3) > 0;
-  return keep;
+  return test::both_ways([&](const Variable& v) { return ops::masked_log_softmax(v, keep); }, x,
+                         grad_output);
 }
 
 // log softmax over the kept places of each row of n, and its gradient g - softmax sum_k g_k.

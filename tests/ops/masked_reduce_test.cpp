@@ -1,5 +1,3 @@
-#include <limits>
-
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/masked_reduce.hpp>
@@ -15,14 +13,14 @@ namespace {
 using test::bits;
 using test::error_of;
 using test::is_close;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
+using test::random_bits;
 using test::same_bits;
 using test::to_doubles;
 using Values = std::vector<double>;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 using Function = Variable (*)(const Variable&, const Tensor&, std::int64_t, bool);
 const std::pair<std::string, Function> kBoth[] = {{"masked_mean", ops::masked_mean},
@@ -39,12 +37,6 @@ BothWays run(Function function, const Tensor& x, const Tensor& keep, std::int64_
   const Variable y = function(input, keep, axis, keepdims);
   tape.backward(y, grad_output);
   return {y.value(), input.grad()};
-}
-
-Tensor random_bits(Random& random, const Shape& shape) {
-  Tensor keep = Tensor::empty(shape, DType::kBool);
-  for (std::int64_t i = 0; i < keep.numel(); ++i) keep.data<bool>()[i] = random.uniform() < 0.6;
-  return keep;
 }
 
 struct Case {
@@ -87,7 +79,7 @@ std::vector<std::size_t> kept_places(const Case& c, const std::vector<double>& k
 template <class Expected>
 void expect_by_definition(Function function, const Case& c, Random& random, DType dtype,
                           Expected expected) {
-  const Tensor keep = random_bits(random, c.keep);
+  const Tensor keep = random_bits(random, c.keep, 0.6);
   const std::vector<double> kept = to_doubles(ops::expand(keep, c.x));
   Tensor x = test::uniform(random, c.x).to(dtype);
   for (std::size_t i = 0; i < kept.size(); ++i) {

@@ -1,12 +1,11 @@
 #include <array>
-#include <limits>
 #include <utility>
 
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/matmul.hpp>
 #include <maskgrad/ops/shape.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 #include "support/errors.hpp"
@@ -19,12 +18,11 @@ namespace {
 
 using test::error_of;
 using test::is_close;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::to_doubles;
 using ::testing::Each;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 Tensor transposed(const Tensor& x) {
   std::vector<std::int64_t> axes(static_cast<std::size_t>(x.rank()));

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <limits>
 
 #include <gmock/gmock.h>
 
@@ -16,14 +15,14 @@ namespace {
 using test::bits;
 using test::error_of;
 using test::is_close;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::same_bits;
 using test::to_doubles;
 using Values = std::vector<double>;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kEps = 1e-5;
 
 struct Inputs {

@@ -1,4 +1,3 @@
-#include <limits>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -14,14 +13,13 @@ namespace {
 
 using test::error_of;
 using test::is_close;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::to_doubles;
 using ::testing::ElementsAre;
 using Axes = std::vector<std::int64_t>;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 struct NaiveSum {
   Shape shape;

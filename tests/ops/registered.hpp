@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <maskgrad/tensor/check/op_check.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/op_def.hpp>
 #include <maskgrad/tensor/tape.hpp>
 

@@ -1,7 +1,7 @@
 // What stands at a masked place of an input reaches no result, for every registered operation.
-#include <limits>
-
 #include <gmock/gmock.h>
+
+#include <maskgrad/tensor/check/leaks.hpp>
 
 #include "ops/registered.hpp"
 #include "support/errors.hpp"
@@ -10,10 +10,8 @@ namespace maskgrad {
 namespace {
 
 using test::call_of;
+using test::kInf;
 using test::run_both_ways;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kPoisons[] = {1e30, -1e30, kInf, -kInf, std::numeric_limits<double>::quiet_NaN()};
 
 class RegisteredUnderAMask : public test::EachOp {};
 INSTANTIATE_TEST_SUITE_P(Op, RegisteredUnderAMask, ::testing::ValuesIn(test::op_names()),
@@ -55,7 +53,7 @@ void forget_holes(test::Results& results) {
 void expect_no_leak(const OpDef& op, const OpSample& sample, const std::string& name, DType dtype) {
   test::Results clean = run_both_ways(op, masked_call(op, sample, name, dtype, 0.0));
   forget_holes(clean);
-  for (const double poison : kPoisons) {
+  for (const double poison : mask_poisons()) {
     test::Results poisoned =
         run_both_ways(op, masked_call(op, sample, name, dtype, poison), poison);
     forget_holes(poisoned);

@@ -1,5 +1,3 @@
-#include <limits>
-
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/segments.hpp>
@@ -12,16 +10,15 @@ namespace maskgrad {
 namespace {
 
 using test::error_of;
+using test::kEveryDType;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::same_bits;
 using test::to_doubles;
 using ::testing::ElementsAre;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr DType kEveryDType[] = {DType::kFloat32, DType::kFloat64, DType::kInt32, DType::kInt64,
-                                 DType::kBool};
 constexpr DType kIntegers[] = {DType::kInt32, DType::kInt64};
 
 Tensor lengths_of(const std::vector<std::int64_t>& lengths, DType dtype = DType::kInt64) {

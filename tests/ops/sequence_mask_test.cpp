@@ -10,17 +10,17 @@
 namespace maskgrad {
 namespace {
 
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::same_bits;
 using test::to_doubles;
 using ::testing::ElementsAre;
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr const char* kModes[] = {"sequence", "window", "upper", "lower", "upperdiag", "lowerdiag"};
 
-// The rules as spec/masks.md states them. `row` is lengths[i] or centers[i].
+// The rules by their definition (Caffe2's SequenceMask). `row` is lengths[i] or centers[i].
 bool fills(std::string_view mode, std::int64_t i, std::int64_t j, std::int64_t row,
            std::int64_t radius) {
   if (mode == "sequence") return j >= row;

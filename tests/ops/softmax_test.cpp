@@ -1,5 +1,4 @@
 #include <cmath>
-#include <limits>
 #include <tuple>
 
 #include <gmock/gmock.h>
@@ -16,12 +15,11 @@ namespace {
 
 using test::error_of;
 using test::is_close;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::to_doubles;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // By the definition, in long double and without the shift by the maximum.
 std::vector<double> naive_softmax(const Tensor& x, bool logarithm) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -15,6 +16,10 @@
 namespace maskgrad::test {
 
 inline constexpr DType kFloatingDTypes[] = {DType::kFloat32, DType::kFloat64};
+inline constexpr DType kEveryDType[] = {DType::kFloat32, DType::kFloat64, DType::kInt32,
+                                        DType::kInt64, DType::kBool};
+inline constexpr double kInf = std::numeric_limits<double>::infinity();
+inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 /// `values` in row-major order, converted to `dtype`.
 inline Tensor make(const std::vector<double>& values, const Shape& shape,
@@ -43,6 +48,13 @@ inline Tensor uniform(Random& random, const Shape& shape, double low = -2.0, dou
 /// bool [...] from 0 and 1.
 inline Tensor bits(const std::vector<double>& values, const Shape& shape) {
   return make(values, shape, DType::kBool);
+}
+
+/// bool [...], each true with probability `share`.
+inline Tensor random_bits(Random& random, const Shape& shape, double share = 2.0 / 3) {
+  Tensor x = Tensor::empty(shape, DType::kBool);
+  std::generate_n(x.data<bool>(), x.numel(), [&] { return random.uniform() < share; });
+  return x;
 }
 
 /// A few roundings of a number near 1.

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
@@ -102,38 +103,6 @@ TEST(AddInto, TakesOneShapeAndOneFloatingType) {
             "[tensor] holds float32, not float64");
   Tensor counts = Tensor::zeros({3}, DType::kInt64);
   EXPECT_EQ(error_of([&] { add_into(counts, counts); }), "[add_into] does not take int64");
-}
-
-TEST(FillHoles, WritesEveryFeatureOfAPositionThatIsNotKept) {
-  const SequenceMask mask(test::bits({1, 0, 0, 1}, {2, 2}));
-  Tensor x = make({1, 2, 3, 4, 5, 6, 7, 8}, {2, 2, 2});
-  fill_holes(x, mask, -1);
-  EXPECT_THAT(to_doubles(x), ElementsAre(1, 2, -1, -1, -1, -1, 7, 8));
-  Tensor tokens = make({1, 2, 3, 4}, {2, 2}, DType::kInt32);
-  fill_holes(tokens, mask, 0);
-  EXPECT_THAT(to_doubles(tokens), ElementsAre(1, 0, 0, 4));
-}
-
-TEST(FillHoles, OverwritesNotANumber) {
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  Tensor x = make({nan, nan}, {1, 2});
-  fill_holes(x, SequenceMask(test::bits({0, 0}, {1, 2})), 0);
-  EXPECT_THAT(to_doubles(x), ElementsAre(0, 0));
-}
-
-TEST(FillHoles, TakesEmptyBatchesAndNoFeatures) {
-  Tensor no_batch = Tensor::zeros({0, 2, 3}, DType::kFloat32);
-  fill_holes(no_batch, SequenceMask(Tensor::zeros({0, 2}, DType::kBool)), 1);
-  Tensor no_features = Tensor::zeros({1, 2, 0}, DType::kFloat32);
-  fill_holes(no_features, SequenceMask(Tensor::zeros({1, 2}, DType::kBool)), 1);
-}
-
-TEST(FillHoles, RefusesAMaskOfOtherPositions) {
-  Tensor x = Tensor::zeros({2, 3}, DType::kFloat32);
-  EXPECT_EQ(error_of([&] {
-              fill_holes(x, SequenceMask(test::bits({0, 0}, {1, 2})), 0);
-            }),
-            "[mask] a mask of (1, 2) does not fit a value of (2, 3)");
 }
 
 }  // namespace

@@ -62,12 +62,8 @@ TEST(Reach, OfAProductIsARowAndAColumn) {
   for (int round = 0; round < 50; ++round) {
     const auto size = [&] { return random.integer(0, 3); };
     const std::int64_t batch = size(), rows = size(), inner = size(), columns = size();
-    const auto marks = [&](const Shape& shape) {
-      Tensor x = Tensor::empty(shape, DType::kBool);
-      std::generate_n(x.data<bool>(), x.numel(), [&] { return random.uniform() < 0.2; });
-      return x;
-    };
-    const Tensor a = marks({batch, rows, inner}), b = marks({batch, inner, columns});
+    const Tensor a = test::random_bits(random, {batch, rows, inner}, 0.2),
+                 b = test::random_bits(random, {batch, inner, columns}, 0.2);
     const Shape output = {batch, rows, columns};
     EXPECT_EQ(to_doubles(spread(of_a, a, output)), product_reach(a, b, true));
     EXPECT_EQ(to_doubles(spread(of_b, b, output)), product_reach(a, b, false));

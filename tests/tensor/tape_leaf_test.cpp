@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 #include "support/errors.hpp"

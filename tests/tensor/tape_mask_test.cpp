@@ -1,5 +1,4 @@
 // What the tape does at masked places, and follow_mask().
-#include <limits>
 
 #include <gmock/gmock.h>
 
@@ -13,6 +12,8 @@ namespace maskgrad {
 namespace {
 
 using test::error_of;
+using test::kInf;
+using test::kNaN;
 using test::leaf;
 using test::make;
 using test::product;
@@ -21,9 +22,6 @@ using test::total;
 using test::with_rule;
 using ::testing::Each;
 using ::testing::ElementsAre;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
 
 const SequenceMask kMask(test::bits({1, 0, 1, 0}, {2, 2}));
 const SequenceMask kOther(test::bits({1, 1, 1, 0}, {2, 2}));

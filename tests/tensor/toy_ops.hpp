@@ -1,7 +1,7 @@
 // A few operations in float64, written for the tests of the tape: loops and nothing else.
 #pragma once
 
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 #include "support/tensors.hpp"

@@ -14,11 +14,10 @@ namespace maskgrad {
 namespace {
 
 using test::error_of;
+using test::kInf;
 using test::same_bits;
 using test::to_doubles;
 using test::ToyRun;
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
 
 // Trains a model whose loss is bad from step `first_bad` on, and gives the error. Checks that the
 // failing step changed nothing.

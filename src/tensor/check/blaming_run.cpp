@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <functional>
 
 #include <maskgrad/tensor/check/poisoned_run.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad::check_detail {
@@ -10,21 +10,8 @@ namespace {
 
 Tensor none(const Shape& shape) { return Tensor::zeros(shape, DType::kBool); }
 
-Tensor other_than(const Tensor& marks) {
-  Tensor others = Tensor::empty(marks.shape(), DType::kBool);
-  std::transform(marks.data<bool>(), marks.data<bool>() + marks.numel(), others.data<bool>(),
-                 std::logical_not<bool>());
-  return others;
-}
-
 Tensor holes_of(const GradSlot& slot) {
-  return other_than(without_holes(other_than(none(slot.shape)), slot.mask));
-}
-
-Tensor only(const Shape& shape, std::int64_t element) {
-  Tensor marks = none(shape);
-  marks.data<bool>()[element] = true;
-  return marks;
+  return opposite(without_holes(opposite(none(slot.shape)), slot.mask));
 }
 
 // Marks of a gradient that came in a shape that its input was broadcast to, on the input.
@@ -51,9 +38,9 @@ Tensor BlamingRun::wrong_in_output(const Node& node, const Tensor& changed) cons
     if (!any(marks)) continue;
     const Tensor by_rubbish = node.reached(i, marks);
     reached = either(reached, by_rubbish);
-    mixed = either(mixed, both(by_rubbish, node.reached(i, other_than(marks))));
+    mixed = either(mixed, both(by_rubbish, node.reached(i, opposite(marks))));
   }
-  return both(changed, either(mixed, other_than(reached)));
+  return both(changed, either(mixed, opposite(reached)));
 }
 
 void BlamingRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
@@ -73,10 +60,10 @@ void BlamingRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& 
 
 // Whether a gradient may differ here: all that it is made of does, or masked values went into it.
 bool BlamingRun::may_be_rubbish(const Node& node, std::size_t input, std::int64_t element) const {
-  const Tensor outputs = node.reached(input, only(node.inputs()[input]->shape, element));
+  const Tensor outputs = node.reached(input, mark(node.inputs()[input]->shape, element));
   const auto found = of_gradients_.find(node.output().get());
   const Tensor marks = found != of_gradients_.end() ? found->second : none(outputs.shape());
-  if (any(both(outputs, marks))) return !any(both(outputs, other_than(marks)));
+  if (any(both(outputs, marks))) return !any(both(outputs, opposite(marks)));
   for (std::size_t i = 0; i < node.inputs().size(); ++i) {
     const Tensor values = rubbish(*node.inputs()[i]);
     if (any(values) && any(both(outputs, node.reached(i, values)))) return true;

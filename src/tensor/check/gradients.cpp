@@ -4,7 +4,8 @@
 #include <vector>
 
 #include <maskgrad/tensor/check/gradients.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/check/random_weights.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad {
@@ -20,10 +21,7 @@ double weighted_sum(const Tensor& weight, const Tensor& y) {
 
 // Weights for the elements of y, exactly 0 at the holes of its mask.
 Tensor output_weights(const Variable& y, std::uint64_t seed) {
-  Random random(seed, stream_of("gradient_check"));
-  Tensor weights = Tensor::empty(y.shape(), DType::kFloat64);
-  std::generate_n(weights.data<double>(), weights.numel(),
-                  [&] { return random.uniform(0.5, 1.5); });
+  Tensor weights = random_weights("gradient_check", seed, y.shape());
   if (y.mask().defined()) fill_holes(weights, y.mask(), 0.0);
   return weights;
 }

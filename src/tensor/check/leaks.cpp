@@ -3,7 +3,7 @@
 
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/poisoned_run.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/check/random_weights.hpp>
 
 namespace maskgrad {
 namespace {
@@ -74,10 +74,7 @@ class LeafValues {
 
 // The same numbers at every call: a gradient for the places of y, poison in its holes.
 Tensor some_gradient(const Variable& y, double poison) {
-  Random random(1, stream_of("check_mask_leaks"));
-  Tensor g = Tensor::empty(y.shape(), DType::kFloat64);
-  std::generate_n(g.data<double>(), g.numel(), [&] { return random.uniform(0.5, 1.5); });
-  g = g.to(y.dtype());
+  Tensor g = random_weights("check_mask_leaks", 1, y.shape()).to(y.dtype());
   poison_holes(g, y.mask(), poison);
   return g;
 }
@@ -121,11 +118,8 @@ LeakReport check_mask_leaks(const Forward& forward, std::span<const NamedLeaf> l
   CleanRun clean;
   Notes notes(clean);
   clean.of_leaves = run(forward, notes, values, 0.0);
-  Tape trace({.trace = true});
-  {
-    values.poison(0.0);
-    forward();
-  }
+  const Tape trace({.trace = true});
+  forward();
   LeakReport report;
   report.operations = static_cast<std::int64_t>(clean.outputs.size());
   report.masked_places = masked_places(clean);

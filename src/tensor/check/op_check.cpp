@@ -4,17 +4,12 @@
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
+#include <maskgrad/tensor/check/random_weights.hpp>
 
 namespace maskgrad {
 namespace {
 
 using Complaints = std::vector<std::string>;
-
-Tensor only(const Shape& shape, std::int64_t element) {
-  Tensor marks = Tensor::zeros(shape, DType::kBool);
-  marks.data<bool>()[element] = true;
-  return marks;
-}
 
 // Puts `value` where `where` is true.
 void write(Tensor& x, const Tensor& where, double value) {
@@ -40,16 +35,14 @@ class SaidReach {
         all = either(all, marks);
       }
     }
-    unreached_ = Tensor::empty(all.shape(), DType::kBool);
-    std::transform(all.data<bool>(), all.data<bool>() + all.numel(), unreached_.data<bool>(),
-                   std::logical_not<bool>());
+    unreached_ = opposite(all);
   }
 
   // The places that element i of the leaf `name` reaches.
   Tensor of(const std::string& name, std::int64_t i) const {
     MarkedTape marked(tape_);
     const Variable& leaf = call_.input(name);
-    marked.mark(leaf, only(leaf.shape(), i));
+    marked.mark(leaf, mark(leaf.shape(), i));
     marked.run(false);
     return marked.marks(*output_.slot());
   }
@@ -117,10 +110,7 @@ Results run_poisoned(const OpDef& op, const OpSample& sample, DType dtype, const
   const std::vector<Variable> outputs = run_op(op, call);
   for (const Variable& y : outputs) results.values.push_back(y.value().clone());
   if (!outputs.front().requires_grad()) return results;
-  Random random(1, stream_of("check_op"));
-  Tensor g = Tensor::empty(outputs.front().shape(), DType::kFloat64);
-  std::generate_n(g.data<double>(), g.numel(), [&] { return random.uniform(0.5, 1.5); });
-  g = g.to(dtype);
+  Tensor g = random_weights("check_op", 1, outputs.front().shape()).to(dtype);
   write(g, said.unreached(), poison);
   tape.backward(outputs.front(), g);
   for (const auto& [name, leaf] : call.inputs) {

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <maskgrad/tensor/check/padding.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/scope.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -19,11 +20,9 @@ struct Kept {
 std::vector<double> kept_values(const Tensor& x, const SequenceMask& mask) {
   const Tensor doubles = x.to(DType::kFloat64);
   const auto all = doubles.values<double>();
-  if (!mask.defined()) return {all.begin(), all.end()};
   std::vector<double> values;
-  const std::int64_t positions = mask.bits().numel(), row = positions ? x.numel() / positions : 0;
-  for (std::int64_t i = 0; i < positions * row; ++i) {
-    if (mask.bits().data<bool>()[i / row]) values.push_back(all[static_cast<std::size_t>(i)]);
+  for (std::int64_t i = 0; i < x.numel(); ++i) {
+    if (!is_hole(mask, x.shape(), i)) values.push_back(all[static_cast<std::size_t>(i)]);
   }
   return values;
 }

@@ -3,7 +3,7 @@
 #include <set>
 
 #include <maskgrad/tensor/check/poisoned_run.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 
 namespace maskgrad::check_detail {
 

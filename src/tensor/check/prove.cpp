@@ -2,7 +2,7 @@
 #include <set>
 
 #include <maskgrad/tensor/check/prove.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
 
 namespace maskgrad {
 namespace {
@@ -12,8 +12,7 @@ void mark_holes(Tensor& marks, const SequenceMask& mask) {
 }
 
 bool is_hole(const GradSlot& slot, std::int64_t element) {
-  if (!slot.mask.defined()) return false;
-  return !slot.mask.bits().data<bool>()[element / (slot.shape.numel() / slot.mask.bits().numel())];
+  return maskgrad::is_hole(slot.mask, slot.shape, element);
 }
 
 // The first kept element that is marked; -1 where none is.

@@ -1,0 +1,22 @@
+// Reading and writing the masked places of values.
+#pragma once
+
+#include <maskgrad/tensor/mask.hpp>
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad {
+
+/// True when this element of a value of `shape` [B, S, ...] is at a position that the mask, if
+/// there is one, does not keep.
+bool is_hole(const SequenceMask& mask, const Shape& shape, std::int64_t element);
+
+/// Writes `value` to every element of x [B, S, ...] at a position that the mask does not keep.
+void fill_holes(Tensor& x, const SequenceMask& mask, double value);
+
+/// True when every element in the holes of the mask is `value`.
+bool holes_hold(const Tensor& x, const SequenceMask& mask, double value);
+
+/// x, or when `mask` is defined a copy of it with 0 (false) in the holes.
+Tensor without_holes(const Tensor& x, const SequenceMask& mask);
+
+}  // namespace maskgrad
