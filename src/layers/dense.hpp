@@ -2,8 +2,8 @@
 #pragma once
 
 #include <maskgrad/layers/layer.hpp>
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/matmul.hpp>
+#include <maskgrad/ops/activation.hpp>
+#include <maskgrad/ops/linear.hpp>
 
 namespace maskgrad {
 
@@ -22,7 +22,10 @@ class Dense : public Layer {
 
  protected:
   Variable forward(const Variable& x) override {
-    Variable y = ops::add(ops::matmul(x, weight_), bias_);
+    if (activation_ == ops::relu) {
+      return ops::linear(x, weight_, bias_, ops::LinearActivation::kRelu);
+    }
+    const Variable y = ops::linear(x, weight_, bias_);
     return activation_ ? activation_(y) : y;
   }
 

@@ -37,8 +37,6 @@ class Reflect : public Layer {
   Variable forward(const Variable& x) override;
 
  private:
-  Variable weights(const Variable& scores, const SequenceMask& mask) const;
-
   std::int64_t features_;
   MaskAxis axis_;
   Parameter& q_;

@@ -20,16 +20,21 @@ struct AttentionOptions {
   std::optional<double> scale = {};    // 1 / sqrt(D) when not given
   std::optional<double> softcap = {};  // c: scores become c tanh(score / c), before the bias
   double dropout = 0;                  // of the weights, see dropout()
-  Random random = Random(0);           // for the dropout
+  /// [B, S], for inputs [B, S, D]: which queries exist. The output carries it; the attention mask
+  /// must leave the others nothing to attend to, as AttentionMask::existing() does.
+  SequenceMask queries = {};
+  Random random = Random(0);  // for the dropout
 };
 
 /// softmax(scale q k^T + bias) v over the pairs that the mask keeps (Vaswani et al. 2017, eq. 1).
 /// q [B, H, S, D], k [B, H_kv, T, D], v [B, H_kv, T, D_v], mask broadcasting to [B, H, S, T], or
-/// undefined for all pairs -> [B, H, S, D_v].
+/// undefined for all pairs -> [B, H, S, D_v]. Without heads: [B, S, D], [B, T, D], [B, T, D_v] ->
+/// [B, S, D_v].
 /// A query that may attend to nothing gives exactly 0 and sends exactly 0 back. Neither the result
 /// nor a gradient depends on a pair that the mask leaves out, whatever k and v hold there.
-/// Composed of attention_scores, masked_softmax and attention_values, at a cost in proportion to
-/// the pairs kept but for the softmax.
+/// One pass over tiles of 64 queries, which reads the keys that a tile attends to, and a second one
+/// backward, which computes the weights again (Dao et al. 2022, FlashAttention): time in proportion
+/// to the pairs in tiles that are not empty, memory to S + T.
 /// Throws Error for shapes that do not fit, and for inputs that carry a mask [B, S]: say what it
 /// means here with AttentionMask::padding, and drop_mask() it.
 Variable scaled_dot_product_attention(const Variable& q, const Variable& k, const Variable& v,
@@ -39,7 +44,7 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
 /// How attention computes under a mask, and why.
 struct AttentionPlan {
   MaskExplanation mask;
-  std::string kernel;  // "kept pairs"
+  std::string kernel;  // "one tile a head", "tiles"
   std::string reason;
 };
 AttentionPlan explain_attention(const AttentionMask& mask);

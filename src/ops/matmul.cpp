@@ -1,14 +1,11 @@
-#include <xtensor-blas/xblas.hpp>
-
-#include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/broadcast_plan.hpp>
+#include <maskgrad/ops/gemm.hpp>
 #include <maskgrad/ops/matmul.hpp>
+#include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
-
-// OpenBLAS's own; weak, so that another BLAS links too.
-extern "C" __attribute__((weak)) void openblas_set_num_threads(int count);
 
 namespace maskgrad::ops {
 namespace {
@@ -67,67 +64,27 @@ Dims dims_of(const Tensor& a, const Tensor& b, bool ta, bool tb) {
           broadcast("matmul", a_batch, b_batch)};
 }
 
-// BLAS may use one thread only: with another number it adds in another order, and threads are ours.
-void hold_blas_to_one_thread() {
-  static const bool once = [] {
-    if (openblas_set_num_threads) openblas_set_num_threads(1);
-    return true;
-  }();
-  static_cast<void>(once);
-}
-
-template <class T>
-void gemm(const Dims& d, bool ta, bool tb, const T* a, const T* b, T* y) {
-  if (d.k == 0) {
-    std::fill_n(y, d.m * d.n, T{});
-    return;
-  }
-  auto out = as_rows(y, d.m, d.n);
-  xt::blas::gemm(as_rows(a, ta ? d.k : d.m, ta ? d.m : d.k),
-                 as_rows(b, tb ? d.n : d.k, tb ? d.k : d.n), out, ta, tb, T{1}, T{0});
-}
-
-// Writes op(a) op(b) into y, whose shape the caller has chosen to fit.
-void product_into(const Tensor& a, const Tensor& b, bool ta, bool tb, Tensor& y) {
-  const Dims d = dims_of(a, b, ta, tb);
-  if (y.numel() == 0) return;
-  dispatch_device(a.device(), "matmul", [&] {
-    hold_blas_to_one_thread();
-    dispatch_dtype(FloatingTypes{}, a.dtype(), "matmul", [&]<class T>(T) {
-      const T *pa = a.data<T>(), *pb = b.data<T>();
-      T* py = y.data<T>();
-      if (d.a_batch == d.b_batch) {
-        parallel_for(
-            d.batch.numel(), chunk_for(d.m * d.n * d.k), [&](std::int64_t i, std::int64_t end) {
-              for (; i < end; ++i)
-                gemm(d, ta, tb, pa + i * d.m * d.k, pb + i * d.k * d.n, py + i * d.m * d.n);
-            });
-      } else {
-        BroadcastPlan("matmul", d.a_batch, d.b_batch)
-            .for_each_element([&](std::int64_t ia, std::int64_t ib, std::int64_t iy) {
-              gemm(d, ta, tb, pa + ia * d.m * d.k, pb + ib * d.k * d.n, py + iy * d.m * d.n);
-            });
-      }
-    });
-  });
-}
-
 Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   const Dims d = dims_of(a, b, ta, tb);
   Tensor y = Tensor::empty(d.batch.concat({d.m, d.n}), a.dtype(), a.device());
-  product_into(a, b, ta, tb, y);
+  const MatrixProduct one = {.m = d.m, .n = d.n, .k = d.k, .transpose_a = ta, .transpose_b = tb};
+  dispatch_device(a.device(), "matmul", [&] {
+    dispatch_dtype(FloatingTypes{}, a.dtype(), "matmul", [&]<class T>(T) {
+      const auto multiply = [&, pa = a.data<T>(), pb = b.data<T>(), py = y.data<T>()](
+                                std::int64_t ia, std::int64_t ib, std::int64_t iy) {
+        multiply_matrices(one, pa + ia * d.m * d.k, pb + ib * d.k * d.n, py + iy * d.m * d.n);
+      };
+      if (d.a_batch == d.b_batch) {
+        parallel_for(d.batch.numel(), chunk_for(d.m * d.n * d.k),
+                     [&](std::int64_t i, std::int64_t end) {
+                       for (; i < end; ++i) multiply(i, i, i);
+                     });
+      } else {
+        BroadcastPlan("matmul", d.a_batch, d.b_batch).for_each_element(multiply);
+      }
+    });
+  });
   return y;
-}
-
-// All leading dimensions in one: [..., M, K] -> [rows, K].
-Tensor as_matrix(const Tensor& x) {
-  const std::int64_t columns = x.dim(-1);
-  return x.reshape(Shape{x.shape().slice(0, x.rank() - 1).numel(), columns});
-}
-
-// a with 0 in its holes: the gradient of b sums over the rows of a, and 0 * NaN is NaN.
-Tensor with_zeros(const Tensor& a, const Shape& shape, const SequenceMask& mask) {
-  return without_holes(a.reshape(shape), mask).reshape(a.shape());
 }
 
 // A place of the product depends on a row of op(a) and a column of op(b).
@@ -152,47 +109,43 @@ void check_masks(const Variable& a, const Variable& b, bool transpose_a) {
         "would sum over masked positions of a {}; drop_mask() it on purpose", a.shape());
 }
 
+// a [..., M, K] times one b [K, N] or its transpose: one large product of all rows.
+Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
+  dims_of(a.value(), b.value(), false, transpose_b);
+  Tensor y = rows_times(a.value(), b.value(), transpose_b);
+  const Shape shape = y.shape();
+  const auto rule = [tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](
+                        const Tensor& g, Gradients& grads) {
+    if (grads.needed(0)) grads.set(0, rows_times(g, b, !tb));
+    if (!grads.needed(1)) return;
+    Tensor db = grads.buffer(1);
+    sum_outer_products(a, mask, g, tb, db);
+  };
+  return record(kMatmul, {&a, &b}, std::move(y),
+                with_reach(rule, [=](std::size_t input, const Tensor& marked) {
+                  return reached(input, input == 1 && transpose_b, marked, shape);
+                }));
+}
+
 }  // namespace
 
 // y = A B with A = op(a), B = op(b):  dA = g B^T,  dB = A^T g,  each transposed back where op does.
 Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool transpose_b) {
   check_masks(a, b, transpose_a);
-  // Many rows times one matrix are one large product.
-  const bool rows = b.rank() == 2 && a.rank() > 2 && !transpose_a;
-  Tensor y;
-  if (rows) {
-    const Tensor flat = product(as_matrix(a.value()), b.value(), false, transpose_b);
-    y = flat.reshape(a.shape().with_dim(-1, flat.dim(1)));
-  } else {
-    y = product(a.value(), b.value(), transpose_a, transpose_b);
-  }
+  if (a.rank() >= 2 && b.rank() == 2 && !transpose_a) return multiply_rows(a, b, transpose_b);
+  Tensor y = product(a.value(), b.value(), transpose_a, transpose_b);
   const Shape shape = y.shape();
-  return record(
-      kMatmul, {&a, &b}, std::move(y),
-      with_reach(
-          [=, ta = transpose_a, tb = transpose_b, a = rows ? as_matrix(a.value()) : a.value(),
-           b = b.value(), a_shape = a.shape(),
-           mask = a.mask()](const Tensor& grad_output, Gradients& grads) {
-            const Tensor g = rows ? as_matrix(grad_output) : grad_output;
-            if (grads.needed(0)) {
-              grads.set(0, rows ? product(g, b, false, !tb).reshape(a_shape)
-                           : ta ? product(b, g, tb, true)
-                                : product(g, b, false, !tb));
-            }
-            if (!grads.needed(1)) return;
-            const Tensor kept = with_zeros(a, a_shape, mask);
-            const Tensor &left = tb ? g : kept, &right = tb ? kept : g;
-            const bool left_t = tb ? true : !ta, right_t = tb && ta;
-            if (a.rank() == 2 && b.rank() == 2) {
-              Tensor into = grads.buffer(1);
-              product_into(left, right, left_t, right_t, into);
-            } else {
-              grads.set(1, product(left, right, left_t, right_t));
-            }
-          },
-          [=](std::size_t input, const Tensor& marked) {
-            return reached(input, input == 0 ? transpose_a : transpose_b, marked, shape);
-          }));
+  const auto rule = [ta = transpose_a, tb = transpose_b, a = a.value(), b = b.value(),
+                     mask = a.mask()](const Tensor& g, Gradients& grads) {
+    if (grads.needed(0)) grads.set(0, ta ? product(b, g, tb, true) : product(g, b, false, !tb));
+    if (!grads.needed(1)) return;
+    const Tensor kept = without_holes(a, mask);
+    grads.set(1, tb ? product(g, kept, true, ta) : product(kept, g, !ta, false));
+  };
+  return record(kMatmul, {&a, &b}, std::move(y),
+                with_reach(rule, [=](std::size_t input, const Tensor& marked) {
+                  return reached(input, input == 0 ? transpose_a : transpose_b, marked, shape);
+                }));
 }
 
 }  // namespace maskgrad::ops

@@ -175,6 +175,18 @@ AttentionMask AttentionMask::padding(const SequenceMask& keys, std::int64_t quer
                });
 }
 
+AttentionMask AttentionMask::existing(const SequenceMask& positions) {
+  check_defined(positions.defined());
+  const std::int64_t size = positions.shape()[1];
+  Runs runs;
+  return build(pairs_of(positions.shape()[0], 1, size, size), named("existing"),
+               [&](std::int64_t b, std::int64_t, std::int64_t s) {
+                 const bool* row = positions.bits().data<bool>() + b * size;
+                 if (s == 0) find_runs(row, static_cast<std::int32_t>(size), runs);
+                 return row[s] ? RunsView(runs) : RunsView();
+               });
+}
+
 AttentionMask AttentionMask::padding(const SequenceMask& keys) {
   check_defined(keys.defined());
   return padding(keys, keys.shape()[1]);

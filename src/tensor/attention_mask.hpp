@@ -49,6 +49,9 @@ class AttentionMask {
   /// given. Throws Error for a mask that says nothing.
   static AttentionMask padding(const SequenceMask& keys, std::int64_t queries);
   static AttentionMask padding(const SequenceMask& keys);
+  /// Positions that exist attend to those that exist: padding() without the queries that do not
+  /// exist. [B, S] -> [B, 1, S, S]. Throws Error for a mask that says nothing.
+  static AttentionMask existing(const SequenceMask& positions);
   /// The bits of a bool tensor [S, T], [H, S, T] or [B, H, S, T]; they are copied.
   static AttentionMask bits(const Tensor& bits);
   /// As above, with an S or T of 1 stretched to `queries` or `keys`; other sizes throw Error.

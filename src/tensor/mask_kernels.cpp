@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include <maskgrad/tensor/mask_kernels.hpp>
@@ -10,18 +11,37 @@ bool is_hole(const SequenceMask& mask, const Shape& shape, std::int64_t element)
   return !mask.bits().data<bool>()[element / (shape.numel() / mask.bits().numel())];
 }
 
-bool holes_hold(const Tensor& x, const SequenceMask& mask, double value) {
+namespace {
+
+// Whether is_fine(first, last) for the elements of each hole.
+template <class T, class F>
+bool every_hole(const Tensor& x, const SequenceMask& mask, F is_fine) {
   const std::int64_t positions = mask.bits().numel();
   const std::int64_t row = positions ? x.numel() / positions : 0;
+  const bool* keep = mask.bits().data<bool>();
+  const T* data = x.data<T>();
+  for (std::int64_t i = 0; i < positions; ++i, data += row) {
+    if (!keep[i] && !is_fine(data, data + row)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool holes_hold(const Tensor& x, const SequenceMask& mask, double value) {
   return dispatch_dtype(AllTypes{}, x.dtype(), "holes_hold", [&]<class T>(T) {
-    const T *data = x.data<T>(), wanted = static_cast<T>(value);
-    for (std::int64_t i = 0; i < positions; ++i, data += row) {
-      if (mask.bits().data<bool>()[i]) continue;
-      for (std::int64_t j = 0; j < row; ++j) {
-        if (std::memcmp(data + j, &wanted, sizeof(T)) != 0) return false;  // -0 is not 0
-      }
-    }
-    return true;
+    return every_hole<T>(x, mask, [wanted = static_cast<T>(value)](const T* at, const T* end) {
+      // By bytes: -0 is not 0.
+      return std::all_of(at, end, [&](T e) { return std::memcmp(&e, &wanted, sizeof(T)) == 0; });
+    });
+  });
+}
+
+bool holes_are_finite(const Tensor& x, const SequenceMask& mask) {
+  return dispatch_dtype(FloatingTypes{}, x.dtype(), "holes_are_finite", [&]<class T>(T) {
+    return every_hole<T>(x, mask, [](const T* at, const T* end) {
+      return std::all_of(at, end, [](T e) { return std::isfinite(e); });
+    });
   });
 }
 

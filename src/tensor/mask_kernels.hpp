@@ -16,6 +16,9 @@ void fill_holes(Tensor& x, const SequenceMask& mask, double value);
 /// True when every element in the holes of the mask is `value`.
 bool holes_hold(const Tensor& x, const SequenceMask& mask, double value);
 
+/// True when no element in the holes of the mask is Inf or NaN. x: floating.
+bool holes_are_finite(const Tensor& x, const SequenceMask& mask);
+
 /// x, or when `mask` is defined a copy of it with 0 (false) in the holes.
 Tensor without_holes(const Tensor& x, const SequenceMask& mask);
 

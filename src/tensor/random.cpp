@@ -5,17 +5,28 @@
 
 namespace maskgrad {
 
+void Random::draw_block() {
+  const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
+  const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
+  const r123::Philox4x32::ctr_type counter = {{block_++, stream_, low(step_), high(step_)}};
+  const r123::Philox4x32::key_type key = {{low(seed_), high(seed_)}};
+  const auto words = r123::Philox4x32()(counter, key);
+  for (std::size_t i = 0; i < words_.size(); ++i) words_[i] = words[i];
+  used_ = 0;
+}
+
 std::uint32_t Random::bits32() {
-  if (used_ == words_.size()) {
-    const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
-    const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
-    const r123::Philox4x32::ctr_type counter = {{block_++, stream_, low(step_), high(step_)}};
-    const r123::Philox4x32::key_type key = {{low(seed_), high(seed_)}};
-    const auto words = r123::Philox4x32()(counter, key);
-    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] = words[i];
-    used_ = 0;
-  }
+  if (used_ == words_.size()) draw_block();
   return words_[used_++];
+}
+
+void Random::skip_words(std::uint64_t count) {
+  const std::uint64_t next = 4 * std::uint64_t{block_} - 4 + used_ + count;
+  block_ = static_cast<std::uint32_t>(next / 4);
+  used_ = 4;
+  if (next % 4 == 0) return;
+  draw_block();
+  used_ = static_cast<std::uint32_t>(next % 4);
 }
 
 double Random::uniform() {

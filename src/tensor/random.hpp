@@ -28,8 +28,13 @@ class Random {
   /// 1 .. 2^32-1 of them.
   std::int64_t integer(std::int64_t low, std::int64_t high);
   bool coin() { return (bits32() & 1) != 0; }
+  /// Goes on as if `count` numbers had been drawn with uniform().
+  void skip_uniforms(std::uint64_t count) { skip_words(2 * count); }
 
  private:
+  void skip_words(std::uint64_t count);
+  void draw_block();
+
   std::uint64_t seed_;
   std::uint64_t step_;
   std::uint32_t stream_;

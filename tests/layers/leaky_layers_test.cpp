@@ -11,6 +11,7 @@
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/ops/attention.hpp>
+#include <maskgrad/ops/matmul.hpp>
 #include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/ops/loss.hpp>
 #include <maskgrad/ops/mask.hpp>
@@ -111,7 +112,7 @@ std::vector<Case> cases() {
          const Variable weights = ops::masked_softmax(scores, x.mask().bits().reshape(keys));
          return ops::with_mask(ops::matmul(weights, drop_mask(x)), x.mask());
        }},
-      {"AttendsWithTheMaskOfTheNextPosition", "masked_softmax", keeps,
+      {"AttendsWithTheMaskOfTheNextPosition", "scaled_dot_product_attention", keeps,
        [](const Variable& x) {
          const Variable heads = ops::reshape(drop_mask(x), {x.dim(0), 1, x.dim(1), kFeatures});
          const AttentionMask mask = AttentionMask::padding(shifted(x.mask()));

@@ -14,6 +14,7 @@
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/ops/activation.hpp>
+#include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/ops/loss.hpp>
 #include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/reduce.hpp>

@@ -50,30 +50,30 @@ TEST(Attention, TakesNothingOfEveryKind) {
 TEST(Attention, RefusesShapesThatDoNotFit) {
   const Variable q = value({2, 4, 3, 5}), k = value({2, 2, 6, 5}), v = value({2, 2, 6, 7});
   EXPECT_EQ(error(q, k, v), "no error");
-  EXPECT_EQ(error(value({4, 3, 5}), k, v), kStarts + "q must be [B, H, S, D], got (4, 3, 5)");
-  EXPECT_EQ(error(q, value({5}), v), kStarts + "k must be [B, H, S, D], got (5,)");
-  EXPECT_EQ(error(q, k, value({})), "[attention_values] v must be [B, H, S, D], got ()");
+  EXPECT_EQ(error(value({3, 5}), k, v),
+            kStarts + "q must be [B, H, S, D] or [B, S, D], got (3, 5)");
+  const std::string ranks = "k and v must have as many dimensions as q: ";
+  EXPECT_EQ(error(value({4, 3, 5}), k, v),
+            kStarts + ranks + "(4, 3, 5), (2, 2, 6, 5), (2, 2, 6, 7)");
+  EXPECT_EQ(error(q, value({5}), v), kStarts + ranks + "(2, 4, 3, 5), (5,), (2, 2, 6, 7)");
+  EXPECT_EQ(error(q, k, value({})), kStarts + ranks + "(2, 4, 3, 5), (2, 2, 6, 5), ()");
   EXPECT_EQ(error(q, value({1, 2, 6, 5}), v),
             kStarts + "batches differ: (2, 4, 3, 5) and (1, 2, 6, 5)");
-  EXPECT_EQ(error(q, k, value({1, 2, 6, 7})),
-            "[attention_values] batches differ: (2, 4, 3, 6) and (1, 2, 6, 7)");
   const std::string heads = "heads of keys must divide heads of queries: (2, 4, 3, ";
   EXPECT_EQ(error(q, value({2, 3, 6, 5}), v), kStarts + heads + "5) and (2, 3, 6, 5)");
   EXPECT_EQ(error(q, value({2, 0, 6, 5}), v), kStarts + heads + "5) and (2, 0, 6, 5)");
-  EXPECT_EQ(error(q, k, value({2, 3, 6, 7})),
-            "[attention_values] " + heads + "6) and (2, 3, 6, 7)");
+  const std::string features = ": features and dtype must be the same";
   EXPECT_EQ(error(q, value({2, 2, 6, 4}), v),
-            "[attention_scores] q is float32 (2, 4, 3, 5), k is float32 (2, 2, 6, 4): features "
-            "and dtype must be the same");
+            kStarts + "q is float32 (2, 4, 3, 5), k is float32 (2, 2, 6, 4)" + features);
   EXPECT_EQ(error(q, value({2, 2, 6, 5}, DType::kFloat64), v),
-            "[attention_scores] q is float32 (2, 4, 3, 5), k is float64 (2, 2, 6, 5): features "
-            "and dtype must be the same");
-  EXPECT_EQ(error(q, k, value({2, 2, 5, 7})),
-            "[attention_values] weights float32 (2, 4, 3, 6) do not fit values float32 (2, 2, 5, "
-            "7)");
+            kStarts + "q is float32 (2, 4, 3, 5), k is float64 (2, 2, 6, 5)" + features);
+  const std::string k_is = kStarts + "k is float32 (2, 2, 6, 5), v is ",
+                    values = ": all but the features must be the same";
+  EXPECT_EQ(error(q, k, value({1, 2, 6, 7})), k_is + "float32 (1, 2, 6, 7)" + values);
+  EXPECT_EQ(error(q, k, value({2, 3, 6, 7})), k_is + "float32 (2, 3, 6, 7)" + values);
+  EXPECT_EQ(error(q, k, value({2, 2, 5, 7})), k_is + "float32 (2, 2, 5, 7)" + values);
   EXPECT_EQ(error(q, k, value({2, 2, 6, 7}, DType::kFloat64)),
-            "[attention_values] weights float32 (2, 4, 3, 6) do not fit values float64 (2, 2, 6, "
-            "7)");
+            k_is + "float64 (2, 2, 6, 7)" + values);
 }
 
 TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
@@ -85,11 +85,15 @@ TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
   EXPECT_EQ(with_mask(AttentionMask::all(6, 3)), kStarts + "a mask of (1, 1, 6, 3)" + fits);
   EXPECT_EQ(with_mask(AttentionMask::bits(Tensor::zeros({2, 3, 6}, DType::kBool))),
             kStarts + "a mask of (1, 2, 3, 6)" + fits);
-  EXPECT_EQ(with({.bias = value({5})}), kStarts + "a bias of (5,)" + fits);
-  EXPECT_EQ(with({.bias = value({1, 2, 4, 3, 6})}), kStarts + "a bias of (1, 2, 4, 3, 6)" + fits);
+  const std::string bias_fits = " does not fit pairs of float32 (2, 4, 3, 6)";
+  EXPECT_EQ(with({.bias = value({5})}), kStarts + "a bias of float32 (5,)" + bias_fits);
+  EXPECT_EQ(with({.bias = value({1, 2, 4, 3, 6})}),
+            kStarts + "a bias of float32 (1, 2, 4, 3, 6)" + bias_fits);
+  EXPECT_EQ(with({.bias = value({6}, DType::kFloat64)}),
+            kStarts + "a bias of float64 (6,)" + bias_fits);
   EXPECT_EQ(with({.softcap = 0.0}), kStarts + "softcap must be above 0, got 0");
   EXPECT_EQ(with({.softcap = -1.5}), kStarts + "softcap must be above 0, got -1.5");
-  EXPECT_EQ(with({.dropout = 1}), "[dropout] p must be at least 0 and below 1, got 1");
+  EXPECT_EQ(with({.dropout = 1}), kStarts + "dropout must be at least 0 and below 1, got 1");
   const auto scores = [&](const AttentionMask& mask) {
     return error_of([&] { ops::attention_scores(q, k, mask); });
   };

@@ -1,4 +1,4 @@
-#include <maskgrad/ops/attention_pairs.hpp>
+#include <maskgrad/ops/attention/pairs.hpp>
 #include <maskgrad/ops/row_kernels.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 

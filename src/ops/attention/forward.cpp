@@ -1,0 +1,167 @@
+#include <limits>
+
+#include <maskgrad/ops/attention/careful_product.hpp>
+#include <maskgrad/ops/attention/score_tile.hpp>
+#include <maskgrad/tensor/cpu/threads.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+// One tile of queries from its scores to its output, softmax computed as chunks of keys come in
+// (Milakov & Gimelshein 2018).
+template <class T>
+class ForwardTile {
+ public:
+  static std::int64_t workspace(const AttentionProblem& p) {
+    const std::int64_t columns = ScoreTile<T>::max_columns(p);
+    return ScoreTile<T>::workspace(p) +
+           columns * (ScoreTile<T>::max_keys(p) + p.value_features + 2);
+  }
+
+  ForwardTile(const AttentionProblem& p, Workspace<T>& memory) : p_(p), tile_(p, memory) {
+    const std::int64_t columns = ScoreTile<T>::max_columns(p);
+    weights_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
+    sums_ = memory.take(p.value_features * columns);
+    top_ = memory.take(columns);
+    total_ = memory.take(columns);
+  }
+
+  // q, k, v: those of head (b, h).
+  void run(std::int64_t b, std::int64_t h, std::int64_t tile, const T* q, const T* k, const T* v,
+           T* output, T* top, T* scale) {
+    tile_.start(b, h, tile, q);
+    std::fill_n(sums_, p_.value_features * tile_.columns(), T{});
+    std::fill_n(top_, tile_.columns(), -std::numeric_limits<T>::infinity());
+    std::fill_n(total_, tile_.columns(), T{});
+    is_first_ = true;
+    for (const KeyRange& range : p_.tiles.ranges(b, h, tile)) {
+      for_each_chunk(range, [&](std::int64_t begin, std::int64_t end) {
+        add({begin, end, range.full}, k, v);
+      });
+    }
+    finish(output + tile_.first() * p_.value_features, top + tile_.first(), scale + tile_.first());
+  }
+
+ private:
+  void add(const KeyChunk& chunk, const T* k, const T* v) {
+    tile_.scores(chunk, k, weights_);
+    for (std::int64_t s = 0; s < tile_.columns(); s += kLanes<T>) weigh(chunk, s);
+    is_first_ = false;
+    const std::int64_t features = p_.value_features;
+    const Strided<T> values = {v + chunk.begin * features, 1, features};
+    if (chunk.full || all_finite(values.data, chunk.size() * features)) {
+      block_product<false>(features, tile_.columns(), chunk.size(), values, weights_,
+                           tile_.columns(), AddTo<T>{sums_, tile_.columns()});
+    } else {
+      add_product_of_kept_columns(features, tile_.columns(), chunk.size(), values, weights_,
+                                  tile_.keep(), sums_);
+    }
+  }
+
+  // Turns a vector of queries' scores into weights exp(score - top), top being the largest score
+  // so far. What was summed with a smaller one is scaled down.
+  void weigh(const KeyChunk& chunk, std::int64_t s) {
+    const std::int64_t columns = tile_.columns();
+    const Vec<T> nothing(-std::numeric_limits<T>::infinity()), zero(T{});
+    const Vec<T> before = Vec<T>::load_unaligned(top_ + s);
+    Vec<T> top = before;
+    for (std::int64_t at = s; at < chunk.size() * columns; at += columns) {
+      Vec<T> score = Vec<T>::load_unaligned(weights_ + at);
+      if (!chunk.full) {
+        score = xsimd::select(tile_.kept(at), score, nothing);
+        score.store_unaligned(weights_ + at);
+      }
+      top = xsimd::max(top, score);
+    }
+    top.store_unaligned(top_ + s);
+    const Vec<T> shift = xsimd::select(top == nothing, zero, top);  // -inf - -inf is NaN
+    Vec<T> sum = zero;
+    for (std::int64_t at = s; at < chunk.size() * columns; at += columns) {
+      const Vec<T> weight = xsimd::exp(Vec<T>::load_unaligned(weights_ + at) - shift);
+      sum += weight;
+      (p_.dropout > 0 ? weight * tile_.drop(at) : weight).store_unaligned(weights_ + at);
+    }
+    if (!is_first_) scale_down(s, xsimd::exp(before - shift));
+    (Vec<T>::load_unaligned(total_ + s) + sum).store_unaligned(total_ + s);
+  }
+
+  void scale_down(std::int64_t s, const Vec<T>& factor) {
+    if (xsimd::all(factor == Vec<T>(T{1}))) return;
+    (factor * Vec<T>::load_unaligned(total_ + s)).store_unaligned(total_ + s);
+    for (std::int64_t d = 0; d < p_.value_features; ++d) {
+      T* sums = sums_ + d * tile_.columns() + s;
+      (factor * Vec<T>::load_unaligned(sums)).store_unaligned(sums);
+    }
+  }
+
+  void finish(T* output, T* top, T* scale) {
+    for (std::int64_t s = 0; s < tile_.columns(); s += kLanes<T>) {
+      const Vec<T> total = Vec<T>::load_unaligned(total_ + s), zero(T{});
+      const auto is_empty = total == zero;
+      for (std::int64_t d = 0; d < p_.value_features; ++d) {
+        T* sums = sums_ + d * tile_.columns() + s;
+        xsimd::select(is_empty, zero, Vec<T>::load_unaligned(sums) / total).store_unaligned(sums);
+      }
+      const std::int64_t count = std::min(kLanes<T>, tile_.count() - s);
+      store_first(xsimd::select(is_empty, zero, Vec<T>::load_unaligned(top_ + s)), top + s, count);
+      store_first(xsimd::select(is_empty, zero, Vec<T>(T{1}) / total), scale + s, count);
+    }
+    transpose<false>(sums_, tile_.columns(), p_.value_features, tile_.count(), T{1}, output,
+                     p_.value_features);
+  }
+
+  const AttentionProblem& p_;
+  ScoreTile<T> tile_;
+  T* weights_;  // [keys][columns]: scores, then weights
+  T* sums_;     // [D_v][columns]
+  T *top_, *total_;
+  bool is_first_ = true;
+};
+
+template <class T>
+void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, const Tensor& v,
+                 AttentionForward& result) {
+  const std::int64_t tiles = p.tiles.per_head();
+  const std::int64_t work =
+      std::min(p.queries, AttentionTiles::kQueries) * p.keys * (p.features + p.value_features + 16);
+  parallel_for(p.batch * p.heads * tiles, chunk_for(work), [&](std::int64_t i, std::int64_t end) {
+    Workspace<T> memory(ForwardTile<T>::workspace(p));
+    ForwardTile<T> tile(p, memory);
+    for (; i < end; ++i) {
+      const std::int64_t head = i / tiles, b = head / p.heads, h = head % p.heads;
+      const std::int64_t key_head = b * p.key_heads + p.key_head(h);
+      tile.run(b, h, i % tiles, q.data<T>() + head * p.queries * p.features,
+               k.data<T>() + key_head * p.keys * p.features,
+               v.data<T>() + key_head * p.keys * p.value_features,
+               result.output.data<T>() + head * p.queries * p.value_features,
+               result.top.data<T>() + head * p.queries, result.scale.data<T>() + head * p.queries);
+    }
+  });
+}
+
+}  // namespace
+
+std::array<std::int64_t, 4> AttentionProblem::strides_of(const Shape& shape) {
+  std::array<std::int64_t, 4> strides{};
+  std::int64_t stride = 1;
+  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+    if (shape[axis] != 1) strides[static_cast<std::size_t>(axis + 4 - shape.rank())] = stride;
+    stride *= shape[axis];
+  }
+  return strides;
+}
+
+AttentionForward fused_attention(const AttentionProblem& p, const Tensor& q, const Tensor& k,
+                                 const Tensor& v) {
+  AttentionForward result = {
+      Tensor::empty({p.batch, p.heads, p.queries, p.value_features}, p.dtype, q.device()),
+      Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, q.device()),
+      Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, q.device())};
+  dispatch_device(q.device(), "scaled_dot_product_attention", [&] {
+    dispatch_dtype(FloatingTypes{}, p.dtype, "scaled_dot_product_attention",
+                   [&]<class T>(T) { run_forward<T>(p, q, k, v, result); });
+  });
+  return result;
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,50 @@
+// One call of fused attention. Internal to attention.
+#pragma once
+
+#include <optional>
+
+#include <maskgrad/ops/attention/tiles.hpp>
+#include <maskgrad/tensor/random.hpp>
+
+namespace maskgrad::ops {
+
+/// Shapes as in attention.hpp. What forward and backward have in common.
+struct AttentionProblem {
+  std::int64_t batch, heads, key_heads, queries, keys, features, value_features;
+  DType dtype;
+  double scale;
+  std::optional<double> softcap;
+  double dropout;
+  Random random;  // of the dropout
+  AttentionMask mask;
+  AttentionTiles tiles;
+  Tensor bias;  // undefined, or broadcasts to [B, H, S, T]
+
+  std::int64_t key_head(std::int64_t h) const { return h / (heads / key_heads); }
+  /// How far apart neighbours stand in a tensor that broadcasts to [B, H, S, T].
+  static std::array<std::int64_t, 4> strides_of(const Shape& shape);
+};
+
+struct AttentionForward {
+  Tensor output;  // [B, H, S, D_v]
+  // [B, H, S]: the largest kept score, and 1 / (sum of exp(score - top)), so that a weight is
+  // exp(score - top) * scale. Both 0 for a query without any. In one number, a large top would
+  // swallow the logarithm of the sum.
+  Tensor top, scale;
+};
+struct AttentionGradients {
+  Tensor q, k, v;
+  Tensor bias;  // defined when asked for
+};
+
+/// The parts of softmax(scale q k^T + bias) v that tiles say. No table of S x T is kept (Dao et al.
+/// 2022, "FlashAttention", algorithms 1 and 4).
+AttentionForward fused_attention(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
+                                 const Tensor& v);
+/// Computes the weights again from top and scale.
+AttentionGradients fused_attention_gradients(const AttentionProblem& problem, const Tensor& q,
+                                             const Tensor& k, const Tensor& v,
+                                             const AttentionForward& forward,
+                                             const Tensor& grad_output, bool bias_gradient);
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,101 @@
+#include <numeric>
+
+#include <maskgrad/ops/linear.hpp>
+#include <maskgrad/ops/row_products.hpp>
+#include <maskgrad/ops/sample.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+const OpDef& kLinear = register_op({
+    .name = "linear",
+    .summary = "x weight + bias, and max(., 0) with relu",
+    .inputs = {{.name = "x", .reach = Reach::kByCall},
+               {.name = "weight", .reach = Reach::kByCall},
+               {.name = "bias", .reach = Reach::kByCall}},
+    .args = {{"relu", false}},
+    .mask_rule = MaskRule::kKeeps,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      return {linear(call.input("x"), call.input("weight"), call.input("bias"),
+                     call.arg<bool>("relu") ? LinearActivation::kRelu : LinearActivation::kNone)};
+    },
+    .samples = [](Random& r) -> std::vector<OpSample> {
+      std::vector<OpSample> samples;
+      for (const Shape& rows : {Shape{2}, Shape{7}, Shape{2, 3}, Shape{0}, Shape{}}) {
+        samples.push_back({{{"x", sample_uniform(r, rows.concat({5}))},
+                            {"weight", sample_uniform(r, {5, 4})},
+                            {"bias", sample_uniform(r, {4})}},
+                           {{"relu", samples.size() % 2 == 0}}});
+      }
+      return samples;
+    },
+});
+
+void check_inputs(const Variable& x, const Variable& weight, const Variable& bias) {
+  check(weight.rank() == 2 && bias.rank() == 1 && bias.dim(0) == weight.dim(1), "linear",
+        "needs a weight [I, O] and a bias [O], got {} and {}", weight.shape(), bias.shape());
+  check(x.rank() >= 1 && x.dim(-1) == weight.dim(0), "linear",
+        "inner dimensions must match: x is {}, weight {}", x.shape(), weight.shape());
+  check(x.dtype() == weight.dtype() && x.dtype() == bias.dtype(), "linear",
+        "x is {}, weight {}, bias {}: they must be the same", to_string(x.dtype()),
+        to_string(weight.dtype()), to_string(bias.dtype()));
+  check(!weight.mask().defined() && !bias.mask().defined(), "linear",
+        "weight and bias take no mask; drop_mask() it on purpose");
+  check(!x.mask().defined() || x.rank() > 2, "linear",
+        "would sum over masked positions of x {}; drop_mask() it on purpose", x.shape());
+}
+
+// g where y > 0, 0 elsewhere
+Tensor through_relu(const Tensor& g, const Tensor& y) {
+  Tensor dx = Tensor::empty(g.shape(), g.dtype(), g.device());
+  dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
+    const T *grad = g.data<T>(), *out = y.data<T>();
+    T* to = dx.data<T>();
+    for (std::int64_t i = 0; i < g.numel(); ++i) to[i] = out[i] > T{} ? grad[i] : T{};
+  });
+  return dx;
+}
+
+// A place of y depends on its row of x, its column of the weight and its place of the bias.
+Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
+  const int last = output.rank() - 1;
+  if (input == 1) return spread(std::array<int, 2>{kAlong, last}, marked, output);
+  if (input == 2) return spread(std::array<int, 1>{last}, marked, output);
+  std::array<int, Shape::kMaxRank> ties{};
+  std::iota(ties.begin(), ties.end(), 0);
+  ties[static_cast<std::size_t>(last)] = kAlong;
+  return spread(ties, marked, output);
+}
+
+}  // namespace
+
+// h = g where y > 0 with relu, else g:  dx = h weight^T,  dweight = x^T h,  dbias = sum of h's rows
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
+                LinearActivation activation) {
+  check_inputs(x, weight, bias);
+  const bool relu = activation == LinearActivation::kRelu;
+  const Tensor y = rows_times(x.value(), weight.value(), false, bias.value(), relu);
+  const Shape shape = y.shape();
+  const auto rule = [=, x = x.value(), w = weight.value(), mask = x.mask()](const Tensor& g,
+                                                                            Gradients& grads) {
+    const Tensor h = relu ? through_relu(g, y) : g;
+    if (grads.needed(0)) grads.set(0, rows_times(h, w, true));
+    if (grads.needed(1)) {
+      Tensor dw = grads.buffer(1);
+      sum_outer_products(x, mask, h, false, dw);
+    }
+    if (!grads.needed(2)) return;
+    Tensor db = grads.buffer(2);
+    dispatch_dtype(FloatingTypes{}, h.dtype(), "linear", [&]<class T>(T) {
+      sum_rows(h.data<T>(), h.numel() / std::max<std::int64_t>(1, db.numel()), db.numel(),
+               db.data<T>());
+    });
+  };
+  return record(kLinear, {&x, &weight, &bias}, y,
+                with_reach(rule, [shape](std::size_t input, const Tensor& marked) {
+                  return reached(input, marked, shape);
+                }));
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,21 @@
+// The rows of a value times one matrix: matmul by weights, linear. Internal to src/ops.
+#pragma once
+
+#include <maskgrad/ops/gemm.hpp>
+#include <maskgrad/tensor/mask.hpp>
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad::ops {
+
+/// y = x op(w), then + bias [N] and max(., 0) where said. x [..., K], op(w) [K, N] -> [..., N].
+/// `bias` may be undefined. Sizes and dtypes have been checked.
+Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tensor& bias = {},
+                  bool relu = false);
+
+/// dw of the above, into a tensor of w's shape: the sum over rows of x^T g, or of its transpose.
+/// Where the mask of x leaves rows out, those of g hold 0, and whatever x holds there does not
+/// count.
+void sum_outer_products(const Tensor& x, const SequenceMask& mask, const Tensor& g,
+                        bool transpose_w, Tensor& dw);
+
+}  // namespace maskgrad::ops
