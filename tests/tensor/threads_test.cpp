@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <ctime>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -125,6 +127,17 @@ TEST_P(Threads, ServeSeveralCallersInTurn) {
   EXPECT_EQ(total, 2 * 50 * 30);
 }
 
+// Every chunk waits for all the others, so each needs a thread of its own; if one does not come,
+// this never ends.
+void meet(int chunks) {
+  std::atomic<int> arrived{0};
+  parallel_for(chunks, 1, [&](std::int64_t, std::int64_t) {
+    ++arrived;
+    while (arrived < chunks) std::this_thread::yield();
+  });
+  EXPECT_EQ(arrived, chunks);
+}
+
 TEST(ThreadCount, IsAtLeastOneAndNotTooLarge) {
   EXPECT_EQ(error_of([] { set_num_threads(0); }), "[threads] the number must be 1 to 1024, not 0");
   EXPECT_EQ(error_of([] { set_num_threads(1025); }),
@@ -134,13 +147,34 @@ TEST(ThreadCount, IsAtLeastOneAndNotTooLarge) {
 
 TEST(ThreadCount, IsHowManyWorkSideBySide) {
   const WithThreads two(2);
-  std::atomic<int> arrived{0};
-  // Each waits for the other: one thread alone would never come back.
-  parallel_for(2, 1, [&](std::int64_t, std::int64_t) {
-    ++arrived;
-    while (arrived < 2) std::this_thread::yield();
-  });
-  EXPECT_EQ(arrived, 2);
+  meet(2);
+}
+
+// The pauses pass over the moment at which an idle thread goes to sleep.
+TEST(IdleThreads, ComeWheneverTheyAreCalledAsleepOrAwake) {
+  const WithThreads two(2);
+  for (int round = 0; round < 4; ++round) {
+    for (int pause = 0; pause < 400; pause += 2) {
+      const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(pause);
+      while (std::chrono::steady_clock::now() < end) {
+      }
+      meet(2);
+    }
+  }
+}
+
+TEST(IdleThreads, ComeWhenThereAreMoreOfThemThanProcessors) {
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  const WithThreads many(std::min(2 * cores + 1, 1024));
+  for (int round = 0; round < 30; ++round) meet(num_threads());
+}
+
+TEST(IdleThreads, TakeNoProcessorTimeForLong) {
+  const WithThreads three(3);
+  meet(3);
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_LT(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC, 0.1);
 }
 
 TEST(ChunkFor, HoldsAboutTheSameWork) {

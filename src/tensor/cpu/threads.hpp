@@ -6,7 +6,9 @@
 
 namespace maskgrad {
 
-/// How many threads parallel_for may use, this one included; 1 at the start.
+/// How many threads parallel_for may use, this one included; 1 at the start. Between two calls the
+/// others keep looking for work for 200 us, then sleep; where the program may use fewer processors
+/// than there are threads, they sleep at once.
 int num_threads();
 /// Throws Error unless 1 <= count <= 1024. Not to be called while parallel_for runs.
 void set_num_threads(int count);
@@ -33,7 +35,7 @@ void parallel_for(std::int64_t count, std::int64_t chunk, F&& f) {
 }
 
 /// The chunk that holds about 32,768 units of work (a unit: a multiplication or so) when each of
-/// the things counted takes `work_each`: enough to outweigh waking a thread.
+/// the things counted takes `work_each`: enough to outweigh handing it to another thread.
 constexpr std::int64_t chunk_for(std::int64_t work_each) {
   const std::int64_t chunk = 32768 / (work_each > 0 ? work_each : 1);
   return chunk > 0 ? chunk : 1;
