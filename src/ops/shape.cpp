@@ -6,6 +6,7 @@
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
+#include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -118,6 +119,7 @@ Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes_given) {
     dims.push_back(p.size[i]);
   }
   Tensor y = Tensor::empty(Shape(dims), x.dtype(), x.device());
+  Traffic::add_copied(y.nbytes());
   if (y.numel() == 0) return y;
   dispatch_device(x.device(), "permute", [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "permute", [&]<class T>(T) {
@@ -155,6 +157,7 @@ Tensor expand(const Tensor& x, const Shape& shape) {
   check(can_broadcast(x.shape(), shape), "broadcast_to", "{} does not broadcast to {}", x.shape(),
         shape);
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+  Traffic::add_copied(y.nbytes());
   const BroadcastPlan plan("broadcast_to", x.shape(), shape);
   dispatch_device(x.device(), "broadcast_to", [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "broadcast_to", [&]<class T>(T) {

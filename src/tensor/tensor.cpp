@@ -1,6 +1,7 @@
 #include <cstring>
 #include <limits>
 
+#include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad {
@@ -18,6 +19,7 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor result = empty(shape, dtype, device);
   std::memset(result.raw_data(), 0, result.nbytes());
+  Traffic::add_filled(result.nbytes());
   return result;
 }
 
@@ -57,12 +59,14 @@ Tensor Tensor::view(std::int64_t first, const Shape& shape) const {
 Tensor Tensor::clone() const {
   Tensor result = empty(shape_, dtype_, device());
   std::memcpy(result.raw_data(), raw_data(), nbytes());
+  Traffic::add_copied(nbytes());
   return result;
 }
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
   Tensor result = empty(shape_, dtype, device());
+  Traffic::add_copied(result.nbytes());
   dispatch_dtype(AllTypes{}, dtype_, "tensor", [&]<class From>(From) {
     dispatch_dtype(AllTypes{}, dtype, "tensor", [&]<class To>(To) {
       std::transform(data<From>(), data<From>() + numel(), result.data<To>(), [](From x) {
@@ -80,10 +84,13 @@ void Tensor::copy_from(const Tensor& source) {
   check(source.shape_ == shape_ && source.dtype_ == dtype_, "tensor",
         "cannot copy {} {} into {} {}", to_string(source.dtype_), source.shape_, to_string(dtype_),
         shape_);
-  if (!is_same_view(source)) std::memmove(raw_data(), source.raw_data(), nbytes());
+  if (is_same_view(source)) return;
+  std::memmove(raw_data(), source.raw_data(), nbytes());
+  Traffic::add_copied(nbytes());
 }
 
 void Tensor::fill(double value) {
+  Traffic::add_filled(nbytes());
   dispatch_dtype(AllTypes{}, dtype_, "tensor",
                  [&]<class T>(T) { std::fill_n(data<T>(), numel(), static_cast<T>(value)); });
 }

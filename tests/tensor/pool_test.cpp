@@ -102,6 +102,15 @@ TEST(Pool, CountsWhatIsInUseAndWhatIsCached) {
   EXPECT_EQ(pool.stats().system_allocations, 2U);
 }
 
+TEST(Pool, CountsWhatItHandedOutInAll) {
+  SKIP_WITHOUT_REUSE();
+  Pool pool;
+  for (int i = 1; i <= 5; ++i) {
+    pool.deallocate(pool.allocate(100), 100);
+    EXPECT_EQ(pool.stats().bytes_handed_out, 128U * static_cast<unsigned>(i));
+  }
+}
+
 TEST(Pool, WastesAtMostAQuarterOfALargeBlock) {
   SKIP_WITHOUT_REUSE();
   Pool pool;

@@ -55,6 +55,7 @@ void* Pool::allocate(std::size_t bytes) {
       ++stats_.system_allocations;
     }
     stats_.bytes_in_use += size.bytes;
+    stats_.bytes_handed_out += size.bytes;
     return block;
   } else {
     return ::operator new(size.bytes, std::align_val_t(kAlignment));

@@ -18,7 +18,8 @@ class Pool {
 
   struct Stats {
     std::uint64_t system_allocations = 0;  // calls that had to ask the system
-    std::size_t bytes_in_use = 0;          // handed out now, rounded up to the class
+    std::uint64_t bytes_handed_out = 0;    // in all, rounded up to the class
+    std::size_t bytes_in_use = 0;          // handed out now, rounded up likewise
     std::size_t bytes_cached = 0;          // waiting to be handed out again
   };
 
