@@ -31,7 +31,6 @@ class Parameter {
     return variable_;
   }
   void set_variable(Variable variable) { variable_ = std::move(variable); }
-  void clear_grad() { variable_.clear_grad(); }
 
  private:
   std::string name_;  // within its module

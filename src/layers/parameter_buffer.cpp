@@ -38,18 +38,23 @@ ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed,
   }
 }
 
-const Tensor& ParameterBuffer::gradients() {
+void ParameterBuffer::complete_gradients() {
   for (const Entry& entry : entries_) {
-    const Shape& shape = entry.parameter->shape();
-    if (!entry.parameter->variable().grad().defined()) {
-      gradients_.view(entry.first, shape).fill(0.0);
-    }
+    GradSlot& slot = *entry.parameter->variable().slot();
+    if (!slot.has_grad) slot.clear_buffer();
   }
+}
+
+Tensor ParameterBuffer::gradients() {
+  complete_gradients();
+  for (const Entry& entry : entries_) entry.parameter->variable().slot()->dirty_rows.reset();
   return gradients_;
 }
 
+// Unlike Variable::clear_grad() this keeps what is known of rows that hold 0: the buffer is ours,
+// and whoever was given it to write made the parameters forget that.
 void ParameterBuffer::clear_gradients() {
-  for (const Entry& entry : entries_) entry.parameter->clear_grad();
+  for (const Entry& entry : entries_) entry.parameter->variable().slot()->has_grad = false;
 }
 
 std::map<std::string, Tensor> ParameterBuffer::named_values() const {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <maskgrad/layers/module.hpp>
@@ -35,7 +37,15 @@ class ParameterBuffer {
   Tensor& values() { return values_; }
   const Tensor& values() const { return values_; }
   /// [N], complete: parameters that no gradient reached since clear_gradients(), and gaps, hold 0.
-  const Tensor& gradients();
+  /// Where a gradient arrived it may be written to until the next pass, which then clears it all.
+  Tensor gradients();
+  /// The same to read only, which spares the next pass that: large tables are cleared where the
+  /// last one wrote. Throws Error when T is not dtype().
+  template <class T>
+  std::span<const T> read_gradients() {
+    complete_gradients();
+    return std::as_const(gradients_).values<T>();
+  }
   /// Forgets all gradients.
   void clear_gradients();
 
@@ -49,6 +59,8 @@ class ParameterBuffer {
   void load(const std::map<std::string, Tensor>& values);
 
  private:
+  void complete_gradients();
+
   std::vector<Entry> entries_;
   Tensor values_, gradients_;
   std::int64_t count_ = 0;

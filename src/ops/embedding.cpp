@@ -48,6 +48,23 @@ void for_each_token(const Tensor& tokens, const SequenceMask& mask, std::int64_t
   });
 }
 
+// Memory for the table's gradient, holding 0. Of a large table only the rows of these tokens are
+// written, and the next pass clears no others; a small one is cleared faster than they are listed.
+Tensor zeros_for(Gradients& grads, const Tensor& tokens, const SequenceMask& mask,
+                 std::int64_t vocabulary) {
+  if (tokens.numel() > vocabulary / 8) {
+    Tensor table = grads.buffer(0);
+    table.fill(0.0);
+    return table;
+  }
+  PoolVector<std::int64_t> rows;
+  rows.reserve(static_cast<std::size_t>(tokens.numel()));
+  for_each_token(tokens, mask, vocabulary, [&](std::int64_t, std::int64_t row) {
+    if (row >= 0) rows.push_back(row);
+  });
+  return grads.zeros(0, std::move(rows));
+}
+
 // A vector depends on its token, and on one row of the table, whichever it is; a masked token's
 // vector on nothing.
 Tensor reached(std::size_t input, const Tensor& marked, const Shape& output,
@@ -84,8 +101,7 @@ Variable embedding(const Variable& weight, const Variable& tokens) {
       kEmbedding, {&weight, &tokens}, std::move(y),
       with_reach(
           [=, ids = tokens.value(), mask = tokens.mask()](const Tensor& g, Gradients& grads) {
-            Tensor dweight = grads.buffer(0);
-            dweight.fill(0.0);
+            Tensor dweight = zeros_for(grads, ids, mask, vocabulary);
             dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
               T* table = dweight.data<T>();
               const T* grad = g.data<T>();

@@ -37,13 +37,26 @@ Tensor Node::described_reach(std::size_t input, const Tensor& marked) const {
   return spread(spec.reach, marked, output_->shape);
 }
 
+// A leaf that is an input twice gets its two gradients added, so neither may claim its buffer.
+bool Gradients::may_claim(std::size_t input) const {
+  const GradSlot& slot = *inputs_[input];
+  return slot.is_bound && !slot.has_grad &&
+         std::count(inputs_.begin(), inputs_.end(), inputs_[input]) == 1;
+}
+
 Tensor Gradients::buffer(std::size_t input) {
   GradSlot& slot = *inputs_[input];
-  // A leaf that is an input twice gets its two gradients added, so neither may claim its buffer.
-  const bool once = std::count(inputs_.begin(), inputs_.end(), inputs_[input]) == 1;
-  values_[input] =
-      slot.is_bound && !slot.has_grad && once ? slot.grad : Tensor::empty(slot.shape, slot.dtype);
+  slot.dirty_rows.reset();
+  values_[input] = may_claim(input) ? slot.grad : Tensor::empty(slot.shape, slot.dtype);
   return values_[input];
+}
+
+Tensor Gradients::zeros(std::size_t input, PoolVector<std::int64_t> rows) {
+  GradSlot& slot = *inputs_[input];
+  if (!may_claim(input)) return values_[input] = Tensor::zeros(slot.shape, slot.dtype);
+  slot.clear_buffer();
+  slot.dirty_rows = std::move(rows);
+  return values_[input] = slot.grad;
 }
 
 Tape::Tape(Options options) : id_(next_tape_id()), options_(options), outer_(current_tape) {
@@ -170,6 +183,7 @@ void Tape::accumulate(const char* op, std::size_t input, GradSlot& slot, Tensor 
         input, to_string(slot.dtype), slot.shape);
   grad = sum_to(op, grad, slot.shape);
   if (slot.tape == 0) drop_holes(grad, slot.mask);
+  if (!grad.is_same_view(slot.grad)) slot.dirty_rows.reset();
   if (slot.has_grad) {
     if (!slot.is_bound && !slot.grad.is_exclusive()) slot.grad = slot.grad.clone();
     add_into(slot.grad, grad);

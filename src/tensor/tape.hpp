@@ -37,9 +37,15 @@ class Gradients {
   /// Memory of the input's shape and dtype, contents undefined, for the rule to write the gradient
   /// into; where it can, the place where that gradient is wanted in the end.
   Tensor buffer(std::size_t input);
+  /// The same, holding 0, for a rule that writes to `rows` of the first dimension only, each any
+  /// number of times. A parameter's buffer remembers them, so that the next pass clears no more
+  /// than what this one wrote: a table's gradient costs what its tokens do.
+  Tensor zeros(std::size_t input, PoolVector<std::int64_t> rows);
 
  private:
   friend class Tape;
+  bool may_claim(std::size_t input) const;
+
   std::span<const Ref<GradSlot>> inputs_;
   PoolVector<Tensor> values_;
 };

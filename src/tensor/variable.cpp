@@ -1,7 +1,23 @@
+#include <cstring>
+
+#include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/tensor/variable.hpp>
 
 namespace maskgrad {
+
+void GradSlot::clear_buffer() {
+  if (!dirty_rows) {
+    grad.fill(0.0);
+  } else if (!dirty_rows->empty()) {
+    const std::size_t row_bytes = grad.nbytes() / static_cast<std::size_t>(shape[0]);
+    for (const std::int64_t row : *dirty_rows) {
+      std::memset(grad.raw_data() + static_cast<std::size_t>(row) * row_bytes, 0, row_bytes);
+    }
+    Traffic::add_filled(dirty_rows->size() * row_bytes);
+  }
+  dirty_rows.emplace();
+}
 
 Variable::Variable(Tensor value, Grad grad, SequenceMask mask)
     : value_(std::move(value)), mask_(std::move(mask)) {
@@ -15,12 +31,15 @@ Variable::Variable(Tensor value, Grad grad, SequenceMask mask)
 
 Tensor Variable::grad() const {
   check(requires_grad(), "variable", "takes no gradient");
-  return slot_->has_grad ? slot_->grad : Tensor();
+  if (!slot_->has_grad) return {};
+  slot_->dirty_rows.reset();
+  return slot_->grad;
 }
 
 void Variable::clear_grad() {
   check(requires_grad(), "variable", "takes no gradient");
   slot_->has_grad = false;
+  slot_->dirty_rows.reset();  // the owner of a bound buffer may have written to it
   if (!slot_->is_bound) slot_->grad = Tensor();
 }
 
@@ -35,6 +54,7 @@ void Variable::bind(Tensor value, Tensor grad) {
   value_ = std::move(value);
   slot_->grad = std::move(grad);
   slot_->has_grad = false;
+  slot_->dirty_rows.reset();
   slot_->is_bound = true;
 }
 

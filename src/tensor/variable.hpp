@@ -1,6 +1,9 @@
 // A value that gradients can flow to.
 #pragma once
 
+#include <optional>
+
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/mask.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
@@ -22,6 +25,13 @@ struct GradSlot final : RefCounted {
   Tensor grad;         // undefined until something arrives, unless a buffer was bound to a leaf
   bool has_grad = false;
   bool is_bound = false;  // `grad` is a view into somebody's flat buffer
+
+  // The rows of a bound `grad` that may hold something else than 0; every other row holds 0. Not
+  // known unless the last to write was a rule that named its rows, and nobody else can have written
+  // since.
+  std::optional<PoolVector<std::int64_t>> dirty_rows;
+  /// Sets a bound `grad` to 0: where they are known, its dirty rows alone.
+  void clear_buffer();
 };
 
 /// A tensor, the sequence mask that follows it, and the slot its gradient goes to. Copies are
@@ -51,7 +61,8 @@ class Variable {
   const Ref<GradSlot>& slot() const { return slot_; }
 
   /// The gradient that backward passes left in a leaf, since it was last cleared; undefined when
-  /// none has arrived. Throws Error for a value that takes none.
+  /// none has arrived. It may be written to until the next pass: a leaf that gives its gradient
+  /// away forgets which rows are 0. Throws Error for a value that takes none.
   Tensor grad() const;
   void clear_grad();
 

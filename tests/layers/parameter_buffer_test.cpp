@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 #include "support/errors.hpp"
@@ -103,6 +105,64 @@ TEST(ParameterBuffer, GradientsGatherUntilTheyAreCleared) {
   parameters.clear_gradients();
   EXPECT_FALSE(bias.grad().defined());
   EXPECT_EQ(to_doubles(parameters.gradients()), std::vector<double>(32, 0.0));
+}
+
+// A model with a table of 1,000 rows of 4, and steps that look three of them up.
+struct LookUps {
+  // The gradient that the optimizer is to see in step 0, 1, ...
+  static std::vector<double> expected(int step) {
+    std::vector<double> gradients(4000);
+    for (int i = 0; i < 3; ++i) {
+      for (int d = 0; d < 4; ++d) gradients[static_cast<std::size_t>(4 * (10 * step + i) + d)] = 1;
+    }
+    return gradients;
+  }
+  void backward(int step) {
+    parameters.clear_gradients();
+    const double first = 10 * step;
+    Tape tape;
+    tape.backward(
+        ops::sum(model(Variable(make({first, first + 1, first + 2}, {1, 3}, DType::kInt64)))));
+  }
+  std::vector<double> read() {
+    const auto gradients = parameters.read_gradients<double>();
+    return {gradients.begin(), gradients.end()};
+  }
+
+  Sequential model;
+  ParameterBuffer parameters{model.add<Embed>("embed", 1000, 4), DType::kFloat64, 1};
+};
+
+TEST(ParameterBuffer, ClearsOfALargeTableOnlyWhatThePassBeforeWrote) {
+  LookUps run;
+  for (int step = 0; step < 5; ++step) {
+    const Traffic before = Traffic::so_far();
+    run.backward(step);
+    EXPECT_EQ(run.read(), LookUps::expected(step)) << step;
+    // In the first step nothing is known, and all is cleared.
+    EXPECT_LT(Traffic::so_far().filled - before.filled, step == 0 ? 40000U : 4000U) << step;
+  }
+}
+
+TEST(ParameterBuffer, ClearsAllOfATableThatWasWrittenToThroughGradients) {
+  LookUps run;
+  for (int step = 0; step < 5; ++step) {
+    run.backward(step);
+    EXPECT_EQ(to_doubles(run.parameters.gradients()), LookUps::expected(step)) << step;
+    // Such as the sum over several processes.
+    if (step % 2 == 0) run.parameters.gradients().fill(3);
+  }
+}
+
+TEST(ParameterBuffer, FillsWhatNoGradientReachesOnce) {
+  LookUps run;
+  run.backward(0);
+  run.parameters.clear_gradients();
+  EXPECT_EQ(run.read(), std::vector<double>(4000, 0.0));
+  run.parameters.clear_gradients();
+  const Traffic before = Traffic::so_far();
+  run.read();
+  EXPECT_EQ(Traffic::so_far().filled, before.filled);
 }
 
 TEST(ParameterBuffer, LoadsWhatNamedValuesGaveInEitherDtype) {

@@ -1,0 +1,239 @@
+// A table's gradient is cleared only where the last pass wrote it, and still is what its formula
+// says, whoever else writes to it.
+#include <gtest/gtest.h>
+
+#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/embedding.hpp>
+#include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/tensor/cpu/pool.hpp>
+#include <maskgrad/tensor/cpu/traffic.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::kFloatingDTypes;
+using test::leaf;
+using test::to_doubles;
+using test::uniform;
+
+constexpr std::int64_t kRows = 64, kFeatures = 3;
+
+// A table bound to a buffer, and the gradient that it should have by now. Each use gives a sum.
+class Table {
+ public:
+  explicit Table(DType dtype, bool bound = true) : dtype_(dtype) {
+    weight = leaf(uniform(random_, {kRows, kFeatures}).to(dtype));
+    buffer = Tensor::full({kRows, kFeatures}, 99, dtype);
+    if (bound) weight.bind(weight.value().clone(), buffer);
+  }
+
+  // The vectors of some tokens, one of them masked, each element times a number.
+  Variable look_up(std::int64_t count = 5) {
+    Tensor tokens = Tensor::empty({1, count}, DType::kInt64);
+    const std::vector<double> factors = numbers(count);
+    Tensor keep = Tensor::full({1, count}, 1, DType::kBool);
+    keep.data<bool>()[3] = false;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+      const std::int64_t token = i == 3 ? -1 : random_.integer(0, kRows - 1);
+      tokens.data<std::int64_t>()[i] = token;
+      for (std::size_t d = 0; i != 3 && d < kFeatures; ++d) {
+        expected_[static_cast<std::size_t>(token) * kFeatures + d] += factors[i * kFeatures + d];
+      }
+    }
+    const Variable ids(tokens, Variable::kConstant, SequenceMask(keep));
+    const Variable y = ops::embedding(weight, ids);
+    return weighted(drop_mask(y), factors);
+  }
+
+  // All elements, each times a number: its gradient has no zeros, like that of a tied output.
+  Variable use_all() {
+    const std::vector<double> factors = numbers(kRows);
+    for (std::size_t i = 0; i < factors.size(); ++i) expected_[i] += factors[i];
+    return weighted(weight, factors);
+  }
+
+  void expect_nothing() { std::fill(expected_.begin(), expected_.end(), 0.0); }
+  // Forgets the gradient as a ParameterBuffer does, to whom the memory belongs.
+  void clear_as_owner() {
+    weight.slot()->has_grad = false;
+    expect_nothing();
+  }
+  // Looks into the slot, which does not notice.
+  ::testing::AssertionResult is_right() const {
+    return test::is_close(weight.slot()->grad, expected_, dtype_ == DType::kFloat64 ? 1e-15 : 1e-6);
+  }
+
+  Variable weight;
+  Tensor buffer;
+
+ private:
+  // As the dtype holds them.
+  std::vector<double> numbers(std::int64_t rows) {
+    return to_doubles(uniform(random_, {rows, kFeatures}).to(dtype_));
+  }
+  Variable weighted(const Variable& x, const std::vector<double>& factors) {
+    return ops::sum(ops::multiply(x, Variable(test::make(factors, x.shape(), dtype_))));
+  }
+
+  DType dtype_;
+  Random random_{3};
+  std::vector<double> expected_ = std::vector<double>(kRows * kFeatures);
+};
+
+void pass(Table& table, std::int64_t tokens = 5) {
+  Tape tape;
+  tape.backward(table.look_up(tokens));
+}
+
+TEST(EmbeddingGradient, HoldsOnlyTheRowsOfTheLastTokens) {
+  for (const DType dtype : kFloatingDTypes) {
+    Table table(dtype);
+    for (int step = 0; step < 20; ++step) {
+      table.clear_as_owner();
+      pass(table);
+      EXPECT_TRUE(table.is_right()) << step;
+    }
+  }
+}
+
+// Many tokens reach most rows, which are then cleared as a whole.
+TEST(EmbeddingGradient, HoldsThemAfterAPassOfMoreTokensToo) {
+  Table table(DType::kFloat64);
+  for (const std::int64_t tokens : {5, 100, 5, 8, 9, 4, 7}) {
+    table.clear_as_owner();
+    pass(table, tokens);
+    EXPECT_TRUE(table.is_right()) << tokens;
+  }
+}
+
+TEST(EmbeddingGradient, GathersOverSeveralPassesAndStartsAgain) {
+  Table table(DType::kFloat64);
+  for (int passes : {1, 3, 1, 2, 1, 1}) {
+    table.clear_as_owner();
+    for (int i = 0; i < passes; ++i) pass(table);
+    EXPECT_TRUE(table.is_right()) << passes;
+  }
+}
+
+TEST(EmbeddingGradient, GathersInALeafWithoutABuffer) {
+  Table table(DType::kFloat64, /*bound=*/false);
+  for (int passes : {1, 3, 1}) {
+    table.weight.clear_grad();
+    table.expect_nothing();
+    for (int i = 0; i < passes; ++i) pass(table);
+    EXPECT_TRUE(table.is_right()) << passes;
+  }
+}
+
+TEST(EmbeddingGradient, AddsThoseOfTwoLookUpsInOneTable) {
+  Table table(DType::kFloat64);
+  for (int step = 0; step < 5; ++step) {
+    table.clear_as_owner();
+    Tape tape;
+    tape.backward(ops::add(table.look_up(), table.look_up()));
+    EXPECT_TRUE(table.is_right()) << step;
+    table.clear_as_owner();
+    pass(table);
+    EXPECT_TRUE(table.is_right()) << step << ", alone";
+  }
+}
+
+TEST(EmbeddingGradient, SharesTheTableWithAnOperationThatReadsAllOfIt) {
+  for (const bool before : {true, false}) {
+    Table table(DType::kFloat64);
+    for (int step = 0; step < 5; ++step) {
+      table.clear_as_owner();
+      Tape tape;
+      const Variable first = before ? table.use_all() : table.look_up();
+      const Variable second = before ? table.look_up() : table.use_all();
+      tape.backward(ops::add(first, second));
+      EXPECT_TRUE(table.is_right()) << step;
+      table.clear_as_owner();
+      pass(table);
+      EXPECT_TRUE(table.is_right()) << step << ", alone";
+    }
+  }
+}
+
+TEST(EmbeddingGradient, SurvivesThatItWasWrittenTo) {
+  Table table(DType::kFloat64);
+  pass(table);
+  for (int step = 0; step < 3; ++step) {
+    // Through the leaf: a weight decay, for one.
+    Tensor gradient = table.weight.grad();
+    gradient.fill(7);
+    table.clear_as_owner();
+    pass(table);
+    EXPECT_TRUE(table.is_right()) << step;
+    // Through the memory that was bound, by who then clears the leaf.
+    table.buffer.fill(8);
+    table.weight.clear_grad();
+    table.expect_nothing();
+    pass(table);
+    EXPECT_TRUE(table.is_right()) << step;
+  }
+}
+
+struct Replaces : TapeObserver {
+  void on_output(const OpDef&, Tensor&, const SequenceMask&) override {}
+  void on_gradient(const Node&, const std::string&, std::size_t, Tensor& grad) override {
+    if (grad.shape() == Shape{kRows, kFeatures}) grad = Tensor::full(grad.shape(), 5, grad.dtype());
+  }
+};
+
+TEST(EmbeddingGradient, SurvivesAnObserverThatReplacesIt) {
+  Table table(DType::kFloat64);
+  pass(table);
+  table.clear_as_owner();
+  Replaces observer;
+  {
+    Tape tape({.observer = &observer});
+    tape.backward(table.look_up());
+  }
+  EXPECT_EQ(to_doubles(table.buffer), std::vector<double>(kRows * kFeatures, 5.0));
+  table.clear_as_owner();
+  pass(table);
+  EXPECT_TRUE(table.is_right());
+}
+
+struct Moved {
+  std::uint64_t filled, copied, allocated;
+  friend bool operator==(const Moved&, const Moved&) = default;
+};
+
+// Of a backward pass over `tokens` places of a table with `rows` rows of two floats, once the
+// table's gradient has been written before.
+Moved moved_by_a_pass(std::int64_t rows, std::int64_t tokens) {
+  Variable weight = leaf(Tensor::zeros({rows, 2}, DType::kFloat32));
+  weight.bind(weight.value().clone(), Tensor::empty({rows, 2}, DType::kFloat32));
+  Tensor ids = Tensor::empty({tokens}, DType::kInt64);
+  for (std::int64_t i = 0; i < tokens; ++i) ids.data<std::int64_t>()[i] = 7 * i % 1000;
+  const Tensor grad_output = Tensor::full({tokens, 2}, 1.0, DType::kFloat32);
+  Moved moved{};
+  for (int pass = 0; pass < 2; ++pass) {
+    weight.slot()->has_grad = false;
+    Tape tape;
+    const Variable y = ops::embedding(weight, Variable(ids));
+    const Traffic before = Traffic::so_far();
+    const Pool::Stats pool = Pool::cpu().stats();
+    tape.backward(y, grad_output);
+    moved = {Traffic::so_far().filled - before.filled, Traffic::so_far().copied - before.copied,
+             Pool::cpu().stats().bytes_handed_out - pool.bytes_handed_out};
+  }
+  return moved;
+}
+
+TEST(EmbeddingGradient, CostsWhatItsTokensDoWhateverTheSizeOfTheTable) {
+  const Moved small = moved_by_a_pass(1000, 100), large = moved_by_a_pass(1'000'000, 100);
+  EXPECT_TRUE(small == large);
+  EXPECT_EQ(large.filled, 100U * 2 * sizeof(float));
+  EXPECT_EQ(large.copied, 0U);
+  EXPECT_LE(large.allocated, 100 * sizeof(std::int64_t) * 5 / 4 + 512);
+  EXPECT_EQ(moved_by_a_pass(1'000'000, 200).filled, 2 * large.filled);
+}
+
+}  // namespace
+}  // namespace maskgrad
