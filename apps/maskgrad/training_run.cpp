@@ -163,6 +163,7 @@ void TrainingRun::make_trainer(const TrainState& state) {
       std::make_unique<Trainer>([this](const Batch& batch) { return model_->evaluate(batch); },
                                 *parameters_, *optimizer_, *loader_,
                                 Trainer::Options{.lr = settings_.real("lr"),
+                                                 .clip_norm = settings_.real("clip_norm"),
                                                  .epochs = settings_.integer("epochs"),
                                                  .max_steps = settings_.integer("steps"),
                                                  .max_minutes = settings_.real("minutes")},

@@ -41,6 +41,7 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
       Setting{"minutes", 0.0, "stop after so many minutes; 0: no limit"}.at_least(0),
       Setting{"batch_size", Int{32}, "samples in a step"}.at_least(1),
       Setting{"lr", 1e-3, "learning rate"}.at_least(0),
+      Setting{"clip_norm", 0.0, "scale gradients down to at most this norm; 0: never"}.at_least(0),
       Setting{"optimizer", Text("adam"), "update rule; adam is as Keras forms it"}.one_of(
           {"adam", "adam-pytorch", "sgd"}),
       Setting{"momentum", 0.9, "momentum of sgd"}.at_least(0),

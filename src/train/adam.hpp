@@ -21,10 +21,11 @@ class Adam final : public Optimizer {
   explicit Adam(const ParameterBuffer& parameters) : Adam(parameters, Options{}) {}
   Adam(const ParameterBuffer& parameters, Options options);
 
-  void step(ParameterBuffer& parameters, double lr) override;
   std::map<std::string, Tensor> state() override { return {{"m", m_}, {"v", v_}}; }
 
  private:
+  void update(ParameterBuffer& parameters, double lr, double gradient_scale) override;
+
   Options options_;
   Tensor m_, v_;
 };

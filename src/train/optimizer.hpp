@@ -15,8 +15,9 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  /// Changes the parameters by their gradients at learning rate `lr`.
-  virtual void step(ParameterBuffer& parameters, double lr) = 0;
+  /// Changes the parameters by `gradient_scale` times their gradients at learning rate `lr`; the
+  /// gradients stay as they are. Throws Error for parameters that it was not made for.
+  void step(ParameterBuffer& parameters, double lr, double gradient_scale = 1.0);
   /// What it remembers, by name ("m", "v"): flat tensors of the buffer's size. A checkpoint saves
   /// them and writes into them.
   virtual std::map<std::string, Tensor> state() = 0;
@@ -25,6 +26,23 @@ class Optimizer {
   void set_steps(std::int64_t steps) { steps_ = steps; }
 
  protected:
+  Optimizer(const char* name, const ParameterBuffer& parameters)
+      : name_(name), shape_(parameters.values().shape()), dtype_(parameters.dtype()) {}
+
+  // Small enough that a model of some 50,000 parameters keeps several threads busy.
+  static constexpr std::int64_t kChunk = 4096;
+
+  /// One step; steps() counts it already.
+  virtual void update(ParameterBuffer& parameters, double lr, double gradient_scale) = 0;
+  static Tensor zeros_like(const Tensor& x) {
+    return Tensor::zeros(x.shape(), x.dtype(), x.device());
+  }
+  const char* name() const { return name_; }
+
+ private:
+  const char* name_;
+  Shape shape_;
+  DType dtype_;
   std::int64_t steps_ = 0;
 };
 

@@ -4,25 +4,20 @@
 namespace maskgrad {
 
 Sgd::Sgd(const ParameterBuffer& parameters, double momentum)
-    : momentum_(momentum),
-      u_(Tensor::zeros(parameters.values().shape(), parameters.dtype(),
-                       parameters.values().device())) {}
+    : Optimizer("sgd", parameters), momentum_(momentum), u_(zeros_like(parameters.values())) {}
 
-void Sgd::step(ParameterBuffer& parameters, double lr) {
-  const Tensor& gradients = parameters.gradients();
+void Sgd::update(ParameterBuffer& parameters, double lr, double gradient_scale) {
   Tensor& values = parameters.values();
-  check(values.shape() == u_.shape() && values.dtype() == u_.dtype(), "sgd",
-        "was made for parameters {} {}, not {} {}", to_string(u_.dtype()), u_.shape(),
-        to_string(values.dtype()), values.shape());
-  ++steps_;
-  dispatch_device(values.device(), "sgd", [&] {
-    dispatch_dtype(FloatingTypes{}, values.dtype(), "sgd", [&]<class T>(T) {
-      parallel_for(values.numel(), 16384, [&](std::int64_t begin, std::int64_t end) {
-        const T* g = gradients.data<T>();
-        T *w = values.data<T>(), *u = u_.data<T>();
+  dispatch_device(values.device(), name(), [&] {
+    dispatch_dtype(FloatingTypes{}, values.dtype(), name(), [&]<class T>(T) {
+      const T* g = parameters.read_gradients<T>().data();
+      T *w = values.data<T>(), *u = u_.data<T>();
+      const T momentum = static_cast<T>(momentum_), rate = static_cast<T>(lr),
+              scale = static_cast<T>(gradient_scale);
+      parallel_for(values.numel(), kChunk, [=](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
-          u[i] = static_cast<T>(momentum_) * u[i] + g[i];
-          w[i] -= static_cast<T>(lr) * u[i];
+          u[i] = momentum * u[i] + scale * g[i];
+          w[i] -= rate * u[i];
         }
       });
     });

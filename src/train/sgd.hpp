@@ -10,10 +10,11 @@ class Sgd final : public Optimizer {
  public:
   explicit Sgd(const ParameterBuffer& parameters, double momentum = 0.0);
 
-  void step(ParameterBuffer& parameters, double lr) override;
   std::map<std::string, Tensor> state() override { return {{"u", u_}}; }
 
  private:
+  void update(ParameterBuffer& parameters, double lr, double gradient_scale) override;
+
   double momentum_;
   Tensor u_;
 };

@@ -4,6 +4,7 @@
 
 #include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/train/gradient_norm.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad {
@@ -78,8 +79,14 @@ PoolVector<Metric> Trainer::step(const Batch& batch) {
   if (!std::isfinite(loss.sum)) explain_divergence(batch, loss.sum);
   parameters_.clear_gradients();
   if (loss.count > 0) tape.backward(output.loss.sum, 1.0 / static_cast<double>(loss.count));
-  optimizer_.step(parameters_, options_.lr);
   output.metrics.insert(output.metrics.begin(), loss);
+  double scale = 1.0;
+  if (options_.clip_norm > 0) {
+    const double norm = checked_gradient_norm();
+    scale = clip_factor(norm, options_.clip_norm);
+    output.metrics.push_back({"grad_norm", norm, 1});
+  }
+  optimizer_.step(parameters_, options_.lr, scale);
   return std::move(output.metrics);
 }
 
@@ -101,6 +108,20 @@ void Trainer::explain_divergence(const Batch& batch, double loss) {
     first = fmt::format("{} {}", error.name(), error.text());
   }
   fail("train", "step {}: the loss is {}; first of all, {}", state_.step, loss, first);
+}
+
+double Trainer::checked_gradient_norm() {
+  const double norm = gradient_norm(parameters_);
+  if (std::isfinite(norm)) return norm;
+  std::string culprit = "the squares of the gradients overflow";
+  for (const ParameterBuffer::Entry& entry : parameters_.entries()) {
+    const Tensor gradient = entry.parameter->variable().grad();
+    if (!gradient.defined() || all_finite(gradient)) continue;
+    culprit = fmt::format("the gradient of {} is not finite", entry.name);
+    break;
+  }
+  fail("train", "step {}: {}, so that clip_norm cannot be kept: a smaller learning rate may help",
+       state_.step, culprit);
 }
 
 void Trainer::add_to_totals(std::span<const Metric> metrics) {

@@ -61,6 +61,7 @@ class Trainer {
  public:
   struct Options {
     double lr = 1e-3;
+    double clip_norm = 0.0;  // gradients are scaled to at most this norm; 0: never
     std::int64_t epochs = 1;
     std::int64_t max_steps = 0;  // 0: as many as the epochs have
     double max_minutes = 0.0;    // 0: no limit
@@ -77,10 +78,11 @@ class Trainer {
   /// Reaching max_steps or max_minutes ends the run as the end of an epoch does.
   /// Throws Error "[train] step 12: the loss is nan; ..." naming the first operation that gave a
   /// value that is not finite, or the parameter that was not finite before; that step changes no
-  /// parameter.
+  /// parameter. With clip_norm, gradients whose norm is not finite are an error of the same kind.
   Outcome run(const std::atomic<bool>& stop);
 
-  /// One step: forward, backward, update. Returns the loss and metrics as sums and counts.
+  /// One step: forward, backward, update. Returns the loss and metrics as sums and counts; with
+  /// clip_norm the last of them is grad_norm, the norm before it was clipped.
   PoolVector<Metric> step(const Batch& batch);
 
   const TrainState& state() const { return state_; }
@@ -93,6 +95,7 @@ class Trainer {
 
  private:
   [[noreturn]] void explain_divergence(const Batch& batch, double loss);
+  double checked_gradient_norm();
   void add_to_totals(std::span<const Metric> metrics);
   void end_epoch(std::int64_t epoch, double seconds);
 
