@@ -1,4 +1,4 @@
-// maskgrad ops, run-op and bench.
+// maskgrad ops and run-op.
 #include <maskgrad/tensor/op_def.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
@@ -84,18 +84,6 @@ TEST_F(Ops, LeavesNoOutputWhereItCannotBeWritten) {
   ASSERT_EQ(run({"ops", "relu", "--sample", "in.safetensors"}).code, 0);
   expect_error(run({"run-op", "relu", "--in", "in.safetensors", "--out", "none/o"}), 1,
                "cannot create 'none/o.tmp.");
-}
-
-TEST_F(Ops, BenchNamesABadFileBeforeItMeasures) {
-  expect_error(run({"bench", "op-overhead", "--json", "none/b.json"}), 1,
-               "cannot create 'none/b.json.tmp.");
-}
-
-TEST_F(Ops, BenchWritesItsMediansByName) {
-  const auto result = run({"bench", "op-overhead", "--json", "b.json"});
-  EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, ContainsRegex("op_forward_ns +[0-9.]+ +[0-9.]+ +[0-9.]+\n"));
-  EXPECT_THAT(read("b.json"), ContainsRegex("\"op_forward_ns\": [0-9.]+,\n"));
 }
 
 }  // namespace

@@ -1,0 +1,38 @@
+// Timing for `maskgrad bench`.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace maskgrad::apps {
+
+/// One figure of a benchmark, from several repeats.
+struct Result {
+  std::string subject;   // "blog_step_b2"
+  std::string quantity;  // what is measured of it, ending with the unit: "us"
+  double median, min, p90;
+
+  /// Its name in JSON.
+  std::string key() const { return subject + "_" + quantity; }
+};
+
+/// How often a figure is taken where one repeat is quick.
+inline constexpr std::size_t kRepeats = 31;
+
+/// How often to take a figure when one repeat takes this long: kRepeats, or fewer, but at least 5,
+/// to stay near two seconds.
+std::size_t repeats_for(double seconds);
+
+double seconds_of(const std::function<void()>& f);
+
+Result summarize(const std::string& subject, const std::string& quantity,
+                 std::vector<double> figures);
+
+/// Times f(), which does `count` things, after a warm-up that decides on the number of repeats.
+/// Figures are per thing, in seconds times `unit`. Announces on standard error what takes long.
+Result measure(const std::string& subject, const std::string& quantity, double unit,
+               std::int64_t count, const std::function<void()>& f);
+
+}  // namespace maskgrad::apps
