@@ -22,23 +22,27 @@ struct Options {
   std::vector<std::string> names;
   std::string json;
   int threads = 1;
+  AttentionSizes attention;
 };
 
 struct Benchmark {
   std::string name, what;
-  std::function<std::vector<Result>()> run;
+  std::function<std::vector<Result>(const Options&)> run;
 };
 
 const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all = {
       {"blog-step",
        "whole training steps of the blog recipe at batch 2 and 100, one float32 model each",
-       bench_blog_step},
+       [](const Options&) { return bench_blog_step(); }},
+      {"attention",
+       "attention under six masks at the lengths of --seq, forward, and with its backward",
+       [](const Options& options) { return bench_attention(options.attention); }},
       {"mask-overhead",
        "how many percent longer a blog step takes with the key mask than with none",
-       bench_mask_overhead},
+       [](const Options&) { return bench_mask_overhead(); }},
       {"op-overhead", "cost of one operation on a single element, recorded, and with its backward",
-       bench_op_overhead},
+       [](const Options&) { return bench_op_overhead(); }},
   };
   return all;
 }
@@ -59,30 +63,39 @@ std::vector<Result> run_benchmarks(const Options& options) {
                         std::count(options.names.begin(), options.names.end(), benchmark.name);
     if (!chosen) continue;
     write_message(fmt::format("benchmark {}\n", benchmark.name));
-    const std::vector<Result> more = benchmark.run();
+    const std::vector<Result> more = benchmark.run(options);
     results.insert(results.end(), more.begin(), more.end());
   }
   return results;
 }
 
 void print_table(const std::vector<Result>& results) {
+  const bool any_mask = std::any_of(results.begin(), results.end(),
+                                    [](const Result& r) { return r.kept_share.has_value(); });
   std::vector<std::vector<std::string>> rows = {{"benchmark", "median", "min", "p90"}};
+  if (any_mask) rows[0].push_back("kept");
   for (const Result& result : results) {
     rows.push_back({result.key(), fmt::format("{:.2f}", result.median),
                     fmt::format("{:.2f}", result.min), fmt::format("{:.2f}", result.p90)});
+    if (!any_mask) continue;
+    rows.back().push_back(result.kept_share ? fmt::format("{:.3f}", *result.kept_share) : "");
   }
   print("{}", format_table(rows));
 }
 
 std::string to_json(const std::vector<Result>& results) {
   nlohmann::ordered_json json;
-  for (const Result& result : results) json[result.key()] = result.median;
+  for (const Result& result : results) {
+    json[result.key()] = result.median;
+    if (result.kept_share) json[result.subject + "_kept_share"] = *result.kept_share;
+  }
   return json.dump(2) + "\n";
 }
 
 void bench(const Options& options) {
   as_usage([&] {
     check_names(options.names);
+    check_sizes(options.attention);
     set_num_threads(options.threads);
   });
   // Better to hear now that it cannot be written than when all is measured.
@@ -90,6 +103,14 @@ void bench(const Options& options) {
   const std::vector<Result> results = run_benchmarks(options);
   print_table(results);
   if (!options.json.empty()) write_file(options.json, to_json(results));
+}
+
+void add_attention_options(CLI::App& command, AttentionSizes& sizes) {
+  const auto add = [&](auto* option) { option->group("Attention"); };
+  add(add_integers(command, "--seq", sizes.lengths, "Lengths of the sequences"));
+  add(add_integer(command, "--batch", sizes.batch, "How many sequences"));
+  add(add_integer(command, "--heads", sizes.heads, "How many heads"));
+  add(add_integer(command, "--dim", sizes.dim, "Features of a head"));
 }
 
 }  // namespace
@@ -100,9 +121,11 @@ void add_bench(CLI::App& program) {
   command->add_option("NAME", options->names, "Which; all if none is given")->type_name("");
   command->add_option("--json", options->json, "File for the medians, by name")->type_name("FILE");
   add_integer(*command, "--threads", options->threads, "How many threads to use");
+  add_attention_options(*command, options->attention);
   std::string footer = "Benchmarks:\n";
   for (const Benchmark& b : benchmarks()) footer += fmt::format("  {:<27} {}\n", b.name, b.what);
-  command->footer(footer + "\nExample: maskgrad bench blog-step --json steps.json");
+  command->footer(
+      footer + "\nExample: maskgrad bench blog-step attention --seq 128 512 --json figures.json");
   command->callback([options] { bench(*options); });
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct Result {
   std::string subject;   // "blog_step_b2"
   std::string quantity;  // what is measured of it, ending with the unit: "us"
   double median, min, p90;
+  std::optional<double> kept_share = {};  // of the pairs of its mask, where it has one
 
   /// Its name in JSON.
   std::string key() const { return subject + "_" + quantity; }

@@ -14,6 +14,18 @@ std::vector<Result> bench_blog_step();
 /// How many percent longer a blog step takes with the key mask than with none.
 std::vector<Result> bench_mask_overhead();
 
+struct AttentionSizes {
+  std::int64_t batch = 4, heads = 4, dim = 64;           // dim: features of a head
+  std::vector<std::int64_t> lengths = {128, 512, 2048};  // S, each measured in turn
+};
+
+/// ops::scaled_dot_product_attention in float32 under no mask, causal, padding, window,
+/// causal_padding and segments: forward without a tape, and forward and backward.
+std::vector<Result> bench_attention(const AttentionSizes& sizes);
+/// Throws Error "[bench] --heads must be 1 to 65536, not 0", and the like for --batch, --dim and
+/// --seq.
+void check_sizes(const AttentionSizes& sizes);
+
 /// What the engine costs around an operation: additions of scalars, recorded, and run backward.
 std::vector<Result> bench_op_overhead();
 

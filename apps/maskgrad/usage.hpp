@@ -4,6 +4,7 @@
 #include <charconv>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -15,25 +16,45 @@ namespace maskgrad::apps {
 /// option or subcommand.
 UsageError explain(CLI::App& program, const CLI::ParseError& error);
 
-/// An option of a whole number. CLI11's own would take -1 for 18446744073709551615, and the largest
-/// number for one that is larger still.
+/// The whole number that `text` is; what is none, or too large, is an error that names the flag.
+/// CLI11's own would take -1 for 18446744073709551615, and the largest number for one that is
+/// larger still.
+template <class T>
+T parse_integer(const std::string& flag, const std::string& text) {
+  static_assert(std::is_integral_v<T>);
+  T number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    const char* what = std::is_unsigned_v<T> ? "a whole number from 0 up" : "a whole number";
+    throw CLI::ValidationError(fmt::format("{} must be {}, not '{}'", flag, what, text));
+  }
+  return number;
+}
+
+/// An option of a whole number.
 template <class T>
 CLI::Option* add_integer(CLI::App& command, const std::string& flag, T& value,
                          const std::string& help) {
-  static_assert(std::is_integral_v<T>);
   const auto parse = [flag, &value](const std::string& text) {
-    T number{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size()) {
-      const char* what = std::is_unsigned_v<T> ? "a whole number from 0 up" : "a whole number";
-      throw CLI::ValidationError(fmt::format("{} must be {}, not '{}'", flag, what, text));
-    }
-    value = number;
+    value = parse_integer<T>(flag, text);
   };
   return command.add_option_function<std::string>(flag, parse, help)
       ->type_name("INT")
       ->default_str(fmt::format("{}", value))
       ->take_last();
+}
+
+/// An option of one or more whole numbers, which replace those in `values`.
+template <class T>
+CLI::Option* add_integers(CLI::App& command, const std::string& flag, std::vector<T>& values,
+                          const std::string& help) {
+  const auto parse = [flag, &values](const std::vector<std::string>& texts) {
+    values.clear();
+    for (const std::string& text : texts) values.push_back(parse_integer<T>(flag, text));
+  };
+  return command.add_option_function<std::vector<std::string>>(flag, parse, help)
+      ->type_name("INT")
+      ->default_str(fmt::format("{}", fmt::join(values, " ")));
 }
 
 }  // namespace maskgrad::apps

@@ -1,10 +1,14 @@
 // maskgrad bench.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
 #include "support/cli.hpp"
 
 namespace maskgrad {
 namespace {
 
 using ::testing::ContainsRegex;
+using ::testing::StartsWith;
 
 class Bench : public test::CliTest {};
 
@@ -16,9 +20,59 @@ TEST_F(Bench, NamesABadFileBeforeItMeasures) {
 TEST_F(Bench, WritesItsMediansByName) {
   const auto result = run({"bench", "op-overhead", "--json", "b.json"});
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_EQ(result.err, "benchmark op-overhead\n");
+  EXPECT_THAT(result.err, StartsWith("benchmark op-overhead\n"));
   EXPECT_THAT(result.out, ContainsRegex("op_forward_ns +[0-9.]+ +[0-9.]+ +[0-9.]+\n"));
   EXPECT_THAT(read("b.json"), ContainsRegex("\"op_forward_ns\": [0-9.]+,\n"));
+}
+
+const char* const kMasks[] = {"none", "causal", "padding", "window", "causal_padding", "segments"};
+
+TEST_F(Bench, TimesAttentionUnderSixMasksAtEachLengthAsked) {
+  const auto result = run({"bench", "attention", "--seq", "8", "16", "--batch", "2", "--heads", "1",
+                           "--dim", "3", "--json", "b.json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto json = nlohmann::json::parse(read("b.json"));
+  EXPECT_EQ(json.size(), 2 * 6 * 3);
+  for (const char* mask : kMasks) {
+    for (const int length : {8, 16}) {
+      const std::string subject = fmt::format("attention_{}_s{}", mask, length);
+      EXPECT_GT(json.at(subject + "_forward_ms").get<double>(), 0);
+      EXPECT_GT(json.at(subject + "_forward_backward_ms").get<double>(), 0);
+      EXPECT_THAT(result.out,
+                  ContainsRegex(subject + "_forward_ms( +[0-9.]+){3} +[01]\\.[0-9]{3}\n"));
+    }
+  }
+}
+
+TEST_F(Bench, TellsWhichShareOfThePairsEachMaskKeeps) {
+  ASSERT_EQ(run({"bench", "attention", "--seq", "8", "256", "--batch", "3", "--heads", "1", "--dim",
+                 "1", "--json", "b.json"})
+                .code,
+            0);
+  const auto json = nlohmann::json::parse(read("b.json"));
+  const auto share = [&](const char* mask, int length) {
+    return json.at(fmt::format("attention_{}_s{}_kept_share", mask, length)).get<double>();
+  };
+  EXPECT_EQ(share("none", 256), 1);
+  EXPECT_DOUBLE_EQ(share("causal", 256), 257.0 / 512);
+  EXPECT_DOUBLE_EQ(share("padding", 256), (32 + 144 + 256) / (3 * 256.0));
+  EXPECT_DOUBLE_EQ(share("window", 256), (256 * 129 - 64 * 65) / (256.0 * 256));
+  EXPECT_DOUBLE_EQ(share("segments", 256), 129.0 / 512);
+  // Lengths 1, 4 (4.5, to the even one) and 8: a row i of them sees min(i + 1, length) keys.
+  EXPECT_DOUBLE_EQ(share("causal_padding", 8), (8 + (1 + 2 + 3 + 5 * 4) + 36) / (3 * 64.0));
+}
+
+TEST_F(Bench, RefusesSizesThatAreNoneBeforeItMeasures) {
+  const auto attention = [&](const char* flag, const char* value) {
+    return run({"bench", "attention", flag, value});
+  };
+  expect_error(attention("--seq", "0"), 2, "--seq must be 1 to 65536, not 0");
+  expect_error(attention("--seq", "x"), 2, "--seq must be a whole number, not 'x'");
+  expect_error(attention("--seq", "99999999999999999999"), 2, "--seq must be a whole number");
+  expect_error(attention("--batch", "-1"), 2, "--batch must be 1 to 65536, not -1");
+  expect_error(attention("--heads", "0"), 2, "--heads must be 1 to 65536, not 0");
+  expect_error(attention("--dim", "65537"), 2, "--dim must be 1 to 65536, not 65537");
+  expect_error(run({"bench", "attention", "--seq"}), 2, "--seq needs a value");
 }
 
 }  // namespace
