@@ -9,6 +9,7 @@
 #include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 
+#include "bench_machine.hpp"
 #include "benchmarks.hpp"
 #include "command.hpp"
 #include "output.hpp"
@@ -89,6 +90,12 @@ std::string to_json(const std::vector<Result>& results) {
     json[result.key()] = result.median;
     if (result.kept_share) json[result.subject + "_kept_share"] = *result.kept_share;
   }
+  const Machine machine = this_machine();
+  json["machine"] = {{"processor", machine.processor},
+                     {"threads", machine.threads},
+                     {"compiler", machine.compiler},
+                     {"native", machine.native},
+                     {"blas", machine.blas}};
   return json.dump(2) + "\n";
 }
 
@@ -119,7 +126,10 @@ void add_bench(CLI::App& program) {
   auto* command = program.add_subcommand("bench", "Run the benchmarks");
   auto options = std::make_shared<Options>();
   command->add_option("NAME", options->names, "Which; all if none is given")->type_name("");
-  command->add_option("--json", options->json, "File for the medians, by name")->type_name("FILE");
+  command
+      ->add_option("--json", options->json,
+                   "File for the medians, by name, and what they were taken on")
+      ->type_name("FILE");
   add_integer(*command, "--threads", options->threads, "How many threads to use");
   add_attention_options(*command, options->attention);
   std::string footer = "Benchmarks:\n";

@@ -32,7 +32,7 @@ TEST_F(Bench, TimesAttentionUnderSixMasksAtEachLengthAsked) {
                            "--dim", "3", "--json", "b.json"});
   ASSERT_EQ(result.code, 0) << result.err;
   const auto json = nlohmann::json::parse(read("b.json"));
-  EXPECT_EQ(json.size(), 2 * 6 * 3);
+  EXPECT_EQ(json.size(), 2 * 6 * 3 + 1);  // and the machine
   for (const char* mask : kMasks) {
     for (const int length : {8, 16}) {
       const std::string subject = fmt::format("attention_{}_s{}", mask, length);
@@ -73,6 +73,17 @@ TEST_F(Bench, RefusesSizesThatAreNoneBeforeItMeasures) {
   expect_error(attention("--heads", "0"), 2, "--heads must be 1 to 65536, not 0");
   expect_error(attention("--dim", "65537"), 2, "--dim must be 1 to 65536, not 65537");
   expect_error(run({"bench", "attention", "--seq"}), 2, "--seq needs a value");
+}
+
+TEST_F(Bench, SaysWhatTheFiguresWereTakenOn) {
+  ASSERT_EQ(run({"bench", "op-overhead", "--threads", "2", "--json", "b.json"}).code, 0);
+  const auto machine = nlohmann::json::parse(read("b.json")).at("machine");
+  EXPECT_EQ(machine.at("threads"), 2);
+  EXPECT_THAT(machine.at("compiler").get<std::string>(), ContainsRegex("^(GCC|Clang) [0-9]+\\."));
+  EXPECT_TRUE(machine.at("native").is_boolean());
+  EXPECT_TRUE(machine.at("processor").is_string());
+  EXPECT_THAT(machine.at("blas").get<std::string>(),
+              ContainsRegex("^$|^OpenBLAS [0-9.]+, kernels"));
 }
 
 }  // namespace
