@@ -9,6 +9,14 @@ std::int64_t align_up(std::int64_t n) {
   return (n + kAlignedElements - 1) / kAlignedElements * kAlignedElements;
 }
 
+// See zeros_beside(). Large blocks all start at the same place within a page, and an Adam step
+// over 49,152 floats then takes 17 us instead of 14 (AMD EPYC Genoa).
+Tensor stream_of_zeros(int stream, std::int64_t size, DType dtype, Device device) {
+  constexpr std::int64_t kApart = 256, kStreams = 16;  // bytes: 16 of them share a page
+  const std::int64_t gap = stream % kStreams * kApart / static_cast<std::int64_t>(size_of(dtype));
+  return Tensor::zeros({gap + size}, dtype, device).view(gap, {size});
+}
+
 Tensor initial_value(const std::string& name, const Parameter& parameter, std::uint64_t seed) {
   Tensor value = Tensor::empty(parameter.shape(), DType::kFloat64);
   Random random(seed, stream_of(name));
@@ -26,8 +34,8 @@ ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed,
     size += align_up(named.parameter->shape().numel());
     count_ += named.parameter->shape().numel();
   }
-  values_ = Tensor::zeros({size}, dtype, device);
-  gradients_ = Tensor::zeros({size}, dtype, device);
+  values_ = stream_of_zeros(0, size, dtype, device);
+  gradients_ = stream_of_zeros(1, size, dtype, device);
   for (const Entry& entry : entries_) {
     const Shape& shape = entry.parameter->shape();
     Tensor value = values_.view(entry.first, shape);
@@ -53,6 +61,10 @@ Tensor ParameterBuffer::gradients() {
 
 // Unlike Variable::clear_grad() this keeps what is known of rows that hold 0: the buffer is ours,
 // and whoever was given it to write made the parameters forget that.
+Tensor ParameterBuffer::zeros_beside(int stream) const {
+  return stream_of_zeros(stream + 2, values_.numel(), dtype(), values_.device());
+}
+
 void ParameterBuffer::clear_gradients() {
   for (const Entry& entry : entries_) entry.parameter->variable().slot()->has_grad = false;
 }

@@ -49,6 +49,11 @@ class ParameterBuffer {
   /// Forgets all gradients.
   void clear_gradients();
 
+  /// Zeros [N], for what an optimizer remembers of each value. It walks several such tensors at
+  /// once, and they are made to start at different places within a page: at the same one, a store
+  /// to one stream holds up the loads of the next. stream: 0, 1, ... for each of them.
+  Tensor zeros_beside(int stream) const;
+
   /// The parameters by name, as views.
   std::map<std::string, Tensor> named_values() const;
   /// The parameters by name, as leaves for check_gradients() and check_mask_leaks().

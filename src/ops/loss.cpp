@@ -111,12 +111,16 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
 
 HitsCount accuracy(const Variable& logits, const Tensor& targets) {
   check_shapes("accuracy", logits, targets);
-  const Tensor best = argmax(logits.value(), -1);
+  const std::int64_t classes = logits.dim(-1);
   HitsCount result;
-  result.count = for_each_target("accuracy", logits.shape(), targets, logits.mask(),
-                                 [&](std::int64_t row, std::int64_t target) {
-                                   result.hits += best.data<std::int64_t>()[row] == target;
-                                 });
+  dispatch_dtype(FloatingTypes{}, logits.dtype(), "accuracy", [&]<class T>(T) {
+    const T* x = logits.value().data<T>();
+    result.count = for_each_target("accuracy", logits.shape(), targets, logits.mask(),
+                                   [&](std::int64_t row, std::int64_t target) {
+                                     const T* first = x + row * classes;
+                                     result.hits += argmax_row(first, classes, 1) == target;
+                                   });
+  });
   return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include <maskgrad/ops/expression.hpp>
 #include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/ops/row_kernels.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
@@ -182,12 +183,7 @@ Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
       auto* out = y.data<std::int64_t>();
       for (std::int64_t i = 0; i < d.outer * d.inner; ++i) {
         const T* first = x.data<T>() + (i / d.inner) * d.along * d.inner + i % d.inner;
-        std::int64_t best = 0;
-        for (std::int64_t j = 1; j < d.along && !std::isnan(first[best * d.inner]); ++j) {
-          const T candidate = first[j * d.inner];
-          if (candidate > first[best * d.inner] || std::isnan(candidate)) best = j;
-        }
-        out[i] = best;
+        out[i] = argmax_row(first, d.along, d.inner);
       }
     });
   });

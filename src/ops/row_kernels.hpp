@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -55,6 +56,18 @@ template <class T>
 T row_dot(const T* x, const T* y, std::int64_t n) {
   return reduce_row(
       n, T{}, [x, y](std::int64_t j) { return x[j] * y[j]; }, [](T a, T b) { return a + b; });
+}
+
+/// Where the largest of x[0], x[stride], ... n of them, stands: the first of equals; the first NaN
+/// if there is one. n > 0.
+template <class T>
+std::int64_t argmax_row(const T* x, std::int64_t n, std::int64_t stride) {
+  std::int64_t best = 0;
+  for (std::int64_t j = 1; j < n && !std::isnan(x[best * stride]); ++j) {
+    const T candidate = x[j * stride];
+    if (candidate > x[best * stride] || std::isnan(candidate)) best = j;
+  }
+  return best;
 }
 
 /// y[j] = exp(x[j] - shift); x and y may be the same row.

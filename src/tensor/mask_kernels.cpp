@@ -1,6 +1,7 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <cstring>
+#include <cstdint>
 
 #include <maskgrad/tensor/mask_kernels.hpp>
 
@@ -12,6 +13,18 @@ bool is_hole(const SequenceMask& mask, const Shape& shape, std::int64_t element)
 }
 
 namespace {
+
+// By bits, as -0 is not 0.
+template <class T>
+auto bits_of(T value) {
+  if constexpr (sizeof(T) == 8) {
+    return std::bit_cast<std::uint64_t>(value);
+  } else if constexpr (sizeof(T) == 4) {
+    return std::bit_cast<std::uint32_t>(value);
+  } else {
+    return std::bit_cast<std::uint8_t>(value);
+  }
+}
 
 // Whether is_fine(first, last) for the elements of each hole.
 template <class T, class F>
@@ -30,10 +43,13 @@ bool every_hole(const Tensor& x, const SequenceMask& mask, F is_fine) {
 
 bool holes_hold(const Tensor& x, const SequenceMask& mask, double value) {
   return dispatch_dtype(AllTypes{}, x.dtype(), "holes_hold", [&]<class T>(T) {
-    return every_hole<T>(x, mask, [wanted = static_cast<T>(value)](const T* at, const T* end) {
-      // By bytes: -0 is not 0.
-      return std::all_of(at, end, [&](T e) { return std::memcmp(&e, &wanted, sizeof(T)) == 0; });
-    });
+    return every_hole<T>(x, mask,
+                         [wanted = bits_of(static_cast<T>(value))](const T* at, const T* end) {
+                           // All of them, without a branch each.
+                           bool same = true;
+                           for (; at < end; ++at) same &= bits_of(*at) == wanted;
+                           return same;
+                         });
   });
 }
 

@@ -178,10 +178,11 @@ void Tape::drop_made_of_holes(const Node& node, Gradients& grads) {
 
 void Tape::accumulate(const char* op, std::size_t input, GradSlot& slot, Tensor grad) {
   check(grad.defined(), op, "gave no gradient for input {}", input);
-  check(grad.dtype() == slot.dtype && can_broadcast(slot.shape, grad.shape()), op,
-        "gave a gradient of {} {} for input {} of {} {}", to_string(grad.dtype()), grad.shape(),
+  const bool is_broadcast = grad.shape() != slot.shape;
+  check(grad.dtype() == slot.dtype && (!is_broadcast || can_broadcast(slot.shape, grad.shape())),
+        op, "gave a gradient of {} {} for input {} of {} {}", to_string(grad.dtype()), grad.shape(),
         input, to_string(slot.dtype), slot.shape);
-  grad = sum_to(op, grad, slot.shape);
+  if (is_broadcast) grad = sum_to(op, grad, slot.shape);
   if (slot.tape == 0) drop_holes(grad, slot.mask);
   if (!grad.is_same_view(slot.grad)) slot.dirty_rows.reset();
   if (slot.has_grad) {

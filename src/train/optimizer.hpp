@@ -34,9 +34,6 @@ class Optimizer {
 
   /// One step; steps() counts it already.
   virtual void update(ParameterBuffer& parameters, double lr, double gradient_scale) = 0;
-  static Tensor zeros_like(const Tensor& x) {
-    return Tensor::zeros(x.shape(), x.dtype(), x.device());
-  }
   const char* name() const { return name_; }
 
  private:

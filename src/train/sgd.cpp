@@ -4,7 +4,7 @@
 namespace maskgrad {
 
 Sgd::Sgd(const ParameterBuffer& parameters, double momentum)
-    : Optimizer("sgd", parameters), momentum_(momentum), u_(zeros_like(parameters.values())) {}
+    : Optimizer("sgd", parameters), momentum_(momentum), u_(parameters.zeros_beside(0)) {}
 
 void Sgd::update(ParameterBuffer& parameters, double lr, double gradient_scale) {
   Tensor& values = parameters.values();

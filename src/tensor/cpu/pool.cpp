@@ -1,4 +1,5 @@
 #include <bit>
+#include <mutex>
 #include <new>
 
 #include <maskgrad/tensor/cpu/pool.hpp>
@@ -45,7 +46,7 @@ Pool& Pool::cpu() {
 void* Pool::allocate(std::size_t bytes) {
   const SizeClass size = size_class(bytes);
   if constexpr (kReuse) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(lock_);
     void* block = free_[size.index];
     if (block) {
       free_[size.index] = free_[size.index]->next;
@@ -66,7 +67,7 @@ void Pool::deallocate(void* block, std::size_t bytes) noexcept {
   if (!block) return;
   const SizeClass size = size_class(bytes);
   if constexpr (kReuse) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(lock_);
     stats_.bytes_in_use -= size.bytes;
     stats_.bytes_cached += size.bytes;
     free_[size.index] = new (block) FreeBlock{free_[size.index]};
@@ -76,12 +77,12 @@ void Pool::deallocate(void* block, std::size_t bytes) noexcept {
 }
 
 Pool::Stats Pool::stats() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   return stats_;
 }
 
 void Pool::release_cached() noexcept {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_);
   for (FreeBlock*& head : free_) {
     while (head) {
       FreeBlock* next = head->next;

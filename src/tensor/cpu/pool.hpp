@@ -4,7 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
+
+#include <maskgrad/tensor/cpu/spin_lock.hpp>
 
 namespace maskgrad {
 
@@ -47,7 +48,7 @@ class Pool {
   };
   static constexpr std::size_t kClasses = 256;
 
-  mutable std::mutex mutex_;
+  mutable SpinLock lock_;
   std::array<FreeBlock*, kClasses> free_{};
   Stats stats_;
 };
