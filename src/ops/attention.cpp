@@ -161,11 +161,11 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
   check_inputs(queries, keys, values, kept, pairs);
   check_options(options, q.dtype(), pairs);
   check_queries(options.queries, q, kept);
-  const AttentionProblem problem = problem_of(queries, keys, values, kept, options);
+  AttentionProblem problem = problem_of(queries, keys, values, kept, options);
   const AttentionForward forward = fused_attention(problem, queries, keys, values);
   const Shape sums = forward.output.shape(), output = q.shape().with_dim(-1, v.dim(-1));
-  const auto rule = [=, q_shape = q.shape(), k_shape = k.shape(), v_shape = v.shape()](
-                        const Tensor& g, Gradients& grads) {
+  auto rule = [=, problem = std::move(problem), q_shape = q.shape(), k_shape = k.shape(),
+               v_shape = v.shape()](const Tensor& g, Gradients& grads) {
     const bool bias = problem.bias.defined() && grads.needed(3);
     AttentionGradients d =
         fused_attention_gradients(problem, queries, keys, values, forward, with_heads(g), bias);
@@ -174,13 +174,13 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
     if (grads.needed(2)) grads.set(2, d.v.reshape(v_shape));
     if (bias) grads.set(3, std::move(d.bias));
   };
-  const auto reach = with_reach(rule, [=](std::size_t input, const Tensor& marked) {
-    return reached(input, input == 3 ? marked : with_heads(marked), pairs, sums, kept)
-        .reshape(output);
-  });
-  std::array<const Variable*, 4> inputs = {&q, &k, &v, &options.bias};
+  const std::array<const Variable*, 4> inputs = {&q, &k, &v, &options.bias};
   return record(kAttention, std::span(inputs.data(), options.bias.defined() ? 4u : 3u),
-                forward.output.reshape(output), options.queries, reach);
+                forward.output.reshape(output), options.queries,
+                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
+                  const Tensor of_heads = input == 3 ? marked : with_heads(marked);
+                  return reached(input, of_heads, pairs, sums, kept).reshape(output);
+                }));
 }
 
 AttentionPlan explain_attention(const AttentionMask& mask) {

@@ -82,13 +82,6 @@ constexpr int rows_beside(int columns) {
   return columns == 4 ? 6 : columns == 2 ? 10 : 12;
 }
 
-// f(0), f(1), ... f(n - 1), written out: what is indexed by them can live in registers.
-template <int n, class F>
-[[gnu::always_inline]] inline void unrolled(F&& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) { (f(std::integral_constant<int, i>()), ...); }
-  (std::make_integer_sequence<int, n>());
-}
-
 // kPart: the last vector has only `last` columns in b.
 template <class T, int kRows, int kColumns, bool kPart, class Store>
 inline void product_in_registers(const Strided<T>& a, const T* b, std::int64_t stride,
@@ -99,8 +92,8 @@ inline void product_in_registers(const Strided<T>& a, const T* b, std::int64_t s
     return std::bool_constant<kPart&& decltype(c)::value == kColumns - 1>();
   };
   Vec<T> sums[kRows][kColumns];
-  unrolled<kRows>([&](auto r) {
-    unrolled<kColumns>([&](auto c) {
+  unrolled<kRows>([&](auto r) MASKGRAD_INLINE {
+    unrolled<kColumns>([&](auto c) MASKGRAD_INLINE {
       sums[r][c] = store.template start<decltype(part(c))::value>(i + r, j + c * kLanes<T>, last);
     });
   });
@@ -108,7 +101,7 @@ inline void product_in_registers(const Strided<T>& a, const T* b, std::int64_t s
   const T* right = b + j;
   for (std::int64_t p = 0; p < depth; ++p, left += a.column, right += stride) {
     Vec<T> row[kColumns];
-    unrolled<kColumns>([&](auto c) {
+    unrolled<kColumns>([&](auto c) MASKGRAD_INLINE {
       const T* from = right + c * kLanes<T>;
       if constexpr (decltype(part(c))::value) {
         row[c] = load_first(from, last);
@@ -116,13 +109,14 @@ inline void product_in_registers(const Strided<T>& a, const T* b, std::int64_t s
         row[c] = Vec<T>::load_unaligned(from);
       }
     });
-    unrolled<kRows>([&](auto r) {
+    unrolled<kRows>([&](auto r) MASKGRAD_INLINE {
       const Vec<T> x(left[r * a.row]);
-      unrolled<kColumns>([&](auto c) { sums[r][c] = xsimd::fma(x, row[c], sums[r][c]); });
+      unrolled<kColumns>([&](auto c)
+                             MASKGRAD_INLINE { sums[r][c] = xsimd::fma(x, row[c], sums[r][c]); });
     });
   }
-  unrolled<kRows>([&](auto r) {
-    unrolled<kColumns>([&](auto c) {
+  unrolled<kRows>([&](auto r) MASKGRAD_INLINE {
+    unrolled<kColumns>([&](auto c) MASKGRAD_INLINE {
       store.template store<decltype(part(c))::value>(i + r, j + c * kLanes<T>, last, sums[r][c]);
     });
   });

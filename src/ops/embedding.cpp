@@ -2,6 +2,7 @@
 
 #include <maskgrad/ops/embedding.hpp>
 #include <maskgrad/ops/sample.hpp>
+#include <maskgrad/ops/vector.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -85,14 +86,14 @@ Variable embedding(const Variable& weight, const Variable& tokens) {
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
   dispatch_device(weight.device(), "embedding", [&] {
     dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding", [&]<class T>(T) {
-      const T* table = weight.value().data<T>();
       for_each_token(tokens.value(), tokens.mask(), vocabulary,
-                     [&](std::int64_t place, std::int64_t row) {
-                       T* out = y.data<T>() + place * features;
-                       if (row < 0)
-                         std::fill_n(out, features, T{});
-                       else
-                         std::copy_n(table + row * features, features, out);
+                     [features, table = weight.value().data<T>(), out = y.data<T>()](
+                         std::int64_t place, std::int64_t row) {
+                       if (row < 0) {
+                         std::fill_n(out + place * features, features, T{});
+                       } else {
+                         copy_row(table + row * features, out + place * features, features);
+                       }
                      });
     });
   });
@@ -103,13 +104,12 @@ Variable embedding(const Variable& weight, const Variable& tokens) {
           [=, ids = tokens.value(), mask = tokens.mask()](const Tensor& g, Gradients& grads) {
             Tensor dweight = zeros_for(grads, ids, mask, vocabulary);
             dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
-              T* table = dweight.data<T>();
-              const T* grad = g.data<T>();
-              for_each_token(ids, mask, vocabulary, [&](std::int64_t place, std::int64_t row) {
-                for (std::int64_t d = 0; row >= 0 && d < features; ++d) {
-                  table[row * features + d] += grad[place * features + d];
-                }
-              });
+              for_each_token(ids, mask, vocabulary,
+                             [features, table = dweight.data<T>(), grad = g.data<T>()](
+                                 std::int64_t place, std::int64_t row) {
+                               if (row < 0) return;
+                               add_row(grad + place * features, table + row * features, features);
+                             });
             });
           },
           [=, mask = tokens.mask()](std::size_t input, const Tensor& marked) {

@@ -76,21 +76,36 @@ void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
   multiply_rows(d, a, columns, stride, y, finish);
 }
 
-// kRows rows of a times one of b, all of length k.
+// Rows of b that are read side by side.
+template <class T>
+inline constexpr int kBeside = static_cast<int>(std::min<std::int64_t>(8, kLanes<T>));
+
+// kRows rows of a times kBeside of b, all of length k: products whose lanes are still to be summed,
+// from partials[i][lane] on.
 template <class T, int kRows>
-inline void dot_rows(const T* a, const T* b, std::int64_t k, std::array<T, kRows>& dots) {
-  Vec<T> sums[kRows];
-  detail::unrolled<kRows>([&](auto i) { sums[i] = Vec<T>(T{}); });
+inline void multiply_beside(const T* a, const std::array<const T*, kBeside<T>>& b, std::int64_t k,
+                            std::size_t lane, std::array<Partials<T>, kRows>& partials) {
+  Vec<T> sums[kRows][kBeside<T>];
+  detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
+    detail::unrolled<kBeside<T>>([&](auto j) MASKGRAD_INLINE { sums[i][j] = Vec<T>(T{}); });
+  });
+  const auto add = [&](auto load) MASKGRAD_INLINE {
+    Vec<T> right[kBeside<T>];
+    detail::unrolled<kBeside<T>>([&](auto j) MASKGRAD_INLINE { right[j] = load(b[j]); });
+    detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
+      const Vec<T> left = load(a + i * k);
+      detail::unrolled<kBeside<T>>(
+          [&](auto j) MASKGRAD_INLINE { sums[i][j] = xsimd::fma(left, right[j], sums[i][j]); });
+    });
+  };
   std::int64_t p = 0;
   for (; p + kLanes<T> <= k; p += kLanes<T>) {
-    const Vec<T> right = Vec<T>::load_unaligned(b + p);
-    detail::unrolled<kRows>([&](auto i) {
-      sums[i] = xsimd::fma(Vec<T>::load_unaligned(a + i * k + p), right, sums[i]);
-    });
+    add([p](const T* row) { return Vec<T>::load_unaligned(row + p); });
   }
-  const Vec<T> right = load_first(b + p, k - p);
-  detail::unrolled<kRows>([&](auto i) {
-    dots[i] = xsimd::hadd(xsimd::fma(load_first(a + i * k + p, k - p), right, sums[i]));
+  if (p < k) add([p, k](const T* row) { return load_first(row + p, k - p); });
+  detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
+    detail::unrolled<kBeside<T>>([&](auto j)
+                                     MASKGRAD_INLINE { partials[i][lane + j] = sums[i][j]; });
   });
 }
 
@@ -98,16 +113,25 @@ inline void dot_rows(const T* a, const T* b, std::int64_t k, std::array<T, kRows
 template <class T, int kRows>
 void multiply_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish) {
-  parallel_for(d.n, chunk_for(kRows * d.k), [&](std::int64_t j, std::int64_t end) {
-    for (; j < end; ++j) {
-      std::array<T, kRows> dots;
-      dot_rows<T, kRows>(a, b + j * d.k, d.k, dots);
-      for (int i = 0; i < kRows; ++i) {
-        const T sum = dots[static_cast<std::size_t>(i)] + (finish.bias ? finish.bias[j] : T{});
-        y[i * d.n + j] = finish.relu && sum < T{} ? T{} : sum;
+  const std::int64_t vectors = (d.n + kLanes<T> - 1) / kLanes<T>;
+  parallel_for(vectors, chunk_for(kLanes<T> * kRows * d.k), [&](std::int64_t v, std::int64_t end) {
+    std::array<Partials<T>, kRows> partials;
+    for (; v < end; ++v) {
+      const std::int64_t j = v * kLanes<T>, count = std::min(kLanes<T>, d.n - j);
+      for (std::int64_t l = 0; l < kLanes<T>; l += kBeside<T>) {
+        // Lanes beyond the last column repeat it, and are not stored.
+        std::array<const T*, kBeside<T>> rows;
+        for (int r = 0; r < kBeside<T>; ++r) {
+          rows[static_cast<std::size_t>(r)] = b + (j + std::min(l + r, count - 1)) * d.k;
+        }
+        multiply_beside<T, kRows>(a, rows, d.k, static_cast<std::size_t>(l), partials);
+      }
+      for (std::int64_t i = 0; i < kRows; ++i) {
+        store_first(sum_lanes<T>(partials[static_cast<std::size_t>(i)]), y + i * d.n + j, count);
       }
     }
   });
+  finish_rows(y, d.m, d.n, finish);
 }
 
 // A small y that sums over many rows: chunks of samples side by side, then their sums in order.
@@ -127,31 +151,36 @@ void multiply_by_samples(const MatrixProduct& d, const T* a, const T* b, T* y) {
   sum_rows(sums, chunks, d.m * d.n, y);
 }
 
+// One row of y, of n sums of kTerms terms. Everything by value: the compiler cannot tell that a
+// store to y changes no pointer behind a reference, and would load them all again.
+template <class T, int kTerms>
+inline void multiply_terms(const T* a, std::int64_t a_stride, const T* b, std::int64_t n, T* y) {
+  Vec<T> x[kTerms];
+  detail::unrolled<kTerms>([&](auto p) MASKGRAD_INLINE { x[p] = Vec<T>(a[p * a_stride]); });
+  std::int64_t j = 0;
+  for (; j + kLanes<T> <= n; j += kLanes<T>) {
+    Vec<T> sums(T{});
+    detail::unrolled<kTerms>([&](auto p) MASKGRAD_INLINE {
+      sums = xsimd::fma(x[p], Vec<T>::load_unaligned(b + p * n + j), sums);
+    });
+    sums.store_unaligned(y + j);
+  }
+  if (j == n) return;
+  Vec<T> sums(T{});
+  detail::unrolled<kTerms>([&](auto p) MASKGRAD_INLINE {
+    sums = xsimd::fma(x[p], load_first(b + p * n + j, n - j), sums);
+  });
+  store_first(sums, y + j, n - j);
+}
+
 // A sum of few terms is over before registers pay: y is written row by row.
 template <class T, int kTerms>
 void multiply_few_terms(const MatrixProduct& d, const T* a, const T* b, T* y,
                         const RowFinish<T>& finish) {
-  const Strided<T> left = left_of(d, a);
-  const std::int64_t whole = d.n / kLanes<T> * kLanes<T>;
   parallel_for(d.m, chunk_for(d.n * kTerms), [&](std::int64_t begin, std::int64_t end) {
+    const Strided<T> left = left_of(d, a);
     for (std::int64_t i = begin; i < end; ++i) {
-      Vec<T> x[kTerms];
-      detail::unrolled<kTerms>(
-          [&](auto p) { x[p] = Vec<T>(left.data[i * left.row + p * left.column]); });
-      const auto sum = [&](std::int64_t j, auto load) {
-        Vec<T> sums(T{});
-        detail::unrolled<kTerms>(
-            [&](auto p) { sums = xsimd::fma(x[p], load(b + p * d.n + j), sums); });
-        return sums;
-      };
-      T* const row = y + i * d.n;
-      for (std::int64_t j = 0; j < whole; j += kLanes<T>) {
-        sum(j, [](const T* from) { return Vec<T>::load_unaligned(from); }).store_unaligned(row + j);
-      }
-      const std::int64_t rest = d.n - whole;
-      if (rest == 0) continue;
-      store_first(sum(whole, [rest](const T* from) { return load_first(from, rest); }), row + whole,
-                  rest);
+      multiply_terms<T, kTerms>(left.data + i * left.row, left.column, b, d.n, y + i * d.n);
     }
     finish_rows(y + begin * d.n, end - begin, d.n, finish);
   });

@@ -77,8 +77,8 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   const bool relu = activation == LinearActivation::kRelu;
   const Tensor y = rows_times(x.value(), weight.value(), false, bias.value(), relu);
   const Shape shape = y.shape();
-  const auto rule = [=, x = x.value(), w = weight.value(), mask = x.mask()](const Tensor& g,
-                                                                            Gradients& grads) {
+  auto rule = [=, x = x.value(), w = weight.value(), mask = x.mask()](const Tensor& g,
+                                                                      Gradients& grads) {
     const Tensor h = relu ? through_relu(g, y) : g;
     if (grads.needed(0)) grads.set(0, rows_times(h, w, true));
     if (grads.needed(1)) {
@@ -93,7 +93,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
     });
   };
   return record(kLinear, {&x, &weight, &bias}, y,
-                with_reach(rule, [shape](std::size_t input, const Tensor& marked) {
+                with_reach(std::move(rule), [shape](std::size_t input, const Tensor& marked) {
                   return reached(input, marked, shape);
                 }));
 }

@@ -111,18 +111,19 @@ void check_masks(const Variable& a, const Variable& b, bool transpose_a) {
 
 // a [..., M, K] times one b [K, N] or its transpose: one large product of all rows.
 Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
-  dims_of(a.value(), b.value(), false, transpose_b);
+  const bool fits = a.dim(-1) == b.dim(transpose_b ? 1 : 0) && a.dtype() == b.dtype();
+  if (!fits) dims_of(a.value(), b.value(), false, transpose_b);  // throws
   Tensor y = rows_times(a.value(), b.value(), transpose_b);
   const Shape shape = y.shape();
-  const auto rule = [tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](
-                        const Tensor& g, Gradients& grads) {
+  auto rule = [tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](const Tensor& g,
+                                                                                Gradients& grads) {
     if (grads.needed(0)) grads.set(0, rows_times(g, b, !tb));
     if (!grads.needed(1)) return;
     Tensor db = grads.buffer(1);
     sum_outer_products(a, mask, g, tb, db);
   };
   return record(kMatmul, {&a, &b}, std::move(y),
-                with_reach(rule, [=](std::size_t input, const Tensor& marked) {
+                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
                   return reached(input, input == 1 && transpose_b, marked, shape);
                 }));
 }
@@ -135,15 +136,15 @@ Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool tra
   if (a.rank() >= 2 && b.rank() == 2 && !transpose_a) return multiply_rows(a, b, transpose_b);
   Tensor y = product(a.value(), b.value(), transpose_a, transpose_b);
   const Shape shape = y.shape();
-  const auto rule = [ta = transpose_a, tb = transpose_b, a = a.value(), b = b.value(),
-                     mask = a.mask()](const Tensor& g, Gradients& grads) {
+  auto rule = [ta = transpose_a, tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](
+                  const Tensor& g, Gradients& grads) {
     if (grads.needed(0)) grads.set(0, ta ? product(b, g, tb, true) : product(g, b, false, !tb));
     if (!grads.needed(1)) return;
     const Tensor kept = without_holes(a, mask);
     grads.set(1, tb ? product(g, kept, true, ta) : product(kept, g, !ta, false));
   };
   return record(kMatmul, {&a, &b}, std::move(y),
-                with_reach(rule, [=](std::size_t input, const Tensor& marked) {
+                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
                   return reached(input, input == 0 ? transpose_a : transpose_b, marked, shape);
                 }));
 }

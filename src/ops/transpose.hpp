@@ -22,18 +22,65 @@ Register exchange(Register a, Register b, std::index_sequence<i...>) {
 
 // Exchanges squares of kHalf x kHalf across the diagonal, then smaller ones within each.
 template <std::size_t kHalf, class T, std::size_t kSize>
-void transpose_registers(std::array<Vec<T>, kSize>& rows) {
+[[gnu::always_inline]] inline void transpose_registers(std::array<Vec<T>, kSize>& rows) {
   using Lanes = std::make_index_sequence<kSize>;
-  for (std::size_t r = 0; r < kSize; ++r) {
-    if (r & kHalf) continue;
-    const auto a = rows[r].data, b = rows[r + kHalf].data;
-    rows[r] = Vec<T>(exchange<kHalf, false>(a, b, Lanes{}));
-    rows[r + kHalf] = Vec<T>(exchange<kHalf, true>(a, b, Lanes{}));
-  }
+  unrolled<static_cast<int>(kSize)>([&](auto r) MASKGRAD_INLINE {
+    if constexpr ((r & kHalf) == 0) {
+      const auto a = rows[r].data, b = rows[r + kHalf].data;
+      rows[r] = Vec<T>(exchange<kHalf, false>(a, b, Lanes{}));
+      rows[r + kHalf] = Vec<T>(exchange<kHalf, true>(a, b, Lanes{}));
+    }
+  });
   if constexpr (kHalf > 1) transpose_registers<kHalf / 2, T>(rows);
 }
 
+template <std::size_t kHalf, class T, std::size_t kSize>
+[[gnu::always_inline]] inline void add_exchanged(std::array<Vec<T>, kSize>& rows) {
+  using Lanes = std::make_index_sequence<kSize>;
+  unrolled<static_cast<int>(kHalf)>([&](auto r) MASKGRAD_INLINE {
+    const auto a = rows[r].data, b = rows[r + kHalf].data;
+    rows[r] = Vec<T>(exchange<kHalf, false>(a, b, Lanes{})) +
+              Vec<T>(exchange<kHalf, true>(a, b, Lanes{}));
+  });
+  if constexpr (kHalf > 1) add_exchanged<kHalf / 2, T>(rows);
+}
+
+// A part of at most kLanes x kLanes.
+template <bool padded, class T>
+inline void transpose_square(const T* from, std::int64_t from_stride, std::int64_t rows,
+                             std::int64_t columns, T factor, T* to, std::int64_t to_stride) {
+  constexpr std::int64_t n = kLanes<T>;
+  std::array<Vec<T>, static_cast<std::size_t>(n)> square;
+  unrolled<static_cast<int>(n)>([&](auto r) MASKGRAD_INLINE {
+    square[r] = Vec<T>(T{});
+    if (r < rows) square[r] = load_first(from + r * from_stride, columns);
+  });
+  transpose_registers<static_cast<std::size_t>(n / 2), T>(square);
+  unrolled<static_cast<int>(n)>([&](auto c) MASKGRAD_INLINE {
+    if (c >= columns) return;
+    const Vec<T> scaled = Vec<T>(factor) * square[c];
+    T* row = to + c * to_stride;
+    if (padded || rows == n) {
+      scaled.store_unaligned(row);
+    } else {
+      store_first(scaled, row, rows);
+    }
+  });
+}
+
 }  // namespace detail
+
+/// Vectors whose lanes are to be summed, one for each lane of the result.
+template <class T>
+using Partials = std::array<Vec<T>, static_cast<std::size_t>(kLanes<T>)>;
+
+/// Lane j of the result is the sum of the lanes of partials[j], which are used up: half the
+/// shuffles of a transpose, as each exchange halves what is left.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> sum_lanes(Partials<T>& partials) {
+  detail::add_exchanged<static_cast<std::size_t>(kLanes<T> / 2), T>(partials);
+  return partials[0];
+}
 
 /// to(j, i) = factor * from(i, j) for i < rows and j < columns, in squares of a vector's size;
 /// where `padded`, rows of `to` are filled with 0 up to whole vectors. Strides are those between
@@ -43,27 +90,11 @@ template <bool padded, class T>
 void transpose(const T* from, std::int64_t from_stride, std::int64_t rows, std::int64_t columns,
                T factor, T* to, std::int64_t to_stride) {
   constexpr std::int64_t n = kLanes<T>;
-  std::array<Vec<T>, static_cast<std::size_t>(n)> square;
   for (std::int64_t i = 0; i < rows; i += n) {
-    const std::int64_t height = std::min(n, rows - i);
     for (std::int64_t j = 0; j < columns; j += n) {
-      const std::int64_t width = std::min(n, columns - j);
-      for (std::int64_t r = 0; r < n; ++r) {
-        const T* row = from + (i + r) * from_stride + j;
-        square[static_cast<std::size_t>(r)] = r >= height ? Vec<T>(T{})
-                                              : width < n ? load_first(row, width)
-                                                          : Vec<T>::load_unaligned(row);
-      }
-      detail::transpose_registers<static_cast<std::size_t>(n / 2), T>(square);
-      for (std::int64_t c = 0; c < width; ++c) {
-        const Vec<T> scaled = Vec<T>(factor) * square[static_cast<std::size_t>(c)];
-        T* row = to + (j + c) * to_stride + i;
-        if (padded || height == n) {
-          scaled.store_unaligned(row);
-        } else {
-          store_first(scaled, row, height);
-        }
-      }
+      detail::transpose_square<padded>(from + i * from_stride + j, from_stride,
+                                       std::min(n, rows - i), std::min(n, columns - j), factor,
+                                       to + j * to_stride + i, to_stride);
     }
   }
 }

@@ -4,11 +4,13 @@
 // does. Without -march the same code runs on the 16-byte vectors that every x86-64 has.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <cstring>
+#include <utility>
 
-#include <xsimd/xsimd.hpp>
+#include <maskgrad/ops/vector_parts.hpp>
+
+// Of a lambda: always inlined.
+#define MASKGRAD_INLINE __attribute__((always_inline))
 
 namespace maskgrad::ops {
 
@@ -16,6 +18,20 @@ template <class T>
 using Vec = xsimd::batch<T>;
 template <class T>
 inline constexpr auto kLanes = static_cast<std::int64_t>(Vec<T>::size);
+
+namespace detail {
+
+// f(0), f(1), ... f(n - 1), written out: what is indexed by them can live in registers. Give it a
+// lambda that is MASKGRAD_INLINE, else GCC may call it, which moves all it refers to into memory.
+template <int n, class F>
+[[gnu::always_inline]] inline void unrolled(F&& f) {
+  [&]<int... i>(std::integer_sequence<int, i...>) MASKGRAD_INLINE {
+    (f(std::integral_constant<int, i>()), ...);
+  }
+  (std::make_integer_sequence<int, n>());
+}
+
+}  // namespace detail
 
 /// n rounded up to whole vectors.
 template <class T>
@@ -26,35 +42,31 @@ constexpr std::int64_t whole_vectors(std::int64_t n) {
 /// from[0 .. count-1], and 0 in the other lanes; 0 <= count <= kLanes. Reads no further.
 template <class T>
 Vec<T> load_first(const T* from, std::int64_t count) {
-#if XSIMD_WITH_AVX512F
-  const auto lanes = (1u << count) - 1;
-  if constexpr (sizeof(T) == 4) {
-    return Vec<T>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), from));
-  } else {
-    return Vec<T>(_mm512_maskz_loadu_pd(static_cast<__mmask8>(lanes), from));
-  }
-#else
-  alignas(64) std::array<T, static_cast<std::size_t>(kLanes<T>)> lanes{};
-  std::memcpy(lanes.data(), from, static_cast<std::size_t>(count) * sizeof(T));
-  return Vec<T>::load_aligned(lanes.data());
-#endif
+  return Vec<T>(detail::load_part(from, count));
 }
 
 /// Writes the first `count` lanes, and no further.
 template <class T>
 void store_first(const Vec<T>& x, T* to, std::int64_t count) {
-#if XSIMD_WITH_AVX512F
-  const auto lanes = (1u << count) - 1;
-  if constexpr (sizeof(T) == 4) {
-    _mm512_mask_storeu_ps(to, static_cast<__mmask16>(lanes), x);
-  } else {
-    _mm512_mask_storeu_pd(to, static_cast<__mmask8>(lanes), x);
+  detail::store_part(x, to, count);
+}
+
+/// y[0 .. n-1] = x, without the call that std::copy makes: rows are short.
+template <class T>
+void copy_row(const T* x, T* y, std::int64_t n) {
+  std::int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) Vec<T>::load_unaligned(x + i).store_unaligned(y + i);
+  if (i < n) store_first(load_first(x + i, n - i), y + i, n - i);
+}
+
+/// y[0 .. n-1] += x
+template <class T>
+void add_row(const T* x, T* y, std::int64_t n) {
+  std::int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) {
+    (Vec<T>::load_unaligned(y + i) + Vec<T>::load_unaligned(x + i)).store_unaligned(y + i);
   }
-#else
-  alignas(64) std::array<T, static_cast<std::size_t>(kLanes<T>)> lanes;
-  x.store_aligned(lanes.data());
-  std::memcpy(to, lanes.data(), static_cast<std::size_t>(count) * sizeof(T));
-#endif
+  if (i < n) store_first(load_first(y + i, n - i) + load_first(x + i, n - i), y + i, n - i);
 }
 
 /// False when x[0 .. n-1] holds an Inf or a NaN.

@@ -118,7 +118,7 @@ TEST(Dense, RefusesAnInputOfAnotherWidth) {
   EXPECT_EQ(error_of([&] {
               dense(Variable(Tensor::zeros({2, 5}, DType::kFloat32)));
             }),
-            "[matmul] inner dimensions must match: a is (2, 5), b is (4, 3)");
+            "[linear] inner dimensions must match: x is (2, 5), weight (4, 3)");
 }
 
 }  // namespace

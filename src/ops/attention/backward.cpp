@@ -59,18 +59,28 @@ class BackwardTile {
  private:
   // delta_s = g_s . output_s, which is sum_t p_st dp_st
   void read_rows(const T* output, const T* top, const T* scale) {
-    const std::int64_t features = p_.value_features;
-    for (std::int64_t s = 0; s < tile_.columns(); ++s) {
-      const bool exists = s < tile_.count();
-      top_[s] = exists ? top[s] : T{};
-      scale_[s] = exists ? scale[s] : T{};
-      Vec<T> sum(T{});
-      for (std::int64_t d = 0; exists && d < features; d += kLanes<T>) {
-        const std::int64_t n = std::min(kLanes<T>, features - d), at = s * features + d;
-        sum = xsimd::fma(load_first(grad_rows_ + at, n), load_first(output + at, n), sum);
+    for (std::int64_t s = 0; s < tile_.columns(); s += kLanes<T>) {
+      const std::int64_t count = std::min(kLanes<T>, tile_.count() - s);
+      load_first(top + s, count).store_unaligned(top_ + s);
+      load_first(scale + s, count).store_unaligned(scale_ + s);
+      Partials<T> products;
+      for (std::int64_t l = 0; l < kLanes<T>; ++l) {
+        products[static_cast<std::size_t>(l)] =
+            l < count ? product_of_row(output, s + l) : Vec<T>(T{});
       }
-      delta_[s] = xsimd::hadd(sum);
+      sum_lanes<T>(products).store_unaligned(delta_ + s);
     }
+  }
+
+  // g_s times output_s, element by element, the vectors of a row added up.
+  Vec<T> product_of_row(const T* output, std::int64_t s) const {
+    Vec<T> sum(T{});
+    for (std::int64_t d = 0; d < p_.value_features; d += kLanes<T>) {
+      const std::int64_t n = std::min(kLanes<T>, p_.value_features - d);
+      const std::int64_t at = s * p_.value_features + d;
+      sum = xsimd::fma(load_first(grad_rows_ + at, n), load_first(output + at, n), sum);
+    }
+    return sum;
   }
 
   void add(const KeyChunk& chunk, const HeadGradients<T>& head) {
