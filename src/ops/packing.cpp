@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include <maskgrad/ops/boolean_mask.hpp>
 #include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/packing.hpp>
@@ -20,10 +18,6 @@ Dims with_front(std::initializer_list<std::int64_t> front, const Variable& x) {
 
 Tensor flat_bits(const SequenceMask& mask) {
   return mask.bits().reshape(Shape{mask.bits().numel()});
-}
-
-double percent(std::int64_t part, std::int64_t whole) {
-  return whole ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 100.0;
 }
 
 }  // namespace
@@ -63,25 +57,6 @@ Variable unpack(const Variable& x, const Packing& packing, double fill) {
   const Variable rows = unmask_fill(reshape(x, with_front({kept}, x)), flat_bits(mask), fill);
   const Variable batch = reshape(rows, with_front({mask.shape()[0], mask.shape()[1]}, x));
   return with_mask(batch, mask, fill);
-}
-
-PackingCost packing_cost(const SequenceMask& mask) {
-  check(mask.defined(), "pack", "the mask says nothing; there is no padding to leave out");
-  const std::int64_t batch = mask.shape()[0], length = mask.shape()[1];
-  PackingCost cost{batch * length, mask.kept(), batch * length * length, 0};
-  for (std::int64_t b = 0; b < batch; ++b) {
-    const bool* row = mask.bits().data<bool>() + b * length;
-    const std::int64_t kept = std::count(row, row + length, true);
-    cost.packed_pairs += kept * kept;
-  }
-  return cost;
-}
-
-std::string to_string(const PackingCost& cost) {
-  return fmt::format("padded: {} positions, {} pairs; packed: {} ({:.0f}%), {} ({:.0f}%)",
-                     cost.padded_positions, cost.padded_pairs, cost.packed_positions,
-                     percent(cost.packed_positions, cost.padded_positions), cost.packed_pairs,
-                     percent(cost.packed_pairs, cost.padded_pairs));
 }
 
 }  // namespace maskgrad::ops

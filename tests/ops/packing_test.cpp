@@ -64,13 +64,6 @@ TEST(Packing, OfABatchOfNothingButPaddingIsAnEmptyRow) {
   EXPECT_THAT(to_doubles(ops::unpack(row, packing).value()), ::testing::Each(0));
 }
 
-TEST(Packing, SaysWhatEitherWayCosts) {
-  EXPECT_EQ(to_string(ops::packing_cost(kMask)),
-            "padded: 9 positions, 27 pairs; packed: 4 (44%), 8 (30%)");
-  EXPECT_EQ(to_string(ops::packing_cost(SequenceMask(Tensor::zeros({0, 3}, DType::kBool)))),
-            "padded: 0 positions, 0 pairs; packed: 0 (100%), 0 (100%)");
-}
-
 TEST(Packing, RefusesWhatDoesNotFit) {
   const ops::Packing packing = ops::packing_of(kMask);
   EXPECT_EQ(error_of([] { ops::packing_of({}); }),
