@@ -20,6 +20,11 @@ class Dense : public Layer {
         bias_(parameter("bias", {outputs}, zeros())),
         activation_(activation) {}
 
+  /// 3 I O for each position: the product, and one for each of its gradients.
+  std::optional<ops::Work> row_work() const override {
+    return ops::Work{.per_position = 3 * weight_.shape().numel()};
+  }
+
  protected:
   Variable forward(const Variable& x) override {
     if (activation_ == ops::relu) {

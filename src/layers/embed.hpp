@@ -14,6 +14,9 @@ class Embed : public Layer {
       : Layer("Embed", MaskRule::kKeeps),
         weight_(parameter("weight", {vocabulary, features}, glorot_uniform())) {}
 
+  /// It multiplies nothing.
+  std::optional<ops::Work> row_work() const override { return ops::Work{}; }
+
  protected:
   Variable forward(const Variable& tokens) override { return ops::embedding(weight_, tokens); }
 

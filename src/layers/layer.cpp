@@ -37,4 +37,25 @@ Variable Layer::operator()(const Variable& x) {
   return y;
 }
 
+Variable Layer::on_row(const Variable& row, const ops::Packing& packing) {
+  const std::int64_t kept = packing.segments.numel();
+  const auto is_row = [&](const Variable& x) {
+    return x.rank() >= 2 && x.dim(0) == 1 && x.dim(1) == kept && !x.mask().defined();
+  };
+  check(row_work().has_value(), kind_.c_str(),
+        "does not say how it runs on a packed row; override row_work(), or unpack() first");
+  check(rule_ == MaskRule::kKeeps || rule_ == MaskRule::kUses, kind_.c_str(),
+        "can run on a packed row only if it declares keeps or uses, not {}; unpack() first",
+        rule_ == MaskRule::kUnset ? "nothing" : to_string(rule_));
+  check(is_row(row), kind_.c_str(), "needs a packed row of {} positions, got {}{}", kept,
+        row.shape(), row.mask().defined() ? " with a mask" : "");
+  const Scope scope(name());
+  Variable y = forward_row(row, packing);
+  check(is_row(y), kind_.c_str(), "made {}{} of a packed row of {} positions", y.shape(),
+        y.mask().defined() ? " with a mask" : "", kept);
+  return y;
+}
+
+Variable Layer::forward_row(const Variable& row, const ops::Packing&) { return forward(row); }
+
 }  // namespace maskgrad

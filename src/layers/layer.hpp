@@ -1,7 +1,10 @@
 // A module that maps one value to another and says what it does with masks.
 #pragma once
 
+#include <optional>
+
 #include <maskgrad/layers/module.hpp>
+#include <maskgrad/ops/packing.hpp>
 
 namespace maskgrad {
 
@@ -29,8 +32,20 @@ class Layer : public Module {
   const std::string& kind() const { return kind_; }
   MaskRule mask_rule() const { return rule_; }
 
+  /// What a layer that can run on the packed row of a batch has to do there; nothing, as here, for
+  /// one that cannot. A layer that computes each position by itself overrides only this; one that
+  /// looks at other positions, or at where a position stands, forward_row() too.
+  virtual std::optional<ops::Work> row_work() const { return std::nullopt; }
+
+  /// The layer on a packed row, [1, K, ...] -> [1, K, ...]: pack(layer(unpack(row))), to rounding,
+  /// without computing padding. Throws Error when row_work() gives nothing, when the rule is not to
+  /// keep or use the mask, and when what comes or what it gives is no such row.
+  virtual Variable on_row(const Variable& row, const ops::Packing& packing);
+
  protected:
   virtual Variable forward(const Variable& x) = 0;
+  /// What on_row() runs: forward(row), for each position by itself.
+  virtual Variable forward_row(const Variable& row, const ops::Packing& packing);
 
  private:
   std::string kind_;

@@ -17,6 +17,11 @@ class LayerNorm : public Layer {
         bias_(parameter("bias", {features}, zeros())),
         eps_(eps) {}
 
+  /// 9 D for each position: 3 for each feature, and twice that backward.
+  std::optional<ops::Work> row_work() const override {
+    return ops::Work{.per_position = 9 * weight_.shape().numel()};
+  }
+
  protected:
   Variable forward(const Variable& x) override { return ops::layer_norm(x, weight_, bias_, eps_); }
 

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include <maskgrad/layers/reflect.hpp>
-#include <maskgrad/ops/attention.hpp>
 #include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/matmul.hpp>
 
@@ -47,9 +46,29 @@ AttentionMask Reflect::pairs(const SequenceMask& mask) const {
                                  : AttentionMask::all(length, length);
 }
 
-Variable Reflect::forward(const Variable& x) {
+std::optional<ops::Work> Reflect::row_work() const {
+  if (axis_ != MaskAxis::kKey) return std::nullopt;
+  return ops::Work{.per_position = 9 * features_ * features_, .per_pair = 7 * features_ + 32};
+}
+
+void Reflect::check_input(const Variable& x) const {
   check(x.rank() == 3 && x.dim(2) == features_, "Reflect", "needs [B, S, {}], got {}", features_,
         x.shape());
+}
+
+Variable Reflect::attend(const Variable& x, const AttentionMask& pairs,
+                         const ops::AttentionOptions& options) const {
+  return ops::scaled_dot_product_attention(ops::matmul(x, q_), ops::matmul(x, k_),
+                                           ops::matmul(x, v_), pairs, options);
+}
+
+Variable Reflect::attend(const Variable& x, const AttentionMask& pairs) const {
+  check_input(x);
+  return attend(x, pairs, {});
+}
+
+Variable Reflect::forward(const Variable& x) {
+  check_input(x);
   const SequenceMask& mask = x.mask();
   const bool keeps = mask.defined() && axis_ == MaskAxis::kKey;
   // The other two axes read whatever stands at padding, which is what is wrong with them.
@@ -57,9 +76,11 @@ Variable Reflect::forward(const Variable& x) {
   ops::AttentionOptions options;
   if (keeps) options.queries = mask;
   if (mask.defined() && axis_ == MaskAxis::kQuery) options.bias = row_offsets(mask, x.dtype());
-  return ops::scaled_dot_product_attention(ops::matmul(input, q_), ops::matmul(input, k_),
-                                           ops::matmul(input, v_),
-                                           keeps ? pairs(mask) : AttentionMask(), options);
+  return attend(input, keeps ? pairs(mask) : AttentionMask(), options);
+}
+
+Variable Reflect::forward_row(const Variable& row, const ops::Packing& packing) {
+  return attend(row, packing.attention());
 }
 
 }  // namespace maskgrad

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <maskgrad/layers/layer.hpp>
+#include <maskgrad/ops/attention.hpp>
 #include <maskgrad/tensor/attention_mask.hpp>
 
 namespace maskgrad {
@@ -32,11 +33,24 @@ class Reflect : public Layer {
 
   /// Which queries take part with which keys, for a batch with this mask: [B, 1, S, S].
   AttentionMask pairs(const SequenceMask& mask) const;
+  /// The same attention over these pairs, instead of those of a mask: x [B, S, D] without a mask,
+  /// pairs [B or 1, 1, S, S] -> [B, S, D]. Throws Error for other shapes, or an x with a mask.
+  Variable attend(const Variable& x, const AttentionMask& pairs) const;
+
+  /// With kKey 9 D^2 for each position (three products and their gradients) and 7 D + 32 for each
+  /// pair: two products and, backward, five, and two exponentials at the price of 16
+  /// multiplications. Nothing with the other axes: they read padding.
+  std::optional<ops::Work> row_work() const override;
 
  protected:
   Variable forward(const Variable& x) override;
+  Variable forward_row(const Variable& row, const ops::Packing& packing) override;
 
  private:
+  void check_input(const Variable& x) const;
+  Variable attend(const Variable& x, const AttentionMask& pairs,
+                  const ops::AttentionOptions& options) const;
+
   std::int64_t features_;
   MaskAxis axis_;
   Parameter& q_;

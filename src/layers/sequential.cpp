@@ -1,8 +1,29 @@
+#include <span>
+
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/tensor/scope.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad {
+
+std::string_view to_string(PackWhen when) {
+  constexpr std::string_view kNames[] = {"never", "auto", "always"};
+  return kNames[static_cast<std::size_t>(when)];
+}
+
+PackWhen pack_when_from_string(std::string_view name) {
+  for (const PackWhen when : {PackWhen::kNever, PackWhen::kAuto, PackWhen::kAlways}) {
+    if (to_string(when) == name) return when;
+  }
+  fail("pack", "'{}' is not one of never, auto, always", name);
+}
+
+std::string to_string(const PackingSummary& summary) {
+  const std::string layers = summary.first == summary.last
+                                 ? summary.first
+                                 : fmt::format("{} to {}", summary.first, summary.last);
+  return fmt::format("{} {}", layers, to_string(summary.plan));
+}
 
 Variable Sequential::operator()(const Variable& x) {
   const Scope scope(name());
@@ -16,10 +37,80 @@ Layer& Sequential::layer(const std::string& name) const {
   fail("Sequential", "has no layer '{}'", name);
 }
 
+Sequential& Sequential::pack(PackWhen when) {
+  pack_ = when;
+  return *this;
+}
+
+// As many layers as can run on a row, or one that runs on the batch.
+Sequential::Stretch Sequential::stretch_at(std::size_t first, const SequenceMask& mask) const {
+  Stretch stretch = {first, first, {}};
+  if (pack_ == PackWhen::kNever || !mask.defined()) return {first, first + 1, {}};
+  ops::Work work;
+  for (; stretch.end < layers_.size(); ++stretch.end) {
+    const std::optional<ops::Work> more = layers_[stretch.end].layer->row_work();
+    if (!more) break;
+    work = work + *more;
+  }
+  if (stretch.end == first) return {first, first + 1, {}};
+  stretch.plan = ops::plan_packing(mask, work);
+  if (pack_ == PackWhen::kAlways) stretch.plan->pack = true;
+  return stretch;
+}
+
+Variable Sequential::run(const Stretch& stretch, const Variable& x) const {
+  const auto parts = std::span(layers_).subspan(stretch.first, stretch.end - stretch.first);
+  Variable y = x;
+  if (!stretch.plan || !stretch.plan->pack) {
+    for (const Part& part : parts) y = (*part.layer)(y);
+    return y;
+  }
+  const ops::Packing packing = ops::packing_of(x.mask());
+  y = ops::pack(x, packing);
+  for (const Part& part : parts) y = part.layer->on_row(y, packing);
+  return ops::unpack(y, packing);
+}
+
 Variable Sequential::forward(const Variable& x) {
   Variable y = x;
-  for (const Part& part : layers_) y = (*part.layer)(y);
+  for (std::size_t i = 0; i < layers_.size();) {
+    const Stretch stretch = stretch_at(i, y.mask());
+    y = run(stretch, y);
+    i = stretch.end;
+  }
   return y;
+}
+
+std::vector<PackingSummary> Sequential::explain_packing(const Variable& x) {
+  const NoGrad no_grad;
+  std::vector<PackingSummary> summaries;
+  Variable y = x;
+  for (std::size_t i = 0; i < layers_.size();) {
+    const Stretch stretch = stretch_at(i, y.mask());
+    if (stretch.plan) {
+      summaries.push_back({layers_[i].name, layers_[stretch.end - 1].name, *stretch.plan});
+    }
+    y = run(stretch, y);
+    i = stretch.end;
+  }
+  return summaries;
+}
+
+Variable Sequential::on_row(const Variable& row, const ops::Packing& packing) {
+  const Scope scope(name());
+  Variable y = row;
+  for (const Part& part : layers_) y = part.layer->on_row(y, packing);
+  return y;
+}
+
+std::optional<ops::Work> Sequential::row_work() const {
+  ops::Work work;
+  for (const Part& part : layers_) {
+    const std::optional<ops::Work> more = part.layer->row_work();
+    if (!more) return std::nullopt;
+    work = work + *more;
+  }
+  return work;
 }
 
 std::vector<LayerSummary> Sequential::summarize(const Variable& x) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <maskgrad/layers/layer.hpp>
@@ -17,6 +18,22 @@ struct LayerSummary {
   std::int64_t parameters;
   MaskRule mask_rule;
 };
+
+/// When layers run on the packed row of a batch: never, where plan_packing() expects less work, or
+/// always.
+enum class PackWhen : std::uint8_t { kNever, kAuto, kAlways };
+/// "never", "auto", "always".
+std::string_view to_string(PackWhen when);
+/// The inverse. Throws Error for any other text.
+PackWhen pack_when_from_string(std::string_view name);
+
+/// What becomes of a batch in a stretch of layers that can run on its packed row.
+struct PackingSummary {
+  std::string first, last;  // names of layers
+  ops::PackingPlan plan;
+};
+/// "embed to reflect pads: 80 positions and ...", in one line.
+std::string to_string(const PackingSummary& summary);
 
 /// Each layer gets the output of the one before it.
 ///   Sequential model;
@@ -35,8 +52,18 @@ class Sequential : public Layer {
   /// The layer of this name, for whoever knows its type. Throws Error when there is none.
   Layer& layer(const std::string& name) const;
 
+  /// From now on a value that carries a mask is packed before a stretch of layers that can run on a
+  /// packed row (Layer::row_work()), or not, as `when` says; what they make of it is unpacked, with
+  /// the mask on it. Results and gradients are the same either way, to rounding.
+  Sequential& pack(PackWhen when);
+  /// What pack() makes of a batch that is run through, without recording.
+  std::vector<PackingSummary> explain_packing(const Variable& x);
+
   /// The layers themselves check what becomes of masks.
   Variable operator()(const Variable& x) override;
+  Variable on_row(const Variable& row, const ops::Packing& packing) override;
+  /// The sum of its layers' work, if each can run on a row.
+  std::optional<ops::Work> row_work() const override;
 
   /// Runs `x` through the layers, without recording, and notes what each made of it.
   std::vector<LayerSummary> summarize(const Variable& x);
@@ -49,7 +76,16 @@ class Sequential : public Layer {
     std::string name;
     Layer* layer;
   };
+  // Layers [first, end) that run one after another, and on the packed row if there is a plan.
+  struct Stretch {
+    std::size_t first, end;
+    std::optional<ops::PackingPlan> plan;
+  };
+  Stretch stretch_at(std::size_t first, const SequenceMask& mask) const;
+  Variable run(const Stretch& stretch, const Variable& x) const;
+
   std::vector<Part> layers_;
+  PackWhen pack_ = PackWhen::kNever;
 };
 
 }  // namespace maskgrad

@@ -110,8 +110,10 @@ class SteadyState : public ::testing::Test {
     return allocations;
   }
 
-  static std::int64_t allocations_of_a_run(MaskAxis axis, DType dtype, std::int64_t batch_size) {
+  static std::int64_t allocations_of_a_run(MaskAxis axis, DType dtype, std::int64_t batch_size,
+                                           PackWhen pack = PackWhen::kNever) {
     BlogRun run(axis, dtype, {.batch_size = batch_size, .shuffle = true});
+    run.layers->pack(pack);
     const auto steps = [&](int count) {
       for (int i = 0; i < count; ++i) run.trainer.step(run.loader.next());
     };
@@ -133,6 +135,13 @@ TEST_F(SteadyState, NorDoesOneOnSeveralThreads) {
   const test::WithThreads threads(2);
   EXPECT_EQ(allocations_of_a_run(MaskAxis::kKey, DType::kFloat32, 100), 0)
       << "the last of " << last_size << " bytes";
+}
+
+TEST_F(SteadyState, NorDoesOneThatPacks) {
+  for (const PackWhen pack : {PackWhen::kAuto, PackWhen::kAlways}) {
+    EXPECT_EQ(allocations_of_a_run(MaskAxis::kKey, DType::kFloat32, 2, pack), 0)
+        << to_string(pack) << ", the last of " << last_size << " bytes";
+  }
 }
 
 TEST_F(SteadyState, NorDoesTheTrainerWithinAnEpoch) {

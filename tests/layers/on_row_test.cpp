@@ -1,0 +1,93 @@
+// What a layer must keep to on the packed row of a batch.
+#include <functional>
+
+#include <gtest/gtest.h>
+
+#include <maskgrad/layers/reflect.hpp>
+#include <maskgrad/layers/sequential.hpp>
+
+#include "layers/support.hpp"
+#include "support/errors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::make;
+using test::mask_of;
+
+struct Custom : Layer {
+  Custom(MaskRule rule, std::optional<ops::Work> work, std::function<Variable(const Variable&)> f)
+      : Layer("Custom", rule), work_(work), f_(std::move(f)) {}
+  std::optional<ops::Work> row_work() const override { return work_; }
+  Variable forward(const Variable& x) override { return f_(x); }
+  std::optional<ops::Work> work_;
+  std::function<Variable(const Variable&)> f_;
+};
+
+TEST(OnRow, IsRefusedByLayersThatDoNotFitIt) {
+  const SequenceMask mask = mask_of({1, 1, 0, 1, 0, 0}, {2, 3});
+  const ops::Packing packing = ops::packing_of(mask);
+  const Variable row(make({1, 2, 3}, {1, 3}));
+  const auto said = [&](MaskRule rule, std::optional<ops::Work> work, const Variable& x,
+                        const std::function<Variable(const Variable&)>& f) {
+    return error_of([&] { Custom(rule, work, f).on_row(x, packing); });
+  };
+  const auto same = [](const Variable& x) { return x; };
+  const ops::Work work;
+  EXPECT_EQ(said(MaskRule::kKeeps, work, row, same), "no error");
+  EXPECT_EQ(said(MaskRule::kKeeps, {}, row, same),
+            "[Custom] does not say how it runs on a packed row; override row_work(), or unpack() "
+            "first");
+  EXPECT_EQ(said(MaskRule::kEnds, work, row, same),
+            "[Custom] can run on a packed row only if it declares keeps or uses, not ends; "
+            "unpack() first");
+  EXPECT_EQ(said(MaskRule::kUnset, work, row, same),
+            "[Custom] can run on a packed row only if it declares keeps or uses, not nothing; "
+            "unpack() first");
+  EXPECT_EQ(said(MaskRule::kKeeps, work, Variable(make({1, 2}, {1, 2})), same),
+            "[Custom] needs a packed row of 3 positions, got (1, 2)");
+  EXPECT_EQ(said(MaskRule::kKeeps, work, row,
+                 [](const Variable&) {
+                   return Variable(make({1, 2}, {1, 2}));
+                 }),
+            "[Custom] made (1, 2) of a packed row of 3 positions");
+}
+
+TEST(OnRow, IsNothingForAReflectThatReadsPadding) {
+  EXPECT_TRUE(Reflect(5).row_work().has_value());
+  EXPECT_FALSE(Reflect(5, MaskAxis::kQuery).row_work().has_value());
+  EXPECT_FALSE(Reflect(5, MaskAxis::kNone).row_work().has_value());
+}
+
+TEST(Reflect, AttendsOverGivenPairs) {
+  Random random(3);
+  Reflect reflect(5);
+  const ParameterBuffer parameters(reflect, DType::kFloat64, 1);
+  const Variable x(test::uniform(random, {1, 4, 5}));
+  // Each position to itself only: what comes out is x v.
+  const Tensor own = Tensor::from<std::int64_t>({0, 1, 2, 3}, {1, 4});
+  const Variable y = reflect.attend(x, AttentionMask::segments(own));
+  const std::vector<double> v = test::to_doubles(parameters.named_values().at("v"));
+  std::vector<double> expected(4 * 5);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    for (std::size_t d = 0; d < 5; ++d) {
+      expected[i] += x.value().data<double>()[i / 5 * 5 + d] * v[d * 5 + i % 5];
+    }
+  }
+  EXPECT_TRUE(test::is_close(y.value(), expected));
+  EXPECT_EQ(error_of([&] { reflect.attend(Variable(make({1}, {1})), {}); }),
+            "[Reflect] needs [B, S, 5], got (1,)");
+}
+
+TEST(PackWhen, HasANameForEachAndNoOther) {
+  for (const PackWhen when : {PackWhen::kNever, PackWhen::kAuto, PackWhen::kAlways}) {
+    EXPECT_EQ(pack_when_from_string(to_string(when)), when);
+  }
+  EXPECT_EQ(to_string(PackWhen::kAuto), "auto");
+  EXPECT_EQ(error_of([] { pack_when_from_string("sometimes"); }),
+            "[pack] 'sometimes' is not one of never, auto, always");
+}
+
+}  // namespace
+}  // namespace maskgrad
