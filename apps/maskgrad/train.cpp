@@ -59,7 +59,11 @@ Settings resolve(const Request& request) {
 }
 
 void train(const Request& request) {
-  const Settings settings = as_usage([&] { return resolve(request); });
+  const Settings settings = as_usage([&] {
+    Settings resolved = resolve(request);
+    request.recipe.check_settings(resolved);
+    return resolved;
+  });
   const InterruptRequest interrupt;
   TrainingRun run(request.recipe, settings);
   if (run.run(interrupt.requested()) == Trainer::Outcome::kDone) return;

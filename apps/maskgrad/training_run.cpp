@@ -152,13 +152,14 @@ TrainState TrainingRun::make_model() {
   return checkpoint ? load_checkpoint(*checkpoint, *parameters_, *optimizer_) : TrainState{};
 }
 
+DataLoader::Options TrainingRun::loading() const {
+  return {.batch_size = settings_.integer("batch_size"),
+          .shuffle = settings_.flag("shuffle"),
+          .seed = static_cast<std::uint64_t>(settings_.integer("seed"))};
+}
+
 void TrainingRun::make_trainer(const TrainState& state) {
-  loader_ = std::make_unique<DataLoader>(
-      data_,
-      DataLoader::Options{.batch_size = settings_.integer("batch_size"),
-                          .shuffle = settings_.flag("shuffle"),
-                          .seed = static_cast<std::uint64_t>(settings_.integer("seed"))},
-      state.position);
+  loader_ = std::make_unique<DataLoader>(data_, loading(), state.position);
   trainer_ =
       std::make_unique<Trainer>([this](const Batch& batch) { return model_->evaluate(batch); },
                                 *parameters_, *optimizer_, *loader_,
@@ -207,9 +208,20 @@ void TrainingRun::print_summary() {
     rows.push_back({layer.name, layer.kind, shape_text(layer.output), with_commas(layer.parameters),
                     std::string(to_string(layer.mask_rule))});
   }
-  write_message(fmt::format("{}{} parameters, {} samples, {} steps of {}\n\n", format_table(rows),
+  write_message(fmt::format("{}{} parameters, {} samples, {} steps of {}\n{}\n", format_table(rows),
                             with_commas(parameters_->count()), with_commas(data_.size()),
-                            with_commas(trainer_->total_steps()), settings_.integer("batch_size")));
+                            with_commas(trainer_->total_steps()), settings_.integer("batch_size"),
+                            packing_of_next_batch()));
+}
+
+// Lines that say what becomes of padding and why; empty when nothing is to be packed.
+std::string TrainingRun::packing_of_next_batch() {
+  std::string lines;
+  DataLoader loader(data_, loading(), loader_->position());
+  for (const std::string& line : model_->explain_packing(loader.next())) {
+    lines += fmt::format("first batch: {}\n", line);
+  }
+  return lines;
 }
 
 Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {

@@ -32,11 +32,13 @@ class TrainingRun {
   void check_folder() const;
   TrainState make_model();
   void load_data();
+  DataLoader::Options loading() const;
   void make_trainer(const TrainState& state);
   void write_folder() const;
   void add_callbacks();
   void add_progress();
   void print_summary();
+  std::string packing_of_next_batch();
   void print_results(double seconds, std::int64_t steps) const;
 
   const Recipe& recipe_;

@@ -25,7 +25,8 @@ class BlogModel : public RecipeModel {
         .add<Reflect>("reflect", kFeatures, mask_axis_from_string(settings.text("mask")))
         .add<Reshape>("reshape", std::vector{kLength * kFeatures})
         .add<Dense>("dense", kLength * kFeatures, kHidden, ops::relu)
-        .add<Dense>("dbd", kHidden, kVocabulary);
+        .add<Dense>("dbd", kHidden, kVocabulary)
+        .pack(pack_when_from_string(settings.text("pack")));
   }
 
   Module& module() override { return model_; }
@@ -39,6 +40,14 @@ class BlogModel : public RecipeModel {
 
   std::vector<LayerSummary> summarize(const Batch& batch) override {
     return model_.summarize(Variable(batch.inputs));
+  }
+
+  std::vector<std::string> explain_packing(const Batch& batch) override {
+    std::vector<std::string> lines;
+    for (const PackingSummary& summary : model_.explain_packing(Variable(batch.inputs))) {
+      lines.push_back(to_string(summary));
+    }
+    return lines;
   }
 
   std::vector<ReportMask> attention_masks(const Batch& batch) override {
@@ -80,12 +89,21 @@ class BlogRecipe : public Recipe {
         {Setting{"batch_size", Int{2}, ""}, Setting{"shuffle", false, ""},
          Setting{"mask", std::string("key"), "axis of the mask in self-attention"}.one_of(
              {"key", "query", "none"}),
+         pack_setting(),
          Setting{"shards", Int{2}, "read the first so many shards; 0: all"}.at_least(0).at_most(
              10000),
          // Longer numbers would not fit the model's input.
          Setting{"max_val", Int{100}, "numbers of the data it makes are smaller"}
              .at_least(1)
              .at_most(10000)});
+  }
+
+  void check_settings(const Settings& settings) const override {
+    const std::string &pack = settings.text("pack"), &mask = settings.text("mask");
+    check(pack == "never" || mask == "key", "blog",
+          "--pack {0} needs --mask key: with --mask {1} the model reads padding, and a packed row "
+          "has none",
+          pack, mask);
   }
 
   void write_data(const Settings& settings, const std::filesystem::path& folder) const override {

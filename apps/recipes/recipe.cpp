@@ -70,4 +70,10 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
   return all;
 }
 
+Setting pack_setting() {
+  return Setting{"pack", std::string("never"),
+                 "run on samples packed in one row, without padding; auto: where that is less work"}
+      .one_of({"never", "auto", "always"});
+}
+
 }  // namespace maskgrad::apps

@@ -23,6 +23,12 @@ class RecipeModel {
   virtual ModelOutput evaluate(const Batch& batch) = 0;
   /// The table of layers, for the shapes of `batch`.
   virtual std::vector<LayerSummary> summarize(const Batch& batch) = 0;
+  /// What packing makes of a batch, and why, a line for each part of the model; empty when its
+  /// settings ask for none.
+  virtual std::vector<std::string> explain_packing(const Batch& batch) {
+    static_cast<void>(batch);
+    return {};
+  }
   /// The masks of pairs that its attention has on the first sample of a batch, for the report.
   virtual std::vector<ReportMask> attention_masks(const Batch& batch) {
     static_cast<void>(batch);
@@ -42,6 +48,8 @@ class Recipe {
   virtual std::string summary() const = 0;
   /// Its settings, defaults included.
   virtual std::vector<Setting> settings() const = 0;
+  /// Throws Error for settings that contradict each other.
+  virtual void check_settings(const Settings& settings) const { static_cast<void>(settings); }
   /// Writes training data of its own.
   virtual void write_data(const Settings& settings, const std::filesystem::path& folder) const = 0;
   /// Reads a data folder.
@@ -60,5 +68,8 @@ const Recipe& find_recipe(const std::string& name);
 /// The settings that every recipe has; the recipe's own defaults and further settings are merged
 /// in.
 std::vector<Setting> training_settings(const std::string& recipe, std::vector<Setting> own);
+
+/// The setting `pack`, for a recipe whose model can run on packed rows: when it does.
+Setting pack_setting();
 
 }  // namespace maskgrad::apps
