@@ -42,6 +42,8 @@ const std::vector<Benchmark>& benchmarks() {
       {"mask-overhead",
        "how many percent longer a blog step takes with the key mask than with none",
        [](const Options&) { return bench_mask_overhead(); }},
+      {"packing", "steps on padded and on packed batches, short samples and long uneven ones",
+       [](const Options&) { return bench_packing(); }},
       {"op-overhead", "cost of one operation on a single element, recorded, and with its backward",
        [](const Options&) { return bench_op_overhead(); }},
   };

@@ -1,60 +1,11 @@
 // The benchmarks blog-step and mask-overhead.
 #include <fmt/format.h>
 
-#include <maskgrad/train/arithmetic.hpp>
-
+#include "bench_blog_steps.hpp"
 #include "benchmarks.hpp"
-#include "training_run.hpp"
 
 namespace maskgrad::apps {
 namespace {
-
-SequenceDataset blog_data() {
-  SequenceDataset data(20, kPadToken);
-  for (std::uint64_t i = 0; i < 6400; ++i) {
-    const ArithmeticSample sample = draw_arithmetic(0, i, 100);
-    data.add(arithmetic_tokens(sample.defs + ":" + sample.op),
-             arithmetic_tokens(sample.res).front());
-  }
-  return data;
-}
-
-Settings blog_settings(std::int64_t batch_size, const char* mask) {
-  Settings settings(find_recipe("blog").settings());
-  settings.set("batch_size", std::to_string(batch_size), "bench");
-  settings.set("mask", mask, "bench");
-  return settings;
-}
-
-// Whole steps of the blog recipe as a run takes them: the next batch, forward, backward, update.
-class BlogSteps {
- public:
-  BlogSteps(std::int64_t batch_size, const char* mask)
-      : count(batch_size <= 10 ? 640 : 64),
-        settings_(blog_settings(batch_size, mask)),
-        data_(blog_data()),
-        model_(find_recipe("blog").make_model(settings_)),
-        parameters_(model_->module(), DType::kFloat32, 0),
-        optimizer_(make_optimizer(settings_, parameters_)),
-        loader_(data_, {.batch_size = batch_size}),
-        trainer_([this](const Batch& batch) { return model_->evaluate(batch); }, parameters_,
-                 *optimizer_, loader_, {}) {}
-
-  void operator()() {
-    for (std::int64_t i = 0; i < count; ++i) trainer_.step(loader_.next());
-  }
-
-  const std::int64_t count;  // steps of one call
-
- private:
-  Settings settings_;
-  SequenceDataset data_;
-  std::unique_ptr<RecipeModel> model_;
-  ParameterBuffer parameters_;
-  std::unique_ptr<Optimizer> optimizer_;
-  DataLoader loader_;
-  Trainer trainer_;
-};
 
 Result time_blog_step(std::int64_t batch_size) {
   BlogSteps steps(batch_size, "key");
