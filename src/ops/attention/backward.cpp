@@ -233,7 +233,8 @@ class HeadLoop {
       for (std::int64_t t = 0; t < p_.tiles.per_head(); ++t) tile.run(b, h, t, head);
     }
     const T scale = static_cast<T>(p_.scale);
-    for (std::int64_t i = 0; i < p_.keys * p_.features; ++i) dk[i] *= scale;
+    // + 0: a negative scale would make -0 of what nobody sent.
+    for (std::int64_t i = 0; i < p_.keys * p_.features; ++i) dk[i] = scale * dk[i] + T{};
   }
 
   const AttentionProblem& p_;
