@@ -105,6 +105,24 @@ TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
             "[attention_values] weights float32 (3, 6) do not fit values float32 (2, 2, 6, 7)");
 }
 
+TEST(Attention, RefusesQueriesThatDoNotExistAndSeeSomething) {
+  const SequenceMask exists(bits({1, 1, 0, 1, 0, 0}, {2, 3}));
+  const auto refused = [&](const Shape& shape, const AttentionMask& mask) {
+    const Variable x = value(shape);
+    return error(x, x, x, mask, {.queries = exists});
+  };
+  EXPECT_EQ(refused({2, 3, 4}, AttentionMask::existing(exists)), "no error");
+  const std::string does_not =
+      kStarts + "query 2 of sample 0 does not exist, but the mask lets it attend to key ";
+  EXPECT_EQ(refused({2, 3, 4}, AttentionMask::padding(exists)), does_not + "0");
+  EXPECT_EQ(refused({2, 3, 4}, {}), does_not + "0");
+  EXPECT_EQ(refused({2, 3, 4}, AttentionMask::existing(exists) | AttentionMask::window(3, 3, 0, 0)),
+            does_not + "2");
+  const std::string sizes = "queries that exist (2, 3) need q [B, S, D] of their sizes, got ";
+  EXPECT_EQ(refused({2, 4, 4}, {}), kStarts + sizes + "(2, 4, 4)");
+  EXPECT_EQ(refused({2, 1, 3, 4}, {}), kStarts + sizes + "(2, 1, 3, 4)");
+}
+
 TEST(Attention, RefusesInputsThatCarryAMaskOfPositions) {
   const Variable x = value({2, 4, 3, 5});
   const auto masked = [](const Shape& shape) {
