@@ -43,6 +43,10 @@ std::vector<OpSample> attention_samples(Random& r) {
   samples[1].args = {{"softcap", 1.5}, {"scale", 0.7}};
   samples[2].args = {{"dropout", 0.3}};
   samples[3].inputs.erase("mask");
+  // Query 1 sees nothing, and nobody sees key 2.
+  samples.push_back(sample(2, 1, {3, 4}));
+  bool* keep = samples.back().inputs["mask"].data<bool>();
+  for (std::int64_t i = 0; i < 12; ++i) keep[i] = i / 4 != 1 && i % 4 != 2;
   return samples;
 }
 
