@@ -17,6 +17,7 @@ using test::both;
 using test::draw_all;
 using test::draw_bits;
 using test::draw_causal;
+using test::draw_existing;
 using test::draw_int;
 using test::draw_mask;
 using test::draw_padding;
@@ -113,6 +114,7 @@ RC_GTEST_PROP(AttentionMaskFormula, HoldsForWindow, ()) { follows_its_formula(dr
 RC_GTEST_PROP(AttentionMaskFormula, HoldsForPrefix, ()) { follows_its_formula(draw_prefix); }
 RC_GTEST_PROP(AttentionMaskFormula, HoldsForSink, ()) { follows_its_formula(draw_sink); }
 RC_GTEST_PROP(AttentionMaskFormula, HoldsForPadding, ()) { follows_its_formula(draw_padding); }
+RC_GTEST_PROP(AttentionMaskFormula, HoldsForExisting, ()) { follows_its_formula(draw_existing); }
 RC_GTEST_PROP(AttentionMaskFormula, HoldsForSegments, ()) { follows_its_formula(draw_segments); }
 RC_GTEST_PROP(AttentionMaskFormula, HoldsForBits, ()) { follows_its_formula(draw_bits); }
 

@@ -142,6 +142,15 @@ inline Sample draw_padding(const Sizes& n) {
 }
 
 // Always as many queries as keys.
+inline Sample draw_existing(const Sizes& n) {
+  const Table exists = draw_table({n.batch, 1, 1, n.keys});
+  return {AttentionMask::existing(SequenceMask(tensor_of(exists, {n.batch, n.keys}))),
+          table_of({n.batch, 1, n.keys, n.keys}, [&](Int b, Int, Int i, Int j) {
+            return exists.at(b, 0, 0, i) && exists.at(b, 0, 0, j);
+          })};
+}
+
+// Always as many queries as keys.
 inline Sample draw_segments(const Sizes& n) {
   const Int size = n.keys, most = draw_int(0, 3);
   const DType dtype = *rc::gen::element(DType::kInt32, DType::kInt64);
@@ -173,7 +182,7 @@ inline Sample draw_bits(const Sizes& n) {
 inline Sample draw_leaf(const Sizes& n) {
   switch (draw_int(n.queries == n.keys ? 0 : 1, 11)) {
     case 0:
-      return draw_segments(n);
+      return draw_int(0, 1) ? draw_segments(n) : draw_existing(n);
     case 1:
       return draw_all(n);
     case 2:

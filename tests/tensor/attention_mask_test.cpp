@@ -105,6 +105,14 @@ TEST(AttentionMask, LeavesOutKeysThatDoNotExist) {
   EXPECT_EQ(AttentionMask::padding(keys).shape(), (Shape{2, 1, 3, 3}));
 }
 
+TEST(AttentionMask, LeavesOutQueriesAndKeysThatDoNotExist) {
+  const AttentionMask mask = AttentionMask::existing(holes({1, 1, 0, 0, 0, 0}, {2, 3}));
+  EXPECT_EQ(mask.shape(), (Shape{2, 1, 3, 3}));
+  EXPECT_EQ(rows(mask, 0), "110 110 000");
+  EXPECT_EQ(rows(mask, 1), "000 000 000");
+  EXPECT_EQ(mask.recipe(), "existing");
+}
+
 TEST(AttentionMask, TakesBitsOfAnyRankFromTheRight) {
   const std::vector<double> values = {1, 0, 0, 1, 1, 1, 0, 0};
   EXPECT_EQ(AttentionMask::bits(bits(values, {2, 4})).shape(), (Shape{1, 1, 2, 4}));
@@ -270,6 +278,7 @@ TEST(AttentionMask, RefusesWhatHasNoValue) {
   const std::string error = "[attention_mask] used before it was given a value";
   EXPECT_EQ(error_of([] { AttentionMask::padding(SequenceMask()); }), error);
   EXPECT_EQ(error_of([] { AttentionMask::padding(SequenceMask(), 3); }), error);
+  EXPECT_EQ(error_of([] { AttentionMask::existing(SequenceMask()); }), error);
   EXPECT_EQ(error_of([] { AttentionMask::segments(Tensor()); }), error);
   EXPECT_EQ(error_of([] { AttentionMask::bits(Tensor()); }), error);
   EXPECT_EQ(error_of([] { AttentionMask::bits(Tensor(), 1, 1); }), error);

@@ -66,6 +66,30 @@ TEST(HolesHold, LooksAtHolesAloneAndBitForBit) {
   EXPECT_TRUE(holes_hold(make({}, {0, 2, 2}), SequenceMask(bits({}, {0, 2})), 5));
 }
 
+TEST(HolesAreFinite, LooksAtEveryElementOfAHoleAndNowhereElse) {
+  const SequenceMask mask(bits({1, 0, 0, 1}, {2, 2}));
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const double poison : {test::kInf, -test::kInf, kNaN}) {
+      for (std::int64_t i = 0; i < 12; ++i) {
+        Tensor x = Tensor::full({2, 2, 3}, -2, dtype);
+        EXPECT_TRUE(holes_are_finite(x, mask));
+        x.view(i, {}).fill(poison);
+        EXPECT_EQ(holes_are_finite(x, mask), i / 3 == 0 || i / 3 == 3) << poison << " at " << i;
+      }
+    }
+  }
+}
+
+TEST(HolesAreFinite, TakesTheLargestAndTheSmallestNumbersAndNoneAtAll) {
+  const SequenceMask all(bits({0, 0}, {1, 2}));
+  for (const double x : {std::numeric_limits<double>::max(), -std::numeric_limits<double>::max(),
+                         std::numeric_limits<double>::denorm_min(), -0.0}) {
+    EXPECT_TRUE(holes_are_finite(make({x, x}, {1, 2}), all)) << x;
+  }
+  EXPECT_TRUE(holes_are_finite(make({}, {0, 2, 2}), SequenceMask(bits({}, {0, 2}))));
+  EXPECT_TRUE(holes_are_finite(make({}, {1, 2, 0}), all));
+}
+
 TEST(IsHole, GoesByThePositionOfAnElement) {
   const SequenceMask mask(bits({0, 1}, {1, 2}));
   std::vector<bool> holes;

@@ -63,6 +63,42 @@ TEST(Random, RepeatsItself) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(a.bits32(), b.bits32());
 }
 
+TEST(Random, SkipsWhatItWouldHaveDrawn) {
+  // Any number of words may have been drawn before: a uniform number takes two of them, a block
+  // holds four.
+  for (int drawn = 0; drawn < 10; ++drawn) {
+    for (const std::uint64_t count : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1000, 1001}) {
+      Random skipping(7, 3, 9), drawing(7, 3, 9);
+      for (int i = 0; i < drawn; ++i) skipping.bits32(), drawing.bits32();
+      skipping.skip_uniforms(count);
+      for (std::uint64_t i = 0; i < count; ++i) drawing.uniform();
+      for (int i = 0; i < 9; ++i) {
+        EXPECT_EQ(skipping.bits32(), drawing.bits32())
+            << drawn << " drawn, " << count << " skipped";
+      }
+    }
+  }
+}
+
+TEST(Random, SkipsInStepsAsAtOnce) {
+  Random once(1, 2, 3), steps(1, 2, 3);
+  once.skip_uniforms(100);
+  for (const std::uint64_t count : {1, 0, 50, 49}) steps.skip_uniforms(count);
+  EXPECT_EQ(once.uniform(), steps.uniform());
+}
+
+TEST(Random, SkipsMoreThanCouldBeDrawnInATest) {
+  // A block holds two uniform numbers.
+  Random random(0);
+  random.skip_uniforms((1ull << 32) + 6);
+  EXPECT_EQ(next_block(random), philox({(1u << 31) + 3, 0, 0, 0}, {0, 0}));
+  random = Random(0);
+  random.uniform();
+  random.skip_uniforms(1ull << 32);
+  random.uniform();
+  EXPECT_EQ(next_block(random), philox({(1u << 31) + 1, 0, 0, 0}, {0, 0}));
+}
+
 TEST(Random, DiffersInEverySeedStreamAndStep) {
   std::set<Words> firsts;
   std::size_t made = 0;
