@@ -70,7 +70,7 @@ void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
   const std::int64_t stride = whole_vectors<T>(d.n);
   Tensor transposed = Tensor::empty({d.k, stride}, dtype_of<T>);
   T* const columns = transposed.data<T>();
-  parallel_for(d.n, 256, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(d.n, 64, [&](std::int64_t begin, std::int64_t end) {
     transpose<true>(b + begin * d.k, d.k, end - begin, d.k, T{1}, columns + begin, stride);
   });
   multiply_rows(d, a, columns, stride, y, finish);
@@ -240,9 +240,7 @@ void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
 template <class T>
 void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, T* sums) {
   std::fill_n(sums, columns, T{});
-  for (std::int64_t i = 0; i < rows; ++i) {
-    for (std::int64_t j = 0; j < columns; ++j) sums[j] += x[i * columns + j];
-  }
+  for (std::int64_t i = 0; i < rows; ++i) add_row(x + i * columns, sums, columns);
 }
 
 template void multiply_matrices(const MatrixProduct&, const float*, const float*, float*,

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
 
 namespace maskgrad {
@@ -67,7 +68,9 @@ void add_into(Tensor& total, const Tensor& term) {
     dispatch_dtype(FloatingTypes{}, total.dtype(), "add_into", [&]<class T>(T) {
       T* sum = total.data<T>();
       const T* x = term.data<T>();
-      for (std::int64_t i = 0; i < total.numel(); ++i) sum[i] += x[i];
+      parallel_for(total.numel(), 8192, [sum, x](std::int64_t i, std::int64_t end) {
+        for (; i < end; ++i) sum[i] += x[i];
+      });
     });
   });
 }

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 
+#include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 
 namespace maskgrad {
@@ -26,17 +28,28 @@ auto bits_of(T value) {
   }
 }
 
+// Calls f(first, last) for the elements of each hole, chunks of positions side by side.
+template <class T, class F>
+void for_each_hole(T* data, std::int64_t size, const SequenceMask& mask, F f) {
+  constexpr std::int64_t kChunk = 512;  // positions
+  const std::int64_t positions = mask.bits().numel();
+  const std::int64_t row = positions ? size / positions : 0;
+  const bool* keep = mask.bits().data<bool>();
+  parallel_for(positions, kChunk, [&](std::int64_t i, std::int64_t end) {
+    for (; i < end; ++i) {
+      if (!keep[i]) f(data + i * row, data + (i + 1) * row);
+    }
+  });
+}
+
 // Whether is_fine(first, last) for the elements of each hole.
 template <class T, class F>
 bool every_hole(const Tensor& x, const SequenceMask& mask, F is_fine) {
-  const std::int64_t positions = mask.bits().numel();
-  const std::int64_t row = positions ? x.numel() / positions : 0;
-  const bool* keep = mask.bits().data<bool>();
-  const T* data = x.data<T>();
-  for (std::int64_t i = 0; i < positions; ++i, data += row) {
-    if (!keep[i] && !is_fine(data, data + row)) return false;
-  }
-  return true;
+  std::atomic<bool> all = true;
+  for_each_hole(x.data<T>(), x.numel(), mask, [&](const T* at, const T* end) {
+    if (!is_fine(at, end)) all.store(false, std::memory_order_relaxed);
+  });
+  return all;
 }
 
 }  // namespace
@@ -71,16 +84,11 @@ Tensor without_holes(const Tensor& x, const SequenceMask& mask) {
 void fill_holes(Tensor& x, const SequenceMask& mask, double value) {
   check(x.shape().starts_with(mask.shape()), "mask", "a mask of {} does not fit a value of {}",
         mask.shape(), x.shape());
-  const std::int64_t positions = mask.bits().numel();
-  if (positions == 0) return;
-  const std::int64_t row = x.numel() / positions;
   dispatch_device(x.device(), "fill_holes", [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "fill_holes", [&]<class T>(T) {
-      const bool* keep = mask.bits().data<bool>();
-      T* data = x.data<T>();
-      for (std::int64_t i = 0; i < positions; ++i) {
-        if (!keep[i]) std::fill_n(data + i * row, row, static_cast<T>(value));
-      }
+      for_each_hole(x.data<T>(), x.numel(), mask, [filling = static_cast<T>(value)](T* at, T* end) {
+        std::fill(at, end, filling);
+      });
     });
   });
 }

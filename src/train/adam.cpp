@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
@@ -21,11 +22,19 @@ void update_span(const Factors& f, std::int64_t n, const T* __restrict g, T* __r
   const T scale = static_cast<T>(f.gradient_scale);
   const T c1 = static_cast<T>(f.one_minus_beta1), c2 = static_cast<T>(f.one_minus_beta2);
   const T rate = static_cast<T>(f.rate), root = static_cast<T>(f.root), eps = static_cast<T>(f.eps);
-  for (std::int64_t i = 0; i < n; ++i) {
-    const T gradient = scale * g[i];
-    m[i] += c1 * (gradient - m[i]);
-    v[i] += c2 * (gradient * gradient - v[i]);
-    w[i] -= rate * m[i] / (std::sqrt(v[i]) * root + eps);
+  // Other threads have read the values: to own their lines again takes as long as all the rest,
+  // unless it is asked for ahead.
+  constexpr std::int64_t kBlock = 64, kAhead = 512;
+  for (std::int64_t first = 0; first < n; first += kBlock) {
+    constexpr std::int64_t kLine = 64 / sizeof(T);
+    for (std::int64_t l = 0; l < kBlock; l += kLine) __builtin_prefetch(w + first + kAhead + l, 1);
+    const std::int64_t end = std::min(first + kBlock, n);
+    for (std::int64_t i = first; i < end; ++i) {
+      const T gradient = scale * g[i];
+      m[i] += c1 * (gradient - m[i]);
+      v[i] += c2 * (gradient * gradient - v[i]);
+      w[i] -= rate * m[i] / (std::sqrt(v[i]) * root + eps);
+    }
   }
 }
 

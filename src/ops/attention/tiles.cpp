@@ -15,11 +15,12 @@ class ChunkCounts {
 
   void start() { std::fill(chunks_.begin(), chunks_.end(), Chunk{}); }
 
-  void add_run(std::int64_t lo, std::int64_t hi) {
+  // The same run in each of `rows`.
+  void add_run(std::int64_t lo, std::int64_t hi, std::int64_t rows) {
     for (std::int64_t c = lo / kKeys; c * kKeys < hi; ++c) {
       Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
       const std::int64_t begin = std::max(lo, c * kKeys), end = std::min(hi, (c + 1) * kKeys);
-      chunk.kept += end - begin;
+      chunk.kept += rows * (end - begin);
       chunk.begin = std::min(chunk.begin, begin);
       chunk.end = std::max(chunk.end, end);
     }
@@ -53,6 +54,21 @@ class ChunkCounts {
   PoolVector<Chunk> chunks_;
 };
 
+// Neighbours with the same runs, as padding has them, are counted together.
+void add_rows(const AttentionMask& mask, std::int64_t b, std::int64_t h, std::int64_t begin,
+              std::int64_t end, ChunkCounts& counts) {
+  const bool intervals = mask.form() == AttentionMask::Form::kIntervals;
+  for (std::int64_t s = begin, next; s < end; s = next) {
+    next = s + 1;
+    if (intervals) {
+      const RunsView runs = mask.intervals(b, h, s);
+      while (next < end && std::ranges::equal(runs, mask.intervals(b, h, next))) ++next;
+    }
+    mask.for_each_run(b, h, s,
+                      [&](std::int64_t lo, std::int64_t hi) { counts.add_run(lo, hi, next - s); });
+  }
+}
+
 }  // namespace
 
 AttentionTiles::AttentionTiles(const AttentionMask& mask) {
@@ -62,15 +78,13 @@ AttentionTiles::AttentionTiles(const AttentionMask& mask) {
   body->batch = shape[0];
   body->heads = shape[1];
   body->per_head = (shape[2] + kQueries - 1) / kQueries;
+  body->first.reserve(static_cast<std::size_t>(body->batch * body->heads * body->per_head + 1));
   ChunkCounts counts(shape[3]);
   for (std::int64_t head = 0; head < body->batch * body->heads; ++head) {
     for (std::int64_t begin = 0; begin < shape[2]; begin += kQueries) {
       const std::int64_t end = std::min(begin + kQueries, shape[2]);
       counts.start();
-      for (std::int64_t s = begin; s < end; ++s) {
-        mask.for_each_run(head / body->heads, head % body->heads, s,
-                          [&](std::int64_t lo, std::int64_t hi) { counts.add_run(lo, hi); });
-      }
+      add_rows(mask, head / body->heads, head % body->heads, begin, end, counts);
       body->first.push_back(body->ranges.size());
       body->pairs += counts.write(end - begin, body->ranges);
     }

@@ -88,7 +88,15 @@ class Meeting {
   std::condition_variable condition_;
 };
 
-// One call of parallel_for. Threads take the next chunk until none is left.
+// A thread's share of the chunks: next of them, one past the last. On a cache line of its own.
+struct alignas(64) Share {
+  std::atomic<std::int64_t> next{0};
+  std::int64_t end = 0;
+};
+
+// One call of parallel_for. Each thread takes the chunks of its own share, neighbours that are the
+// same in each loop over the same rows, so that what one loop wrote lies in the cache of the core
+// that reads it in the next; then it helps the others.
 struct Job {
   std::int64_t count, chunk;
   detail::ChunkFunction function;
@@ -96,22 +104,27 @@ struct Job {
   DenormalMode denormals;
   std::mutex mutex{};
   std::exception_ptr error{};
-  alignas(64) std::atomic<std::int64_t> next{0};  // on a cache line of its own: all write it
 
   std::int64_t chunks() const { return (count + chunk - 1) / chunk; }
 
-  void work() {
+  void work(std::vector<Share>& shares, std::size_t self) {
     const ScopedDenormalMode mode(denormals);
     inside_parallel_for = true;
-    for (std::int64_t begin; (begin = next.fetch_add(chunk)) < count;) {
+    for (std::size_t i = 0; i < shares.size(); ++i) take(shares[(self + i) % shares.size()]);
+    inside_parallel_for = false;
+  }
+
+ private:
+  void take(Share& share) {
+    if (share.next >= share.end) return;
+    for (std::int64_t i; (i = share.next.fetch_add(1)) < share.end;) {
       try {
-        function(context, begin, std::min(begin + chunk, count));
+        function(context, i * chunk, std::min((i + 1) * chunk, count));
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();
       }
     }
-    inside_parallel_for = false;
   }
 };
 
@@ -119,8 +132,10 @@ struct Job {
 // help: one that is still asleep when the work is done holds nobody up.
 class Workers {
  public:
-  explicit Workers(int count) : patience_(count < usable_cores() ? kPatience : kNone) {
-    for (int i = 0; i < count; ++i) threads_.emplace_back([this] { serve(); });
+  explicit Workers(int count)
+      : patience_(count < usable_cores() ? kPatience : kNone),
+        shares_(static_cast<std::size_t>(count) + 1) {
+    for (std::size_t i = 1; i < shares_.size(); ++i) threads_.emplace_back([this, i] { serve(i); });
   }
   ~Workers() {
     stop_ = true;
@@ -130,9 +145,10 @@ class Workers {
 
   void run(Job& job) {
     job_ = &job;
+    share_out(job.chunks());
     state_ += kNext + kOpen;  // nobody helps now, and none may join
     work_.wake(job.chunks() - 1);
-    job.work();
+    job.work(shares_, 0);
     if (state_.fetch_and(~kOpen) & kHelpers) {
       done_.wait([this] { return (state_ & kHelpers) == 0; });
     }
@@ -148,7 +164,16 @@ class Workers {
   // those that work.
   static constexpr std::chrono::microseconds kPatience{200}, kNone{0};
 
-  void serve() {
+  void share_out(std::int64_t chunks) {
+    const auto threads = static_cast<std::int64_t>(shares_.size());
+    for (std::int64_t t = 0; t < threads; ++t) {
+      Share& share = shares_[static_cast<std::size_t>(t)];
+      share.next = chunks * t / threads;
+      share.end = chunks * (t + 1) / threads;
+    }
+  }
+
+  void serve(std::size_t self) {
     for (std::uint64_t seen = 0;;) {
       work_.wait([&] { return stop_ || state_ / kNext != seen; });
       if (stop_) return;
@@ -156,7 +181,7 @@ class Workers {
       seen = state / kNext;
       while ((state & kOpen) && state / kNext == seen) {
         if (!state_.compare_exchange_weak(state, state + 1)) continue;
-        job_->work();
+        job_->work(shares_, self);
         if (((state_.fetch_sub(1) - 1) & (kOpen | kHelpers)) == 0) done_.wake(1);
         break;
       }
@@ -168,6 +193,7 @@ class Workers {
   Job* job_ = nullptr;  // read only by who has joined it
   alignas(64) std::atomic<bool> stop_{false};
   Meeting work_{patience_}, done_{patience_};
+  std::vector<Share> shares_;  // of the job, the caller's first
   std::vector<std::thread> threads_;
 };
 
