@@ -136,7 +136,8 @@ void multiply_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
 
 // A small y that sums over many rows: chunks of samples side by side, then their sums in order.
 template <class T>
-void multiply_by_samples(const MatrixProduct& d, const T* a, const T* b, T* y) {
+void multiply_by_samples(const MatrixProduct& d, const T* a, const T* b, T* y,
+                         const RowFinish<T>& finish) {
   constexpr std::int64_t kSamples = 16;
   const std::int64_t rows = kSamples * d.rows_per_sample, chunks = (d.k + rows - 1) / rows;
   Tensor partial = Tensor::empty({chunks, d.m, d.n}, dtype_of<T>);
@@ -149,6 +150,7 @@ void multiply_by_samples(const MatrixProduct& d, const T* a, const T* b, T* y) {
     }
   });
   sum_rows(sums, chunks, d.m * d.n, y);
+  finish_rows(y, d.m, d.n, finish);
 }
 
 // One row of y, of n sums of kTerms terms. Everything by value: the compiler cannot tell that a
@@ -232,7 +234,7 @@ void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
   }
   if (multiplied_few_terms(few, d, a, b, y, finish)) return;
   if (d.transpose_a && d.rows_per_sample > 0 && d.m * d.n <= kSmall) {
-    return multiply_by_samples(d, a, b, y);
+    return multiply_by_samples(d, a, b, y, finish);
   }
   multiply_rows(d, a, b, d.n, y, finish);
 }

@@ -24,8 +24,9 @@ struct RowFinish {
   bool relu = false;
 };
 
-/// On several threads where it pays; the same bits on any number of them. A row's sums do not
-/// depend on how many rows there are, but for rows_are_samples. T is float or double.
+/// On several threads where it pays; the same bits on any number of them. Without rows_are_samples
+/// and rows_per_sample, a row's sums do not depend on how many rows there are; with rows_per_sample
+/// they do not depend on rows of zeros at the end of each sample. T is float or double.
 template <class T>
 void multiply_matrices(const MatrixProduct& product, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish = {});

@@ -3,6 +3,7 @@
 #include <maskgrad/ops/linear.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
+#include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -52,7 +53,9 @@ Tensor through_relu(const Tensor& g, const Tensor& y) {
   dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
     const T *grad = g.data<T>(), *out = y.data<T>();
     T* to = dx.data<T>();
-    for (std::int64_t i = 0; i < g.numel(); ++i) to[i] = out[i] > T{} ? grad[i] : T{};
+    parallel_for(g.numel(), 8192, [=](std::int64_t i, std::int64_t end) {
+      for (; i < end; ++i) to[i] = out[i] > T{} ? grad[i] : T{};
+    });
   });
   return dx;
 }

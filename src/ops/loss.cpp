@@ -2,8 +2,8 @@
 #include <maskgrad/ops/loss.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/reduce.hpp>
-#include <maskgrad/ops/row_kernels.hpp>
 #include <maskgrad/ops/sample.hpp>
+#include <maskgrad/ops/softmax_rows.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -57,6 +57,51 @@ void check_shapes(const char* name, const Variable& logits, const Tensor& target
         targets.shape());
 }
 
+// y = softmax(x); returns -log y[target].
+template <class T>
+T softmax_and_loss(const T* x, std::int64_t target, T* y, std::int64_t n) {
+  // In this order, or a large top swallows the logarithm.
+  const auto loss = [&](const ExpRow<T>& e) { return std::log(e.sum) + (e.top - x[target]); };
+  if (n > ShortRow<T>::kMax) {
+    std::copy_n(x, n, y);
+    const ExpRow<T> e = exp_row<T>(nullptr, y, n);
+    divide_row<T>(nullptr, e.sum, y, n);
+    return loss(e);
+  }
+  ShortRow<T> row(x, n, -std::numeric_limits<T>::infinity());
+  const ExpRow<T> e = exp_row<T>(nullptr, row.data(), row.size);
+  divide_row<T>(nullptr, e.sum, row.data(), row.size);
+  std::copy_n(row.data(), n, y);
+  return loss(e);
+}
+
+struct LossRows {
+  Tensor softmax;                // of the rows that count, 0 elsewhere
+  PoolVector<std::int64_t> ids;  // the target of each row, -1 where none counts
+  std::int64_t count = 0;
+};
+
+// Rows side by side; their losses are added in order.
+template <class T>
+T sum_losses(const Tensor& logits, LossRows& rows) {
+  const std::int64_t classes = logits.dim(-1);
+  const auto size = static_cast<std::int64_t>(rows.ids.size());
+  PoolVector<T> losses(rows.ids.size());
+  parallel_for(size, chunk_for(32 * classes), [&](std::int64_t i, std::int64_t end) {
+    for (; i < end; ++i) {
+      const std::int64_t target = rows.ids[static_cast<std::size_t>(i)];
+      if (target < 0) continue;
+      losses[static_cast<std::size_t>(i)] = softmax_and_loss(
+          logits.data<T>() + i * classes, target, rows.softmax.data<T>() + i * classes, classes);
+    }
+  });
+  T sum{};
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    if (rows.ids[i] >= 0) sum += losses[i];
+  }
+  return sum;
+}
+
 }  // namespace
 
 Variable SumCount::mean() const {
@@ -68,26 +113,18 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
   check_shapes("cross_entropy", logits, targets);
   const SequenceMask mask = logits.mask();
   const std::int64_t classes = logits.dim(-1);
+  LossRows rows = {Tensor::zeros(logits.shape(), logits.dtype(), logits.device()),
+                   PoolVector<std::int64_t>(static_cast<std::size_t>(targets.numel()), -1)};
+  rows.count = for_each_target("cross_entropy", logits.shape(), targets, mask,
+                               [&](std::int64_t row, std::int64_t target) {
+                                 rows.ids[static_cast<std::size_t>(row)] = target;
+                               });
   Tensor total = Tensor::zeros({}, logits.dtype(), logits.device());
-  Tensor softmax = Tensor::zeros(logits.shape(), logits.dtype(), logits.device());
-  std::int64_t count = 0;
   dispatch_device(logits.device(), "cross_entropy", [&] {
-    dispatch_dtype(FloatingTypes{}, logits.dtype(), "cross_entropy", [&]<class T>(T) {
-      T sum{};
-      count = for_each_target("cross_entropy", logits.shape(), targets, mask,
-                              [&](std::int64_t row, std::int64_t target) {
-                                const T* x = logits.value().data<T>() + row * classes;
-                                T* y = softmax.data<T>() + row * classes;
-                                const T top = row_max(x, classes);
-                                row_exp(x, top, y, classes);
-                                const T exp_sum = row_sum(y, classes);
-                                for (std::int64_t j = 0; j < classes; ++j) y[j] /= exp_sum;
-                                // In this order, or a large top swallows the logarithm.
-                                sum += std::log(exp_sum) + (top - x[target]);
-                              });
-      *total.data<T>() = sum;
-    });
+    dispatch_dtype(FloatingTypes{}, logits.dtype(), "cross_entropy",
+                   [&]<class T>(T) { *total.data<T>() = sum_losses<T>(logits.value(), rows); });
   });
+  const Tensor softmax = rows.softmax;
   Variable sum =
       record(kCrossEntropy, {&logits}, std::move(total),
              with_reach(
@@ -106,7 +143,7 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
                  [mask](std::size_t, const Tensor& marked) {
                    return spread(Reach::kEverything, without_holes(marked, mask), {});
                  }));
-  return {std::move(sum), count};
+  return {std::move(sum), rows.count};
 }
 
 HitsCount accuracy(const Variable& logits, const Tensor& targets) {
