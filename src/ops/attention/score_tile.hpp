@@ -39,7 +39,8 @@ class ScoreTile {
   /// Elements of workspace that a tile takes.
   static std::int64_t workspace(const AttentionProblem& p) {
     const std::int64_t columns = max_columns(p), table = max_keys(p) * columns;
-    return p.features * columns + 2 * columns + table * (1 + (p.dropout > 0) + bool(p.softcap));
+    return p.features * columns + 2 * columns +
+           table * (1 + has_bits(p) + (p.dropout > 0) + bool(p.softcap));
   }
   static std::int64_t max_columns(const AttentionProblem& p) {
     return whole_vectors<T>(std::min(AttentionTiles::kQueries, p.queries));
@@ -54,6 +55,7 @@ class ScoreTile {
     low_ = memory.take(columns);
     high_ = memory.take(columns);
     keep_ = memory.take(table);
+    if (has_bits(p)) bits_ = memory.take(table);
     if (p.dropout > 0) drop_ = memory.take(table);
     if (p.softcap) cap_slope_ = memory.take(table);
   }
@@ -114,7 +116,7 @@ class ScoreTile {
   }
 
   void write_keep(const KeyChunk& chunk) {
-    if (p_.mask.form() == AttentionMask::Form::kBits) return write_keep_of_bits(chunk);
+    if (has_bits(p_)) return write_keep_of_bits(chunk);
     for (int i = 0; i < p_.mask.intervals_per_row(); ++i) add_intervals(chunk, i);
   }
 
@@ -142,13 +144,19 @@ class ScoreTile {
     }
   }
 
+  static bool has_bits(const AttentionProblem& p) {
+    return p.mask.form() == AttentionMask::Form::kBits;
+  }
+
+  // Row by row first, then transposed: writing them where they belong, one at a time, would take
+  // nearly as long as the products.
   void write_keep_of_bits(const KeyChunk& chunk) {
-    std::fill_n(keep_, chunk.size() * columns_, T{});
     for (std::int64_t s = 0; s < count_; ++s) {
       const bool* bits = p_.mask.row_bits(b_, h_, first_ + s) + chunk.begin;
-      for (std::int64_t t = 0; t < chunk.size(); ++t)
-        keep_[t * columns_ + s] = bits[t] ? T{1} : T{};
+      T* row = bits_ + s * chunk.size();
+      for (std::int64_t t = 0; t < chunk.size(); ++t) row[t] = static_cast<T>(bits[t]);
     }
+    transpose<true>(bits_, chunk.size(), count_, chunk.size(), T{1}, keep_, columns_);
   }
 
   // The same numbers as a dropout() of all weights [B, H, S, T] would draw.
@@ -172,6 +180,7 @@ class ScoreTile {
   T* queries_;  // scaled, [D][columns]
   T *low_, *high_;
   T* keep_;
+  T* bits_ = nullptr;
   T* drop_ = nullptr;
   T* cap_slope_ = nullptr;
 };
