@@ -52,10 +52,7 @@ void check_run(const Options& options) {
   });
   // In float64 differences are exact enough to compare gradients with.
   TrainedRun run(options.run, DType::kFloat64);
-  const std::filesystem::path folder =
-      options.data.empty() ? run.data_folder() : std::filesystem::path(options.data);
-  const SequenceDataset data = run.recipe().load_data(run.settings(), folder);
-  check(data.size() > 0, "check", "'{}' holds no samples", folder.string());
+  const SequenceDataset data = run.load_data(options.data, "check");
   if (!check_model(run, first_samples(data, options.samples), options)) {
     flush_output();
     throw ExitCode{1};

@@ -38,13 +38,7 @@ void eval(const Options& options) {
           options.batch_size);
   });
   TrainedRun run(options.run);
-  const std::filesystem::path folder =
-      options.data.empty() ? run.data_folder() : std::filesystem::path(options.data);
-  Settings all_shards = run.settings();
-  // A held-out set counts whole; the limit was on what the run trained on.
-  if (!options.data.empty()) all_shards.set("shards", "0", "eval");
-  const SequenceDataset data = run.recipe().load_data(all_shards, folder);
-  check(data.size() > 0, "eval", "'{}' holds no samples", folder.string());
+  const SequenceDataset data = run.load_data(options.data, "eval");
   for (const Metric& metric : evaluate(run.model(), data, options.batch_size)) {
     print("{:<10} {:.6f}\n", metric.name, metric.mean());
   }

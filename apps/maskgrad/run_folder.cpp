@@ -76,7 +76,15 @@ TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)
   load_weights(paths_.model, *parameters_);
 }
 
-fs::path TrainedRun::data_folder() const { return data_folder_of(paths_, settings()); }
+SequenceDataset TrainedRun::load_data(const std::string& folder, const char* command) const {
+  const fs::path path = folder.empty() ? data_folder_of(paths_, settings()) : fs::path(folder);
+  Settings which = settings();
+  // A held-out set counts whole; the limit was on what the run trained on.
+  if (!folder.empty()) which.set("shards", "0", command);
+  SequenceDataset data = recipe().load_data(which, path);
+  check(data.size() > 0, command, "'{}' holds no samples", path.string());
+  return data;
+}
 
 void load_weights(const fs::path& path, ParameterBuffer& parameters) {
   const std::map<std::string, Tensor> weights = load_tensors(path);

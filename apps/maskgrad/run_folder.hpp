@@ -49,8 +49,10 @@ class TrainedRun {
   const Settings& settings() const { return config_.settings; }
   RecipeModel& model() { return *model_; }
   const ParameterBuffer& parameters() const { return *parameters_; }
-  /// Where the run's data is: what its settings name, or the folder it made.
-  std::filesystem::path data_folder() const;
+  /// The samples of `folder`, all of them, or when it is empty those that the run was trained on,
+  /// from the folder that its settings name or that it made.
+  /// Throws Error "[command] '...' holds no samples".
+  SequenceDataset load_data(const std::string& folder, const char* command) const;
 
  private:
   RunPaths paths_;

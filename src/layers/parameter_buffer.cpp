@@ -59,12 +59,12 @@ Tensor ParameterBuffer::gradients() {
   return gradients_;
 }
 
-// Unlike Variable::clear_grad() this keeps what is known of rows that hold 0: the buffer is ours,
-// and whoever was given it to write made the parameters forget that.
 Tensor ParameterBuffer::zeros_beside(int stream) const {
   return stream_of_zeros(stream + 2, values_.numel(), dtype(), values_.device());
 }
 
+// Unlike Variable::clear_grad() this keeps what is known of rows that hold 0: the buffer is ours,
+// and whoever was given it to write made the parameters forget that.
 void ParameterBuffer::clear_gradients() {
   for (const Entry& entry : entries_) entry.parameter->variable().slot()->has_grad = false;
 }

@@ -195,8 +195,8 @@ AttentionPlan explain_attention(const AttentionMask& mask) {
   const double computed =
       about.pairs ? static_cast<double>(tiles.pairs()) / static_cast<double>(about.pairs) : 0.0;
   return {about, one ? "one tile a head" : "tiles",
-          fmt::format("computes {:.1f}% of all pairs, of which {:.1f}% are kept; {}",
-                      100 * computed, 100 * about.share(),
+          fmt::format("computes {:.1f}% of all pairs, and keeps {:.1f}%; {}", 100 * computed,
+                      100 * about.share(),
                       mask.form() == AttentionMask::Form::kBits
                           ? "bits are read for each tile that is neither full nor empty"
                           : "intervals are compared where a tile is neither full nor empty")};

@@ -50,14 +50,25 @@ void check_inputs(const Variable& x, const Variable& weight, const Variable& bia
 // g where y > 0, 0 elsewhere
 Tensor through_relu(const Tensor& g, const Tensor& y) {
   Tensor dx = Tensor::empty(g.shape(), g.dtype(), g.device());
-  dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
-    const T *grad = g.data<T>(), *out = y.data<T>();
-    T* to = dx.data<T>();
-    parallel_for(g.numel(), 8192, [=](std::int64_t i, std::int64_t end) {
-      for (; i < end; ++i) to[i] = out[i] > T{} ? grad[i] : T{};
+  dispatch_device(g.device(), "linear", [&] {
+    dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
+      const T *grad = g.data<T>(), *out = y.data<T>();
+      T* to = dx.data<T>();
+      parallel_for(g.numel(), 8192, [=](std::int64_t i, std::int64_t end) {
+        for (; i < end; ++i) to[i] = out[i] > T{} ? grad[i] : T{};
+      });
     });
   });
   return dx;
+}
+
+// db[j] = sum of g[..., j]
+void sum_to_bias(const Tensor& g, Tensor& db) {
+  const std::int64_t columns = db.numel(), rows = columns ? g.numel() / columns : 0;
+  dispatch_device(g.device(), "linear", [&] {
+    dispatch_dtype(FloatingTypes{}, g.dtype(), "linear",
+                   [&]<class T>(T) { sum_rows(g.data<T>(), rows, columns, db.data<T>()); });
+  });
 }
 
 // A place of y depends on its row of x, its column of the weight and its place of the bias.
@@ -90,10 +101,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
     }
     if (!grads.needed(2)) return;
     Tensor db = grads.buffer(2);
-    dispatch_dtype(FloatingTypes{}, h.dtype(), "linear", [&]<class T>(T) {
-      sum_rows(h.data<T>(), h.numel() / std::max<std::int64_t>(1, db.numel()), db.numel(),
-               db.data<T>());
-    });
+    sum_to_bias(h, db);
   };
   return record(kLinear, {&x, &weight, &bias}, y,
                 with_reach(std::move(rule), [shape](std::size_t input, const Tensor& marked) {

@@ -102,6 +102,18 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
   return sum;
 }
 
+// dlogits = factor (softmax - onehot(target)), 0 in rows that do not count
+template <class T>
+void spread_losses(const LossRows& rows, T factor, T* dlogits) {
+  const std::int64_t classes = rows.softmax.dim(-1);
+  const auto times = [factor](const auto& p) { return factor * p; };
+  map_row(times, rows.softmax.numel(), dlogits, rows.softmax.data<T>());
+  for (const std::int64_t target : rows.ids) {
+    if (target >= 0) dlogits[target] -= factor;
+    dlogits += classes;
+  }
+}
+
 }  // namespace
 
 Variable SumCount::mean() const {
@@ -112,7 +124,6 @@ Variable SumCount::mean() const {
 SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
   check_shapes("cross_entropy", logits, targets);
   const SequenceMask mask = logits.mask();
-  const std::int64_t classes = logits.dim(-1);
   LossRows rows = {Tensor::zeros(logits.shape(), logits.dtype(), logits.device()),
                    PoolVector<std::int64_t>(static_cast<std::size_t>(targets.numel()), -1)};
   rows.count = for_each_target("cross_entropy", logits.shape(), targets, mask,
@@ -124,20 +135,15 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
     dispatch_dtype(FloatingTypes{}, logits.dtype(), "cross_entropy",
                    [&]<class T>(T) { *total.data<T>() = sum_losses<T>(logits.value(), rows); });
   });
-  const Tensor softmax = rows.softmax;
   Variable sum =
       record(kCrossEntropy, {&logits}, std::move(total),
              with_reach(
-                 [=](const Tensor& g, Gradients& grads) {
-                   dispatch_dtype(FloatingTypes{}, g.dtype(), "cross_entropy", [&]<class T>(T) {
-                     const T factor = *g.data<T>();
-                     Tensor dlogits = grads.buffer(0);
-                     const auto times = [factor](const auto& p) { return factor * p; };
-                     map_row(times, softmax.numel(), dlogits.data<T>(), softmax.data<T>());
-                     for_each_target("cross_entropy", softmax.shape(), targets, mask,
-                                     [&](std::int64_t row, std::int64_t target) {
-                                       dlogits.data<T>()[row * classes + target] -= factor;
-                                     });
+                 [rows](const Tensor& g, Gradients& grads) {
+                   Tensor dlogits = grads.buffer(0);
+                   dispatch_device(g.device(), "cross_entropy", [&] {
+                     dispatch_dtype(FloatingTypes{}, g.dtype(), "cross_entropy", [&]<class T>(T) {
+                       spread_losses(rows, *g.data<T>(), dlogits.data<T>());
+                     });
                    });
                  },
                  [mask](std::size_t, const Tensor& marked) {
@@ -150,13 +156,15 @@ HitsCount accuracy(const Variable& logits, const Tensor& targets) {
   check_shapes("accuracy", logits, targets);
   const std::int64_t classes = logits.dim(-1);
   HitsCount result;
-  dispatch_dtype(FloatingTypes{}, logits.dtype(), "accuracy", [&]<class T>(T) {
-    const T* x = logits.value().data<T>();
-    result.count = for_each_target("accuracy", logits.shape(), targets, logits.mask(),
-                                   [&](std::int64_t row, std::int64_t target) {
-                                     const T* first = x + row * classes;
-                                     result.hits += argmax_row(first, classes, 1) == target;
-                                   });
+  dispatch_device(logits.device(), "accuracy", [&] {
+    dispatch_dtype(FloatingTypes{}, logits.dtype(), "accuracy", [&]<class T>(T) {
+      const T* x = logits.value().data<T>();
+      result.count = for_each_target("accuracy", logits.shape(), targets, logits.mask(),
+                                     [&](std::int64_t row, std::int64_t target) {
+                                       const T* first = x + row * classes;
+                                       result.hits += argmax_row(first, classes, 1) == target;
+                                     });
+    });
   });
   return result;
 }

@@ -12,6 +12,7 @@ namespace maskgrad {
 namespace {
 
 using ops::AttentionTiles;
+using ops::KeyChunk;
 using ops::KeyRange;
 using Int = std::int64_t;
 
@@ -153,7 +154,9 @@ RC_GTEST_PROP(AttentionTiles, CallFullWhatIsFullAndNothingElse, ()) {
   for_each_tile(draw_mask(draw_sizes()),
                 [](std::span<const KeyRange> ranges, const TileBits& bits) {
                   for (const KeyRange& range : ranges) {
-                    ops::for_each_chunk(range, [&](Int begin, Int end) {
+                    ops::for_each_chunk(range, [&](const KeyChunk& chunk) {
+                      const auto [begin, end, full] = chunk;
+                      RC_ASSERT(full == range.full);
                       bool is_full = true;
                       for (Int t = begin; t < end; ++t) is_full &= bits.every(t);
                       RC_ASSERT(is_full == range.full);
@@ -168,7 +171,8 @@ RC_GTEST_PROP(AttentionTiles, AreTakenInChunksThatEndAtMultiplesOf64AndBeginAndE
                 [](std::span<const KeyRange> ranges, const TileBits& bits) {
                   for (const KeyRange& range : ranges) {
                     Int next = range.begin;
-                    ops::for_each_chunk(range, [&](Int begin, Int end) {
+                    ops::for_each_chunk(range, [&](const KeyChunk& chunk) {
+                      const auto [begin, end, full] = chunk;
                       RC_ASSERT(begin == next);
                       RC_ASSERT(begin < end);
                       RC_ASSERT(end % 64 == 0 || end == range.end);

@@ -7,7 +7,7 @@ namespace {
 
 // Where one head's inputs and gradients stand.
 template <class T>
-struct HeadGradients {
+struct HeadMemory {
   const T *q, *k, *v, *output, *top, *scale, *grad_output;
   T *dq, *dk, *dv;
   T* dbias;  // of the head, or nullptr
@@ -37,7 +37,7 @@ class BackwardTile {
     delta_ = memory.take(columns);
   }
 
-  void run(std::int64_t b, std::int64_t h, std::int64_t tile, const HeadGradients<T>& head) {
+  void run(std::int64_t b, std::int64_t h, std::int64_t tile, const HeadMemory<T>& head) {
     tile_.start(b, h, tile, head.q);
     const std::int64_t first = tile_.first(), count = tile_.count(), columns = tile_.columns();
     grad_rows_ = head.grad_output + first * p_.value_features;
@@ -48,9 +48,7 @@ class BackwardTile {
     rows_are_finite_ = all_finite(grad_rows_, count * p_.value_features) &&
                        all_finite(query_rows_, count * p_.features);
     for (const KeyRange& range : p_.tiles.ranges(b, h, tile)) {
-      for_each_chunk(range, [&](std::int64_t begin, std::int64_t end) {
-        add({begin, end, range.full}, head);
-      });
+      for_each_chunk(range, [&](const KeyChunk& chunk) { add(chunk, head); });
     }
     transpose<false>(dq_, columns, p_.features, count, static_cast<T>(p_.scale),
                      head.dq + first * p_.features, p_.features);
@@ -83,7 +81,7 @@ class BackwardTile {
     return sum;
   }
 
-  void add(const KeyChunk& chunk, const HeadGradients<T>& head) {
+  void add(const KeyChunk& chunk, const HeadMemory<T>& head) {
     const std::int64_t columns = tile_.columns();
     const T *keys = head.k + chunk.begin * p_.features,
             *values = head.v + chunk.begin * p_.value_features;
@@ -107,7 +105,7 @@ class BackwardTile {
                            AddTo<T>{dq_, columns});
     } else {
       add_product_of_kept_columns(p_.features, columns, chunk.size(), transposed, dscores_,
-                                  tile_.keep(), dq_);
+                                  tile_.keep().data(), dq_);
     }
   }
 
@@ -123,7 +121,7 @@ class BackwardTile {
     Vec<T> dscore = weight * (dweight - Vec<T>::load_unaligned(delta_ + s));
     if (p_.dropout > 0) weight *= tile_.drop(at);
     if (!chunk.full) {
-      const auto kept = tile_.kept(at);
+      const auto kept = tile_.keep()[at];
       weight = xsimd::select(kept, weight, zero);
       dscore = xsimd::select(kept, dscore, zero);
     }
@@ -139,8 +137,8 @@ class BackwardTile {
       block_product<true>(chunk.size(), features, tile_.count(), Strided<T>{table, columns, 1},
                           rows, features, AddTo<T>{out, features});
     } else {
-      add_product_of_kept_rows(chunk.size(), features, tile_.count(), table, tile_.keep(), columns,
-                               rows, out);
+      add_product_of_kept_rows(chunk.size(), features, tile_.count(), table, tile_.keep().data(),
+                               columns, rows, out);
     }
   }
 
@@ -157,7 +155,7 @@ class BackwardTile {
   void add_slope(const KeyChunk& chunk) {
     for (std::int64_t at = 0; at < chunk.size() * tile_.columns(); at += kLanes<T>) {
       Vec<T> dscore = Vec<T>::load_unaligned(dscores_ + at) * tile_.cap_slope(at);
-      if (!chunk.full) dscore = xsimd::select(tile_.kept(at), dscore, Vec<T>(T{}));
+      if (!chunk.full) dscore = xsimd::select(tile_.keep()[at], dscore, Vec<T>(T{}));
       dscore.store_unaligned(dscores_ + at);
     }
   }
@@ -217,7 +215,7 @@ class HeadLoop {
     std::fill_n(dv, p_.keys * p_.value_features, T{});
     for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
       const std::int64_t rows = (b * p_.heads + h) * p_.queries;
-      const HeadGradients<T> head = {
+      const HeadMemory<T> head = {
           in_.q.data<T>() + rows * p_.features,
           in_.k.data<T>() + keys * p_.features,
           in_.v.data<T>() + keys * p_.value_features,

@@ -35,9 +35,7 @@ class ForwardTile {
     std::fill_n(total_, tile_.columns(), T{});
     is_first_ = true;
     for (const KeyRange& range : p_.tiles.ranges(b, h, tile)) {
-      for_each_chunk(range, [&](std::int64_t begin, std::int64_t end) {
-        add({begin, end, range.full}, k, v);
-      });
+      for_each_chunk(range, [&](const KeyChunk& chunk) { add(chunk, k, v); });
     }
     finish(output + tile_.first() * p_.value_features, top + tile_.first(), scale + tile_.first());
   }
@@ -54,7 +52,7 @@ class ForwardTile {
                            tile_.columns(), AddTo<T>{sums_, tile_.columns()});
     } else {
       add_product_of_kept_columns(features, tile_.columns(), chunk.size(), values, weights_,
-                                  tile_.keep(), sums_);
+                                  tile_.keep().data(), sums_);
     }
   }
 
@@ -68,7 +66,7 @@ class ForwardTile {
     for (std::int64_t at = s; at < chunk.size() * columns; at += columns) {
       Vec<T> score = Vec<T>::load_unaligned(weights_ + at);
       if (!chunk.full) {
-        score = xsimd::select(tile_.kept(at), score, nothing);
+        score = xsimd::select(tile_.keep()[at], score, nothing);
         score.store_unaligned(weights_ + at);
       }
       top = xsimd::max(top, score);

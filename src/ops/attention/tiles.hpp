@@ -46,14 +46,27 @@ class AttentionTiles {
   Ref<const Body> body_;
 };
 
-/// Calls f(first, last) for the chunks of a range, two int64.
+/// Some keys [begin, end) of one chunk.
+struct KeyChunk {
+  std::int64_t begin, end;
+  bool full;  // nothing to mask
+
+  std::int64_t size() const { return end - begin; }
+};
+
+/// Calls f(KeyChunk) for the chunks of a range.
 template <class F>
 void for_each_chunk(const KeyRange& range, F&& f) {
   for (std::int64_t begin = range.begin, end; begin < range.end; begin = end) {
     end = (begin / AttentionTiles::kKeys + 1) * AttentionTiles::kKeys;
     if (end > range.end) end = range.end;
-    f(begin, end);
+    f(KeyChunk{begin, end, range.full});
   }
 }
+
+/// Queries [first, first + count) of head (b, h), side by side in `columns` lanes.
+struct QueryTile {
+  std::int64_t b, h, first, count, columns;
+};
 
 }  // namespace maskgrad::ops
