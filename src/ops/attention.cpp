@@ -104,6 +104,12 @@ void check_options(const AttentionOptions& options, DType dtype, const Shape& pa
         options.bias.shape(), to_string(dtype), pairs);
 }
 
+// Whether row s of sample b keeps a pair.
+bool keeps_any(const AttentionMask& mask, std::int64_t b, std::int64_t s) {
+  if (mask.form() == AttentionMask::Form::kIntervals) return !mask.intervals(b, 0, s)[0].empty();
+  return !next_run(mask.row_bits(b, 0, s), 0, static_cast<std::int32_t>(mask.shape()[3])).empty();
+}
+
 void check_queries(const SequenceMask& queries, const Variable& q, const AttentionMask& mask) {
   if (!queries.defined()) return;
   const char* name = kAttention.name.c_str();
@@ -111,13 +117,15 @@ void check_queries(const SequenceMask& queries, const Variable& q, const Attenti
         "queries that exist {} need q [B, S, D] of their sizes, got {}", queries.shape(),
         q.shape());
   const bool* exists = queries.bits().data<bool>();
-  for (std::int64_t i = 0; i < queries.bits().numel(); ++i) {
-    if (exists[i]) continue;
-    const std::int64_t b = i / q.dim(1), s = i % q.dim(1);
-    mask.for_each_run(b, 0, s, [&](std::int64_t t, std::int64_t) {
-      fail(name, "query {} of sample {} does not exist, but the mask lets it attend to key {}", s,
-           b, t);
-    });
+  const std::int64_t batch = q.dim(0), length = q.dim(1);
+  for (std::int64_t b = 0; b < batch; ++b) {
+    for (std::int64_t s = 0; s < length; ++s) {
+      if (*exists++ || !keeps_any(mask, b, s)) continue;
+      mask.for_each_run(b, 0, s, [&](std::int64_t t, std::int64_t) {
+        fail(name, "query {} of sample {} does not exist, but the mask lets it attend to key {}", s,
+             b, t);
+      });
+    }
   }
 }
 

@@ -11,10 +11,8 @@
 namespace maskgrad {
 namespace {
 
-using detail::as_intervals;
 using detail::bits_of;
 using detail::every_row;
-using detail::kMostIntervals;
 
 constexpr const char* kName = "attention_mask";
 constexpr std::size_t kLongestOperand = 100;  // characters
@@ -82,22 +80,26 @@ void AttentionMask::write_operand(const Recipe& operand, Binding within, Text& t
 }
 
 // The canonical form of the mask whose row (b, h, s) has the runs that runs_of_row(b, h, s) gives;
-// it is called in the order of the rows, from the first on, once or twice.
+// it is called in the order of the rows, from the first on, once for each form that is tried.
 template <class RunsOfRow>
 AttentionMask AttentionMask::build(const Shape& shape, Recipe recipe, RunsOfRow&& runs_of_row) {
-  auto [pairs, most] = detail::intervals_of(shape, runs_of_row);
   auto* const body = new Body;
   const Ref<const Body> owner(body);
   body->shape = shape;
   body->recipe = std::move(recipe);
-  if (most > kMostIntervals) {
-    body->storage = bits_of(shape, runs_of_row);
-    body->bits = body->storage.data<bool>();
-  } else {
-    body->intervals_per_row = static_cast<int>(most);
-    body->storage = most == kMostIntervals ? pairs : detail::first_intervals(shape, pairs);
-    body->intervals = as_intervals(body->storage);
+  const auto took = [&](int per_row, Tensor storage) {
+    if (!storage.defined()) return false;
+    body->storage = std::move(storage);
+    body->intervals_per_row = per_row;
+    body->intervals = reinterpret_cast<const KeyInterval*>(body->storage.data<std::int32_t>());
+    return true;
+  };
+  if (took(1, detail::intervals_of<1>(shape, runs_of_row)) ||
+      took(2, detail::intervals_of<2>(shape, runs_of_row))) {
+    return AttentionMask(owner);
   }
+  body->storage = bits_of(shape, runs_of_row);
+  body->bits = body->storage.data<bool>();
   return AttentionMask(owner);
 }
 

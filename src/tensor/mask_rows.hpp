@@ -11,8 +11,6 @@
 
 namespace maskgrad::detail {
 
-inline constexpr std::size_t kMostIntervals = 2;  // that a row keeps as intervals
-
 // Calls f(b, h, s) for the rows in the order in which they are stored, until it returns false.
 template <class F>
 bool every_row(const Shape& shape, F&& f) {
@@ -24,15 +22,6 @@ bool every_row(const Shape& shape, F&& f) {
     }
   }
   return true;
-}
-
-inline KeyInterval* as_intervals(Tensor& storage) {
-  return reinterpret_cast<KeyInterval*>(storage.data<std::int32_t>());
-}
-
-inline Tensor empty_intervals(const Shape& shape, std::size_t per_row) {
-  const Shape of_row = {static_cast<std::int64_t>(per_row), 2};
-  return Tensor::zeros(shape.slice(0, 3).concat(of_row), DType::kInt32);
 }
 
 template <class RunsOfRow>
@@ -47,32 +36,19 @@ Tensor bits_of(const Shape& shape, RunsOfRow&& runs_of_row) {
   return bits;
 }
 
-// Two intervals for each row, and how many runs the longest row has, at least 1. Ends at the first
-// row with more than two.
-template <class RunsOfRow>
-std::pair<Tensor, std::size_t> intervals_of(const Shape& shape, RunsOfRow&& runs_of_row) {
-  Tensor pairs = empty_intervals(shape, kMostIntervals);
-  KeyInterval* row = as_intervals(pairs);
-  std::size_t most = 1;
-  every_row(shape, [&](std::int64_t b, std::int64_t h, std::int64_t s) {
+// kMost intervals for each row; undefined when a row has more runs, at the first of which it ends.
+template <int kMost, class RunsOfRow>
+Tensor intervals_of(const Shape& shape, RunsOfRow&& runs_of_row) {
+  const Shape of_row = {kMost, 2};
+  Tensor all = Tensor::empty(shape.slice(0, 3).concat(of_row), DType::kInt32);
+  auto* row = reinterpret_cast<KeyInterval*>(all.data<std::int32_t>());
+  const bool fit = every_row(shape, [&](std::int64_t b, std::int64_t h, std::int64_t s) {
     const RunsView runs = runs_of_row(b, h, s);
-    most = std::max(most, runs.size());
-    if (runs.size() > kMostIntervals) return false;
-    std::copy(runs.begin(), runs.end(), row);
-    row += kMostIntervals;
+    if (runs.size() > kMost) return false;
+    for (std::size_t i = 0; i < kMost; ++i) *row++ = i < runs.size() ? runs[i] : KeyInterval{};
     return true;
   });
-  return {std::move(pairs), most};
-}
-
-// The first of the two intervals of each row.
-inline Tensor first_intervals(const Shape& shape, Tensor pairs) {
-  Tensor firsts = empty_intervals(shape, 1);
-  const KeyInterval* from = as_intervals(pairs);
-  KeyInterval* const to = as_intervals(firsts);
-  const std::int64_t rows = shape.slice(0, 3).numel();
-  for (std::int64_t i = 0; i < rows; ++i, from += kMostIntervals) to[i] = *from;
-  return firsts;
+  return fit ? all : Tensor();
 }
 
 }  // namespace maskgrad::detail

@@ -1,6 +1,7 @@
 // Runs of kept keys: what one row of an attention mask is made of.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -14,7 +15,9 @@ struct KeyInterval {
   std::int32_t lo = 0, hi = 0;
 
   bool empty() const { return lo == hi; }
-  friend bool operator==(const KeyInterval&, const KeyInterval&) = default;
+  friend bool operator==(const KeyInterval& a, const KeyInterval& b) {
+    return std::bit_cast<std::int64_t>(a) == std::bit_cast<std::int64_t>(b);  // in one comparison
+  }
 };
 
 /// Intervals that are not empty, sorted, neither overlapping nor touching: a set of keys has one

@@ -29,6 +29,11 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
   return result;
 }
 
+void Tensor::refuse(DType wanted) const {
+  check(defined(), "tensor", "used before it was given a value");
+  fail("tensor", "holds {}, not {}", to_string(dtype_), to_string(wanted));
+}
+
 double Tensor::item() const {
   check(numel() == 1, "tensor", "item() needs exactly one element, the shape is {}", shape_);
   return dispatch_dtype(AllTypes{}, dtype_, "tensor",

@@ -84,9 +84,11 @@ class Tensor {
 
  private:
   void check_dtype(DType wanted) const {
-    check(defined(), "tensor", "used before it was given a value");
-    check(dtype_ == wanted, "tensor", "holds {}, not {}", to_string(dtype_), to_string(wanted));
+    if (!defined() || dtype_ != wanted) [[unlikely]]
+      refuse(wanted);
   }
+  // Here no argument of a message is made ready when there is nothing to say.
+  [[noreturn]] void refuse(DType wanted) const;
 
   Ref<Storage> storage_;
   std::size_t offset_ = 0;  // bytes

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include <maskgrad/ops/attention/tiles.hpp>
 
@@ -54,16 +55,23 @@ class ChunkCounts {
   PoolVector<Chunk> chunks_;
 };
 
+// The first row after s that has other intervals. Rows stand side by side, so each is compared with
+// the one behind it.
+std::int64_t next_other_row(const AttentionMask& mask, std::int64_t b, std::int64_t h,
+                            std::int64_t s, std::int64_t end) {
+  const RunsView runs = mask.intervals(b, h, s);
+  const auto each = std::ssize(runs);
+  const KeyInterval* const last = runs.data() + (end - s - 1) * each;
+  const KeyInterval* const before = std::mismatch(runs.data(), last, runs.data() + each).first;
+  return s + (before - runs.data()) / each + 1;
+}
+
 // Neighbours with the same runs, as padding has them, are counted together.
 void add_rows(const AttentionMask& mask, std::int64_t b, std::int64_t h, std::int64_t begin,
               std::int64_t end, ChunkCounts& counts) {
   const bool intervals = mask.form() == AttentionMask::Form::kIntervals;
   for (std::int64_t s = begin, next; s < end; s = next) {
-    next = s + 1;
-    if (intervals) {
-      const RunsView runs = mask.intervals(b, h, s);
-      while (next < end && std::ranges::equal(runs, mask.intervals(b, h, next))) ++next;
-    }
+    next = intervals ? next_other_row(mask, b, h, s, end) : s + 1;
     mask.for_each_run(b, h, s,
                       [&](std::int64_t lo, std::int64_t hi) { counts.add_run(lo, hi, next - s); });
   }
