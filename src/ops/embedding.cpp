@@ -1,8 +1,13 @@
+#include <algorithm>
+#include <iterator>
 #include <numeric>
+#include <span>
 
 #include <maskgrad/ops/embedding.hpp>
+#include <maskgrad/ops/gemm.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/vector.hpp>
+#include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -28,43 +33,115 @@ const OpDef& kEmbedding = register_op({
     },
 });
 
-// Calls f(place, row of the table, or -1 where the token is masked) for each token.
-template <class F>
-void for_each_token(const Tensor& tokens, const SequenceMask& mask, std::int64_t vocabulary, F f) {
+// Samples that are summed one after the other, and rows of a table for which that is done.
+constexpr std::int64_t kSamples = 16, kSmallTable = 128;
+
+using Rows = PoolVector<std::int64_t>;
+
+// The row of the table for each token, -1 where it is masked.
+Rows rows_of(const Tensor& tokens, const SequenceMask& mask, std::int64_t vocabulary) {
   const bool* keep = mask.defined() ? mask.bits().data<bool>() : nullptr;
   const std::int64_t per_position =
       keep ? tokens.numel() / std::max<std::int64_t>(1, mask.bits().numel()) : 1;
+  Rows rows(static_cast<std::size_t>(tokens.numel()));
+  bool fit = true;
   dispatch_dtype(IntegerTypes{}, tokens.dtype(), "embedding", [&]<class T>(T) {
     const T* ids = tokens.data<T>();
     for (std::int64_t i = 0; i < tokens.numel(); ++i) {
       // A division takes longer than all the rest.
-      if (keep && !keep[per_position == 1 ? i : i / per_position]) {
-        f(i, std::int64_t{-1});
-        continue;
-      }
-      check(ids[i] >= 0 && ids[i] < vocabulary, "embedding",
+      const bool kept = !keep || keep[per_position == 1 ? i : i / per_position];
+      const std::int64_t row = kept ? static_cast<std::int64_t>(ids[i]) : -1;
+      rows[static_cast<std::size_t>(i)] = row;
+      fit &= (row < vocabulary) & ((row >= 0) | !kept);
+    }
+    for (std::int64_t i = 0; !fit && i < tokens.numel(); ++i) {
+      const bool kept = !keep || keep[i / per_position];
+      check(!kept || (ids[i] >= 0 && ids[i] < vocabulary), "embedding",
             "token {} at element {} of {} is outside the vocabulary of {}", ids[i], i,
             tokens.shape(), vocabulary);
-      f(i, static_cast<std::int64_t>(ids[i]));
+    }
+  });
+  return rows;
+}
+
+// out[i] = table[rows[i]], 0 where there is none
+template <class T>
+void take_vectors(const Rows& rows, const T* table, std::int64_t features, T* out) {
+  parallel_for(std::ssize(rows), least_for(4 * features), [&](std::int64_t i, std::int64_t end) {
+    for (; i < end; ++i) {
+      const std::int64_t row = rows[static_cast<std::size_t>(i)];
+      if (row < 0) {
+        std::fill_n(out + i * features, features, T{});
+      } else {
+        copy_row(table + row * features, out + i * features, features);
+      }
     }
   });
 }
 
-// Memory for the table's gradient, holding 0. Of a large table only the rows of these tokens are
-// written, and the next pass clears no others; a small one is cleared faster than they are listed.
-Tensor zeros_for(Gradients& grads, const Tensor& tokens, const SequenceMask& mask,
-                 std::int64_t vocabulary) {
-  if (tokens.numel() > vocabulary / 8) {
+// table[rows[i]] += vectors[i], in the order of i
+template <class T>
+void add_vectors(std::span<const std::int64_t> rows, const T* vectors, std::int64_t features,
+                 T* table) {
+  for (const std::int64_t row : rows) {
+    if (row >= 0) add_row(vectors, table + row * features, features);
+    vectors += features;
+  }
+}
+
+// The same into tables of 16 samples each, side by side, which are then added in order: `length`
+// rows belong to a sample.
+template <class T>
+void add_by_samples(const Rows& rows, std::int64_t length, const T* vectors, std::int64_t features,
+                    Tensor& table) {
+  const std::int64_t size = std::ssize(rows), each = kSamples * length;
+  const std::int64_t chunks = (size + each - 1) / each;
+  Tensor partial = Tensor::empty({chunks, table.numel()}, table.dtype());
+  T* const sums = partial.data<T>();
+  parallel_for(chunks, least_for(4 * each * features), [&](std::int64_t c, std::int64_t end) {
+    for (; c < end; ++c) {
+      const std::int64_t first = c * each;
+      const std::span part(rows.data() + first,
+                           static_cast<std::size_t>(std::min(each, size - first)));
+      T* const sum = sums + c * table.numel();
+      std::fill_n(sum, table.numel(), T{});
+      add_vectors(part, vectors + first * features, features, sum);
+    }
+  });
+  sum_rows(sums, chunks, table.numel(), table.data<T>());
+}
+
+// Memory for the table's gradient, holding 0. Of a large table only these rows are written, and the
+// next pass clears no others; a small one is cleared faster than they are listed.
+Tensor zeros_for(Gradients& grads, const Rows& rows, std::int64_t vocabulary) {
+  if (std::ssize(rows) > vocabulary / 8) {
     Tensor table = grads.buffer(0);
     table.fill(0.0);
     return table;
   }
-  PoolVector<std::int64_t> rows;
-  rows.reserve(static_cast<std::size_t>(tokens.numel()));
-  for_each_token(tokens, mask, vocabulary, [&](std::int64_t, std::int64_t row) {
-    if (row >= 0) rows.push_back(row);
+  Rows kept(rows.size());
+  kept.erase(
+      std::copy_if(rows.begin(), rows.end(), kept.begin(), [](auto row) { return row >= 0; }),
+      kept.end());
+  return grads.zeros(0, std::move(kept));
+}
+
+// dweight[v] = sum of g over the places that hold v, in their order; `samples` of a small table are
+// summed side by side.
+void sum_vectors(const Rows& rows, std::int64_t samples, std::int64_t vocabulary, const Tensor& g,
+                 Gradients& grads) {
+  const std::int64_t features = g.dim(-1);
+  const bool by_samples = vocabulary <= kSmallTable && samples > kSamples && !rows.empty();
+  Tensor table = by_samples ? grads.buffer(0) : zeros_for(grads, rows, vocabulary);
+  dispatch_device(g.device(), "embedding", [&] {
+    dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
+      if (by_samples) {
+        add_by_samples(rows, std::ssize(rows) / samples, g.data<T>(), features, table);
+      } else {
+        add_vectors<T>(rows, g.data<T>(), features, table.data<T>());
+      }
+    });
   });
-  return grads.zeros(0, std::move(rows));
 }
 
 // A vector depends on its token, and on one row of the table, whichever it is; a masked token's
@@ -80,42 +157,27 @@ Tensor reached(std::size_t input, const Tensor& marked, const Shape& output,
 
 }  // namespace
 
-// dweight[v] = sum of g over the places that hold v, in their order
+// dweight[v] = sum of g over the places that hold v
 Variable embedding(const Variable& weight, const Variable& tokens) {
   check(weight.rank() == 2, "embedding", "the table must be [V, D], got {}", weight.shape());
   const std::int64_t vocabulary = weight.dim(0), features = weight.dim(1);
+  auto rows = rows_of(tokens.value(), tokens.mask(), vocabulary);
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
   dispatch_device(weight.device(), "embedding", [&] {
     dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding", [&]<class T>(T) {
-      for_each_token(tokens.value(), tokens.mask(), vocabulary,
-                     [features, table = weight.value().data<T>(), out = y.data<T>()](
-                         std::int64_t place, std::int64_t row) {
-                       if (row < 0) {
-                         std::fill_n(out + place * features, features, T{});
-                       } else {
-                         copy_row(table + row * features, out + place * features, features);
-                       }
-                     });
+      take_vectors(rows, weight.value().data<T>(), features, y.data<T>());
     });
   });
   const Shape shape = y.shape();
-  return record(
-      kEmbedding, {&weight, &tokens}, std::move(y),
-      with_reach(
-          [=, ids = tokens.value(), mask = tokens.mask()](const Tensor& g, Gradients& grads) {
-            Tensor dweight = zeros_for(grads, ids, mask, vocabulary);
-            dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
-              for_each_token(ids, mask, vocabulary,
-                             [features, table = dweight.data<T>(), grad = g.data<T>()](
-                                 std::int64_t place, std::int64_t row) {
-                               if (row < 0) return;
-                               add_row(grad + place * features, table + row * features, features);
-                             });
-            });
-          },
-          [=, mask = tokens.mask()](std::size_t input, const Tensor& marked) {
-            return reached(input, marked, shape, mask);
-          }));
+  const std::int64_t samples = tokens.rank() > 0 ? tokens.dim(0) : 1;
+  return record(kEmbedding, {&weight, &tokens}, std::move(y),
+                with_reach(
+                    [=, rows = std::move(rows)](const Tensor& g, Gradients& grads) {
+                      sum_vectors(rows, samples, vocabulary, g, grads);
+                    },
+                    [=, mask = tokens.mask()](std::size_t input, const Tensor& marked) {
+                      return reached(input, marked, shape, mask);
+                    }));
 }
 
 }  // namespace maskgrad::ops

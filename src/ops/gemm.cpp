@@ -8,17 +8,25 @@
 namespace maskgrad::ops {
 namespace {
 
-// b [k, n] as it stands, chunks of rows of y side by side. Of a long sum some terms come first, so
-// that the rows of b that they need stay in cache; what comes after starts from them, and the bits
-// are those of one sum.
+std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
+
+// Whole blocks of registers a part, and more of them where b comes from memory for each; as many
+// for one half of the rows as for the other.
+std::int64_t parts_of_rows(const MatrixProduct& d) {
+  constexpr std::int64_t kCached = 256 * 1024;  // elements
+  const std::int64_t block = d.n * d.k > kCached ? 96 : 6;
+  const std::int64_t least = round_up(least_for(d.n * d.k), block);
+  return d.m <= least ? 1 : round_up(d.m, 2 * least) / least;
+}
+
+// b [k, n] as it stands, parts of the rows of y side by side. Of a long sum some terms come first,
+// so that the rows of b that they need stay in cache; what comes after starts from them, and the
+// bits are those of one sum.
 template <class T>
 void multiply_rows(const MatrixProduct& d, const T* a, const T* b, std::int64_t stride, T* y,
                    const RowFinish<T>& finish) {
-  constexpr std::int64_t kTerms = 1024, kCached = 256 * 1024;  // elements
-  // Whole blocks of registers, and more of them where b comes from memory for each chunk.
-  const std::int64_t block = d.n * d.k > kCached ? 96 : 12;
-  const std::int64_t chunk = (chunk_for(d.n * d.k) + block - 1) / block * block;
-  parallel_for(d.m, chunk, [&](std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t kTerms = 1024;
+  parallel_for_parts(d.m, parts_of_rows(d), [&](std::int64_t begin, std::int64_t end) {
     const Strided<T> left = left_of(d, a).rows_from(begin);
     T* const rows = y + begin * d.n;
     block_product<true>(end - begin, d.n, std::min(kTerms, d.k), left, b, stride,
@@ -39,7 +47,9 @@ void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
   const std::int64_t stride = whole_vectors<T>(d.n);
   Tensor transposed = Tensor::empty({d.k, stride}, dtype_of<T>);
   T* const columns = transposed.data<T>();
-  parallel_for(d.n, 64, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t vectors = stride / kLanes<T>;
+  parallel_for(vectors, 2, [&](std::int64_t v, std::int64_t last) {
+    const std::int64_t begin = v * kLanes<T>, end = std::min(last * kLanes<T>, d.n);
     transpose<true>(b + begin * d.k, d.k, end - begin, d.k, T{1}, columns + begin, stride);
   });
   multiply_rows(d, a, columns, stride, y, finish);
@@ -53,7 +63,7 @@ void multiply_by_samples(const MatrixProduct& d, const T* a, const T* b, T* y,
   const std::int64_t rows = kSamples * d.rows_per_sample, chunks = (d.k + rows - 1) / rows;
   Tensor partial = Tensor::empty({chunks, d.m, d.n}, dtype_of<T>);
   T* const sums = partial.data<T>();
-  parallel_for(chunks, chunk_for(rows * d.m * d.n), [&](std::int64_t c, std::int64_t end) {
+  parallel_for(chunks, least_for(rows * d.m * d.n), [&](std::int64_t c, std::int64_t end) {
     for (; c < end; ++c) {
       const std::int64_t first = c * rows, count = std::min(rows, d.k - first);
       block_product<true>(d.m, d.n, count, Strided<T>{a + first * d.m, 1, d.m}, b + first * d.n,

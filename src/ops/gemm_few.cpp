@@ -47,7 +47,7 @@ template <class T, int kRows>
 void multiply_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish) {
   const std::int64_t vectors = (d.n + kLanes<T> - 1) / kLanes<T>;
-  parallel_for(vectors, chunk_for(kLanes<T> * kRows * d.k), [&](std::int64_t v, std::int64_t end) {
+  parallel_for(vectors, least_for(kLanes<T> * kRows * d.k), [&](std::int64_t v, std::int64_t end) {
     std::array<Partials<T>, kRows> partials;
     for (; v < end; ++v) {
       const std::int64_t j = v * kLanes<T>, count = std::min(kLanes<T>, d.n - j);
@@ -93,7 +93,7 @@ inline void multiply_terms(const T* a, std::int64_t a_stride, const T* b, std::i
 template <class T, int kTerms>
 void multiply_few_terms(const MatrixProduct& d, const T* a, const T* b, T* y,
                         const RowFinish<T>& finish) {
-  parallel_for(d.m, chunk_for(d.n * kTerms), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(d.m, least_for(d.n * kTerms), [&](std::int64_t begin, std::int64_t end) {
     const Strided<T> left = left_of(d, a);
     for (std::int64_t i = begin; i < end; ++i) {
       multiply_terms<T, kTerms>(left.data + i * left.row, left.column, b, d.n, y + i * d.n);

@@ -1,5 +1,6 @@
 #include <numeric>
 
+#include <maskgrad/ops/expression.hpp>
 #include <maskgrad/ops/linear.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
@@ -49,13 +50,14 @@ void check_inputs(const Variable& x, const Variable& weight, const Variable& bia
 
 // g where y > 0, 0 elsewhere
 Tensor through_relu(const Tensor& g, const Tensor& y) {
+  constexpr auto rule = [](const auto& grad, const auto& out) {
+    return xt::where(out > like(out, 0), grad, like(grad, 0));
+  };
   Tensor dx = Tensor::empty(g.shape(), g.dtype(), g.device());
   dispatch_device(g.device(), "linear", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
-      const T *grad = g.data<T>(), *out = y.data<T>();
-      T* to = dx.data<T>();
-      parallel_for(g.numel(), 8192, [=](std::int64_t i, std::int64_t end) {
-        for (; i < end; ++i) to[i] = out[i] > T{} ? grad[i] : T{};
+      parallel_for(g.numel(), 4096, [&](std::int64_t i, std::int64_t end) {
+        map_row(rule, end - i, dx.data<T>() + i, g.data<T>() + i, y.data<T>() + i);
       });
     });
   });

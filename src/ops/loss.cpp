@@ -87,7 +87,7 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
   const std::int64_t classes = logits.dim(-1);
   const auto size = static_cast<std::int64_t>(rows.ids.size());
   PoolVector<T> losses(rows.ids.size());
-  parallel_for(size, chunk_for(32 * classes), [&](std::int64_t i, std::int64_t end) {
+  parallel_for(size, least_for(64 * classes), [&](std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) {
       const std::int64_t target = rows.ids[static_cast<std::size_t>(i)];
       if (target < 0) continue;
@@ -161,8 +161,8 @@ HitsCount accuracy(const Variable& logits, const Tensor& targets) {
       const T* x = logits.value().data<T>();
       result.count = for_each_target("accuracy", logits.shape(), targets, logits.mask(),
                                      [&](std::int64_t row, std::int64_t target) {
-                                       const T* first = x + row * classes;
-                                       result.hits += argmax_row(first, classes, 1) == target;
+                                       result.hits +=
+                                           is_largest(x + row * classes, classes, target);
                                      });
     });
   });

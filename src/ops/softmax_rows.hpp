@@ -120,7 +120,7 @@ void for_each_row(const OpDef& op, const Tensor& x, F f) {
   const Rows rows = rows_of(op, x);
   dispatch_device(x.device(), op.name.c_str(), [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), op.name.c_str(), [&]<class T>(T) {
-      parallel_for(rows.count, chunk_for(rows.length * 8), [&](std::int64_t row, std::int64_t end) {
+      parallel_for(rows.count, least_for(rows.length * 8), [&](std::int64_t row, std::int64_t end) {
         for (; row < end; ++row) f(T{}, row * rows.length, rows.length);
       });
     });

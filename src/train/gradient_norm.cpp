@@ -49,9 +49,12 @@ double gradient_norm(ParameterBuffer& parameters) {
   dispatch_device(parameters.values().device(), kName, [&] {
     dispatch_dtype(FloatingTypes{}, parameters.dtype(), kName, [&]<class T>(T) {
       const std::span<const T> gradients = parameters.read_gradients<T>();
-      parallel_for(count, kChunk, [&](std::int64_t begin, std::int64_t end) {
-        sums[static_cast<std::size_t>(begin / kChunk)] = sum_of_squares(gradients.subspan(
-            static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
+      parallel_for(std::ssize(sums), 1, [&](std::int64_t i, std::int64_t end) {
+        for (; i < end; ++i) {
+          const std::int64_t first = i * kChunk, size = std::min(kChunk, count - first);
+          sums[static_cast<std::size_t>(i)] = sum_of_squares(
+              gradients.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size)));
+        }
       });
     });
   });

@@ -1,5 +1,7 @@
 // A table's gradient is cleared only where the last pass wrote it, and still is what its formula
 // says, whoever else writes to it.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include <maskgrad/ops/elementwise.hpp>
@@ -10,6 +12,7 @@
 #include <maskgrad/tensor/tape.hpp>
 
 #include "support/tensors.hpp"
+#include "support/threads.hpp"
 
 namespace maskgrad {
 namespace {
@@ -174,6 +177,62 @@ TEST(EmbeddingGradient, SurvivesThatItWasWrittenTo) {
     table.expect_nothing();
     pass(table);
     EXPECT_TRUE(table.is_right()) << step;
+  }
+}
+
+// The gradient of a table after g has come to the vectors of some tokens [B, S].
+Tensor gradient_of(std::int64_t vocabulary, const Tensor& tokens, const SequenceMask& mask,
+                   const Tensor& g) {
+  Variable weight = leaf(Tensor::zeros({vocabulary, g.dim(-1)}, g.dtype()));
+  Tape tape;
+  const Variable ids(tokens, Variable::kConstant, mask);
+  tape.backward(drop_mask(ops::embedding(weight, ids)), g);
+  return weight.grad();
+}
+
+// g [B, S, D] of tokens [B, S] with `more` masked positions behind each sample.
+Tensor padded_gradient(std::int64_t vocabulary, const Tensor& tokens, const Tensor& g,
+                       std::int64_t more) {
+  const std::int64_t batch = tokens.dim(0), length = tokens.dim(1), features = g.dim(2);
+  const std::int64_t longer = length + more;
+  Tensor ids = Tensor::full({batch, longer}, 1, DType::kInt64);
+  Tensor keep = Tensor::zeros({batch, longer}, DType::kBool);
+  Tensor all = Tensor::full({batch, longer, features}, 3, g.dtype());
+  for (std::int64_t b = 0; b < batch; ++b) {
+    std::copy_n(tokens.data<std::int64_t>() + b * length, length,
+                ids.data<std::int64_t>() + b * longer);
+    std::fill_n(keep.data<bool>() + b * longer, length, true);
+    std::copy_n(g.data<float>() + b * length * features, length * features,
+                all.data<float>() + b * longer * features);
+  }
+  return gradient_of(vocabulary, ids, SequenceMask(keep), all);
+}
+
+// Many samples of a small table are summed side by side, those of a large one in a row.
+TEST(EmbeddingGradient, IsASumWhoseBitsDependNeitherOnThreadsNorOnPadding) {
+  constexpr std::int64_t kBatch = 70, kLength = 5, kWidth = 17;
+  Random random(8);
+  for (const std::int64_t vocabulary : {20, 128, 129, 5000}) {
+    Tensor tokens = Tensor::empty({kBatch, kLength}, DType::kInt64);
+    for (std::int64_t i = 0; i < tokens.numel(); ++i) {
+      tokens.data<std::int64_t>()[i] =
+          random.integer(0, std::min<std::int64_t>(vocabulary, 40) - 1);
+    }
+    const Tensor g = uniform(random, {kBatch, kLength, kWidth}).to(DType::kFloat32);
+    std::vector<double> expected(static_cast<std::size_t>(vocabulary * kWidth));
+    for (std::int64_t i = 0; i < tokens.numel(); ++i) {
+      for (std::int64_t d = 0; d < kWidth; ++d) {
+        expected[static_cast<std::size_t>(tokens.data<std::int64_t>()[i] * kWidth + d)] +=
+            static_cast<double>(g.data<float>()[i * kWidth + d]);
+      }
+    }
+    const Tensor one = gradient_of(vocabulary, tokens, {}, g);
+    EXPECT_TRUE(test::is_close(one, expected, 1e-5)) << vocabulary;
+    for (const int threads : {2, 3}) {
+      const test::WithThreads more(threads);
+      EXPECT_TRUE(test::same_bits(gradient_of(vocabulary, tokens, {}, g), one)) << vocabulary;
+    }
+    EXPECT_TRUE(test::same_bits(padded_gradient(vocabulary, tokens, g, 30), one)) << vocabulary;
   }
 }
 

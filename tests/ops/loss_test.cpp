@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include <gmock/gmock.h>
@@ -192,6 +193,29 @@ TEST(Accuracy, CountsTheTargetsThatHaveTheLargestLogit) {
   EXPECT_EQ(kept.hits, 2);
   EXPECT_EQ(kept.count, 2);
   EXPECT_EQ(ops::accuracy(Variable(Tensor::empty({0, 3}, DType::kFloat32)), ids({}, {0})).count, 0);
+}
+
+// Rows of any length with equal ones and, now and then, a NaN.
+TEST(Accuracy, CountsOnlyTheFirstOfEqualsAndNothingBesideANaN) {
+  Random random(12);
+  for (const std::int64_t classes : {1, 2, 15, 16, 17, 40}) {
+    for (const DType dtype : test::kFloatingDTypes) {
+      std::vector<double> x(static_cast<std::size_t>(30 * classes));
+      for (double& value : x) value = random.below(60) == 0 ? kNaN : random.below(4);
+      for (std::int64_t target = 0; target < classes; ++target) {
+        std::int64_t expected = 0;
+        for (std::int64_t row = 0; row < 30; ++row) {
+          const double *first = x.data() + row * classes, *end = first + classes;
+          const bool has_nan = std::any_of(first, end, [](double v) { return std::isnan(v); });
+          expected += !has_nan && std::max_element(first, end) == first + target;
+        }
+        const std::vector<double> targets(30, static_cast<double>(target));
+        const auto result =
+            ops::accuracy(Variable(make(x, {30, classes}, dtype)), ids(targets, {30}));
+        EXPECT_EQ(result.hits, expected) << classes << ", " << target;
+      }
+    }
+  }
 }
 
 TEST(Accuracy, RefusesTargetsThatDoNotFit) {

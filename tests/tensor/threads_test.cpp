@@ -28,36 +28,83 @@ INSTANTIATE_TEST_SUITE_P(OneTwoThree, Threads, ::testing::Values(1, 2, 3));
 
 TEST_P(Threads, VisitEveryIndexOnce) {
   EXPECT_EQ(num_threads(), GetParam());
-  for (const std::int64_t count : {0, 1, 7, 64, 1000}) {
-    for (const std::int64_t chunk : {1, 3, 64, 5000}) {
+  for (const std::int64_t count : {0, 1, 7, 64, 100, 1000}) {
+    for (const std::int64_t least : {0, 1, 3, 64, 5000}) {
       std::vector<std::atomic<int>> visits(static_cast<std::size_t>(count));
-      parallel_for(count, chunk, [&](std::int64_t begin, std::int64_t end) {
-        EXPECT_EQ(begin % chunk, 0);
-        EXPECT_EQ(end, std::min(begin + chunk, count));
+      std::atomic<std::int64_t> parts{0};
+      parallel_for(count, least, [&](std::int64_t begin, std::int64_t end) {
+        ++parts;
+        EXPECT_GE(end - begin, std::min(count, std::max<std::int64_t>(1, least)));
         for (; begin < end; ++begin) ++visits[static_cast<std::size_t>(begin)];
       });
-      for (const auto& n : visits) EXPECT_EQ(n, 1) << count << " by " << chunk;
+      for (const auto& n : visits) EXPECT_EQ(n, 1) << count << " by " << least;
+      EXPECT_EQ(parts, count ? parts_of(count, least) : 0) << count << " by " << least;
     }
   }
 }
 
-// A sum that rounds, in chunks: the same bits whoever computes them.
-float chunked_sum() {
-  std::vector<float> parts(40);
-  parallel_for(40 * 25, 25, [&](std::int64_t begin, std::int64_t end) {
+// Where the parts of [0, count) end that a loop over it is cut into.
+std::vector<std::int64_t> ends_of_parts(std::int64_t count, std::int64_t parts) {
+  const WithThreads one(1);
+  std::vector<std::int64_t> ends;
+  parallel_for_parts(count, parts, [&](std::int64_t, std::int64_t end) { ends.push_back(end); });
+  return ends;
+}
+
+TEST(Parts, AreAsEqualAsTheyCanBe) {
+  for (const std::int64_t count : {1, 5, 100, 2001}) {
+    for (const std::int64_t parts : {1, 2, 7, 12, 4000}) {
+      const std::vector<std::int64_t> ends = ends_of_parts(count, parts);
+      ASSERT_EQ(std::ssize(ends), std::min(count, parts));
+      EXPECT_EQ(ends.back(), count);
+      std::int64_t begin = 0, least = count, most = 0;
+      for (const std::int64_t end : ends) {
+        least = std::min(least, end - begin);
+        most = std::max(most, end - begin);
+        begin = end;
+      }
+      EXPECT_LE(most - least, 1) << count << " in " << parts;
+      EXPECT_GE(least, 1) << count << " in " << parts;
+    }
+  }
+}
+
+// Whatever a thing costs, two, three or four threads part at the same places.
+TEST(Parts, MeetAtHalvesThirdsAndQuarters) {
+  for (const std::int64_t least : {2, 3, 7, 50, 83, 300, 1000}) {
+    const std::int64_t parts = parts_of(1200, least);
+    if (parts == 1) continue;
+    const std::vector<std::int64_t> ends = ends_of_parts(1200, parts);
+    const auto meets_at = [&](std::int64_t place) {
+      return std::find(ends.begin(), ends.end(), place) != ends.end();
+    };
+    EXPECT_TRUE(meets_at(600)) << least;
+    EXPECT_TRUE(parts < 4 || (meets_at(300) && meets_at(900))) << least;
+    EXPECT_TRUE(parts < 12 || (meets_at(400) && meets_at(800))) << least;
+  }
+  EXPECT_EQ(parts_of(std::int64_t{1} << 62, 1), 12 << 20);
+  EXPECT_EQ(parts_of(7, 1), 7);
+  EXPECT_EQ(parts_of(0, 1), 0);
+}
+
+// A sum that rounds, in parts: the same bits whoever computes them.
+float sum_of_parts() {
+  std::vector<float> sums(40);
+  parallel_for(40, 1, [&](std::int64_t part, std::int64_t) {
     float sum = 0;
-    for (std::int64_t i = begin; i < end; ++i) sum += 1.0f / static_cast<float>(i + 1);
-    parts[static_cast<std::size_t>(begin / 25)] = sum;
+    for (std::int64_t i = part * 25; i < (part + 1) * 25; ++i)
+      sum += 1.0f / static_cast<float>(i + 1);
+    sums[static_cast<std::size_t>(part)] = sum;
   });
   float total = 0;
-  for (const float part : parts) total += part;
+  for (const float sum : sums) total += sum;
   return total;
 }
 
 TEST_P(Threads, GiveTheBitsOfOneThread) {
-  const float here = chunked_sum();
+  const float here = sum_of_parts();
   const WithThreads one(1);
-  EXPECT_EQ(here, chunked_sum());
+  EXPECT_EQ(here, sum_of_parts());
 }
 
 TEST_P(Threads, RunANestedLoopWhereItIsCalled) {
@@ -127,15 +174,15 @@ TEST_P(Threads, ServeSeveralCallersInTurn) {
   EXPECT_EQ(total, 2 * 50 * 30);
 }
 
-// Every chunk waits for all the others, so each needs a thread of its own; if one does not come,
+// Every part waits for all the others, so each needs a thread of its own; if one does not come,
 // this never ends.
-void meet(int chunks) {
+void meet(int parts) {
   std::atomic<int> arrived{0};
-  parallel_for(chunks, 1, [&](std::int64_t, std::int64_t) {
+  parallel_for(parts, 1, [&](std::int64_t, std::int64_t) {
     ++arrived;
-    while (arrived < chunks) std::this_thread::yield();
+    while (arrived < parts) std::this_thread::yield();
   });
-  EXPECT_EQ(arrived, chunks);
+  EXPECT_EQ(arrived, parts);
 }
 
 TEST(ThreadCount, IsAtLeastOneAndNotTooLarge) {
@@ -178,10 +225,10 @@ TEST(IdleThreads, TakeNoProcessorTimeForLong) {
 }
 
 TEST(ChunkFor, HoldsAboutTheSameWork) {
-  EXPECT_EQ(chunk_for(0), 32768);
-  EXPECT_EQ(chunk_for(1), 32768);
-  EXPECT_EQ(chunk_for(100), 327);
-  EXPECT_EQ(chunk_for(std::int64_t{1} << 40), 1);
+  EXPECT_EQ(least_for(0), 32768);
+  EXPECT_EQ(least_for(1), 32768);
+  EXPECT_EQ(least_for(100), 327);
+  EXPECT_EQ(least_for(std::int64_t{1} << 40), 1);
 }
 
 }  // namespace

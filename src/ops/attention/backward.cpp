@@ -192,7 +192,7 @@ class HeadLoop {
     const std::int64_t group = p_.heads / p_.key_heads;
     const std::int64_t work = each_b * each_h * group * p_.queries * p_.keys *
                               (3 * p_.features + 2 * p_.value_features + 16);
-    parallel_for(batches * heads, chunk_for(work), [&](std::int64_t i, std::int64_t end) {
+    parallel_for(batches * heads, least_of_attention(work), [&](std::int64_t i, std::int64_t end) {
       Workspace<T> memory(BackwardTile<T>::workspace(p_));
       BackwardTile<T> tile(p_, memory);
       for (; i < end; ++i) {

@@ -15,7 +15,7 @@ struct Sizes {
 template <class F>
 void for_each_query(const Sizes& d, DType dtype, F f) {
   dispatch_dtype(FloatingTypes{}, dtype, "attention", [&]<class T>(T) {
-    parallel_for(d.batch * d.heads * d.queries, chunk_for(d.keys * d.features),
+    parallel_for(d.batch * d.heads * d.queries, least_for(d.keys * d.features),
                  [&](std::int64_t row, std::int64_t end) {
                    for (; row < end; ++row) {
                      const std::int64_t head = row / d.queries;

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad::ops {
@@ -20,5 +21,10 @@ class Workspace {
   Tensor block_;
   T* next_;
 };
+
+/// least_for() of things for which a part takes a Workspace: four times the usual.
+constexpr std::int64_t least_of_attention(std::int64_t work_each) {
+  return least_for(work_each / 4);
+}
 
 }  // namespace maskgrad::ops

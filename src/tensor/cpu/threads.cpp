@@ -88,24 +88,31 @@ class Meeting {
   std::condition_variable condition_;
 };
 
-// A thread's share of the chunks: next of them, one past the last. On a cache line of its own.
+// A thread's share of the parts: next of them, one past the last. On a cache line of its own.
 struct alignas(64) Share {
   std::atomic<std::int64_t> next{0};
   std::int64_t end = 0;
 };
 
-// One call of parallel_for. Each thread takes the chunks of its own share, neighbours that are the
+// Half of the parts end at half of the count.
+struct Cut {
+  std::int64_t count, parts;
+
+  std::int64_t start_of(std::int64_t part) const {
+    return part * (count / parts) + part * (count % parts) / parts;
+  }
+};
+
+// One call of parallel_for. Each thread takes the parts of its own share, neighbours that are the
 // same in each loop over the same rows, so that what one loop wrote lies in the cache of the core
 // that reads it in the next; then it helps the others.
 struct Job {
-  std::int64_t count, chunk;
-  detail::ChunkFunction function;
+  Cut cut;
+  detail::PartFunction function;
   void* context;
   DenormalMode denormals;
   std::mutex mutex{};
   std::exception_ptr error{};
-
-  std::int64_t chunks() const { return (count + chunk - 1) / chunk; }
 
   void work(std::vector<Share>& shares, std::size_t self) {
     const ScopedDenormalMode mode(denormals);
@@ -119,7 +126,7 @@ struct Job {
     if (share.next >= share.end) return;
     for (std::int64_t i; (i = share.next.fetch_add(1)) < share.end;) {
       try {
-        function(context, i * chunk, std::min((i + 1) * chunk, count));
+        function(context, cut.start_of(i), cut.start_of(i + 1));
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (!error) error = std::current_exception();
@@ -145,9 +152,9 @@ class Workers {
 
   void run(Job& job) {
     job_ = &job;
-    share_out(job.chunks());
+    share_out(job.cut.parts);
     state_ += kNext + kOpen;  // nobody helps now, and none may join
-    work_.wake(job.chunks() - 1);
+    work_.wake(job.cut.parts - 1);
     job.work(shares_, 0);
     if (state_.fetch_and(~kOpen) & kHelpers) {
       done_.wait([this] { return (state_ & kHelpers) == 0; });
@@ -164,12 +171,12 @@ class Workers {
   // those that work.
   static constexpr std::chrono::microseconds kPatience{200}, kNone{0};
 
-  void share_out(std::int64_t chunks) {
+  void share_out(std::int64_t parts) {
     const auto threads = static_cast<std::int64_t>(shares_.size());
     for (std::int64_t t = 0; t < threads; ++t) {
       Share& share = shares_[static_cast<std::size_t>(t)];
-      share.next = chunks * t / threads;
-      share.end = chunks * (t + 1) / threads;
+      share.next = parts * t / threads;
+      share.end = parts * (t + 1) / threads;
     }
   }
 
@@ -212,18 +219,20 @@ void set_num_threads(int count) {
   thread_count = count;
 }
 
-void detail::parallel_for(std::int64_t count, std::int64_t chunk, ChunkFunction function,
+void detail::parallel_for(std::int64_t count, std::int64_t parts, PartFunction function,
                           void* context) {
-  if (!workers || count <= chunk || inside_parallel_for) {
-    for (std::int64_t begin = 0; begin < count; begin += chunk) {
-      function(context, begin, std::min(begin + chunk, count));
+  if (count <= 0) return;
+  const Cut cut = {count, std::min(parts, count)};
+  if (!workers || cut.parts == 1 || inside_parallel_for) {
+    for (std::int64_t i = 0; i < cut.parts; ++i) {
+      function(context, cut.start_of(i), cut.start_of(i + 1));
     }
     return;
   }
   // Several threads may train models of their own; they take turns with the workers.
   static std::mutex turn;
   const std::lock_guard lock(turn);
-  Job job{count, chunk, function, context, DenormalMode::current()};
+  Job job{cut, function, context, DenormalMode::current()};
   workers->run(job);
   if (job.error) std::rethrow_exception(job.error);
 }
