@@ -33,8 +33,8 @@ const OpDef& kEmbedding = register_op({
     },
 });
 
-// Samples that are summed one after the other, and rows of a table for which that is done.
-constexpr std::int64_t kSamples = 16, kSmallTable = 128;
+// Rows of a table that is summed by samples.
+constexpr std::int64_t kSmallTable = 128;
 
 using Rows = PoolVector<std::int64_t>;
 
@@ -89,25 +89,25 @@ void add_vectors(std::span<const std::int64_t> rows, const T* vectors, std::int6
   }
 }
 
-// The same into tables of 16 samples each, side by side, which are then added in order: `length`
-// rows belong to a sample.
+// The same into tables for some samples each, side by side, which are then added in order.
 template <class T>
-void add_by_samples(const Rows& rows, std::int64_t length, const T* vectors, std::int64_t features,
+void add_by_samples(const Rows& rows, std::int64_t samples, const T* vectors, std::int64_t features,
                     Tensor& table) {
-  const std::int64_t size = std::ssize(rows), each = kSamples * length;
-  const std::int64_t chunks = (size + each - 1) / each;
+  const std::int64_t length = std::ssize(rows) / samples, chunks = chunks_of_samples(samples);
   Tensor partial = Tensor::empty({chunks, table.numel()}, table.dtype());
   T* const sums = partial.data<T>();
-  parallel_for(chunks, least_for(4 * each * features), [&](std::int64_t c, std::int64_t end) {
-    for (; c < end; ++c) {
-      const std::int64_t first = c * each;
-      const std::span part(rows.data() + first,
-                           static_cast<std::size_t>(std::min(each, size - first)));
-      T* const sum = sums + c * table.numel();
-      std::fill_n(sum, table.numel(), T{});
-      add_vectors(part, vectors + first * features, features, sum);
-    }
-  });
+  const auto start = [&](std::int64_t c) { return c * samples / chunks * length; };
+  parallel_for(chunks, least_for(4 * std::ssize(rows) / chunks * features),
+               [&](std::int64_t c, std::int64_t end) {
+                 for (; c < end; ++c) {
+                   const std::int64_t first = start(c);
+                   const std::span part(rows.data() + first,
+                                        static_cast<std::size_t>(start(c + 1) - first));
+                   T* const sum = sums + c * table.numel();
+                   std::fill_n(sum, table.numel(), T{});
+                   add_vectors(part, vectors + first * features, features, sum);
+                 }
+               });
   sum_rows(sums, chunks, table.numel(), table.data<T>());
 }
 
@@ -131,12 +131,12 @@ Tensor zeros_for(Gradients& grads, const Rows& rows, std::int64_t vocabulary) {
 void sum_vectors(const Rows& rows, std::int64_t samples, std::int64_t vocabulary, const Tensor& g,
                  Gradients& grads) {
   const std::int64_t features = g.dim(-1);
-  const bool by_samples = vocabulary <= kSmallTable && samples > kSamples && !rows.empty();
+  const bool by_samples = vocabulary <= kSmallTable && chunks_of_samples(samples) > 1;
   Tensor table = by_samples ? grads.buffer(0) : zeros_for(grads, rows, vocabulary);
   dispatch_device(g.device(), "embedding", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
       if (by_samples) {
-        add_by_samples(rows, std::ssize(rows) / samples, g.data<T>(), features, table);
+        add_by_samples(rows, samples, g.data<T>(), features, table);
       } else {
         add_vectors<T>(rows, g.data<T>(), features, table.data<T>());
       }

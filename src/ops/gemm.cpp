@@ -2,7 +2,7 @@
 
 #include <maskgrad/ops/gemm_paths.hpp>
 #include <maskgrad/ops/transpose.hpp>
-#include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/cpu/own_lines.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad::ops {
@@ -50,6 +50,7 @@ void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
   const std::int64_t vectors = stride / kLanes<T>;
   parallel_for(vectors, 2, [&](std::int64_t v, std::int64_t last) {
     const std::int64_t begin = v * kLanes<T>, end = std::min(last * kLanes<T>, d.n);
+    for (std::int64_t p = 0; p < d.k; ++p) own_lines(columns + p * stride + begin, end - begin);
     transpose<true>(b + begin * d.k, d.k, end - begin, d.k, T{1}, columns + begin, stride);
   });
   multiply_rows(d, a, columns, stride, y, finish);
@@ -59,13 +60,14 @@ void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
 template <class T>
 void multiply_by_samples(const MatrixProduct& d, const T* a, const T* b, T* y,
                          const RowFinish<T>& finish) {
-  constexpr std::int64_t kSamples = 16;
-  const std::int64_t rows = kSamples * d.rows_per_sample, chunks = (d.k + rows - 1) / rows;
+  const std::int64_t samples = (d.k + d.rows_per_sample - 1) / d.rows_per_sample;
+  const std::int64_t chunks = chunks_of_samples(samples);
   Tensor partial = Tensor::empty({chunks, d.m, d.n}, dtype_of<T>);
   T* const sums = partial.data<T>();
-  parallel_for(chunks, least_for(rows * d.m * d.n), [&](std::int64_t c, std::int64_t end) {
+  const auto start = [&](std::int64_t c) { return c * samples / chunks * d.rows_per_sample; };
+  parallel_for(chunks, least_for(d.k / chunks * d.m * d.n), [&](std::int64_t c, std::int64_t end) {
     for (; c < end; ++c) {
-      const std::int64_t first = c * rows, count = std::min(rows, d.k - first);
+      const std::int64_t first = start(c), count = std::min(start(c + 1), d.k) - first;
       block_product<true>(d.m, d.n, count, Strided<T>{a + first * d.m, 1, d.m}, b + first * d.n,
                           d.n, StoreTo<T>{sums + c * d.m * d.n, d.n});
     }

@@ -79,10 +79,12 @@ void AttentionMask::write_operand(const Recipe& operand, Binding within, Text& t
   if (in_parentheses) text += ')';
 }
 
-// The canonical form of the mask whose row (b, h, s) has the runs that runs_of_row(b, h, s) gives;
-// it is called in the order of the rows, from the first on, once for each form that is tried.
+// The canonical form of the mask whose row (b, h, s) has the runs that runs_of_row(b, h, s) gives,
+// valid until it is called again. Copies of it are called for some samples each, in the order of
+// their rows, once for each form that is tried.
 template <class RunsOfRow>
-AttentionMask AttentionMask::build(const Shape& shape, Recipe recipe, RunsOfRow&& runs_of_row) {
+AttentionMask AttentionMask::build(const Shape& shape, Recipe recipe,
+                                   const RunsOfRow& runs_of_row) {
   auto* const body = new Body;
   const Ref<const Body> owner(body);
   body->shape = shape;
@@ -107,12 +109,12 @@ template <class IntervalOfRow>
 AttentionMask AttentionMask::one_run_a_row(std::int64_t queries, std::int64_t keys, Recipe recipe,
                                            IntervalOfRow&& interval_of_row) {
   const Shape shape = pairs_of(1, 1, queries, keys);
-  KeyInterval interval;
-  return build(shape, std::move(recipe), [&](std::int64_t, std::int64_t, std::int64_t i) {
-    const auto [lo, hi] = interval_of_row(i);
-    interval = clip(lo, hi, keys);
-    return as_runs(interval);
-  });
+  return build(shape, std::move(recipe),
+               [&, interval = KeyInterval()](std::int64_t, std::int64_t, std::int64_t i) mutable {
+                 const auto [lo, hi] = interval_of_row(i);
+                 interval = clip(lo, hi, keys);
+                 return as_runs(interval);
+               });
 }
 
 AttentionMask AttentionMask::all(std::int64_t queries, std::int64_t keys) {
@@ -157,9 +159,8 @@ AttentionMask AttentionMask::segments(const Tensor& ids) {
         "segments needs int32 or int64 [B, S], got {} {}", to_string(ids.dtype()), ids.shape());
   const std::int64_t size = ids.dim(1);
   const Tensor wide = ids.to(DType::kInt64);
-  SegmentRuns runs(size);
   return build(pairs_of(ids.dim(0), 1, size, size), named("segments"),
-               [&](std::int64_t b, std::int64_t, std::int64_t s) {
+               [&, runs = SegmentRuns(size)](std::int64_t b, std::int64_t, std::int64_t s) mutable {
                  if (s == 0) runs.read(wide.data<std::int64_t>() + b * size);
                  return runs[s];
                });
@@ -168,9 +169,8 @@ AttentionMask AttentionMask::segments(const Tensor& ids) {
 AttentionMask AttentionMask::padding(const SequenceMask& keys, std::int64_t queries) {
   check_defined(keys.defined());
   const std::int64_t size = keys.shape()[1];
-  Runs runs;
   return build(pairs_of(keys.shape()[0], 1, queries, size), named("padding"),
-               [&](std::int64_t b, std::int64_t, std::int64_t s) {
+               [&, runs = Runs()](std::int64_t b, std::int64_t, std::int64_t s) mutable {
                  const bool* row = keys.bits().data<bool>() + b * size;
                  if (s == 0) find_runs(row, static_cast<std::int32_t>(size), runs);
                  return RunsView(runs);
@@ -180,9 +180,8 @@ AttentionMask AttentionMask::padding(const SequenceMask& keys, std::int64_t quer
 AttentionMask AttentionMask::existing(const SequenceMask& positions) {
   check_defined(positions.defined());
   const std::int64_t size = positions.shape()[1];
-  Runs runs;
   return build(pairs_of(positions.shape()[0], 1, size, size), named("existing"),
-               [&](std::int64_t b, std::int64_t, std::int64_t s) {
+               [&, runs = Runs()](std::int64_t b, std::int64_t, std::int64_t s) mutable {
                  const bool* row = positions.bits().data<bool>() + b * size;
                  if (s == 0) find_runs(row, static_cast<std::int32_t>(size), runs);
                  return row[s] ? RunsView(runs) : RunsView();
@@ -208,10 +207,9 @@ AttentionMask AttentionMask::bits(const Tensor& bits, std::int64_t queries, std:
         "bits {} do not stretch to {} queries and {} keys", bits.shape(), queries, keys);
   const std::int64_t batch = bits.rank() == 4 ? bits.dim(0) : 1;
   const std::int64_t heads = bits.rank() >= 3 ? bits.dim(-3) : 1;
-  Runs runs;
-  KeyInterval whole;
   return build(pairs_of(batch, heads, queries, keys), named("bits"),
-               [&](std::int64_t b, std::int64_t h, std::int64_t s) {
+               [&, runs = Runs(), whole = KeyInterval()](std::int64_t b, std::int64_t h,
+                                                         std::int64_t s) mutable {
                  const std::int64_t at = (b * heads + h) * rows + (rows == 1 ? 0 : s);
                  const bool* row = bits.data<bool>() + at * columns;
                  if (columns != keys) {
@@ -237,9 +235,9 @@ AttentionMask AttentionMask::combine(const AttentionMask& a, const AttentionMask
   write_operand(a.body_->recipe, binding, recipe.text);
   recipe.text += binding == Binding::kAnd ? " & " : " | ";
   write_operand(b.body_->recipe, binding, recipe.text);
-  Runs of_a, of_b, both;
   return build(broadcast(kName, da, db), std::move(recipe),
-               [&](std::int64_t i, std::int64_t h, std::int64_t s) {
+               [&, of_a = Runs(), of_b = Runs(), both = Runs()](std::int64_t i, std::int64_t h,
+                                                                std::int64_t s) mutable {
                  combine_runs(runs_of(a, i, h, s, of_a), runs_of(b, i, h, s, of_b), both);
                  return RunsView(both);
                });
@@ -259,12 +257,12 @@ AttentionMask operator~(const AttentionMask& a) {
   recipe.text += '~';
   AttentionMask::write_operand(a.body_->recipe, AttentionMask::Binding::kAtom, recipe.text);
   const auto keys = static_cast<std::int32_t>(a.shape()[3]);
-  Runs of_a, others;
-  return AttentionMask::build(a.shape(), std::move(recipe),
-                              [&](std::int64_t b, std::int64_t h, std::int64_t s) {
-                                complement_runs(runs_of(a, b, h, s, of_a), keys, others);
-                                return RunsView(others);
-                              });
+  return AttentionMask::build(
+      a.shape(), std::move(recipe),
+      [&, of_a = Runs(), others = Runs()](std::int64_t b, std::int64_t h, std::int64_t s) mutable {
+        complement_runs(runs_of(a, b, h, s, of_a), keys, others);
+        return RunsView(others);
+      });
 }
 
 bool operator==(const AttentionMask& a, const AttentionMask& b) {

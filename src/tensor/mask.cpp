@@ -28,10 +28,12 @@ SequenceMask SequenceMask::from_tokens(const Tensor& tokens,
   Tensor bits = Tensor::full(tokens.shape(), 1.0, DType::kBool, tokens.device());
   dispatch_dtype(IntegerTypes{}, tokens.dtype(), "sequence_mask", [&]<class T>(T) {
     const T* token = tokens.data<T>();
-    bool* const keep = bits.data<bool>();
-    // One pass for each id, which the compiler vectorises: there are few.
+    // One pass for each id: there are few. As bytes, which the compiler vectorises.
+    auto* const keep = reinterpret_cast<unsigned char*>(bits.data<bool>());
     for (const std::int64_t id : excluded) {
-      for (std::int64_t i = 0; i < tokens.numel(); ++i) keep[i] &= token[i] != id;
+      for (std::int64_t i = 0; i < tokens.numel(); ++i) {
+        keep[i] = static_cast<unsigned char>(keep[i] & static_cast<unsigned char>(token[i] != id));
+      }
     }
   });
   return SequenceMask(std::move(bits));

@@ -3,18 +3,21 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <utility>
 
+#include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/mask_runs.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad::detail {
 
-// Calls f(b, h, s) for the rows in the order in which they are stored, until it returns false.
+// Calls f(b, h, s) for the rows of some samples in the order in which they are stored, until it
+// returns false.
 template <class F>
-bool every_row(const Shape& shape, F&& f) {
-  for (std::int64_t b = 0; b < shape[0]; ++b) {
+bool every_row(const Shape& shape, std::int64_t first, std::int64_t end, F&& f) {
+  for (std::int64_t b = first; b < end; ++b) {
     for (std::int64_t h = 0; h < shape[1]; ++h) {
       for (std::int64_t s = 0; s < shape[2]; ++s) {
         if (!f(b, h, s)) return false;
@@ -24,8 +27,13 @@ bool every_row(const Shape& shape, F&& f) {
   return true;
 }
 
+template <class F>
+bool every_row(const Shape& shape, F&& f) {
+  return every_row(shape, 0, shape[0], std::forward<F>(f));
+}
+
 template <class RunsOfRow>
-Tensor bits_of(const Shape& shape, RunsOfRow&& runs_of_row) {
+Tensor bits_of(const Shape& shape, RunsOfRow runs_of_row) {
   Tensor bits = Tensor::zeros(shape, DType::kBool);
   bool* row = bits.data<bool>();
   every_row(shape, [&](std::int64_t b, std::int64_t h, std::int64_t s) {
@@ -36,17 +44,25 @@ Tensor bits_of(const Shape& shape, RunsOfRow&& runs_of_row) {
   return bits;
 }
 
-// kMost intervals for each row; undefined when a row has more runs, at the first of which it ends.
+// kMost intervals for each row; undefined when a row has more runs.
 template <int kMost, class RunsOfRow>
-Tensor intervals_of(const Shape& shape, RunsOfRow&& runs_of_row) {
+Tensor intervals_of(const Shape& shape, const RunsOfRow& runs_of_row) {
   const Shape of_row = {kMost, 2};
   Tensor all = Tensor::empty(shape.slice(0, 3).concat(of_row), DType::kInt32);
-  auto* row = reinterpret_cast<KeyInterval*>(all.data<std::int32_t>());
-  const bool fit = every_row(shape, [&](std::int64_t b, std::int64_t h, std::int64_t s) {
-    const RunsView runs = runs_of_row(b, h, s);
-    if (runs.size() > kMost) return false;
-    for (std::size_t i = 0; i < kMost; ++i) *row++ = i < runs.size() ? runs[i] : KeyInterval{};
-    return true;
+  const std::int64_t each = shape[1] * shape[2];
+  std::atomic<bool> fit = true;
+  maskgrad::parallel_for(shape[0], least_for(64 * each), [&](std::int64_t first, std::int64_t end) {
+    auto* row = reinterpret_cast<KeyInterval*>(all.data<std::int32_t>()) + first * each * kMost;
+    auto runs_of = runs_of_row;
+    const bool fits =
+        every_row(shape, first, end, [&](std::int64_t b, std::int64_t h, std::int64_t s) {
+          const RunsView runs = runs_of(b, h, s);
+          if (runs.size() > kMost) return false;
+          for (std::size_t i = 0; i < kMost; ++i)
+            *row++ = i < runs.size() ? runs[i] : KeyInterval{};
+          return true;
+        });
+    if (!fits) fit = false;
   });
   return fit ? all : Tensor();
 }

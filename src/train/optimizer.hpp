@@ -1,11 +1,13 @@
 // Rules that turn gradients into better parameters.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
 
 #include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/tensor/cpu/threads.hpp>
 
 namespace maskgrad {
 
@@ -29,8 +31,16 @@ class Optimizer {
   Optimizer(const char* name, const ParameterBuffer& parameters)
       : name_(name), shape_(parameters.values().shape()), dtype_(parameters.dtype()) {}
 
-  // Small enough that a model of some 50,000 parameters keeps several threads busy.
-  static constexpr std::int64_t kChunk = 4096;
+  // Calls f(begin, end) for spans of whole cache lines of `size` elements, on several threads:
+  // small enough that a model of some 50,000 parameters keeps them busy.
+  template <class F>
+  static void for_each_span(std::int64_t size, F f) {
+    constexpr std::int64_t kSpan = 4096, kLine = 16;  // elements
+    parallel_for((size + kLine - 1) / kLine, kSpan / kLine,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   f(begin * kLine, std::min(end * kLine, size));
+                 });
+  }
 
   /// One step; steps() counts it already.
   virtual void update(ParameterBuffer& parameters, double lr, double gradient_scale) = 0;

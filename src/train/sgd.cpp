@@ -1,4 +1,4 @@
-#include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/cpu/own_lines.hpp>
 #include <maskgrad/train/sgd.hpp>
 
 namespace maskgrad {
@@ -14,7 +14,8 @@ void Sgd::update(ParameterBuffer& parameters, double lr, double gradient_scale) 
       T *w = values.data<T>(), *u = u_.data<T>();
       const T momentum = static_cast<T>(momentum_), rate = static_cast<T>(lr),
               scale = static_cast<T>(gradient_scale);
-      parallel_for(values.numel(), kChunk, [=](std::int64_t begin, std::int64_t end) {
+      for_each_span(values.numel(), [=](std::int64_t begin, std::int64_t end) {
+        own_lines(w + begin, end - begin);
         for (std::int64_t i = begin; i < end; ++i) {
           u[i] = momentum * u[i] + scale * g[i];
           w[i] -= rate * u[i];

@@ -22,9 +22,9 @@ class Workspace {
   T* next_;
 };
 
-/// least_for() of things for which a part takes a Workspace: four times the usual.
+/// least_for() of things for which a part takes a Workspace: twice the usual.
 constexpr std::int64_t least_of_attention(std::int64_t work_each) {
-  return least_for(work_each / 4);
+  return least_for(work_each / 2);
 }
 
 }  // namespace maskgrad::ops

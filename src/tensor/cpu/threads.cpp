@@ -73,7 +73,7 @@ class Meeting {
     using Clock = std::chrono::steady_clock;
     if (patience_.count() == 0) return false;
     for (const auto end = Clock::now() + patience_; Clock::now() < end;) {
-      for (int i = 0; i < 64; ++i) {
+      for (int i = 0; i < 256; ++i) {
         if (ready()) return true;
         pause();
       }
