@@ -97,17 +97,16 @@ void add_by_samples(const Rows& rows, std::int64_t samples, const T* vectors, st
   Tensor partial = Tensor::empty({chunks, table.numel()}, table.dtype());
   T* const sums = partial.data<T>();
   const auto start = [&](std::int64_t c) { return c * samples / chunks * length; };
-  parallel_for(chunks, least_for(4 * std::ssize(rows) / chunks * features),
-               [&](std::int64_t c, std::int64_t end) {
-                 for (; c < end; ++c) {
-                   const std::int64_t first = start(c);
-                   const std::span part(rows.data() + first,
-                                        static_cast<std::size_t>(start(c + 1) - first));
-                   T* const sum = sums + c * table.numel();
-                   std::fill_n(sum, table.numel(), T{});
-                   add_vectors(part, vectors + first * features, features, sum);
-                 }
-               });
+  const auto add_chunks = [&](std::int64_t c, std::int64_t end) {
+    for (; c < end; ++c) {
+      const std::int64_t first = start(c);
+      const std::span part(rows.data() + first, static_cast<std::size_t>(start(c + 1) - first));
+      T* const sum = sums + c * table.numel();
+      std::fill_n(sum, table.numel(), T{});
+      add_vectors(part, vectors + first * features, features, sum);
+    }
+  };
+  parallel_for(chunks, least_for(4 * std::ssize(rows) / chunks * features), add_chunks);
   sum_rows(sums, chunks, table.numel(), table.data<T>());
 }
 

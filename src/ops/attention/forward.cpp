@@ -122,21 +122,20 @@ void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, co
   const std::int64_t tiles = p.tiles.per_head();
   const std::int64_t work =
       std::min(p.queries, AttentionTiles::kQueries) * p.keys * (p.features + p.value_features + 16);
-  parallel_for(p.batch * p.heads * tiles, least_of_attention(work),
-               [&](std::int64_t i, std::int64_t end) {
-                 Workspace<T> memory(ForwardTile<T>::workspace(p));
-                 ForwardTile<T> tile(p, memory);
-                 for (; i < end; ++i) {
-                   const std::int64_t head = i / tiles, b = head / p.heads, h = head % p.heads;
-                   const std::int64_t key_head = b * p.key_heads + p.key_head(h);
-                   tile.run(b, h, i % tiles, q.data<T>() + head * p.queries * p.features,
-                            k.data<T>() + key_head * p.keys * p.features,
-                            v.data<T>() + key_head * p.keys * p.value_features,
-                            result.output.data<T>() + head * p.queries * p.value_features,
-                            result.top.data<T>() + head * p.queries,
-                            result.scale.data<T>() + head * p.queries);
-                 }
-               });
+  const auto run_tiles = [&](std::int64_t i, std::int64_t end) {
+    Workspace<T> memory(ForwardTile<T>::workspace(p));
+    ForwardTile<T> tile(p, memory);
+    for (; i < end; ++i) {
+      const std::int64_t head = i / tiles, b = head / p.heads, h = head % p.heads;
+      const std::int64_t key_head = b * p.key_heads + p.key_head(h);
+      tile.run(b, h, i % tiles, q.data<T>() + head * p.queries * p.features,
+               k.data<T>() + key_head * p.keys * p.features,
+               v.data<T>() + key_head * p.keys * p.value_features,
+               result.output.data<T>() + head * p.queries * p.value_features,
+               result.top.data<T>() + head * p.queries, result.scale.data<T>() + head * p.queries);
+    }
+  };
+  parallel_for(p.batch * p.heads * tiles, least_of_attention(work), run_tiles);
 }
 
 }  // namespace

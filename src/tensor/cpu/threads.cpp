@@ -72,12 +72,14 @@ class Meeting {
   bool spin(Ready& ready) const {
     using Clock = std::chrono::steady_clock;
     if (patience_.count() == 0) return false;
-    for (const auto end = Clock::now() + patience_; Clock::now() < end;) {
-      for (int i = 0; i < 256; ++i) {
+    const auto start = Clock::now();
+    for (auto waited = Clock::duration::zero(); waited < patience_; waited = Clock::now() - start) {
+      for (int i = 0; i < 64; ++i) {
         if (ready()) return true;
         pause();
       }
-      std::this_thread::yield();  // to threads that have something to do
+      // To threads that have something to do; not at once, as what comes next is near.
+      if (waited > patience_ / 8) std::this_thread::yield();
     }
     return false;
   }
