@@ -1,5 +1,6 @@
 // maskgrad bench
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include <fmt/format.h>
@@ -72,14 +73,20 @@ std::vector<Result> run_benchmarks(const Options& options) {
   return results;
 }
 
+// At least two decimals, and three digits that count.
+std::string in_digits(double value) {
+  const double small = value > 0 ? std::ceil(-std::log10(value)) : 0;
+  return fmt::format("{:.{}f}", value, 2 + static_cast<int>(std::max(small, 0.0)));
+}
+
 void print_table(const std::vector<Result>& results) {
   const bool any_mask = std::any_of(results.begin(), results.end(),
                                     [](const Result& r) { return r.kept_share.has_value(); });
   std::vector<std::vector<std::string>> rows = {{"benchmark", "median", "min", "p90"}};
   if (any_mask) rows[0].push_back("kept");
   for (const Result& result : results) {
-    rows.push_back({result.key(), fmt::format("{:.2f}", result.median),
-                    fmt::format("{:.2f}", result.min), fmt::format("{:.2f}", result.p90)});
+    rows.push_back(
+        {result.key(), in_digits(result.median), in_digits(result.min), in_digits(result.p90)});
     if (!any_mask) continue;
     rows.back().push_back(result.kept_share ? fmt::format("{:.3f}", *result.kept_share) : "");
   }
