@@ -43,18 +43,25 @@ Rows rows_of(const Tensor& tokens, const SequenceMask& mask, std::int64_t vocabu
   const bool* keep = mask.defined() ? mask.bits().data<bool>() : nullptr;
   const std::int64_t per_position =
       keep ? tokens.numel() / std::max<std::int64_t>(1, mask.bits().numel()) : 1;
-  Rows rows(static_cast<std::size_t>(tokens.numel()));
+  const std::int64_t count = tokens.numel();
+  Rows rows(static_cast<std::size_t>(count));
   bool fit = true;
   dispatch_dtype(IntegerTypes{}, tokens.dtype(), "embedding", [&]<class T>(T) {
     const T* ids = tokens.data<T>();
-    for (std::int64_t i = 0; i < tokens.numel(); ++i) {
-      // A division takes longer than all the rest.
-      const bool kept = !keep || keep[per_position == 1 ? i : i / per_position];
-      const std::int64_t row = kept ? static_cast<std::int64_t>(ids[i]) : -1;
-      rows[static_cast<std::size_t>(i)] = row;
-      fit &= (row < vocabulary) & ((row >= 0) | !kept);
+    std::int64_t* const out = rows.data();
+    const auto read = [&](std::int64_t i, bool kept) {
+      out[i] = kept ? static_cast<std::int64_t>(ids[i]) : -1;
+      fit &= (out[i] < vocabulary) & ((out[i] >= 0) | !kept);
+    };
+    // A loop for each case: a division takes longer than all the rest.
+    if (!keep) {
+      for (std::int64_t i = 0; i < count; ++i) read(i, true);
+    } else if (per_position == 1) {
+      for (std::int64_t i = 0; i < count; ++i) read(i, keep[i]);
+    } else {
+      for (std::int64_t i = 0; i < count; ++i) read(i, keep[i / per_position]);
     }
-    for (std::int64_t i = 0; !fit && i < tokens.numel(); ++i) {
+    for (std::int64_t i = 0; !fit && i < count; ++i) {
       const bool kept = !keep || keep[i / per_position];
       check(!kept || (ids[i] >= 0 && ids[i] < vocabulary), "embedding",
             "token {} at element {} of {} is outside the vocabulary of {}", ids[i], i,
@@ -67,16 +74,19 @@ Rows rows_of(const Tensor& tokens, const SequenceMask& mask, std::int64_t vocabu
 // out[i] = table[rows[i]], 0 where there is none
 template <class T>
 void take_vectors(const Rows& rows, const T* table, std::int64_t features, T* out) {
-  parallel_for(std::ssize(rows), least_for(4 * features), [&](std::int64_t i, std::int64_t end) {
-    for (; i < end; ++i) {
-      const std::int64_t row = rows[static_cast<std::size_t>(i)];
-      if (row < 0) {
-        std::fill_n(out + i * features, features, T{});
-      } else {
-        copy_row(table + row * features, out + i * features, features);
+  const auto take = [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t *row = rows.data() + begin, *const last = rows.data() + end;
+    for (T* to = out + begin * features; row != last;) {
+      // Neighbours without one, as padding is, at once.
+      const std::int64_t* const next =
+          std::find_if(row, last, [](std::int64_t r) { return r >= 0; });
+      to = std::fill_n(to, (next - row) * features, T{});
+      for (row = next; row != last && *row >= 0; ++row, to += features) {
+        copy_row(table + *row * features, to, features);
       }
     }
-  });
+  };
+  parallel_for(std::ssize(rows), least_for(4 * features), take);
 }
 
 // table[rows[i]] += vectors[i], in the order of i

@@ -28,10 +28,11 @@ SequenceMask SequenceMask::from_tokens(const Tensor& tokens,
   Tensor bits = Tensor::full(tokens.shape(), 1.0, DType::kBool, tokens.device());
   dispatch_dtype(IntegerTypes{}, tokens.dtype(), "sequence_mask", [&]<class T>(T) {
     const T* token = tokens.data<T>();
+    const std::int64_t count = tokens.numel();
     // One pass for each id: there are few. As bytes, which the compiler vectorises.
     auto* const keep = reinterpret_cast<unsigned char*>(bits.data<bool>());
     for (const std::int64_t id : excluded) {
-      for (std::int64_t i = 0; i < tokens.numel(); ++i) {
+      for (std::int64_t i = 0; i < count; ++i) {
         keep[i] = static_cast<unsigned char>(keep[i] & static_cast<unsigned char>(token[i] != id));
       }
     }
