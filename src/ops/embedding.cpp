@@ -33,8 +33,8 @@ const OpDef& kEmbedding = register_op({
     },
 });
 
-// Rows of a table that is summed by samples.
-constexpr std::int64_t kSmallTable = 128;
+// Rows of a table that is summed by samples, and how many tables are summed side by side.
+constexpr std::int64_t kSmallTable = 128, kMostTables = 24;
 
 using Rows = PoolVector<std::int64_t>;
 
@@ -61,6 +61,7 @@ Rows rows_of(const Tensor& tokens, const SequenceMask& mask, std::int64_t vocabu
     } else {
       for (std::int64_t i = 0; i < count; ++i) read(i, keep[i / per_position]);
     }
+    // Which one it was is told only when it is asked.
     for (std::int64_t i = 0; !fit && i < count; ++i) {
       const bool kept = !keep || keep[i / per_position];
       check(!kept || (ids[i] >= 0 && ids[i] < vocabulary), "embedding",
@@ -103,7 +104,8 @@ void add_vectors(std::span<const std::int64_t> rows, const T* vectors, std::int6
 template <class T>
 void add_by_samples(const Rows& rows, std::int64_t samples, const T* vectors, std::int64_t features,
                     Tensor& table) {
-  const std::int64_t length = std::ssize(rows) / samples, chunks = chunks_of_samples(samples);
+  const std::int64_t length = std::ssize(rows) / samples;
+  const std::int64_t chunks = std::min(chunks_of_samples(samples), kMostTables);
   Tensor partial = Tensor::empty({chunks, table.numel()}, table.dtype());
   T* const sums = partial.data<T>();
   const auto start = [&](std::int64_t c) { return c * samples / chunks * length; };
@@ -140,7 +142,9 @@ Tensor zeros_for(Gradients& grads, const Rows& rows, std::int64_t vocabulary) {
 void sum_vectors(const Rows& rows, std::int64_t samples, std::int64_t vocabulary, const Tensor& g,
                  Gradients& grads) {
   const std::int64_t features = g.dim(-1);
-  const bool by_samples = vocabulary <= kSmallTable && chunks_of_samples(samples) > 1;
+  // By samples alone: what is padded must not change the order.
+  const bool by_samples =
+      vocabulary <= std::min(kSmallTable, 4 * samples) && chunks_of_samples(samples) > 1;
   Tensor table = by_samples ? grads.buffer(0) : zeros_for(grads, rows, vocabulary);
   dispatch_device(g.device(), "embedding", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
@@ -170,10 +174,11 @@ Tensor reached(std::size_t input, const Tensor& marked, const Shape& output,
 Variable embedding(const Variable& weight, const Variable& tokens) {
   check(weight.rank() == 2, "embedding", "the table must be [V, D], got {}", weight.shape());
   const std::int64_t vocabulary = weight.dim(0), features = weight.dim(1);
-  auto rows = rows_of(tokens.value(), tokens.mask(), vocabulary);
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
+  Rows rows;
   dispatch_device(weight.device(), "embedding", [&] {
     dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding", [&]<class T>(T) {
+      rows = rows_of(tokens.value(), tokens.mask(), vocabulary);
       take_vectors(rows, weight.value().data<T>(), features, y.data<T>());
     });
   });

@@ -10,8 +10,8 @@ namespace {
 
 std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
 
-// Whole blocks of registers a part, and more of them where b comes from memory for each; as many
-// for one half of the rows as for the other.
+// An even number of equal parts, so that two threads share them: of one block of registers or more,
+// and of many blocks where b comes from memory for each part.
 std::int64_t parts_of_rows(const MatrixProduct& d) {
   constexpr std::int64_t kCached = 256 * 1024;  // elements
   const std::int64_t block = d.n * d.k > kCached ? 96 : 6;

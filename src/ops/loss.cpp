@@ -155,6 +155,8 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
 HitsCount accuracy(const Variable& logits, const Tensor& targets) {
   check_shapes("accuracy", logits, targets);
   const std::int64_t classes = logits.dim(-1);
+  check(classes <= std::numeric_limits<std::int32_t>::max(), "accuracy", "{} classes are too many",
+        classes);
   HitsCount result;
   dispatch_device(logits.device(), "accuracy", [&] {
     dispatch_dtype(FloatingTypes{}, logits.dtype(), "accuracy", [&]<class T>(T) {

@@ -21,7 +21,8 @@ struct SumCount {
 /// Throws Error when the shapes do not fit, or a counted target is outside 0 .. V-1.
 SumCount cross_entropy(const Variable& logits, const Tensor& targets);
 
-/// How many of the largest logits are at the target: (hits, number of targets). Masks as above.
+/// How many of the largest logits are at the target: (hits, number of targets). The first of equals
+/// counts as the largest; where a logit is NaN, none does. Masks as above.
 struct HitsCount {
   std::int64_t hits = 0, count = 0;
 };

@@ -114,7 +114,7 @@ void softmax_gradient_row(const bool* keep, const T* y, const T* g, T* dx, std::
   std::copy_n(grad.data(), n, dx);
 }
 
-// Runs f(row pointers..., length) over all rows, in chunks.
+// Calls f(T{}, first element, length) for each row, parts of the rows side by side.
 template <class F>
 void for_each_row(const OpDef& op, const Tensor& x, F f) {
   const Rows rows = rows_of(op, x);

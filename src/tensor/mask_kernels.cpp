@@ -29,15 +29,15 @@ auto bits_of(T value) {
   }
 }
 
-// Calls f(first, last) for the elements of the holes, neighbours at once, chunks of positions side
-// by side.
+// Calls f(first, last) for the elements of the holes, neighbours at once, parts of the positions
+// side by side.
 template <class T, class F>
 void for_each_hole(T* data, std::int64_t size, const SequenceMask& mask, F f) {
-  constexpr std::int64_t kChunk = 512;  // positions
+  constexpr std::int64_t kLeast = 512;  // positions
   const std::int64_t positions = mask.bits().numel();
   const std::int64_t row = positions ? size / positions : 0;
   const bool* keep = mask.bits().data<bool>();
-  parallel_for(positions, kChunk, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(positions, kLeast, [&](std::int64_t begin, std::int64_t end) {
     const bool *at = keep + begin, *const last = keep + end;
     while ((at = std::find(at, last, false)) != last) {
       const bool* const hole = std::exchange(at, std::find(at, last, true));

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cmath>
 
 #include <maskgrad/tensor/cpu/own_lines.hpp>

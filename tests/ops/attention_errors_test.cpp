@@ -118,9 +118,27 @@ TEST(Attention, RefusesQueriesThatDoNotExistAndSeeSomething) {
   EXPECT_EQ(refused({2, 3, 4}, {}), does_not + "0");
   EXPECT_EQ(refused({2, 3, 4}, AttentionMask::existing(exists) | AttentionMask::window(3, 3, 0, 0)),
             does_not + "2");
+  const AttentionMask two_runs = AttentionMask::sink(3, 3, 1) | AttentionMask::window(3, 3, 0, 0);
+  EXPECT_EQ(two_runs.intervals_per_row(), 2);
+  EXPECT_EQ(refused({2, 3, 4}, two_runs), does_not + "0");
+  EXPECT_EQ(refused({2, 3, 4}, AttentionMask::existing(exists) & two_runs), "no error");
   const std::string sizes = "queries that exist (2, 3) need q [B, S, D] of their sizes, got ";
   EXPECT_EQ(refused({2, 4, 4}, {}), kStarts + sizes + "(2, 4, 4)");
   EXPECT_EQ(refused({2, 1, 3, 4}, {}), kStarts + sizes + "(2, 1, 3, 4)");
+}
+
+// Runs that only bits can hold: keys 0, 2 and 4.
+TEST(Attention, RefusesQueriesThatDoNotExistUnderAMaskOfBits) {
+  const SequenceMask exists(bits({1, 1, 1, 1, 0}, {1, 5}));
+  const AttentionMask every_other =
+      AttentionMask::bits(bits({1, 0, 1, 0, 1}, {1, 5}), /*queries=*/5, /*keys=*/5);
+  ASSERT_EQ(every_other.form(), AttentionMask::Form::kBits);
+  const Variable x = value({1, 5, 2});
+  EXPECT_EQ(error(x, x, x, every_other, {.queries = exists}),
+            kStarts + "query 4 of sample 0 does not exist, but the mask lets it attend to key 0");
+  const AttentionMask existing = every_other & AttentionMask::padding(exists) &
+                                 ~AttentionMask::bits(bits({0, 0, 0, 0, 1}, {5, 1}), 5, 5);
+  EXPECT_EQ(error(x, x, x, existing, {.queries = exists}), "no error");
 }
 
 TEST(Attention, RefusesInputsThatCarryAMaskOfPositions) {

@@ -231,6 +231,7 @@ TEST(EmbeddingGradient, IsASumWhoseBitsDependNeitherOnThreadsNorOnPadding) {
     for (const int threads : {2, 3}) {
       const test::WithThreads more(threads);
       EXPECT_TRUE(test::same_bits(gradient_of(vocabulary, tokens, {}, g), one)) << vocabulary;
+      EXPECT_TRUE(test::same_bits(padded_gradient(vocabulary, tokens, g, 30), one)) << vocabulary;
     }
     EXPECT_TRUE(test::same_bits(padded_gradient(vocabulary, tokens, g, 30), one)) << vocabulary;
   }

@@ -1,4 +1,5 @@
 // Attention masks by example.
+#include <algorithm>
 #include <limits>
 #include <type_traits>
 
@@ -8,6 +9,7 @@
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
+#include "support/threads.hpp"
 
 namespace maskgrad {
 namespace {
@@ -305,6 +307,44 @@ TEST(AttentionMask, RefusesToCombineOtherSizes) {
               sized({2, 2, 2}) & sized({3, 2, 2});
             }),
             rule + "(1, 2, 2, 2) and (1, 3, 2, 2)");
+}
+
+// Several threads make masks of many samples; the last sample alone may decide the form.
+TEST(AttentionMask, OfManySamplesIsTheSameOnAnyNumberOfThreads) {
+  constexpr std::int64_t kBatch = 200, kSize = 20;
+  for (const std::vector<double>& last : {std::vector<double>{0, 3}, std::vector<double>{0, 3, 9},
+                                          std::vector<double>{0, 3, 9, 19}}) {
+    Tensor keep = Tensor::zeros({kBatch, kSize}, DType::kBool);
+    Tensor ids = Tensor::zeros({kBatch, kSize}, DType::kInt32);
+    for (std::int64_t b = 0; b < kBatch; ++b) {
+      std::fill_n(keep.data<bool>() + b * kSize, 1 + b % kSize, true);
+      for (std::int64_t s = 0; s < kSize; ++s) {
+        ids.data<std::int32_t>()[b * kSize + s] = static_cast<std::int32_t>(s / (1 + b % 7));
+      }
+    }
+    bool* const row = keep.data<bool>() + (kBatch - 1) * kSize;
+    std::fill_n(row, kSize, false);
+    for (const double place : last) row[static_cast<std::size_t>(place)] = true;
+    const auto make = [&] {
+      const AttentionMask padding = AttentionMask::padding(SequenceMask(keep));
+      return std::vector{padding,
+                         AttentionMask::existing(SequenceMask(keep)),
+                         AttentionMask::segments(ids),
+                         ~padding,
+                         padding & AttentionMask::segments(ids),
+                         AttentionMask::bits(padding.to_bits())};
+    };
+    const std::vector<AttentionMask> one = make();
+    EXPECT_EQ(one[0].form(), last.size() > 2 ? Form::kBits : Form::kIntervals);
+    EXPECT_EQ(one[0].kept(),
+              kSize * (std::count(keep.data<bool>(), keep.data<bool>() + keep.numel(), true)));
+    EXPECT_TRUE(one[5] == one[0]);
+    for (const int threads : {2, 3}) {
+      const test::WithThreads more(threads);
+      const std::vector<AttentionMask> several = make();
+      for (std::size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(several[i] == one[i]) << i;
+    }
+  }
 }
 
 }  // namespace

@@ -82,7 +82,15 @@ TEST(Parts, MeetAtHalvesThirdsAndQuarters) {
     EXPECT_TRUE(parts < 4 || (meets_at(300) && meets_at(900))) << least;
     EXPECT_TRUE(parts < 12 || (meets_at(400) && meets_at(800))) << least;
   }
+}
+
+TEST(Parts, AreOneTwoFourEightOrAMultipleOfTwelve) {
+  const std::vector<std::pair<std::int64_t, std::int64_t>> expected = {
+      {1201, 1}, {601, 1}, {600, 2}, {400, 2},  {301, 2}, {300, 4}, {220, 4}, {151, 4},
+      {150, 8},  {110, 8}, {101, 8}, {100, 12}, {51, 12}, {50, 24}, {2, 600}};
+  for (const auto& [least, parts] : expected) EXPECT_EQ(parts_of(1200, least), parts) << least;
   EXPECT_EQ(parts_of(std::int64_t{1} << 62, 1), 12 << 20);
+  EXPECT_EQ(parts_of(std::int64_t{1} << 62, 2), 12 << 20);
   EXPECT_EQ(parts_of(7, 1), 7);
   EXPECT_EQ(parts_of(0, 1), 0);
 }
@@ -224,7 +232,7 @@ TEST(IdleThreads, TakeNoProcessorTimeForLong) {
   EXPECT_LT(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC, 0.1);
 }
 
-TEST(ChunkFor, HoldsAboutTheSameWork) {
+TEST(LeastFor, HoldsAboutTheSameWork) {
   EXPECT_EQ(least_for(0), 32768);
   EXPECT_EQ(least_for(1), 32768);
   EXPECT_EQ(least_for(100), 327);

@@ -184,6 +184,7 @@ class HeadLoop {
   // Heads that add to the same gradients follow each other in one task: those of a group to keys
   // and values, those that share a bias to it.
   void run() {
+    if (p_.batch == 0) return;
     const bool bias = out_.bias.defined();
     const auto stride = bias ? AttentionProblem::strides_of(p_.bias.shape())
                              : std::array<std::int64_t, 4>{1, 1, 1, 1};

@@ -11,7 +11,7 @@ struct Sizes {
   std::int64_t group() const { return heads / key_heads; }
 };
 
-// Calls f(T{}, b, h, s) for every row, in chunks of rows.
+// Calls f(T{}, b, h, s) for every row, parts of the rows side by side.
 template <class F>
 void for_each_query(const Sizes& d, DType dtype, F f) {
   dispatch_dtype(FloatingTypes{}, dtype, "attention", [&]<class T>(T) {

@@ -20,15 +20,16 @@ void parallel_for(std::int64_t count, std::int64_t parts, PartFunction function,
 }  // namespace detail
 
 /// Into how many parts parallel_for cuts `count` things, each of at least `least`: as many as there
-/// are when that is one, else one, two, four, eight, or a multiple of twelve. So two, three or four
-/// threads meet at the same places in each loop over the same rows, and find in the caches of their
-/// own cores what they wrote.
+/// are when that is one, else one, two, four, eight, or a multiple of twelve. So two threads part
+/// at the same half in each loop over the same rows, and three or four at the same places where
+/// there are twelve parts: a core finds in its own cache what it wrote.
 constexpr std::int64_t parts_of(std::int64_t count, std::int64_t least) {
   constexpr std::int64_t kMost = 12 << 20;
   if (least <= 1) return count < kMost ? count : kMost;
   const std::int64_t n = count / least;
   if (n < 4) return n < 2 ? 1 : 2;
-  return n < 12 ? n / 4 * 4 : n < kMost ? n / 12 * 12 : kMost;
+  if (n < 12) return n < 8 ? 4 : 8;
+  return n < kMost ? n / 12 * 12 : kMost;
 }
 
 /// Calls f(begin, end) for `parts` > 0 parts of [0, count), as equal as can be, each once, on
