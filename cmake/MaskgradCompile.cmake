@@ -49,5 +49,6 @@ target_compile_definitions(maskgrad_xtensor INTERFACE XTENSOR_USE_XSIMD HAVE_CBL
 # GCC 12 takes the undefined vectors inside its own AVX-512 intrinsics for ours (GCC bug 105593).
 target_compile_options(maskgrad_xtensor INTERFACE
   "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-uninitialized>"
-  # Kernels whose vectors are function calls take a thousand times as long: a step, half a second.
+  # Without optimisation each operation on a vector is a call, and a few steps of batch 100 take more
+  # than five minutes.
   $<$<CONFIG:Debug>:-O1>)
