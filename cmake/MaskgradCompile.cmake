@@ -51,8 +51,10 @@ target_compile_options(maskgrad_xtensor INTERFACE
   "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-uninitialized>"
   # Without optimisation each operation on a vector is a call, and a few steps of batch 100 take more
   # than five minutes.
-  $<$<CONFIG:Debug>:-O1>
+  $<$<CONFIG:Debug>:-O1>)
+if(MASKGRAD_SANITIZER)
   # A sanitizer checks each of the many copies that a kernel's inner loops are made of: with -O2, and
   # with the 32 registers of AVX-512, which the presets leave out too, one file takes the compiler more
   # than nine minutes and 3 GB; so, one minute.
-  $<$<BOOL:${MASKGRAD_SANITIZER}>:-O1>)
+  target_compile_options(maskgrad_xtensor INTERFACE -O1)
+endif()
