@@ -1,6 +1,5 @@
 #include <array>
 #include <cmath>
-#include <iterator>
 
 #include <maskgrad/ops/attention.hpp>
 #include <maskgrad/ops/attention/common.hpp>
@@ -105,23 +104,6 @@ void check_options(const AttentionOptions& options, DType dtype, const Shape& pa
         options.bias.shape(), to_string(dtype), pairs);
 }
 
-// Whether a row of sample b that does not exist keeps a pair.
-bool keeps_what_is_not(const AttentionMask& mask, const bool* exists, std::int64_t b,
-                       std::int64_t length) {
-  bool found = false;
-  if (mask.form() == AttentionMask::Form::kIntervals) {
-    const RunsView first = mask.intervals(b, 0, 0);
-    for (std::int64_t s = 0; s < length; ++s) {
-      found |= !exists[s] & !first.data()[s * std::ssize(first)].empty();
-    }
-  } else {
-    for (std::int64_t s = 0; s < length; ++s) {
-      if (!exists[s]) mask.for_each_run(b, 0, s, [&](std::int64_t, std::int64_t) { found = true; });
-    }
-  }
-  return found;
-}
-
 void check_queries(const SequenceMask& queries, const Variable& q, const AttentionMask& mask) {
   if (!queries.defined()) return;
   const char* name = kAttention.name.c_str();
@@ -130,10 +112,9 @@ void check_queries(const SequenceMask& queries, const Variable& q, const Attenti
         q.shape());
   const bool* exists = queries.bits().data<bool>();
   const std::int64_t batch = q.dim(0), length = q.dim(1);
-  for (std::int64_t b = 0; b < batch; ++b, exists += length) {
-    if (!keeps_what_is_not(mask, exists, b, length)) continue;
+  for (std::int64_t b = 0; b < batch; ++b) {
     for (std::int64_t s = 0; s < length; ++s) {
-      if (exists[s]) continue;
+      if (*exists++) continue;
       mask.for_each_run(b, 0, s, [&](std::int64_t t, std::int64_t) {
         fail(name, "query {} of sample {} does not exist, but the mask lets it attend to key {}", s,
              b, t);

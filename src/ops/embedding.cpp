@@ -4,8 +4,8 @@
 #include <span>
 
 #include <maskgrad/ops/embedding.hpp>
-#include <maskgrad/ops/gemm.hpp>
 #include <maskgrad/ops/sample.hpp>
+#include <maskgrad/ops/sample_sums.hpp>
 #include <maskgrad/ops/vector.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
@@ -33,8 +33,8 @@ const OpDef& kEmbedding = register_op({
     },
 });
 
-// Rows of a table that is summed by samples, and how many tables are summed side by side.
-constexpr std::int64_t kSmallTable = 128, kMostTables = 24;
+// Rows of a table that is summed by samples.
+constexpr std::int64_t kSmallTable = 128;
 
 using Rows = PoolVector<std::int64_t>;
 
@@ -61,7 +61,7 @@ Rows rows_of(const Tensor& tokens, const SequenceMask& mask, std::int64_t vocabu
     } else {
       for (std::int64_t i = 0; i < count; ++i) read(i, keep[i / per_position]);
     }
-    // Which one it was is told only when it is asked.
+    // All at once, without a branch each; the first that is wrong is looked for when one is.
     for (std::int64_t i = 0; !fit && i < count; ++i) {
       const bool kept = !keep || keep[i / per_position];
       check(!kept || (ids[i] >= 0 && ids[i] < vocabulary), "embedding",
@@ -100,26 +100,18 @@ void add_vectors(std::span<const std::int64_t> rows, const T* vectors, std::int6
   }
 }
 
-// The same into tables for some samples each, side by side, which are then added in order.
+// The same for chunks of samples side by side, each into a table of its own.
 template <class T>
 void add_by_samples(const Rows& rows, std::int64_t samples, const T* vectors, std::int64_t features,
                     Tensor& table) {
-  const std::int64_t length = std::ssize(rows) / samples;
-  const std::int64_t chunks = std::min(chunks_of_samples(samples), kMostTables);
-  Tensor partial = Tensor::empty({chunks, table.numel()}, table.dtype());
-  T* const sums = partial.data<T>();
-  const auto start = [&](std::int64_t c) { return c * samples / chunks * length; };
-  const auto add_chunks = [&](std::int64_t c, std::int64_t end) {
-    for (; c < end; ++c) {
-      const std::int64_t first = start(c);
-      const std::span part(rows.data() + first, static_cast<std::size_t>(start(c + 1) - first));
-      T* const sum = sums + c * table.numel();
-      std::fill_n(sum, table.numel(), T{});
-      add_vectors(part, vectors + first * features, features, sum);
-    }
-  };
-  parallel_for(chunks, least_for(4 * std::ssize(rows) / chunks * features), add_chunks);
-  sum_rows(sums, chunks, table.numel(), table.data<T>());
+  const std::int64_t length = std::ssize(rows) / samples, size = table.numel();
+  sum_over_samples(samples, 4 * std::ssize(rows) * features, size, table.data<T>(),
+                   [&](std::int64_t begin, std::int64_t end, T* sums) {
+                     std::fill_n(sums, size, T{});
+                     const std::span part(rows.data() + begin * length,
+                                          static_cast<std::size_t>((end - begin) * length));
+                     add_vectors(part, vectors + begin * length * features, features, sums);
+                   });
 }
 
 // Memory for the table's gradient, holding 0. Of a large table only these rows are written, and the

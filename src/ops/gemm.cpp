@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <maskgrad/ops/gemm_paths.hpp>
+#include <maskgrad/ops/sample_sums.hpp>
 #include <maskgrad/ops/transpose.hpp>
 #include <maskgrad/tensor/cpu/own_lines.hpp>
 #include <maskgrad/tensor/tensor.hpp>
@@ -60,19 +61,13 @@ void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
 template <class T>
 void multiply_by_samples(const MatrixProduct& d, const T* a, const T* b, T* y,
                          const RowFinish<T>& finish) {
-  const std::int64_t samples = (d.k + d.rows_per_sample - 1) / d.rows_per_sample;
-  const std::int64_t chunks = chunks_of_samples(samples);
-  Tensor partial = Tensor::empty({chunks, d.m, d.n}, dtype_of<T>);
-  T* const sums = partial.data<T>();
-  const auto start = [&](std::int64_t c) { return c * samples / chunks * d.rows_per_sample; };
-  parallel_for(chunks, least_for(d.k / chunks * d.m * d.n), [&](std::int64_t c, std::int64_t end) {
-    for (; c < end; ++c) {
-      const std::int64_t first = start(c), count = std::min(start(c + 1), d.k) - first;
-      block_product<true>(d.m, d.n, count, Strided<T>{a + first * d.m, 1, d.m}, b + first * d.n,
-                          d.n, StoreTo<T>{sums + c * d.m * d.n, d.n});
-    }
-  });
-  sum_rows(sums, chunks, d.m * d.n, y);
+  const std::int64_t each = d.rows_per_sample, samples = (d.k + each - 1) / each;
+  sum_over_samples(
+      samples, d.m * d.n * d.k, d.m * d.n, y, [&](std::int64_t begin, std::int64_t end, T* sums) {
+        const std::int64_t first = begin * each, last = std::min(end * each, d.k);
+        block_product<true>(d.m, d.n, last - first, Strided<T>{a + first * d.m, 1, d.m},
+                            b + first * d.n, d.n, StoreTo<T>{sums, d.n});
+      });
   finish_rows(y, d.m, d.n, finish);
 }
 

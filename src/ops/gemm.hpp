@@ -31,12 +31,6 @@ template <class T>
 void multiply_matrices(const MatrixProduct& product, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish = {});
 
-/// Sums over many samples are cut into chunks of up to 16, an even number of them, so that two
-/// threads share them: chunk c of `count` begins at sample c * samples / count.
-constexpr std::int64_t chunks_of_samples(std::int64_t samples) {
-  return samples <= 16 ? 1 : 2 * ((samples + 31) / 32);
-}
-
 /// sums[j] = sum_i x[i, j], in the order of i.
 template <class T>
 void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, T* sums);

@@ -7,7 +7,7 @@ namespace maskgrad::ops {
 namespace {
 
 constexpr std::int64_t kQueries = AttentionTiles::kQueries, kKeys = AttentionTiles::kKeys;
-constexpr std::int64_t kVector = 16;
+constexpr std::int64_t kVector = 16;  // on every machine, so that all plan alike
 
 std::int64_t whole_vectors(std::int64_t queries) {
   return (queries + kVector - 1) / kVector * kVector;

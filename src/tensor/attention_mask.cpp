@@ -89,19 +89,18 @@ AttentionMask AttentionMask::build(const Shape& shape, Recipe recipe,
   const Ref<const Body> owner(body);
   body->shape = shape;
   body->recipe = std::move(recipe);
-  const auto took = [&](int per_row, Tensor storage) {
-    if (!storage.defined()) return false;
-    body->storage = std::move(storage);
-    body->intervals_per_row = per_row;
-    body->intervals = reinterpret_cast<const KeyInterval*>(body->storage.data<std::int32_t>());
-    return true;
-  };
-  if (took(1, detail::intervals_of<1>(shape, runs_of_row)) ||
-      took(2, detail::intervals_of<2>(shape, runs_of_row))) {
-    return AttentionMask(owner);
+  body->storage = detail::intervals_of<1>(shape, runs_of_row);
+  body->intervals_per_row = 1;
+  if (!body->storage.defined()) {
+    body->storage = detail::intervals_of<2>(shape, runs_of_row);
+    body->intervals_per_row = 2;
   }
-  body->storage = bits_of(shape, runs_of_row);
-  body->bits = body->storage.data<bool>();
+  if (body->storage.defined()) {
+    body->intervals = reinterpret_cast<const KeyInterval*>(body->storage.data<std::int32_t>());
+  } else {
+    body->storage = bits_of(shape, runs_of_row);
+    body->bits = body->storage.data<bool>();
+  }
   return AttentionMask(owner);
 }
 

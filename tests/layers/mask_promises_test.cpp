@@ -23,22 +23,17 @@
 #include <maskgrad/tensor/check/prove.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 
+#include "layers/padded_tokens.hpp"
 #include "layers/support.hpp"
 
 namespace maskgrad {
 namespace {
 
-constexpr std::int64_t kVocabulary = 7, kFeatures = 5, kLength = 4;
+using test::kLength;
+using test::kVocabulary;
+using test::padded_tokens;
 
-// Tokens with padding behind, a hole within, and a sample of nothing but padding; then more of it.
-Variable tokens(std::int64_t extra = 0) {
-  const std::int64_t rows[3][kLength] = {{1, 2, 3, 0}, {4, 0, 5, 6}, {0, 0, 0, 0}};
-  Tensor ids = Tensor::zeros({3, kLength + extra}, DType::kInt64);
-  for (std::int64_t b = 0; b < 3; ++b) {
-    std::copy_n(rows[b], kLength, ids.data<std::int64_t>() + b * (kLength + extra));
-  }
-  return Variable(ids);
-}
+constexpr std::int64_t kFeatures = 5;
 
 struct Case {
   const char* name;
@@ -75,7 +70,7 @@ class MaskPromise : public ::testing::TestWithParam<Case> {
 
   // The sum of the squares of what the model gives, over the places that exist.
   Variable loss(std::int64_t extra = 0) {
-    const Variable y = ops::fill_masked(model_(tokens(extra)));
+    const Variable y = ops::fill_masked(model_(padded_tokens(extra)));
     return ops::sum(ops::multiply(y, y));
   }
 
@@ -118,15 +113,15 @@ TEST(MaskPromises, HoldForALossOverPositions) {
       .add<Dense>("dense", kFeatures, kVocabulary);
   const ParameterBuffer parameters(model, DType::kFloat64, 1);
   const auto loss = [&](std::int64_t extra) {
-    return ops::cross_entropy(model(tokens(extra)), tokens(extra).value()).mean();
+    return ops::cross_entropy(model(padded_tokens(extra)), padded_tokens(extra).value()).mean();
   };
   const LeakReport leaks = check_mask_leaks([&] { return loss(0); }, parameters.leaves());
   EXPECT_TRUE(leaks.holds()) << to_string(leaks);
   const PaddingReport padding = check_padding(loss, parameters.leaves());
   EXPECT_TRUE(padding.holds()) << to_string(padding);
-  EXPECT_EQ(ops::accuracy(model(tokens(0)), tokens(0).value()).count, 6);
-  EXPECT_EQ(ops::accuracy(model(tokens(3)), tokens(3).value()).hits,
-            ops::accuracy(model(tokens(0)), tokens(0).value()).hits);
+  EXPECT_EQ(ops::accuracy(model(padded_tokens(0)), padded_tokens(0).value()).count, 6);
+  EXPECT_EQ(ops::accuracy(model(padded_tokens(3)), padded_tokens(3).value()).hits,
+            ops::accuracy(model(padded_tokens(0)), padded_tokens(0).value()).hits);
 }
 
 TEST(MaskPromises, HoldForWhatStandsInPaddedTokens) {
@@ -137,10 +132,10 @@ TEST(MaskPromises, HoldForWhatStandsInPaddedTokens) {
       .add<Reshape>("reshape", std::vector<std::int64_t>{kLength * kFeatures})
       .add<Dense>("dense", kLength * kFeatures, 3);
   ParameterBuffer parameters(model, DType::kFloat64, 1);
-  const SequenceMask mask = SequenceMask::from_tokens(tokens().value(), 0);
+  const SequenceMask mask = SequenceMask::from_tokens(padded_tokens().value(), 0);
   const Tensor g = Tensor::full({3, 3}, 1.0, DType::kFloat64);
   const auto pass = [&](std::int64_t pad) {
-    Tensor ids = tokens().value().clone();
+    Tensor ids = padded_tokens().value().clone();
     fill_holes(ids, mask, static_cast<double>(pad));
     return test::run_pass(model, parameters, Variable(ids, Variable::kConstant, mask), g);
   };
@@ -159,7 +154,7 @@ TEST(MaskPromises, HoldForALargeBatchTakenInParts) {
       .add<Dense>("dense", kFeatures, kVocabulary);
   ParameterBuffer parameters(model, DType::kFloat64, 1);
   const auto loss = [&](std::int64_t first, std::int64_t count) {
-    const Tensor part = tokens().value().view(first * kLength, {count, kLength});
+    const Tensor part = padded_tokens().value().view(first * kLength, {count, kLength});
     return ops::cross_entropy(model(Variable(part)), part);
   };
   constexpr double kPositions = 6;  // of the three samples together: 3, 3 and none

@@ -22,26 +22,20 @@
 #include <maskgrad/tensor/check/prove.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 
+#include "layers/padded_tokens.hpp"
 #include "layers/support.hpp"
 
 namespace maskgrad {
 namespace {
 
+using test::kLength;
+using test::kVocabulary;
 using test::make;
 using test::mask_of;
+using test::padded_tokens;
 using ::testing::ElementsAre;
 
-constexpr std::int64_t kVocabulary = 7, kFeatures = 5, kLength = 4;
-
-// Tokens with padding behind, a hole within, and a sample of nothing but padding; then more of it.
-Variable tokens(std::int64_t extra = 0) {
-  const std::int64_t rows[3][kLength] = {{1, 2, 3, 0}, {4, 0, 5, 6}, {0, 0, 0, 0}};
-  Tensor ids = Tensor::zeros({3, kLength + extra}, DType::kInt64);
-  for (std::int64_t b = 0; b < 3; ++b) {
-    std::copy_n(rows[b], kLength, ids.data<std::int64_t>() + b * (kLength + extra));
-  }
-  return Variable(ids);
-}
+constexpr std::int64_t kFeatures = 5;
 
 // Notes what comes: positions on a row, or of a batch.
 struct Probe : Layer {
@@ -108,7 +102,7 @@ struct Model {
 
   // The sum of the squares of what it gives, over the places that exist.
   Variable loss(std::int64_t extra = 0) {
-    const Variable y = ops::fill_masked(layers(tokens(extra)));
+    const Variable y = ops::fill_masked(layers(padded_tokens(extra)));
     return ops::sum(ops::multiply(y, y));
   }
 
@@ -205,7 +199,7 @@ TEST(PackedRow, HoldsWhatExistsAndNoMore) {
         .add<Probe>("behind", seen);
     model.pack(packs ? PackWhen::kAlways : PackWhen::kNever);
     const ParameterBuffer parameters(model, DType::kFloat32, 1);
-    EXPECT_EQ(model(tokens()).shape(), (Shape{3, 4, 5}));
+    EXPECT_EQ(model(padded_tokens()).shape(), (Shape{3, 4, 5}));
     if (packs) {
       EXPECT_THAT(seen, ElementsAre(Shape{1, 6}, Shape{1, 6, 5}, Shape{1, 6, 5}));
     } else {
@@ -218,9 +212,9 @@ TEST(PackedRow, IsNotMadeOfAValueWithoutAMask) {
   std::vector<Shape> seen;
   Sequential model;
   model.add<Probe>("probe", seen).pack(PackWhen::kAlways);
-  model(tokens());
+  model(padded_tokens());
   EXPECT_THAT(seen, ElementsAre(Shape{3, 4}));
-  EXPECT_TRUE(model.explain_packing(tokens()).empty());
+  EXPECT_TRUE(model.explain_packing(padded_tokens()).empty());
 }
 
 // An attention layer and a probe, from samples of these lengths.

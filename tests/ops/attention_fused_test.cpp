@@ -1,6 +1,7 @@
 // Attention in one pass against the three operations that it means. What masks promise of it is in
 // attention_fused_mask_test.cpp.
 #include <cmath>
+#include <span>
 
 #include <gmock/gmock.h>
 
@@ -69,28 +70,27 @@ TEST(FusedAttention, IsTheComposedOneForEveryKindOfMask) {
   }
 }
 
-TEST(FusedAttention, IsTheComposedOneForEveryLengthOfQueriesAndKeys) {
-  Random random(2);
-  for (const std::int64_t queries : kLengths) {
-    for (const std::int64_t keys : kLengths) {
+// Every pair of values for two of the sizes, the others at random.
+void expect_composed_for(std::uint64_t seed, std::int64_t AttentionSizes::*one,
+                         std::int64_t AttentionSizes::*other,
+                         std::span<const std::int64_t> values) {
+  Random random(seed);
+  for (const std::int64_t a : values) {
+    for (const std::int64_t b : values) {
       AttentionSizes d = random_sizes(random);
-      d.queries = queries;
-      d.keys = keys;
+      d.*one = a;
+      d.*other = b;
       expect_composed(random_attention(random, d), one_mask(random, d));
     }
   }
 }
 
+TEST(FusedAttention, IsTheComposedOneForEveryLengthOfQueriesAndKeys) {
+  expect_composed_for(2, &AttentionSizes::queries, &AttentionSizes::keys, kLengths);
+}
+
 TEST(FusedAttention, IsTheComposedOneForEveryNumberOfFeatures) {
-  Random random(3);
-  for (const std::int64_t features : kFeatures) {
-    for (const std::int64_t value_features : kFeatures) {
-      AttentionSizes d = random_sizes(random);
-      d.features = features;
-      d.value_features = value_features;
-      expect_composed(random_attention(random, d), one_mask(random, d));
-    }
-  }
+  expect_composed_for(3, &AttentionSizes::features, &AttentionSizes::value_features, kFeatures);
 }
 
 TEST(FusedAttention, IsTheComposedOneWithABiasOfAnyShapeThatBroadcasts) {

@@ -40,7 +40,7 @@ class ScoreTile {
     const std::int64_t first = tile * AttentionTiles::kQueries;
     const std::int64_t count = std::min(AttentionTiles::kQueries, p_.queries - first);
     place_ = {b, h, first, count, whole_vectors<T>(count)};
-    transpose<true>(q + place_.first * p_.features, p_.features, place_.count, p_.features,
+    transpose<true>(q + first * p_.features, p_.features, count, p_.features,
                     static_cast<T>(p_.scale), queries_, place_.columns);
   }
 

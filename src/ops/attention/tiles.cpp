@@ -27,17 +27,6 @@ class ChunkCounts {
     }
   }
 
-  // Intervals that all lie in the first chunk.
-  void add_to_first(RunsView intervals) {
-    std::int32_t kept = 0, begin = kKeys, end = 0;
-    for (const KeyInterval run : intervals) {
-      kept += run.hi - run.lo;
-      begin = run.empty() ? begin : std::min(begin, run.lo);
-      end = std::max(end, run.hi);
-    }
-    if (kept > 0) chunks_[0] = {kept, begin, end};
-  }
-
   // Appends the ranges of a tile of `queries`, neighbours of one kind merged; returns their pairs.
   std::int64_t write(std::int64_t queries, PoolVector<KeyRange>& ranges) const {
     const std::size_t first = ranges.size();
@@ -81,11 +70,6 @@ std::int64_t next_other_row(const AttentionMask& mask, std::int64_t b, std::int6
 void add_rows(const AttentionMask& mask, std::int64_t b, std::int64_t h, std::int64_t begin,
               std::int64_t end, ChunkCounts& counts) {
   const bool intervals = mask.form() == AttentionMask::Form::kIntervals;
-  if (intervals && mask.shape()[3] <= kKeys) {
-    const RunsView first = mask.intervals(b, h, begin);
-    return counts.add_to_first(
-        {first.data(), first.size() * static_cast<std::size_t>(end - begin)});
-  }
   for (std::int64_t s = begin, next; s < end; s = next) {
     next = intervals ? next_other_row(mask, b, h, s, end) : s + 1;
     mask.for_each_run(b, h, s,
