@@ -67,7 +67,7 @@ TEST(Random, SkipsWhatItWouldHaveDrawn) {
   // Any number of words may have been drawn before: a uniform number takes two of them, a block
   // holds four.
   for (int drawn = 0; drawn < 10; ++drawn) {
-    for (const std::uint64_t count : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1000, 1001}) {
+    for (const std::uint64_t count : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 1000u, 1001u}) {
       Random skipping(7, 3, 9), drawing(7, 3, 9);
       for (int i = 0; i < drawn; ++i) skipping.bits32(), drawing.bits32();
       skipping.skip_uniforms(count);
@@ -83,7 +83,7 @@ TEST(Random, SkipsWhatItWouldHaveDrawn) {
 TEST(Random, SkipsInStepsAsAtOnce) {
   Random once(1, 2, 3), steps(1, 2, 3);
   once.skip_uniforms(100);
-  for (const std::uint64_t count : {1, 0, 50, 49}) steps.skip_uniforms(count);
+  for (const std::uint64_t count : {1u, 0u, 50u, 49u}) steps.skip_uniforms(count);
   EXPECT_EQ(once.uniform(), steps.uniform());
 }
 
