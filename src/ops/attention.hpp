@@ -32,9 +32,9 @@ struct AttentionOptions {
 /// [B, S, D_v].
 /// A query that may attend to nothing gives exactly 0 and sends exactly 0 back. Neither the result
 /// nor a gradient depends on a pair that the mask leaves out, whatever k and v hold there.
-/// One pass over tiles of 64 queries, which reads the keys that a tile attends to, and a second one
-/// backward, which computes the weights again (Dao et al. 2022, FlashAttention): time in proportion
-/// to the pairs in tiles that are not empty, memory to S + T.
+/// One pass over tiles of 64 queries, which computes the blocks of pairs that hold kept ones, and a
+/// second one backward, which computes the weights again (Dao et al. 2022, FlashAttention): time in
+/// proportion to the pairs in these blocks, memory to S + T.
 /// Throws Error for shapes that do not fit, and for inputs that carry a mask [B, S]: say what it
 /// means here with AttentionMask::padding, and drop_mask() it.
 Variable scaled_dot_product_attention(const Variable& q, const Variable& k, const Variable& v,

@@ -1,54 +1,75 @@
 #include <algorithm>
 
-#include <maskgrad/ops/attention/tiles.hpp>
+#include <maskgrad/ops/attention/tile_cutter.hpp>
 #include <maskgrad/ops/packing.hpp>
+#include <maskgrad/tensor/mask_runs.hpp>
 
 namespace maskgrad::ops {
 namespace {
 
-constexpr std::int64_t kQueries = AttentionTiles::kQueries, kKeys = AttentionTiles::kKeys;
-constexpr std::int64_t kVector = 16;  // on every machine, so that all plan alike
+constexpr std::int64_t kQueries = AttentionTiles::kQueries;
 
-std::int64_t whole_vectors(std::int64_t queries) {
-  return (queries + kVector - 1) / kVector * kVector;
-}
+// Counts the pairs of the blocks that attention would cut tiles into, their queries in vectors of
+// 16 on every machine, so that all plan alike.
+class PairCounter {
+ public:
+  explicit PairCounter(std::int64_t keys) : cutter_(keys) {}
 
-// Keys that a tile of the sequence reads: of each chunk, from the first that exists to the last.
-std::int64_t keys_read(const bool* exists, std::int64_t length) {
-  std::int64_t keys = 0;
-  for (std::int64_t begin = 0; begin < length; begin += kKeys) {
-    std::int64_t first = begin, last = std::min(begin + kKeys, length);
-    while (first < last && !exists[first]) ++first;
-    while (first < last && !exists[last - 1]) --last;
-    keys += last - first;
-  }
-  return keys;
-}
-
-// Of one sequence of a padded batch; its tiles of nothing but padding have no pairs.
-std::int64_t pairs_of_sequence(const bool* exists, std::int64_t length) {
-  std::int64_t queries = 0;
-  for (std::int64_t begin = 0; begin < length; begin += kQueries) {
-    const std::int64_t end = std::min(begin + kQueries, length);
-    if (std::find(exists + begin, exists + end, true) != exists + end) {
-      queries += whole_vectors(end - begin);
+  TileCutter& tile() { return cutter_; }
+  void end_tile() {
+    constexpr std::int64_t kVector = 16;
+    blocks_.clear();
+    cutter_.cut(0, blocks_);
+    for (const PairBlock& block : blocks_) {
+      pairs_ += block.keys() * ((block.queries() + kVector - 1) / kVector * kVector);
     }
   }
-  return queries * keys_read(exists, length);
+  std::int64_t pairs() const { return pairs_; }
+
+ private:
+  TileCutter cutter_;
+  PoolVector<PairBlock> blocks_;
+  std::int64_t pairs_ = 0;
+};
+
+// Each position attends to those of its own sequence of a padded batch.
+std::int64_t pairs_of_batch(const SequenceMask& mask) {
+  const std::int64_t batch = mask.shape()[0], length = mask.shape()[1];
+  PairCounter counter(length);
+  Runs runs;
+  for (std::int64_t b = 0; b < batch; ++b) {
+    find_runs(mask.bits().data<bool>() + b * length, static_cast<std::int32_t>(length), runs);
+    for (std::int64_t begin = 0; begin < length; begin += kQueries) {
+      for (const KeyInterval queries : runs) {
+        const std::int64_t first = std::max<std::int64_t>(begin, queries.lo),
+                           last = std::min<std::int64_t>(begin + kQueries, queries.hi);
+        if (first >= last) continue;
+        for (const KeyInterval keys : runs) {
+          counter.tile().add(first - begin, last - begin, keys.lo, keys.hi);
+        }
+      }
+      counter.end_tile();
+    }
+  }
+  return counter.pairs();
 }
 
-// Of a row of sequences, one after another, that end at `ends`: a tile reads all sequences that it
-// has a query of.
+// The same in a row of sequences, one after another, that end at `ends`.
 std::int64_t pairs_of_row(const PoolVector<std::int64_t>& ends) {
-  std::int64_t pairs = 0;
   const std::int64_t length = ends.empty() ? 0 : ends.back();
+  PairCounter counter(length);
   for (std::int64_t begin = 0; begin < length; begin += kQueries) {
     const std::int64_t end = std::min(begin + kQueries, length);
-    const auto first = std::upper_bound(ends.begin(), ends.end(), begin);
-    const auto last = std::upper_bound(first, ends.end(), end - 1);
-    pairs += whole_vectors(end - begin) * (*last - (first == ends.begin() ? 0 : first[-1]));
+    auto sequence = std::upper_bound(ends.begin(), ends.end(), begin);
+    for (std::int64_t first = begin; first < end; ++sequence) {
+      const std::int64_t lo = sequence == ends.begin() ? 0 : sequence[-1],
+                         last = std::min(end, *sequence);
+      if (first < last) counter.tile().add(first - begin, last - begin, lo, *sequence);
+      first = last;
+    }
+    counter.end_tile();
   }
-  return pairs;
+  return counter.pairs();
 }
 
 std::string percent(std::int64_t part, std::int64_t whole) {
@@ -70,12 +91,11 @@ std::string rounded(std::int64_t count) {
 PackingCost packing_cost(const SequenceMask& mask) {
   check(mask.defined(), "pack", "the mask says nothing; there is no padding to leave out");
   const std::int64_t batch = mask.shape()[0], length = mask.shape()[1];
-  PackingCost cost{.padded_positions = batch * length};
+  PackingCost cost{.padded_positions = batch * length, .padded_pairs = pairs_of_batch(mask)};
   PoolVector<std::int64_t> ends;
   ends.reserve(static_cast<std::size_t>(batch));
   for (std::int64_t b = 0; b < batch; ++b) {
     const bool* exists = mask.bits().data<bool>() + b * length;
-    cost.padded_pairs += pairs_of_sequence(exists, length);
     cost.packed_positions += std::count(exists, exists + length, true);
     ends.push_back(cost.packed_positions);
   }

@@ -1,4 +1,5 @@
 // What attention computes under a mask, against the bits of the mask.
+#include <algorithm>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -7,13 +8,13 @@
 #include <maskgrad/ops/attention/tiles.hpp>
 
 #include "support/tensors.hpp"
+#include "support/threads.hpp"
 
 namespace maskgrad {
 namespace {
 
 using ops::AttentionTiles;
-using ops::KeyChunk;
-using ops::KeyRange;
+using ops::PairBlock;
 using Int = std::int64_t;
 
 Int draw_int(Int low, Int high) {
@@ -89,24 +90,35 @@ AttentionMask draw_mask(const Sizes& n) {
   }
 }
 
-// The bits of one tile of queries.
-struct TileBits {
-  const bool* first;
-  Int queries, keys;
+using Blocks = std::span<const PairBlock>;
 
-  bool every(Int t) const {
-    bool all = true;
-    for (Int s = 0; s < queries; ++s) all &= first[s * keys + t];
-    return all;
+// The bits of one tile, whose queries are [first, last).
+struct TileBits {
+  const bool* of_head;
+  Int first, last, keys;
+
+  bool keeps(Int s, Int t) const { return of_head[s * keys + t]; }
+  Int kept(const PairBlock& block) const {
+    Int pairs = 0;
+    for (Int s = block.first; s < block.last; ++s) {
+      for (Int t = block.begin; t < block.end; ++t) pairs += keeps(s, t);
+    }
+    return pairs;
   }
-  bool any(Int t) const {
-    bool one = false;
-    for (Int s = 0; s < queries; ++s) one |= first[s * keys + t];
-    return one;
+  // Whether some query of the block attends to t, and whether s attends to some key of it.
+  bool has_key(const PairBlock& block, Int t) const {
+    bool any = false;
+    for (Int s = block.first; s < block.last; ++s) any |= keeps(s, t);
+    return any;
+  }
+  bool has_query(const PairBlock& block, Int s) const {
+    bool any = false;
+    for (Int t = block.begin; t < block.end; ++t) any |= keeps(s, t);
+    return any;
   }
 };
 
-// Calls f(ranges, bits) for the tiles of a mask.
+// Calls f(blocks, bits) for the tiles of a mask.
 template <class F>
 void for_each_tile(const AttentionMask& mask, F f) {
   const AttentionTiles tiles(mask);
@@ -116,84 +128,151 @@ void for_each_tile(const AttentionMask& mask, F f) {
   for (Int b = 0; b < shape[0]; ++b) {
     for (Int h = 0; h < shape[1]; ++h) {
       for (Int i = 0; i < tiles.per_head(); ++i) {
-        const Int first = ((b * shape[1] + h) * shape[2] + 64 * i) * shape[3];
-        f(tiles.ranges(b, h, i),
-          TileBits{bits.data<bool>() + first, std::min<Int>(64, shape[2] - 64 * i), shape[3]});
+        const bool* of_head = bits.data<bool>() + (b * shape[1] + h) * shape[2] * shape[3];
+        f(tiles.blocks(b, h, i),
+          TileBits{of_head, 64 * i, std::min<Int>(64 * i + 64, shape[2]), shape[3]});
       }
     }
   }
 }
 
-RC_GTEST_PROP(AttentionTiles, AreSortedRangesThatDoNotOverlap, ()) {
-  for_each_tile(draw_mask(draw_sizes()),
-                [](std::span<const KeyRange> ranges, const TileBits& bits) {
-                  Int end = 0;
-                  for (const KeyRange& range : ranges) {
-                    RC_ASSERT(range.begin >= end);
-                    RC_ASSERT(range.begin < range.end);
-                    end = range.end;
-                  }
-                  RC_ASSERT(end <= bits.keys);
-                });
+RC_GTEST_PROP(AttentionTiles, HoldEveryKeptPairInExactlyOneBlockAndTheKeysOfAQueryInOrder, ()) {
+  for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits& bits) {
+    for (Int s = bits.first; s < bits.last; ++s) {
+      std::vector<Int> keys;
+      for (const PairBlock& block : blocks) {
+        if (s < block.first || s >= block.last) continue;
+        for (Int t = block.begin; t < block.end; ++t) keys.push_back(t);
+      }
+      for (std::size_t i = 1; i < keys.size(); ++i) RC_ASSERT(keys[i - 1] < keys[i]);
+      for (Int t = 0; t < bits.keys; ++t) {
+        RC_ASSERT(!bits.keeps(s, t) || std::binary_search(keys.begin(), keys.end(), t));
+      }
+    }
+  });
 }
 
-RC_GTEST_PROP(AttentionTiles, HoldEveryKeptPairInExactlyOneRange, ()) {
-  for_each_tile(draw_mask(draw_sizes()), [](std::span<const KeyRange> ranges,
-                                            const TileBits& bits) {
-    for (Int t = 0; t < bits.keys; ++t) {
-      const auto holding = std::count_if(ranges.begin(), ranges.end(), [t](const KeyRange& range) {
-        return range.begin <= t && t < range.end;
+RC_GTEST_PROP(AttentionTiles, HaveBlocksOfTheirQueriesThatBeginAtAStripAndEndBehindOneWithPairs,
+              ()) {
+  for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits& bits) {
+    for (const PairBlock& block : blocks) {
+      RC_ASSERT(bits.first <= block.first);
+      RC_ASSERT(block.first < block.last);
+      RC_ASSERT(block.last <= bits.last);
+      RC_ASSERT(block.first % 16 == 0);
+      RC_ASSERT(bits.has_query(block, block.last - 1));
+    }
+  });
+}
+
+RC_GTEST_PROP(AttentionTiles, HaveBlocksThatBeginAndEndWithAKeyThatIsKept, ()) {
+  for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits& bits) {
+    for (const PairBlock& block : blocks) {
+      RC_ASSERT(0 <= block.begin);
+      RC_ASSERT(block.begin < block.end);
+      RC_ASSERT(block.end <= bits.keys);
+      ops::for_each_chunk(block, [&](const PairBlock& part) {
+        RC_ASSERT(bits.has_key(part, part.begin));
+        RC_ASSERT(bits.has_key(part, part.end - 1));
       });
-      RC_ASSERT(holding <= 1);
-      RC_ASSERT(holding == 1 || !bits.any(t));
     }
   });
 }
 
 RC_GTEST_PROP(AttentionTiles, CallFullWhatIsFullAndNothingElse, ()) {
-  for_each_tile(draw_mask(draw_sizes()),
-                [](std::span<const KeyRange> ranges, const TileBits& bits) {
-                  for (const KeyRange& range : ranges) {
-                    ops::for_each_chunk(range, [&](const KeyChunk& chunk) {
-                      const auto [begin, end, full] = chunk;
-                      RC_ASSERT(full == range.full);
-                      bool is_full = true;
-                      for (Int t = begin; t < end; ++t) is_full &= bits.every(t);
-                      RC_ASSERT(is_full == range.full);
-                    });
-                  }
-                });
+  for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits& bits) {
+    const Int last = ops::queries_of(0, 0, blocks).last;
+    for (const PairBlock& block : blocks) {
+      const bool keeps_all = bits.kept(block) == block.keys() * block.queries();
+      const bool shares_a_vector = block.last % 16 != 0 && block.last != last;
+      RC_ASSERT(block.full == (keeps_all && !shares_a_vector));
+    }
+  });
 }
 
-RC_GTEST_PROP(AttentionTiles, AreTakenInChunksThatEndAtMultiplesOf64AndBeginAndEndWithAKeptKey,
-              ()) {
-  for_each_tile(draw_mask(draw_sizes()),
-                [](std::span<const KeyRange> ranges, const TileBits& bits) {
-                  for (const KeyRange& range : ranges) {
-                    Int next = range.begin;
-                    ops::for_each_chunk(range, [&](const KeyChunk& chunk) {
-                      const auto [begin, end, full] = chunk;
-                      RC_ASSERT(begin == next);
-                      RC_ASSERT(begin < end);
-                      RC_ASSERT(end % 64 == 0 || end == range.end);
-                      RC_ASSERT(begin / 64 == (end - 1) / 64);
-                      RC_ASSERT(bits.any(begin));
-                      RC_ASSERT(bits.any(end - 1));
-                      next = end;
-                    });
-                    RC_ASSERT(next == range.end);
-                  }
-                });
+RC_GTEST_PROP(AttentionTiles, ComputeAtMostAQuarterMoreThanTheStripsOfEachChunkNeed, ()) {
+  for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits& bits) {
+    Int computed = 0, needed = 0;
+    for (const PairBlock& block : blocks) computed += block.keys() * block.queries();
+    for (Int begin = 0; begin < bits.keys; begin += 64) {
+      for (Int first = bits.first; first < bits.last; first += 16) {
+        const Int last = std::min(first + 16, bits.last), end = std::min(begin + 64, bits.keys);
+        Int lo = end, hi = begin, rows = 0;
+        for (Int s = first; s < last; ++s) {
+          for (Int t = begin; t < end; ++t) {
+            if (!bits.keeps(s, t)) continue;
+            lo = std::min(lo, t);
+            hi = std::max(hi, t + 1);
+            rows = s + 1 - first;
+          }
+        }
+        needed += std::max<Int>(0, hi - lo) * rows;
+      }
+    }
+    RC_ASSERT(needed <= computed);
+    RC_ASSERT(4 * computed <= 5 * needed);
+  });
 }
 
-RC_GTEST_PROP(AttentionTiles, CountThePairsInTheirRanges, ()) {
+RC_GTEST_PROP(AttentionTiles, CountThePairsOfTheirBlocks, ()) {
   const AttentionMask mask = draw_mask(draw_sizes());
   Int pairs = 0;
-  for_each_tile(mask, [&](std::span<const KeyRange> ranges, const TileBits& bits) {
-    for (const KeyRange& range : ranges) pairs += bits.queries * (range.end - range.begin);
+  for_each_tile(mask, [&](Blocks blocks, const TileBits&) {
+    for (const PairBlock& block : blocks) pairs += block.keys() * block.queries();
   });
   RC_ASSERT(AttentionTiles(mask).pairs() == pairs);
   RC_ASSERT(pairs >= mask.kept());
+}
+
+RC_GTEST_PROP(AttentionTiles, AreTakenInChunksThatEndAtMultiplesOf64, ()) {
+  for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits&) {
+    for (const PairBlock& block : blocks) {
+      Int next = block.begin;
+      ops::for_each_chunk(block, [&](const PairBlock& part) {
+        RC_ASSERT(part.begin == next);
+        RC_ASSERT(part.begin < part.end);
+        RC_ASSERT(part.end % 64 == 0 || part.end == block.end);
+        RC_ASSERT(part.begin / 64 == (part.end - 1) / 64);
+        RC_ASSERT(part.first == block.first);
+        RC_ASSERT(part.last == block.last);
+        RC_ASSERT(part.full == block.full);
+        next = part.end;
+      });
+      RC_ASSERT(next == block.end);
+    }
+  });
+}
+
+RC_GTEST_PROP(AttentionTiles, SpanTheQueriesOfTheirBlocks, ()) {
+  for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits&) {
+    const ops::QueryTile tile = ops::queries_of(3, 2, blocks);
+    RC_ASSERT(tile.b == 3);
+    RC_ASSERT(tile.h == 2);
+    RC_ASSERT((tile.count() == 0) == blocks.empty());
+    bool first = blocks.empty(), last = blocks.empty();
+    for (const PairBlock& block : blocks) {
+      RC_ASSERT(tile.first <= block.first);
+      RC_ASSERT(block.last <= tile.last);
+      first |= tile.first == block.first;
+      last |= tile.last == block.last;
+    }
+    RC_ASSERT(first);
+    RC_ASSERT(last);
+  });
+}
+
+RC_GTEST_PROP(AttentionTiles, AreTheSameOnAnyNumberOfThreads, ()) {
+  const AttentionMask mask = draw_mask({20, 1, 130, 130});
+  const AttentionTiles one(mask);
+  const test::WithThreads three(3);
+  const AttentionTiles other(mask);
+  RC_ASSERT(one.pairs() == other.pairs());
+  for (Int b = 0; b < mask.shape()[0]; ++b) {
+    for (Int i = 0; i < one.per_head(); ++i) {
+      const Blocks a = one.blocks(b, 0, i), c = other.blocks(b, 0, i);
+      RC_ASSERT(std::equal(a.begin(), a.end(), c.begin(), c.end()));
+    }
+  }
 }
 
 RC_GTEST_PROP(AttentionTiles, AreThoseOfTheOneBatchEntryAndHeadForAnyOther, ()) {
@@ -201,7 +280,7 @@ RC_GTEST_PROP(AttentionTiles, AreThoseOfTheOneBatchEntryAndHeadForAnyOther, ()) 
   const AttentionMask mask = draw_leaf({1, 1, n.queries, n.keys});
   const AttentionTiles tiles(mask);
   for (Int i = 0; i < tiles.per_head(); ++i) {
-    const auto first = tiles.ranges(0, 0, i), other = tiles.ranges(5, 3, i);
+    const Blocks first = tiles.blocks(0, 0, i), other = tiles.blocks(5, 3, i);
     RC_ASSERT(first.data() == other.data());
     RC_ASSERT(first.size() == other.size());
   }
@@ -213,13 +292,13 @@ Tensor segment_ids(Int size, Int length) {
   return ids;
 }
 
-TEST(AttentionTiles, AreFewRangesForEachTileHoweverLongASequenceIs) {
-  const auto ranges_of = [](const AttentionMask& mask) {
+TEST(AttentionTiles, AreFewBlocksForEachTileHoweverLongASequenceIs) {
+  const auto blocks_of = [](const AttentionMask& mask) {
     const AttentionTiles tiles(mask);
     std::size_t most = 0;
     for (Int b = 0; b < mask.shape()[0]; ++b) {
       for (Int i = 0; i < tiles.per_head(); ++i) {
-        most = std::max(most, tiles.ranges(b, 0, i).size());
+        most = std::max(most, tiles.blocks(b, 0, i).size());
       }
     }
     return most;
@@ -227,31 +306,48 @@ TEST(AttentionTiles, AreFewRangesForEachTileHoweverLongASequenceIs) {
   for (const Int size : {500, 1000, 2000, 4000}) {
     const Int lengths[] = {size, size / 3, 1, 0};
     const SequenceMask exists = SequenceMask::from_lengths(lengths, size);
-    // What is full, and the one chunk that the diagonal crosses.
-    EXPECT_EQ(ranges_of(AttentionMask::causal(size)), 2U);
-    EXPECT_EQ(ranges_of(AttentionMask::all(size, size)), 1U);
-    EXPECT_EQ(ranges_of(AttentionMask::padding(exists)), 1U);
-    EXPECT_LE(ranges_of(AttentionMask::causal(size) & AttentionMask::padding(exists)), 2U);
-    EXPECT_LE(ranges_of(AttentionMask::existing(exists)), 1U);
+    // What is full, and three in the chunk that the diagonal crosses.
+    EXPECT_EQ(blocks_of(AttentionMask::causal(size)), 4U);
+    EXPECT_EQ(blocks_of(AttentionMask::all(size, size)), 1U);
+    EXPECT_EQ(blocks_of(AttentionMask::padding(exists)), 1U);
+    EXPECT_LE(blocks_of(AttentionMask::causal(size) & AttentionMask::padding(exists)), 4U);
+    EXPECT_LE(blocks_of(AttentionMask::existing(exists)), 1U);
     // An edge crosses two chunks, and between the two edges everything is full.
-    EXPECT_LE(ranges_of(AttentionMask::window(size, size, 200, 0)), 3U);
-    EXPECT_LE(ranges_of(AttentionMask::window(size, size, 200, 200)), 3U);
+    EXPECT_LE(blocks_of(AttentionMask::window(size, size, 200, 0)), 11U);
+    EXPECT_LE(blocks_of(AttentionMask::window(size, size, 200, 200)), 13U);
     EXPECT_LE(
-        ranges_of(AttentionMask::window(size, size, 100, 0) | AttentionMask::sink(size, size, 4)),
-        4U);
+        blocks_of(AttentionMask::window(size, size, 100, 0) | AttentionMask::sink(size, size, 4)),
+        12U);
     for (const Int length : {10, 64, 100, 300}) {
-      EXPECT_LE(ranges_of(AttentionMask::segments(segment_ids(size, length))), 3U) << length;
+      EXPECT_LE(blocks_of(AttentionMask::segments(segment_ids(size, length))), 9U) << length;
     }
   }
+}
+
+TEST(AttentionTiles, ComputeElevenOfSixteenPairsOfTheChunkThatADiagonalCrosses) {
+  EXPECT_EQ(AttentionTiles(AttentionMask::causal(64)).pairs(), 64 * 64 * 11 / 16);
+  EXPECT_EQ(AttentionTiles(AttentionMask::causal(128)).pairs(), 64 * 64 * (16 + 2 * 11) / 16);
+}
+
+TEST(AttentionTiles, ComputeOnlyWhatExistsOfAPaddedSample) {
+  const Int lengths[] = {14, 20, 1, 0};
+  const SequenceMask exists = SequenceMask::from_lengths(lengths, 20);
+  const AttentionTiles tiles(AttentionMask::existing(exists));
+  EXPECT_EQ(tiles.pairs(), 14 * 14 + 20 * 20 + 1);
+  for (Int b = 0; b < 3; ++b) {
+    ASSERT_EQ(tiles.blocks(b, 0, 0).size(), 1U);
+    EXPECT_TRUE(tiles.blocks(b, 0, 0)[0].full);
+  }
+  EXPECT_TRUE(tiles.blocks(3, 0, 0).empty());
 }
 
 TEST(AttentionTiles, ComputeInProportionToTheLengthUnderAWindow) {
   const auto pairs = [](Int size) {
     return AttentionTiles(AttentionMask::window(size, size, 127, 0)).pairs();
   };
-  // 64 queries see 127 + 64 keys.
-  EXPECT_LE(pairs(2048), 2048 * (127 + 64));
-  EXPECT_LE(pairs(8192), 8192 * (127 + 64));
+  // Sixteen queries see 127 + 16 keys, and what is full up to a quarter more.
+  EXPECT_LE(pairs(2048), 2048 * (127 + 32));
+  EXPECT_LE(pairs(8192), 8192 * (127 + 32));
   EXPECT_GE(pairs(8192), 8192 * 128 - 128 * 128);
 }
 

@@ -148,13 +148,14 @@ TYPED_TEST(BlockProduct, OfKeptColumnsHasTheBitsOfThePlainOneAndSkipsPoison) {
     auto a = real<TypeParam>(random, rows * depth);
     const auto keep = random_keep<TypeParam>(random, depth * columns);
     const auto b = masked(real<TypeParam>(random, depth * columns), keep);
-    const auto before = real<TypeParam>(random, rows * columns);
+    const std::int64_t stride = columns + 2 * kLanes<TypeParam>;
+    const auto before = real<TypeParam>(random, rows * stride);
     const Strided<TypeParam> left = {a.data(), 1, rows};
     auto plain = before, careful = before, poisoned = before;
     ops::block_product<false>(rows, columns, depth, left, b.data(), columns,
-                              ops::AddTo<TypeParam>{plain.data(), columns});
+                              ops::AddTo<TypeParam>{plain.data(), stride});
     ops::add_product_of_kept_columns(rows, columns, depth, left, b.data(), keep.data(),
-                                     careful.data());
+                                     careful.data(), stride);
     EXPECT_TRUE(same_bits(careful, plain));
     // The term p is poison for all rows: columns that do not keep it must not see it.
     const std::int64_t p = random.integer(0, depth - 1);
@@ -163,10 +164,11 @@ TYPED_TEST(BlockProduct, OfKeptColumnsHasTheBitsOfThePlainOneAndSkipsPoison) {
       a[static_cast<std::size_t>(p * rows + i)] = static_cast<TypeParam>(poisons[i % 4]);
     }
     ops::add_product_of_kept_columns(rows, columns, depth, left, b.data(), keep.data(),
-                                     poisoned.data());
-    for (std::int64_t i = 0; i < rows * columns; ++i) {
+                                     poisoned.data(), stride);
+    for (std::int64_t i = 0; i < rows * stride; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      if (keep[static_cast<std::size_t>(p * columns + i % columns)] != 0) {
+      const std::int64_t j = i % stride;
+      if (j < columns && keep[static_cast<std::size_t>(p * columns + j)] != 0) {
         EXPECT_NE(poisoned[at], plain[at]) << "the poison had no effect";
       } else {
         EXPECT_EQ(poisoned[at], plain[at]);

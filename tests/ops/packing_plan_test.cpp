@@ -21,16 +21,14 @@ SequenceMask equal_lengths(std::size_t samples, std::int64_t length, std::int64_
   return lengths(std::vector<std::int64_t>(samples, length), padded_to);
 }
 
-// What the kernel goes through: each tile's queries, in vectors of 16, times the keys it reads.
+// What the kernel goes through: each block's queries, in vectors of 16, times its keys.
 std::int64_t pairs_of_kernel(const AttentionMask& mask) {
   const ops::AttentionTiles tiles(mask);
-  const std::int64_t queries = mask.shape()[2], tile = ops::AttentionTiles::kQueries;
   std::int64_t pairs = 0;
   for (std::int64_t b = 0; b < mask.shape()[0]; ++b) {
     for (std::int64_t t = 0; t < tiles.per_head(); ++t) {
-      const std::int64_t vectors = (std::min(tile, queries - t * tile) + 15) / 16;
-      for (const ops::KeyRange& range : tiles.ranges(b, 0, t)) {
-        pairs += 16 * vectors * (range.end - range.begin);
+      for (const ops::PairBlock& block : tiles.blocks(b, 0, t)) {
+        pairs += 16 * ((block.queries() + 15) / 16) * block.keys();
       }
     }
   }

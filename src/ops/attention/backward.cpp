@@ -16,7 +16,9 @@ struct HeadMemory {
 // One tile of queries: with weights p = exp(score - top) scale, dropped weights p',
 //   dv_t += sum_s p'_st g_s        dp_st = drop_st (g_s . v_t)
 //   ds_st = p_st (dp_st - g_s . output_s)
-//   dq_s  = scale sum_t ds_st k_t  dk_t += sum_s ds_st q_s, to be scaled when all is added
+//   dq_s  = sum_t factor ds_st k_t    dk_t += sum_s factor ds_st q_s
+// `factor` being the scale of the scores. It is multiplied into g where that is transposed, and so
+// into all ds, unless a bias wants them as they are.
 template <class T>
 class BackwardTile {
  public:
@@ -38,35 +40,42 @@ class BackwardTile {
   }
 
   void run(std::int64_t b, std::int64_t h, std::int64_t tile, const HeadMemory<T>& head) {
-    tile_.start(b, h, tile, head.q);
-    const std::int64_t first = tile_.first(), count = tile_.count(), columns = tile_.columns();
+    const std::span<const PairBlock> blocks = p_.tiles.blocks(b, h, tile);
+    const QueryTile queries = queries_of(b, h, blocks);
+    const std::int64_t first = queries.first, count = queries.count();
+    tile_.start(queries, head.q);
     grad_rows_ = head.grad_output + first * p_.value_features;
     query_rows_ = head.q + first * p_.features;
-    transpose<true>(grad_rows_, p_.value_features, count, p_.value_features, T{1}, grad_, columns);
-    read_rows(head.output + first * p_.value_features, head.top + first, head.scale + first);
-    std::fill_n(dq_, p_.features * columns, T{});
+    const T factor = head.dbias ? T{1} : static_cast<T>(p_.scale);
+    transpose<true>(grad_rows_, p_.value_features, count, p_.value_features, factor, grad_,
+                    tile_.stride());
+    read_rows(head.output + first * p_.value_features, head.top + first, head.scale + first, count,
+              factor);
+    std::fill_n(dq_, p_.features * tile_.stride(), T{});
     rows_are_finite_ = all_finite(grad_rows_, count * p_.value_features) &&
                        all_finite(query_rows_, count * p_.features);
-    for (const KeyRange& range : p_.tiles.ranges(b, h, tile)) {
-      for_each_chunk(range, [&](const KeyChunk& chunk) { add(chunk, head); });
+    for (const PairBlock& block : blocks) {
+      for_each_chunk(block, [&](const PairBlock& part) { add(part, head); });
     }
-    transpose<false>(dq_, columns, p_.features, count, static_cast<T>(p_.scale),
-                     head.dq + first * p_.features, p_.features);
+    transpose<false>(dq_, tile_.stride(), p_.features, count, T{1}, head.dq + first * p_.features,
+                     p_.features);
+    p_.for_others(tile, queries, [&](std::int64_t begin, std::int64_t end) {
+      std::fill(head.dq + begin * p_.features, head.dq + end * p_.features, T{});
+    });
   }
 
  private:
-  // delta_s = g_s . output_s, which is sum_t p_st dp_st
-  void read_rows(const T* output, const T* top, const T* scale) {
-    for (std::int64_t s = 0; s < tile_.columns(); s += kLanes<T>) {
-      const std::int64_t count = std::min(kLanes<T>, tile_.count() - s);
-      load_first(top + s, count).store_unaligned(top_ + s);
-      load_first(scale + s, count).store_unaligned(scale_ + s);
+  // delta_s = factor g_s . output_s, which is sum_t p_st dp_st
+  void read_rows(const T* output, const T* top, const T* scale, std::int64_t count, T factor) {
+    for (std::int64_t s = 0; s < tile_.stride(); s += kLanes<T>) {
+      const std::int64_t n = std::min(kLanes<T>, count - s);
+      load_first(top + s, n).store_unaligned(top_ + s);
+      load_first(scale + s, n).store_unaligned(scale_ + s);
       Partials<T> products;
       for (std::int64_t l = 0; l < kLanes<T>; ++l) {
-        products[static_cast<std::size_t>(l)] =
-            l < count ? product_of_row(output, s + l) : Vec<T>(T{});
+        products[static_cast<std::size_t>(l)] = l < n ? product_of_row(output, s + l) : Vec<T>(T{});
       }
-      sum_lanes<T>(products).store_unaligned(delta_ + s);
+      (Vec<T>(factor) * sum_lanes<T>(products)).store_unaligned(delta_ + s);
     }
   }
 
@@ -81,46 +90,47 @@ class BackwardTile {
     return sum;
   }
 
-  void add(const KeyChunk& chunk, const HeadMemory<T>& head) {
-    const std::int64_t columns = tile_.columns();
-    const T *keys = head.k + chunk.begin * p_.features,
-            *values = head.v + chunk.begin * p_.value_features;
-    tile_.scores(chunk, head.k, weights_);
-    block_product<false>(chunk.size(), columns, p_.value_features,
-                         Strided<T>{values, p_.value_features, 1}, grad_, columns,
+  void add(const PairBlock& block, const HeadMemory<T>& head) {
+    const T *keys = head.k + block.begin * p_.features,
+            *values = head.v + block.begin * p_.value_features;
+    tile_.scores(block, head.k, weights_);
+    const std::int64_t columns = tile_.columns(), offset = tile_.offset();
+    block_product<false>(block.keys(), columns, p_.value_features,
+                         Strided<T>{values, p_.value_features, 1}, grad_ + offset, tile_.stride(),
                          StoreTo<T>{dscores_, columns});
-    for (std::int64_t at = 0; at < chunk.size() * columns; at += columns) {
-      for (std::int64_t s = 0; s < columns; s += kLanes<T>) differentiate(chunk, at, s);
+    for (std::int64_t at = 0; at < block.keys() * columns; at += columns) {
+      for (std::int64_t s = 0; s < columns; s += kLanes<T>) differentiate(block, at, s);
     }
-    T *dk = head.dk + chunk.begin * p_.features, *dv = head.dv + chunk.begin * p_.value_features;
+    T *dk = head.dk + block.begin * p_.features, *dv = head.dv + block.begin * p_.value_features;
     const bool simple =
-        chunk.full || (rows_are_finite_ && all_finite(keys, chunk.size() * p_.features));
-    add_to_keys(chunk, simple, weights_, grad_rows_, p_.value_features, dv);
-    if (head.dbias) add_to_bias(chunk, head.dbias);
-    if (p_.softcap) add_slope(chunk);
-    add_to_keys(chunk, simple, dscores_, query_rows_, p_.features, dk);
+        block.full || (rows_are_finite_ && all_finite(keys, block.keys() * p_.features));
+    add_to_keys(block, simple, weights_, grad_rows_, p_.value_features, dv);
+    if (head.dbias) add_to_bias(block, head.dbias);
+    if (head.dbias || p_.softcap) finish_dscores(block, head.dbias != nullptr);
+    add_to_keys(block, simple, dscores_, query_rows_, p_.features, dk);
     const Strided<T> transposed = {keys, 1, p_.features};
     if (simple) {
-      block_product<false>(p_.features, columns, chunk.size(), transposed, dscores_, columns,
-                           AddTo<T>{dq_, columns});
+      block_product<false>(p_.features, columns, block.keys(), transposed, dscores_, columns,
+                           AddTo<T>{dq_ + offset, tile_.stride()});
     } else {
-      add_product_of_kept_columns(p_.features, columns, chunk.size(), transposed, dscores_,
-                                  tile_.keep().data(), dq_);
+      add_product_of_kept_columns(p_.features, columns, block.keys(), transposed, dscores_,
+                                  tile_.keep().data(), dq_ + offset, tile_.stride());
     }
   }
 
-  // Scores -> dropped weights, dp -> ds, for one vector of queries and one key.
-  void differentiate(const KeyChunk& chunk, std::int64_t row, std::int64_t s) {
-    const std::int64_t at = row + s;
+  // Scores -> dropped weights, dp -> ds, for one key, whose row of the tables starts at `row`, and
+  // one vector of queries.
+  void differentiate(const PairBlock& block, std::int64_t row, std::int64_t s) {
+    const std::int64_t at = row + s, of_tile = tile_.offset() + s;
     const Vec<T> zero(T{});
     Vec<T> weight =
-        xsimd::exp(Vec<T>::load_unaligned(weights_ + at) - Vec<T>::load_unaligned(top_ + s)) *
-        Vec<T>::load_unaligned(scale_ + s);
+        xsimd::exp(Vec<T>::load_unaligned(weights_ + at) - Vec<T>::load_unaligned(top_ + of_tile)) *
+        Vec<T>::load_unaligned(scale_ + of_tile);
     Vec<T> dweight = Vec<T>::load_unaligned(dscores_ + at);
     if (p_.dropout > 0) dweight *= tile_.drop(at);
-    Vec<T> dscore = weight * (dweight - Vec<T>::load_unaligned(delta_ + s));
+    Vec<T> dscore = weight * (dweight - Vec<T>::load_unaligned(delta_ + of_tile));
     if (p_.dropout > 0) weight *= tile_.drop(at);
-    if (!chunk.full) {
+    if (!block.full) {
       const auto kept = tile_.keep()[at];
       weight = xsimd::select(kept, weight, zero);
       dscore = xsimd::select(kept, dscore, zero);
@@ -129,33 +139,37 @@ class BackwardTile {
     dscore.store_unaligned(dscores_ + at);
   }
 
-  // out[t] += sum_s table[t][s] rows[s]
-  void add_to_keys(const KeyChunk& chunk, bool simple, const T* table, const T* rows,
+  // out[t] += sum_s table[t][s] rows[s]; rows: of the tile's queries.
+  void add_to_keys(const PairBlock& block, bool simple, const T* table, const T* rows,
                    std::int64_t features, T* out) const {
     const std::int64_t columns = tile_.columns();
+    const T* const own = rows + tile_.offset() * features;
     if (simple) {
-      block_product<true>(chunk.size(), features, tile_.count(), Strided<T>{table, columns, 1},
-                          rows, features, AddTo<T>{out, features});
+      block_product<true>(block.keys(), features, block.queries(), Strided<T>{table, columns, 1},
+                          own, features, AddTo<T>{out, features});
     } else {
-      add_product_of_kept_rows(chunk.size(), features, tile_.count(), table, tile_.keep().data(),
-                               columns, rows, out);
+      add_product_of_kept_rows(block.keys(), features, block.queries(), table, tile_.keep().data(),
+                               columns, own, out);
     }
   }
 
-  void add_to_bias(const KeyChunk& chunk, T* dbias) const {
+  void add_to_bias(const PairBlock& block, T* dbias) const {
     const auto stride = AttentionProblem::strides_of(p_.bias.shape());
-    for (std::int64_t s = 0; s < tile_.count(); ++s) {
-      T* of_query = dbias + (tile_.first() + s) * stride[2] + chunk.begin * stride[3];
-      for (std::int64_t t = 0; t < chunk.size(); ++t) {
+    for (std::int64_t s = 0; s < block.queries(); ++s) {
+      T* of_query = dbias + (block.first + s) * stride[2] + block.begin * stride[3];
+      for (std::int64_t t = 0; t < block.keys(); ++t) {
         of_query[t * stride[3]] += dscores_[t * tile_.columns() + s];
       }
     }
   }
 
-  void add_slope(const KeyChunk& chunk) {
-    for (std::int64_t at = 0; at < chunk.size() * tile_.columns(); at += kLanes<T>) {
-      Vec<T> dscore = Vec<T>::load_unaligned(dscores_ + at) * tile_.cap_slope(at);
-      if (!chunk.full) dscore = xsimd::select(tile_.keep()[at], dscore, Vec<T>(T{}));
+  // Times the slope of the cap, and the scale of the scores where it is not in them yet.
+  void finish_dscores(const PairBlock& block, bool with_scale) {
+    const Vec<T> factor(with_scale ? static_cast<T>(p_.scale) : T{1}), zero(T{});
+    for (std::int64_t at = 0; at < block.keys() * tile_.columns(); at += kLanes<T>) {
+      Vec<T> dscore = factor * Vec<T>::load_unaligned(dscores_ + at);
+      if (p_.softcap) dscore *= tile_.cap_slope(at);
+      if (!block.full) dscore = xsimd::select(tile_.keep()[at], dscore, zero);
       dscore.store_unaligned(dscores_ + at);
     }
   }
@@ -164,8 +178,8 @@ class BackwardTile {
   ScoreTile<T> tile_;
   const T *grad_rows_ = nullptr, *query_rows_ = nullptr;
   bool rows_are_finite_ = true;
-  T *weights_, *dscores_;  // [keys][columns]
-  T *grad_, *dq_;          // [D_v][columns], [D][columns]
+  T *weights_, *dscores_;  // of a block, [keys][columns]
+  T *grad_, *dq_;          // [D_v][stride], [D][stride]
   T *top_, *scale_, *delta_;
 };
 
@@ -191,7 +205,7 @@ class HeadLoop {
     const std::int64_t batches = stride[0] ? p_.batch : 1, heads = stride[1] ? p_.key_heads : 1;
     const std::int64_t each_b = p_.batch / batches, each_h = p_.key_heads / heads;
     const std::int64_t group = p_.heads / p_.key_heads;
-    const std::int64_t work = each_b * each_h * group * p_.queries * p_.keys *
+    const std::int64_t work = each_b * each_h * group * p_.pairs_of_head() *
                               (3 * p_.features + 2 * p_.value_features + 16);
     parallel_for(batches * heads, least_of_attention(work), [&](std::int64_t i, std::int64_t end) {
       Workspace<T> memory(BackwardTile<T>::workspace(p_));
@@ -212,8 +226,13 @@ class HeadLoop {
     const std::int64_t keys = (b * p_.key_heads + key_head) * p_.keys;
     T* dk = out_.k.data<T>() + keys * p_.features;
     T* dv = out_.v.data<T>() + keys * p_.value_features;
-    std::fill_n(dk, p_.keys * p_.features, T{});
-    std::fill_n(dv, p_.keys * p_.value_features, T{});
+    // Just before a tile adds to them, while they are in cache.
+    auto zero_until = [&, zeroed = std::int64_t{0}](std::int64_t end) mutable {
+      if (end <= zeroed) return;
+      std::fill(dk + zeroed * p_.features, dk + end * p_.features, T{});
+      std::fill(dv + zeroed * p_.value_features, dv + end * p_.value_features, T{});
+      zeroed = end;
+    };
     for (std::int64_t h = key_head * group; h < (key_head + 1) * group; ++h) {
       const std::int64_t rows = (b * p_.heads + h) * p_.queries;
       const HeadMemory<T> head = {
@@ -229,11 +248,12 @@ class HeadLoop {
           dv,
           out_.bias.defined() ? out_.bias.data<T>() + b * bias_stride[0] + h * bias_stride[1]
                               : nullptr};
-      for (std::int64_t t = 0; t < p_.tiles.per_head(); ++t) tile.run(b, h, t, head);
+      for (std::int64_t t = 0; t < p_.tiles.per_head(); ++t) {
+        for (const PairBlock& block : p_.tiles.blocks(b, h, t)) zero_until(block.end);
+        tile.run(b, h, t, head);
+      }
     }
-    const T scale = static_cast<T>(p_.scale);
-    // + 0: a negative scale would make -0 of what nobody sent.
-    for (std::int64_t i = 0; i < p_.keys * p_.features; ++i) dk[i] = scale * dk[i] + T{};
+    zero_until(p_.keys);
   }
 
   const AttentionProblem& p_;

@@ -10,13 +10,14 @@
 namespace maskgrad::ops {
 
 /// c(i, j) += sum over p with keep(p, j) of a(i, p) b(p, j); b and keep [depth][columns], columns
-/// whole vectors.
+/// whole vectors, c [rows][stride].
 template <class T>
 void add_product_of_kept_columns(std::int64_t rows, std::int64_t columns, std::int64_t depth,
-                                 const Strided<T>& a, const T* b, const T* keep, T* c) {
+                                 const Strided<T>& a, const T* b, const T* keep, T* c,
+                                 std::int64_t stride) {
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; j += kLanes<T>) {
-      T* const to = c + i * columns + j;
+      T* const to = c + i * stride + j;
       Vec<T> sum = Vec<T>::load_unaligned(to);
       for (std::int64_t p = 0; p < depth; ++p) {
         const Vec<T> x(a.data[i * a.row + p * a.column]);

@@ -29,91 +29,100 @@ class ForwardTile {
   // q, k, v: those of head (b, h).
   void run(std::int64_t b, std::int64_t h, std::int64_t tile, const T* q, const T* k, const T* v,
            T* output, T* top, T* scale) {
-    tile_.start(b, h, tile, q);
-    std::fill_n(sums_, p_.value_features * tile_.columns(), T{});
-    std::fill_n(top_, tile_.columns(), -std::numeric_limits<T>::infinity());
-    std::fill_n(total_, tile_.columns(), T{});
-    is_first_ = true;
-    for (const KeyRange& range : p_.tiles.ranges(b, h, tile)) {
-      for_each_chunk(range, [&](const KeyChunk& chunk) { add(chunk, k, v); });
+    const std::span<const PairBlock> blocks = p_.tiles.blocks(b, h, tile);
+    const QueryTile queries = queries_of(b, h, blocks);
+    tile_.start(queries, q);
+    std::fill_n(sums_, p_.value_features * tile_.stride(), T{});
+    std::fill_n(top_, tile_.stride(), -std::numeric_limits<T>::infinity());
+    std::fill_n(total_, tile_.stride(), T{});
+    for (const PairBlock& block : blocks) {
+      for_each_chunk(block, [&](const PairBlock& part) { add(part, k, v); });
     }
-    finish(output + tile_.first() * p_.value_features, top + tile_.first(), scale + tile_.first());
+    finish(queries, output, top, scale);
+    const auto write_zeros = [&](std::int64_t first, std::int64_t last) {
+      std::fill(output + first * p_.value_features, output + last * p_.value_features, T{});
+      std::fill(top + first, top + last, T{});
+      std::fill(scale + first, scale + last, T{});
+    };
+    p_.for_others(tile, queries, write_zeros);
   }
 
  private:
-  void add(const KeyChunk& chunk, const T* k, const T* v) {
-    tile_.scores(chunk, k, weights_);
-    for (std::int64_t s = 0; s < tile_.columns(); s += kLanes<T>) weigh(chunk, s);
-    is_first_ = false;
-    const std::int64_t features = p_.value_features;
-    const Strided<T> values = {v + chunk.begin * features, 1, features};
-    if (chunk.full || all_finite(values.data, chunk.size() * features)) {
-      block_product<false>(features, tile_.columns(), chunk.size(), values, weights_,
-                           tile_.columns(), AddTo<T>{sums_, tile_.columns()});
+  void add(const PairBlock& block, const T* k, const T* v) {
+    tile_.scores(block, k, weights_);
+    const std::int64_t columns = tile_.columns(), features = p_.value_features;
+    for (std::int64_t s = 0; s < columns; s += kLanes<T>) weigh(block, s);
+    const Strided<T> values = {v + block.begin * features, 1, features};
+    T* const sums = sums_ + tile_.offset();
+    if (block.full || all_finite(values.data, block.keys() * features)) {
+      block_product<false>(features, columns, block.keys(), values, weights_, columns,
+                           AddTo<T>{sums, tile_.stride()});
     } else {
-      add_product_of_kept_columns(features, tile_.columns(), chunk.size(), values, weights_,
-                                  tile_.keep().data(), sums_);
+      add_product_of_kept_columns(features, columns, block.keys(), values, weights_,
+                                  tile_.keep().data(), sums, tile_.stride());
     }
   }
 
-  // Turns a vector of queries' scores into weights exp(score - top), top being the largest score
-  // so far. What was summed with a smaller one is scaled down.
-  void weigh(const KeyChunk& chunk, std::int64_t s) {
-    const std::int64_t columns = tile_.columns();
+  // Turns a vector of queries' scores, that of the block's columns from s on, into weights
+  // exp(score - top), top being the largest score so far. What was summed with a smaller one is
+  // scaled down.
+  void weigh(const PairBlock& block, std::int64_t s) {
+    const std::int64_t columns = tile_.columns(), end = block.keys() * columns;
+    const std::int64_t of_tile = tile_.offset() + s;
     const Vec<T> nothing(-std::numeric_limits<T>::infinity()), zero(T{});
-    const Vec<T> before = Vec<T>::load_unaligned(top_ + s);
+    const Vec<T> before = Vec<T>::load_unaligned(top_ + of_tile);
     Vec<T> top = before;
-    for (std::int64_t at = s; at < chunk.size() * columns; at += columns) {
+    for (std::int64_t at = s; at < end; at += columns) {
       Vec<T> score = Vec<T>::load_unaligned(weights_ + at);
-      if (!chunk.full) {
+      if (!block.full) {
         score = xsimd::select(tile_.keep()[at], score, nothing);
         score.store_unaligned(weights_ + at);
       }
       top = xsimd::max(top, score);
     }
-    top.store_unaligned(top_ + s);
+    top.store_unaligned(top_ + of_tile);
     const Vec<T> shift = xsimd::select(top == nothing, zero, top);  // -inf - -inf is NaN
     Vec<T> sum = zero;
-    for (std::int64_t at = s; at < chunk.size() * columns; at += columns) {
+    for (std::int64_t at = s; at < end; at += columns) {
       const Vec<T> weight = xsimd::exp(Vec<T>::load_unaligned(weights_ + at) - shift);
       sum += weight;
       (p_.dropout > 0 ? weight * tile_.drop(at) : weight).store_unaligned(weights_ + at);
     }
-    if (!is_first_) scale_down(s, xsimd::exp(before - shift));
-    (Vec<T>::load_unaligned(total_ + s) + sum).store_unaligned(total_ + s);
+    if (!xsimd::all(before == nothing)) scale_down(of_tile, xsimd::exp(before - shift));
+    (Vec<T>::load_unaligned(total_ + of_tile) + sum).store_unaligned(total_ + of_tile);
   }
 
   void scale_down(std::int64_t s, const Vec<T>& factor) {
     if (xsimd::all(factor == Vec<T>(T{1}))) return;
     (factor * Vec<T>::load_unaligned(total_ + s)).store_unaligned(total_ + s);
     for (std::int64_t d = 0; d < p_.value_features; ++d) {
-      T* sums = sums_ + d * tile_.columns() + s;
+      T* sums = sums_ + d * tile_.stride() + s;
       (factor * Vec<T>::load_unaligned(sums)).store_unaligned(sums);
     }
   }
 
-  void finish(T* output, T* top, T* scale) {
-    for (std::int64_t s = 0; s < tile_.columns(); s += kLanes<T>) {
+  // output, top, scale: those of the head.
+  void finish(const QueryTile& queries, T* output, T* top, T* scale) {
+    for (std::int64_t s = 0; s < tile_.stride(); s += kLanes<T>) {
       const Vec<T> total = Vec<T>::load_unaligned(total_ + s), zero(T{});
       const auto is_empty = total == zero;
       for (std::int64_t d = 0; d < p_.value_features; ++d) {
-        T* sums = sums_ + d * tile_.columns() + s;
+        T* sums = sums_ + d * tile_.stride() + s;
         xsimd::select(is_empty, zero, Vec<T>::load_unaligned(sums) / total).store_unaligned(sums);
       }
-      const std::int64_t count = std::min(kLanes<T>, tile_.count() - s);
-      store_first(xsimd::select(is_empty, zero, Vec<T>::load_unaligned(top_ + s)), top + s, count);
-      store_first(xsimd::select(is_empty, zero, Vec<T>(T{1}) / total), scale + s, count);
+      const std::int64_t first = queries.first + s, n = std::min(kLanes<T>, queries.last - first);
+      store_first(xsimd::select(is_empty, zero, Vec<T>::load_unaligned(top_ + s)), top + first, n);
+      store_first(xsimd::select(is_empty, zero, Vec<T>(T{1}) / total), scale + first, n);
     }
-    transpose<false>(sums_, tile_.columns(), p_.value_features, tile_.count(), T{1}, output,
-                     p_.value_features);
+    transpose<false>(sums_, tile_.stride(), p_.value_features, queries.count(), T{1},
+                     output + queries.first * p_.value_features, p_.value_features);
   }
 
   const AttentionProblem& p_;
   ScoreTile<T> tile_;
-  T* weights_;  // [keys][columns]: scores, then weights
-  T* sums_;     // [D_v][columns]
+  T* weights_;  // of a block, [keys][columns]: scores, then weights
+  T* sums_;     // [D_v][stride]
   T *top_, *total_;
-  bool is_first_ = true;
 };
 
 template <class T>
@@ -121,7 +130,7 @@ void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, co
                  AttentionForward& result) {
   const std::int64_t tiles = p.tiles.per_head();
   const std::int64_t work =
-      std::min(p.queries, AttentionTiles::kQueries) * p.keys * (p.features + p.value_features + 16);
+      p.pairs_of_head() / std::max<std::int64_t>(1, tiles) * (p.features + p.value_features + 16);
   const auto run_tiles = [&](std::int64_t i, std::int64_t end) {
     Workspace<T> memory(ForwardTile<T>::workspace(p));
     ForwardTile<T> tile(p, memory);

@@ -1,4 +1,4 @@
-// Which pairs of a tile of queries and a chunk of keys are kept. Internal to attention.
+// Which pairs of a block are kept. Internal to attention.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace maskgrad::ops {
 
-/// [keys][columns]: 1 where kept, 0 elsewhere and in the lanes beyond the tile's queries.
+/// [keys][columns]: 1 where kept, 0 elsewhere and in the lanes beyond the block's queries.
 template <class T>
 class KeepTable {
  public:
@@ -30,9 +30,10 @@ class KeepTable {
     }
   }
 
-  void write(const KeyChunk& chunk, const QueryTile& tile) {
-    if (bits_) return write_bits(chunk, tile);
-    for (int i = 0; i < mask_.intervals_per_row(); ++i) add_intervals(chunk, tile, i);
+  /// `columns`: the block's queries in whole vectors.
+  void write(const PairBlock& block, const QueryTile& tile, std::int64_t columns) {
+    if (bits_) return write_bits(block, tile, columns);
+    for (int i = 0; i < mask_.intervals_per_row(); ++i) add_intervals(block, tile, columns, i);
   }
 
   const T* data() const { return table_; }
@@ -48,23 +49,24 @@ class KeepTable {
 
   // Row by row first, then transposed: writing them where they belong, one at a time, would take
   // nearly as long as the products.
-  void write_bits(const KeyChunk& chunk, const QueryTile& tile) {
-    for (std::int64_t s = 0; s < tile.count; ++s) {
-      const bool* bits = mask_.row_bits(tile.b, tile.h, tile.first + s) + chunk.begin;
-      T* row = bits_ + s * chunk.size();
-      for (std::int64_t t = 0; t < chunk.size(); ++t) row[t] = static_cast<T>(bits[t]);
+  void write_bits(const PairBlock& block, const QueryTile& tile, std::int64_t columns) {
+    const std::int64_t keys = block.keys();
+    for (std::int64_t s = 0; s < block.queries(); ++s) {
+      const bool* bits = mask_.row_bits(tile.b, tile.h, block.first + s) + block.begin;
+      T* row = bits_ + s * keys;
+      for (std::int64_t t = 0; t < keys; ++t) row[t] = static_cast<T>(bits[t]);
     }
-    transpose<true>(bits_, chunk.size(), tile.count, chunk.size(), T{1}, table_, tile.columns);
+    transpose<true>(bits_, keys, block.queries(), keys, T{1}, table_, columns);
   }
 
   // Interval i of each row: the first overwrites the table, the second adds to it.
-  void add_intervals(const KeyChunk& chunk, const QueryTile& tile, int i) {
-    read_intervals(chunk, tile, static_cast<std::size_t>(i));
+  void add_intervals(const PairBlock& block, const QueryTile& tile, std::int64_t columns, int i) {
+    read_intervals(block, tile, columns, static_cast<std::size_t>(i));
     const Vec<T> one(T{1}), zero(T{});
-    for (std::int64_t s = 0; s < tile.columns; s += kLanes<T>) {
+    for (std::int64_t s = 0; s < columns; s += kLanes<T>) {
       const Vec<T> low = Vec<T>::load_unaligned(low_ + s), high = Vec<T>::load_unaligned(high_ + s);
-      for (std::int64_t t = 0; t < chunk.size(); ++t) {
-        T* to = table_ + t * tile.columns + s;
+      for (std::int64_t t = 0; t < block.keys(); ++t) {
+        T* to = table_ + t * columns + s;
         const Vec<T> key(static_cast<T>(t));
         const Vec<T> before = i == 0 ? zero : Vec<T>::load_unaligned(to);
         xsimd::select((low <= key) & (key < high), one, before).store_unaligned(to);
@@ -72,16 +74,17 @@ class KeepTable {
     }
   }
 
-  // Interval i of each row, counted from the chunk's first key; nothing beyond the queries.
-  void read_intervals(const KeyChunk& chunk, const QueryTile& tile, std::size_t i) {
-    const auto in_chunk = [&](std::int32_t key) {
-      return static_cast<T>(std::clamp<std::int64_t>(key - chunk.begin, 0, chunk.size()));
+  // Interval i of each row, counted from the block's first key; nothing beyond the queries.
+  void read_intervals(const PairBlock& block, const QueryTile& tile, std::int64_t columns,
+                      std::size_t i) {
+    const auto in_block = [&](std::int32_t key) {
+      return static_cast<T>(std::clamp<std::int64_t>(key - block.begin, 0, block.keys()));
     };
-    for (std::int64_t s = 0; s < tile.columns; ++s) {
+    for (std::int64_t s = 0; s < columns; ++s) {
       const KeyInterval run =
-          s < tile.count ? mask_.intervals(tile.b, tile.h, tile.first + s)[i] : KeyInterval{};
-      low_[s] = in_chunk(run.lo);
-      high_[s] = in_chunk(run.hi);
+          s < block.queries() ? mask_.intervals(tile.b, tile.h, block.first + s)[i] : KeyInterval{};
+      low_[s] = in_block(run.lo);
+      high_[s] = in_block(run.hi);
     }
   }
 

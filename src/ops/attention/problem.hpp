@@ -21,6 +21,20 @@ struct AttentionProblem {
   Tensor bias;  // undefined, or broadcasts to [B, H, S, T]
 
   std::int64_t key_head(std::int64_t h) const { return h / (heads / key_heads); }
+  /// How many pairs are computed for a head, on average.
+  std::int64_t pairs_of_head() const {
+    const Shape& shape = mask.shape();
+    return tiles.pairs() / std::max<std::int64_t>(1, shape[0] * shape[1]);
+  }
+  /// Calls f(first, last) for the queries of the tile that are not among `those`, twice.
+  template <class F>
+  void for_others(std::int64_t tile, const QueryTile& those, F&& f) const {
+    const std::int64_t begin = tile * AttentionTiles::kQueries;
+    const std::int64_t end = std::min(begin + AttentionTiles::kQueries, queries);
+    const bool none = those.count() == 0;
+    f(begin, none ? begin : those.first);
+    f(none ? begin : those.last, end);
+  }
   /// How far apart neighbours stand in a tensor that broadcasts to [B, H, S, T].
   static std::array<std::int64_t, 4> strides_of(const Shape& shape);
 };

@@ -1,4 +1,4 @@
-// The scores of one tile of queries, chunk by chunk of keys. Internal to attention.
+// The scores of one tile of queries, block by block. Internal to attention.
 //
 // Everything stands with queries along the lanes of a vector: scores [keys][queries]. So softmax
 // needs no sum across lanes, keys and values are read where they stand, element by element, and
@@ -35,31 +35,36 @@ class ScoreTile {
     if (p.softcap) cap_slope_ = memory.take(table);
   }
 
-  /// Takes on tile `tile` of head (b, h), whose queries stand at q [S, D].
-  void start(std::int64_t b, std::int64_t h, std::int64_t tile, const T* q) {
-    const std::int64_t first = tile * AttentionTiles::kQueries;
-    const std::int64_t count = std::min(AttentionTiles::kQueries, p_.queries - first);
-    place_ = {b, h, first, count, whole_vectors<T>(count)};
-    transpose<true>(q + first * p_.features, p_.features, count, p_.features,
-                    static_cast<T>(p_.scale), queries_, place_.columns);
+  /// Takes on these queries, of a head whose queries stand at q [S, D].
+  void start(const QueryTile& tile, const T* q) {
+    tile_ = tile;
+    stride_ = whole_vectors<T>(tile.count());
+    transpose<true>(q + tile.first * p_.features, p_.features, tile.count(), p_.features,
+                    static_cast<T>(p_.scale), queries_, stride_);
   }
 
-  std::int64_t first() const { return place_.first; }      // query
-  std::int64_t count() const { return place_.count; }      // queries
-  std::int64_t columns() const { return place_.columns; }  // count() in whole vectors
+  /// The columns of tables of the whole tile: its queries in whole vectors.
+  std::int64_t stride() const { return stride_; }
 
-  /// scores[t][s] of the chunk's keys, capped and with the bias; nothing is masked yet. k: [T, D].
-  void scores(const KeyChunk& chunk, const T* k, T* scores) {
-    const Strided<T> keys = {k + chunk.begin * p_.features, p_.features, 1};
-    block_product<false>(chunk.size(), place_.columns, p_.features, keys, queries_, place_.columns,
-                         StoreTo<T>{scores, place_.columns});
-    if (p_.softcap) cap(chunk, scores);
-    if (p_.bias.defined()) add_bias(chunk, scores);
-    if (!chunk.full) keep_.write(chunk, place_);
-    if (p_.dropout > 0) write_drop(chunk);
+  /// scores[t][s], [keys][columns] of the block, capped and with the bias; nothing is masked yet.
+  /// k: the head's keys [T, D].
+  void scores(const PairBlock& block, const T* k, T* scores) {
+    columns_ = whole_vectors<T>(block.queries());
+    offset_ = block.first - tile_.first;
+    const Strided<T> keys = {k + block.begin * p_.features, p_.features, 1};
+    block_product<false>(block.keys(), columns_, p_.features, keys, queries_ + offset_, stride_,
+                         StoreTo<T>{scores, columns_});
+    if (p_.softcap) cap(block, scores);
+    if (p_.bias.defined()) add_bias(block, scores);
+    if (!block.full) keep_.write(block, tile_, columns_);
+    if (p_.dropout > 0) write_drop(block);
   }
 
-  /// Which pairs of the last chunk given to scores() are kept, if it is not full.
+  /// Of the last block given to scores(): the columns of its tables, and the first of them among
+  /// those of the tile.
+  std::int64_t columns() const { return columns_; }
+  std::int64_t offset() const { return offset_; }
+  /// Which of its pairs are kept, if it is not full.
   const KeepTable<T>& keep() const { return keep_; }
   /// What the dropout multiplies a weight with: 0 or 1 / (1 - p). Only with a dropout.
   Vec<T> drop(std::int64_t at) const { return Vec<T>::load_unaligned(drop_ + at); }
@@ -67,45 +72,46 @@ class ScoreTile {
   Vec<T> cap_slope(std::int64_t at) const { return Vec<T>::load_unaligned(cap_slope_ + at); }
 
  private:
-  void cap(const KeyChunk& chunk, T* scores) {
+  void cap(const PairBlock& block, T* scores) {
     const Vec<T> c(static_cast<T>(*p_.softcap)), one(T{1});
-    for (std::int64_t at = 0; at < chunk.size() * place_.columns; at += kLanes<T>) {
+    for (std::int64_t at = 0; at < block.keys() * columns_; at += kLanes<T>) {
       const Vec<T> tanh = xsimd::tanh(Vec<T>::load_unaligned(scores + at) / c);
       (one - tanh * tanh).store_unaligned(cap_slope_ + at);
       (c * tanh).store_unaligned(scores + at);
     }
   }
 
-  void add_bias(const KeyChunk& chunk, T* scores) const {
+  void add_bias(const PairBlock& block, T* scores) const {
     const auto stride = AttentionProblem::strides_of(p_.bias.shape());
     const T* bias =
-        p_.bias.data<T>() + place_.b * stride[0] + place_.h * stride[1] + place_.first * stride[2];
-    for (std::int64_t t = 0; t < chunk.size(); ++t) {
-      const T* of_key = bias + (chunk.begin + t) * stride[3];
-      for (std::int64_t s = 0; s < place_.count; ++s)
-        scores[t * place_.columns + s] += of_key[s * stride[2]];
+        p_.bias.data<T>() + tile_.b * stride[0] + tile_.h * stride[1] + block.first * stride[2];
+    for (std::int64_t t = 0; t < block.keys(); ++t) {
+      const T* of_key = bias + (block.begin + t) * stride[3];
+      for (std::int64_t s = 0; s < block.queries(); ++s)
+        scores[t * columns_ + s] += of_key[s * stride[2]];
     }
   }
 
   // The same numbers as a dropout() of all weights [B, H, S, T] would draw.
-  void write_drop(const KeyChunk& chunk) {
+  void write_drop(const PairBlock& block) {
     const T factor = static_cast<T>(1 / (1 - p_.dropout));
-    for (std::int64_t s = 0; s < place_.count; ++s) {
-      const std::int64_t row = (place_.b * p_.heads + place_.h) * p_.queries + place_.first + s;
+    for (std::int64_t s = 0; s < block.queries(); ++s) {
+      const std::int64_t row = (tile_.b * p_.heads + tile_.h) * p_.queries + block.first + s;
       Random random = p_.random;
-      random.skip_uniforms(static_cast<std::uint64_t>(row * p_.keys + chunk.begin));
-      for (std::int64_t t = 0; t < chunk.size(); ++t) {
-        drop_[t * place_.columns + s] = random.uniform() >= p_.dropout ? factor : T{};
+      random.skip_uniforms(static_cast<std::uint64_t>(row * p_.keys + block.begin));
+      for (std::int64_t t = 0; t < block.keys(); ++t) {
+        drop_[t * columns_ + s] = random.uniform() >= p_.dropout ? factor : T{};
       }
     }
-    for (std::int64_t t = 0; t < chunk.size(); ++t) {
-      std::fill(drop_ + t * place_.columns + place_.count, drop_ + (t + 1) * place_.columns, T{});
+    for (std::int64_t t = 0; t < block.keys(); ++t) {
+      std::fill(drop_ + t * columns_ + block.queries(), drop_ + (t + 1) * columns_, T{});
     }
   }
 
   const AttentionProblem& p_;
-  QueryTile place_{};
-  T* queries_;  // scaled, [D][columns]
+  QueryTile tile_{};
+  std::int64_t stride_ = 0, columns_ = 0, offset_ = 0;
+  T* queries_;  // scaled, [D][stride]
   KeepTable<T> keep_;
   T* drop_ = nullptr;
   T* cap_slope_ = nullptr;
