@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <atomic>
+#include <iterator>
 
 #include <maskgrad/ops/gemm_paths.hpp>
 #include <maskgrad/ops/sample_sums.hpp>
 #include <maskgrad/ops/transpose.hpp>
 #include <maskgrad/tensor/cpu/own_lines.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad::ops {
@@ -20,41 +23,76 @@ std::int64_t parts_of_rows(const MatrixProduct& d) {
   return d.m <= least ? 1 : round_up(d.m, 2 * least) / least;
 }
 
-// b [k, n] as it stands, parts of the rows of y side by side. Of a long sum some terms come first,
-// so that the rows of b that they need stay in cache; what comes after starts from them, and the
-// bits are those of one sum.
+// Rows [begin, end) of y, with b [k, n], its rows `stride` apart. Of a long sum some terms come
+// first, so that the rows of b that they need stay in cache; what comes after starts from them, and
+// the bits are those of one sum.
 template <class T>
-void multiply_rows(const MatrixProduct& d, const T* a, const T* b, std::int64_t stride, T* y,
-                   const RowFinish<T>& finish) {
+void multiply_part(const MatrixProduct& d, std::int64_t begin, std::int64_t end, const T* a,
+                   const T* b, std::int64_t stride, T* y, const RowFinish<T>& finish) {
   constexpr std::int64_t kTerms = 1024;
+  const Strided<T> left = left_of(d, a).rows_from(begin);
+  T* const rows = y + begin * d.n;
+  block_product<true>(end - begin, d.n, std::min(kTerms, d.k), left, b, stride,
+                      StoreTo<T>{rows, d.n});
+  for (std::int64_t p = kTerms; p < d.k; p += kTerms) {
+    const Strided<T> rest = {left.data + p * left.column, left.row, left.column};
+    block_product<true>(end - begin, d.n, std::min(kTerms, d.k - p), rest, b + p * stride, stride,
+                        AddTo<T>{rows, d.n});
+  }
+  finish_rows(rows, end - begin, d.n, finish);
+}
+
+// With b [k, n] as it stands, parts of the rows of y side by side.
+template <class T>
+void multiply_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
+                   const RowFinish<T>& finish) {
   parallel_for_parts(d.m, parts_of_rows(d), [&](std::int64_t begin, std::int64_t end) {
-    const Strided<T> left = left_of(d, a).rows_from(begin);
-    T* const rows = y + begin * d.n;
-    block_product<true>(end - begin, d.n, std::min(kTerms, d.k), left, b, stride,
-                        StoreTo<T>{rows, d.n});
-    for (std::int64_t p = kTerms; p < d.k; p += kTerms) {
-      const Strided<T> rest = {left.data + p * left.column, left.row, left.column};
-      block_product<true>(end - begin, d.n, std::min(kTerms, d.k - p), rest, b + p * stride, stride,
-                          AddTo<T>{rows, d.n});
-    }
-    finish_rows(rows, end - begin, d.n, finish);
+    multiply_part(d, begin, end, a, b, d.n, y, finish);
   });
 }
 
-// With b [n, k], after transposing it once for all rows.
+// b [n, k] transposed, [k, stride], in memory that the thread keeps: once in a call, for all parts
+// that it takes.
 template <class T>
-void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
-                         const RowFinish<T>& finish) {
-  const std::int64_t stride = whole_vectors<T>(d.n);
+const T* transposed_by_thread(const MatrixProduct& d, const T* b, std::int64_t stride,
+                              std::uint64_t call) {
+  static thread_local PoolVector<T> columns;
+  static thread_local std::uint64_t of_call = 0;
+  if (of_call != call) {
+    if (std::ssize(columns) < d.k * stride) columns.resize(static_cast<std::size_t>(d.k * stride));
+    transpose<true>(b, d.k, d.n, d.k, T{1}, columns.data(), stride);
+    of_call = call;
+  }
+  return columns.data();
+}
+
+// The same by all threads together.
+template <class T>
+Tensor transposed_by_all(const MatrixProduct& d, const T* b, std::int64_t stride) {
   Tensor transposed = Tensor::empty({d.k, stride}, dtype_of<T>);
   T* const columns = transposed.data<T>();
-  const std::int64_t vectors = stride / kLanes<T>;
-  parallel_for(vectors, 2, [&](std::int64_t v, std::int64_t last) {
+  parallel_for(stride / kLanes<T>, 2, [&](std::int64_t v, std::int64_t last) {
     const std::int64_t begin = v * kLanes<T>, end = std::min(last * kLanes<T>, d.n);
     for (std::int64_t p = 0; p < d.k; ++p) own_lines(columns + p * stride + begin, end - begin);
     transpose<true>(b + begin * d.k, d.k, end - begin, d.k, T{1}, columns + begin, stride);
   });
-  multiply_rows(d, a, columns, stride, y, finish);
+  return transposed;
+}
+
+// With b [n, k]. Two threads transpose it each for itself: if each wrote half of it, half of the
+// lines would change hands twice, which takes as long.
+template <class T>
+void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
+                         const RowFinish<T>& finish) {
+  static std::atomic<std::uint64_t> calls{0};
+  const std::uint64_t call = ++calls;
+  const std::int64_t stride = whole_vectors<T>(d.n);
+  const Tensor shared = num_threads() > 2 ? transposed_by_all(d, b, stride) : Tensor();
+  parallel_for_parts(d.m, parts_of_rows(d), [&](std::int64_t begin, std::int64_t end) {
+    const T* columns =
+        shared.defined() ? shared.data<T>() : transposed_by_thread(d, b, stride, call);
+    multiply_part(d, begin, end, a, columns, stride, y, finish);
+  });
 }
 
 // A small y that sums over many rows: chunks of samples side by side, then their sums in order.
@@ -88,7 +126,7 @@ void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
   if (d.transpose_a && d.rows_per_sample > 0 && d.m * d.n <= kSmall) {
     return multiply_by_samples(d, a, b, y, finish);
   }
-  multiply_rows(d, a, b, d.n, y, finish);
+  multiply_rows(d, a, b, y, finish);
 }
 
 template <class T>

@@ -48,20 +48,20 @@ void check_inputs(const Variable& x, const Variable& weight, const Variable& bia
         "would sum over masked positions of x {}; drop_mask() it on purpose", x.shape());
 }
 
-// g where y > 0, 0 elsewhere
-Tensor through_relu(const Tensor& g, const Tensor& y) {
+// g where y > 0, 0 elsewhere; in the memory of g if nobody else holds it.
+Tensor through_relu(Tensor g, const Tensor& y) {
   constexpr auto rule = [](const auto& grad, const auto& out) {
     return xt::where(out > like(out, 0), grad, like(grad, 0));
   };
-  Tensor dx = Tensor::empty(g.shape(), g.dtype(), g.device());
+  Tensor h = g.is_exclusive() ? g : Tensor::empty(g.shape(), g.dtype(), g.device());
   dispatch_device(g.device(), "linear", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
       parallel_for(g.numel(), 4096, [&](std::int64_t i, std::int64_t end) {
-        map_row(rule, end - i, dx.data<T>() + i, g.data<T>() + i, y.data<T>() + i);
+        map_row(rule, end - i, h.data<T>() + i, g.data<T>() + i, y.data<T>() + i);
       });
     });
   });
-  return dx;
+  return h;
 }
 
 // db[j] = sum of g[..., j]
@@ -93,9 +93,8 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   const bool relu = activation == LinearActivation::kRelu;
   const Tensor y = rows_times(x.value(), weight.value(), false, bias.value(), relu);
   const Shape shape = y.shape();
-  auto rule = [=, x = x.value(), w = weight.value(), mask = x.mask()](const Tensor& g,
-                                                                      Gradients& grads) {
-    const Tensor h = relu ? through_relu(g, y) : g;
+  auto rule = [=, x = x.value(), w = weight.value(), mask = x.mask()](Tensor g, Gradients& grads) {
+    const Tensor h = relu ? through_relu(std::move(g), y) : g;
     if (grads.needed(0)) grads.set(0, rows_times(h, w, true));
     if (grads.needed(1)) {
       Tensor dw = grads.buffer(1);

@@ -150,9 +150,8 @@ void Tape::run_backward() {
     if (!output.has_grad) continue;
     drop_holes(output.grad, output.mask);
     Gradients grads(node->inputs());
-    node->backward(output.grad, grads);
+    node->backward(std::exchange(output.grad, Tensor()), grads);
     drop_made_of_holes(*node, grads);
-    output.grad = Tensor();
     for (std::size_t i = 0; i < node->inputs().size(); ++i) {
       if (!grads.needed(i)) continue;
       if (options_.observer) {
@@ -171,7 +170,7 @@ void Tape::drop_made_of_holes(const Node& node, Gradients& grads) {
   for (std::size_t i = 0; i < node.inputs().size(); ++i) {
     Tensor& grad = grads.values_[i];
     const bool at_risk = grads.needed(i) && grad.defined() && is_elementwise(node.op(), i) &&
-                         grad.shape() == output.shape && !grad.is_same_view(output.grad);
+                         grad.shape() == output.shape;
     if (at_risk && !(node.inputs()[i]->mask == output.mask)) drop_holes(grad, output.mask);
   }
 }

@@ -10,6 +10,8 @@
 //   });
 // The rule gives one gradient for each input that needs one. The tape alone checks their number,
 // dtypes and shapes, sums what was broadcast, accumulates, and drops what arrives at masked places.
+// A rule that takes grad_output as a Tensor of its own may compute in its memory, where it
+// is_exclusive().
 #pragma once
 
 #include <initializer_list>
@@ -59,7 +61,7 @@ class Node : public RefCounted {
   const OpDef& op() const { return op_; }
   std::span<const Ref<GradSlot>> inputs() const { return inputs_; }
   const Ref<GradSlot>& output() const { return output_; }
-  virtual void backward(const Tensor& grad_output, Gradients& grads) = 0;
+  virtual void backward(Tensor grad_output, Gradients& grads) = 0;
   /// bool of the output's shape: where it can depend on a marked place (bool) of this input.
   virtual Tensor reached(std::size_t input, const Tensor& marked) const = 0;
 
@@ -150,7 +152,7 @@ template <class Rule, class Reached>
 struct RuleWithReach {
   Rule rule;
   Reached reached;
-  void operator()(const Tensor& grad_output, Gradients& grads) { rule(grad_output, grads); }
+  void operator()(Tensor grad_output, Gradients& grads) { rule(std::move(grad_output), grads); }
 };
 template <class Rule, class Reached>
 RuleWithReach<Rule, Reached> with_reach(Rule rule, Reached reached) {
@@ -167,8 +169,8 @@ Variable record(const OpDef& op, std::span<const Variable* const> inputs, Tensor
   struct Recorded final : Node {
     Recorded(const OpDef& o, PoolVector<Ref<GradSlot>> in, Ref<GradSlot> out, Rule&& r)
         : Node(o, std::move(in), std::move(out)), rule(std::forward<Rule>(r)) {}
-    void backward(const Tensor& grad_output, Gradients& grads) override {
-      rule(grad_output, grads);
+    void backward(Tensor grad_output, Gradients& grads) override {
+      rule(std::move(grad_output), grads);
     }
     Tensor reached(std::size_t input, const Tensor& marked) const override {
       if constexpr (requires(const R& r) { r.reached(input, marked); }) {

@@ -176,6 +176,20 @@ TEST(Linear, KeepsTheMaskAndLetsNothingInAHoleReachTheRest) {
   }
 }
 
+// Its gradient of relu is computed in the memory of what arrived.
+TEST(Linear, ChangesNoGradientThatSomebodyElseHolds) {
+  Random random(6);
+  const Variable x(test::uniform(random, {5, 4}, -1, 1)), bias(test::uniform(random, {3}, -1, 1));
+  const Variable weight = leaf(test::uniform(random, {4, 3}, -1, 1)),
+                 beside = leaf(Tensor::zeros({5, 3}, DType::kFloat64));
+  const Tensor g = test::uniform(random, {5, 3}, -1, 1), before = g.clone();
+  Tape tape;
+  const Variable y = ops::linear(x, weight, bias, LinearActivation::kRelu);
+  tape.backward(ops::add(y, beside), g);
+  EXPECT_TRUE(same_bits(g, before));
+  EXPECT_TRUE(same_bits(beside.grad(), before));
+}
+
 TEST(Linear, GivesTheSameBitsWhenSamplesArePadded) {
   Random random(6);
   constexpr std::int64_t kBatch = 20, kLength = 7, kMore = 6;
