@@ -104,6 +104,17 @@ void check_options(const AttentionOptions& options, DType dtype, const Shape& pa
         options.bias.shape(), to_string(dtype), pairs);
 }
 
+// Whether rows that do not exist have no interval, `each` of them a row.
+bool only_these(const bool* exists, std::int64_t rows, const KeyInterval* runs, std::int64_t each) {
+  int wrong = 0;
+  for (std::int64_t i = 0; i < each; ++i) {
+    for (std::int64_t s = 0; s < rows; ++s) {
+      wrong |= int{!runs[s * each + i].empty()} & int{!exists[s]};
+    }
+  }
+  return !wrong;
+}
+
 void check_queries(const SequenceMask& queries, const Variable& q, const AttentionMask& mask) {
   if (!queries.defined()) return;
   const char* name = kAttention.name.c_str();
@@ -112,9 +123,15 @@ void check_queries(const SequenceMask& queries, const Variable& q, const Attenti
         q.shape());
   const bool* exists = queries.bits().data<bool>();
   const std::int64_t batch = q.dim(0), length = q.dim(1);
+  // All at once, without a branch each; the first that is wrong is looked for when one is.
+  if (mask.form() == AttentionMask::Form::kIntervals && mask.shape()[0] == batch &&
+      only_these(exists, batch * length, mask.intervals(0, 0, 0).data(),
+                 mask.intervals_per_row())) {
+    return;
+  }
   for (std::int64_t b = 0; b < batch; ++b) {
     for (std::int64_t s = 0; s < length; ++s) {
-      if (*exists++) continue;
+      if (exists[b * length + s]) continue;
       mask.for_each_run(b, 0, s, [&](std::int64_t t, std::int64_t) {
         fail(name, "query {} of sample {} does not exist, but the mask lets it attend to key {}", s,
              b, t);

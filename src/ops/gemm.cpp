@@ -18,7 +18,7 @@ std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / t
 // and of many blocks where b comes from memory for each part.
 std::int64_t parts_of_rows(const MatrixProduct& d) {
   constexpr std::int64_t kCached = 256 * 1024;  // elements
-  const std::int64_t block = d.n * d.k > kCached ? 96 : 6;
+  const std::int64_t block = d.n * d.k > kCached ? 96 : 12;
   const std::int64_t least = round_up(least_for(d.n * d.k), block);
   return d.m <= least ? 1 : round_up(d.m, 2 * least) / least;
 }

@@ -60,19 +60,10 @@ void check_shapes(const char* name, const Variable& logits, const Tensor& target
 // y = softmax(x); returns -log y[target].
 template <class T>
 T softmax_and_loss(const T* x, std::int64_t target, T* y, std::int64_t n) {
+  const auto [top, sum] = exp_row<T>(x, nullptr, y, n);
+  divide_row<T>(nullptr, sum, y, n);
   // In this order, or a large top swallows the logarithm.
-  const auto loss = [&](const ExpRow<T>& e) { return std::log(e.sum) + (e.top - x[target]); };
-  if (n > ShortRow<T>::kMax) {
-    std::copy_n(x, n, y);
-    const ExpRow<T> e = exp_row<T>(nullptr, y, n);
-    divide_row<T>(nullptr, e.sum, y, n);
-    return loss(e);
-  }
-  ShortRow<T> row(x, n, -std::numeric_limits<T>::infinity());
-  const ExpRow<T> e = exp_row<T>(nullptr, row.data(), row.size);
-  divide_row<T>(nullptr, e.sum, row.data(), row.size);
-  std::copy_n(row.data(), n, y);
-  return loss(e);
+  return std::log(sum) + (top - x[target]);
 }
 
 struct LossRows {
@@ -106,8 +97,8 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
 template <class T>
 void spread_losses(const LossRows& rows, T factor, T* dlogits) {
   const std::int64_t classes = rows.softmax.dim(-1);
-  const auto times = [factor](const auto& p) { return factor * p; };
-  map_row(times, rows.softmax.numel(), dlogits, rows.softmax.data<T>());
+  const auto times = [factor](const Vec<T>& p) { return Vec<T>(factor) * p; };
+  map_vectors(rows.softmax.numel(), dlogits, times, rows.softmax.data<T>());
   for (const std::int64_t target : rows.ids) {
     if (target >= 0) dlogits[target] -= factor;
     dlogits += classes;

@@ -124,8 +124,7 @@ class RowMask {
 // maximum swallows the logarithm.
 template <class T>
 void log_softmax_row(const T* x, const bool* keep, T* y, std::int64_t n) {
-  std::copy_n(x, n, y);
-  const auto [top, sum] = exp_row(keep, y, n);
+  const auto [top, sum] = exp_row(x, keep, y, n);
   const T log_sum = std::log(sum);
   for (std::int64_t j = 0; j < n; ++j) y[j] = !keep || keep[j] ? (x[j] - top) - log_sum : T{};
 }

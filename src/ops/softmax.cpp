@@ -60,8 +60,7 @@ Variable log_softmax(const Variable& x) {
   for_each_row(kLogSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
     const T* in = x.value().data<T>() + at;
     T* row = y.data<T>() + at;
-    std::copy_n(in, n, row);
-    const auto [top, sum] = exp_row<T>(nullptr, row, n);
+    const auto [top, sum] = exp_row<T>(in, nullptr, row, n);
     const T log_sum = std::log(sum);
     // In this order, or a large top swallows the logarithm.
     for (std::int64_t j = 0; j < n; ++j) row[j] = (in[j] - top) - log_sum;

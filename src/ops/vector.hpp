@@ -51,6 +51,17 @@ void store_first(const Vec<T>& x, T* to, std::int64_t count) {
   detail::store_part(x, to, count);
 }
 
+/// y[j] = f(x[j]...) for j = 0 .. n-1, f being of vectors: the same for each element, wherever it
+/// stands. y may be one of x.
+template <class T, class F, class... Ts>
+void map_vectors(std::int64_t n, T* y, F f, const Ts*... x) {
+  std::int64_t j = 0;
+  for (; j + kLanes<T> <= n; j += kLanes<T>) {
+    f(Vec<T>::load_unaligned(x + j)...).store_unaligned(y + j);
+  }
+  if (j < n) store_first(f(load_first(x + j, n - j)...), y + j, n - j);
+}
+
 /// y[0 .. n-1] = x, without the call that std::copy makes: rows are short.
 template <class T>
 void copy_row(const T* x, T* y, std::int64_t n) {

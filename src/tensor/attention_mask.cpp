@@ -80,25 +80,25 @@ void AttentionMask::write_operand(const Recipe& operand, Binding within, Text& t
 }
 
 // The canonical form of the mask whose row (b, h, s) has the runs that runs_of_row(b, h, s) gives,
-// valid until it is called again. Copies of it are called for some samples each, in the order of
-// their rows, once for each form that is tried.
+// valid until it is called again, and none where `exists` says so. Copies of it are called for some
+// samples each, in the order of their rows, once for each form that is tried.
 template <class RunsOfRow>
-AttentionMask AttentionMask::build(const Shape& shape, Recipe recipe,
-                                   const RunsOfRow& runs_of_row) {
+AttentionMask AttentionMask::build(const Shape& shape, Recipe recipe, const RunsOfRow& runs_of_row,
+                                   const bool* exists) {
   auto* const body = new Body;
   const Ref<const Body> owner(body);
   body->shape = shape;
   body->recipe = std::move(recipe);
-  body->storage = detail::intervals_of<1>(shape, runs_of_row);
+  body->storage = detail::intervals_of<1>(shape, runs_of_row, exists);
   body->intervals_per_row = 1;
   if (!body->storage.defined()) {
-    body->storage = detail::intervals_of<2>(shape, runs_of_row);
+    body->storage = detail::intervals_of<2>(shape, runs_of_row, exists);
     body->intervals_per_row = 2;
   }
   if (body->storage.defined()) {
     body->intervals = reinterpret_cast<const KeyInterval*>(body->storage.data<std::int32_t>());
   } else {
-    body->storage = bits_of(shape, runs_of_row);
+    body->storage = bits_of(shape, runs_of_row, exists);
     body->bits = body->storage.data<bool>();
   }
   return AttentionMask(owner);
@@ -178,13 +178,15 @@ AttentionMask AttentionMask::padding(const SequenceMask& keys, std::int64_t quer
 
 AttentionMask AttentionMask::existing(const SequenceMask& positions) {
   check_defined(positions.defined());
+  const bool* exists = positions.bits().data<bool>();
   const std::int64_t size = positions.shape()[1];
-  return build(pairs_of(positions.shape()[0], 1, size, size), named("existing"),
-               [&, runs = Runs()](std::int64_t b, std::int64_t, std::int64_t s) mutable {
-                 const bool* row = positions.bits().data<bool>() + b * size;
-                 if (s == 0) find_runs(row, static_cast<std::int32_t>(size), runs);
-                 return row[s] ? RunsView(runs) : RunsView();
-               });
+  return build(
+      pairs_of(positions.shape()[0], 1, size, size), named("existing"),
+      [=, runs = Runs()](std::int64_t b, std::int64_t, std::int64_t s) mutable {
+        if (s == 0) find_runs(exists + b * size, static_cast<std::int32_t>(size), runs);
+        return RunsView(runs);
+      },
+      exists);
 }
 
 AttentionMask AttentionMask::padding(const SequenceMask& keys) {

@@ -120,7 +120,8 @@ class AttentionMask {
   explicit AttentionMask(Ref<const Body> body) : body_(std::move(body)) {}
 
   template <class RunsOfRow>
-  static AttentionMask build(const Shape& shape, Recipe recipe, const RunsOfRow& runs_of_row);
+  static AttentionMask build(const Shape& shape, Recipe recipe, const RunsOfRow& runs_of_row,
+                             const bool* exists = nullptr);
   template <class IntervalOfRow>
   static AttentionMask one_run_a_row(std::int64_t queries, std::int64_t keys, Recipe recipe,
                                      IntervalOfRow&& interval_of_row);

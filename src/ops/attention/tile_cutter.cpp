@@ -21,15 +21,6 @@ void TileCutter::add(std::int64_t first, std::int64_t last, std::int64_t lo, std
   }
 }
 
-TileCutter::Part TileCutter::around(const Part& a, const Part& b) {
-  return {std::min(a.begin, b.begin),
-          std::max(a.end, b.end),
-          a.first,
-          b.last,
-          a.kept + b.kept,
-          a.area + b.area};
-}
-
 // A block that ends within a vector of queries is not full when the tile has others there: their
 // lanes must not see its keys. The block of the same queries in the chunk before, among those of
 // this tile, which begin at `own`, is made longer instead where nothing lies between.
@@ -65,16 +56,18 @@ std::int64_t TileCutter::cut(std::int64_t tile, PoolVector<PairBlock>& blocks) {
     Chunk& chunk = chunks_[static_cast<std::size_t>(first_chunk_)];
     Part open;
     for (std::int64_t strip = 0; strip < kQueries / kStrip; ++strip) {
-      Part next = std::exchange(chunk[static_cast<std::size_t>(strip)], Part());
-      if (next.kept == 0) continue;
-      next.first = strip * kStrip;
-      next.area = next.pairs();
-      const Part both = open.kept ? around(open, next) : next;
+      Part& part = chunk[static_cast<std::size_t>(strip)];
+      if (part.kept == 0) continue;
+      part.first = strip * kStrip;
+      part.area = part.pairs();
+      const Part both = open.kept ? open.with(part) : part;
       if (4 * both.pairs() <= 5 * both.area) {
         open = both;
       } else {
-        finish(std::exchange(open, next));
+        finish(open);
+        open = part;
       }
+      part = Part();
     }
     finish(open);
   }

@@ -33,10 +33,18 @@ class TileCutter {
     std::int64_t kept = 0, area = 0;
 
     std::int64_t pairs() const { return (end - begin) * (last - first); }
+    // That of both, `next` being a later strip.
+    Part with(const Part& next) const {
+      return {std::min(begin, next.begin),
+              std::max(end, next.end),
+              first,
+              next.last,
+              kept + next.kept,
+              area + next.area};
+    }
   };
   using Chunk = std::array<Part, static_cast<std::size_t>(kQueries / kStrip)>;
 
-  static Part around(const Part& a, const Part& b);
   void append(const Part& part, std::int64_t tile, std::size_t own,
               PoolVector<PairBlock>& blocks) const;
 
