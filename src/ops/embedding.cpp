@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <numeric>
 #include <span>
@@ -38,56 +39,89 @@ constexpr std::int64_t kSmallTable = 128;
 
 using Rows = PoolVector<std::int64_t>;
 
-// The row of the table for each token, -1 where it is masked.
-Rows rows_of(const Tensor& tokens, const SequenceMask& mask, std::int64_t vocabulary) {
-  const bool* keep = mask.defined() ? mask.bits().data<bool>() : nullptr;
-  const std::int64_t per_position =
-      keep ? tokens.numel() / std::max<std::int64_t>(1, mask.bits().numel()) : 1;
-  const std::int64_t count = tokens.numel();
-  Rows rows(static_cast<std::size_t>(count));
-  bool fit = true;
-  dispatch_dtype(IntegerTypes{}, tokens.dtype(), "embedding", [&]<class T>(T) {
-    const T* ids = tokens.data<T>();
-    std::int64_t* const out = rows.data();
-    const auto read = [&](std::int64_t i, bool kept) {
-      out[i] = kept ? static_cast<std::int64_t>(ids[i]) : -1;
-      fit &= (out[i] < vocabulary) & ((out[i] >= 0) | !kept);
-    };
-    // A loop for each case: a division takes longer than all the rest.
-    if (!keep) {
-      for (std::int64_t i = 0; i < count; ++i) read(i, true);
-    } else if (per_position == 1) {
-      for (std::int64_t i = 0; i < count; ++i) read(i, keep[i]);
-    } else {
-      for (std::int64_t i = 0; i < count; ++i) read(i, keep[i / per_position]);
-    }
-    // All at once, without a branch each; the first that is wrong is looked for when one is.
-    for (std::int64_t i = 0; !fit && i < count; ++i) {
-      const bool kept = !keep || keep[i / per_position];
-      check(!kept || (ids[i] >= 0 && ids[i] < vocabulary), "embedding",
-            "token {} at element {} of {} is outside the vocabulary of {}", ids[i], i,
-            tokens.shape(), vocabulary);
-    }
-  });
-  return rows;
+// Tokens, and which of them exist.
+template <class Id>
+struct Tokens {
+  const Id* ids;
+  const bool* keep;           // nullptr: all exist
+  std::int64_t per_position;  // tokens that share a bit
+
+  bool exists(std::int64_t i) const { return !keep || keep[i / per_position]; }
+};
+
+template <class Id>
+Tokens<Id> tokens_of(const Tensor& tokens, const SequenceMask& mask) {
+  if (!mask.defined()) return {tokens.data<Id>(), nullptr, 1};
+  const std::int64_t positions = std::max<std::int64_t>(1, mask.bits().numel());
+  return {tokens.data<Id>(), mask.bits().data<bool>(), tokens.numel() / positions};
 }
 
-// out[i] = table[rows[i]], 0 where there is none
-template <class T>
-void take_vectors(const Rows& rows, const T* table, std::int64_t features, T* out) {
-  const auto take = [&](std::int64_t begin, std::int64_t end) {
-    const std::int64_t *row = rows.data() + begin, *const last = rows.data() + end;
-    for (T* to = out + begin * features; row != last;) {
-      // Neighbours without one, as padding is, at once.
-      const std::int64_t* const next =
-          std::find_if(row, last, [](std::int64_t r) { return r >= 0; });
-      to = std::fill_n(to, (next - row) * features, T{});
-      for (row = next; row != last && *row >= 0; ++row, to += features) {
-        copy_row(table + *row * features, to, features);
-      }
-    }
+// Writes the row of the table for tokens [begin, end), -1 where one does not exist; false when one
+// is outside the vocabulary. All at once, without a branch each.
+template <class Id>
+bool read_rows(const Tokens<Id>& tokens, std::int64_t begin, std::int64_t end,
+               std::int64_t vocabulary, std::int64_t* rows) {
+  const auto size = static_cast<std::uint64_t>(vocabulary);
+  std::uint64_t outside = 0;
+  const auto read = [&](std::int64_t i, bool exists) {
+    const auto id = static_cast<std::uint64_t>(static_cast<std::int64_t>(tokens.ids[i]));
+    const std::uint64_t nothing = std::uint64_t{exists} - 1;  // all bits where it does not
+    outside |= std::uint64_t{id >= size} & ~nothing;
+    rows[i] = static_cast<std::int64_t>(id | nothing);
   };
-  parallel_for(std::ssize(rows), least_for(4 * features), take);
+  // A loop for each case: a division takes longer than all the rest.
+  if (!tokens.keep) {
+    for (std::int64_t i = begin; i < end; ++i) read(i, true);
+  } else if (tokens.per_position == 1) {
+    for (std::int64_t i = begin; i < end; ++i) read(i, tokens.keep[i]);
+  } else {
+    for (std::int64_t i = begin; i < end; ++i) read(i, tokens.exists(i));
+  }
+  return outside == 0;
+}
+
+template <class Id>
+[[noreturn]] void refuse_first_outside(const Tokens<Id>& tokens, const Shape& shape,
+                                       std::int64_t vocabulary) {
+  std::int64_t i = 0;
+  while (!tokens.exists(i) || (tokens.ids[i] >= 0 && tokens.ids[i] < vocabulary)) ++i;
+  fail("embedding", "token {} at element {} of {} is outside the vocabulary of {}", tokens.ids[i],
+       i, shape, vocabulary);
+}
+
+// out[i] = table[rows[i]], 0 where there is none, for rows [begin, end)
+template <class T>
+void take_vectors(const Rows& rows, std::int64_t begin, std::int64_t end, const T* table,
+                  std::int64_t features, T* out) {
+  const std::int64_t *row = rows.data() + begin, *const last = rows.data() + end;
+  for (T* to = out + begin * features; row != last;) {
+    // Neighbours without one, as padding is, at once.
+    const std::int64_t* const next = std::find_if(row, last, [](std::int64_t r) { return r >= 0; });
+    to = std::fill_n(to, (next - row) * features, T{});
+    for (row = next; row != last && *row >= 0; ++row, to += features) {
+      copy_row(table + *row * features, to, features);
+    }
+  }
+}
+
+// y[i] = table[tokens[i]], 0 where it is masked; returns the rows of the table.
+template <class T>
+Rows look_up(const Variable& tokens, const Tensor& table, Tensor& y) {
+  const std::int64_t vocabulary = table.dim(0), features = table.dim(1);
+  Rows rows(static_cast<std::size_t>(tokens.shape().numel()));
+  dispatch_dtype(IntegerTypes{}, tokens.dtype(), "embedding", [&]<class Id>(Id) {
+    const Tokens<Id> read = tokens_of<Id>(tokens.value(), tokens.mask());
+    std::atomic<bool> fit = true;
+    parallel_for(std::ssize(rows), least_for(4 * features), [&](std::int64_t i, std::int64_t end) {
+      if (read_rows(read, i, end, vocabulary, rows.data())) {
+        take_vectors(rows, i, end, table.data<T>(), features, y.data<T>());
+      } else {
+        fit = false;
+      }
+    });
+    if (!fit) refuse_first_outside(read, tokens.shape(), vocabulary);
+  });
+  return rows;
 }
 
 // table[rows[i]] += vectors[i], in the order of i
@@ -169,10 +203,8 @@ Variable embedding(const Variable& weight, const Variable& tokens) {
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
   Rows rows;
   dispatch_device(weight.device(), "embedding", [&] {
-    dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding", [&]<class T>(T) {
-      rows = rows_of(tokens.value(), tokens.mask(), vocabulary);
-      take_vectors(rows, weight.value().data<T>(), features, y.data<T>());
-    });
+    dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding",
+                   [&]<class T>(T) { rows = look_up<T>(tokens, weight.value(), y); });
   });
   const Shape shape = y.shape();
   const std::int64_t samples = tokens.rank() > 0 ? tokens.dim(0) : 1;
