@@ -2,7 +2,8 @@
 
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/ops/mask.hpp>
-#include <maskgrad/ops/matmul.hpp>
+#include <maskgrad/ops/self_attention.hpp>
+#include <maskgrad/ops/stacked_matmul.hpp>
 
 namespace maskgrad {
 namespace {
@@ -58,8 +59,8 @@ void Reflect::check_input(const Variable& x) const {
 
 Variable Reflect::attend(const Variable& x, const AttentionMask& pairs,
                          const ops::AttentionOptions& options) const {
-  return ops::scaled_dot_product_attention(ops::matmul(x, q_), ops::matmul(x, k_),
-                                           ops::matmul(x, v_), pairs, options);
+  const Variable qkv = ops::stacked_matmul(x, {&q_.variable(), &k_.variable(), &v_.variable()});
+  return ops::self_attention(qkv, pairs, options);
 }
 
 Variable Reflect::attend(const Variable& x, const AttentionMask& pairs) const {

@@ -2,52 +2,30 @@
 #include <atomic>
 #include <iterator>
 
+#include <maskgrad/ops/gemm_parts.hpp>
 #include <maskgrad/ops/gemm_paths.hpp>
 #include <maskgrad/ops/sample_sums.hpp>
-#include <maskgrad/ops/transpose.hpp>
-#include <maskgrad/tensor/cpu/own_lines.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
-#include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad::ops {
 namespace {
 
-std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
-
-// An even number of equal parts, so that two threads share them: of one block of registers or more,
-// and of many blocks where b comes from memory for each part.
-std::int64_t parts_of_rows(const MatrixProduct& d) {
-  constexpr std::int64_t kCached = 256 * 1024;  // elements
-  const std::int64_t block = d.n * d.k > kCached ? 96 : 12;
-  const std::int64_t least = round_up(least_for(d.n * d.k), block);
-  return d.m <= least ? 1 : round_up(d.m, 2 * least) / least;
-}
-
-// Rows [begin, end) of y, with b [k, n], its rows `stride` apart. Of a long sum some terms come
-// first, so that the rows of b that they need stay in cache; what comes after starts from them, and
-// the bits are those of one sum.
+// Rows [begin, end) of y, with b [k, n], its rows `stride` apart.
 template <class T>
-void multiply_part(const MatrixProduct& d, std::int64_t begin, std::int64_t end, const T* a,
-                   const T* b, std::int64_t stride, T* y, const RowFinish<T>& finish) {
-  constexpr std::int64_t kTerms = 1024;
-  const Strided<T> left = left_of(d, a).rows_from(begin);
+void multiply_and_finish(const MatrixProduct& d, std::int64_t begin, std::int64_t end, const T* a,
+                         const T* b, std::int64_t stride, T* y, const RowFinish<T>& finish) {
   T* const rows = y + begin * d.n;
-  block_product<true>(end - begin, d.n, std::min(kTerms, d.k), left, b, stride,
-                      StoreTo<T>{rows, d.n});
-  for (std::int64_t p = kTerms; p < d.k; p += kTerms) {
-    const Strided<T> rest = {left.data + p * left.column, left.row, left.column};
-    block_product<true>(end - begin, d.n, std::min(kTerms, d.k - p), rest, b + p * stride, stride,
-                        AddTo<T>{rows, d.n});
-  }
+  multiply_part(end - begin, d.n, d.k, left_of(d, a).rows_from(begin), b, stride,
+                StoreTo<T>{rows, d.n});
   finish_rows(rows, end - begin, d.n, finish);
 }
 
-// With b [k, n] as it stands, parts of the rows of y side by side.
+// With b [k, n] as it stands.
 template <class T>
 void multiply_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
                    const RowFinish<T>& finish) {
-  parallel_for_parts(d.m, parts_of_rows(d), [&](std::int64_t begin, std::int64_t end) {
-    multiply_part(d, begin, end, a, b, d.n, y, finish);
+  parallel_for_parts(d.m, parts_of_rows(d.m, d.n * d.k), [&](std::int64_t begin, std::int64_t end) {
+    multiply_and_finish(d, begin, end, a, b, d.n, y, finish);
   });
 }
 
@@ -66,19 +44,6 @@ const T* transposed_by_thread(const MatrixProduct& d, const T* b, std::int64_t s
   return columns.data();
 }
 
-// The same by all threads together.
-template <class T>
-Tensor transposed_by_all(const MatrixProduct& d, const T* b, std::int64_t stride) {
-  Tensor transposed = Tensor::empty({d.k, stride}, dtype_of<T>);
-  T* const columns = transposed.data<T>();
-  parallel_for(stride / kLanes<T>, 2, [&](std::int64_t v, std::int64_t last) {
-    const std::int64_t begin = v * kLanes<T>, end = std::min(last * kLanes<T>, d.n);
-    for (std::int64_t p = 0; p < d.k; ++p) own_lines(columns + p * stride + begin, end - begin);
-    transpose<true>(b + begin * d.k, d.k, end - begin, d.k, T{1}, columns + begin, stride);
-  });
-  return transposed;
-}
-
 // With b [n, k]. Two threads transpose it each for itself: if each wrote half of it, half of the
 // lines would change hands twice, which takes as long.
 template <class T>
@@ -87,11 +52,11 @@ void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
   static std::atomic<std::uint64_t> calls{0};
   const std::uint64_t call = ++calls;
   const std::int64_t stride = whole_vectors<T>(d.n);
-  const Tensor shared = num_threads() > 2 ? transposed_by_all(d, b, stride) : Tensor();
-  parallel_for_parts(d.m, parts_of_rows(d), [&](std::int64_t begin, std::int64_t end) {
+  const Tensor shared = num_threads() > 2 ? transposed_by_all(b, d.n, d.k) : Tensor();
+  parallel_for_parts(d.m, parts_of_rows(d.m, d.n * d.k), [&](std::int64_t begin, std::int64_t end) {
     const T* columns =
         shared.defined() ? shared.data<T>() : transposed_by_thread(d, b, stride, call);
-    multiply_part(d, begin, end, a, columns, stride, y, finish);
+    multiply_and_finish(d, begin, end, a, columns, stride, y, finish);
   });
 }
 
@@ -114,7 +79,6 @@ void multiply_by_samples(const MatrixProduct& d, const T* a, const T* b, T* y,
 template <class T>
 void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish) {
-  constexpr std::int64_t kSmall = 1024;  // elements of a y that few threads could share by rows
   if (d.m == 0 || d.n == 0) return;
   if (belongs_to_blas(d)) return multiply_by_blas(d, a, b, y, finish);
   if (d.transpose_b) {
@@ -123,7 +87,7 @@ void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
     return multiply_transposed(d, a, b, y, finish);
   }
   if (multiplied_few_terms(d, a, b, y, finish)) return;
-  if (d.transpose_a && d.rows_per_sample > 0 && d.m * d.n <= kSmall) {
+  if (d.transpose_a && d.rows_per_sample > 0 && d.m * d.n <= kSmallSum) {
     return multiply_by_samples(d, a, b, y, finish);
   }
   multiply_rows(d, a, b, y, finish);

@@ -95,11 +95,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   const Shape shape = y.shape();
   auto rule = [=, x = x.value(), w = weight.value(), mask = x.mask()](Tensor g, Gradients& grads) {
     const Tensor h = relu ? through_relu(std::move(g), y) : g;
-    if (grads.needed(0)) grads.set(0, rows_times(h, w, true));
-    if (grads.needed(1)) {
-      Tensor dw = grads.buffer(1);
-      sum_outer_products(x, mask, h, false, dw);
-    }
+    set_gradients(x, mask, w, false, h, grads);
     if (!grads.needed(2)) return;
     Tensor db = grads.buffer(2);
     sum_to_bias(h, db);

@@ -115,13 +115,8 @@ Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
   if (!fits) dims_of(a.value(), b.value(), false, transpose_b);  // throws
   Tensor y = rows_times(a.value(), b.value(), transpose_b);
   const Shape shape = y.shape();
-  auto rule = [tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](const Tensor& g,
-                                                                                Gradients& grads) {
-    if (grads.needed(0)) grads.set(0, rows_times(g, b, !tb));
-    if (!grads.needed(1)) return;
-    Tensor db = grads.buffer(1);
-    sum_outer_products(a, mask, g, tb, db);
-  };
+  auto rule = [tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](
+                  const Tensor& g, Gradients& grads) { set_gradients(a, mask, b, tb, g, grads); };
   return record(kMatmul, {&a, &b}, std::move(y),
                 with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
                   return reached(input, input == 1 && transpose_b, marked, shape);

@@ -1,3 +1,4 @@
+#include <maskgrad/ops/gemm_each.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 
@@ -31,12 +32,8 @@ Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tens
   return y;
 }
 
-void sum_outer_products(const Tensor& x, const SequenceMask& mask, const Tensor& g,
-                        bool transpose_w, Tensor& dw) {
-  // 0 times anything finite adds nothing.
-  const bool hides = mask.defined() && !holes_are_finite(x, mask);
-  const Tensor kept = hides ? without_holes(x, mask) : x;
-  const Tensor &left = transpose_w ? g : kept, &right = transpose_w ? kept : g;
+void sum_outer_products(const Tensor& x, const Tensor& g, bool transpose_w, Tensor& dw) {
+  const Tensor &left = transpose_w ? g : x, &right = transpose_w ? x : g;
   const Rows rows = rows_of(x);
   dispatch_device(x.device(), "matmul", [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "matmul", [&]<class T>(T) {
@@ -49,6 +46,43 @@ void sum_outer_products(const Tensor& x, const SequenceMask& mask, const Tensor&
       multiply_matrices(product, left.data<T>(), right.data<T>(), dw.data<T>());
     });
   });
+}
+
+namespace {
+
+RowsTimesEach product_of(const Tensor& x, const Tensor& w) {
+  const std::int64_t samples = x.rank() > 1 ? x.dim(0) : 0;
+  return {.matrices = 1,
+          .samples = samples,
+          .rows_per_sample = samples > 0 ? rows_of(x).count / samples : 0,
+          .k = w.dim(0),
+          .n = w.dim(1)};
+}
+
+}  // namespace
+
+void set_gradients(const Tensor& x, const SequenceMask& mask, const Tensor& w, bool transpose_w,
+                   const Tensor& g, Gradients& grads) {
+  const bool of_x = grads.needed(0), of_w = grads.needed(1);
+  // 0 times anything finite adds nothing.
+  const bool hides = of_w && mask.defined() && !holes_are_finite(x, mask);
+  const Tensor kept = hides ? without_holes(x, mask) : x;
+  const RowsTimesEach product = product_of(x, w);
+  if (of_x && of_w && !transpose_w && gradients_share_a_loop(product)) {
+    Tensor dx = grads.buffer(0), dw = grads.buffer(1);
+    dispatch_device(x.device(), "matmul", [&] {
+      dispatch_dtype(FloatingTypes{}, x.dtype(), "matmul", [&]<class T>(T) {
+        const T* const factor = w.data<T>();
+        T* const sums = dw.data<T>();
+        multiply_both_gradients(product, kept.data<T>(), &factor, g.data<T>(), dx.data<T>(), &sums);
+      });
+    });
+    return;
+  }
+  if (of_x) grads.set(0, rows_times(g, w, !transpose_w));
+  if (!of_w) return;
+  Tensor dw = grads.buffer(1);
+  sum_outer_products(kept, g, transpose_w, dw);
 }
 
 }  // namespace maskgrad::ops

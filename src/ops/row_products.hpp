@@ -2,8 +2,7 @@
 #pragma once
 
 #include <maskgrad/ops/gemm.hpp>
-#include <maskgrad/tensor/mask.hpp>
-#include <maskgrad/tensor/tensor.hpp>
+#include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
 
@@ -13,9 +12,12 @@ Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tens
                   bool relu = false);
 
 /// dw of the above, into a tensor of w's shape: the sum over rows of x^T g, or of its transpose.
-/// Where the mask of x leaves rows out, those of g hold 0, and whatever x holds there does not
-/// count.
-void sum_outer_products(const Tensor& x, const SequenceMask& mask, const Tensor& g,
-                        bool transpose_w, Tensor& dw);
+void sum_outer_products(const Tensor& x, const Tensor& g, bool transpose_w, Tensor& dw);
+
+/// Fills in the gradients of the above that are needed: of input 0, x, g op(w)^T; of input 1, w,
+/// the sum of outer products. Where the mask of x leaves rows out, those of g hold 0, and whatever
+/// x holds there does not count.
+void set_gradients(const Tensor& x, const SequenceMask& mask, const Tensor& w, bool transpose_w,
+                   const Tensor& g, Gradients& grads);
 
 }  // namespace maskgrad::ops

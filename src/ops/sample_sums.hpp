@@ -11,6 +11,9 @@
 
 namespace maskgrad::ops {
 
+/// So many sums are few: too few for threads to share them otherwise than by samples.
+inline constexpr std::int64_t kSmallSum = 1024;
+
 /// Into how many chunks `samples` are cut: one up to 16 of them, else an even number, so that two
 /// threads share them, and at most 24, so that their sums take little memory. From samples alone:
 /// what pads them must not change the order of a sum.

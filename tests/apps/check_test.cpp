@@ -34,16 +34,12 @@ TEST_F(Check, FindsThatTheQueryMaskLetsPaddingIntoEveryAverage) {
     EXPECT_EQ(result.err, "");
     EXPECT_THAT(result.out, HasSubstr("gradients  holds"));
     EXPECT_THAT(result.out, HasSubstr("leaks      FAILS"));
-    EXPECT_THAT(
-        result.out,
-        HasSubstr("scaled_dot_product_attention in layer 'reflect' reads masked places: element "));
+    EXPECT_THAT(result.out,
+                HasSubstr("self_attention in layer 'reflect' reads masked places: element "));
     EXPECT_THAT(result.out, HasSubstr("proof      FAILS"));
     EXPECT_THAT(result.out, HasSubstr("(4, 20, 15) is masked, from embedding\n"));
-    EXPECT_THAT(
-        result.out,
-        HasSubstr(
-            "masked places take part in everything that scaled_dot_product_attention in layer "
-            "'reflect' gives\n"));
+    EXPECT_THAT(result.out, HasSubstr("masked places take part in everything that self_attention "
+                                      "in layer 'reflect' gives\n"));
   }
 }
 

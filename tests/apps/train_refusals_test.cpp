@@ -134,7 +134,7 @@ TEST_F(TrainRefusals, AFullDiskLeavesNoHalfFile) {
 
 TEST_F(TrainRefusals, ADivergingRunNamesStepAndOperation) {
   const auto result = train({"--out", "r", "--lr", "1e30"});
-  expect_error(result, 1, "train: step 1: the loss is nan; first of all, matmul gave ");
+  expect_error(result, 1, "train: step 1: the loss is nan; first of all, stacked_matmul gave ");
   EXPECT_FALSE(exists("r/model.safetensors"));
 }
 

@@ -122,7 +122,7 @@ TEST(Attention, RefusesQueriesThatDoNotExistAndSeeSomething) {
   EXPECT_EQ(two_runs.intervals_per_row(), 2);
   EXPECT_EQ(refused({2, 3, 4}, two_runs), does_not + "0");
   EXPECT_EQ(refused({2, 3, 4}, AttentionMask::existing(exists) & two_runs), "no error");
-  const std::string sizes = "queries that exist (2, 3) need q [B, S, D] of their sizes, got ";
+  const std::string sizes = "queries that exist (2, 3) need an input [B, S, D] of their sizes, got ";
   EXPECT_EQ(refused({2, 4, 4}, {}), kStarts + sizes + "(2, 4, 4)");
   EXPECT_EQ(refused({2, 1, 3, 4}, {}), kStarts + sizes + "(2, 1, 3, 4)");
 }

@@ -41,7 +41,7 @@ std::vector<Mutant> mutants() {
   add(mutants_of_keep_where());
   add(mutants_of_masked_softmax());
   for (const char* op : {"masked_mean", "masked_max", "masked_layer_norm", "attention_scores",
-                         "attention_values", "scaled_dot_product_attention"}) {
+                         "attention_values", "scaled_dot_product_attention", "self_attention"}) {
     add(mutants_with_another_mask(op));
   }
   add(mutants_of_moved_rows());

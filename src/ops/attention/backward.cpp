@@ -263,20 +263,15 @@ class HeadLoop {
 
 }  // namespace
 
-AttentionGradients fused_attention_gradients(const AttentionProblem& p, const Tensor& q,
-                                             const Tensor& k, const Tensor& v,
-                                             const AttentionForward& forward,
-                                             const Tensor& grad_output, bool bias_gradient) {
-  const auto like = [](const Tensor& x) { return Tensor::empty(x.shape(), x.dtype(), x.device()); };
-  AttentionGradients result = {like(q), like(k), like(v), {}};
-  if (bias_gradient) result.bias = Tensor::zeros(p.bias.shape(), p.dtype, q.device());
+void fused_attention_gradients(const AttentionProblem& p, const Tensor& q, const Tensor& k,
+                               const Tensor& v, const AttentionForward& forward,
+                               const Tensor& grad_output, AttentionGradients& gradients) {
   dispatch_device(q.device(), "scaled_dot_product_attention", [&] {
     dispatch_dtype(FloatingTypes{}, p.dtype, "scaled_dot_product_attention", [&]<class T>(T) {
       const GradientInputs inputs = {q, k, v, forward, grad_output};
-      HeadLoop<T>(p, inputs, result).run();
+      HeadLoop<T>(p, inputs, gradients).run();
     });
   });
-  return result;
 }
 
 }  // namespace maskgrad::ops

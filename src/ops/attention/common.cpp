@@ -10,6 +10,17 @@ Tensor all_bits(const AttentionMask& mask, const Shape& pairs) {
   return expand(mask.to_bits(), pairs);
 }
 
+// Whether rows that do not exist have no interval, `each` of them a row.
+bool only_these(const bool* exists, std::int64_t rows, const KeyInterval* runs, std::int64_t each) {
+  int wrong = 0;
+  for (std::int64_t i = 0; i < each; ++i) {
+    for (std::int64_t s = 0; s < rows; ++s) {
+      wrong |= int{!runs[s * each + i].empty()} & int{!exists[s]};
+    }
+  }
+  return !wrong;
+}
+
 }  // namespace
 
 AttentionMask mask_of_call(const OpCall& call, std::int64_t queries, std::int64_t keys) {
@@ -39,6 +50,96 @@ void check_pairs(const OpDef& op, const Shape& rows, const Shape& keys, const Sh
 
 void check_heads(const OpDef& op, const char* what, const Variable& x) {
   check(x.rank() == 4, op.name.c_str(), "{} must be [B, H, S, D], got {}", what, x.shape());
+}
+
+void check_options(const OpDef& op, const AttentionOptions& options, DType dtype,
+                   const Shape& pairs) {
+  const char* name = op.name.c_str();
+  check(!options.softcap || *options.softcap > 0, name, "softcap must be above 0, got {}",
+        options.softcap.value_or(0));
+  check(options.dropout >= 0 && options.dropout < 1, name,
+        "dropout must be at least 0 and below 1, got {}", options.dropout);
+  if (!options.bias.defined()) return;
+  check(can_broadcast(options.bias.shape(), pairs) && options.bias.dtype() == dtype, name,
+        "a bias of {} {} does not fit pairs of {} {}", to_string(options.bias.dtype()),
+        options.bias.shape(), to_string(dtype), pairs);
+}
+
+void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
+                   const AttentionMask& mask) {
+  if (!queries.defined()) return;
+  const char* name = op.name.c_str();
+  check(input.rank() == 3 && input.starts_with(queries.shape()), name,
+        "queries that exist {} need an input [B, S, D] of their sizes, got {}", queries.shape(),
+        input);
+  const bool* exists = queries.bits().data<bool>();
+  const std::int64_t batch = input[0], length = input[1];
+  // All at once, without a branch each; the first that is wrong is looked for when one is.
+  if (mask.form() == AttentionMask::Form::kIntervals && mask.shape()[0] == batch &&
+      only_these(exists, batch * length, mask.intervals(0, 0, 0).data(),
+                 mask.intervals_per_row())) {
+    return;
+  }
+  for (std::int64_t b = 0; b < batch; ++b) {
+    for (std::int64_t s = 0; s < length; ++s) {
+      if (exists[b * length + s]) continue;
+      mask.for_each_run(b, 0, s, [&](std::int64_t t, std::int64_t) {
+        fail(name, "query {} of sample {} does not exist, but the mask lets it attend to key {}", s,
+             b, t);
+      });
+    }
+  }
+}
+
+std::vector<ArgSpec> attention_args() {
+  return {{"scale", std::nan("")},
+          {"softcap", std::nan("")},
+          {"dropout", 0.0},
+          {"seed", std::int64_t{0}}};
+}
+
+AttentionOptions options_of_call(const OpCall& call) {
+  const auto number = [&](const char* name) {
+    const double value = call.arg<double>(name);
+    return std::isnan(value) ? std::nullopt : std::optional(value);
+  };
+  const auto seed = static_cast<std::uint64_t>(call.arg<std::int64_t>("seed"));
+  return {.bias = call.has("bias") ? call.input("bias") : Variable(),
+          .scale = number("scale"),
+          .softcap = number("softcap"),
+          .dropout = call.arg<double>("dropout"),
+          .random = Random(seed, stream_of("attention"))};
+}
+
+Tensor with_heads(const Tensor& x) {
+  return x.rank() == 3 ? x.view(0, Shape{x.dim(0), 1, x.dim(1), x.dim(2)}) : x;
+}
+
+AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const AttentionMask& mask, const AttentionOptions& options) {
+  return {.batch = q.dim(0),
+          .heads = q.dim(1),
+          .key_heads = k.dim(1),
+          .queries = q.dim(2),
+          .keys = k.dim(2),
+          .features = q.dim(3),
+          .value_features = v.dim(3),
+          .dtype = q.dtype(),
+          .scale = attention_scale(options, q.dim(3)),
+          .softcap = options.softcap,
+          .dropout = options.dropout,
+          .random = options.random,
+          .mask = mask,
+          .tiles = AttentionTiles(mask),
+          .bias = options.bias.value()};
+}
+
+Tensor attention_reached(std::size_t input, const Tensor& marked, const Shape& pairs,
+                         const Shape& output, const AttentionMask& mask) {
+  if (input == 2) return sums_reached(1, marked, pairs, output, mask);
+  const Tensor reached_pairs =
+      input == 3 ? expand(marked, pairs) : pairs_reached(input, marked, pairs, mask);
+  return sums_reached(0, reached_pairs, pairs, output, mask);
 }
 
 Tensor pairs_reached(std::size_t input, const Tensor& marked, const Shape& pairs,

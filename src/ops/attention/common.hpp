@@ -2,6 +2,7 @@
 #pragma once
 
 #include <maskgrad/ops/attention.hpp>
+#include <maskgrad/ops/attention/problem.hpp>
 #include <maskgrad/tensor/op_def.hpp>
 
 namespace maskgrad::ops {
@@ -15,7 +16,22 @@ void check_no_sequence_mask(const OpDef& op, std::initializer_list<const Variabl
 void check_pairs(const OpDef& op, const Shape& rows, const Shape& keys, const Shape& pairs,
                  const AttentionMask& mask);
 void check_heads(const OpDef& op, const char* what, const Variable& x);
+/// softcap, dropout, and a bias for inputs of this dtype.
+void check_options(const OpDef& op, const AttentionOptions& options, DType dtype,
+                   const Shape& pairs);
+/// AttentionOptions::queries, for an input of which [B, S, D] are the sizes of one head.
+void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
+                   const AttentionMask& mask);
 
+/// The arguments scale, softcap, dropout and seed; the first two are NaN for none.
+std::vector<ArgSpec> attention_args();
+/// What they say, and the input "bias".
+AttentionOptions options_of_call(const OpCall& call);
+
+/// Which places of the output [B, H, S, D_v] depend on marked places of q, k, v or the bias (input
+/// 0 to 3): a row on the pairs that are kept of it, a feature of it on that feature of the values.
+Tensor attention_reached(std::size_t input, const Tensor& marked, const Shape& pairs,
+                         const Shape& output, const AttentionMask& mask);
 /// Which pairs [B, H, S, T] depend on marked rows [B, H, S, D] (input 0) or keys [B, H_kv, T, D].
 Tensor pairs_reached(std::size_t input, const Tensor& marked, const Shape& pairs,
                      const AttentionMask& mask);
@@ -23,6 +39,12 @@ Tensor pairs_reached(std::size_t input, const Tensor& marked, const Shape& pairs
 /// weighs.
 Tensor sums_reached(std::size_t input, const Tensor& marked, const Shape& pairs, const Shape& sums,
                     const AttentionMask& mask);
+
+/// [B, S, D] as one head, [B, 1, S, D].
+Tensor with_heads(const Tensor& x);
+/// Of q, k and v with heads. Everything has been checked.
+AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tensor& v,
+                                   const AttentionMask& mask, const AttentionOptions& options);
 
 /// scaled_dot_product_attention() as three operations, the oracle of the fused one.
 /// `mask` is defined, and everything has been checked.

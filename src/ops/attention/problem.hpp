@@ -46,19 +46,19 @@ struct AttentionForward {
   // swallow the logarithm of the sum.
   Tensor top, scale;
 };
+/// Where the gradients go: tensors like the inputs; `bias` undefined when nobody asks, else holding
+/// 0.
 struct AttentionGradients {
-  Tensor q, k, v;
-  Tensor bias;  // defined when asked for
+  Tensor q, k, v, bias;
 };
 
 /// The parts of softmax(scale q k^T + bias) v that tiles say. No table of S x T is kept (Dao et al.
 /// 2022, "FlashAttention", algorithms 1 and 4).
 AttentionForward fused_attention(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
                                  const Tensor& v);
-/// Computes the weights again from top and scale.
-AttentionGradients fused_attention_gradients(const AttentionProblem& problem, const Tensor& q,
-                                             const Tensor& k, const Tensor& v,
-                                             const AttentionForward& forward,
-                                             const Tensor& grad_output, bool bias_gradient);
+/// Computes the weights again from top and scale, and writes all of the gradients.
+void fused_attention_gradients(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
+                               const Tensor& v, const AttentionForward& forward,
+                               const Tensor& grad_output, AttentionGradients& gradients);
 
 }  // namespace maskgrad::ops

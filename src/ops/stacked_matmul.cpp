@@ -1,0 +1,170 @@
+#include <array>
+#include <iterator>
+#include <numeric>
+#include <utility>
+
+#include <maskgrad/ops/gemm_each.hpp>
+#include <maskgrad/ops/row_products.hpp>
+#include <maskgrad/ops/sample.hpp>
+#include <maskgrad/ops/stacked_matmul.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+const OpDef& kStackedMatmul = register_op({
+    .name = "stacked_matmul",
+    .summary = "x times each of several matrices, one product after the other",
+    .inputs = {{.name = "x", .reach = Reach::kByCall},
+               {.name = "weight", .reach = Reach::kByCall, .repeated = true}},
+    .mask_rule = MaskRule::kEnds,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      const std::vector<Variable> given = call.repeated("weight");
+      std::vector<const Variable*> weights;
+      for (const Variable& weight : given) weights.push_back(&weight);
+      return {stacked_matmul(call.input("x"), weights)};
+    },
+    .samples = [](Random& r) -> std::vector<OpSample> {
+      std::vector<OpSample> samples;
+      for (const Shape& rows : {Shape{2, 3}, Shape{20, 2}, Shape{0, 2}, Shape{4}, Shape{}}) {
+        samples.push_back({{{"x", sample_uniform(r, rows.concat({5}))},
+                            {"weight0", sample_uniform(r, {5, 4})},
+                            {"weight1", sample_uniform(r, {5, 4})}}});
+      }
+      return samples;
+    },
+});
+
+using Tensors = PoolVector<Tensor>;
+
+RowsTimesEach product_of(const Tensor& x, const Tensors& weights) {
+  const std::int64_t rows = x.shape().slice(0, x.rank() - 1).numel();
+  const std::int64_t samples = x.rank() > 1 ? x.dim(0) : rows;
+  return {.matrices = std::ssize(weights),
+          .samples = samples,
+          .rows_per_sample = samples > 0 ? rows / samples : 0,
+          .k = weights[0].dim(0),
+          .n = weights[0].dim(1)};
+}
+
+// Where the elements of each stand.
+template <class T>
+PoolVector<const T*> data_of(const Tensors& tensors) {
+  PoolVector<const T*> data;
+  for (const Tensor& tensor : tensors) data.push_back(tensor.data<T>());
+  return data;
+}
+template <class T>
+PoolVector<T*> data_of(Tensors& tensors) {
+  PoolVector<T*> data;
+  for (Tensor& tensor : tensors) data.push_back(tensor.data<T>());
+  return data;
+}
+
+void check_inputs(const Variable& x, std::span<const Variable* const> weights) {
+  const char* name = kStackedMatmul.name.c_str();
+  check(!weights.empty(), name, "needs one weight at least");
+  check(x.rank() >= 1, name, "x is a scalar");
+  check(!x.mask().defined(), name,
+        "x {} carries a mask, whose positions would move; fill_masked() it first", x.shape());
+  for (const Variable* weight : weights) {
+    check(weight->shape() == weights[0]->shape() && weight->rank() == 2 &&
+              weight->dim(0) == x.dim(-1) && weight->dtype() == x.dtype() &&
+              !weight->mask().defined(),
+          name, "x {} {} needs weights [{}, N] without masks, got {} {} and {}",
+          to_string(x.dtype()), x.shape(), x.dim(-1), to_string(weight->dtype()), weight->shape(),
+          weights[0]->shape());
+  }
+}
+
+// g[i], as rows of x's leading dimensions.
+Tensor part_of(const Tensor& g, std::int64_t i) {
+  const Shape one = g.shape().slice(1, g.rank());
+  return g.view(i * one.numel(), one);
+}
+
+// Both gradients in one loop.
+void set_both(const RowsTimesEach& product, const Tensor& x, const Tensors& weights,
+              const Tensor& g, Gradients& grads) {
+  Tensor dx = grads.buffer(0);
+  Tensors dw;
+  for (std::size_t i = 0; i < weights.size(); ++i) dw.push_back(grads.buffer(i + 1));
+  dispatch_device(x.device(), "stacked_matmul", [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "stacked_matmul", [&]<class T>(T) {
+      multiply_both_gradients(product, x.data<T>(), data_of<T>(weights).data(), g.data<T>(),
+                              dx.data<T>(), data_of<T>(dw).data());
+    });
+  });
+}
+
+void set_each(const RowsTimesEach& product, const Tensor& x, const Tensors& weights,
+              const Tensor& g, Gradients& grads) {
+  if (grads.needed(0)) {
+    Tensor dx = grads.buffer(0);
+    dispatch_device(x.device(), "stacked_matmul", [&] {
+      dispatch_dtype(FloatingTypes{}, x.dtype(), "stacked_matmul", [&]<class T>(T) {
+        multiply_by_each_transposed(product, g.data<T>(), data_of<T>(weights).data(), dx.data<T>());
+      });
+    });
+  }
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (!grads.needed(i + 1)) continue;
+    Tensor dw = grads.buffer(i + 1);
+    sum_outer_products(x, part_of(g, static_cast<std::int64_t>(i)), false, dw);
+  }
+}
+
+// A place of y[i] depends on its row of x, and on its column of weight i.
+Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
+  const int last = output.rank() - 1;
+  std::array<int, Shape::kMaxRank> of_x{};
+  std::iota(of_x.begin(), of_x.end(), 1);
+  of_x[static_cast<std::size_t>(last - 1)] = kAlong;
+  if (input == 0) return spread(of_x, marked, output);
+  Tensor places = Tensor::zeros(output, DType::kBool);
+  const auto i = static_cast<std::int64_t>(input) - 1;
+  Tensor own = part_of(places, i);
+  own.copy_from(spread(std::array<int, 2>{kAlong, last - 1}, marked, own.shape()));
+  return places;
+}
+
+}  // namespace
+
+// dx = sum_i g[i] weights[i]^T,  dweights[i] = x^T g[i]
+Variable stacked_matmul(const Variable& x, std::span<const Variable* const> given) {
+  check_inputs(x, given);
+  Tensors weights;
+  PoolVector<const Variable*> inputs = {&x};
+  for (const Variable* weight : given) {
+    weights.push_back(weight->value());
+    inputs.push_back(weight);
+  }
+  const RowsTimesEach product = product_of(x.value(), weights);
+  const Shape shape = Shape{product.matrices}.concat(x.shape().with_dim(-1, product.n));
+  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+  dispatch_device(x.device(), "stacked_matmul", [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "stacked_matmul", [&]<class T>(T) {
+      multiply_by_each(product, x.value().data<T>(), data_of<T>(std::as_const(weights)).data(),
+                       y.data<T>());
+    });
+  });
+  auto rule = [=, x = x.value()](const Tensor& g, Gradients& grads) {
+    bool all = gradients_share_a_loop(product);
+    for (std::size_t i = 0; i <= weights.size(); ++i) all &= grads.needed(i);
+    if (all) {
+      set_both(product, x, weights, g, grads);
+    } else {
+      set_each(product, x, weights, g, grads);
+    }
+  };
+  return record(kStackedMatmul, inputs, std::move(y), {},
+                with_reach(std::move(rule), [shape](std::size_t input, const Tensor& marked) {
+                  return reached(input, marked, shape);
+                }));
+}
+
+Variable stacked_matmul(const Variable& x, std::initializer_list<const Variable*> weights) {
+  return stacked_matmul(x, std::span(weights.begin(), weights.size()));
+}
+
+}  // namespace maskgrad::ops
