@@ -5,7 +5,10 @@
 // any are computed by these, with the same bits where everything is finite.
 #pragma once
 
+#include <algorithm>
+
 #include <maskgrad/ops/block_product.hpp>
+#include <maskgrad/ops/vector.hpp>
 
 namespace maskgrad::ops {
 
