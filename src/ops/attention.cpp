@@ -4,6 +4,7 @@
 #include <maskgrad/ops/attention.hpp>
 #include <maskgrad/ops/attention/common.hpp>
 #include <maskgrad/ops/attention/problem.hpp>
+#include <maskgrad/ops/attention/reach.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
@@ -87,7 +88,7 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
   check_inputs(queries, keys, values, kept, pairs);
   check_options(kAttention, options, q.dtype(), pairs);
   check_queries(kAttention, options.queries, q.shape(), kept);
-  AttentionProblem problem = attention_problem(queries, keys, values, kept, options);
+  AttentionProblem problem = AttentionProblem::of(queries, keys, values, kept, options);
   const AttentionForward forward = fused_attention(problem, queries, keys, values);
   const Shape sums = forward.output.shape(), output = q.shape().with_dim(-1, v.dim(-1));
   auto rule = [=, problem = std::move(problem), q_shape = q.shape(), k_shape = k.shape(),

@@ -1,6 +1,8 @@
 #include <array>
 
 #include <maskgrad/ops/attention/common.hpp>
+#include <maskgrad/ops/attention/problem.hpp>
+#include <maskgrad/ops/attention/reach.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/self_attention.hpp>
@@ -77,7 +79,7 @@ Variable self_attention(const Variable& qkv, const AttentionMask& mask,
   check_pairs(kSelfAttention, q.shape(), k.shape(), pairs, kept);
   check_options(kSelfAttention, options, q.dtype(), pairs);
   check_queries(kSelfAttention, options.queries, output, kept);
-  AttentionProblem problem = attention_problem(q, k, v, kept, options);
+  AttentionProblem problem = AttentionProblem::of(q, k, v, kept, options);
   const AttentionForward forward = fused_attention(problem, q, k, v);
   const Shape sums = forward.output.shape();
   auto rule = [=, problem = std::move(problem)](const Tensor& g, Gradients& grads) {

@@ -1,8 +1,7 @@
-// What the operations of attention check, and which pairs theirs are. Internal to attention.
+// What the operations of attention check, and what their calls by name say. Internal to attention.
 #pragma once
 
 #include <maskgrad/ops/attention.hpp>
-#include <maskgrad/ops/attention/problem.hpp>
 #include <maskgrad/tensor/op_def.hpp>
 
 namespace maskgrad::ops {
@@ -27,24 +26,6 @@ void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& in
 std::vector<ArgSpec> attention_args();
 /// What they say, and the input "bias".
 AttentionOptions options_of_call(const OpCall& call);
-
-/// Which places of the output [B, H, S, D_v] depend on marked places of q, k, v or the bias (input
-/// 0 to 3): a row on the pairs that are kept of it, a feature of it on that feature of the values.
-Tensor attention_reached(std::size_t input, const Tensor& marked, const Shape& pairs,
-                         const Shape& output, const AttentionMask& mask);
-/// Which pairs [B, H, S, T] depend on marked rows [B, H, S, D] (input 0) or keys [B, H_kv, T, D].
-Tensor pairs_reached(std::size_t input, const Tensor& marked, const Shape& pairs,
-                     const AttentionMask& mask);
-/// Which sums [B, H, S, D_v] depend on marked pairs (input 0), or on marked values that a kept pair
-/// weighs.
-Tensor sums_reached(std::size_t input, const Tensor& marked, const Shape& pairs, const Shape& sums,
-                    const AttentionMask& mask);
-
-/// [B, S, D] as one head, [B, 1, S, D].
-Tensor with_heads(const Tensor& x);
-/// Of q, k and v with heads. Everything has been checked.
-AttentionProblem attention_problem(const Tensor& q, const Tensor& k, const Tensor& v,
-                                   const AttentionMask& mask, const AttentionOptions& options);
 
 /// scaled_dot_product_attention() as three operations, the oracle of the fused one.
 /// `mask` is defined, and everything has been checked.

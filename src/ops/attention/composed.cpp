@@ -1,6 +1,7 @@
 #include <maskgrad/ops/activation.hpp>
 #include <maskgrad/ops/attention/common.hpp>
 #include <maskgrad/ops/attention/pairs.hpp>
+#include <maskgrad/ops/attention/reach.hpp>
 #include <maskgrad/ops/dropout.hpp>
 #include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/ops/op_inputs.hpp>

@@ -149,16 +149,6 @@ void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, co
 
 }  // namespace
 
-std::array<std::int64_t, 4> AttentionProblem::strides_of(const Shape& shape) {
-  std::array<std::int64_t, 4> strides{};
-  std::int64_t stride = 1;
-  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-    if (shape[axis] != 1) strides[static_cast<std::size_t>(axis + 4 - shape.rank())] = stride;
-    stride *= shape[axis];
-  }
-  return strides;
-}
-
 AttentionForward fused_attention(const AttentionProblem& p, const Tensor& q, const Tensor& k,
                                  const Tensor& v) {
   AttentionForward result = {

@@ -1,10 +1,11 @@
 // One call of fused attention. Internal to attention.
 #pragma once
 
+#include <array>
 #include <optional>
 
+#include <maskgrad/ops/attention.hpp>
 #include <maskgrad/ops/attention/tiles.hpp>
-#include <maskgrad/tensor/random.hpp>
 
 namespace maskgrad::ops {
 
@@ -19,6 +20,10 @@ struct AttentionProblem {
   AttentionMask mask;
   AttentionTiles tiles;
   Tensor bias;  // undefined, or broadcasts to [B, H, S, T]
+
+  /// Of q, k and v with heads. Everything has been checked.
+  static AttentionProblem of(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const AttentionMask& mask, const AttentionOptions& options);
 
   std::int64_t key_head(std::int64_t h) const { return h / (heads / key_heads); }
   /// How many pairs are computed for a head, on average.
@@ -38,6 +43,9 @@ struct AttentionProblem {
   /// How far apart neighbours stand in a tensor that broadcasts to [B, H, S, T].
   static std::array<std::int64_t, 4> strides_of(const Shape& shape);
 };
+
+/// [B, S, D] as one head, [B, 1, S, D].
+Tensor with_heads(const Tensor& x);
 
 struct AttentionForward {
   Tensor output;  // [B, H, S, D_v]
