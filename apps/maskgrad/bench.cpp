@@ -45,6 +45,8 @@ const std::vector<Benchmark>& benchmarks() {
        [](const Options&) { return bench_mask_overhead(); }},
       {"packing", "steps on padded and on packed batches, short samples and long uneven ones",
        [](const Options&) { return bench_packing(); }},
+      {"kernels", "products of matrices, Adam, loss and embedding, and what bounds them",
+       [](const Options&) { return bench_kernels(); }},
       {"op-overhead", "cost of one operation on a single element, recorded, and with its backward",
        [](const Options&) { return bench_op_overhead(); }},
   };
@@ -80,15 +82,19 @@ std::string in_digits(double value) {
 }
 
 void print_table(const std::vector<Result>& results) {
-  const bool any_mask = std::any_of(results.begin(), results.end(),
-                                    [](const Result& r) { return r.kept_share.has_value(); });
+  const auto any = [&](auto has) { return std::any_of(results.begin(), results.end(), has); };
+  const bool any_mask = any([](const Result& r) { return r.kept_share.has_value(); });
+  const bool any_work = any([](const Result& r) { return r.work.has_value(); });
   std::vector<std::vector<std::string>> rows = {{"benchmark", "median", "min", "p90"}};
   if (any_mask) rows[0].push_back("kept");
+  if (any_work) rows[0].push_back("rate");
   for (const Result& result : results) {
     rows.push_back(
         {result.key(), in_digits(result.median), in_digits(result.min), in_digits(result.p90)});
-    if (!any_mask) continue;
-    rows.back().push_back(result.kept_share ? fmt::format("{:.3f}", *result.kept_share) : "");
+    if (any_mask) {
+      rows.back().push_back(result.kept_share ? fmt::format("{:.3f}", *result.kept_share) : "");
+    }
+    if (any_work) rows.back().push_back(result.rate());
   }
   print("{}", format_table(rows));
 }

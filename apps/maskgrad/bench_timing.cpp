@@ -9,6 +9,10 @@
 
 namespace maskgrad::apps {
 
+std::string Result::rate() const {
+  return work ? fmt::format("{:.3g} {}", work->amount / (median * 1e-6), work->unit) : "";
+}
+
 std::size_t repeats_for(double seconds) {
   constexpr double kSeconds = 2;
   return static_cast<std::size_t>(

@@ -9,15 +9,24 @@
 
 namespace maskgrad::apps {
 
+/// What is done in the time that a figure tells, in units of a rate times seconds.
+struct WorkDone {
+  double amount;
+  const char* unit;  // of the rate: "GFLOP/s"
+};
+
 /// One figure of a benchmark, from several repeats.
 struct Result {
   std::string subject;   // "blog_step_b2"
   std::string quantity;  // what is measured of it, ending with the unit: "us"
   double median, min, p90;
   std::optional<double> kept_share = {};  // of the pairs of its mask, where it has one
+  std::optional<WorkDone> work = {};      // where the figure is in us, and the work can be counted
 
   /// Its name in JSON.
   std::string key() const { return subject + "_" + quantity; }
+  /// "106 GFLOP/s", or nothing.
+  std::string rate() const;
 };
 
 /// How often a figure is taken where one repeat is quick.

@@ -30,6 +30,10 @@ std::vector<Result> bench_attention(const AttentionSizes& sizes);
 /// --seq.
 void check_sizes(const AttentionSizes& sizes);
 
+/// The hot kernels by themselves, and what bounds them: multiply-adds, and memory that the
+/// second-level cache holds.
+std::vector<Result> bench_kernels();
+
 /// What the engine costs around an operation: additions of scalars, recorded, and run backward.
 std::vector<Result> bench_op_overhead();
 

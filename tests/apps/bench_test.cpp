@@ -25,6 +25,20 @@ TEST_F(Bench, WritesItsMediansByName) {
   EXPECT_THAT(read("b.json"), ContainsRegex("\"op_forward_ns\": [0-9.]+,\n"));
 }
 
+TEST_F(Bench, TellsTheRateOfEachKernelBesideWhatBoundsIt) {
+  const auto result = run({"bench", "kernels", "--json", "b.json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  for (const char* line : {"multiply_adds_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+                           "stream_384k_us( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
+                           "product_100x150_150x300_t_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+                           "adam_49152_us( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
+                           "cross_entropy_100x20_forward_backward_us( +[0-9.]+){3}\n"}) {
+    EXPECT_THAT(result.out, ContainsRegex(line));
+  }
+  const auto json = nlohmann::json::parse(read("b.json"));
+  EXPECT_GT(json.at("product_512x512_512x512_us").get<double>(), 0);
+}
+
 const char* const kMasks[] = {"none", "causal", "padding", "window", "causal_padding", "segments"};
 
 TEST_F(Bench, TimesAttentionUnderSixMasksAtEachLengthAsked) {
