@@ -1,10 +1,8 @@
 #include <array>
-#include <cmath>
 
 #include <maskgrad/ops/attention.hpp>
 #include <maskgrad/ops/attention/common.hpp>
-#include <maskgrad/ops/attention/problem.hpp>
-#include <maskgrad/ops/attention/reach.hpp>
+#include <maskgrad/ops/attention/fused_call.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
@@ -13,10 +11,20 @@
 namespace maskgrad::ops {
 namespace {
 
+constexpr const char* kName = "scaled_dot_product_attention";
+
+void check_ranks(const Variable& q, const Variable& k, const Variable& v) {
+  check(q.rank() == 3 || q.rank() == 4, kName, "q must be [B, H, S, D] or [B, S, D], got {}",
+        q.shape());
+  check(k.rank() == q.rank() && v.rank() == q.rank(), kName,
+        "k and v must have as many dimensions as q: {}, {}, {}", q.shape(), k.shape(), v.shape());
+}
+
 std::vector<Variable> call_attention(const OpCall& call) {
-  const Variable &q = call.input("q"), &k = call.input("k");
-  return {scaled_dot_product_attention(
-      q, k, call.input("v"), mask_of_call(call, q.dim(-2), k.dim(-2)), options_of_call(call))};
+  const Variable &q = call.input("q"), &k = call.input("k"), &v = call.input("v");
+  check_ranks(q, k, v);
+  return {scaled_dot_product_attention(q, k, v, mask_of_call(call, q.dim(-2), k.dim(-2)),
+                                       options_of_call(call))};
 }
 
 std::vector<OpSample> attention_samples(Random& r) {
@@ -40,7 +48,7 @@ std::vector<OpSample> attention_samples(Random& r) {
 }
 
 const OpDef& kAttention = register_op({
-    .name = "scaled_dot_product_attention",
+    .name = kName,
     .summary = "values averaged by softmax over the kept pairs of queries and keys",
     .inputs = {{.name = "q", .reach = Reach::kByCall},
                {.name = "k", .reach = Reach::kByCall},
@@ -53,25 +61,16 @@ const OpDef& kAttention = register_op({
     .samples = attention_samples,
 });
 
-void check_ranks(const Variable& q, const Variable& k, const Variable& v) {
-  const char* name = kAttention.name.c_str();
-  check(q.rank() == 3 || q.rank() == 4, name, "q must be [B, H, S, D] or [B, S, D], got {}",
-        q.shape());
-  check(k.rank() == q.rank() && v.rank() == q.rank(), name,
-        "k and v must have as many dimensions as q: {}, {}, {}", q.shape(), k.shape(), v.shape());
-}
-
-void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionMask& mask,
-                  const Shape& pairs) {
-  const char* name = kAttention.name.c_str();
-  check_pairs(kAttention, q.shape(), k.shape(), pairs, mask);
-  check(q.dim(3) == k.dim(3) && q.dtype() == k.dtype() && is_floating(q.dtype()), name,
+void check_inputs(const Tensor& q, const Tensor& k, const Tensor& v) {
+  check(q.dim(3) == k.dim(3) && q.dtype() == k.dtype() && is_floating(q.dtype()), kName,
         "q is {} {}, k is {} {}: features and dtype must be the same", to_string(q.dtype()),
         q.shape(), to_string(k.dtype()), k.shape());
-  check(v.shape().slice(0, 3) == k.shape().slice(0, 3) && v.dtype() == k.dtype(), name,
+  check(v.shape().slice(0, 3) == k.shape().slice(0, 3) && v.dtype() == k.dtype(), kName,
         "k is {} {}, v is {} {}: all but the features must be the same", to_string(k.dtype()),
         k.shape(), to_string(v.dtype()), v.shape());
 }
+
+Tensor empty_like(const Tensor& x) { return Tensor::empty(x.shape(), x.dtype(), x.device()); }
 
 }  // namespace
 
@@ -83,35 +82,26 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
   check_ranks(q, k, v);
   const Tensor queries = with_heads(q.value()), keys = with_heads(k.value()),
                values = with_heads(v.value());
-  const Shape pairs = {queries.dim(0), queries.dim(1), queries.dim(2), keys.dim(2)};
-  const AttentionMask kept = mask.defined() ? mask : AttentionMask::all(pairs[2], pairs[3]);
-  check_inputs(queries, keys, values, kept, pairs);
-  check_options(kAttention, options, q.dtype(), pairs);
-  check_queries(kAttention, options.queries, q.shape(), kept);
-  AttentionProblem problem = AttentionProblem::of(queries, keys, values, kept, options);
-  const AttentionForward forward = fused_attention(problem, queries, keys, values);
-  const Shape sums = forward.output.shape(), output = q.shape().with_dim(-1, v.dim(-1));
-  auto rule = [=, problem = std::move(problem), q_shape = q.shape(), k_shape = k.shape(),
-               v_shape = v.shape()](const Tensor& g, Gradients& grads) {
-    const auto like = [](const Tensor& x) {
-      return Tensor::empty(x.shape(), x.dtype(), x.device());
-    };
-    AttentionGradients d = {like(queries), like(keys), like(values), {}};
-    const bool bias = problem.bias.defined() && grads.needed(3);
-    if (bias) d.bias = Tensor::zeros(problem.bias.shape(), g.dtype(), g.device());
-    fused_attention_gradients(problem, queries, keys, values, forward, with_heads(g), d);
+  check_inputs(queries, keys, values);
+  const auto call =
+      make_ref<FusedCall>(kAttention, queries, keys, values, q.shape(), mask, options);
+  auto rule = [=, q_shape = q.shape(), k_shape = k.shape(), v_shape = v.shape()](const Tensor& g,
+                                                                                 Gradients& grads) {
+    AttentionGradients d = {empty_like(call->q), empty_like(call->k), empty_like(call->v), {}};
+    call->set_gradients(g, call->has_bias() && grads.needed(3), d);
     if (grads.needed(0)) grads.set(0, d.q.reshape(q_shape));
     if (grads.needed(1)) grads.set(1, d.k.reshape(k_shape));
     if (grads.needed(2)) grads.set(2, d.v.reshape(v_shape));
-    if (bias) grads.set(3, std::move(d.bias));
+    if (d.bias.defined()) grads.set(3, std::move(d.bias));
   };
+  const Shape output = q.shape().with_dim(-1, v.dim(-1));
   const std::array<const Variable*, 4> inputs = {&q, &k, &v, &options.bias};
-  return record(kAttention, std::span(inputs.data(), options.bias.defined() ? 4u : 3u),
-                forward.output.reshape(output), options.queries,
-                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
-                  const Tensor of_heads = input == 3 ? marked : with_heads(marked);
-                  return attention_reached(input, of_heads, pairs, sums, kept).reshape(output);
-                }));
+  return record(
+      kAttention, std::span(inputs.data(), options.bias.defined() ? 4u : 3u),
+      call->forward.output.reshape(output), options.queries,
+      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
+        return call->reached(input, input == 3 ? marked : with_heads(marked)).reshape(output);
+      }));
 }
 
 AttentionPlan explain_attention(const AttentionMask& mask) {
@@ -122,11 +112,11 @@ AttentionPlan explain_attention(const AttentionMask& mask) {
   const double computed =
       about.pairs ? static_cast<double>(tiles.pairs()) / static_cast<double>(about.pairs) : 0.0;
   return {about, one ? "one tile a head" : "tiles",
-          fmt::format("computes {:.1f}% of all pairs, and keeps {:.1f}%; {}", 100 * computed,
-                      100 * about.share(),
-                      mask.form() == AttentionMask::Form::kBits
-                          ? "bits are read for each tile that is neither full nor empty"
-                          : "intervals are compared where a tile is neither full nor empty")};
+          fmt::format("computes {:.1f}% of all pairs, and keeps {:.1f}%; {} where a block of them "
+                      "is not full",
+                      100 * computed, 100 * about.share(),
+                      mask.form() == AttentionMask::Form::kBits ? "bits are read"
+                                                                : "intervals are compared")};
 }
 
 std::string to_string(const AttentionPlan& plan) {

@@ -24,7 +24,7 @@ const OpDef& kLinear = register_op({
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       std::vector<OpSample> samples;
-      for (const Shape& rows : {Shape{2}, Shape{7}, Shape{2, 3}, Shape{0}, Shape{}}) {
+      for (const Shape& rows : {Shape{2}, Shape{7}, Shape{2, 3}, Shape{20, 2}, Shape{0}, Shape{}}) {
         samples.push_back({{{"x", sample_uniform(r, rows.concat({5}))},
                             {"weight", sample_uniform(r, {5, 4})},
                             {"bias", sample_uniform(r, {4})}},

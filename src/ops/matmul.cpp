@@ -32,6 +32,7 @@ const OpDef& kMatmul = register_op({
           };
           add({}, {});
           add({5}, {});
+          add({20}, {});
           add({2, 3}, {2, 3});
           add({2, 1}, {3});
         }

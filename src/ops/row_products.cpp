@@ -1,4 +1,3 @@
-#include <maskgrad/ops/gemm_each.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 
@@ -12,6 +11,15 @@ struct Rows {
 Rows rows_of(const Tensor& x) { return {x.shape().slice(0, x.rank() - 1).numel(), x.dim(-1)}; }
 
 }  // namespace
+
+RowsTimesEach rows_times_each(const Tensor& x, std::int64_t matrices, const Shape& w) {
+  const std::int64_t samples = x.rank() > 1 ? x.dim(0) : 1;
+  return {.matrices = matrices,
+          .samples = samples,
+          .rows_per_sample = samples > 0 ? rows_of(x).count / samples : 0,
+          .k = w[0],
+          .n = w[1]};
+}
 
 Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tensor& bias,
                   bool relu) {
@@ -34,32 +42,19 @@ Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tens
 
 void sum_outer_products(const Tensor& x, const Tensor& g, bool transpose_w, Tensor& dw) {
   const Tensor &left = transpose_w ? g : x, &right = transpose_w ? x : g;
-  const Rows rows = rows_of(x);
+  const RowsTimesEach of_samples = rows_times_each(x, 1, dw.shape());
   dispatch_device(x.device(), "matmul", [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "matmul", [&]<class T>(T) {
       const MatrixProduct product = {.m = left.dim(-1),
                                      .n = right.dim(-1),
-                                     .k = rows.count,
+                                     .k = of_samples.rows(),
                                      .transpose_a = true,
-                                     .rows_per_sample = rows.count > 0 ? rows.count / x.dim(0) : 0,
+                                     .rows_per_sample = of_samples.rows_per_sample,
                                      .rows_are_samples = x.rank() == 2};
       multiply_matrices(product, left.data<T>(), right.data<T>(), dw.data<T>());
     });
   });
 }
-
-namespace {
-
-RowsTimesEach product_of(const Tensor& x, const Tensor& w) {
-  const std::int64_t samples = x.rank() > 1 ? x.dim(0) : 0;
-  return {.matrices = 1,
-          .samples = samples,
-          .rows_per_sample = samples > 0 ? rows_of(x).count / samples : 0,
-          .k = w.dim(0),
-          .n = w.dim(1)};
-}
-
-}  // namespace
 
 void set_gradients(const Tensor& x, const SequenceMask& mask, const Tensor& w, bool transpose_w,
                    const Tensor& g, Gradients& grads) {
@@ -67,7 +62,7 @@ void set_gradients(const Tensor& x, const SequenceMask& mask, const Tensor& w, b
   // 0 times anything finite adds nothing.
   const bool hides = of_w && mask.defined() && !holes_are_finite(x, mask);
   const Tensor kept = hides ? without_holes(x, mask) : x;
-  const RowsTimesEach product = product_of(x, w);
+  const RowsTimesEach product = rows_times_each(x, 1, w.shape());
   if (of_x && of_w && !transpose_w && gradients_share_a_loop(product)) {
     Tensor dx = grads.buffer(0), dw = grads.buffer(1);
     dispatch_device(x.device(), "matmul", [&] {

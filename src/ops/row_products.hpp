@@ -2,9 +2,13 @@
 #pragma once
 
 #include <maskgrad/ops/gemm.hpp>
+#include <maskgrad/ops/gemm_each.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
+
+/// The rows of x [B, ..., K], of B samples, times `matrices` of shape w [K, N]; x [K] is one row.
+RowsTimesEach rows_times_each(const Tensor& x, std::int64_t matrices, const Shape& w);
 
 /// y = x op(w), then + bias [N] and max(., 0) where said. x [..., K], op(w) [K, N] -> [..., N].
 /// `bias` may be undefined. Sizes and dtypes have been checked.

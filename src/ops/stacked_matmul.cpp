@@ -3,7 +3,6 @@
 #include <numeric>
 #include <utility>
 
-#include <maskgrad/ops/gemm_each.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/stacked_matmul.hpp>
@@ -14,7 +13,7 @@ namespace {
 
 const OpDef& kStackedMatmul = register_op({
     .name = "stacked_matmul",
-    .summary = "x times each of several matrices, one product after the other",
+    .summary = "y[i] = x weight[i], the products stacked",
     .inputs = {{.name = "x", .reach = Reach::kByCall},
                {.name = "weight", .reach = Reach::kByCall, .repeated = true}},
     .mask_rule = MaskRule::kEnds,
@@ -37,16 +36,6 @@ const OpDef& kStackedMatmul = register_op({
 
 using Tensors = PoolVector<Tensor>;
 
-RowsTimesEach product_of(const Tensor& x, const Tensors& weights) {
-  const std::int64_t rows = x.shape().slice(0, x.rank() - 1).numel();
-  const std::int64_t samples = x.rank() > 1 ? x.dim(0) : rows;
-  return {.matrices = std::ssize(weights),
-          .samples = samples,
-          .rows_per_sample = samples > 0 ? rows / samples : 0,
-          .k = weights[0].dim(0),
-          .n = weights[0].dim(1)};
-}
-
 // Where the elements of each stand.
 template <class T>
 PoolVector<const T*> data_of(const Tensors& tensors) {
@@ -64,23 +53,21 @@ PoolVector<T*> data_of(Tensors& tensors) {
 void check_inputs(const Variable& x, std::span<const Variable* const> weights) {
   const char* name = kStackedMatmul.name.c_str();
   check(!weights.empty(), name, "needs one weight at least");
-  check(x.rank() >= 1, name, "x is a scalar");
+  check(x.rank() >= 1 && x.rank() < Shape::kMaxRank, name, "x {} has no dimensions, or too many",
+        x.shape());
   check(!x.mask().defined(), name,
-        "x {} carries a mask, whose positions would move; fill_masked() it first", x.shape());
-  for (const Variable* weight : weights) {
-    check(weight->shape() == weights[0]->shape() && weight->rank() == 2 &&
-              weight->dim(0) == x.dim(-1) && weight->dtype() == x.dtype() &&
-              !weight->mask().defined(),
-          name, "x {} {} needs weights [{}, N] without masks, got {} {} and {}",
-          to_string(x.dtype()), x.shape(), x.dim(-1), to_string(weight->dtype()), weight->shape(),
-          weights[0]->shape());
+        "x {} carries a mask, for which the output [n, ...] has no place; fill_masked() it first",
+        x.shape());
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const Variable &weight = *weights[i], &first = *weights[0];
+    check(weight.rank() == 2 && weight.dim(0) == x.dim(-1) && weight.dtype() == x.dtype(), name,
+          "x {} {} needs weights {} [{}, N], weight {} is {} {}", to_string(x.dtype()), x.shape(),
+          to_string(x.dtype()), x.dim(-1), i, to_string(weight.dtype()), weight.shape());
+    check(weight.shape() == first.shape(), name,
+          "weights must have one shape: weight 0 is {}, weight {} is {}", first.shape(), i,
+          weight.shape());
+    check(!weight.mask().defined(), name, "weight {} carries a mask; drop_mask() it on purpose", i);
   }
-}
-
-// g[i], as rows of x's leading dimensions.
-Tensor part_of(const Tensor& g, std::int64_t i) {
-  const Shape one = g.shape().slice(1, g.rank());
-  return g.view(i * one.numel(), one);
 }
 
 // Both gradients in one loop.
@@ -110,7 +97,7 @@ void set_each(const RowsTimesEach& product, const Tensor& x, const Tensors& weig
   for (std::size_t i = 0; i < weights.size(); ++i) {
     if (!grads.needed(i + 1)) continue;
     Tensor dw = grads.buffer(i + 1);
-    sum_outer_products(x, part_of(g, static_cast<std::int64_t>(i)), false, dw);
+    sum_outer_products(x, g[static_cast<std::int64_t>(i)], false, dw);
   }
 }
 
@@ -122,8 +109,7 @@ Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
   of_x[static_cast<std::size_t>(last - 1)] = kAlong;
   if (input == 0) return spread(of_x, marked, output);
   Tensor places = Tensor::zeros(output, DType::kBool);
-  const auto i = static_cast<std::int64_t>(input) - 1;
-  Tensor own = part_of(places, i);
+  Tensor own = places[static_cast<std::int64_t>(input) - 1];
   own.copy_from(spread(std::array<int, 2>{kAlong, last - 1}, marked, own.shape()));
   return places;
 }
@@ -139,7 +125,7 @@ Variable stacked_matmul(const Variable& x, std::span<const Variable* const> give
     weights.push_back(weight->value());
     inputs.push_back(weight);
   }
-  const RowsTimesEach product = product_of(x.value(), weights);
+  const RowsTimesEach product = rows_times_each(x.value(), std::ssize(weights), weights[0].shape());
   const Shape shape = Shape{product.matrices}.concat(x.shape().with_dim(-1, product.n));
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   dispatch_device(x.device(), "stacked_matmul", [&] {

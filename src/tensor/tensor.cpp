@@ -61,6 +61,12 @@ Tensor Tensor::view(std::int64_t first, const Shape& shape) const {
   return result;
 }
 
+Tensor Tensor::operator[](std::int64_t i) const {
+  check(rank() > 0 && i >= 0 && i < shape_[0], "tensor", "{} has no entry {}", shape_, i);
+  const Shape entry = shape_.slice(1, rank());
+  return view(i * entry.numel(), entry);
+}
+
 Tensor Tensor::clone() const {
   Tensor result = empty(shape_, dtype_, device());
   std::memcpy(result.raw_data(), raw_data(), nbytes());

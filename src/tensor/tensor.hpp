@@ -67,6 +67,8 @@ class Tensor {
   Tensor reshape(const Shape& shape) const;
   /// A view of shape.numel() elements from element `first` on.
   Tensor view(std::int64_t first, const Shape& shape) const;
+  /// A view of entry i along the first dimension. Throws Error when there is none.
+  Tensor operator[](std::int64_t i) const;
 
   Tensor clone() const;
   /// These values in another dtype (bool: not zero). The same storage when the dtype is the same.

@@ -57,11 +57,13 @@ TEST(Attention, RefusesShapesThatDoNotFit) {
             kStarts + ranks + "(4, 3, 5), (2, 2, 6, 5), (2, 2, 6, 7)");
   EXPECT_EQ(error(q, value({5}), v), kStarts + ranks + "(2, 4, 3, 5), (5,), (2, 2, 6, 7)");
   EXPECT_EQ(error(q, k, value({})), kStarts + ranks + "(2, 4, 3, 5), (2, 2, 6, 5), ()");
-  EXPECT_EQ(error(q, value({1, 2, 6, 5}), v),
+  EXPECT_EQ(error(q, value({1, 2, 6, 5}), value({1, 2, 6, 7})),
             kStarts + "batches differ: (2, 4, 3, 5) and (1, 2, 6, 5)");
   const std::string heads = "heads of keys must divide heads of queries: (2, 4, 3, ";
-  EXPECT_EQ(error(q, value({2, 3, 6, 5}), v), kStarts + heads + "5) and (2, 3, 6, 5)");
-  EXPECT_EQ(error(q, value({2, 0, 6, 5}), v), kStarts + heads + "5) and (2, 0, 6, 5)");
+  EXPECT_EQ(error(q, value({2, 3, 6, 5}), value({2, 3, 6, 7})),
+            kStarts + heads + "5) and (2, 3, 6, 5)");
+  EXPECT_EQ(error(q, value({2, 0, 6, 5}), value({2, 0, 6, 7})),
+            kStarts + heads + "5) and (2, 0, 6, 5)");
   const std::string features = ": features and dtype must be the same";
   EXPECT_EQ(error(q, value({2, 2, 6, 4}), v),
             kStarts + "q is float32 (2, 4, 3, 5), k is float32 (2, 2, 6, 4)" + features);
@@ -122,7 +124,8 @@ TEST(Attention, RefusesQueriesThatDoNotExistAndSeeSomething) {
   EXPECT_EQ(two_runs.intervals_per_row(), 2);
   EXPECT_EQ(refused({2, 3, 4}, two_runs), does_not + "0");
   EXPECT_EQ(refused({2, 3, 4}, AttentionMask::existing(exists) & two_runs), "no error");
-  const std::string sizes = "queries that exist (2, 3) need an input [B, S, D] of their sizes, got ";
+  const std::string sizes =
+      "queries that exist (2, 3) need an input [B, S, D] of their sizes, got ";
   EXPECT_EQ(refused({2, 4, 4}, {}), kStarts + sizes + "(2, 4, 4)");
   EXPECT_EQ(refused({2, 1, 3, 4}, {}), kStarts + sizes + "(2, 1, 3, 4)");
 }

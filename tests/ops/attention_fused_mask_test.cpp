@@ -254,6 +254,43 @@ TEST(FusedAttentionUnderAMask, GivesTheSameBitsWhenSamplesArePadded) {
   }
 }
 
+// Queries behind the end, from which nothing comes back: they may change how blocks are cut, but
+// not in which order a key, or a bias that all pairs share, adds up what its queries send.
+TEST(FusedAttentionUnderAMask, GivesTheSameBitsWhenQueriesStandBehindASampleWhateverItsBlocks) {
+  constexpr Int kLength = 124;
+  Random random(8);
+  const AttentionSizes d = {1, 2, 1, kLength, kLength, 4, 4};
+  AttentionInputs in = random_attention(random, d).to(DType::kFloat32);
+  in.bias = Tensor::full({}, 0.25, DType::kFloat32);
+  const auto windows = [](Int size) {
+    return std::vector{
+        AttentionMask::window(size, size, 62, 2), AttentionMask::window(size, size, 9, 30),
+        AttentionMask::window(size, size, 80, 0) | AttentionMask::sink(size, size, 3),
+        AttentionMask::causal(size), ~AttentionMask::window(size, size, 20, 40)};
+  };
+  const auto under = [](const AttentionMask& mask, Int size) {
+    const Int lengths[] = {kLength};
+    return mask & AttentionMask::padding(SequenceMask::from_lengths(lengths, size));
+  };
+  for (std::size_t i = 0; i < windows(1).size(); ++i) {
+    const AttentionResults alone = run_fused(in, under(windows(kLength)[i], kLength));
+    for (const Int size : {125, 129, 140, 150, 167, 192, 200}) {
+      AttentionInputs longer = in;
+      for (Tensor* x : {&longer.q, &longer.k, &longer.v, &longer.g}) *x = padded(*x, size, 0);
+      const AttentionResults found = run_fused(longer, under(windows(size)[i], size));
+      SCOPED_TRACE(fmt::format("mask {}, {} queries", i, size));
+      EXPECT_TRUE(same_bits(found.dk, padded(alone.dk, size, 0)));
+      EXPECT_TRUE(same_bits(found.dv, padded(alone.dv, size, 0)));
+      EXPECT_TRUE(same_bits(found.dbias, alone.dbias));
+      for (Int h = 0; h < d.heads; ++h) {
+        const auto rows = [&](const Tensor& x) { return x.view(h * x.dim(2) * 4, {kLength, 4}); };
+        EXPECT_TRUE(same_bits(rows(found.y), rows(alone.y)));
+        EXPECT_TRUE(same_bits(rows(found.dq), rows(alone.dq)));
+      }
+    }
+  }
+}
+
 TEST(FusedAttentionUnderAMask, TakesMemoryInProportionToTheLength) {
   const auto bytes = [](Int size) {
     Random random(6);

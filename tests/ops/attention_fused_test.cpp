@@ -17,6 +17,7 @@ using test::AttentionInputs;
 using test::AttentionResults;
 using test::AttentionSizes;
 using test::is_close;
+using test::leaf;
 using test::random_attention;
 using test::run_composed;
 using test::run_fused;
@@ -115,6 +116,23 @@ TEST(FusedAttention, IsTheComposedOneWithABiasOfAnyShapeThatBroadcasts) {
   }
 }
 
+TEST(FusedAttention, GivesTheSameGradientsWhetherOrNotABiasTakesOne) {
+  Random random(9);
+  const AttentionSizes d = {2, 2, 1, 70, 70, 10, 6};
+  for (const DType dtype : test::kFloatingDTypes) {
+    const AttentionInputs in = random_attention(random, d).to(dtype);
+    const Tensor bias = test::uniform(random, {70, 70}).to(dtype);
+    const auto run = [&](const Variable& b) {
+      const Variable q = leaf(in.q), k = leaf(in.k), v = leaf(in.v);
+      Tape tape;
+      tape.backward(
+          ops::scaled_dot_product_attention(q, k, v, AttentionMask::causal(70), {.bias = b}), in.g);
+      return AttentionResults{.y = {}, .dq = q.grad(), .dk = k.grad(), .dv = v.grad()};
+    };
+    EXPECT_TRUE(same_bits(run(Variable(bias)), run(leaf(bias))));
+  }
+}
+
 TEST(FusedAttention, ScalesAndCapsAsTheComposedOne) {
   Random random(5);
   for (int i = 0; i < 20; ++i) {
@@ -125,6 +143,7 @@ TEST(FusedAttention, ScalesAndCapsAsTheComposedOne) {
     expect_composed(in, one_mask(random, d), {.scale = random.uniform(-1, 1), .softcap = 0.5});
     expect_composed(in, one_mask(random, d), {.softcap = 2});
     expect_composed(in, one_mask(random, d), {.scale = 0.0});
+    expect_composed(in, one_mask(random, d), {.scale = 0.0, .softcap = 0.5});
   }
 }
 

@@ -139,6 +139,11 @@ TEST(Linear, OfNothingIsTheBiasOrEmpty) {
         run(ops::linear, random_inputs(random, {2, 3}, 5, 0, dtype), LinearActivation::kRelu);
     EXPECT_EQ(no_outputs.y.shape(), (Shape{2, 3, 0}));
     EXPECT_TRUE(same_bits(no_outputs.dx, Tensor::zeros({2, 3, 5}, dtype)));
+    const Results of_one_row =
+        run(ops::linear, random_inputs(random, {}, 0, 4, dtype), LinearActivation::kNone);
+    EXPECT_EQ(of_one_row.y.shape(), (Shape{4}));
+    EXPECT_EQ(of_one_row.dx.shape(), (Shape{0}));
+    EXPECT_EQ(of_one_row.dweight.shape(), (Shape{0, 4}));
   }
 }
 

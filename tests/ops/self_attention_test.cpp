@@ -16,6 +16,7 @@ using test::AttentionResults;
 using test::AttentionSizes;
 using test::error_of;
 using test::leaf;
+using test::leaf_over_nan;
 using test::random_attention;
 using test::run_fused;
 using test::same_bits;
@@ -30,9 +31,10 @@ Tensor joined(const Tensor& q, const Tensor& k, const Tensor& v) {
   return all;
 }
 
+// Its gradient arrives in memory that held NaN, as attention is to write every place of it.
 AttentionResults run_self(const AttentionInputs& in, const AttentionMask& mask,
                           AttentionOptions options = {}) {
-  const Variable qkv = leaf(joined(in.q, in.k, in.v));
+  const Variable qkv = leaf_over_nan(joined(in.q, in.k, in.v));
   if (in.bias.defined()) options.bias = leaf(in.bias);
   Tape tape;
   const Variable y = ops::self_attention(qkv, mask, options);
@@ -48,7 +50,11 @@ TEST(SelfAttention, HasTheBitsOfAttentionUnderEveryKindOfMask) {
   for (const Int length : {1, 20, 70, 130}) {
     const AttentionSizes d = {3, 2, 2, length, length, 15, 15};
     const AttentionInputs in = random_attention(random, d);
-    for (const AttentionMask& mask : attention_masks(random, d)) {
+    std::vector<AttentionMask> masks = attention_masks(random, d);
+    // Queries, or keys, of whole tiles that take part in nothing.
+    masks.push_back(AttentionMask::causal(length, length, -90));
+    masks.push_back(~AttentionMask::all(length, length));
+    for (const AttentionMask& mask : masks) {
       for (const DType dtype : test::kFloatingDTypes) {
         EXPECT_TRUE(same_bits(run_self(in.to(dtype), mask), run_fused(in.to(dtype), mask)))
             << (mask.defined() ? mask.recipe() : "no mask");
@@ -68,6 +74,23 @@ TEST(SelfAttention, TakesTheOptionsOfAttention) {
   for (const DType dtype : test::kFloatingDTypes) {
     EXPECT_TRUE(
         same_bits(run_self(in.to(dtype), mask, options), run_fused(in.to(dtype), mask, options)));
+  }
+}
+
+TEST(SelfAttention, GivesABiasItsGradientWhereNothingElseTakesOne) {
+  Random random(6);
+  const AttentionSizes d = {2, 2, 2, 70, 70, 8, 8};
+  AttentionInputs in = random_attention(random, d);
+  in.bias = test::uniform(random, {2, 1, 70});
+  const AttentionMask mask = AttentionMask::causal(70);
+  for (const DType dtype : test::kFloatingDTypes) {
+    const AttentionInputs typed = in.to(dtype);
+    const Variable bias = leaf(typed.bias);
+    Tape tape;
+    tape.backward(
+        ops::self_attention(Variable(joined(typed.q, typed.k, typed.v)), mask, {.bias = bias}),
+        typed.g);
+    EXPECT_TRUE(same_bits(bias.grad(), run_fused(typed, mask).dbias));
   }
 }
 
@@ -128,6 +151,11 @@ TEST(SelfAttention, RefusesWhatDoesNotFit) {
   const Variable integers(Tensor::zeros({3, 1, 2, 5}, DType::kInt64));
   EXPECT_EQ(error_of([&] { ops::self_attention(integers); }),
             name + "needs floating [3, B, H, S, D] or [3, B, S, D], got int64 (3, 1, 2, 5)");
+  EXPECT_THAT(refused({3, 1, 2, 2, 5}, {}, {.queries = exists}),
+              ::testing::HasSubstr("need an input [B, S, D] of their sizes, got (1, 2, 2, 5)"));
+  const Variable bias(Tensor::zeros({1, 2, 2}, DType::kFloat32), Variable::kConstant, exists);
+  EXPECT_THAT(refused({3, 1, 2, 5}, {}, {.bias = bias}),
+              ::testing::HasSubstr("carries a mask; give it as AttentionMask::padding"));
   const Variable masked(Tensor::zeros({3, 2, 4, 5}, DType::kFloat32), Variable::kConstant,
                         SequenceMask(test::bits({1, 0, 1, 1, 0, 1}, {3, 2})));
   EXPECT_THAT(error_of([&] { ops::self_attention(masked); }),

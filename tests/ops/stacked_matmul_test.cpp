@@ -1,7 +1,6 @@
 // One product by several matrices is as many products by one.
 #include <gmock/gmock.h>
 
-#include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/ops/matmul.hpp>
 #include <maskgrad/ops/stacked_matmul.hpp>
 #include <maskgrad/tensor/tape.hpp>
@@ -16,6 +15,7 @@ namespace {
 using test::error_of;
 using test::is_close;
 using test::leaf;
+using test::leaf_over_nan;
 using test::same_bits;
 using test::to_doubles;
 using test::uniform;
@@ -54,9 +54,27 @@ Results run_stacked(const Inputs& in) {
   return results;
 }
 
-Tensor part_of(const Tensor& stacked, std::size_t i) {
-  const Shape one = stacked.shape().slice(1, stacked.rank());
-  return stacked.view(static_cast<Int>(i) * one.numel(), one);
+// Its formulas, term by term in double.
+Results by_formula(const Inputs& in) {
+  const Int k = in.x.dim(-1), n = in.g.dim(-1),
+            rows = in.x.shape().slice(0, in.x.rank() - 1).numel();
+  const auto wide = [](const Tensor& x) { return x.to(DType::kFloat64); };
+  const Tensor x = wide(in.x), g = wide(in.g);
+  Results results = {
+      Tensor::zeros(g.shape(), DType::kFloat64), Tensor::zeros(x.shape(), DType::kFloat64), {}};
+  for (std::size_t i = 0; i < in.weights.size(); ++i) {
+    const Tensor w = wide(in.weights[i]);
+    Tensor dw = Tensor::zeros(w.shape(), DType::kFloat64);
+    const Int first = static_cast<Int>(i) * rows * n;
+    for (Int at = 0; at < rows * k * n; ++at) {
+      const Int row = at / (k * n), a = at / n % k, b = at % n, out = first + row * n + b;
+      results.y.data<double>()[out] += x.data<double>()[row * k + a] * w.data<double>()[a * n + b];
+      results.dx.data<double>()[row * k + a] += g.data<double>()[out] * w.data<double>()[a * n + b];
+      dw.data<double>()[a * n + b] += g.data<double>()[out] * x.data<double>()[row * k + a];
+    }
+    results.dw.push_back(dw);
+  }
+  return results;
 }
 
 // Its meaning: a product for each weight, and the sum of their gradients.
@@ -67,8 +85,8 @@ Results run_apart(const Inputs& in) {
     const Variable weight = leaf(in.weights[i]);
     Tape tape;
     const Variable y = ops::matmul(x, weight);
-    tape.backward(y, part_of(in.g, i));
-    part_of(results.y, i).copy_from(y.value());
+    tape.backward(y, in.g[static_cast<Int>(i)]);
+    results.y[static_cast<Int>(i)].copy_from(y.value());
     results.dw.push_back(weight.grad());
   }
   results.dx = x.grad();
@@ -104,6 +122,27 @@ TEST(StackedMatmul, IsAProductForEachMatrix) {
   }
 }
 
+// Sums of many terms too, which are computed piece by piece.
+TEST(StackedMatmul, HasTheValuesAndGradientsOfItsFormulas) {
+  Random random(7);
+  for (const Shape& rows : {Shape{2, 3}, Shape{20, 2}, Shape{40}, Shape{1}, Shape{}}) {
+    for (const auto& [k, n, matrices] :
+         {std::array<Int, 3>{5, 4, 2}, {15, 15, 3}, {1100, 5, 2}, {5, 1100, 2}}) {
+      for (const DType dtype : test::kFloatingDTypes) {
+        const Inputs in = random_inputs(random, rows, k, n, matrices, dtype);
+        const Results found = run_stacked(in), expected = by_formula(in);
+        const double tolerance = (dtype == DType::kFloat32 ? 1e-6 : 1e-15) * 50;
+        SCOPED_TRACE(fmt::format("{} times {} of {} x {}", in.x.shape(), matrices, k, n));
+        EXPECT_TRUE(is_close(found.y, to_doubles(expected.y), tolerance));
+        EXPECT_TRUE(is_close(found.dx, to_doubles(expected.dx), tolerance));
+        for (std::size_t i = 0; i < found.dw.size(); ++i) {
+          EXPECT_TRUE(is_close(found.dw[i], to_doubles(expected.dw[i]), tolerance)) << i;
+        }
+      }
+    }
+  }
+}
+
 TEST(StackedMatmul, OfNothingIsEmptyOrZero) {
   Random random(2);
   for (const Shape& rows : {Shape{0, 3}, {3, 0}, {0}, {2, 3}}) {
@@ -117,31 +156,66 @@ TEST(StackedMatmul, OfNothingIsEmptyOrZero) {
   }
 }
 
-TEST(StackedMatmul, GivesGradientsOnlyToWhoTakesThem) {
+// Where all take one, both gradients come from one loop; else from loops of their own.
+TEST(StackedMatmul, GivesTheSameBitsToWhoTakesAGradientWhoeverElseDoes) {
   Random random(3);
-  for (const Shape& rows : {Shape{2, 3}, Shape{40, 2}}) {
-    const Inputs in = random_inputs(random, rows, 4, 3, 2, DType::kFloat64);
-    const Results expected = run_apart(in);
-    const Variable x(in.x), first(in.weights[0]), second = leaf(in.weights[1]);
-    Tape tape;
-    tape.backward(ops::stacked_matmul(x, {&first, &second}), in.g);
-    EXPECT_TRUE(is_close(second.grad(), to_doubles(expected.dw[1]), 1e-13));
+  for (const Shape& rows : {Shape{2, 3}, Shape{40, 7}, Shape{20, 20}, Shape{17, 1}}) {
+    for (const DType dtype : test::kFloatingDTypes) {
+      const Inputs in = random_inputs(random, rows, 15, 14, 2, dtype);
+      const Results all = run_stacked(in);
+      for (unsigned takers = 1; takers < 7; ++takers) {
+        const auto value = [&](unsigned i, const Tensor& x) {
+          return takers >> i & 1U ? leaf(x) : Variable(x);
+        };
+        const Variable x = value(0, in.x), first = value(1, in.weights[0]),
+                       second = value(2, in.weights[1]);
+        Tape tape;
+        tape.backward(ops::stacked_matmul(x, {&first, &second}), in.g);
+        SCOPED_TRACE(fmt::format("{}, takers {:b}", rows, takers));
+        const auto agrees = [](const Variable& taker, const Tensor& expected) {
+          return !taker.requires_grad() || same_bits(taker.grad(), expected);
+        };
+        EXPECT_TRUE(agrees(x, all.dx));
+        EXPECT_TRUE(agrees(first, all.dw[0]));
+        EXPECT_TRUE(agrees(second, all.dw[1]));
+      }
+    }
+  }
+}
+
+TEST(StackedMatmul, WritesAllOfAGradientThatItWritesWhereItIsWanted) {
+  Random random(8);
+  for (const Shape& rows : {Shape{2, 3}, Shape{40, 7}, Shape{20, 0}, Shape{0, 7}}) {
+    for (const DType dtype : test::kFloatingDTypes) {
+      const Inputs in = random_inputs(random, rows, 15, 14, 2, dtype);
+      const Results expected = run_stacked(in);
+      const Variable x = leaf_over_nan(in.x), first = leaf_over_nan(in.weights[0]),
+                     second = leaf_over_nan(in.weights[1]);
+      Tape tape;
+      tape.backward(ops::stacked_matmul(x, {&first, &second}), in.g);
+      EXPECT_TRUE(same_bits(x.grad(), expected.dx));
+      EXPECT_TRUE(same_bits(first.grad(), expected.dw[0]));
+      EXPECT_TRUE(same_bits(second.grad(), expected.dw[1]));
+    }
   }
 }
 
 TEST(StackedMatmul, AddsTheGradientsOfOneWeightThatStandsTwice) {
   Random random(4);
   for (const Shape& rows : {Shape{2, 3}, Shape{40, 2}}) {
-    const Inputs in = random_inputs(random, rows, 4, 3, 2, DType::kFloat64);
-    const Variable x(in.x), weight = leaf(in.weights[0]), other = leaf(in.weights[0]);
-    Tape tape;
-    const Variable y = ops::stacked_matmul(x, {&weight, &weight});
-    tape.backward(y, in.g);
-    Tape apart;
-    const Variable sum = ops::add(ops::multiply(ops::matmul(x, other), Variable(part_of(in.g, 0))),
-                                  ops::multiply(ops::matmul(x, other), Variable(part_of(in.g, 1))));
-    apart.backward(sum, Tensor::full(sum.shape(), 1, DType::kFloat64));
-    EXPECT_TRUE(is_close(weight.grad(), to_doubles(other.grad()), 1e-12));
+    for (const bool of_x : {false, true}) {
+      Inputs in = random_inputs(random, rows, 4, 3, 2, DType::kFloat64);
+      in.weights[1] = in.weights[0];
+      const Results expected = by_formula(in);
+      const Variable x = of_x ? leaf(in.x) : Variable(in.x), weight = leaf(in.weights[0]);
+      Tape tape;
+      tape.backward(ops::stacked_matmul(x, {&weight, &weight}), in.g);
+      std::vector<double> sum = to_doubles(expected.dw[0]);
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += to_doubles(expected.dw[1])[i];
+      EXPECT_TRUE(is_close(weight.grad(), sum, 1e-13));
+      if (!of_x) continue;
+      EXPECT_TRUE(is_close(x.grad(), to_doubles(expected.dx), 1e-13));
+    }
   }
 }
 
@@ -201,19 +275,28 @@ TEST(StackedMatmul, RefusesWhatDoesNotFit) {
   };
   const std::string name = "[stacked_matmul] ";
   EXPECT_EQ(refused(zeros({2, 3}), {}), name + "needs one weight at least");
-  const std::string needs = name + "x float32 (2, 3) needs weights [3, N] without masks, got ";
-  EXPECT_EQ(refused(zeros({2, 3}), {zeros({4, 2})}), needs + "float32 (4, 2) and (4, 2)");
-  EXPECT_EQ(refused(zeros({2, 3}), {zeros({3, 2}), zeros({3, 5})}),
-            needs + "float32 (3, 5) and (3, 2)");
-  EXPECT_EQ(refused(zeros({2, 3}), {zeros({3, 2}, DType::kFloat64)}),
-            needs + "float64 (3, 2) and (3, 2)");
-  EXPECT_EQ(refused(zeros({2, 3}), {zeros({3})}), needs + "float32 (3,) and (3,)");
+  const auto needs = [&](const std::string& got) {
+    return name + "x float32 (2, 3) needs weights float32 [3, N], weight " + got;
+  };
+  EXPECT_EQ(refused(zeros({2, 3}), {zeros({4, 2})}), needs("0 is float32 (4, 2)"));
+  EXPECT_EQ(refused(zeros({2, 3}), {zeros({3, 2}), zeros({3})}), needs("1 is float32 (3,)"));
+  EXPECT_EQ(refused(zeros({2, 3}), {zeros({3, 2}, DType::kFloat64)}), needs("0 is float64 (3, 2)"));
+  EXPECT_EQ(refused(zeros({2, 3}), {zeros({3, 2}), zeros({3, 2}), zeros({3, 5})}),
+            name + "weights must have one shape: weight 0 is (3, 2), weight 2 is (3, 5)");
   const SequenceMask mask(test::bits({1, 0}, {1, 2}));
-  const Variable masked(Tensor::zeros({1, 2, 3}, DType::kFloat32), Variable::kConstant, mask);
-  EXPECT_EQ(
-      refused(masked, {zeros({3, 2})}),
-      name + "x (1, 2, 3) carries a mask, whose positions would move; fill_masked() it first");
-  EXPECT_THAT(refused(zeros({}), {zeros({3, 2})}), ::testing::HasSubstr("x is a scalar"));
+  const auto masked = [&](const Shape& shape) {
+    return Variable(Tensor::zeros(shape, DType::kFloat32), Variable::kConstant, mask);
+  };
+  EXPECT_EQ(refused(masked({1, 2, 3}), {zeros({3, 2})}),
+            name +
+                "x (1, 2, 3) carries a mask, for which the output [n, ...] has no place; "
+                "fill_masked() it first");
+  EXPECT_EQ(refused(zeros({4, 1}), {zeros({1, 2}), masked({1, 2})}),
+            name + "weight 1 carries a mask; drop_mask() it on purpose");
+  const std::string rank = " has no dimensions, or too many";
+  EXPECT_EQ(refused(zeros({}), {zeros({3, 2})}), name + "x ()" + rank);
+  EXPECT_EQ(refused(zeros({1, 1, 1, 1, 1, 1, 1, 3}), {zeros({3, 2})}),
+            name + "x (1, 1, 1, 1, 1, 1, 1, 3)" + rank);
 }
 
 }  // namespace

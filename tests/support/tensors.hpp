@@ -32,6 +32,14 @@ inline Variable leaf(const Tensor& value, SequenceMask mask = {}) {
   return Variable(value, Variable::kRequiresGrad, std::move(mask));
 }
 
+/// A leaf whose gradient is written to memory that holds NaN, as that of a model's buffer may.
+inline Variable leaf_over_nan(const Tensor& value) {
+  Variable x = leaf(value);
+  x.bind(Tensor::empty(value.shape(), value.dtype()),
+         Tensor::full(value.shape(), kNaN, value.dtype()));
+  return x;
+}
+
 /// The elements as doubles, in row-major order.
 inline std::vector<double> to_doubles(const Tensor& x) {
   const Tensor wide = x.to(DType::kFloat64);

@@ -76,6 +76,17 @@ TEST(Tensor, OutlivesTheTensorItWasViewedFrom) {
   EXPECT_THAT(view.values<std::int32_t>(), ElementsAre(3, 4, 5));
 }
 
+TEST(Tensor, HasAViewOfEachEntryOfItsFirstDimension) {
+  const Tensor x = Tensor::from({1, 2, 3, 4, 5, 6}, {2, 3});
+  EXPECT_THAT(x[1].values<std::int32_t>(), ElementsAre(4, 5, 6));
+  EXPECT_TRUE(x[0].is_same_view(x.view(0, {3})));
+  EXPECT_EQ(x[1][2].item(), 6);
+  EXPECT_EQ(Tensor::zeros({2, 0}, DType::kFloat32)[1].shape(), Shape{0});
+  EXPECT_EQ(error_of([&] { x[2]; }), "[tensor] (2, 3) has no entry 2");
+  EXPECT_EQ(error_of([&] { x[-1]; }), "[tensor] (2, 3) has no entry -1");
+  EXPECT_EQ(error_of([&] { x[0][0][0]; }), "[tensor] () has no entry 0");
+}
+
 TEST(Tensor, ViewsOnlyWhatLiesInside) {
   const Tensor x = Tensor::zeros({2, 3}, DType::kFloat32);
   EXPECT_EQ(x.view(6, {0}).numel(), 0);

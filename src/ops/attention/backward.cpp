@@ -18,17 +18,19 @@ struct HeadMemory {
 //   ds_st = p_st (dp_st - g_s . output_s)
 //   dq_s  = sum_t factor ds_st k_t    dk_t += sum_s factor ds_st q_s
 // `factor` being the scale of the scores. It is multiplied into g where that is transposed, and so
-// into all ds, unless a bias wants them as they are.
+// into all ds; only a bias, whose gradient they are, divides by it. So what q, k and v get does not
+// depend on whether a bias takes a gradient too. (A scale of 0 comes last instead.)
 template <class T>
 class BackwardTile {
  public:
   static std::int64_t workspace(const AttentionProblem& p) {
     const std::int64_t columns = ScoreTile<T>::max_columns(p);
     return ScoreTile<T>::workspace(p) +
-           columns * (2 * ScoreTile<T>::max_keys(p) + p.value_features + p.features + 3);
+           columns * (2 * ScoreTile<T>::max_keys(p) + p.value_features + p.features + 4);
   }
 
-  BackwardTile(const AttentionProblem& p, Workspace<T>& memory) : p_(p), tile_(p, memory) {
+  BackwardTile(const AttentionProblem& p, Workspace<T>& memory)
+      : p_(p), factor_(divisor_of(static_cast<T>(p.scale))), tile_(p, memory) {
     const std::int64_t columns = ScoreTile<T>::max_columns(p);
     weights_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
     dscores_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
@@ -37,6 +39,7 @@ class BackwardTile {
     top_ = memory.take(columns);
     scale_ = memory.take(columns);
     delta_ = memory.take(columns);
+    dbias_of_query_ = memory.take(columns);
   }
 
   void run(std::int64_t b, std::int64_t h, std::int64_t tile, const HeadMemory<T>& head) {
@@ -46,12 +49,11 @@ class BackwardTile {
     tile_.start(queries, head.q);
     grad_rows_ = head.grad_output + first * p_.value_features;
     query_rows_ = head.q + first * p_.features;
-    const T factor = head.dbias ? T{1} : static_cast<T>(p_.scale);
-    transpose<true>(grad_rows_, p_.value_features, count, p_.value_features, factor, grad_,
+    transpose<true>(grad_rows_, p_.value_features, count, p_.value_features, factor_, grad_,
                     tile_.stride());
-    read_rows(head.output + first * p_.value_features, head.top + first, head.scale + first, count,
-              factor);
+    read_rows(head.output + first * p_.value_features, head.top + first, head.scale + first, count);
     std::fill_n(dq_, p_.features * tile_.stride(), T{});
+    std::fill_n(dbias_of_query_, tile_.stride(), T{});
     rows_are_finite_ = all_finite(grad_rows_, count * p_.value_features) &&
                        all_finite(query_rows_, count * p_.features);
     for (const PairBlock& block : blocks) {
@@ -59,14 +61,17 @@ class BackwardTile {
     }
     transpose<false>(dq_, tile_.stride(), p_.features, count, T{1}, head.dq + first * p_.features,
                      p_.features);
+    for (std::int64_t s = 0; head.dbias && s < count; ++s) *head.dbias += dbias_of_query_[s];
     p_.for_others(tile, queries, [&](std::int64_t begin, std::int64_t end) {
       std::fill(head.dq + begin * p_.features, head.dq + end * p_.features, T{});
     });
   }
 
  private:
+  static T divisor_of(T scale) { return scale == 0 ? T{1} : scale; }
+
   // delta_s = factor g_s . output_s, which is sum_t p_st dp_st
-  void read_rows(const T* output, const T* top, const T* scale, std::int64_t count, T factor) {
+  void read_rows(const T* output, const T* top, const T* scale, std::int64_t count) {
     for (std::int64_t s = 0; s < tile_.stride(); s += kLanes<T>) {
       const std::int64_t n = std::min(kLanes<T>, count - s);
       load_first(top + s, n).store_unaligned(top_ + s);
@@ -75,7 +80,7 @@ class BackwardTile {
       for (std::int64_t l = 0; l < kLanes<T>; ++l) {
         products[static_cast<std::size_t>(l)] = l < n ? product_of_row(output, s + l) : Vec<T>(T{});
       }
-      (Vec<T>(factor) * sum_lanes<T>(products)).store_unaligned(delta_ + s);
+      (Vec<T>(factor_) * sum_lanes<T>(products)).store_unaligned(delta_ + s);
     }
   }
 
@@ -106,7 +111,7 @@ class BackwardTile {
         block.full || (rows_are_finite_ && all_finite(keys, block.keys() * p_.features));
     add_to_keys(block, simple, weights_, grad_rows_, p_.value_features, dv);
     if (head.dbias) add_to_bias(block, head.dbias);
-    if (head.dbias || p_.softcap) finish_dscores(block, head.dbias != nullptr);
+    if (p_.softcap || factor_ != static_cast<T>(p_.scale)) finish_dscores(block);
     add_to_keys(block, simple, dscores_, query_rows_, p_.features, dk);
     const Strided<T> transposed = {keys, 1, p_.features};
     if (simple) {
@@ -153,19 +158,25 @@ class BackwardTile {
     }
   }
 
+  // One that all pairs share is summed query by query first: the order must not depend on where
+  // blocks end.
   void add_to_bias(const PairBlock& block, T* dbias) const {
-    const auto stride = AttentionProblem::strides_of(p_.bias.shape());
+    auto [of_sample, of_head, of_query, of_key] = p_.bias_stride;
+    T* to = dbias + block.first * of_query + block.begin * of_key;
+    if (of_query == 0 && of_key == 0) {
+      to = dbias_of_query_ + tile_.offset();
+      of_query = 1;
+    }
     for (std::int64_t s = 0; s < block.queries(); ++s) {
-      T* of_query = dbias + (block.first + s) * stride[2] + block.begin * stride[3];
       for (std::int64_t t = 0; t < block.keys(); ++t) {
-        of_query[t * stride[3]] += dscores_[t * tile_.columns() + s];
+        to[s * of_query + t * of_key] += dscores_[t * tile_.columns() + s] / factor_;
       }
     }
   }
 
-  // Times the slope of the cap, and the scale of the scores where it is not in them yet.
-  void finish_dscores(const PairBlock& block, bool with_scale) {
-    const Vec<T> factor(with_scale ? static_cast<T>(p_.scale) : T{1}), zero(T{});
+  // Times the slope of the cap, and times a scale of 0, which is not in them yet.
+  void finish_dscores(const PairBlock& block) {
+    const Vec<T> factor(static_cast<T>(p_.scale) / factor_), zero(T{});
     for (std::int64_t at = 0; at < block.keys() * tile_.columns(); at += kLanes<T>) {
       Vec<T> dscore = factor * Vec<T>::load_unaligned(dscores_ + at);
       if (p_.softcap) dscore *= tile_.cap_slope(at);
@@ -175,12 +186,14 @@ class BackwardTile {
   }
 
   const AttentionProblem& p_;
+  const T factor_;
   ScoreTile<T> tile_;
   const T *grad_rows_ = nullptr, *query_rows_ = nullptr;
   bool rows_are_finite_ = true;
   T *weights_, *dscores_;  // of a block, [keys][columns]
   T *grad_, *dq_;          // [D_v][stride], [D][stride]
   T *top_, *scale_, *delta_;
+  T* dbias_of_query_;
 };
 
 struct GradientInputs {
@@ -199,10 +212,10 @@ class HeadLoop {
   // and values, those that share a bias to it.
   void run() {
     if (p_.batch == 0) return;
+    const auto& stride = p_.bias_stride;
     const bool bias = out_.bias.defined();
-    const auto stride = bias ? AttentionProblem::strides_of(p_.bias.shape())
-                             : std::array<std::int64_t, 4>{1, 1, 1, 1};
-    const std::int64_t batches = stride[0] ? p_.batch : 1, heads = stride[1] ? p_.key_heads : 1;
+    const std::int64_t batches = !bias || stride[0] ? p_.batch : 1,
+                       heads = !bias || stride[1] ? p_.key_heads : 1;
     const std::int64_t each_b = p_.batch / batches, each_h = p_.key_heads / heads;
     const std::int64_t group = p_.heads / p_.key_heads;
     const std::int64_t work = each_b * each_h * group * p_.pairs_of_head() *
@@ -213,7 +226,7 @@ class HeadLoop {
       for (; i < end; ++i) {
         for (std::int64_t b = i / heads * each_b; b < (i / heads + 1) * each_b; ++b) {
           for (std::int64_t h = i % heads * each_h; h < (i % heads + 1) * each_h; ++h) {
-            run_group(tile, b, h, group, stride);
+            run_group(tile, b, h, group);
           }
         }
       }
@@ -221,8 +234,7 @@ class HeadLoop {
   }
 
  private:
-  void run_group(BackwardTile<T>& tile, std::int64_t b, std::int64_t key_head, std::int64_t group,
-                 const std::array<std::int64_t, 4>& bias_stride) {
+  void run_group(BackwardTile<T>& tile, std::int64_t b, std::int64_t key_head, std::int64_t group) {
     const std::int64_t keys = (b * p_.key_heads + key_head) * p_.keys;
     T* dk = out_.k.data<T>() + keys * p_.features;
     T* dv = out_.v.data<T>() + keys * p_.value_features;
@@ -246,7 +258,7 @@ class HeadLoop {
           out_.q.data<T>() + rows * p_.features,
           dk,
           dv,
-          out_.bias.defined() ? out_.bias.data<T>() + b * bias_stride[0] + h * bias_stride[1]
+          out_.bias.defined() ? out_.bias.data<T>() + b * p_.bias_stride[0] + h * p_.bias_stride[1]
                               : nullptr};
       for (std::int64_t t = 0; t < p_.tiles.per_head(); ++t) {
         for (const PairBlock& block : p_.tiles.blocks(b, h, t)) zero_until(block.end);

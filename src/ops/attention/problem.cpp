@@ -2,6 +2,20 @@
 #include <maskgrad/ops/attention/problem.hpp>
 
 namespace maskgrad::ops {
+namespace {
+
+// How far apart neighbours stand in a tensor that broadcasts to [B, H, S, T].
+std::array<std::int64_t, 4> strides_of(const Shape& shape) {
+  std::array<std::int64_t, 4> strides{};
+  std::int64_t stride = 1;
+  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+    if (shape[axis] != 1) strides[static_cast<std::size_t>(axis + 4 - shape.rank())] = stride;
+    stride *= shape[axis];
+  }
+  return strides;
+}
+
+}  // namespace
 
 Tensor with_heads(const Tensor& x) {
   return x.rank() == 3 ? x.view(0, Shape{x.dim(0), 1, x.dim(1), x.dim(2)}) : x;
@@ -23,17 +37,9 @@ AttentionProblem AttentionProblem::of(const Tensor& q, const Tensor& k, const Te
           .random = options.random,
           .mask = mask,
           .tiles = AttentionTiles(mask),
-          .bias = options.bias.value()};
-}
-
-std::array<std::int64_t, 4> AttentionProblem::strides_of(const Shape& shape) {
-  std::array<std::int64_t, 4> strides{};
-  std::int64_t stride = 1;
-  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-    if (shape[axis] != 1) strides[static_cast<std::size_t>(axis + 4 - shape.rank())] = stride;
-    stride *= shape[axis];
-  }
-  return strides;
+          .bias = options.bias.value(),
+          .bias_stride = options.bias.defined() ? strides_of(options.bias.shape())
+                                                : std::array<std::int64_t, 4>{}};
 }
 
 }  // namespace maskgrad::ops

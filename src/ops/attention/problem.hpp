@@ -19,7 +19,8 @@ struct AttentionProblem {
   Random random;  // of the dropout
   AttentionMask mask;
   AttentionTiles tiles;
-  Tensor bias;  // undefined, or broadcasts to [B, H, S, T]
+  Tensor bias;                              // undefined, or broadcasts to [B, H, S, T]
+  std::array<std::int64_t, 4> bias_stride;  // how far apart neighbours stand in it
 
   /// Of q, k and v with heads. Everything has been checked.
   static AttentionProblem of(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -40,8 +41,6 @@ struct AttentionProblem {
     f(begin, none ? begin : those.first);
     f(none ? begin : those.last, end);
   }
-  /// How far apart neighbours stand in a tensor that broadcasts to [B, H, S, T].
-  static std::array<std::int64_t, 4> strides_of(const Shape& shape);
 };
 
 /// [B, S, D] as one head, [B, 1, S, D].

@@ -82,7 +82,7 @@ class ScoreTile {
   }
 
   void add_bias(const PairBlock& block, T* scores) const {
-    const auto stride = AttentionProblem::strides_of(p_.bias.shape());
+    const auto& stride = p_.bias_stride;
     const T* bias =
         p_.bias.data<T>() + tile_.b * stride[0] + tile_.h * stride[1] + block.first * stride[2];
     for (std::int64_t t = 0; t < block.keys(); ++t) {

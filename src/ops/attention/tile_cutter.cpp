@@ -22,54 +22,57 @@ void TileCutter::add(std::int64_t first, std::int64_t last, std::int64_t lo, std
 }
 
 // A block that ends within a vector of queries is not full when the tile has others there: their
-// lanes must not see its keys. The block of the same queries in the chunk before, among those of
-// this tile, which begin at `own`, is made longer instead where nothing lies between.
-void TileCutter::append(const Part& part, std::int64_t tile, std::size_t own,
-                        PoolVector<PairBlock>& blocks) const {
+// lanes must not see its keys. The block of the same queries in the chunk before is made longer
+// instead where nothing lies between, unless it stands before `from`: a key's queries come in
+// order.
+std::size_t TileCutter::append(const Part& part, std::int64_t tile, std::size_t from,
+                               PoolVector<PairBlock>& blocks) const {
   const auto to_int = [](std::int64_t n) { return static_cast<std::int32_t>(n); };
   const bool fills_lanes = part.last % kStrip == 0 || part.last == last_query_;
   const PairBlock block = {to_int(part.begin), to_int(part.end), to_int(tile + part.first),
                            to_int(tile + part.last), part.kept == part.pairs() && fills_lanes};
   constexpr std::size_t kOfAChunk = std::tuple_size_v<Chunk>;
-  const std::size_t last = blocks.size(), first = std::max(own, last - std::min(last, kOfAChunk));
-  const auto mate = std::find_if(blocks.begin() + static_cast<std::ptrdiff_t>(first), blocks.end(),
-                                 [&](const PairBlock& b) {
-                                   return b.end == block.begin && b.first == block.first &&
-                                          b.last == block.last && b.full == block.full;
-                                 });
-  if (mate == blocks.end()) {
+  const std::size_t size = blocks.size(), first = std::max(from, size - std::min(size, kOfAChunk));
+  const auto before = std::find_if(blocks.begin() + static_cast<std::ptrdiff_t>(first),
+                                   blocks.end(), [&](const PairBlock& b) {
+                                     return b.end == block.begin && b.first == block.first &&
+                                            b.last == block.last && b.full == block.full;
+                                   });
+  if (before == blocks.end()) {
     blocks.push_back(block);
-  } else {
-    mate->end = block.end;
+    return blocks.size();
   }
+  before->end = block.end;
+  return static_cast<std::size_t>(before - blocks.begin()) + 1;
 }
 
 std::int64_t TileCutter::cut(std::int64_t tile, PoolVector<PairBlock>& blocks) {
-  const std::size_t own = blocks.size();
+  const std::size_t first_of_tile = blocks.size();
   std::int64_t pairs = 0;
-  const auto finish = [&](const Part& part) {
-    if (part.kept == 0) return;
-    append(part, tile, own, blocks);
-    pairs += part.pairs();
-  };
   for (; first_chunk_ < last_chunk_; ++first_chunk_) {
+    std::size_t from = first_of_tile;
+    Part pending;
+    const auto finish = [&] {
+      if (pending.kept == 0) return;
+      from = append(pending, tile, from, blocks);
+      pairs += pending.pairs();
+    };
     Chunk& chunk = chunks_[static_cast<std::size_t>(first_chunk_)];
-    Part open;
     for (std::int64_t strip = 0; strip < kQueries / kStrip; ++strip) {
       Part& part = chunk[static_cast<std::size_t>(strip)];
       if (part.kept == 0) continue;
       part.first = strip * kStrip;
-      part.area = part.pairs();
-      const Part both = open.kept ? open.with(part) : part;
-      if (4 * both.pairs() <= 5 * both.area) {
-        open = both;
+      part.pairs_apart = part.pairs();
+      const Part both = pending.kept ? pending.with(part) : part;
+      if (!both.should_be_apart()) {
+        pending = both;
       } else {
-        finish(open);
-        open = part;
+        finish();
+        pending = part;
       }
       part = Part();
     }
-    finish(open);
+    finish();
   }
   first_chunk_ = std::numeric_limits<std::int64_t>::max();
   last_chunk_ = last_query_ = 0;

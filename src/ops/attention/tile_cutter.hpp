@@ -26,13 +26,15 @@ class TileCutter {
   static constexpr std::int64_t kQueries = AttentionTiles::kQueries, kKeys = AttentionTiles::kKeys,
                                 kStrip = AttentionTiles::kStrip;
 
-  // The least block around the kept pairs of some strips. `area`: the pairs in the blocks around
-  // each of them.
+  // The least block around the kept pairs of some strips. `pairs_apart`: the pairs in the least
+  // blocks around those of each.
   struct Part {
     std::int64_t begin = std::numeric_limits<std::int64_t>::max(), end = 0, first = 0, last = 0;
-    std::int64_t kept = 0, area = 0;
+    std::int64_t kept = 0, pairs_apart = 0;
 
     std::int64_t pairs() const { return (end - begin) * (last - first); }
+    // Whether that would leave out more than a fifth.
+    bool should_be_apart() const { return 5 * (pairs() - pairs_apart) > pairs(); }
     // That of both, `next` being a later strip.
     Part with(const Part& next) const {
       return {std::min(begin, next.begin),
@@ -40,13 +42,14 @@ class TileCutter {
               first,
               next.last,
               kept + next.kept,
-              area + next.area};
+              pairs_apart + next.pairs_apart};
     }
   };
   using Chunk = std::array<Part, static_cast<std::size_t>(kQueries / kStrip)>;
 
-  void append(const Part& part, std::int64_t tile, std::size_t own,
-              PoolVector<PairBlock>& blocks) const;
+  // Puts a part into a block at `from` or behind; returns the place behind that block.
+  std::size_t append(const Part& part, std::int64_t tile, std::size_t from,
+                     PoolVector<PairBlock>& blocks) const;
 
   PoolVector<Chunk> chunks_;
   std::int64_t first_chunk_ = std::numeric_limits<std::int64_t>::max(), last_chunk_ = 0;

@@ -23,8 +23,8 @@ struct PairBlock {
 
 /// Cuts the queries of a mask into tiles, a tile's keys into chunks, and keeps of each chunk the
 /// blocks that hold its kept pairs. Within a chunk strips of queries have blocks of their own where
-/// that leaves out a fifth of the pairs or more: of the chunk that a diagonal crosses, 11 of 16 are
-/// computed. Where blocks end depends on the mask, where tiles, chunks and strips do not: what
+/// that leaves out more than a fifth of the pairs: of the chunk that a diagonal crosses, 11 of 16
+/// are computed. Where blocks end depends on the mask, where tiles, chunks and strips do not: what
 /// other queries attend to changes no bit of a query's result. Immutable; copies share everything.
 /// Takes memory in proportion to queries where rows are intervals.
 class AttentionTiles {
@@ -37,9 +37,9 @@ class AttentionTiles {
 
   /// Tiles of each head.
   std::int64_t per_head() const { return body_->per_head; }
-  /// The blocks of a tile, the keys of each query in order; b and h may be anything where the mask
-  /// has one for all. Each begins at the first query of a strip and ends behind a query that
-  /// attends to something; it may reach over several chunks.
+  /// The blocks of a tile, the keys of each query in order, and the queries of each key; b and h
+  /// may be anything where the mask has one for all. Each begins at the first query of a strip and
+  /// ends behind a query that attends to something; it may reach over several chunks.
   std::span<const PairBlock> blocks(std::int64_t b, std::int64_t h, std::int64_t tile) const;
   /// Pairs that lie in blocks, of the mask's own shape: what is computed, whether kept or not.
   std::int64_t pairs() const { return body_->pairs; }

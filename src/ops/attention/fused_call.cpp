@@ -1,0 +1,43 @@
+#include <maskgrad/ops/attention/common.hpp>
+#include <maskgrad/ops/attention/fused_call.hpp>
+#include <maskgrad/ops/attention/reach.hpp>
+
+namespace maskgrad::ops {
+
+namespace {
+
+AttentionProblem checked_problem(const OpDef& op, const Tensor& q, const Tensor& k, const Tensor& v,
+                                 const Shape& rows, const AttentionMask& mask,
+                                 const AttentionOptions& options) {
+  const Shape pairs = {q.dim(0), q.dim(1), q.dim(2), k.dim(2)};
+  const AttentionMask kept = mask.defined() ? mask : AttentionMask::all(pairs[2], pairs[3]);
+  check_pairs(op, q.shape(), k.shape(), pairs, kept);
+  check_options(op, options, q.dtype(), pairs);
+  check_queries(op, options.queries, rows, kept);
+  return AttentionProblem::of(q, k, v, kept, options);
+}
+
+}  // namespace
+
+FusedCall::FusedCall(const OpDef& op, const Tensor& queries, const Tensor& keys,
+                     const Tensor& values, const Shape& rows, const AttentionMask& mask,
+                     const AttentionOptions& options)
+    : q(queries),
+      k(keys),
+      v(values),
+      problem(checked_problem(op, q, k, v, rows, mask, options)),
+      forward(fused_attention(problem, q, k, v)) {}
+
+void FusedCall::set_gradients(const Tensor& grad_output, bool of_bias,
+                              AttentionGradients& into) const {
+  const Tensor& bias = problem.bias;
+  if (of_bias) into.bias = Tensor::zeros(bias.shape(), bias.dtype(), bias.device());
+  fused_attention_gradients(problem, q, k, v, forward, with_heads(grad_output), into);
+}
+
+Tensor FusedCall::reached(std::size_t input, const Tensor& marked) const {
+  const Shape pairs = {problem.batch, problem.heads, problem.queries, problem.keys};
+  return attention_reached(input, marked, pairs, forward.output.shape(), problem.mask);
+}
+
+}  // namespace maskgrad::ops
