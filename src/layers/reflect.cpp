@@ -65,6 +65,10 @@ Variable Reflect::attend(const Variable& x, const AttentionMask& pairs,
 
 Variable Reflect::attend(const Variable& x, const AttentionMask& pairs) const {
   check_input(x);
+  check(!x.mask().defined(), "Reflect",
+        "x {} carries a mask beside the pairs that are to take part; fill_masked() or drop_mask() "
+        "it on purpose",
+        x.shape());
   return attend(x, pairs, {});
 }
 

@@ -25,8 +25,8 @@ MaskAxis mask_axis_from_string(std::string_view name);
 /// x [B, S, D] -> [B, S, D]. Parameters q, k, v: each [D, D], Glorot-uniform, no bias.
 /// With kKey the layer uses the mask and passes it on. With kQuery and kNone it ends the mask:
 /// what stands at padding takes part in every average, and every row of the output means something.
-/// Source: the
-/// layer `Reflect` of "Unified Adaptable Masking That Follows"; Vaswani et al. 2017, eq. 1.
+/// Source: the layer `Reflect` of "Unified Adaptable Masking That Follows"; Vaswani et al. 2017,
+/// eq. 1.
 class Reflect : public Layer {
  public:
   explicit Reflect(std::int64_t features, MaskAxis axis = MaskAxis::kKey);

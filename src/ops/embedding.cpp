@@ -37,7 +37,7 @@ const OpDef& kEmbedding = register_op({
 // Rows of a table that is summed by samples.
 constexpr std::int64_t kSmallTable = 128;
 
-using Rows = PoolVector<std::int64_t>;
+using TableRows = PoolVector<std::int64_t>;
 
 // Tokens, and which of them exist.
 template <class Id>
@@ -91,7 +91,7 @@ template <class Id>
 
 // out[i] = table[rows[i]], 0 where there is none, for rows [begin, end)
 template <class T>
-void take_vectors(const Rows& rows, std::int64_t begin, std::int64_t end, const T* table,
+void take_vectors(const TableRows& rows, std::int64_t begin, std::int64_t end, const T* table,
                   std::int64_t features, T* out) {
   const std::int64_t *row = rows.data() + begin, *const last = rows.data() + end;
   for (T* to = out + begin * features; row != last;) {
@@ -106,9 +106,9 @@ void take_vectors(const Rows& rows, std::int64_t begin, std::int64_t end, const 
 
 // y[i] = table[tokens[i]], 0 where it is masked; returns the rows of the table.
 template <class T>
-Rows look_up(const Variable& tokens, const Tensor& table, Tensor& y) {
+TableRows look_up(const Variable& tokens, const Tensor& table, Tensor& y) {
   const std::int64_t vocabulary = table.dim(0), features = table.dim(1);
-  Rows rows(static_cast<std::size_t>(tokens.shape().numel()));
+  TableRows rows(static_cast<std::size_t>(tokens.shape().numel()));
   dispatch_dtype(IntegerTypes{}, tokens.dtype(), "embedding", [&]<class Id>(Id) {
     const Tokens<Id> read = tokens_of<Id>(tokens.value(), tokens.mask());
     std::atomic<bool> fit = true;
@@ -136,8 +136,8 @@ void add_vectors(std::span<const std::int64_t> rows, const T* vectors, std::int6
 
 // The same for chunks of samples side by side, each into a table of its own.
 template <class T>
-void add_by_samples(const Rows& rows, std::int64_t samples, const T* vectors, std::int64_t features,
-                    Tensor& table) {
+void add_by_samples(const TableRows& rows, std::int64_t samples, const T* vectors,
+                    std::int64_t features, Tensor& table) {
   const std::int64_t length = std::ssize(rows) / samples, size = table.numel();
   sum_over_samples(samples, 4 * std::ssize(rows) * features, size, table.data<T>(),
                    [&](std::int64_t begin, std::int64_t end, T* sums) {
@@ -150,13 +150,13 @@ void add_by_samples(const Rows& rows, std::int64_t samples, const T* vectors, st
 
 // Memory for the table's gradient, holding 0. Of a large table only these rows are written, and the
 // next pass clears no others; a small one is cleared faster than they are listed.
-Tensor zeros_for(Gradients& grads, const Rows& rows, std::int64_t vocabulary) {
+Tensor zeros_for(Gradients& grads, const TableRows& rows, std::int64_t vocabulary) {
   if (std::ssize(rows) > vocabulary / 8) {
     Tensor table = grads.buffer(0);
     table.fill(0.0);
     return table;
   }
-  Rows kept(rows.size());
+  TableRows kept(rows.size());
   kept.erase(
       std::copy_if(rows.begin(), rows.end(), kept.begin(), [](auto row) { return row >= 0; }),
       kept.end());
@@ -165,8 +165,8 @@ Tensor zeros_for(Gradients& grads, const Rows& rows, std::int64_t vocabulary) {
 
 // dweight[v] = sum of g over the places that hold v, in their order; `samples` of a small table are
 // summed side by side.
-void sum_vectors(const Rows& rows, std::int64_t samples, std::int64_t vocabulary, const Tensor& g,
-                 Gradients& grads) {
+void sum_vectors(const TableRows& rows, std::int64_t samples, std::int64_t vocabulary,
+                 const Tensor& g, Gradients& grads) {
   const std::int64_t features = g.dim(-1);
   // By samples alone: what is padded must not change the order.
   const bool by_samples =
@@ -201,7 +201,7 @@ Variable embedding(const Variable& weight, const Variable& tokens) {
   check(weight.rank() == 2, "embedding", "the table must be [V, D], got {}", weight.shape());
   const std::int64_t vocabulary = weight.dim(0), features = weight.dim(1);
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
-  Rows rows;
+  TableRows rows;
   dispatch_device(weight.device(), "embedding", [&] {
     dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding",
                    [&]<class T>(T) { rows = look_up<T>(tokens, weight.value(), y); });

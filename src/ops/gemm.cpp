@@ -29,30 +29,35 @@ void multiply_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
   });
 }
 
-// b [n, k] transposed, [k, stride], in memory that the thread keeps: once in a call, for all parts
-// that it takes.
+// b [n, k] transposed, [k, stride], in memory that the thread keeps, 1 MiB of floats at most: once
+// in a call, for all parts that it takes.
 template <class T>
 const T* transposed_by_thread(const MatrixProduct& d, const T* b, std::int64_t stride,
                               std::uint64_t call) {
   static thread_local PoolVector<T> columns;
   static thread_local std::uint64_t of_call = 0;
   if (of_call != call) {
-    if (std::ssize(columns) < d.k * stride) columns.resize(static_cast<std::size_t>(d.k * stride));
+    if (std::ssize(columns) < d.k * stride) {
+      columns.clear();  // or its elements would move
+      columns.resize(static_cast<std::size_t>(d.k * stride));
+    }
     transpose<true>(b, d.k, d.n, d.k, T{1}, columns.data(), stride);
     of_call = call;
   }
   return columns.data();
 }
 
-// With b [n, k]. Two threads transpose it each for itself: if each wrote half of it, half of the
-// lines would change hands twice, which takes as long.
+// With b [n, k]. One or two threads transpose it each for itself while caches hold it: if each of
+// two wrote half, half of the lines would change hands twice, which takes as long. More threads, or
+// all where it is large, transpose it once together.
 template <class T>
 void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
                          const RowFinish<T>& finish) {
   static std::atomic<std::uint64_t> calls{0};
   const std::uint64_t call = ++calls;
   const std::int64_t stride = whole_vectors<T>(d.n);
-  const Tensor shared = num_threads() > 2 ? transposed_by_all(b, d.n, d.k) : Tensor();
+  const bool together = num_threads() > 2 || d.k * stride > kCached;
+  const Tensor shared = together ? transposed_by_all(b, d.n, d.k) : Tensor();
   parallel_for_parts(d.m, parts_of_rows(d.m, d.n * d.k), [&](std::int64_t begin, std::int64_t end) {
     const T* columns =
         shared.defined() ? shared.data<T>() : transposed_by_thread(d, b, stride, call);

@@ -11,11 +11,13 @@
 
 namespace maskgrad::ops {
 
+/// Elements of a matrix that a core's own cache holds.
+inline constexpr std::int64_t kCached = 256 * 1024;
+
 /// Into how many parts `rows` are cut that take `work_each` multiplications: an even number of
 /// equal ones, so that two threads share them, of two blocks of registers or more, and of many
 /// blocks where no cache holds the matrix that they are multiplied with.
 constexpr std::int64_t parts_of_rows(std::int64_t rows, std::int64_t work_each) {
-  constexpr std::int64_t kCached = 256 * 1024;  // elements
   const std::int64_t block = work_each > kCached ? 96 : 12;
   const std::int64_t least = (least_for(work_each) + block - 1) / block * block;
   return rows <= least ? 1 : (rows + 2 * least - 1) / (2 * least) * 2;

@@ -100,7 +100,11 @@ void spread_losses(const LossRows& rows, T factor, T* dlogits) {
   const auto times = [factor](const Vec<T>& p) { return Vec<T>(factor) * p; };
   map_vectors(rows.softmax.numel(), dlogits, times, rows.softmax.data<T>());
   for (const std::int64_t target : rows.ids) {
-    if (target >= 0) dlogits[target] -= factor;
+    if (target >= 0) {
+      dlogits[target] -= factor;
+    } else {
+      std::fill_n(dlogits, classes, T{});  // an infinite factor makes no 0 of 0
+    }
     dlogits += classes;
   }
 }

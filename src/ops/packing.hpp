@@ -30,8 +30,8 @@ Variable unpack(const Variable& x, const Packing& packing, double fill = 0.0);
 
 /// What there is to compute either way: positions for layers that look at each by itself, pairs for
 /// one head of attention, which computes more than are kept. Its blocks of up to 64 queries, in
-/// whole vectors of 16, read from the first to the last key that one of them needs. So a row of many
-/// short sequences has more pairs than their padded batch, although fewer are kept.
+/// whole vectors of 16, read from the first to the last key that one of them needs. So a row of
+/// many short sequences has more pairs than their padded batch, although fewer are kept.
 struct PackingCost {
   std::int64_t padded_positions = 0, packed_positions = 0;  // B S, and K
   std::int64_t padded_pairs = 0, packed_pairs = 0;
@@ -70,8 +70,8 @@ struct PackingPlan {
 /// Packs where that takes fewer multiplications. The same batch and work give the same plan on
 /// every machine. Throws Error for a mask that says nothing.
 PackingPlan plan_packing(const SequenceMask& mask, const Work& work);
-/// "pads: 2000 positions and 22000 pairs cost 7.1 M multiplications; packed: 1375 positions and 39264
-/// pairs would cost 8.2 M", in one line.
+/// "pads: 2000 positions and 22000 pairs cost 7.1 M multiplications; packed: 1375 positions and
+/// 39264 pairs would cost 8.2 M", in one line.
 std::string to_string(const PackingPlan& plan);
 
 }  // namespace maskgrad::ops

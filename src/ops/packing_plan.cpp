@@ -32,19 +32,34 @@ class PairCounter {
   std::int64_t pairs_ = 0;
 };
 
+// Joins runs of one list between which lies nothing but a gap within one stretch of `size` places:
+// where blocks of whole stretches begin and end does not change.
+void join_within(std::int64_t size, RunsView runs, Runs& out) {
+  out.clear();
+  for (const KeyInterval run : runs) {
+    if (!out.empty() && (out.back().hi - 1) / size == run.lo / size) {
+      out.back().hi = run.hi;
+    } else {
+      out.push_back(run);
+    }
+  }
+}
+
 // Each position attends to those of its own sequence of a padded batch.
 std::int64_t pairs_of_batch(const SequenceMask& mask) {
   const std::int64_t batch = mask.shape()[0], length = mask.shape()[1];
   PairCounter counter(length);
-  Runs runs;
+  Runs runs, by_strips, by_chunks;
   for (std::int64_t b = 0; b < batch; ++b) {
     find_runs(mask.bits().data<bool>() + b * length, static_cast<std::int32_t>(length), runs);
+    join_within(AttentionTiles::kStrip, runs, by_strips);
+    join_within(AttentionTiles::kKeys, runs, by_chunks);
     for (std::int64_t begin = 0; begin < length; begin += kQueries) {
-      for (const KeyInterval queries : runs) {
+      for (const KeyInterval queries : by_strips) {
         const std::int64_t first = std::max<std::int64_t>(begin, queries.lo),
                            last = std::min<std::int64_t>(begin + kQueries, queries.hi);
         if (first >= last) continue;
-        for (const KeyInterval keys : runs) {
+        for (const KeyInterval keys : by_chunks) {
           counter.tile().add(first - begin, last - begin, keys.lo, keys.hi);
         }
       }

@@ -29,7 +29,7 @@ using RunsView = std::span<const KeyInterval>;
 /// too short for a call of memchr to pay.
 inline std::int32_t find_bit(const bool* row, bool value, std::int32_t from, std::int32_t keys) {
   constexpr std::uint64_t kOnes = 0x0101010101010101;
-  for (; from + 8 <= keys; from += 8) {
+  for (; keys - from >= 8; from += 8) {
     std::uint64_t bits;
     std::memcpy(&bits, row + from, 8);
     if (!value) bits ^= kOnes;

@@ -11,10 +11,14 @@ namespace {
 
 thread_local Tape* current_tape = nullptr;
 
-// Drops what arrived at masked places: written, so that a NaN born there dies there.
+// Drops what arrived at masked places: written, so that a NaN born there dies there. What others
+// hold too is copied first, unless nothing is there to be dropped.
 void drop_holes(Tensor& grad, const SequenceMask& mask) {
   if (!mask.defined()) return;
-  if (!grad.is_exclusive()) grad = grad.clone();
+  if (!grad.is_exclusive()) {
+    if (holes_hold(grad, mask, 0.0)) return;
+    grad = grad.clone();
+  }
   fill_holes(grad, mask, 0.0);
 }
 

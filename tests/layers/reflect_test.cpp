@@ -165,6 +165,17 @@ TEST(Reflect, RefusesInputsOfAnotherShape) {
   }
 }
 
+TEST(Reflect, AttendsOverPairsOrUnderAMaskNotOverBoth) {
+  Reflect reflect(kFeatures);
+  const ParameterBuffer parameters(reflect, DType::kFloat32, 1);
+  const Variable x(Tensor::zeros({kBatch, kLength, kFeatures}, DType::kFloat32),
+                   Variable::kConstant, some_mask());
+  EXPECT_EQ(error_of([&] { reflect.attend(x, AttentionMask::causal(kLength)); }),
+            fmt::format("[Reflect] x {} carries a mask beside the pairs that are to take part; "
+                        "fill_masked() or drop_mask() it on purpose",
+                        x.shape()));
+}
+
 TEST(MaskAxis, HasANameForEachAndNoOther) {
   for (const MaskAxis axis : kAxes) EXPECT_EQ(mask_axis_from_string(to_string(axis)), axis);
   EXPECT_EQ(to_string(MaskAxis::kKey), "key");

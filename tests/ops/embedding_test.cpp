@@ -5,6 +5,7 @@
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
+#include "support/threads.hpp"
 
 namespace maskgrad {
 namespace {
@@ -63,6 +64,65 @@ TEST(Embedding, NamesATokenOutsideTheVocabulary) {
   };
   EXPECT_EQ(run(4), "[embedding] token 4 at element 1 of (1, 2) is outside the vocabulary of 4");
   EXPECT_EQ(run(-1), "[embedding] token -1 at element 1 of (1, 2) is outside the vocabulary of 4");
+  EXPECT_EQ(error_of([&] {
+              ops::embedding(Variable(table()), Variable(make({-1}, {1}, DType::kInt32)));
+            }),
+            "[embedding] token -1 at element 0 of (1,) is outside the vocabulary of 4");
+  EXPECT_EQ(error_of([&] {
+              ops::embedding(Variable(Tensor::empty({0, 2}, DType::kFloat32)),
+                             Variable(make({0}, {1}, DType::kInt64)));
+            }),
+            "[embedding] token 0 at element 0 of (1,) is outside the vocabulary of 0");
+}
+
+// Tokens for several threads, two at each position, at some of which nothing exists.
+struct ManyTokens {
+  static constexpr std::int64_t kSamples = 50, kLength = 60, kVocabulary = 30;
+
+  ManyTokens() {
+    Random random(1);
+    weight = test::uniform(random, {kVocabulary, 12});
+    keep = test::random_bits(random, {kSamples, kLength}, 0.7);
+    for (std::int64_t i = 0; i < tokens.numel(); ++i) {
+      tokens.data<std::int32_t>()[i] =
+          keep.data<bool>()[i / 2] ? static_cast<std::int32_t>(random.below(kVocabulary)) : -7;
+    }
+  }
+  Variable look_up() const {
+    return ops::embedding(Variable(weight), Variable(tokens, {}, SequenceMask(keep)));
+  }
+
+  Tensor weight, keep, tokens = Tensor::empty({kSamples, kLength, 2}, DType::kInt32);
+};
+
+TEST(Embedding, TakesTheRowOfEachOfManyTokensOnAnyNumberOfThreads) {
+  const ManyTokens many;
+  for (const int threads : {1, 2, 3}) {
+    const test::WithThreads more(threads);
+    const Tensor y = many.look_up().value();
+    for (std::int64_t i = 0; i < y.numel(); ++i) {
+      const std::int64_t token = many.tokens.data<std::int32_t>()[i / 12];
+      const double expected = token < 0 ? 0 : many.weight.data<double>()[token * 12 + i % 12];
+      ASSERT_EQ(y.data<double>()[i], expected) << i << " on " << threads << " threads";
+    }
+  }
+}
+
+TEST(Embedding, NamesTheFirstOfManyTokensOutsideTheVocabularyOnAnyNumberOfThreads) {
+  ManyTokens many;
+  const std::int64_t first =
+      2 * (std::find(many.keep.data<bool>() + 1000, many.keep.data<bool>() + 3000, true) -
+           many.keep.data<bool>());
+  many.keep.data<bool>()[2900] = true;
+  many.tokens.data<std::int32_t>()[first + 1] = 31;
+  many.tokens.data<std::int32_t>()[5800] = 32;
+  for (const int threads : {1, 2, 3}) {
+    const test::WithThreads more(threads);
+    EXPECT_EQ(error_of([&] { many.look_up(); }),
+              fmt::format("[embedding] token 31 at element {} of (50, 60, 2) is outside the "
+                          "vocabulary of 30",
+                          first + 1));
+  }
 }
 
 TEST(Embedding, RefusesWhatIsNoTableAndWhatIsNoToken) {

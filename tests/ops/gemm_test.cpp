@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/tensor/cpu/pool.hpp>
+
 #include "ops/product_operands.hpp"
 
 namespace maskgrad {
@@ -197,6 +199,17 @@ TEST(Gemm, IsTheSumOfProductsOfMatricesThatNoCacheHolds) {
       EXPECT_EQ(cut[at], std::max(expected - 10, 0.0));
     }
   }
+}
+
+// A thread keeps what it transposed, but no more than a cache holds.
+TEST(Gemm, GivesTheMemoryOfLargeFactorsBack) {
+  const auto in_use = [] { return Pool::cpu().stats().bytes_in_use; };
+  Random random(10);
+  const MatrixProduct d = {.m = 64, .n = 20000, .k = 512, .transpose_b = true};
+  const auto operands = Operands<float>::whole(random, d);
+  const std::size_t before = in_use();
+  operands.run();
+  EXPECT_LE(in_use(), before + (2 << 20));
 }
 
 TYPED_TEST(Gemm, SumsRowsInTheirOrder) {

@@ -31,7 +31,7 @@ T sum_in_order(const std::vector<T>& x, const std::vector<T>& y) {
   std::array<T, 16> lanes{};
   for (std::size_t j = 0; j < x.size(); ++j) {
     // Without the instruction vectors round twice, as the type's own operators do.
-#if defined(__FMA__)
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
     lanes[j % 16] = std::fma(x[j], y[j], lanes[j % 16]);
 #else
     lanes[j % 16] += x[j] * y[j];
@@ -76,6 +76,8 @@ TYPED_TEST(Rows, LeaveNotANumberOutOfTheirLargestAndLetItIntoTheirSum) {
     EXPECT_TRUE(std::isnan(ops::row_sum(x.data(), 40))) << i;
     x[i] = -2;
   }
+  x.assign(40, static_cast<TypeParam>(kNaN));
+  EXPECT_EQ(ops::row_max(x.data(), 40), -static_cast<TypeParam>(kInf));
 }
 
 TYPED_TEST(Rows, AreMappedElementByElementAndNoFurther) {
@@ -88,6 +90,10 @@ TYPED_TEST(Rows, AreMappedElementByElementAndNoFurther) {
     for (std::size_t j = 0; j < out.size(); ++j) {
       EXPECT_EQ(out[j], j < x.size() ? x[j] - y[j] : TypeParam{7}) << j << " of " << n;
     }
+    std::vector<TypeParam> in_place = x;
+    ops::map_vectors(
+        n, in_place.data(), [](const auto& a) { return a + a; }, in_place.data());
+    for (std::size_t j = 0; j < x.size(); ++j) EXPECT_EQ(in_place[j], 2 * x[j]) << j << " of " << n;
   }
 }
 
@@ -101,7 +107,8 @@ TYPED_TEST(Rows, HaveTheSameExponentialsWhereverTheyStand) {
                  static_cast<std::int64_t>(part.size()));
     for (std::size_t j = 0; j < part.size(); ++j) {
       EXPECT_EQ(part[j], all[first + j]);
-      EXPECT_NEAR(part[j], std::exp(x[first + j] - 1), 1e-5);
+      const TypeParam exact = std::exp(x[first + j] - 1);
+      EXPECT_NEAR(part[j], exact, 8 * std::numeric_limits<TypeParam>::epsilon() * exact);
     }
   }
 }

@@ -310,24 +310,6 @@ TEST(AttentionMask, RefusesToCombineOtherSizes) {
 }
 
 // Several threads make masks of many samples; the last sample alone may decide the form.
-TEST(Runs, AreFoundFromEveryPlaceOfRowsOfEveryLength) {
-  Random random(5);
-  for (std::int32_t keys = 0; keys <= 40; ++keys) {
-    for (const double share : {0.0, 0.1, 0.5, 0.95, 1.0}) {
-      const Tensor bits = test::random_bits(random, {std::max(1, keys)}, share);
-      const bool* row = bits.data<bool>();
-      for (std::int32_t from = 0; from <= keys; ++from) {
-        std::int32_t lo = from;
-        while (lo < keys && !row[lo]) ++lo;
-        std::int32_t hi = lo;
-        while (hi < keys && row[hi]) ++hi;
-        EXPECT_EQ(next_run(row, from, keys), (lo < keys ? KeyInterval{lo, hi} : KeyInterval{}))
-            << keys << " keys from " << from;
-      }
-    }
-  }
-}
-
 TEST(AttentionMask, OfManySamplesIsTheSameOnAnyNumberOfThreads) {
   constexpr std::int64_t kBatch = 200, kSize = 20;
   for (const std::vector<double>& last : {std::vector<double>{0, 3}, std::vector<double>{0, 3, 9},

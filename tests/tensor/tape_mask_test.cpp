@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 #include "support/errors.hpp"
@@ -92,6 +93,29 @@ TEST(MaskedGradient, OfAnotherInputDoesNotSeeWhatStandsInTheHoles) {
   for (const double poison : {1e30, -1e30, kInf, -kInf, kNaN}) {
     EXPECT_TRUE(test::same_bits(gradients(poison).first, clean.first)) << poison;
     EXPECT_TRUE(test::same_bits(gradients(poison).second, clean.second)) << poison;
+  }
+}
+
+// What two inputs share is copied only if there is something to drop in one of them.
+TEST(MaskedGradient, IsSharedByInputsWithAndWithoutTheMaskUnlessHolesHoldSomething) {
+  const Tensor zeros_in_holes = make({1, 0, 3, 0}, {2, 2});
+  for (const double arriving : {0.0, 5.0, kNaN}) {
+    const Variable x = leaf(make({1, 2, 3, 4}, {2, 2}), kMask);
+    const Variable y = leaf(make({5, 6, 7, 8}, {2, 2}));
+    const Tensor grad_output = make({1, arriving, 3, arriving}, {2, 2});
+    const std::vector<double> before = to_doubles(grad_output);
+    Tape tape;
+    const Variable z = record(test::kToyRule, {&x, &y}, make({6, 8, 10, 12}, {2, 2}),
+                              [](const Tensor& g, Gradients& grads) {
+                                grads.set(0, g);
+                                grads.set(1, g);
+                              });
+    const std::uint64_t copied = Traffic::so_far().copied;
+    tape.backward(z, grad_output);
+    EXPECT_EQ(Traffic::so_far().copied - copied, arriving == 0 ? 0 : grad_output.nbytes());
+    EXPECT_TRUE(test::same_bits(x.grad(), zeros_in_holes));
+    EXPECT_TRUE(test::same_bits(y.grad(), zeros_in_holes));
+    EXPECT_TRUE(test::is_close(grad_output, before));
   }
 }
 

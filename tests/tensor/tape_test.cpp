@@ -106,6 +106,33 @@ TEST(Tape, FreesEachRecordOnceItIsUsed) {
   EXPECT_TRUE(a.grad().defined());
 }
 
+// A rule that owns what arrives, and computes in its memory where nobody else can see it.
+TEST(Tape, LetsARuleComputeInTheGradientThatArrivesWhereItIsItsOwn) {
+  const auto doubled = [](const Variable& x, bool own) {
+    return with_rule(x, [own](Tensor g, Gradients& grads) {
+      EXPECT_EQ(g.is_exclusive(), own);
+      if (!g.is_exclusive()) g = g.clone();
+      for (std::int64_t i = 0; i < g.numel(); ++i) g.data<double>()[i] *= 2;
+      grads.set(0, std::move(g));
+    });
+  };
+  const auto passed_on = [](const Variable& x) {
+    return with_rule(x, [](const Tensor& g, Gradients& grads) { grads.set(0, g.clone()); });
+  };
+  const Variable a = leaf(make({1, 2}, {2}));
+  const Tensor seed = make({3, 4}, {2});
+  Tape().backward(a, seed);
+  const Tensor taken = a.grad();
+  Tape tape;
+  tape.backward(passed_on(doubled(passed_on(doubled(a, true)), true)), seed);
+  EXPECT_THAT(to_doubles(a.grad()), ElementsAre(3 + 12, 4 + 16));
+  Tape other;
+  other.backward(doubled(a, false), seed);
+  EXPECT_THAT(to_doubles(a.grad()), ElementsAre(15 + 6, 20 + 8));
+  EXPECT_THAT(to_doubles(seed), ElementsAre(3, 4));
+  EXPECT_THAT(to_doubles(taken), ElementsAre(3, 4));
+}
+
 TEST(Tape, RunsBackwardOnce) {
   const Variable a = leaf(make({1}, {}));
   Tape tape;

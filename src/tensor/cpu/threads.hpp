@@ -34,9 +34,9 @@ constexpr std::int64_t parts_of(std::int64_t count, std::int64_t least) {
 
 /// Calls f(begin, end) for `parts` > 0 parts of [0, count), as equal as can be, each once, on
 /// several threads in any order; not at all when `count` is 0. `parts` must be chosen from shapes
-/// alone, never from the number of threads. The first exception of an f is thrown here, after all
-/// have ended. An f that calls parallel_for itself runs that one on its own thread. Threads inherit
-/// the caller's treatment of denormals.
+/// and masks alone, never from the number of threads. The first exception of an f is thrown here,
+/// after all have ended. An f that calls parallel_for itself runs that one on its own thread.
+/// Threads inherit the caller's treatment of denormals.
 template <class F>
 void parallel_for_parts(std::int64_t count, std::int64_t parts, F&& f) {
   using Function = std::remove_reference_t<F>;

@@ -1,0 +1,30 @@
+// Runs of kept keys in a row of bits, against a walk from bit to bit.
+#include <gtest/gtest.h>
+
+#include <maskgrad/tensor/mask_runs.hpp>
+
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+TEST(Runs, AreFoundFromEveryPlaceOfRowsOfEveryLength) {
+  Random random(5);
+  for (std::int32_t keys = 0; keys <= 40; ++keys) {
+    for (const double share : {0.0, 0.1, 0.5, 0.95, 1.0}) {
+      const Tensor bits = test::random_bits(random, {std::max(1, keys)}, share);
+      const bool* row = bits.data<bool>();
+      for (std::int32_t from = 0; from <= keys; ++from) {
+        std::int32_t lo = from;
+        while (lo < keys && !row[lo]) ++lo;
+        std::int32_t hi = lo;
+        while (hi < keys && row[hi]) ++hi;
+        EXPECT_EQ(next_run(row, from, keys), (lo < keys ? KeyInterval{lo, hi} : KeyInterval{}))
+            << keys << " keys from " << from;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace maskgrad
