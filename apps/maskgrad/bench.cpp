@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
-#include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 
 #include "bench_machine.hpp"
@@ -58,7 +57,7 @@ void check_names(const std::vector<std::string>& names) {
   for (const Benchmark& benchmark : benchmarks()) known.push_back(benchmark.name);
   for (const std::string& name : names) {
     check(std::count(known.begin(), known.end(), name) > 0, "bench", "there is no benchmark '{}'{}",
-          name, did_you_mean(name, known));
+          name, nearest_or_see(name, known, "maskgrad bench --help"));
   }
 }
 

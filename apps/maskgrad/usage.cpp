@@ -81,4 +81,10 @@ UsageError explain(CLI::App& program, const CLI::ParseError& error) {
   return {"usage", text};
 }
 
+std::string nearest_or_see(const std::string& name, std::span<const std::string> known,
+                           const std::string& see) {
+  const std::string nearest = did_you_mean(name, known);
+  return nearest.empty() ? "; see " + see : nearest;
+}
+
 }  // namespace maskgrad::apps

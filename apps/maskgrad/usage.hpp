@@ -2,6 +2,7 @@
 #pragma once
 
 #include <charconv>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -15,6 +16,11 @@ namespace maskgrad::apps {
 /// The error of a command line that could not be parsed, with the nearest name for an unknown
 /// option or subcommand.
 UsageError explain(CLI::App& program, const CLI::ParseError& error);
+
+/// What to say behind an unknown name: "; did you mean 'relu'?" where a known one is near, else
+/// "; see maskgrad ops", `see` being the command that tells the known ones.
+std::string nearest_or_see(const std::string& name, std::span<const std::string> known,
+                           const std::string& see);
 
 /// The whole number that `text` is; what is none, or too large, is an error that names the flag.
 /// CLI11's own would take -1 for 18446744073709551615, and the largest number for one that is

@@ -71,6 +71,7 @@ TEST_F(Ops, RefusesWhatDoesNotFitTheOperation) {
   expect_error(matmul({}), 1, "matmul: ");
   expect_error(matmul({"--grad"}), 1, "--grad needs 'grad_output' in 'in.safetensors'");
   expect_error(matmul({"--arg", "transpose=true"}), 2, "did you mean 'transpose_a'?");
+  expect_error(matmul({"--arg", "bias=1"}), 2, "no argument 'bias'; see maskgrad ops matmul");
   expect_error(matmul({"--arg", "transpose_a"}), 2, "'--arg transpose_a' is not name=value");
   expect_error(matmul({"--arg", "transpose_a=1"}), 2, "must be true or false, not '1'");
   expect_error(matmul({"--device", "gpu"}), 2, "this build has no device 'gpu'");

@@ -85,6 +85,11 @@ TEST_F(Usage, SuggestsTheNearestName) {
   expect_error(run({"train", "blog", "--set", "lrr=1"}), 2, "did you mean 'lr'?");
 }
 
+TEST_F(Usage, SaysWhereToLookForANameThatIsNearNone) {
+  expect_error(run({"ops", "convolution"}), 2, "no operation 'convolution'; see maskgrad ops");
+  expect_error(run({"bench", "everything"}), 2, "'everything'; see maskgrad bench --help");
+}
+
 TEST_F(Usage, SaysWhereAnOptionOrArgumentIsOutOfPlace) {
   expect_error(run({"train", "--lr", "3", "blog"}), 2, "'--lr' belongs behind the recipe 'blog'");
   expect_error(run({"train", "blog", "again"}), 2, "unexpected argument 'again'");
