@@ -80,7 +80,7 @@ inline void product_in_registers(const Strided<T>& a, const T* b, std::int64_t s
     unrolled<kRows>([&](auto r) MASKGRAD_INLINE {
       const Vec<T> x(left[r * a.row]);
       unrolled<kColumns>([&](auto c)
-                             MASKGRAD_INLINE { sums[r][c] = xsimd::fma(x, row[c], sums[r][c]); });
+                             MASKGRAD_INLINE { sums[r][c] = multiply_add(x, row[c], sums[r][c]); });
     });
   }
   unrolled<kRows>([&](auto r) MASKGRAD_INLINE {

@@ -28,7 +28,7 @@ inline void multiply_beside(const T* a, const std::array<const T*, kBeside<T>>& 
     detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
       const Vec<T> left = load(a + i * k);
       detail::unrolled<kBeside<T>>(
-          [&](auto j) MASKGRAD_INLINE { sums[i][j] = xsimd::fma(left, right[j], sums[i][j]); });
+          [&](auto j) MASKGRAD_INLINE { sums[i][j] = multiply_add(left, right[j], sums[i][j]); });
     });
   };
   std::int64_t p = 0;
@@ -77,14 +77,14 @@ inline void multiply_terms(const T* a, std::int64_t a_stride, const T* b, std::i
   for (; j + kLanes<T> <= n; j += kLanes<T>) {
     Vec<T> sums(T{});
     detail::unrolled<kTerms>([&](auto p) MASKGRAD_INLINE {
-      sums = xsimd::fma(x[p], Vec<T>::load_unaligned(b + p * n + j), sums);
+      sums = multiply_add(x[p], Vec<T>::load_unaligned(b + p * n + j), sums);
     });
     sums.store_unaligned(y + j);
   }
   if (j == n) return;
   Vec<T> sums(T{});
   detail::unrolled<kTerms>([&](auto p) MASKGRAD_INLINE {
-    sums = xsimd::fma(x[p], load_first(b + p * n + j, n - j), sums);
+    sums = multiply_add(x[p], load_first(b + p * n + j, n - j), sums);
   });
   store_first(sums, y + j, n - j);
 }

@@ -86,7 +86,7 @@ template <class T>
 T row_dot(const T* x, const T* y, std::int64_t n) {
   return reduce_row(
       n, T{},
-      [](const Vec<T>& sum, const Vec<T>& a, const Vec<T>& b) { return xsimd::fma(a, b, sum); },
+      [](const Vec<T>& sum, const Vec<T>& a, const Vec<T>& b) { return multiply_add(a, b, sum); },
       [](const Vec<T>& a, const Vec<T>& b) { return a + b; }, x, y);
 }
 

@@ -59,7 +59,7 @@ inline void transpose_square(const T* from, std::int64_t from_stride, std::int64
   unrolled<static_cast<int>(n)>([&](auto c) MASKGRAD_INLINE {
     if (c >= columns) return;
     // + 0: a negative factor would make -0 of 0.
-    const Vec<T> scaled = xsimd::fma(Vec<T>(factor), square[c], Vec<T>(T{}));
+    const Vec<T> scaled = multiply_add(Vec<T>(factor), square[c], Vec<T>(T{}));
     T* row = to + c * to_stride;
     if (padded || rows == n) {
       scaled.store_unaligned(row);

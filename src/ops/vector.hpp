@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include <maskgrad/ops/vector_parts.hpp>
@@ -32,6 +33,22 @@ template <int n, class F>
 }
 
 }  // namespace detail
+
+/// x y + z, rounded once where the machine can. xsimd::fma() of version 8 does not know how AVX-512
+/// does that: it multiplies, then adds, which GCC makes one again and Clang does not.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> multiply_add(const Vec<T>& x, const Vec<T>& y,
+                                                  const Vec<T>& z) {
+#if XSIMD_WITH_AVX512F
+  if constexpr (std::is_same_v<T, float>) {
+    return Vec<T>(_mm512_fmadd_ps(x.data, y.data, z.data));
+  } else {
+    return Vec<T>(_mm512_fmadd_pd(x.data, y.data, z.data));
+  }
+#else
+  return xsimd::fma(x, y, z);
+#endif
+}
 
 /// n rounded up to whole vectors.
 template <class T>
@@ -87,9 +104,9 @@ bool all_finite(const T* x, std::int64_t n) {
   Vec<T> sum(T{});
   std::int64_t i = 0;
   for (; i + kLanes<T> <= n; i += kLanes<T>) {
-    sum = xsimd::fma(Vec<T>::load_unaligned(x + i), Vec<T>(T{}), sum);
+    sum = multiply_add(Vec<T>::load_unaligned(x + i), Vec<T>(T{}), sum);
   }
-  sum = xsimd::fma(load_first(x + i, n - i), Vec<T>(T{}), sum);
+  sum = multiply_add(load_first(x + i, n - i), Vec<T>(T{}), sum);
   return xsimd::all(sum == Vec<T>(T{}));
 }
 

@@ -90,7 +90,7 @@ class BackwardTile {
     for (std::int64_t d = 0; d < p_.value_features; d += kLanes<T>) {
       const std::int64_t n = std::min(kLanes<T>, p_.value_features - d);
       const std::int64_t at = s * p_.value_features + d;
-      sum = xsimd::fma(load_first(grad_rows_ + at, n), load_first(output + at, n), sum);
+      sum = multiply_add(load_first(grad_rows_ + at, n), load_first(output + at, n), sum);
     }
     return sum;
   }

@@ -25,7 +25,7 @@ void add_product_of_kept_columns(std::int64_t rows, std::int64_t columns, std::i
       for (std::int64_t p = 0; p < depth; ++p) {
         const Vec<T> x(a.data[i * a.row + p * a.column]);
         const auto kept = Vec<T>::load_unaligned(keep + p * columns + j) != Vec<T>(T{});
-        sum = xsimd::select(kept, xsimd::fma(x, Vec<T>::load_unaligned(b + p * columns + j), sum),
+        sum = xsimd::select(kept, multiply_add(x, Vec<T>::load_unaligned(b + p * columns + j), sum),
                             sum);
       }
       sum.store_unaligned(to);
@@ -45,7 +45,7 @@ void add_product_of_kept_rows(std::int64_t rows, std::int64_t columns, std::int6
       Vec<T> sum = load_first(to, count);
       for (std::int64_t p = 0; p < depth; ++p) {
         if (keep[i * stride + p] == T{}) continue;
-        sum = xsimd::fma(Vec<T>(a[i * stride + p]), load_first(b + p * columns + j, count), sum);
+        sum = multiply_add(Vec<T>(a[i * stride + p]), load_first(b + p * columns + j, count), sum);
       }
       store_first(sum, to, count);
     }
