@@ -87,9 +87,13 @@ TEST_F(Predict, EvalSumsOverTheWholeDataSetWhateverTheBatch) {
   EXPECT_THAT(own.out, HasSubstr("\nsamples    80\n"));
   EXPECT_EQ(run({"eval", "r", "--data", "d"}).out, own.out);
   const std::string sevens = run({"eval", "r", "--batch-size", "7"}).out;
-  // Sums of float32, of which eval prints six digits behind the point.
+  // How many losses are added in float32 decides its last digits, but not those of float64.
   EXPECT_NEAR(loss_of(sevens), loss_of(own.out), 2e-6);
   EXPECT_EQ(sevens.substr(sevens.find('\n')), own.out.substr(own.out.find('\n')));
+  ASSERT_EQ(train({"--out", "f64", "--epochs", "2", "--lr", "0.01", "--dtype", "float64"}).code, 0);
+  for (const char* size : {"1", "7", "80"}) {
+    EXPECT_EQ(run({"eval", "f64", "--batch-size", size}).out, run({"eval", "f64"}).out) << size;
+  }
   ASSERT_EQ(run({"data", "arithmetic", "--out", "h", "--shards", "3", "--samples", "20"}).code, 0);
   EXPECT_THAT(run({"eval", "r", "--data", "h"}).out, HasSubstr("\nsamples    60\n"));
 }

@@ -63,11 +63,16 @@ TEST(SelfAttention, HasTheBitsOfAttentionUnderEveryKindOfMask) {
   }
 }
 
-TEST(SelfAttention, TakesTheOptionsOfAttention) {
-  Random random(2);
+AttentionInputs inputs_with_bias(std::uint64_t seed) {
+  Random random(seed);
   const AttentionSizes d = {2, 2, 2, 70, 70, 8, 8};
   AttentionInputs in = random_attention(random, d);
   in.bias = test::uniform(random, {2, 1, 70});
+  return in;
+}
+
+TEST(SelfAttention, TakesTheOptionsOfAttention) {
+  const AttentionInputs in = inputs_with_bias(2);
   const AttentionMask mask = AttentionMask::causal(70);
   const AttentionOptions options = {
       .scale = -0.4, .softcap = 2.0, .dropout = 0.3, .random = Random(7, 8)};
@@ -78,10 +83,7 @@ TEST(SelfAttention, TakesTheOptionsOfAttention) {
 }
 
 TEST(SelfAttention, GivesABiasItsGradientWhereNothingElseTakesOne) {
-  Random random(6);
-  const AttentionSizes d = {2, 2, 2, 70, 70, 8, 8};
-  AttentionInputs in = random_attention(random, d);
-  in.bias = test::uniform(random, {2, 1, 70});
+  const AttentionInputs in = inputs_with_bias(6);
   const AttentionMask mask = AttentionMask::causal(70);
   for (const DType dtype : test::kFloatingDTypes) {
     const AttentionInputs typed = in.to(dtype);
