@@ -40,7 +40,9 @@ std::int64_t for_each_target(const char* name, const Shape& logits, const Tensor
     for (std::int64_t i = 0; i < targets.numel(); ++i) {
       if (keep && !keep[i]) continue;
       check(ids[i] >= 0 && ids[i] < classes, name,
-            "target {} at element {} is outside the {} classes", ids[i], i, classes);
+            "target {} at element {} is outside the {} classes; to leave targets out, put a mask "
+            "[B, S] on the logits [B, S, V] with with_mask()",
+            ids[i], i, classes);
       f(i, static_cast<std::int64_t>(ids[i]));
       ++count;
     }

@@ -69,11 +69,7 @@ Variable fill_and_carry(const Variable& x, const SequenceMask& mask, double fill
 // a and b with 0 at their own holes, both carrying `mask`; without one where no position is
 // missing.
 CommonMask carry(const Variable& a, const Variable& b, const SequenceMask& mask) {
-  const auto put = [&](const Variable& x) {
-    const Variable filled = fill_masked(x);
-    return mask.defined() ? with_mask(filled, mask) : filled;
-  };
-  return {put(a), put(b)};
+  return {with_mask(fill_masked(a), mask), with_mask(fill_masked(b), mask)};
 }
 
 }  // namespace
@@ -89,6 +85,7 @@ Variable keep_where(const Variable& x, const Tensor& keep, double fill) {
 }
 
 Variable with_mask(const Variable& x, const SequenceMask& mask, double fill) {
+  if (!mask.defined()) return x;
   check(!x.mask().defined() || x.mask() == mask || (x.mask() & mask) == mask, "with_mask",
         "the input carries a mask already that leaves out some of these positions; drop_mask() it "
         "first");

@@ -12,8 +12,8 @@ namespace maskgrad::ops {
 Variable keep_where(const Variable& x, const Tensor& keep, double fill = 0.0);
 
 /// x with `mask` on it, and `fill` written at its holes: from here on the mask follows.
-/// x [B, S, ...], mask [B, S] -> [B, S, ...]. Throws Error when x carries a mask already that does
-/// not keep all of these positions.
+/// x [B, S, ...], mask [B, S] -> [B, S, ...]; x itself for a mask that says nothing. Throws Error
+/// when x carries a mask already that does not keep all of these positions.
 Variable with_mask(const Variable& x, const SequenceMask& mask, double fill = 0.0);
 
 /// x with `fill` written at the holes of its own mask, which ends with that: from here on `fill`

@@ -52,7 +52,8 @@ class AttentionMask {
   /// Positions that exist attend to those that exist: padding() without the queries that do not
   /// exist. [B, S] -> [B, 1, S, S]. Throws Error for a mask that says nothing.
   static AttentionMask existing(const SequenceMask& positions);
-  /// The bits of a bool tensor [S, T], [H, S, T] or [B, H, S, T]; they are copied.
+  /// The bits of a bool tensor [S, T], [H, S, T] or [B, H, S, T]; they are copied. For attention
+  /// without heads [H, S, T] is read as [B, S, T], see heads_as_batch().
   static AttentionMask bits(const Tensor& bits);
   /// As above, with an S or T of 1 stretched to `queries` or `keys`; other sizes throw Error.
   static AttentionMask bits(const Tensor& bits, std::int64_t queries, std::int64_t keys);
@@ -67,6 +68,9 @@ class AttentionMask {
 
   bool defined() const { return static_cast<bool>(body_); }
   const Shape& shape() const { return body_->shape; }
+  /// What [1, H, S, T] says where there are no heads: [H, 1, S, T], each with the pairs of a
+  /// sample. The mask itself when its batch is not 1.
+  AttentionMask heads_as_batch() const;
   /// How many pairs are kept, of its own B x H x S x T.
   std::int64_t kept() const;
   /// How it was made: "causal", "window(3, 0) | sink(2)", "~(causal & padding)"; an operand that

@@ -9,8 +9,6 @@
 namespace maskgrad {
 namespace {
 
-thread_local Tape* current_tape = nullptr;
-
 // Drops what arrived at masked places: written, so that a NaN born there dies there. What others
 // hold too is copied first, unless nothing is there to be dropped.
 void drop_holes(Tensor& grad, const SequenceMask& mask) {
@@ -63,25 +61,18 @@ Tensor Gradients::zeros(std::size_t input, PoolVector<std::int64_t> rows) {
   return values_[input] = slot.grad;
 }
 
-Tape::Tape(Options options) : id_(next_tape_id()), options_(options), outer_(current_tape) {
-  current_tape = this;
-}
-
-Tape::~Tape() { current_tape = outer_; }
-
-Tape* Tape::current() { return current_tape; }
-
-NoGrad::NoGrad() : outer_(current_tape) { current_tape = nullptr; }
-NoGrad::~NoGrad() { current_tape = outer_; }
+Tape::Tape(Options options) : id_(next_tape_id()), options_(options), recording_(this) {}
 
 void Tape::show_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
-  if (!current_tape || !current_tape->options_.observer) return;
-  current_tape->options_.observer->on_output(op, output, mask);
+  const Tape* tape = current();
+  if (!tape || !tape->options_.observer) return;
+  tape->options_.observer->on_output(op, output, mask);
 }
 
 bool Tape::wants_record(std::span<const Variable* const> inputs) {
-  if (!current_tape) return false;
-  if (current_tape->options_.trace) return true;
+  const Tape* tape = current();
+  if (!tape) return false;
+  if (tape->options_.trace) return true;
   for (const Variable* input : inputs) {
     if (input->requires_grad()) return true;
   }
@@ -96,7 +87,7 @@ void Tape::add(Ref<Node> node) {
 
 // While tracing a constant has one too, so that what its mask says is not lost.
 Ref<GradSlot> Tape::slot_of(const Variable& x) {
-  if (x.slot_ || !current_tape || !current_tape->options_.trace) return x.slot_;
+  if (x.slot_ || !current() || !current()->options_.trace) return x.slot_;
   return make_ref<GradSlot>(x.shape(), x.dtype(), x.mask(), std::uint64_t{0});
 }
 
@@ -194,7 +185,9 @@ void Tape::accumulate(const char* op, std::size_t input, GradSlot& slot, Tensor 
   } else if (slot.is_bound) {
     slot.grad.copy_from(grad);
   } else {
-    slot.grad = std::move(grad);
+    // A leaf's gradient may be written to, so it shares no memory with what else holds this one.
+    const bool is_shared = slot.tape == 0 && !grad.is_exclusive();
+    slot.grad = is_shared ? grad.clone() : std::move(grad);
   }
   slot.has_grad = true;
 }

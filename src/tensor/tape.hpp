@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
+#include <maskgrad/tensor/nested.hpp>
 #include <maskgrad/tensor/op_def.hpp>
 #include <maskgrad/tensor/tape_observer.hpp>
 #include <maskgrad/tensor/variable.hpp>
@@ -75,7 +76,20 @@ class Node : public RefCounted {
   Ref<GradSlot> output_;
 };
 
-/// The operations of one forward pass, in order. Belongs to the thread that made it.
+class Tape;
+
+/// Where operations of this thread go while it lives: to a tape, or nowhere.
+class Recording : public Nested<Recording> {
+ public:
+  explicit Recording(Tape* tape) : tape_(tape) {}
+  Tape* tape() const { return tape_; }
+
+ private:
+  Tape* tape_;
+};
+
+/// The operations of one forward pass, in order. Belongs to the thread that made it, and must end
+/// there. Tapes nest: the one made last, of those that live, records. They may end in any order.
 class Tape {
  public:
   struct Options {
@@ -89,7 +103,6 @@ class Tape {
   explicit Tape(Options options);
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
-  ~Tape();
 
   /// Adds to every leaf that `root` depends on the gradient of seed * root. Each record is freed as
   /// soon as it has been used, so a tape runs backward once.
@@ -105,10 +118,12 @@ class Tape {
   const std::string& scope(std::size_t i) const { return scopes_.at(i); }
 
   /// The tape that records on this thread now, or nullptr.
-  static Tape* current();
+  static Tape* current() {
+    const Recording* recording = Recording::innermost();
+    return recording ? recording->tape() : nullptr;
+  }
 
  private:
-  friend class NoGrad;
   template <class Rule>
   friend Variable record(const OpDef&, std::span<const Variable* const>, Tensor, SequenceMask,
                          Rule&&);
@@ -128,22 +143,16 @@ class Tape {
 
   std::uint64_t id_;
   Options options_;
-  Tape* outer_;
+  Recording recording_;
   bool used_ = false;
   PoolVector<Ref<Node>> nodes_;
   std::vector<std::string> scopes_;  // of the nodes, for who looks on
 };
 
-/// While one lives, nothing is recorded on this thread.
+/// While one lives, nothing is recorded on this thread but by tapes made after it.
 class NoGrad {
- public:
-  NoGrad();
-  ~NoGrad();
-  NoGrad(const NoGrad&) = delete;
-  NoGrad& operator=(const NoGrad&) = delete;
-
  private:
-  Tape* outer_;
+  Recording recording_{nullptr};
 };
 
 /// A gradient rule that also tells what the operation reads, for inputs with Reach::kByCall:

@@ -45,6 +45,8 @@ void Variable::clear_grad() {
 
 void Variable::bind(Tensor value, Tensor grad) {
   check(requires_grad() && slot_->tape == 0, "variable", "only a leaf can be bound to a buffer");
+  check(!slot_->is_shared(), "variable",
+        "a copy or a tape holds this leaf and would keep its old value; bind it before it is used");
   for (const Tensor* buffer : {&value, &grad}) {
     check(buffer->shape() == shape() && buffer->dtype() == dtype(), "variable",
           "a buffer of {} {} does not fit a leaf of {} {}", to_string(buffer->dtype()),

@@ -61,13 +61,15 @@ class Variable {
   const Ref<GradSlot>& slot() const { return slot_; }
 
   /// The gradient that backward passes left in a leaf, since it was last cleared; undefined when
-  /// none has arrived. It may be written to until the next pass: a leaf that gives its gradient
-  /// away forgets which rows are 0. Throws Error for a value that takes none.
+  /// none has arrived. It may be written to until the next pass, and shares no memory with another
+  /// gradient or with what backward() was given: a leaf that gives its gradient away forgets which
+  /// rows are 0. Throws Error for a value that takes none.
   Tensor grad() const;
   void clear_grad();
 
   /// Leaves only: moves the value into `value` and lets gradients gather in `grad`, two views of
-  /// this leaf's shape and dtype, usually into the flat buffers of a whole model.
+  /// this leaf's shape and dtype, usually into the flat buffers of a whole model. Throws Error when
+  /// a copy of this handle or a tape holds the leaf: it would keep the old value.
   void bind(Tensor value, Tensor grad);
 
  private:

@@ -78,6 +78,9 @@ TEST(Attention, RefusesShapesThatDoNotFit) {
             k_is + "float64 (2, 2, 6, 7)" + values);
 }
 
+const std::string kReadings =
+    "; bits [n, S, T] mean n heads, and n samples where the inputs have no heads";
+
 TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
   const Variable q = value({2, 4, 3, 5}), k = value({2, 2, 6, 5}), v = value({2, 2, 6, 7});
   const auto with_mask = [&](const AttentionMask& mask) { return error(q, k, v, mask); };
@@ -86,7 +89,7 @@ TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
   EXPECT_EQ(with_mask(AttentionMask::all(3, 1)), kStarts + "a mask of (1, 1, 3, 1)" + fits);
   EXPECT_EQ(with_mask(AttentionMask::all(6, 3)), kStarts + "a mask of (1, 1, 6, 3)" + fits);
   EXPECT_EQ(with_mask(AttentionMask::bits(Tensor::zeros({2, 3, 6}, DType::kBool))),
-            kStarts + "a mask of (1, 2, 3, 6)" + fits);
+            kStarts + "a mask of (1, 2, 3, 6)" + fits + kReadings);
   const std::string bias_fits = " does not fit pairs of float32 (2, 4, 3, 6)";
   EXPECT_EQ(with({.bias = value({5})}), kStarts + "a bias of float32 (5,)" + bias_fits);
   EXPECT_EQ(with({.bias = value({1, 2, 4, 3, 6})}),
@@ -152,7 +155,7 @@ TEST(Attention, RefusesInputsThatCarryAMaskOfPositions) {
   };
   const auto text = [](const std::string& starts, const std::string& shape) {
     return starts + "an input of " + shape +
-           " carries a mask; give it as AttentionMask::padding, and drop_mask() it";
+           " carries a mask; give it as AttentionMask::existing, and drop_mask() it";
   };
   const Variable m = masked({2, 4, 3, 5});
   EXPECT_EQ(error(m, x, x), text(kStarts, "(2, 4, 3, 5)"));

@@ -1,4 +1,6 @@
 // Runs of kept keys in a row of bits, against a walk from bit to bit.
+#include <memory>
+
 #include <gtest/gtest.h>
 
 #include <maskgrad/tensor/mask_runs.hpp>
@@ -24,6 +26,19 @@ TEST(Runs, AreFoundFromEveryPlaceOfRowsOfEveryLength) {
       }
     }
   }
+}
+
+TEST(SegmentRuns, OfACopyAreItsOwn) {
+  const std::int64_t first[] = {3, 3, 1, 3}, second[] = {-1, 2, 2, 2};
+  auto runs = std::make_unique<SegmentRuns>(4);
+  runs->read(first);
+  const SegmentRuns copy = *runs;
+  runs->read(second);
+  runs.reset();
+  const auto of = [&](std::int64_t s) { return Runs(copy[s].begin(), copy[s].end()); };
+  EXPECT_EQ(of(0), (Runs{{0, 2}, {3, 4}}));
+  EXPECT_EQ(of(2), (Runs{{2, 3}}));
+  EXPECT_EQ(of(3), of(0));
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ AttentionMask mask_of_call(const OpCall& call, std::int64_t queries, std::int64_
 void check_no_sequence_mask(const OpDef& op, std::initializer_list<const Variable*> inputs) {
   for (const Variable* input : inputs) {
     check(!input->mask().defined(), op.name.c_str(),
-          "an input of {} carries a mask; give it as AttentionMask::padding, and drop_mask() it",
+          "an input of {} carries a mask; give it as AttentionMask::existing, and drop_mask() it",
           input->shape());
   }
 }
@@ -38,9 +38,12 @@ void check_pairs(const OpDef& op, const Shape& rows, const Shape& keys, const Sh
   check(keys[1] > 0 && rows[1] % keys[1] == 0, name,
         "heads of keys must divide heads of queries: {} and {}", rows, keys);
   check(mask.defined(), name, "needs a mask; AttentionMask::all() keeps every pair");
-  check(can_broadcast(mask.shape(), pairs) && mask.shape()[2] == pairs[2] &&
-            mask.shape()[3] == pairs[3],
-        name, "a mask of {} does not fit pairs of {}", mask.shape(), pairs);
+  check(mask.shape()[2] == pairs[2] && mask.shape()[3] == pairs[3], name,
+        "a mask of {} does not fit pairs of {}", mask.shape(), pairs);
+  check(can_broadcast(mask.shape(), pairs), name,
+        "a mask of {} does not fit pairs of {}; bits [n, S, T] mean n heads, and n samples where "
+        "the inputs have no heads",
+        mask.shape(), pairs);
 }
 
 void check_heads(const OpDef& op, const char* what, const Variable& x) {

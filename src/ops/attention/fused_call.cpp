@@ -6,11 +6,19 @@ namespace maskgrad::ops {
 
 namespace {
 
+// The mask of the pairs, every pair without one. Where there are no heads, what the mask has for
+// each head is meant for each sample.
+AttentionMask mask_of_pairs(const AttentionMask& mask, const Shape& pairs, bool has_heads) {
+  if (!mask.defined()) return AttentionMask::all(pairs[2], pairs[3]);
+  const bool by_sample = !has_heads && mask.shape()[0] == 1 && mask.shape()[1] == pairs[0];
+  return by_sample ? mask.heads_as_batch() : mask;
+}
+
 AttentionProblem checked_problem(const OpDef& op, const Tensor& q, const Tensor& k, const Tensor& v,
                                  const Shape& rows, const AttentionMask& mask,
                                  const AttentionOptions& options) {
   const Shape pairs = {q.dim(0), q.dim(1), q.dim(2), k.dim(2)};
-  const AttentionMask kept = mask.defined() ? mask : AttentionMask::all(pairs[2], pairs[3]);
+  const AttentionMask kept = mask_of_pairs(mask, pairs, rows.rank() == 4);
   check_pairs(op, q.shape(), k.shape(), pairs, kept);
   check_options(op, options, q.dtype(), pairs);
   check_queries(op, options.queries, rows, kept);
