@@ -80,14 +80,14 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
                                       const AttentionMask& mask, const AttentionOptions& options) {
   check_no_sequence_mask(kAttention, {&q, &k, &v, &options.bias});
   check_ranks(q, k, v);
-  const Tensor queries = with_heads(q.value()), keys = with_heads(k.value()),
-               values = with_heads(v.value());
-  check_inputs(queries, keys, values);
+  const Saved queries(kAttention, "q", with_heads(q.value())),
+      keys(kAttention, "k", with_heads(k.value())), values(kAttention, "v", with_heads(v.value()));
+  check_inputs(*queries, *keys, *values);
   const auto call =
       make_ref<FusedCall>(kAttention, queries, keys, values, q.shape(), mask, options);
   auto rule = [=, q_shape = q.shape(), k_shape = k.shape(), v_shape = v.shape()](const Tensor& g,
                                                                                  Gradients& grads) {
-    AttentionGradients d = {empty_like(call->q), empty_like(call->k), empty_like(call->v), {}};
+    AttentionGradients d = {empty_like(*call->q), empty_like(*call->k), empty_like(*call->v), {}};
     call->set_gradients(g, call->has_bias() && grads.needed(3), d);
     if (grads.needed(0)) grads.set(0, d.q.reshape(q_shape));
     if (grads.needed(1)) grads.set(1, d.k.reshape(k_shape));

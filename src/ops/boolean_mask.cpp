@@ -171,15 +171,16 @@ KeptRows boolean_mask(const Variable& data, const Tensor& mask) {
   check(data.rank() >= 1 && data.dim(0) == mask.numel(), "boolean_mask",
         "a mask of {} places does not fit data of {}", mask.numel(), data.shape());
   const Tensor indices = true_places(mask);
+  const Saved places(kBooleanMask, "indices", indices);
   const std::int64_t rows = mask.numel();
-  const auto take = [indices](const Tensor& x) {
-    return take_rows(x, indices.values<std::int64_t>());
+  const auto take = [places](const Tensor& x) {
+    return take_rows(x, places->values<std::int64_t>());
   };
   Variable output =
       record(kBooleanMask, {&data}, take(data.value()), moved(data.mask(), take),
              with_reach(
                  [=](const Tensor& g, Gradients& grads) {
-                   grads.set(0, put_rows(g, indices.values<std::int64_t>(), rows, 0.0));
+                   grads.set(0, put_rows(g, places->values<std::int64_t>(), rows, 0.0));
                  },
                  [take](std::size_t, const Tensor& marked) { return take(marked); }));
   return {output, indices};

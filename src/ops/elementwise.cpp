@@ -42,22 +42,25 @@ Variable subtract(const Variable& a, const Variable& b) {
 Variable multiply(const Variable& a, const Variable& b) {
   Tensor y = zip("multiply", kProduct, a.value(), b.value());
   return record(kMultiply, {&a, &b}, std::move(y),
-                [a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
-                  if (grads.needed(0)) grads.set(0, zip("multiply", kProduct, g, b));
-                  if (grads.needed(1)) grads.set(1, zip("multiply", kProduct, g, a));
+                [a = Saved(kMultiply, "a", a.value()), b = Saved(kMultiply, "b", b.value())](
+                    const Tensor& g, Gradients& grads) {
+                  if (grads.needed(0)) grads.set(0, zip("multiply", kProduct, g, *b));
+                  if (grads.needed(1)) grads.set(1, zip("multiply", kProduct, g, *a));
                 });
 }
 
 // d(a / b) = g / b, -g y / b
 Variable divide(const Variable& a, const Variable& b) {
   Tensor y = zip("divide", kQuotient, a.value(), b.value());
-  return record(kDivide, {&a, &b}, y, [y, b = b.value()](const Tensor& g, Gradients& grads) {
-    const Tensor over_b = zip("divide", kQuotient, g, b);
-    grads.set(0, over_b);
-    if (!grads.needed(1)) return;
-    grads.set(1, map(
-                     "divide", [](const auto& q, const auto& z) { return -q * z; }, over_b, y));
-  });
+  return record(kDivide, {&a, &b}, y,
+                [y = Saved(kDivide, "output", y), b = Saved(kDivide, "b", b.value())](
+                    const Tensor& g, Gradients& grads) {
+                  const Tensor over_b = zip("divide", kQuotient, g, *b);
+                  grads.set(0, over_b);
+                  if (!grads.needed(1)) return;
+                  const auto times = [](const auto& q, const auto& z) { return -q * z; };
+                  grads.set(1, map("divide", times, over_b, *y));
+                });
 }
 
 }  // namespace maskgrad::ops

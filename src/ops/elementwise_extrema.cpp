@@ -36,9 +36,10 @@ Variable extremum(const OpDef& op, const Variable& a, const Variable& b, Wins wi
         share);
   };
   return record(op, {&a, &b}, y,
-                [=, a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
-                  if (grads.needed(0)) grads.set(0, part(g, share_of(a, b)));
-                  if (grads.needed(1)) grads.set(1, part(g, share_of(b, a)));
+                [=, a = Saved(op, "a", a.value()), b = Saved(op, "b", b.value())](
+                    const Tensor& g, Gradients& grads) {
+                  if (grads.needed(0)) grads.set(0, part(g, share_of(*a, *b)));
+                  if (grads.needed(1)) grads.set(1, part(g, share_of(*b, *a)));
                 });
 }
 

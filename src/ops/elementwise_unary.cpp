@@ -21,13 +21,13 @@ constexpr auto kQuotient = [](const auto& x, const auto& z) { return x / z; };
 
 Variable negate(const Variable& x) {
   return unary(
-      kNegate, x, Saves::kOutput, [](const auto& a) { return -a; },
+      kNegate, x, Saves::kNothing, [](const auto& a) { return -a; },
       [](const auto& g, const auto&) { return -g; });
 }
 
 Variable scale(const Variable& x, double factor) {
   return unary(
-      kScale, x, Saves::kOutput, [=](const auto& a) { return like(a, factor) * a; },
+      kScale, x, Saves::kNothing, [=](const auto& a) { return like(a, factor) * a; },
       [=](const auto& g, const auto&) { return like(g, factor) * g; });
 }
 

@@ -93,9 +93,12 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   const bool relu = activation == LinearActivation::kRelu;
   const Tensor y = rows_times(x.value(), weight.value(), false, bias.value(), relu);
   const Shape shape = y.shape();
-  auto rule = [=, x = x.value(), w = weight.value(), mask = x.mask()](Tensor g, Gradients& grads) {
-    const Tensor h = relu ? through_relu(std::move(g), y) : g;
-    set_gradients(x, mask, w, false, h, grads);
+  Saved output;
+  if (relu) output = Saved(kLinear, "output", y);
+  auto rule = [=, x = Saved(kLinear, "x", x.value()), w = Saved(kLinear, "weight", weight.value()),
+               mask = x.mask()](Tensor g, Gradients& grads) {
+    const Tensor h = relu ? through_relu(std::move(g), *output) : g;
+    set_gradients(*x, mask, *w, false, h, grads);
     if (!grads.needed(2)) return;
     Tensor db = grads.buffer(2);
     sum_to_bias(h, db);

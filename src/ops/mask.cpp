@@ -75,13 +75,15 @@ CommonMask carry(const Variable& a, const Variable& b, const SequenceMask& mask)
 }  // namespace
 
 // dx = g where keep, 0 elsewhere
-Variable keep_where(const Variable& x, const Tensor& keep, double fill) {
-  const Shape shape = x.shape();
+Variable keep_where(const Variable& x, const Tensor& mask, double fill) {
+  Tensor y = select(x.value(), mask, fill);
+  const Saved keep(kKeepWhere, "mask", mask);
   return record(
-      kKeepWhere, {&x}, select(x.value(), keep, fill),
-      with_reach(
-          [keep](const Tensor& g, Gradients& grads) { grads.set(0, select(g, keep, 0.0)); },
-          [=](std::size_t, const Tensor& marked) { return both(marked, expand(keep, shape)); }));
+      kKeepWhere, {&x}, std::move(y),
+      with_reach([keep](const Tensor& g, Gradients& grads) { grads.set(0, select(g, *keep, 0.0)); },
+                 [keep](std::size_t, const Tensor& marked) {
+                   return both(marked, expand(*keep, marked.shape()));
+                 }));
 }
 
 Variable with_mask(const Variable& x, const SequenceMask& mask, double fill) {

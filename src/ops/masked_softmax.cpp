@@ -57,7 +57,7 @@ class RowMask {
     const bool holes_in_rows = x.mask().defined() && x.rank() == 2;
     const bool whole_rows = keep.rank() >= 1 && keep.dim(-1) == x.dim(-1);
     bits_ = holes_in_rows ? kept_elements(op.name.c_str(), x, keep)
-            : whole_rows  ? keep
+            : whole_rows  ? keep.clone()  // the caller may write to his own
                           : expand(keep, x.shape());
     find_rows(holes_in_rows ? SequenceMask() : x.mask());
     find_runs();
@@ -151,10 +151,12 @@ Variable by_kept_rows(const OpDef& op, const Variable& x, const Tensor& mask, Fo
       forward(in + first, bits, out + first, count);
     });
   });
-  const auto rule = [=, &op](const Tensor& g, Gradients& grads) {
+  const auto rule = [keep, backward, &op, saved = Saved(op, "output", y)](const Tensor& g,
+                                                                          Gradients& grads) {
     Tensor dx = grads.buffer(0);
+    const Tensor& output = *saved;
     for_each_row(op, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-      const T *out = y.data<T>() + at, *grad = g.data<T>() + at;
+      const T *out = output.data<T>() + at, *grad = g.data<T>() + at;
       T* row = dx.data<T>() + at;
       keep.on_kept(at, n, row, [&](const bool* bits, std::int64_t first, std::int64_t count) {
         backward(bits, out + first, grad + first, row + first, count);

@@ -116,8 +116,9 @@ Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
   if (!fits) dims_of(a.value(), b.value(), false, transpose_b);  // throws
   Tensor y = rows_times(a.value(), b.value(), transpose_b);
   const Shape shape = y.shape();
-  auto rule = [tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](
-                  const Tensor& g, Gradients& grads) { set_gradients(a, mask, b, tb, g, grads); };
+  auto rule = [tb = transpose_b, a = Saved(kMatmul, "a", a.value()),
+               b = Saved(kMatmul, "b", b.value()), mask = a.mask()](
+                  const Tensor& g, Gradients& grads) { set_gradients(*a, mask, *b, tb, g, grads); };
   return record(kMatmul, {&a, &b}, std::move(y),
                 with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
                   return reached(input, input == 1 && transpose_b, marked, shape);
@@ -132,11 +133,12 @@ Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool tra
   if (a.rank() >= 2 && b.rank() == 2 && !transpose_a) return multiply_rows(a, b, transpose_b);
   Tensor y = product(a.value(), b.value(), transpose_a, transpose_b);
   const Shape shape = y.shape();
-  auto rule = [ta = transpose_a, tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](
-                  const Tensor& g, Gradients& grads) {
-    if (grads.needed(0)) grads.set(0, ta ? product(b, g, tb, true) : product(g, b, false, !tb));
+  auto rule = [ta = transpose_a, tb = transpose_b, a = Saved(kMatmul, "a", a.value()),
+               b = Saved(kMatmul, "b", b.value()),
+               mask = a.mask()](const Tensor& g, Gradients& grads) {
+    if (grads.needed(0)) grads.set(0, ta ? product(*b, g, tb, true) : product(g, *b, false, !tb));
     if (!grads.needed(1)) return;
-    const Tensor kept = without_holes(a, mask);
+    const Tensor kept = without_holes(*a, mask);
     grads.set(1, tb ? product(g, kept, true, ta) : product(kept, g, !ta, false));
   };
   return record(kMatmul, {&a, &b}, std::move(y),

@@ -175,9 +175,9 @@ void gradients(const OpDef& op, const Tensor& g, const Normalised& normalised, c
 Variable normalised_over(const OpDef& op, const Variable& x, const Tensor& keep,
                          const Variable& weight, const Variable& bias, double eps) {
   const Normalised normalised = normalise(op, x.value(), keep, eps);
-  const auto rule = [&op, normalised, keep, weight = weight.value()](const Tensor& g,
-                                                                     Gradients& grads) {
-    gradients(op, g, normalised, keep, weight, weight.shape(), grads);
+  const auto rule = [&op, normalised, keep, w = Saved(op, "weight", weight.value())](
+                        const Tensor& g, Gradients& grads) {
+    gradients(op, g, normalised, keep, *w, w->shape(), grads);
   };
   const auto reached = [keep](std::size_t input, const Tensor& marked) {
     return input == 0 ? both(spread(Reach::kLastAxis, both(marked, keep), keep.shape()), keep)

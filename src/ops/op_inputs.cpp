@@ -28,7 +28,9 @@ void check_mask_fits(const char* name, const Tensor& keep, const Shape& shape) {
 
 Tensor kept_elements(const char* name, const Variable& x, const Tensor& keep) {
   check_mask_fits(name, keep, x.shape());
-  return without_holes(expand(keep, x.shape()), x.mask());
+  Tensor kept = keep.shape() == x.shape() ? keep.clone() : expand(keep, x.shape());
+  if (x.mask().defined()) fill_holes(kept, x.mask(), 0.0);
+  return kept;
 }
 
 }  // namespace maskgrad::ops

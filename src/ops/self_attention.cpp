@@ -68,8 +68,11 @@ Variable self_attention(const Variable& qkv, const AttentionMask& mask,
   check_shape(qkv);
   const Tensor& all = qkv.value();
   const Shape output = qkv.shape().slice(1, qkv.rank());
-  const auto call = make_ref<FusedCall>(kSelfAttention, with_heads(all[0]), with_heads(all[1]),
-                                        with_heads(all[2]), output, mask, options);
+  const auto part = [&](std::int64_t i) {
+    return Saved(kSelfAttention, "qkv", with_heads(all[i]));
+  };
+  const auto call =
+      make_ref<FusedCall>(kSelfAttention, part(0), part(1), part(2), output, mask, options);
   auto rule = [=, shape = qkv.shape()](const Tensor& g, Gradients& grads) {
     const Tensor d =
         grads.needed(0) ? grads.buffer(0) : Tensor::empty(shape, g.dtype(), g.device());

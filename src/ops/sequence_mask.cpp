@@ -152,7 +152,9 @@ Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout&
   check(filled.dtype() == DType::kBool && filled.shape() == Shape{d.rows, d.columns},
         "sequence_mask", "decisions must be bool {}, got {} {}", Shape{d.rows, d.columns},
         to_string(filled.dtype()), filled.shape());
-  const auto clear = [=](const Tensor& g) { return fill(g, filled, layout, 0.0); };
+  const auto clear = [layout, decisions = Saved(kSequenceMask, "filled", filled)](const Tensor& g) {
+    return fill(g, *decisions, layout, 0.0);
+  };
   return record(kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
                 with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
                            [clear](std::size_t, const Tensor& marked) { return clear(marked); }));

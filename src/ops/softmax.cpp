@@ -45,10 +45,13 @@ Variable softmax(const Variable& x) {
   for_each_row(kSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
     softmax_row<T>(x.value().data<T>() + at, nullptr, y.data<T>() + at, n);
   });
-  return record(kSoftmax, {&x}, y, [y](const Tensor& g, Gradients& grads) {
+  const Saved saved(kSoftmax, "output", y);
+  return record(kSoftmax, {&x}, std::move(y), [saved](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
+    const Tensor& output = *saved;
     for_each_row(kSoftmax, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-      softmax_gradient_row<T>(nullptr, y.data<T>() + at, g.data<T>() + at, dx.data<T>() + at, n);
+      softmax_gradient_row<T>(nullptr, output.data<T>() + at, g.data<T>() + at, dx.data<T>() + at,
+                              n);
     });
   });
 }
@@ -65,13 +68,15 @@ Variable log_softmax(const Variable& x) {
     // In this order, or a large top swallows the logarithm.
     for (std::int64_t j = 0; j < n; ++j) row[j] = (in[j] - top) - log_sum;
   });
-  return record(kLogSoftmax, {&x}, y, [y](const Tensor& g, Gradients& grads) {
+  const Saved saved(kLogSoftmax, "output", y);
+  return record(kLogSoftmax, {&x}, std::move(y), [saved](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
+    const Tensor& output = *saved;
     for_each_row(kLogSoftmax, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
       const T* grad = g.data<T>() + at;
       T* row = dx.data<T>() + at;
       const T sum = row_sum(grad, n);
-      row_exp(y.data<T>() + at, T{}, row, n);
+      row_exp(output.data<T>() + at, T{}, row, n);
       for (std::int64_t j = 0; j < n; ++j) row[j] = grad[j] - row[j] * sum;
     });
   });

@@ -35,12 +35,13 @@ const OpDef& kStackedMatmul = register_op({
 });
 
 using Tensors = PoolVector<Tensor>;
+using Weights = PoolVector<Saved>;
 
 // Where the elements of each stand.
 template <class T>
-PoolVector<const T*> data_of(const Tensors& tensors) {
+PoolVector<const T*> data_of(const Weights& weights) {
   PoolVector<const T*> data;
-  for (const Tensor& tensor : tensors) data.push_back(tensor.data<T>());
+  for (const Saved& weight : weights) data.push_back(weight->data<T>());
   return data;
 }
 template <class T>
@@ -71,7 +72,7 @@ void check_inputs(const Variable& x, std::span<const Variable* const> weights) {
 }
 
 // Both gradients in one loop.
-void set_both(const RowsTimesEach& product, const Tensor& x, const Tensors& weights,
+void set_both(const RowsTimesEach& product, const Tensor& x, const Weights& weights,
               const Tensor& g, Gradients& grads) {
   Tensor dx = grads.buffer(0);
   Tensors dw;
@@ -84,7 +85,7 @@ void set_both(const RowsTimesEach& product, const Tensor& x, const Tensors& weig
   });
 }
 
-void set_each(const RowsTimesEach& product, const Tensor& x, const Tensors& weights,
+void set_each(const RowsTimesEach& product, const Tensor& x, const Weights& weights,
               const Tensor& g, Gradients& grads) {
   if (grads.needed(0)) {
     Tensor dx = grads.buffer(0);
@@ -119,28 +120,27 @@ Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
 // dx = sum_i g[i] weights[i]^T,  dweights[i] = x^T g[i]
 Variable stacked_matmul(const Variable& x, std::span<const Variable* const> given) {
   check_inputs(x, given);
-  Tensors weights;
+  Weights weights;
   PoolVector<const Variable*> inputs = {&x};
   for (const Variable* weight : given) {
-    weights.push_back(weight->value());
+    weights.emplace_back(kStackedMatmul, "weight", weight->value());
     inputs.push_back(weight);
   }
-  const RowsTimesEach product = rows_times_each(x.value(), std::ssize(weights), weights[0].shape());
+  const RowsTimesEach product = rows_times_each(x.value(), std::ssize(weights), given[0]->shape());
   const Shape shape = Shape{product.matrices}.concat(x.shape().with_dim(-1, product.n));
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   dispatch_device(x.device(), "stacked_matmul", [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "stacked_matmul", [&]<class T>(T) {
-      multiply_by_each(product, x.value().data<T>(), data_of<T>(std::as_const(weights)).data(),
-                       y.data<T>());
+      multiply_by_each(product, x.value().data<T>(), data_of<T>(weights).data(), y.data<T>());
     });
   });
-  auto rule = [=, x = x.value()](const Tensor& g, Gradients& grads) {
+  auto rule = [=, x = Saved(kStackedMatmul, "x", x.value())](const Tensor& g, Gradients& grads) {
     bool all = gradients_share_a_loop(product);
     for (std::size_t i = 0; i <= weights.size(); ++i) all &= grads.needed(i);
     if (all) {
-      set_both(product, x, weights, g, grads);
+      set_both(product, *x, weights, g, grads);
     } else {
-      set_each(product, x, weights, g, grads);
+      set_each(product, *x, weights, g, grads);
     }
   };
   return record(kStackedMatmul, inputs, std::move(y), {},

@@ -40,17 +40,20 @@ const OpDef& register_unary(const char* name, const char* summary, Function func
 }
 
 /// What backward needs of the forward pass.
-enum class Saves { kInput, kOutput };
+enum class Saves { kNothing, kInput, kOutput };
 
-/// y = forward(x); the gradient is backward(g, s) with s the saved input or output. Each expression
-/// is written once and serves both dtypes; constants are double and meet floats only as scalars.
+/// y = forward(x); the gradient is backward(g, s) with s the saved input or output, or g again.
+/// Each expression is written once and serves both dtypes; constants are double and meet floats
+/// only as scalars.
 template <class Forward, class Backward>
 Variable unary(const OpDef& op, const Variable& x, Saves saves, Forward forward,
                Backward backward) {
   Tensor y = map(op.name.c_str(), forward, x.value());
-  Tensor saved = saves == Saves::kInput ? x.value() : y;
+  Saved saved;
+  if (saves == Saves::kInput) saved = Saved(op, "input", x.value());
+  if (saves == Saves::kOutput) saved = Saved(op, "output", y);
   return record(op, {&x}, std::move(y), [&op, backward, saved](const Tensor& g, Gradients& grads) {
-    grads.set(0, map(op.name.c_str(), backward, g, saved));
+    grads.set(0, map(op.name.c_str(), backward, g, saved.defined() ? *saved : g));
   });
 }
 

@@ -14,9 +14,15 @@ void check_same_positions(const SequenceMask& a, const SequenceMask& b) {
 
 }  // namespace
 
-SequenceMask::SequenceMask(Tensor bits) : bits_(std::move(bits)) {
-  check(bits_.dtype() == DType::kBool && bits_.rank() == 2, "sequence_mask",
-        "needs bool [B, S], got {} {}", to_string(bits_.dtype()), bits_.shape());
+SequenceMask::SequenceMask(Tensor bits)
+    : bits_(bits.defined() && !bits.is_exclusive() ? bits.clone() : std::move(bits)) {
+  check(bits_.tensor().dtype() == DType::kBool && shape().rank() == 2, "sequence_mask",
+        "needs bool [B, S], got {} {}", to_string(bits_.tensor().dtype()), shape());
+}
+
+void SequenceMask::refuse() {
+  fail("sequence_mask",
+       "somebody wrote to the bits of a mask; clone() them, and make a mask of that");
 }
 
 SequenceMask SequenceMask::from_tokens(const Tensor& tokens, std::int64_t pad) {
@@ -54,27 +60,28 @@ SequenceMask SequenceMask::from_lengths(std::span<const std::int64_t> lengths,
 }
 
 std::int64_t SequenceMask::kept() const {
-  return std::count(bits_.data<bool>(), bits_.data<bool>() + bits_.numel(), true);
+  const auto keep = bits().values<bool>();
+  return std::count(keep.begin(), keep.end(), true);
 }
 
 SequenceMask operator&(const SequenceMask& a, const SequenceMask& b) {
   check_same_positions(a, b);
-  return SequenceMask(both(a.bits_, b.bits_));
+  return SequenceMask(both(a.bits(), b.bits()));
 }
 
 SequenceMask operator|(const SequenceMask& a, const SequenceMask& b) {
   check_same_positions(a, b);
-  return SequenceMask(either(a.bits_, b.bits_));
+  return SequenceMask(either(a.bits(), b.bits()));
 }
 
 SequenceMask operator~(const SequenceMask& a) {
   check_same_positions(a, a);
-  return SequenceMask(opposite(a.bits_));
+  return SequenceMask(opposite(a.bits()));
 }
 
 bool operator==(const SequenceMask& a, const SequenceMask& b) {
   if (!a.defined() || !b.defined()) return a.defined() == b.defined();
-  return a.bits_.is_same_view(b.bits_) || is_identical(a.bits_, b.bits_);
+  return a.bits().is_same_view(b.bits()) || is_identical(a.bits(), b.bits());
 }
 
 std::string_view to_string(MaskRule rule) {

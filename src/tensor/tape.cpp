@@ -5,6 +5,7 @@
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/scope.hpp>
 #include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/watched.hpp>
 
 namespace maskgrad {
 namespace {
@@ -66,6 +67,7 @@ Tape::Tape(Options options) : id_(next_tape_id()), options_(options), recording_
 void Tape::show_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
   const Tape* tape = current();
   if (!tape || !tape->options_.observer) return;
+  const UnseenWrites unseen(output);  // the rule may hold it already, and is to read what it gets
   tape->options_.observer->on_output(op, output, mask);
 }
 

@@ -5,9 +5,12 @@
 //   tape.backward(loss);                  // the leaves now hold their gradients
 //
 // An operation computes its output and ends with
-//   return record(kRelu, {&x}, output, [=](const Tensor& grad_output, Gradients& grads) {
-//     if (grads.needed(0)) grads.set(0, ...);
+//   return record(kExp, {&x}, y, [y = Saved(kExp, "output", y)](const Tensor& g, Gradients& grads)
+//   {
+//     if (grads.needed(0)) grads.set(0, times(g, *y));
 //   });
+// What the rule reads later it holds as Saved: inputs, outputs, and masks that the caller gave. So
+// it is an error when somebody has written to them by then.
 // The rule gives one gradient for each input that needs one. The tape alone checks their number,
 // dtypes and shapes, sums what was broadcast, accumulates, and drops what arrives at masked places.
 // A rule that takes grad_output as a Tensor of its own may compute in its memory, where it
@@ -21,6 +24,7 @@
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/nested.hpp>
 #include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/tensor/saved.hpp>
 #include <maskgrad/tensor/tape_observer.hpp>
 #include <maskgrad/tensor/variable.hpp>
 

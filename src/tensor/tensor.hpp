@@ -42,10 +42,12 @@ class Tensor {
   DType dtype() const { return dtype_; }
   Device device() const { return storage_->device(); }
 
-  /// The elements. Throws Error when T is not the tensor's dtype.
+  /// The elements. Throws Error when T is not the tensor's dtype. Asking for them through a Tensor
+  /// that is not const counts as a write: what a tape saved of this memory cannot be read any more.
   template <class T>
   T* data() {
-    return const_cast<T*>(std::as_const(*this).data<T>());
+    check_dtype(dtype_of<T>);
+    return reinterpret_cast<T*>(raw_data());
   }
   template <class T>
   const T* data() const {
@@ -56,7 +58,10 @@ class Tensor {
   std::span<const T> values() const {
     return {data<T>(), static_cast<std::size_t>(numel())};
   }
-  std::byte* raw_data() { return storage_->data() + offset_; }
+  std::byte* raw_data() {
+    storage_->note_write();
+    return storage_->data() + offset_;
+  }
   const std::byte* raw_data() const { return storage_->data() + offset_; }
   /// The only element, as a double. Throws Error unless numel() == 1.
   double item() const;
@@ -85,6 +90,9 @@ class Tensor {
   }
 
  private:
+  friend class Watched;
+  friend class UnseenWrites;
+
   void check_dtype(DType wanted) const {
     if (!defined() || dtype_ != wanted) [[unlikely]]
       refuse(wanted);
@@ -107,7 +115,8 @@ Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device
   return result;
 }
 
-/// True when shapes, dtypes and every byte agree (so NaN equals the same NaN, and 0 is not -0).
+/// True when shapes, dtypes and every byte agree (so NaN equals the same NaN, and 0 is not -0), or
+/// both are undefined.
 bool is_identical(const Tensor& a, const Tensor& b);
 
 }  // namespace maskgrad

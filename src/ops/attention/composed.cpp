@@ -63,9 +63,11 @@ Variable attention_scores(const Variable& q, const Variable& k, const AttentionM
   check(q.dim(3) == k.dim(3) && q.dtype() == k.dtype(), "attention_scores",
         "q is {} {}, k is {} {}: features and dtype must be the same", to_string(q.dtype()),
         q.shape(), to_string(k.dtype()), k.shape());
-  const auto rule = [mask, q = q.value(), k = k.value()](const Tensor& g, Gradients& grads) {
-    if (grads.needed(0)) grads.set(0, sum_over_keys(g, k, mask));
-    if (grads.needed(1)) grads.set(1, sum_over_rows(g, q, mask, k.dim(1)));
+  const auto rule = [mask, q = Saved(kAttentionScores, "q", q.value()),
+                     k = Saved(kAttentionScores, "k", k.value())](const Tensor& g,
+                                                                  Gradients& grads) {
+    if (grads.needed(0)) grads.set(0, sum_over_keys(g, *k, mask));
+    if (grads.needed(1)) grads.set(1, sum_over_rows(g, *q, mask, k->dim(1)));
   };
   return record(kAttentionScores, {&q, &k}, pair_products(q.value(), k.value(), mask),
                 with_reach(rule, [=](std::size_t input, const Tensor& marked) {
@@ -82,10 +84,11 @@ Variable attention_values(const Variable& weights, const Variable& v, const Atte
         weights.shape(), to_string(v.dtype()), v.shape());
   const Shape pairs = weights.shape(), sums = pairs.with_dim(3, v.dim(3));
   check_pairs(kAttentionValues, weights.shape(), v.shape(), pairs, mask);
-  const auto rule = [mask, weights = weights.value(), v = v.value()](const Tensor& g,
-                                                                     Gradients& grads) {
-    if (grads.needed(0)) grads.set(0, pair_products(g, v, mask));
-    if (grads.needed(1)) grads.set(1, sum_over_rows(weights, g, mask, v.dim(1)));
+  const auto rule = [mask, weights = Saved(kAttentionValues, "weights", weights.value()),
+                     v = Saved(kAttentionValues, "v", v.value())](const Tensor& g,
+                                                                  Gradients& grads) {
+    if (grads.needed(0)) grads.set(0, pair_products(g, *v, mask));
+    if (grads.needed(1)) grads.set(1, sum_over_rows(*weights, g, mask, v->dim(1)));
   };
   return record(kAttentionValues, {&weights, &v}, sum_over_keys(weights.value(), v.value(), mask),
                 with_reach(rule, [=](std::size_t input, const Tensor& marked) {

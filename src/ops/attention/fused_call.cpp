@@ -27,20 +27,24 @@ AttentionProblem checked_problem(const OpDef& op, const Tensor& q, const Tensor&
 
 }  // namespace
 
-FusedCall::FusedCall(const OpDef& op, const Tensor& queries, const Tensor& keys,
-                     const Tensor& values, const Shape& rows, const AttentionMask& mask,
-                     const AttentionOptions& options)
-    : q(queries),
-      k(keys),
-      v(values),
-      problem(checked_problem(op, q, k, v, rows, mask, options)),
-      forward(fused_attention(problem, q, k, v)) {}
+FusedCall::FusedCall(const OpDef& op, Saved queries, Saved keys, Saved values, const Shape& rows,
+                     const AttentionMask& mask, const AttentionOptions& options)
+    : q(std::move(queries)),
+      k(std::move(keys)),
+      v(std::move(values)),
+      bias(options.bias.defined() ? Saved(op, "bias", options.bias.value()) : Saved()),
+      problem(checked_problem(op, *q, *k, *v, rows, mask, options)),
+      forward(fused_attention(problem, *q, *k, *v)),
+      output(op, "output", forward.output) {}
 
 void FusedCall::set_gradients(const Tensor& grad_output, bool of_bias,
                               AttentionGradients& into) const {
-  const Tensor& bias = problem.bias;
-  if (of_bias) into.bias = Tensor::zeros(bias.shape(), bias.dtype(), bias.device());
-  fused_attention_gradients(problem, q, k, v, forward, with_heads(grad_output), into);
+  const Tensor read_bias = has_bias() ? *bias : Tensor();  // as the problem has it
+  if (of_bias) {
+    into.bias = Tensor::zeros(read_bias.shape(), read_bias.dtype(), read_bias.device());
+  }
+  fused_attention_gradients(problem, *q, *k, *v, {*output, forward.top, forward.scale},
+                            with_heads(grad_output), into);
 }
 
 Tensor FusedCall::reached(std::size_t input, const Tensor& marked) const {
