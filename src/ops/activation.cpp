@@ -4,9 +4,9 @@
 namespace maskgrad::ops {
 namespace {
 
-const OpDef& kRelu = register_unary("relu", "max(x, 0)", relu);
-const OpDef& kLeakyRelu =
-    register_unary("leaky_relu", "x if x > 0, else slope * x", leaky_relu, {{"slope", 0.01}});
+const OpDef& kRelu = register_unary("relu", "max(x, 0)", relu, {}, -2.0, Reads::nothing());
+const OpDef& kLeakyRelu = register_unary("leaky_relu", "x if x > 0, else slope * x", leaky_relu,
+                                         {{"slope", 0.01}}, -2.0, Reads::nothing());
 const OpDef& kElu =
     register_unary("elu", "x if x > 0, else alpha (e^x - 1)", elu, {{"alpha", 1.0}});
 const OpDef& kGelu = register_unary("gelu", "x Phi(x), by erf", gelu);

@@ -99,8 +99,10 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
   return record(
       kAttention, std::span(inputs.data(), options.bias.defined() ? 4u : 3u),
       call->forward.output.reshape(output), options.queries,
-      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
-        return call->reached(input, input == 3 ? marked : with_heads(marked)).reshape(output);
+      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
+        const bool is_bias = input == 3 && !way.back;
+        return call->reached(input, is_bias ? marked : with_heads(marked), way.back)
+            .reshape(way.to());
       }));
 }
 

@@ -12,7 +12,10 @@ namespace {
 const OpDef& kBooleanMask = register_op({
     .name = "boolean_mask",
     .summary = "the rows where the mask is true, and where they were",
-    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+    .inputs = {{.name = "data",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny},
                mask_input(Reach::kEverything)},
     .outputs = {"output", "indices"},
     .mask_rule = MaskRule::kChanges,
@@ -60,13 +63,16 @@ OpSample unmask_sample(Random& r, std::int64_t places, const Shape& row) {
 const OpDef& kBooleanUnmask = register_op({
     .name = "boolean_unmask",
     .summary = "each place takes the next value of the first mask that is true there",
-    .inputs =
-        {{.name = "mask",
-          .reach = Reach::kEverything,
-          .dtypes = DTypes::kBool,
-          .differentiable = false,
-          .repeated = true},
-         {.name = "values", .reach = Reach::kByCall, .dtypes = DTypes::kAny, .repeated = true}},
+    .inputs = {{.name = "mask",
+                .reach = Reach::kEverything,
+                .dtypes = DTypes::kBool,
+                .differentiable = false,
+                .repeated = true},
+               {.name = "values",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny,
+                .repeated = true}},
     .mask_rule = MaskRule::kEnds,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       std::vector<Tensor> masks;
@@ -81,7 +87,10 @@ const OpDef& kBooleanUnmask = register_op({
 const OpDef& kUnmaskFill = register_op({
     .name = "unmask_fill",
     .summary = "the values where the mask is true, fill in the other rows",
-    .inputs = {{.name = "values", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+    .inputs = {{.name = "values",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny},
                mask_input(Reach::kEverything)},
     .args = {{"fill", 0.0}},
     .mask_rule = MaskRule::kChanges,
@@ -176,13 +185,15 @@ KeptRows boolean_mask(const Variable& data, const Tensor& mask) {
   const auto take = [places](const Tensor& x) {
     return take_rows(x, places->values<std::int64_t>());
   };
+  const auto put = [places, rows](const Tensor& x) {
+    return put_rows(x, places->values<std::int64_t>(), rows, 0.0);
+  };
   Variable output =
       record(kBooleanMask, {&data}, take(data.value()), moved(data.mask(), take),
-             with_reach(
-                 [=](const Tensor& g, Gradients& grads) {
-                   grads.set(0, put_rows(g, places->values<std::int64_t>(), rows, 0.0));
-                 },
-                 [take](std::size_t, const Tensor& marked) { return take(marked); }));
+             with_reach([put](const Tensor& g, Gradients& grads) { grads.set(0, put(g)); },
+                        [take, put](std::size_t, const Tensor& marked, const Way& way) {
+                          return way.back ? put(marked) : take(marked);
+                        }));
   return {output, indices};
 }
 
@@ -230,8 +241,9 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
                           grads.set(i, take_rows(g, owned[i].values<std::int64_t>()));
                       }
                     },
-                    [=](std::size_t i, const Tensor& marked) {
-                      return put_rows(marked, owned[i].values<std::int64_t>(), places, 0.0);
+                    [=](std::size_t i, const Tensor& marked, const Way& way) {
+                      const auto own = owned[i].values<std::int64_t>();
+                      return way.back ? take_rows(marked, own) : put_rows(marked, own, places, 0.0);
                     }));
 }
 
@@ -246,13 +258,15 @@ Variable unmask_fill(const Variable& values, const Tensor& mask, double fill) {
   const auto put = [places, rows = mask.numel()](const Tensor& x, double with) {
     return put_rows(x, places.values<std::int64_t>(), rows, with);
   };
+  const auto take = [places](const Tensor& x) {
+    return take_rows(x, places.values<std::int64_t>());
+  };
   const auto put_marks = [put](const Tensor& x) { return put(x, 0.0); };
   return record(kUnmaskFill, {&values}, put(values.value(), fill), moved(values.mask(), put_marks),
-                with_reach(
-                    [places](const Tensor& g, Gradients& grads) {
-                      grads.set(0, take_rows(g, places.values<std::int64_t>()));
-                    },
-                    [put_marks](std::size_t, const Tensor& marked) { return put_marks(marked); }));
+                with_reach([take](const Tensor& g, Gradients& grads) { grads.set(0, take(g)); },
+                           [take, put_marks](std::size_t, const Tensor& marked, const Way& way) {
+                             return way.back ? take(marked) : put_marks(marked);
+                           }));
 }
 
 Tensor true_counts(const Tensor& mask) {

@@ -8,7 +8,7 @@ namespace {
 const OpDef& kDropout = register_op({
     .name = "dropout",
     .summary = "elements left out at random, the others scaled up",
-    .inputs = {{.name = "input", .reach = Reach::kByCall}},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
     .args = {{"p", 0.5}, {"seed", std::int64_t{0}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -45,10 +45,11 @@ Variable dropout(const Variable& x, double p, Random random) {
   Tensor keep = Tensor::empty(x.shape(), DType::kBool);
   std::generate_n(keep.data<bool>(), keep.numel(), [&] { return random.uniform() >= p; });
   const double factor = 1 / (1 - p);
-  return record(kDropout, {&x}, keep_scaled(x.value(), keep, factor),
-                with_reach([=](const Tensor& g,
-                               Gradients& grads) { grads.set(0, keep_scaled(g, keep, factor)); },
-                           [=](std::size_t, const Tensor& marked) { return both(marked, keep); }));
+  return record(
+      kDropout, {&x}, keep_scaled(x.value(), keep, factor),
+      with_reach(
+          [=](const Tensor& g, Gradients& grads) { grads.set(0, keep_scaled(g, keep, factor)); },
+          [keep](std::size_t, const Tensor& marked, const Way&) { return both(marked, keep); }));
 }
 
 }  // namespace maskgrad::ops

@@ -6,10 +6,12 @@
 namespace maskgrad::ops {
 namespace {
 
-const OpDef& kAdd = register_binary("add", "a + b", add);
-const OpDef& kSubtract = register_binary("subtract", "a - b", subtract);
-const OpDef& kMultiply = register_binary("multiply", "a * b", multiply);
-const OpDef& kDivide = register_binary("divide", "a / b", divide, 0.5);
+const OpDef& kAdd = register_binary("add", "a + b", add, Reads::nothing(), Reads::nothing());
+const OpDef& kSubtract =
+    register_binary("subtract", "a - b", subtract, Reads::nothing(), Reads::nothing());
+const OpDef& kMultiply = register_binary("multiply", "a * b", multiply, Reads{"b"}, Reads{"a"});
+const OpDef& kDivide =
+    register_binary("divide", "a / b", divide, Reads{"b"}, Reads{"b", "output"}, 0.5);
 
 constexpr auto kProduct = [](const auto& x, const auto& z) { return x * z; };
 constexpr auto kQuotient = [](const auto& x, const auto& z) { return x / z; };

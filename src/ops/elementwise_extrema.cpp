@@ -6,8 +6,10 @@
 namespace maskgrad::ops {
 namespace {
 
-const OpDef& kMaximum = register_binary("maximum", "the larger of a and b", maximum);
-const OpDef& kMinimum = register_binary("minimum", "the smaller of a and b", minimum);
+const OpDef& kMaximum = register_binary("maximum", "the larger of a and b", maximum,
+                                        Reads::nothing(), Reads::nothing());
+const OpDef& kMinimum = register_binary("minimum", "the smaller of a and b", minimum,
+                                        Reads::nothing(), Reads::nothing());
 
 constexpr auto kGreater = [](const auto& x, const auto& z) { return x > z; };
 constexpr auto kLess = [](const auto& x, const auto& z) { return x < z; };

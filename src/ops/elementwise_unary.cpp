@@ -6,8 +6,9 @@
 namespace maskgrad::ops {
 namespace {
 
-const OpDef& kNegate = register_unary("negate", "-x", negate);
-const OpDef& kScale = register_unary("scale", "factor * x", scale, {{"factor", 1.0}});
+const OpDef& kNegate = register_unary("negate", "-x", negate, {}, -2.0, Reads::nothing());
+const OpDef& kScale =
+    register_unary("scale", "factor * x", scale, {{"factor", 1.0}}, -2.0, Reads::nothing());
 const OpDef& kExp = register_unary("exp", "e^x", exp);
 const OpDef& kLog = register_unary("log", "natural logarithm", log, {}, 0.5);
 const OpDef& kSqrt = register_unary("sqrt", "square root", sqrt, {}, 0.5);

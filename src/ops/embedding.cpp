@@ -18,7 +18,7 @@ namespace {
 const OpDef& kEmbedding = register_op({
     .name = "embedding",
     .summary = "rows of a table by token id",
-    .inputs = {{.name = "weight", .reach = Reach::kByCall},
+    .inputs = {{.name = "weight", .reach = Reach::kByCall, .gradient = Reads::nothing()},
                {.name = "tokens",
                 .reach = Reach::kByCall,
                 .dtypes = DTypes::kInteger,
@@ -185,13 +185,12 @@ void sum_vectors(const TableRows& rows, std::int64_t samples, std::int64_t vocab
 
 // A vector depends on its token, and on one row of the table, whichever it is; a masked token's
 // vector on nothing.
-Tensor reached(std::size_t input, const Tensor& marked, const Shape& output,
-               const SequenceMask& mask) {
+Tensor reached(std::size_t input, const Tensor& marked, const Way& way, const SequenceMask& mask) {
   std::array<int, Shape::kMaxRank> ties{};
   std::iota(ties.begin(), ties.end(), 0);
-  const std::array<int, 2> of_weight = {kAlong, output.rank() - 1};
-  return without_holes(
-      input == 0 ? spread(of_weight, marked, output) : spread(ties, marked, output), mask);
+  if (input == 0) ties = {kAlong, way.output.rank() - 1};
+  return way.back ? spread(ties, without_holes(marked, mask), way)
+                  : without_holes(spread(ties, marked, way), mask);
 }
 
 }  // namespace
@@ -206,16 +205,16 @@ Variable embedding(const Variable& weight, const Variable& tokens) {
     dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding",
                    [&]<class T>(T) { rows = look_up<T>(tokens, weight.value(), y); });
   });
-  const Shape shape = y.shape();
   const std::int64_t samples = tokens.rank() > 0 ? tokens.dim(0) : 1;
-  return record(kEmbedding, {&weight, &tokens}, std::move(y),
-                with_reach(
-                    [=, rows = std::move(rows)](const Tensor& g, Gradients& grads) {
-                      sum_vectors(rows, samples, vocabulary, g, grads);
-                    },
-                    [=, mask = tokens.mask()](std::size_t input, const Tensor& marked) {
-                      return reached(input, marked, shape, mask);
-                    }));
+  return record(
+      kEmbedding, {&weight, &tokens}, std::move(y),
+      with_reach(
+          [=, rows = std::move(rows)](const Tensor& g, Gradients& grads) {
+            sum_vectors(rows, samples, vocabulary, g, grads);
+          },
+          [mask = tokens.mask()](std::size_t input, const Tensor& marked, const Way& way) {
+            return reached(input, marked, way, mask);
+          }));
 }
 
 }  // namespace maskgrad::ops

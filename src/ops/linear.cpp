@@ -13,9 +13,9 @@ namespace {
 const OpDef& kLinear = register_op({
     .name = "linear",
     .summary = "x weight + bias, and max(., 0) with relu",
-    .inputs = {{.name = "x", .reach = Reach::kByCall},
-               {.name = "weight", .reach = Reach::kByCall},
-               {.name = "bias", .reach = Reach::kByCall}},
+    .inputs = {{.name = "x", .reach = Reach::kByCall, .gradient = Reads{"weight"}},
+               {.name = "weight", .reach = Reach::kByCall, .gradient = Reads{"x"}.outside_holes()},
+               {.name = "bias", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
     .args = {{"relu", false}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -74,14 +74,14 @@ void sum_to_bias(const Tensor& g, Tensor& db) {
 }
 
 // A place of y depends on its row of x, its column of the weight and its place of the bias.
-Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
-  const int last = output.rank() - 1;
-  if (input == 1) return spread(std::array<int, 2>{kAlong, last}, marked, output);
-  if (input == 2) return spread(std::array<int, 1>{last}, marked, output);
+Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
+  const int last = way.output.rank() - 1;
+  if (input == 1) return spread(std::array<int, 2>{kAlong, last}, marked, way);
+  if (input == 2) return spread(std::array<int, 1>{last}, marked, way);
   std::array<int, Shape::kMaxRank> ties{};
   std::iota(ties.begin(), ties.end(), 0);
   ties[static_cast<std::size_t>(last)] = kAlong;
-  return spread(ties, marked, output);
+  return spread(ties, marked, way);
 }
 
 }  // namespace
@@ -92,7 +92,6 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   check_inputs(x, weight, bias);
   const bool relu = activation == LinearActivation::kRelu;
   const Tensor y = rows_times(x.value(), weight.value(), false, bias.value(), relu);
-  const Shape shape = y.shape();
   Saved output;
   if (relu) output = Saved(kLinear, "output", y);
   auto rule = [=, x = Saved(kLinear, "x", x.value()), w = Saved(kLinear, "weight", weight.value()),
@@ -103,10 +102,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
     Tensor db = grads.buffer(2);
     sum_to_bias(h, db);
   };
-  return record(kLinear, {&x, &weight, &bias}, y,
-                with_reach(std::move(rule), [shape](std::size_t input, const Tensor& marked) {
-                  return reached(input, marked, shape);
-                }));
+  return record(kLinear, {&x, &weight, &bias}, y, with_reach(std::move(rule), reached));
 }
 
 }  // namespace maskgrad::ops

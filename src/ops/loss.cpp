@@ -143,8 +143,9 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
                      });
                    });
                  },
-                 [mask](std::size_t, const Tensor& marked) {
-                   return spread(Reach::kEverything, without_holes(marked, mask), {});
+                 [mask](std::size_t, const Tensor& marked, const Way& way) {
+                   return way.back ? without_holes(spread(Reach::kEverything, marked, way), mask)
+                                   : spread(Reach::kEverything, without_holes(marked, mask), way);
                  }));
   return {std::move(sum), rows.count};
 }

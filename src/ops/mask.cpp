@@ -13,7 +13,10 @@ namespace {
 const OpDef& kKeepWhere = register_op({
     .name = "keep_where",
     .summary = "the input where the mask is true, fill elsewhere",
-    .inputs = {{.name = "input", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+    .inputs = {{.name = "input",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny},
                mask_input(Reach::kElement)},
     .args = {{"fill", 0.0}},
     .mask_rule = MaskRule::kKeeps,
@@ -60,7 +63,7 @@ Variable fill_and_carry(const Variable& x, const SequenceMask& mask, double fill
   Tensor y = is_filled ? x.value() : x.value().clone();
   if (!is_filled) fill_holes(y, mask, fill);
   const auto rule = [](const Tensor& g, Gradients& grads) { grads.set(0, g); };
-  const auto reached = [mask](std::size_t, const Tensor& marked) {
+  const auto reached = [mask](std::size_t, const Tensor& marked, const Way&) {
     return without_holes(marked, mask);
   };
   return record(kKeepWhere, {&x}, std::move(y), carried, with_reach(rule, reached));
@@ -81,7 +84,7 @@ Variable keep_where(const Variable& x, const Tensor& mask, double fill) {
   return record(
       kKeepWhere, {&x}, std::move(y),
       with_reach([keep](const Tensor& g, Gradients& grads) { grads.set(0, select(g, *keep, 0.0)); },
-                 [keep](std::size_t, const Tensor& marked) {
+                 [keep](std::size_t, const Tensor& marked, const Way&) {
                    return both(marked, expand(*keep, marked.shape()));
                  }));
 }

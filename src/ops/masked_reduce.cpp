@@ -16,7 +16,8 @@ const OpDef& register_masked(const char* name, const char* summary, Reduce* func
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kByCall}, mask_input(Reach::kEverything)},
+      .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()},
+                 mask_input(Reach::kEverything)},
       .args = {{"axis", std::int64_t{-1}}, {"keepdims", false}},
       .mask_rule = MaskRule::kUses,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
@@ -77,15 +78,18 @@ Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
 }
 
 // A result depends on the kept places along the axis.
-Tensor reached(const Reduction& d, const Tensor& marked) {
-  Tensor result = Tensor::zeros(d.result, DType::kBool);
+Tensor reached(const Reduction& d, const Tensor& marked, const Way& way) {
+  Tensor marks = Tensor::zeros(way.to(), DType::kBool);
+  const bool *keep = d.keep.data<bool>(), *from = marked.data<bool>();
+  bool* to = marks.data<bool>();
   for (std::int64_t i = 0; i < d.results(); ++i) {
     for (std::int64_t j = 0; j < d.along; ++j) {
       const std::int64_t place = d.place(i, j);
-      result.data<bool>()[i] |= marked.data<bool>()[place] && d.keep.data<bool>()[place];
+      if (!keep[place]) continue;
+      (way.back ? to[place] : to[i]) |= way.back ? from[i] : from[place];
     }
   }
-  return result;
+  return marks;
 }
 
 std::int64_t kept_count(const Reduction& d, std::int64_t i) {
@@ -137,9 +141,10 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
       }
     });
   };
-  return record(
-      kMaskedMean, {&x}, std::move(y), d.mask,
-      with_reach(rule, [d](std::size_t, const Tensor& marked) { return reached(d, marked); }));
+  return record(kMaskedMean, {&x}, std::move(y), d.mask,
+                with_reach(rule, [d](std::size_t, const Tensor& marked, const Way& way) {
+                  return reached(d, marked, way);
+                }));
 }
 
 // dx = g at the place that won, 0 elsewhere
@@ -164,9 +169,10 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
       }
     });
   };
-  return record(
-      kMaskedMax, {&x}, std::move(y), d.mask,
-      with_reach(rule, [d](std::size_t, const Tensor& marked) { return reached(d, marked); }));
+  return record(kMaskedMax, {&x}, std::move(y), d.mask,
+                with_reach(rule, [d](std::size_t, const Tensor& marked, const Way& way) {
+                  return reached(d, marked, way);
+                }));
 }
 
 Variable masked_mean(const Variable& x, std::int64_t axis, bool keepdims) {

@@ -18,7 +18,8 @@ const OpDef& register_masked(const char* name, const char* summary,
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kByCall}, mask_input(Reach::kLastAxis)},
+      .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads{"output"}},
+                 mask_input(Reach::kLastAxis)},
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
         return {function(call.input("input"), call.input("mask").value())};
@@ -77,9 +78,9 @@ class RowMask {
   }
 
   // A kept place depends on the kept places of its row.
-  Tensor reached(const Tensor& marked) const {
+  Tensor reached(const Tensor& marked, const Way& way) const {
     const Tensor keep = without_holes(expand(bits_, shape_), holes_);
-    return both(spread(Reach::kLastAxis, both(marked, keep), shape_), keep);
+    return both(spread(Reach::kLastAxis, both(marked, keep), way), keep);
   }
 
  private:
@@ -163,8 +164,9 @@ Variable by_kept_rows(const OpDef& op, const Variable& x, const Tensor& mask, Fo
       });
     });
   };
-  return record(op, {&x}, y, with_reach(rule, [keep](std::size_t, const Tensor& marked) {
-                  return keep.reached(marked);
+  return record(op, {&x}, y,
+                with_reach(rule, [keep](std::size_t, const Tensor& marked, const Way& way) {
+                  return keep.reached(marked, way);
                 }));
 }
 

@@ -13,7 +13,8 @@ namespace {
 const OpDef& kMatmul = register_op({
     .name = "matmul",
     .summary = "a b, batched, either side transposed",
-    .inputs = {{.name = "a", .reach = Reach::kByCall}, {.name = "b", .reach = Reach::kByCall}},
+    .inputs = {{.name = "a", .reach = Reach::kByCall, .gradient = Reads{"b"}},
+               {.name = "b", .reach = Reach::kByCall, .gradient = Reads{"a"}.outside_holes()}},
     .args = {{"transpose_a", false}, {"transpose_b", false}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -89,15 +90,15 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
 }
 
 // A place of the product depends on a row of op(a) and a column of op(b).
-Tensor reached(std::size_t input, bool transposed, const Tensor& marked, const Shape& output) {
+Tensor reached(std::size_t input, bool transposed, const Tensor& marked, const Way& way) {
   std::array<int, Shape::kMaxRank> ties{};
-  const int rank = marked.rank(), end = output.rank();
+  const int rank = way.input.rank(), end = way.output.rank();
   for (int axis = 0; axis < rank; ++axis) ties[static_cast<std::size_t>(axis)] = axis + end - rank;
   const bool inner_is_last = (input == 0) != transposed;
   const int shared = input == 0 ? end - 2 : end - 1;
   ties[static_cast<std::size_t>(rank - 2)] = inner_is_last ? shared : kAlong;
   ties[static_cast<std::size_t>(rank - 1)] = inner_is_last ? kAlong : shared;
-  return spread(ties, marked, output);
+  return spread(ties, marked, way);
 }
 
 void check_masks(const Variable& a, const Variable& b, bool transpose_a) {
@@ -115,14 +116,14 @@ Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
   const bool fits = a.dim(-1) == b.dim(transpose_b ? 1 : 0) && a.dtype() == b.dtype();
   if (!fits) dims_of(a.value(), b.value(), false, transpose_b);  // throws
   Tensor y = rows_times(a.value(), b.value(), transpose_b);
-  const Shape shape = y.shape();
   auto rule = [tb = transpose_b, a = Saved(kMatmul, "a", a.value()),
                b = Saved(kMatmul, "b", b.value()), mask = a.mask()](
                   const Tensor& g, Gradients& grads) { set_gradients(*a, mask, *b, tb, g, grads); };
-  return record(kMatmul, {&a, &b}, std::move(y),
-                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
-                  return reached(input, input == 1 && transpose_b, marked, shape);
-                }));
+  return record(
+      kMatmul, {&a, &b}, std::move(y),
+      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
+        return reached(input, input == 1 && transpose_b, marked, way);
+      }));
 }
 
 }  // namespace
@@ -132,7 +133,6 @@ Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool tra
   check_masks(a, b, transpose_a);
   if (a.rank() >= 2 && b.rank() == 2 && !transpose_a) return multiply_rows(a, b, transpose_b);
   Tensor y = product(a.value(), b.value(), transpose_a, transpose_b);
-  const Shape shape = y.shape();
   auto rule = [ta = transpose_a, tb = transpose_b, a = Saved(kMatmul, "a", a.value()),
                b = Saved(kMatmul, "b", b.value()),
                mask = a.mask()](const Tensor& g, Gradients& grads) {
@@ -141,10 +141,11 @@ Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool tra
     const Tensor kept = without_holes(*a, mask);
     grads.set(1, tb ? product(g, kept, true, ta) : product(kept, g, !ta, false));
   };
-  return record(kMatmul, {&a, &b}, std::move(y),
-                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
-                  return reached(input, input == 0 ? transpose_a : transpose_b, marked, shape);
-                }));
+  return record(
+      kMatmul, {&a, &b}, std::move(y),
+      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
+        return reached(input, input == 0 ? transpose_a : transpose_b, marked, way);
+      }));
 }
 
 }  // namespace maskgrad::ops

@@ -14,9 +14,9 @@ namespace {
 const OpDef& kLayerNorm = register_op({
     .name = "layer_norm",
     .summary = "normalised over the last dimension, scaled and shifted",
-    .inputs = {{.name = "input", .reach = Reach::kLastAxis},
-               {.name = "weight", .reach = Reach::kElement},
-               {.name = "bias", .reach = Reach::kElement}},
+    .inputs = {{.name = "input", .reach = Reach::kLastAxis, .gradient = Reads{"input", "weight"}},
+               {.name = "weight", .reach = Reach::kElement, .gradient = Reads{"input"}},
+               {.name = "bias", .reach = Reach::kElement, .gradient = Reads::nothing()}},
     .args = {{"eps", 1e-5}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -38,9 +38,9 @@ const OpDef& kLayerNorm = register_op({
 const OpDef& kMaskedLayerNorm = register_op({
     .name = "masked_layer_norm",
     .summary = "normalised over the kept features of the last dimension, 0 at the others",
-    .inputs = {{.name = "input", .reach = Reach::kByCall},
-               {.name = "weight", .reach = Reach::kByCall},
-               {.name = "bias", .reach = Reach::kByCall},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads{"input", "weight"}},
+               {.name = "weight", .reach = Reach::kByCall, .gradient = Reads{"input"}},
+               {.name = "bias", .reach = Reach::kByCall, .gradient = Reads::nothing()},
                mask_input(Reach::kLastAxis)},
     .args = {{"eps", 1e-5}},
     .mask_rule = MaskRule::kKeeps,
@@ -179,9 +179,10 @@ Variable normalised_over(const OpDef& op, const Variable& x, const Tensor& keep,
                         const Tensor& g, Gradients& grads) {
     gradients(op, g, normalised, keep, *w, w->shape(), grads);
   };
-  const auto reached = [keep](std::size_t input, const Tensor& marked) {
-    return input == 0 ? both(spread(Reach::kLastAxis, both(marked, keep), keep.shape()), keep)
-                      : both(spread(Reach::kElement, marked, keep.shape()), keep);
+  const auto reached = [keep](std::size_t input, const Tensor& marked, const Way& way) {
+    if (input == 0) return both(spread(Reach::kLastAxis, both(marked, keep), way), keep);
+    return way.back ? spread(Reach::kElement, both(marked, keep), way)
+                    : both(spread(Reach::kElement, marked, way), keep);
   };
   return record(op, {&x, &weight, &bias},
                 scale_and_shift(op, normalised.xhat, keep, weight.value(), bias.value()),

@@ -13,7 +13,10 @@ namespace {
 const OpDef& kReversePackedSegs = register_op({
     .name = "reverse_packed_segs",
     .summary = "each sequence of a batch turned around, padding where it was",
-    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+    .inputs = {{.name = "data",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny},
                integer_input("lengths")},
     .args = {{"batch_first", false}},
     .mask_rule = MaskRule::kChanges,
@@ -34,7 +37,10 @@ const OpDef& kReversePackedSegs = register_op({
 const OpDef& kReverseSegmentOrder = register_op({
     .name = "reverse_segment_order",
     .summary = "segments in reverse order, elements inside a segment in theirs",
-    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+    .inputs = {{.name = "data",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny},
                integer_input("lengths")},
     .outputs = {"output", "lengths"},
     .mask_rule = MaskRule::kChanges,
@@ -102,9 +108,10 @@ Variable reverse_packed_segs(const Variable& data, const Tensor& lengths, bool b
   };
   const SequenceMask mask =
       data.mask().defined() ? SequenceMask(turn(data.mask().bits())) : SequenceMask();
-  return record(kReversePackedSegs, {&data}, turn(data.value()), mask,
-                with_reach([turn](const Tensor& g, Gradients& grads) { grads.set(0, turn(g)); },
-                           [turn](std::size_t, const Tensor& marked) { return turn(marked); }));
+  return record(
+      kReversePackedSegs, {&data}, turn(data.value()), mask,
+      with_reach([turn](const Tensor& g, Gradients& grads) { grads.set(0, turn(g)); },
+                 [turn](std::size_t, const Tensor& marked, const Way&) { return turn(marked); }));
 }
 
 // ddata = g with its segments, whose lengths are reversed, in reverse order
@@ -132,7 +139,9 @@ ReversedSegments reverse_segment_order(const Variable& data, const Tensor& lengt
   Variable output = record(
       kReverseSegmentOrder, {&data}, take_rows(data.value(), from), SequenceMask(),
       with_reach([back](const Tensor& g, Gradients& grads) { grads.set(0, take_rows(g, back)); },
-                 [from](std::size_t, const Tensor& marked) { return take_rows(marked, from); }));
+                 [from, back](std::size_t, const Tensor& marked, const Way& way) {
+                   return take_rows(marked, way.back ? back : from);
+                 }));
   return {output, reversed};
 }
 

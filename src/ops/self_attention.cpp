@@ -49,12 +49,18 @@ const OpDef& kSelfAttention = register_op({
 });
 
 // What depends on marked places of one of the three may depend on those of another.
-Tensor reached(const FusedCall& call, std::size_t input, const Tensor& marked) {
-  if (input == 1) return call.reached(3, marked);
-  Tensor places = Tensor::zeros(call.forward.output.shape(), DType::kBool);
+Tensor reached(const FusedCall& call, std::size_t input, const Tensor& marked, const Way& way) {
+  const Tensor of_output = way.back ? with_heads(marked) : Tensor();
+  if (input == 1) return call.reached(3, way.back ? of_output : marked, way.back);
+  Tensor places = Tensor::zeros(way.to(), DType::kBool);
   for (const std::size_t i : {0u, 1u, 2u}) {
-    const Tensor part = with_heads(marked[static_cast<std::int64_t>(i)]);
-    places = either(places, call.reached(i, part));
+    const auto part = static_cast<std::int64_t>(i);
+    if (way.back) {
+      places[part].copy_from(call.reached(i, of_output, true).reshape(places[part].shape()));
+    } else {
+      const Tensor from_part = call.reached(i, with_heads(marked[part]), false);
+      places = either(places, from_part.reshape(way.to()));
+    }
   }
   return places;
 }
@@ -81,11 +87,12 @@ Variable self_attention(const Variable& qkv, const AttentionMask& mask,
     if (parts.bias.defined()) grads.set(1, std::move(parts.bias));
   };
   const std::array<const Variable*, 2> inputs = {&qkv, &options.bias};
-  return record(kSelfAttention, std::span(inputs.data(), options.bias.defined() ? 2u : 1u),
-                call->forward.output.reshape(output), options.queries,
-                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
-                  return reached(*call, input, marked).reshape(output);
-                }));
+  return record(
+      kSelfAttention, std::span(inputs.data(), options.bias.defined() ? 2u : 1u),
+      call->forward.output.reshape(output), options.queries,
+      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
+        return reached(*call, input, marked, way).reshape(way.to());
+      }));
 }
 
 }  // namespace maskgrad::ops

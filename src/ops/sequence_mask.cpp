@@ -69,7 +69,7 @@ std::vector<OpSample> sequence_mask_samples(Random& r) {
 const OpDef& kSequenceMask = register_op({
     .name = "sequence_mask",
     .summary = "the input, filled where a rule of row and column says so",
-    .inputs = {{.name = "input", .reach = Reach::kByCall},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()},
                optional(integer_input("lengths")),
                optional(integer_input("centers"))},
     .args = {{"mode", std::string("sequence")},
@@ -155,9 +155,10 @@ Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout&
   const auto clear = [layout, decisions = Saved(kSequenceMask, "filled", filled)](const Tensor& g) {
     return fill(g, *decisions, layout, 0.0);
   };
-  return record(kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
-                with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
-                           [clear](std::size_t, const Tensor& marked) { return clear(marked); }));
+  return record(
+      kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
+      with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
+                 [clear](std::size_t, const Tensor& marked, const Way&) { return clear(marked); }));
 }
 
 Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& given,

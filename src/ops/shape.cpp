@@ -17,7 +17,7 @@ using Dims = std::vector<std::int64_t>;
 const OpDef& kReshape = register_op({
     .name = "reshape",
     .summary = "the same elements under another shape",
-    .inputs = {{.name = "input", .reach = Reach::kSameOrder}},
+    .inputs = {{.name = "input", .reach = Reach::kSameOrder, .gradient = Reads::nothing()}},
     .args = {{"shape", Dims{-1}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -33,7 +33,7 @@ const OpDef& kReshape = register_op({
 const OpDef& kPermute = register_op({
     .name = "permute",
     .summary = "dimensions in another order",
-    .inputs = {{.name = "input", .reach = Reach::kByCall}},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
     .args = {{"axes", Dims{}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -49,7 +49,7 @@ const OpDef& kPermute = register_op({
 const OpDef& kBroadcastTo = register_op({
     .name = "broadcast_to",
     .summary = "the input repeated to a larger shape",
-    .inputs = {{.name = "input", .reach = Reach::kElement}},
+    .inputs = {{.name = "input", .reach = Reach::kElement, .gradient = Reads::nothing()}},
     .args = {{"shape", Dims{}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -92,6 +92,14 @@ Dims checked_permutation(const Shape& shape, std::span<const std::int64_t> axes)
   check(static_cast<int>(axes.size()) == shape.rank() && sorted == identity, "permute",
         "axes ({}) are not a permutation of the dimensions of {}", fmt::join(axes, ", "), shape);
   return result;
+}
+
+Dims inverse(const Dims& permutation) {
+  Dims back(permutation.size());
+  for (std::size_t i = 0; i < permutation.size(); ++i) {
+    back[static_cast<std::size_t>(permutation[i])] = static_cast<std::int64_t>(i);
+  }
+  return back;
 }
 
 }  // namespace
@@ -137,15 +145,11 @@ Variable permute(const Variable& x, std::span<const std::int64_t> axes) {
         "would move the positions of the mask; drop_mask() if it should end here");
   return record(
       kPermute, {&x}, permuted(x.value(), axes),
-      with_reach(
-          [forward](const Tensor& g, Gradients& grads) {
-            Dims backward(forward.size());
-            for (std::size_t i = 0; i < forward.size(); ++i) {
-              backward[static_cast<std::size_t>(forward[i])] = static_cast<std::int64_t>(i);
-            }
-            grads.set(0, permuted(g, backward));
-          },
-          [forward](std::size_t, const Tensor& marked) { return permuted(marked, forward); }));
+      with_reach([forward](const Tensor& g,
+                           Gradients& grads) { grads.set(0, permuted(g, inverse(forward))); },
+                 [forward](std::size_t, const Tensor& marked, const Way& way) {
+                   return permuted(marked, way.back ? inverse(forward) : forward);
+                 }));
 }
 
 Variable permute(const Variable& x, std::initializer_list<std::int64_t> axes) {

@@ -13,7 +13,7 @@ const OpDef& register_softmax(const char* name, const char* summary,
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kLastAxis}},
+      .inputs = {{.name = "input", .reach = Reach::kLastAxis, .gradient = Reads{"output"}}},
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
         return {function(call.input("input"))};

@@ -14,8 +14,9 @@ namespace {
 const OpDef& kStackedMatmul = register_op({
     .name = "stacked_matmul",
     .summary = "y[i] = x weight[i], the products stacked",
-    .inputs = {{.name = "x", .reach = Reach::kByCall},
-               {.name = "weight", .reach = Reach::kByCall, .repeated = true}},
+    .inputs =
+        {{.name = "x", .reach = Reach::kByCall, .gradient = Reads{"weight"}},
+         {.name = "weight", .reach = Reach::kByCall, .gradient = Reads{"x"}, .repeated = true}},
     .mask_rule = MaskRule::kEnds,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       const std::vector<Variable> given = call.repeated("weight");
@@ -103,15 +104,18 @@ void set_each(const RowsTimesEach& product, const Tensor& x, const Weights& weig
 }
 
 // A place of y[i] depends on its row of x, and on its column of weight i.
-Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
-  const int last = output.rank() - 1;
+Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
+  const int last = way.output.rank() - 1;
   std::array<int, Shape::kMaxRank> of_x{};
   std::iota(of_x.begin(), of_x.end(), 1);
   of_x[static_cast<std::size_t>(last - 1)] = kAlong;
-  if (input == 0) return spread(of_x, marked, output);
-  Tensor places = Tensor::zeros(output, DType::kBool);
-  Tensor own = places[static_cast<std::int64_t>(input) - 1];
-  own.copy_from(spread(std::array<int, 2>{kAlong, last - 1}, marked, own.shape()));
+  if (input == 0) return spread(of_x, marked, way);
+  const auto product = static_cast<std::int64_t>(input) - 1;
+  const std::array<int, 2> of_weight = {kAlong, last - 1};
+  const Way own = {way.input, way.output.slice(1, last + 1), way.back};
+  if (way.back) return spread(of_weight, marked[product], own);
+  Tensor places = Tensor::zeros(way.output, DType::kBool);
+  places[product].copy_from(spread(of_weight, marked, own));
   return places;
 }
 
@@ -143,10 +147,7 @@ Variable stacked_matmul(const Variable& x, std::span<const Variable* const> give
       set_each(product, *x, weights, g, grads);
     }
   };
-  return record(kStackedMatmul, inputs, std::move(y), {},
-                with_reach(std::move(rule), [shape](std::size_t input, const Tensor& marked) {
-                  return reached(input, marked, shape);
-                }));
+  return record(kStackedMatmul, inputs, std::move(y), {}, with_reach(std::move(rule), reached));
 }
 
 Variable stacked_matmul(const Variable& x, std::initializer_list<const Variable*> weights) {

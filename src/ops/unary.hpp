@@ -13,16 +13,18 @@ struct UnaryArg {
   double fallback;
 };
 
-/// Describes `function`, f(x) or f(x, arg), keeping the mask; samples are uniform in [low, 2).
+/// Describes `function`, f(x) or f(x, arg), keeping the mask; samples are uniform in [low, 2). The
+/// gradient reads what `gradient` says.
 template <class Function>
 const OpDef& register_unary(const char* name, const char* summary, Function function,
-                            std::vector<UnaryArg> args = {}, double low = -2.0) {
+                            std::vector<UnaryArg> args = {}, double low = -2.0,
+                            const Reads& gradient = Reads::everything()) {
   std::vector<ArgSpec> arg_specs;
   for (const UnaryArg& arg : args) arg_specs.push_back({arg.name, arg.fallback});
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kElement}},
+      .inputs = {{.name = "input", .reach = Reach::kElement, .gradient = gradient}},
       .args = arg_specs,
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {

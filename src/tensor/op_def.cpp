@@ -85,6 +85,22 @@ std::string to_string(DTypes set) {
   return text;
 }
 
+Reads Reads::everything() {
+  Reads all = {};
+  all.everything_ = true;
+  return all;
+}
+
+Reads Reads::outside_holes() const {
+  Reads kept = *this;
+  kept.leaves_out_holes_ = true;
+  return kept;
+}
+
+bool Reads::covers(const std::string& name) const {
+  return everything_ || std::find(names_.begin(), names_.end(), name) != names_.end();
+}
+
 bool OpDef::has_gradient() const {
   return std::any_of(inputs.begin(), inputs.end(),
                      [](const InputSpec& input) { return input.differentiable; });
@@ -95,6 +111,22 @@ const InputSpec* OpDef::find_input(const std::string& given) const {
     if (spec.repeated ? number_of(spec, given) >= 0 : spec.name == given) return &spec;
   }
   return nullptr;
+}
+
+// Repeated inputs stand last; those without a gradient are not recorded.
+const InputSpec& OpDef::recorded(std::size_t i) const {
+  for (std::size_t at = 0; at < inputs.size(); ++at) {
+    if (inputs[at].repeated ? inputs[at].differentiable : at == i) return inputs[at];
+  }
+  fail(name.c_str(), "has no input {} to be recorded", i);
+}
+
+std::string OpDef::recorded_name(std::size_t i) const {
+  const InputSpec& spec = recorded(i);
+  if (!spec.repeated) return spec.name;
+  const auto before = static_cast<std::size_t>(std::count_if(
+      inputs.begin(), inputs.end(), [](const InputSpec& input) { return !input.repeated; }));
+  return fmt::format("{}{}", spec.name, i - before);
 }
 
 std::vector<Variable> OpCall::repeated(const std::string& name) const {

@@ -20,6 +20,7 @@ class Saved {
       : value_(std::move(value)), op_(&op), name_(name) {}
 
   bool defined() const { return value_.tensor().defined(); }
+  const Shape& shape() const { return value_.tensor().shape(); }
   /// Throws Error "[multiply] the value of input 'b' was written to after the forward pass, and its
   /// gradient needs it".
   const Tensor& operator*() const {

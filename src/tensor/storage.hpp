@@ -25,7 +25,7 @@ class Storage final : public RefCounted {
   std::uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   /// From now on a write will be noted. Returns the version until then.
   std::uint32_t watch() {
-    set_version(version() | 1);
+    if (version() % 2 == 0) set_version(version() + 1);
     return version();
   }
   /// Somebody is about to write. Threads that write at once may count as one.

@@ -23,7 +23,7 @@ void drop_holes(Tensor& grad, const SequenceMask& mask) {
 
 // True when the input stands aligned with the output under broadcasting.
 bool is_elementwise(const OpDef& op, std::size_t input) {
-  return input < op.inputs.size() && op.inputs[input].reach == Reach::kElement;
+  return op.recorded(input).reach == Reach::kElement;
 }
 
 std::uint64_t next_tape_id() {
@@ -33,11 +33,11 @@ std::uint64_t next_tape_id() {
 
 }  // namespace
 
-Tensor Node::described_reach(std::size_t input, const Tensor& marked) const {
-  const InputSpec& spec = op_.inputs.at(input);
+Tensor Node::described_reach(std::size_t input, const Tensor& marked, const Way& way) const {
+  const InputSpec& spec = op_.recorded(input);
   check(spec.reach != Reach::kByCall, op_.name.c_str(),
         "input '{}': its reach depends on the call, and the rule does not tell it", spec.name);
-  return spread(spec.reach, marked, output_->shape);
+  return spread(spec.reach, marked, way);
 }
 
 // A leaf that is an input twice gets its two gradients added, so neither may claim its buffer.
@@ -83,6 +83,12 @@ bool Tape::wants_record(std::span<const Variable* const> inputs) {
 
 void Tape::add(Ref<Node> node) {
   nodes_.push_back(std::move(node));
+  if (options_.trace) {
+    const auto inputs = nodes_.back()->inputs();
+    nodes_.back()->output()->is_constant =
+        std::all_of(inputs.begin(), inputs.end(),
+                    [](const Ref<GradSlot>& input) { return input->is_constant; });
+  }
   if (options_.trace || options_.observer) scopes_.push_back(Scope::path());
   if (options_.observer) options_.observer->on_record(*nodes_.back());
 }
@@ -90,7 +96,9 @@ void Tape::add(Ref<Node> node) {
 // While tracing a constant has one too, so that what its mask says is not lost.
 Ref<GradSlot> Tape::slot_of(const Variable& x) {
   if (x.slot_ || !current() || !current()->options_.trace) return x.slot_;
-  return make_ref<GradSlot>(x.shape(), x.dtype(), x.mask(), std::uint64_t{0});
+  auto slot = make_ref<GradSlot>(x.shape(), x.dtype(), x.mask(), std::uint64_t{0});
+  slot->is_constant = true;
+  return slot;
 }
 
 Variable Tape::make_output(Tensor value, SequenceMask mask, Ref<GradSlot> slot) {

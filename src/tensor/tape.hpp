@@ -68,13 +68,24 @@ class Node : public RefCounted {
   const Ref<GradSlot>& output() const { return output_; }
   virtual void backward(Tensor grad_output, Gradients& grads) = 0;
   /// bool of the output's shape: where it can depend on a marked place (bool) of this input.
-  virtual Tensor reached(std::size_t input, const Tensor& marked) const = 0;
+  Tensor reached(std::size_t input, const Tensor& marked) const {
+    return spread_marks(input, marked, way_of(input));
+  }
+  /// bool of this input's shape: where a marked place (bool) of the output can depend on it.
+  Tensor reaching(std::size_t input, const Tensor& marked) const {
+    Way way = way_of(input);
+    way.back = true;
+    return spread_marks(input, marked, way);
+  }
 
  protected:
+  virtual Tensor spread_marks(std::size_t input, const Tensor& marked, const Way& way) const = 0;
   /// What the description of the operation says.
-  Tensor described_reach(std::size_t input, const Tensor& marked) const;
+  Tensor described_reach(std::size_t input, const Tensor& marked, const Way& way) const;
 
  private:
+  Way way_of(std::size_t input) const { return {inputs_[input]->shape, output_->shape}; }
+
   const OpDef& op_;
   PoolVector<Ref<GradSlot>> inputs_;
   Ref<GradSlot> output_;
@@ -159,8 +170,11 @@ class NoGrad {
   Recording recording_{nullptr};
 };
 
-/// A gradient rule that also tells what the operation reads, for inputs with Reach::kByCall:
-///   record(op, {&x}, y, with_reach(rule, [=](std::size_t input, const Tensor& marked) {...}));
+/// A gradient rule that also tells what the operation reads, for inputs with Reach::kByCall. The
+/// function carries marks along a way, as spread() does; one that leads forward only, from marks on
+/// the input, is followed back by halving:
+///   with_reach(rule, [=](std::size_t input, const Tensor& marked, const Way& way) {...})
+///   with_reach(rule, [=](std::size_t input, const Tensor& marked) {...})
 template <class Rule, class Reached>
 struct RuleWithReach {
   Rule rule;
@@ -185,11 +199,14 @@ Variable record(const OpDef& op, std::span<const Variable* const> inputs, Tensor
     void backward(Tensor grad_output, Gradients& grads) override {
       rule(std::move(grad_output), grads);
     }
-    Tensor reached(std::size_t input, const Tensor& marked) const override {
-      if constexpr (requires(const R& r) { r.reached(input, marked); }) {
-        return rule.reached(input, marked);
+    Tensor spread_marks(std::size_t input, const Tensor& marked, const Way& way) const override {
+      if constexpr (requires(const R& r) { r.reached(input, marked, way); }) {
+        return rule.reached(input, marked, way);
+      } else if constexpr (requires(const R& r) { r.reached(input, marked); }) {
+        const auto forward = [&](const Tensor& marks) { return rule.reached(input, marks); };
+        return way.back ? spread_back(forward, marked, way.input) : forward(marked);
       } else {
-        return described_reach(input, marked);
+        return described_reach(input, marked, way);
       }
     }
     R rule;

@@ -24,7 +24,8 @@ struct GradSlot final : RefCounted {
   std::uint64_t tape;  // the tape that recorded the value; 0 for a leaf
   Tensor grad;         // undefined until something arrives, unless a buffer was bound to a leaf
   bool has_grad = false;
-  bool is_bound = false;  // `grad` is a view into somebody's flat buffer
+  bool is_bound = false;     // `grad` is a view into somebody's flat buffer
+  bool is_constant = false;  // takes no gradient: on a tape that traces, for what its mask says
 
   // The rows of a bound `grad` that may hold something else than 0; every other row holds 0. Not
   // known unless the last to write was a rule that named its rows, and nobody else can have written

@@ -15,8 +15,8 @@ namespace {
 const OpDef& kAttentionScores = register_op({
     .name = "attention_scores",
     .summary = "products of queries and keys for the kept pairs, 0 for the others",
-    .inputs = {{.name = "q", .reach = Reach::kByCall},
-               {.name = "k", .reach = Reach::kByCall},
+    .inputs = {{.name = "q", .reach = Reach::kByCall, .gradient = Reads{"k"}},
+               {.name = "k", .reach = Reach::kByCall, .gradient = Reads{"q"}},
                mask_input(Reach::kEverything)},
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -36,8 +36,8 @@ const OpDef& kAttentionScores = register_op({
 const OpDef& kAttentionValues = register_op({
     .name = "attention_values",
     .summary = "values summed with the weights of the kept pairs",
-    .inputs = {{.name = "weights", .reach = Reach::kByCall},
-               {.name = "v", .reach = Reach::kByCall},
+    .inputs = {{.name = "weights", .reach = Reach::kByCall, .gradient = Reads{"v"}},
+               {.name = "v", .reach = Reach::kByCall, .gradient = Reads{"weights"}},
                mask_input(Reach::kEverything)},
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -70,8 +70,8 @@ Variable attention_scores(const Variable& q, const Variable& k, const AttentionM
     if (grads.needed(1)) grads.set(1, sum_over_rows(g, *q, mask, k->dim(1)));
   };
   return record(kAttentionScores, {&q, &k}, pair_products(q.value(), k.value(), mask),
-                with_reach(rule, [=](std::size_t input, const Tensor& marked) {
-                  return pairs_reached(input, marked, pairs, mask);
+                with_reach(rule, [=](std::size_t input, const Tensor& marked, const Way& way) {
+                  return pairs_reached(input, marked, way, mask);
                 }));
 }
 
@@ -82,7 +82,7 @@ Variable attention_values(const Variable& weights, const Variable& v, const Atte
   check(weights.rank() == 4 && weights.dim(3) == v.dim(2) && weights.dtype() == v.dtype(),
         "attention_values", "weights {} {} do not fit values {} {}", to_string(weights.dtype()),
         weights.shape(), to_string(v.dtype()), v.shape());
-  const Shape pairs = weights.shape(), sums = pairs.with_dim(3, v.dim(3));
+  const Shape pairs = weights.shape();
   check_pairs(kAttentionValues, weights.shape(), v.shape(), pairs, mask);
   const auto rule = [mask, weights = Saved(kAttentionValues, "weights", weights.value()),
                      v = Saved(kAttentionValues, "v", v.value())](const Tensor& g,
@@ -91,8 +91,8 @@ Variable attention_values(const Variable& weights, const Variable& v, const Atte
     if (grads.needed(1)) grads.set(1, sum_over_rows(*weights, g, mask, v->dim(1)));
   };
   return record(kAttentionValues, {&weights, &v}, sum_over_keys(weights.value(), v.value(), mask),
-                with_reach(rule, [=](std::size_t input, const Tensor& marked) {
-                  return sums_reached(input, marked, pairs, sums, mask);
+                with_reach(rule, [=](std::size_t input, const Tensor& marked, const Way& way) {
+                  return sums_reached(input, marked, way, pairs, mask);
                 }));
 }
 

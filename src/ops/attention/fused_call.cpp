@@ -47,9 +47,11 @@ void FusedCall::set_gradients(const Tensor& grad_output, bool of_bias,
                             with_heads(grad_output), into);
 }
 
-Tensor FusedCall::reached(std::size_t input, const Tensor& marked) const {
+Tensor FusedCall::reached(std::size_t input, const Tensor& marked, bool back) const {
   const Shape pairs = {problem.batch, problem.heads, problem.queries, problem.keys};
-  return attention_reached(input, marked, pairs, forward.output.shape(), problem.mask);
+  const Saved* const inputs[] = {&q, &k, &v, &bias};
+  const Way way = {inputs[input]->shape(), forward.output.shape(), back};
+  return attention_reached(input, marked, way, pairs, problem.mask);
 }
 
 }  // namespace maskgrad::ops

@@ -20,9 +20,8 @@ struct FusedCall final : RefCounted {
 
   /// Writes the gradients of q, k and v to `into`, and makes that of the bias where it is wanted.
   void set_gradients(const Tensor& grad_output, bool of_bias, AttentionGradients& into) const;
-  /// Which places of the output depend on marked places of input 0 to 3: q, k, v, all with heads,
-  /// or the bias.
-  Tensor reached(std::size_t input, const Tensor& marked) const;
+  /// Carries marks between input 0 to 3, q, k, v or the bias, and the output, all with heads.
+  Tensor reached(std::size_t input, const Tensor& marked, bool back) const;
 
   Saved q, k, v, bias;  // `bias` may be undefined
   AttentionProblem problem;

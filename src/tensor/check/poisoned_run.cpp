@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstring>
-#include <set>
 
+#include <maskgrad/tensor/check/marks.hpp>
 #include <maskgrad/tensor/check/poisoned_run.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 
@@ -35,15 +35,7 @@ const Seen& expected(const std::vector<Seen>& clean, std::size_t call, const std
 }
 
 PoisonedRun::PoisonedRun(const Tape& trace, const CleanRun& clean, double poison)
-    : clean_(clean), poison_(poison), is_result_(trace.nodes().size()) {
-  std::set<const GradSlot*> read;
-  for (const Ref<Node>& node : trace.nodes()) {
-    for (const Ref<GradSlot>& input : node->inputs()) read.insert(input.get());
-  }
-  for (std::size_t i = 0; i < is_result_.size(); ++i) {
-    is_result_[i] = !read.contains(trace.nodes()[i]->output().get());
-  }
-}
+    : clean_(clean), poison_(poison), is_result_(find_results(trace)) {}
 
 void PoisonedRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
   const Seen& clean = expected(clean_.outputs, next_output_, op.name, output, mask);
