@@ -25,7 +25,8 @@ std::string to_string(DTypes set);
 
 /// Which values the gradient of an input reads, besides the gradient that arrives. Place p of it
 /// reads place q of such a value where some place of the output depends on both. What is 0 wherever
-/// 0 arrives, whatever the values are, reads nothing: a sum, or a choice.
+/// 0 arrives, whatever the values are, reads nothing: a sum, or a choice. check_op() holds it to
+/// that.
 ///   da = g b   .gradient = Reads{"b"}
 class Reads {
  public:

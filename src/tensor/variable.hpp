@@ -82,7 +82,8 @@ class Variable {
   Ref<GradSlot> slot_;
 };
 
-/// The same value without its mask, said on purpose: from here on every position counts. No
+/// The same value without its mask, said on purpose: from here on every position counts, forward
+/// and backward. Behind a product, not before it: the gradient of a matrix reads every row. No
 /// gradient comes back to the places that were masked where the value was made.
 Variable drop_mask(const Variable& x);
 

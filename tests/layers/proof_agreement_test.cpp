@@ -30,7 +30,7 @@ int number_of_models() {
 
 struct RandomModel {
   explicit RandomModel(int number) {
-    Random random(7, static_cast<std::uint64_t>(number));
+    Random random(7, static_cast<std::uint32_t>(number));
     const auto draw = [&](const std::vector<Piece>& pieces) -> const Piece& {
       return pieces[random.below(static_cast<std::uint32_t>(pieces.size()))];
     };
