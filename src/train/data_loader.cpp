@@ -84,7 +84,7 @@ Batch DataLoader::collate(DataPosition position) {
       Random random(options_.seed, stream_of("shuffle"),
                     static_cast<std::uint64_t>(position.epoch));
       for (std::size_t i = order_.size(); i > 1; --i) {
-        std::swap(order_[i - 1], order_[random.below(static_cast<std::uint32_t>(i))]);
+        std::swap(order_[i - 1], order_[random.below(i)]);
       }
     }
     order_epoch_ = position.epoch;
