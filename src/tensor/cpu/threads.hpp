@@ -11,7 +11,8 @@ namespace maskgrad {
 /// others keep looking for work for 200 us, then sleep; where the program may use fewer processors
 /// than there are threads, they sleep at once.
 int num_threads();
-/// Throws Error unless 1 <= count <= 1024. Not to be called while parallel_for runs.
+/// Throws Error unless 1 <= count <= 1024, and when the system starts no more threads: the former
+/// number goes on working. Not to be called while parallel_for runs.
 void set_num_threads(int count);
 
 namespace detail {
