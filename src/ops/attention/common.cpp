@@ -62,12 +62,21 @@ void check_options(const OpDef& op, const AttentionOptions& options, DType dtype
 
 void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
                    const AttentionMask& mask) {
+  if (options.dropout > 0) numbers_of_dropout(name, options);
   if (!queries.defined()) return;
   const char* name = op.name.c_str();
   check(input.rank() == 3 && input.starts_with(queries.shape()), name,
         "queries that exist {} need an input [B, S, D] of their sizes, got {}", queries.shape(),
         input);
   const bool* exists = queries.bits().data<bool>();
+Random numbers_of_dropout(const char* name, const AttentionOptions& options) {
+  check(
+      options.random.has_value(), name,
+      "a dropout of {} has no random numbers to draw from; give options.random, by layer and step",
+      options.dropout);
+  return *options.random;
+}
+
   const std::int64_t batch = input[0], length = input[1];
   // All at once, without a branch each; the first that is wrong is looked for when one is.
   if (mask.form() == AttentionMask::Form::kIntervals && mask.shape()[0] == batch &&

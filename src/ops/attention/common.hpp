@@ -19,6 +19,8 @@ void check_heads(const OpDef& op, const char* what, const Variable& x);
 void check_options(const OpDef& op, const AttentionOptions& options, DType dtype,
                    const Shape& pairs);
 /// AttentionOptions::queries, for an input of which [B, S, D] are the sizes of one head.
+/// Throws Error when there are none.
+Random numbers_of_dropout(const char* name, const AttentionOptions& options);
 void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
                    const AttentionMask& mask);
 
@@ -28,7 +30,7 @@ std::vector<ArgSpec> attention_args();
 AttentionOptions options_of_call(const OpCall& call);
 
 /// scaled_dot_product_attention() as three operations, the oracle of the fused one.
-/// `mask` is defined, and everything has been checked.
+/// `mask` is defined; what the three operations do not check has been checked.
 Variable composed_attention(const Variable& q, const Variable& k, const Variable& v,
                             const AttentionMask& mask, const AttentionOptions& options);
 /// 1 / sqrt(D) when no scale is given.

@@ -98,8 +98,11 @@ Variable composed_attention(const Variable& q, const Variable& k, const Variable
   Variable scores = attention_scores(scale(q, attention_scale(options, q.dim(3))), k, mask);
   if (options.softcap) scores = scale(tanh(scale(scores, 1 / *options.softcap)), *options.softcap);
   if (options.bias.defined()) scores = add(scores, options.bias);
-  const Variable weights = masked_softmax(scores, mask.to_bits());
-  return attention_values(dropout(weights, options.dropout, options.random), v, mask);
+  Variable weights = masked_softmax(scores, mask.to_bits());
+  if (options.dropout != 0) {
+    weights = dropout(weights, options.dropout, numbers_of_dropout("attention", options));
+  }
+  return attention_values(weights, v, mask);
 }
 
 }  // namespace maskgrad::ops
