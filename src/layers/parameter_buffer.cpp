@@ -1,4 +1,5 @@
 #include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/tensor/checked.hpp>
 
 namespace maskgrad {
 namespace {
@@ -31,7 +32,8 @@ ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed,
   std::int64_t size = 0;
   for (const NamedParameter& named : model.parameters()) {
     entries_.push_back({named.name, named.parameter, size});
-    size += align_up(named.parameter->shape().numel());
+    size =
+        checked_add("parameters", "the elements", size, align_up(named.parameter->shape().numel()));
     count_ += named.parameter->shape().numel();
   }
   values_ = stream_of_zeros(0, size, dtype, device);

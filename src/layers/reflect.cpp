@@ -49,7 +49,7 @@ AttentionMask Reflect::pairs(const SequenceMask& mask) const {
 
 std::optional<ops::Work> Reflect::row_work() const {
   if (axis_ != MaskAxis::kKey) return std::nullopt;
-  return ops::Work{.per_position = 9 * features_ * features_, .per_pair = 7 * features_ + 32};
+  return ops::Work{.per_position = 9 * q_.shape().numel(), .per_pair = 7 * features_ + 32};
 }
 
 void Reflect::check_input(const Variable& x) const {

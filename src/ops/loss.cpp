@@ -78,7 +78,7 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
   const std::int64_t classes = logits.dim(-1);
   const auto size = static_cast<std::int64_t>(rows.ids.size());
   PoolVector<T> losses(rows.ids.size());
-  parallel_for(size, least_for(64 * classes), [&](std::int64_t i, std::int64_t end) {
+  parallel_for(size, least_for(64, classes), [&](std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) {
       const std::int64_t target = rows.ids[static_cast<std::size_t>(i)];
       if (target < 0) continue;

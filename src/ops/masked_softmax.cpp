@@ -55,6 +55,8 @@ class RowMask {
     check(x.rank() >= 1, op.name.c_str(), "needs at least one dimension");
     // Where the last dimension is positions, holes are places of a row; else they are rows.
     const bool holes_in_rows = x.mask().defined() && x.rank() == 2;
+    check(x.dim(-1) <= std::numeric_limits<std::int32_t>::max(), op.name.c_str(),
+          "rows of {} places are too long", x.dim(-1));
     const bool whole_rows = keep.rank() >= 1 && keep.dim(-1) == x.dim(-1);
     bits_ = holes_in_rows ? kept_elements(op.name.c_str(), x, keep)
             : whole_rows  ? keep

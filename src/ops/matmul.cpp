@@ -76,7 +76,7 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
         multiply_matrices(one, pa + ia * d.m * d.k, pb + ib * d.k * d.n, py + iy * d.m * d.n);
       };
       if (d.a_batch == d.b_batch) {
-        parallel_for(d.batch.numel(), least_for(d.m * d.n * d.k),
+        parallel_for(d.batch.numel(), least_for(d.m, d.n, d.k),
                      [&](std::int64_t i, std::int64_t end) {
                        for (; i < end; ++i) multiply(i, i, i);
                      });

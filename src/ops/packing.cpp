@@ -1,7 +1,10 @@
+#include <limits>
+
 #include <maskgrad/ops/boolean_mask.hpp>
 #include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/packing.hpp>
 #include <maskgrad/ops/shape.hpp>
+#include <maskgrad/tensor/checked.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -22,8 +25,20 @@ Tensor flat_bits(const SequenceMask& mask) {
 
 }  // namespace
 
+void check_packable(const SequenceMask& mask) {
+  check(mask.defined(), "pack",
+        "the mask was used before it was given a value; there is no padding to leave out");
+  check(mask.shape()[1] <= std::numeric_limits<std::int32_t>::max(), "pack",
+        "{} positions in a row are too many", mask.shape()[1]);
+}
+
+Work operator+(const Work& a, const Work& b) {
+  return {checked_add("pack", "work for a position", a.per_position, b.per_position),
+          checked_add("pack", "work for a pair", a.per_pair, b.per_pair)};
+}
+
 Packing packing_of(const SequenceMask& mask) {
-  check(mask.defined(), "pack", "the mask says nothing; there is no padding to leave out");
+  check_packable(mask);
   const std::int64_t length = mask.shape()[1];
   Tensor segments = Tensor::empty({1, mask.kept()}, DType::kInt64);
   Tensor positions = Tensor::empty({1, mask.kept()}, DType::kInt64);

@@ -17,7 +17,9 @@ struct Packing {
   /// Every position attends to those of its own sequence: [1, 1, K, K].
   AttentionMask attention() const { return AttentionMask::segments(segments); }
 };
-/// Throws Error for a mask that says nothing.
+/// Throws the Error of those that pack.
+void check_packable(const SequenceMask& mask);
+/// Throws Error for a mask that says nothing, or has more than 2^31 - 1 positions in a row.
 Packing packing_of(const SequenceMask& mask);
 
 /// x [B, S, ...] of any dtype -> [1, K, ...]: the positions that exist, one after another. What
@@ -46,9 +48,8 @@ std::string to_string(const PackingCost& cost);
 struct Work {
   std::int64_t per_position = 0, per_pair = 0;
 
-  friend Work operator+(const Work& a, const Work& b) {
-    return {a.per_position + b.per_position, a.per_pair + b.per_pair};
-  }
+  /// Throws Error when a sum does not fit 64 bits; so do the multiplications of a PackingPlan.
+  friend Work operator+(const Work& a, const Work& b);
   friend bool operator==(const Work&, const Work&) = default;
 };
 

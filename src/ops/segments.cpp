@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <numeric>
 
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_moves.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/segments.hpp>
+#include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -113,7 +113,10 @@ ReversedSegments reverse_segment_order(const Variable& data, const Tensor& lengt
   check(!data.mask().defined(), "reverse_segment_order",
         "a mask [B, S] has no place on segments [N, ...]; drop_mask() it");
   const Places each = checked_lengths("reverse_segment_order", lengths);
-  const std::int64_t total = std::accumulate(each.begin(), each.end(), std::int64_t{0});
+  std::int64_t total = 0;
+  for (const std::int64_t length : each) {
+    total = checked_add("reverse_segment_order", "the sum of the lengths", total, length);
+  }
   check(total == data.dim(0), "reverse_segment_order",
         "the lengths add up to {}, the data has {} rows", total, data.dim(0));
   Places from(static_cast<std::size_t>(total)), back(from.size());

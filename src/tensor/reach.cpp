@@ -95,6 +95,7 @@ Tensor spread(Reach reach, const Tensor& marked, const Shape& output) {
 }
 
 Tensor mark(const Shape& shape, std::int64_t element) {
+  check(element >= 0 && element < shape.numel(), "reach", "{} has no element {}", shape, element);
   Tensor marks = Tensor::zeros(shape, DType::kBool);
   marks.data<bool>()[element] = true;
   return marks;

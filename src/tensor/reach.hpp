@@ -31,7 +31,7 @@ inline constexpr int kAlong = -1;
 /// the second.
 Tensor spread(std::span<const int> ties, const Tensor& marked, const Shape& output);
 
-/// Nothing marked but this element.
+/// Nothing marked but this element. Throws Error when the shape does not have it.
 Tensor mark(const Shape& shape, std::int64_t element);
 /// a | b, a & b and ~a of bool tensors of one shape.
 Tensor either(const Tensor& a, const Tensor& b);

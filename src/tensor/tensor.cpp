@@ -1,5 +1,5 @@
 #include <cstring>
-#include <limits>
+#include <new>
 
 #include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/tensor.hpp>
@@ -7,12 +7,15 @@
 namespace maskgrad {
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
-  check(shape.numel() <= std::numeric_limits<std::int64_t>::max() / 16, "tensor",
-        "{} {} does not fit the memory", to_string(dtype), shape);
   Tensor result;
   result.shape_ = shape;
   result.dtype_ = dtype;
-  result.storage_ = Storage::allocate(result.nbytes(), device);
+  try {
+    result.storage_ = Storage::allocate(result.nbytes(), device);
+  } catch (const std::bad_alloc&) {
+    fail("tensor", "{} {} takes {} bytes, which the system does not have", to_string(dtype), shape,
+         result.nbytes());
+  }
   return result;
 }
 

@@ -10,6 +10,7 @@ constexpr int kSampleBits = 40;  // of a step; the epoch has the other 24
 constexpr std::int64_t kSamples = std::int64_t{1} << kSampleBits;
 constexpr std::int64_t kEpochs = std::int64_t{1} << (64 - kSampleBits);
 constexpr std::int64_t kLargestVocabulary = 0x7fffffff;  // so that every id fits int32
+constexpr std::size_t kLongestSample = 0x7fffffff;
 
 // Only comparisons and integers decide what is drawn: what a machine rounds otherwise, or fuses,
 // must not change a mask.
@@ -133,6 +134,7 @@ std::int64_t draw_length(const SpanLengths& lengths, Random& random) {
 // share * count, its fraction in units of 2^-32, rounded up as often as that fraction says.
 std::size_t draw_budget(double share, std::size_t count, Random& random) {
   const auto scaled = static_cast<std::uint64_t>(std::llround(share * 0x1.0p32)) * count;
+  check(count <= kLongestSample, "span_mask", "a sample of {} tokens is too long", count);
   const auto fraction = static_cast<std::uint32_t>(scaled);
   return static_cast<std::size_t>(scaled >> 32) + (random.bits32() < fraction ? 1 : 0);
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/tensor/tape.hpp>
@@ -37,7 +38,11 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
 }
 
 std::int64_t Trainer::total_steps() const {
-  const std::int64_t steps = options_.epochs * loader_.batches_per_epoch();
+  // As many epochs as anyone may ask for: some other limit ends such a run.
+  std::int64_t steps = 0;
+  if (__builtin_mul_overflow(options_.epochs, loader_.batches_per_epoch(), &steps)) {
+    steps = std::numeric_limits<std::int64_t>::max();
+  }
   return options_.max_steps > 0 ? std::min(steps, options_.max_steps) : steps;
 }
 

@@ -3,6 +3,7 @@
 
 #include <maskgrad/tensor/mask_runs.hpp>
 
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad {
@@ -24,6 +25,13 @@ TEST(Runs, AreFoundFromEveryPlaceOfRowsOfEveryLength) {
       }
     }
   }
+}
+
+TEST(SegmentRuns, RefusesMorePositionsThanRunsCanName) {
+  EXPECT_EQ(test::error_of([] { SegmentRuns(-1); }),
+            "[attention_mask] cannot cut -1 positions into segments");
+  EXPECT_EQ(test::error_of([] { SegmentRuns(std::int64_t{1} << 31); }),
+            "[attention_mask] cannot cut 2147483648 positions into segments");
 }
 
 }  // namespace
