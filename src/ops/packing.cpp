@@ -63,7 +63,9 @@ Variable pack(const Variable& x, const Packing& packing) {
   return reshape(kept, with_front({1, kept.dim(0)}, x));
 }
 
-Variable unpack(const Variable& x, const Packing& packing, double fill) {
+Variable unpack(const Variable& x, const Packing& packing, Scalar fill) {
+  check_given(x.defined(), "unpack", "the input");
+  check_given(packing.mask.defined() && packing.segments.defined(), "unpack", "the packing");
   const SequenceMask& mask = packing.mask;
   const std::int64_t kept = packing.segments.numel();
   check(x.rank() >= 2 && x.dim(0) == 1 && x.dim(1) == kept, "unpack",

@@ -28,7 +28,9 @@ Packing packing_of(const SequenceMask& mask);
 Variable pack(const Variable& x, const Packing& packing);
 
 /// The inverse: x [1, K, ...] -> [B, S, ...], with the batch's mask on it and `fill` in the holes.
-Variable unpack(const Variable& x, const Packing& packing, double fill = 0.0);
+/// Throws Error for another number of positions, for an x that carries a mask, and when `fill` does
+/// not fit x's dtype.
+Variable unpack(const Variable& x, const Packing& packing, Scalar fill = 0.0);
 
 /// What there is to compute either way: positions for layers that look at each by itself, pairs for
 /// one head of attention, which computes more than are kept. Its blocks of up to 64 queries, in

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <maskgrad/ops/attention/common.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -18,8 +19,10 @@ bool only_these(const bool* exists, std::int64_t rows, const KeyInterval* runs, 
 
 }  // namespace
 
-AttentionMask mask_of_call(const OpCall& call, std::int64_t queries, std::int64_t keys) {
+AttentionMask mask_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
+                           std::int64_t keys) {
   if (!call.has("mask")) return {};
+  check_defined(op, "mask", call.input("mask").value());
   return AttentionMask::bits(call.input("mask").value(), queries, keys);
 }
 
@@ -50,25 +53,22 @@ void check_heads(const OpDef& op, const char* what, const Variable& x) {
 void check_options(const OpDef& op, const AttentionOptions& options, DType dtype,
                    const Shape& pairs) {
   const char* name = op.name.c_str();
-  check(!options.softcap || *options.softcap > 0, name, "softcap must be above 0, got {}",
-        options.softcap.value_or(0));
+  const double softcap = options.softcap.value_or(1);
+  check(softcap > 0, name, "softcap must be above 0, got {}", softcap);
+  Scalar(softcap).check_fits(name, "softcap", dtype);
+  const bool vanishes = dtype == DType::kFloat32 && static_cast<float>(softcap) == 0;
+  check(!std::isinf(softcap) && !vanishes, name, "softcap {} is no divisor in {}", softcap,
+        to_string(dtype));
+  if (options.scale) Scalar(*options.scale).check_fits(name, "scale", dtype);
   check(options.dropout >= 0 && options.dropout < 1, name,
         "dropout must be at least 0 and below 1, got {}", options.dropout);
+  if (options.dropout > 0) numbers_of_dropout(name, options);
   if (!options.bias.defined()) return;
   check(can_broadcast(options.bias.shape(), pairs) && options.bias.dtype() == dtype, name,
         "a bias of {} {} does not fit pairs of {} {}", to_string(options.bias.dtype()),
         options.bias.shape(), to_string(dtype), pairs);
 }
 
-void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
-                   const AttentionMask& mask) {
-  if (options.dropout > 0) numbers_of_dropout(name, options);
-  if (!queries.defined()) return;
-  const char* name = op.name.c_str();
-  check(input.rank() == 3 && input.starts_with(queries.shape()), name,
-        "queries that exist {} need an input [B, S, D] of their sizes, got {}", queries.shape(),
-        input);
-  const bool* exists = queries.bits().data<bool>();
 Random numbers_of_dropout(const char* name, const AttentionOptions& options) {
   check(
       options.random.has_value(), name,
@@ -77,6 +77,14 @@ Random numbers_of_dropout(const char* name, const AttentionOptions& options) {
   return *options.random;
 }
 
+void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
+                   const AttentionMask& mask) {
+  if (!queries.defined()) return;
+  const char* name = op.name.c_str();
+  check(input.rank() == 3 && input.starts_with(queries.shape()), name,
+        "queries that exist {} need an input [B, S, D] of their sizes, got {}", queries.shape(),
+        input);
+  const bool* exists = queries.bits().data<bool>();
   const std::int64_t batch = input[0], length = input[1];
   // All at once, without a branch each; the first that is wrong is looked for when one is.
   if (mask.form() == AttentionMask::Form::kIntervals && mask.shape()[0] == batch &&
