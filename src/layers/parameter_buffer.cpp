@@ -94,6 +94,8 @@ void ParameterBuffer::load(const std::map<std::string, Tensor>& values) {
     const auto found = values.find(entry.name);
     if (found == values.end()) {
       add(fmt::format("{} {} is missing", entry.name, entry.parameter->shape()));
+    } else if (!found->second.defined()) {
+      add(fmt::format("{} was used before it was given a value", entry.name));
     } else if (found->second.shape() != entry.parameter->shape()) {
       add(fmt::format("{} is {}, the model's is {}", entry.name, found->second.shape(),
                       entry.parameter->shape()));

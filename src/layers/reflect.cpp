@@ -42,6 +42,7 @@ Reflect::Reflect(std::int64_t features, MaskAxis axis)
       v_(parameter("v", {features, features}, glorot_uniform())) {}
 
 AttentionMask Reflect::pairs(const SequenceMask& mask) const {
+  check_given(mask.defined(), "Reflect", "the mask");
   const std::int64_t length = mask.shape()[1];
   return axis_ == MaskAxis::kKey ? AttentionMask::existing(mask)
                                  : AttentionMask::all(length, length);
@@ -64,6 +65,7 @@ Variable Reflect::attend(const Variable& x, const AttentionMask& pairs,
 }
 
 Variable Reflect::attend(const Variable& x, const AttentionMask& pairs) const {
+  check_given(x.defined(), "Reflect", "x");
   check_input(x);
   check(!x.mask().defined(), "Reflect",
         "x {} carries a mask beside the pairs that are to take part; fill_masked() or drop_mask() "

@@ -49,6 +49,8 @@ std::int64_t for_each_target(const char* name, const Shape& logits, const Tensor
 }
 
 void check_shapes(const char* name, const Variable& logits, const Tensor& targets) {
+  check_given(logits.defined(), name, "input 'logits'");
+  check_given(targets.defined(), name, "input 'targets'");
   check(logits.rank() >= 1 && targets.shape() == logits.shape().slice(0, logits.rank() - 1), name,
         "logits {} need targets of their shape without the last dimension, got {}", logits.shape(),
         targets.shape());
@@ -112,6 +114,7 @@ void spread_losses(const LossRows& rows, T factor, T* dlogits) {
 }  // namespace
 
 Variable SumCount::mean() const {
+  check_given(sum.defined(), "mean", "the sum");
   return scale(sum, count ? 1.0 / static_cast<double>(count) : 0.0);
 }
 

@@ -52,6 +52,8 @@ Packing packing_of(const SequenceMask& mask) {
 }
 
 Variable pack(const Variable& x, const Packing& packing) {
+  check_given(x.defined(), "pack", "the input");
+  check_given(packing.mask.defined(), "pack", "the packing");
   const SequenceMask& mask = packing.mask;
   check(x.shape().starts_with(mask.shape()), "pack", "a packing of {} does not fit a value of {}",
         mask.shape(), x.shape());

@@ -88,6 +88,8 @@ Places reversed_rows(const Places& lengths, std::int64_t steps, bool batch_first
 
 // ddata = g, turned around
 Variable reverse_packed_segs(const Variable& data, const Tensor& lengths, bool batch_first) {
+  check_defined(kReversePackedSegs, {&data});
+  check_defined(kReversePackedSegs, "lengths", lengths);
   check(data.rank() >= 2, "reverse_packed_segs", "needs {}, got {}",
         batch_first ? "[B, T, ...]" : "[T, B, ...]", data.shape());
   const std::int64_t steps = data.dim(batch_first ? 1 : 0), batch = data.dim(batch_first ? 0 : 1);
@@ -109,6 +111,8 @@ Variable reverse_packed_segs(const Variable& data, const Tensor& lengths, bool b
 
 // ddata = g with its segments, whose lengths are reversed, in reverse order
 ReversedSegments reverse_segment_order(const Variable& data, const Tensor& lengths) {
+  check_defined(kReverseSegmentOrder, {&data});
+  check_defined(kReverseSegmentOrder, "lengths", lengths);
   check(data.rank() >= 1, "reverse_segment_order", "needs [N, ...], got a scalar");
   check(!data.mask().defined(), "reverse_segment_order",
         "a mask [B, S] has no place on segments [N, ...]; drop_mask() it");

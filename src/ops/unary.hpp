@@ -2,6 +2,7 @@
 #pragma once
 
 #include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -47,6 +48,7 @@ enum class Saves { kInput, kOutput };
 template <class Forward, class Backward>
 Variable unary(const OpDef& op, const Variable& x, Saves saves, Forward forward,
                Backward backward) {
+  check_defined(op, {&x});
   Tensor y = map(op.name.c_str(), forward, x.value());
   Tensor saved = saves == Saves::kInput ? x.value() : y;
   return record(op, {&x}, std::move(y), [&op, backward, saved](const Tensor& g, Gradients& grads) {

@@ -273,6 +273,8 @@ bool operator==(const AttentionMask& a, const AttentionMask& b) {
   return a.shape() == b.shape() && is_identical(a.body_->storage, b.body_->storage);
 }
 
+void AttentionMask::refuse_undefined() { fail(kName, "used before it was given a value"); }
+
 std::int64_t AttentionMask::kept() const {
   std::int64_t total = 0;
   every_row(shape(), [&](std::int64_t b, std::int64_t h, std::int64_t s) {

@@ -26,7 +26,7 @@ class SequenceMask {
   bool defined() const { return bits_.defined(); }
   const Tensor& bits() const { return bits_; }
   const Shape& shape() const { return bits_.shape(); }
-  /// How many positions exist.
+  /// How many positions exist. Throws Error for a mask that says nothing.
   std::int64_t kept() const;
 
   /// Positions in both, in either, and the others. Throw Error for other shapes, or a mask that

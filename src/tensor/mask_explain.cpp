@@ -72,7 +72,7 @@ std::string picture(Cells cells, ForEachRun&& for_each_run) {
   return text;
 }
 
-void check_defined(bool defined) { check(defined, kName, "the mask has no value"); }
+void check_defined(bool defined) { check_given(defined, kName, "the mask"); }
 
 void check_positive(const char* what, std::int64_t value) {
   check(value >= 1, kName, "{} must be at least 1: {}", what, value);

@@ -75,6 +75,7 @@ NoGrad::NoGrad() : outer_(current_tape) { current_tape = nullptr; }
 NoGrad::~NoGrad() { current_tape = outer_; }
 
 void Tape::show_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
+  check_given(output.defined(), op.name.c_str(), "its output");
   if (!current_tape || !current_tape->options_.observer) return;
   current_tape->options_.observer->on_output(op, output, mask);
 }
@@ -127,12 +128,15 @@ Ref<GradSlot> Tape::output_slot(const Tensor& value, const SequenceMask& mask) c
 }
 
 void Tape::backward(const Variable& root, double seed) {
-  check(root.defined() && root.shape().numel() == 1, "backward",
+  check_given(root.defined(), "backward", "the result");
+  check(root.shape().numel() == 1, "backward",
         "needs a single element, got {}; sum it or give a grad_output", root.shape());
   backward(root, Tensor::full(root.shape(), seed, root.dtype(), root.device()));
 }
 
 void Tape::backward(const Variable& root, const Tensor& grad_output) {
+  check_given(root.defined(), "backward", "the result");
+  check_given(grad_output.defined(), "backward", "grad_output");
   check(!used_, "backward", "this tape has run backward already; record the forward pass again");
   check(!options_.trace, "backward", "a tape that traces does not run backward");
   check(root.requires_grad(), "backward", "the value depends on nothing that takes gradients");

@@ -15,7 +15,11 @@ struct Batch {
   Tensor ids;              // int64 [B]: which samples of the data set these are
   std::int64_t epoch = 0;  // 0, 1, ...: together with an id, what an augmentation draws by
 
-  std::int64_t size() const { return targets.dim(0); }
+  /// Throws Error when there are no targets yet.
+  std::int64_t size() const {
+    check_given(targets.defined(), "data", "a batch");
+    return targets.dim(0);
+  }
 };
 
 /// Sequences of tokens of any length, each with one target.

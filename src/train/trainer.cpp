@@ -33,8 +33,14 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
       loader_(loader),
       options_(options),
       state_(std::move(state)) {
+  check(model_ != nullptr, "train", "there is no model to train");
   check(loader.position() == state_.position, "train",
         "the data loader stands elsewhere than the run");
+}
+
+void Trainer::add(std::unique_ptr<Callback> callback) {
+  check(callback != nullptr, "train", "there is no callback to add");
+  callbacks_.push_back(std::move(callback));
 }
 
 std::int64_t Trainer::total_steps() const {
@@ -80,6 +86,7 @@ PoolVector<Metric> Trainer::step(const Batch& batch) {
   const FlushDenormals flush_denormals;
   Tape tape;
   ModelOutput output = model_(batch);
+  check_given(output.loss.sum.defined(), "train", "the loss");
   const Metric loss = {"loss", output.loss.sum.item(), output.loss.count};
   if (!std::isfinite(loss.sum)) explain_divergence(batch, loss.sum);
   parameters_.clear_gradients();

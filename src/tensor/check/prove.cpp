@@ -119,6 +119,12 @@ class Path {
 
 }  // namespace
 
+void MarkedTape::mark(const Variable& leaf, const Tensor& marks) {
+  check_given(leaf.defined() && marks.defined(), "prove_mask", "a leaf or its marks");
+  check(leaf.slot().get() != nullptr, "prove_mask", "a constant takes no marks");
+  marks_[leaf.slot().get()] = marks;
+}
+
 Tensor MarkedTape::marks(const GradSlot& slot) const {
   const auto found = marks_.find(&slot);
   return found != marks_.end() ? found->second : Tensor::zeros(slot.shape, DType::kBool);

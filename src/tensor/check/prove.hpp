@@ -15,8 +15,8 @@ class MarkedTape {
  public:
   explicit MarkedTape(const Tape& tape) : tape_(tape) {}
 
-  /// Marks elements (bool, of its shape) of a leaf.
-  void mark(const Variable& leaf, const Tensor& marks) { marks_[leaf.slot().get()] = marks; }
+  /// Marks elements (bool, of its shape) of a leaf. Throws Error for a constant.
+  void mark(const Variable& leaf, const Tensor& marks);
   /// Goes through the tape. With `holes`, masked elements of every value count as marked too.
   void run(bool holes);
   /// The marks of a value; all false for one that the tape does not know.
