@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/op_inputs.hpp>

@@ -17,9 +17,9 @@ struct Packing {
   /// Every position attends to those of its own sequence: [1, 1, K, K].
   AttentionMask attention() const { return AttentionMask::segments(segments); }
 };
-/// Throws the Error of those that pack.
-void check_packable(const SequenceMask& mask);
 /// Throws Error for a mask that says nothing, or has more than 2^31 - 1 positions in a row.
+void check_packable(const SequenceMask& mask);
+/// Throws Error as check_packable().
 Packing packing_of(const SequenceMask& mask);
 
 /// x [B, S, ...] of any dtype -> [1, K, ...]: the positions that exist, one after another. What

@@ -31,8 +31,9 @@ std::optional<T> from_integer(Integer value) {
   } else {
     const auto bits = static_cast<std::uint64_t>(value);
     const std::uint64_t size = value < 0 ? 0 - bits : bits;
-    if (size != 0 && std::bit_width(size) - std::countr_zero(size) > std::numeric_limits<T>::digits)
-      return std::nullopt;
+    const auto digits =
+        size == 0 ? 0 : static_cast<int>(std::bit_width(size)) - std::countr_zero(size);
+    if (digits > std::numeric_limits<T>::digits) return std::nullopt;
     return static_cast<T>(value);
   }
 }

@@ -120,7 +120,7 @@ TEST(Random, GoesOnUnderAKeyOfItsOwnBehindEachFourBillionBlocks) {
 
 TEST(Random, RepeatsNothingWhereItsCounterOf32BitsBeginsAgain) {
   std::set<Words> blocks;
-  for (const std::uint64_t part : {0, 1, 2, 3, 1 << 20}) {
+  for (const std::uint64_t part : {0u, 1u, 2u, 3u, 1u << 20}) {
     Random random(3);
     random.skip_uniforms(part << 33);
     for (int i = 0; i < 100; ++i) blocks.insert(next_block(random));
@@ -196,12 +196,13 @@ TEST(Random, NeverReachesTheUpperEndOfAnInterval) {
 }
 
 TEST(Random, DrawsFromNoIntervalThatIsEmptyOrEndless) {
-  constexpr double kInf = std::numeric_limits<double>::infinity(), kNaN = std::nan("");
+  constexpr double kInf = std::numeric_limits<double>::infinity(),
+                   kNaN = std::numeric_limits<double>::quiet_NaN();
   const std::array<double, 2> refused[] = {{1, 1},    {2, 1},    {0, kInf},       {-kInf, 0},
                                            {kNaN, 1}, {0, kNaN}, {-1e308, 1e308}, {kInf, kInf}};
   for (const auto& [low, high] : refused) {
     Random random(1);
-    EXPECT_EQ(test::error_of([&] { random.uniform(low, high); }),
+    EXPECT_EQ(test::error_of([&, from = low, to = high] { random.uniform(from, to); }),
               fmt::format("[random] cannot draw from [{}, {})", low, high));
   }
 }

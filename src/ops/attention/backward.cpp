@@ -218,20 +218,20 @@ class HeadLoop {
                        heads = !bias || stride[1] ? p_.key_heads : 1;
     const std::int64_t each_b = p_.batch / batches, each_h = p_.key_heads / heads;
     const std::int64_t group = p_.heads / p_.key_heads;
-    const std::int64_t pairs = each_b * each_h * group * p_.pairs_of_head(),
-                       work = 3 * p_.features + 2 * p_.value_features + 16;
-    parallel_for(
-        batches * heads, least_of_attention(pairs, work), [&](std::int64_t i, std::int64_t end) {
-          Workspace<T> memory(BackwardTile<T>::workspace(p_));
-          BackwardTile<T> tile(p_, memory);
-          for (; i < end; ++i) {
-            for (std::int64_t b = i / heads * each_b; b < (i / heads + 1) * each_b; ++b) {
-              for (std::int64_t h = i % heads * each_h; h < (i % heads + 1) * each_h; ++h) {
-                run_group(tile, b, h, group);
-              }
-            }
+    const std::int64_t pairs = each_b * each_h * group * p_.pairs_of_head();
+    const std::int64_t least =
+        least_of_attention(pairs, 3 * p_.features + 2 * p_.value_features + 16);
+    parallel_for(batches * heads, least, [&](std::int64_t i, std::int64_t end) {
+      Workspace<T> memory(BackwardTile<T>::workspace(p_));
+      BackwardTile<T> tile(p_, memory);
+      for (; i < end; ++i) {
+        for (std::int64_t b = i / heads * each_b; b < (i / heads + 1) * each_b; ++b) {
+          for (std::int64_t h = i % heads * each_h; h < (i % heads + 1) * each_h; ++h) {
+            run_group(tile, b, h, group);
           }
-        });
+        }
+      }
+    });
   }
 
  private:
