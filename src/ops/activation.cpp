@@ -1,4 +1,5 @@
 #include <maskgrad/ops/activation.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/unary.hpp>
 
 namespace maskgrad::ops {
@@ -22,7 +23,8 @@ Variable relu(const Variable& x) {
 }
 
 // dy/dx = 1 where x > 0, slope elsewhere
-Variable leaky_relu(const Variable& x, double slope) {
+Variable leaky_relu(const Variable& x, Scalar given) {
+  const double slope = real_argument(kLeakyRelu, "slope", given, x.dtype());
   return unary(
       kLeakyRelu, x, Saves::kInput,
       [=](const auto& a) { return xt::where(a > like(a, 0), a, like(a, slope) * a); },
@@ -32,7 +34,8 @@ Variable leaky_relu(const Variable& x, double slope) {
 }
 
 // dy/dx = 1 where x > 0, alpha e^x elsewhere
-Variable elu(const Variable& x, double alpha) {
+Variable elu(const Variable& x, Scalar given) {
+  const double alpha = real_argument(kElu, "alpha", given, x.dtype());
   return unary(
       kElu, x, Saves::kInput,
       [=](const auto& a) { return xt::where(a > like(a, 0), a, like(a, alpha) * xt::expm1(a)); },

@@ -10,10 +10,12 @@ Variable sigmoid(const Variable& x);   ///< 1 / (1 + e^-x)
 Variable tanh(const Variable& x);      ///< hyperbolic tangent
 Variable softplus(const Variable& x);  ///< log(1 + e^x), without overflow
 Variable relu(const Variable& x);      ///< max(x, 0), gradient 0 at 0; NaN stays NaN
-/// x where x > 0, slope * x elsewhere.
-Variable leaky_relu(const Variable& x, double slope = 0.01);
-/// x where x > 0, alpha (e^x - 1) elsewhere (Clevert et al. 2016).
-Variable elu(const Variable& x, double alpha = 1.0);
+/// x where x > 0, slope * x elsewhere. Throws Error when the slope does not fit x's dtype (see
+/// Scalar).
+Variable leaky_relu(const Variable& x, Scalar slope = 0.01);
+/// x where x > 0, alpha (e^x - 1) elsewhere (Clevert et al. 2016). Throws Error when alpha does not
+/// fit x's dtype.
+Variable elu(const Variable& x, Scalar alpha = 1.0);
 /// x Phi(x), Phi the normal distribution function: exact, by erf (Hendrycks & Gimpel 2016).
 Variable gelu(const Variable& x);
 /// x sigmoid(x) (Elfwing et al. 2018).

@@ -22,8 +22,10 @@ void check_ranks(const Variable& q, const Variable& k, const Variable& v) {
 
 std::vector<Variable> call_attention(const OpCall& call) {
   const Variable &q = call.input("q"), &k = call.input("k"), &v = call.input("v");
+  const OpDef& op = find_op(kName);
+  check_defined(op, {&q, &k, &v});
   check_ranks(q, k, v);
-  return {scaled_dot_product_attention(q, k, v, mask_of_call(call, q.dim(-2), k.dim(-2)),
+  return {scaled_dot_product_attention(q, k, v, mask_of_call(op, call, q.dim(-2), k.dim(-2)),
                                        options_of_call(call))};
 }
 
@@ -78,6 +80,7 @@ Tensor empty_like(const Tensor& x) { return Tensor::empty(x.shape(), x.dtype(), 
 // attention/backward.cpp
 Variable scaled_dot_product_attention(const Variable& q, const Variable& k, const Variable& v,
                                       const AttentionMask& mask, const AttentionOptions& options) {
+  check_defined(kAttention, {&q, &k, &v});
   check_no_sequence_mask(kAttention, {&q, &k, &v, &options.bias});
   check_ranks(q, k, v);
   const Saved queries(kAttention, "q", with_heads(q.value())),

@@ -92,11 +92,11 @@ const OpDef& kUnmaskFill = register_op({
                 .gradient = Reads::nothing(),
                 .dtypes = DTypes::kAny},
                mask_input(Reach::kEverything)},
-    .args = {{"fill", 0.0}},
+    .args = {{"fill", Scalar(0.0)}},
     .mask_rule = MaskRule::kChanges,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       return {
-          unmask_fill(call.input("values"), call.input("mask").value(), call.arg<double>("fill"))};
+          unmask_fill(call.input("values"), call.input("mask").value(), call.arg<Scalar>("fill"))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       std::vector<OpSample> samples;
@@ -104,7 +104,7 @@ const OpDef& kUnmaskFill = register_op({
         const Tensor mask = sample_bits(r, {places});
         samples.push_back(
             {{{"values", sample_uniform(r, {true_places(mask).numel(), 3})}, {"mask", mask}},
-             {{"fill", 7.0}}});
+             {{"fill", Scalar(7.0)}}});
       }
       return samples;
     },
@@ -124,6 +124,7 @@ const OpDef& kTrueCounts = register_op({
 });
 
 void check_row_mask(const OpDef& op, const Tensor& mask) {
+  check_defined(op, "mask", mask);
   check(mask.dtype() == DType::kBool && mask.rank() == 1, op.name.c_str(),
         "a mask must be bool [N], got {} {}", to_string(mask.dtype()), mask.shape());
 }
@@ -159,6 +160,7 @@ void check_unmask(std::span<const Tensor> masks, std::span<const Variable> value
         values.size());
   for (std::size_t i = 0; i < masks.size(); ++i) {
     check_row_mask(kBooleanUnmask, masks[i]);
+    check_defined(kBooleanUnmask, "values", values[i].value());
     check(masks[i].numel() == masks[0].numel(), "boolean_unmask",
           "mask {} has {} places, mask 0 has {}", i, masks[i].numel(), masks[0].numel());
     const Variable &v = values[i], &first = values[0];
@@ -176,6 +178,7 @@ void check_unmask(std::span<const Tensor> masks, std::span<const Variable> value
 
 // ddata = g put back where the rows were, 0 elsewhere
 KeptRows boolean_mask(const Variable& data, const Tensor& mask) {
+  check_defined(kBooleanMask, {&data});
   check_row_mask(kBooleanMask, mask);
   check(data.rank() >= 1 && data.dim(0) == mask.numel(), "boolean_mask",
         "a mask of {} places does not fit data of {}", mask.numel(), data.shape());
@@ -198,6 +201,7 @@ KeptRows boolean_mask(const Variable& data, const Tensor& mask) {
 }
 
 Tensor boolean_mask_lengths(const Tensor& lengths, const Tensor& mask) {
+  check_defined(kBooleanMaskLengths, "lengths", lengths);
   check_row_mask(kBooleanMaskLengths, mask);
   check(lengths.rank() == 1, "boolean_mask_lengths", "lengths must be [B], got {}",
         lengths.shape());
@@ -248,14 +252,15 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
 }
 
 // dvalues = g at the kept places
-Variable unmask_fill(const Variable& values, const Tensor& mask, double fill) {
+Variable unmask_fill(const Variable& values, const Tensor& mask, Scalar fill) {
+  check_defined(kUnmaskFill, {&values});
   check_row_mask(kUnmaskFill, mask);
-  check_fill("unmask_fill", fill, values.dtype());
+  fill.check_fits("unmask_fill", "fill", values.dtype());
   const Tensor places = true_places(mask);
   check(values.rank() >= 1 && values.dim(0) == places.numel(), "unmask_fill",
         "the mask keeps {} of {} places, but the values are {}", places.numel(), mask.numel(),
         values.shape());
-  const auto put = [places, rows = mask.numel()](const Tensor& x, double with) {
+  const auto put = [places, rows = mask.numel()](const Tensor& x, Scalar with) {
     return put_rows(x, places.values<std::int64_t>(), rows, with);
   };
   const auto take = [places](const Tensor& x) {
@@ -270,6 +275,7 @@ Variable unmask_fill(const Variable& values, const Tensor& mask, double fill) {
 }
 
 Tensor true_counts(const Tensor& mask) {
+  check_defined(kTrueCounts, "mask", mask);
   check(mask.dtype() == DType::kBool && mask.rank() == 2, "true_counts",
         "needs bool [N, M], got {} {}", to_string(mask.dtype()), mask.shape());
   Tensor counts = Tensor::empty({mask.dim(0)}, DType::kInt64, mask.device());
@@ -281,7 +287,8 @@ Tensor true_counts(const Tensor& mask) {
 }
 
 Variable compute_on_kept(const Variable& x, const Tensor& mask,
-                         const std::function<Variable(const Variable&)>& f, double fill) {
+                         const std::function<Variable(const Variable&)>& f, Scalar fill) {
+  check(f != nullptr, "compute_on_kept", "there is no function to compute");
   return unmask_fill(f(boolean_mask(x, mask).output), mask, fill);
 }
 

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include <maskgrad/ops/concat.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -109,6 +110,7 @@ SequenceMask joined_mask(std::span<const Variable> values, int axis) {
 }
 
 int checked_axis(std::span<const Variable> values, std::int64_t axis_given) {
+  for (const Variable& value : values) check_defined(kConcat, {&value});
   check(!values.empty() && values[0].rank() >= 1, "concat",
         "needs one value at least, and no scalars");
   const Variable& first = values[0];

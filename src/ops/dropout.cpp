@@ -1,4 +1,5 @@
 #include <maskgrad/ops/dropout.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -40,6 +41,7 @@ Tensor keep_scaled(const Tensor& x, const Tensor& keep, double factor) {
 }  // namespace
 
 Variable dropout(const Variable& x, double p, Random random) {
+  check_defined(kDropout, {&x});
   check(p >= 0 && p < 1, "dropout", "p must be at least 0 and below 1, got {}", p);
   if (p == 0) return x;
   Tensor keep = Tensor::empty(x.shape(), DType::kBool);

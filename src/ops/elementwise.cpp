@@ -1,6 +1,7 @@
 #include <maskgrad/ops/binary.hpp>
 #include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -20,6 +21,7 @@ constexpr auto kQuotient = [](const auto& x, const auto& z) { return x / z; };
 
 // d(a + b) = g, g
 Variable add(const Variable& a, const Variable& b) {
+  check_defined(kAdd, {&a, &b});
   Tensor y = zip(
       "add", [](const auto& x, const auto& z) { return x + z; }, a.value(), b.value());
   return record(kAdd, {&a, &b}, std::move(y), [](const Tensor& g, Gradients& grads) {
@@ -30,6 +32,7 @@ Variable add(const Variable& a, const Variable& b) {
 
 // d(a - b) = g, -g
 Variable subtract(const Variable& a, const Variable& b) {
+  check_defined(kSubtract, {&a, &b});
   Tensor y = zip(
       "subtract", [](const auto& x, const auto& z) { return x - z; }, a.value(), b.value());
   return record(kSubtract, {&a, &b}, std::move(y), [](const Tensor& g, Gradients& grads) {
@@ -42,6 +45,7 @@ Variable subtract(const Variable& a, const Variable& b) {
 
 // d(a b) = g b, g a
 Variable multiply(const Variable& a, const Variable& b) {
+  check_defined(kMultiply, {&a, &b});
   Tensor y = zip("multiply", kProduct, a.value(), b.value());
   return record(kMultiply, {&a, &b}, std::move(y),
                 [a = Saved(kMultiply, "a", a.value()), b = Saved(kMultiply, "b", b.value())](
@@ -53,6 +57,7 @@ Variable multiply(const Variable& a, const Variable& b) {
 
 // d(a / b) = g / b, -g y / b
 Variable divide(const Variable& a, const Variable& b) {
+  check_defined(kDivide, {&a, &b});
   Tensor y = zip("divide", kQuotient, a.value(), b.value());
   return record(kDivide, {&a, &b}, y,
                 [y = Saved(kDivide, "output", y), b = Saved(kDivide, "b", b.value())](

@@ -19,12 +19,13 @@ Variable minimum(const Variable& a, const Variable& b);
 
 // One floating input x of any shape; the output has its shape.
 
-Variable negate(const Variable& x);                ///< -x
-Variable scale(const Variable& x, double factor);  ///< factor * x
-Variable exp(const Variable& x);                   ///< e^x
-Variable log(const Variable& x);                   ///< natural logarithm
-Variable sqrt(const Variable& x);                  ///< square root
-Variable square(const Variable& x);                ///< x^2
-Variable abs(const Variable& x);                   ///< |x|, gradient 0 at 0
+Variable negate(const Variable& x);  ///< -x
+/// factor * x. Throws Error when the factor does not fit x's dtype (see Scalar).
+Variable scale(const Variable& x, Scalar factor);
+Variable exp(const Variable& x);     ///< e^x
+Variable log(const Variable& x);     ///< natural logarithm
+Variable sqrt(const Variable& x);    ///< square root
+Variable square(const Variable& x);  ///< x^2
+Variable abs(const Variable& x);     ///< |x|, gradient 0 at 0
 
 }  // namespace maskgrad::ops

@@ -1,6 +1,7 @@
 #include <maskgrad/ops/binary.hpp>
 #include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -17,6 +18,7 @@ constexpr auto kLess = [](const auto& x, const auto& z) { return x < z; };
 // Of a and b the one that wins(a, b), and NaN where either is NaN.
 template <class Wins>
 Variable extremum(const OpDef& op, const Variable& a, const Variable& b, Wins wins) {
+  check_defined(op, {&a, &b});
   const char* name = op.name.c_str();
   Tensor y = zip(
       name,

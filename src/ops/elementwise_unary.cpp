@@ -1,6 +1,7 @@
 // The operations of elementwise.hpp with one input: a file of their own, because each expression
 // costs the compiler half a second.
 #include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/unary.hpp>
 
 namespace maskgrad::ops {
@@ -26,7 +27,8 @@ Variable negate(const Variable& x) {
       [](const auto& g, const auto&) { return -g; });
 }
 
-Variable scale(const Variable& x, double factor) {
+Variable scale(const Variable& x, Scalar given) {
+  const double factor = real_argument(kScale, "factor", given, x.dtype());
   return unary(
       kScale, x, Saves::kNothing, [=](const auto& a) { return like(a, factor) * a; },
       [=](const auto& g, const auto&) { return like(g, factor) * g; });

@@ -5,6 +5,7 @@
 #include <span>
 
 #include <maskgrad/ops/embedding.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/sample_sums.hpp>
 #include <maskgrad/ops/vector.hpp>
@@ -197,6 +198,7 @@ Tensor reached(std::size_t input, const Tensor& marked, const Way& way, const Se
 
 // dweight[v] = sum of g over the places that hold v
 Variable embedding(const Variable& weight, const Variable& tokens) {
+  check_defined(kEmbedding, {&weight, &tokens});
   check(weight.rank() == 2, "embedding", "the table must be [V, D], got {}", weight.shape());
   const std::int64_t vocabulary = weight.dim(0), features = weight.dim(1);
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());

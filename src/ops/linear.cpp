@@ -2,6 +2,7 @@
 
 #include <maskgrad/ops/expression.hpp>
 #include <maskgrad/ops/linear.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
@@ -89,6 +90,7 @@ Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
 // h = g where y > 0 with relu, else g:  dx = h weight^T,  dweight = x^T h,  dbias = sum of h's rows
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 LinearActivation activation) {
+  check_defined(kLinear, {&x, &weight, &bias});
   check_inputs(x, weight, bias);
   const bool relu = activation == LinearActivation::kRelu;
   const Tensor y = rows_times(x.value(), weight.value(), false, bias.value(), relu);

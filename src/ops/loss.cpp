@@ -51,6 +51,8 @@ std::int64_t for_each_target(const char* name, const Shape& logits, const Tensor
 }
 
 void check_shapes(const char* name, const Variable& logits, const Tensor& targets) {
+  check_given(logits.defined(), name, "input 'logits'");
+  check_given(targets.defined(), name, "input 'targets'");
   check(logits.rank() >= 1 && targets.shape() == logits.shape().slice(0, logits.rank() - 1), name,
         "logits {} need targets of their shape without the last dimension, got {}", logits.shape(),
         targets.shape());
@@ -80,7 +82,7 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
   const std::int64_t classes = logits.dim(-1);
   const auto size = static_cast<std::int64_t>(rows.ids.size());
   PoolVector<T> losses(rows.ids.size());
-  parallel_for(size, least_for(64 * classes), [&](std::int64_t i, std::int64_t end) {
+  parallel_for(size, least_for(64, classes), [&](std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) {
       const std::int64_t target = rows.ids[static_cast<std::size_t>(i)];
       if (target < 0) continue;
@@ -114,6 +116,7 @@ void spread_losses(const LossRows& rows, T factor, T* dlogits) {
 }  // namespace
 
 Variable SumCount::mean() const {
+  check_given(sum.defined(), "mean", "the sum");
   return scale(sum, count ? 1.0 / static_cast<double>(count) : 0.0);
 }
 

@@ -63,6 +63,8 @@ struct Reduction {
 
 Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
                        std::int64_t axis_given, bool keepdims) {
+  check_defined(op, {&x});
+  check_defined(op, "mask", keep);
   const Tensor kept = kept_elements(op.name.c_str(), x, keep);
   check(x.rank() >= 1, op.name.c_str(), "needs at least one dimension");
   const int axis = x.shape().normalize(axis_given);

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
@@ -52,8 +53,12 @@ class RowMask {
  public:
   // What the mask of x leaves out does not count either.
   RowMask(const OpDef& op, const Variable& x, const Tensor& keep) : shape_(x.shape()) {
+    check_defined(op, {&x});
+    check_defined(op, "mask", keep);
     check_mask_fits(op.name.c_str(), keep, x.shape());
     check(x.rank() >= 1, op.name.c_str(), "needs at least one dimension");
+    check(x.dim(-1) <= std::numeric_limits<std::int32_t>::max(), op.name.c_str(),
+          "rows of {} places are too long", x.dim(-1));
     // Where the last dimension is positions, holes are places of a row; else they are rows.
     const bool holes_in_rows = x.mask().defined() && x.rank() == 2;
     const bool whole_rows = keep.rank() >= 1 && keep.dim(-1) == x.dim(-1);

@@ -1,6 +1,7 @@
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/gemm.hpp>
 #include <maskgrad/ops/matmul.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
@@ -77,7 +78,7 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
         multiply_matrices(one, pa + ia * d.m * d.k, pb + ib * d.k * d.n, py + iy * d.m * d.n);
       };
       if (d.a_batch == d.b_batch) {
-        parallel_for(d.batch.numel(), least_for(d.m * d.n * d.k),
+        parallel_for(d.batch.numel(), least_for(d.m, d.n, d.k),
                      [&](std::int64_t i, std::int64_t end) {
                        for (; i < end; ++i) multiply(i, i, i);
                      });
@@ -130,6 +131,7 @@ Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
 
 // y = A B with A = op(a), B = op(b):  dA = g B^T,  dB = A^T g,  each transposed back where op does.
 Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool transpose_b) {
+  check_defined(kMatmul, {&a, &b});
   check_masks(a, b, transpose_a);
   if (a.rank() >= 2 && b.rank() == 2 && !transpose_a) return multiply_rows(a, b, transpose_b);
   Tensor y = product(a.value(), b.value(), transpose_a, transpose_b);

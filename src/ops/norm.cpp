@@ -192,6 +192,7 @@ Variable normalised_over(const OpDef& op, const Variable& x, const Tensor& keep,
 }  // namespace
 
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps) {
+  check_defined(kLayerNorm, {&x, &weight, &bias});
   check_shapes(kLayerNorm, x, weight, bias);
   check(!x.mask().defined() || x.rank() > 2, "layer_norm",
         "would read masked positions of {}; use masked_layer_norm, or drop_mask() on purpose",
@@ -202,6 +203,8 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
 
 Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable& weight,
                            const Variable& bias, double eps) {
+  check_defined(kMaskedLayerNorm, {&x, &weight, &bias});
+  check_defined(kMaskedLayerNorm, "mask", keep);
   check_shapes(kMaskedLayerNorm, x, weight, bias);
   return normalised_over(kMaskedLayerNorm, x, kept_elements("masked_layer_norm", x, keep), weight,
                          bias, eps);

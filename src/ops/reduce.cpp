@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/ops/row_kernels.hpp>
 #include <maskgrad/ops/sample.hpp>
@@ -91,6 +92,7 @@ struct Reduced {
 
 Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::int64_t> axes,
                       bool keepdims) {
+  check_defined(op, {&x});
   Reduced reduced{x.shape(), x.shape(), 1};
   for (int axis = 0; axis < x.rank(); ++axis) {
     const bool chosen = axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
@@ -175,6 +177,7 @@ Variable mean(const Variable& x, std::initializer_list<std::int64_t> axes, bool 
 }
 
 Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
+  check_defined(kArgmax, "input", x);
   const int axis = x.shape().normalize(axis_from_end);
   const Around d = around(x.shape(), axis);
   check(d.along > 0, "argmax", "there is no element along axis {} of {}", axis, x.shape());
@@ -194,6 +197,7 @@ Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
 
 // y = x[argmax];  dx = g there, 0 elsewhere
 Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
+  check_defined(kMax, {&x});
   const int axis = x.shape().normalize(axis_from_end);
   check_keeps_positions(kMax, x, axis);
   const Tensor best = argmax(x.value(), axis);

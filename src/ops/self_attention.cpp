@@ -28,9 +28,11 @@ const OpDef& kSelfAttention = register_op({
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       const Variable& qkv = call.input("qkv");
+      const OpDef& op = find_op(kName);
+      check_defined(op, {&qkv});
       check_shape(qkv);
-      return {
-          self_attention(qkv, mask_of_call(call, qkv.dim(-2), qkv.dim(-2)), options_of_call(call))};
+      return {self_attention(qkv, mask_of_call(op, call, qkv.dim(-2), qkv.dim(-2)),
+                             options_of_call(call))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       std::vector<OpSample> samples = {
@@ -70,6 +72,7 @@ Tensor reached(const FusedCall& call, std::size_t input, const Tensor& marked, c
 // As scaled_dot_product_attention()
 Variable self_attention(const Variable& qkv, const AttentionMask& mask,
                         const AttentionOptions& options) {
+  check_defined(kSelfAttention, {&qkv});
   check_no_sequence_mask(kSelfAttention, {&qkv, &options.bias});
   check_shape(qkv);
   const Tensor& all = qkv.value();

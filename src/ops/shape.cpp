@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/ops/broadcast_plan.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
@@ -106,6 +107,7 @@ Dims inverse(const Dims& permutation) {
 
 // dx = g under x's shape
 Variable reshape(const Variable& x, std::span<const std::int64_t> dims) {
+  check_defined(kReshape, {&x});
   Tensor y = x.value().reshape(infer_shape("reshape", dims, x.value().numel()));
   return record(
       kReshape, {&x}, std::move(y),
@@ -117,6 +119,7 @@ Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims) {
 }
 
 Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes_given) {
+  check_defined(kPermute, "input", x);
   const Dims axes = checked_permutation(x.shape(), axes_given);
   PermutedStrides p;
   Dims dims;
@@ -140,6 +143,7 @@ Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes_given) {
 
 // dx = g, permuted back
 Variable permute(const Variable& x, std::span<const std::int64_t> axes) {
+  check_defined(kPermute, {&x});
   const Dims forward = checked_permutation(x.shape(), axes);
   check(!x.mask().defined() || (forward[0] == 0 && forward[1] == 1), "permute",
         "would move the positions of the mask; drop_mask() if it should end here");
@@ -157,6 +161,7 @@ Variable permute(const Variable& x, std::initializer_list<std::int64_t> axes) {
 }
 
 Tensor expand(const Tensor& x, const Shape& shape) {
+  check_defined(kBroadcastTo, "input", x);
   if (x.shape() == shape) return x;
   check(can_broadcast(x.shape(), shape), "broadcast_to", "{} does not broadcast to {}", x.shape(),
         shape);
@@ -174,6 +179,7 @@ Tensor expand(const Tensor& x, const Shape& shape) {
 
 // dx = g, summed where x was repeated (by the tape)
 Variable broadcast_to(const Variable& x, const Shape& shape) {
+  check_defined(kBroadcastTo, {&x});
   return record(kBroadcastTo, {&x}, expand(x.value(), shape),
                 [](const Tensor& g, Gradients& grads) { grads.set(0, g); });
 }

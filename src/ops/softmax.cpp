@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/softmax.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
@@ -40,6 +41,7 @@ void check_last_is_not_positions(const OpDef& op, const Variable& x) {
 
 // dx = y (g - sum_k g_k y_k)
 Variable softmax(const Variable& x) {
+  check_defined(kSoftmax, {&x});
   check_last_is_not_positions(kSoftmax, x);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   for_each_row(kSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
@@ -58,6 +60,7 @@ Variable softmax(const Variable& x) {
 
 // dx = g - softmax(x) sum_k g_k
 Variable log_softmax(const Variable& x) {
+  check_defined(kLogSoftmax, {&x});
   check_last_is_not_positions(kLogSoftmax, x);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   for_each_row(kLogSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/stacked_matmul.hpp>
@@ -54,6 +55,7 @@ PoolVector<T*> data_of(Tensors& tensors) {
 
 void check_inputs(const Variable& x, std::span<const Variable* const> weights) {
   const char* name = kStackedMatmul.name.c_str();
+  check_defined(kStackedMatmul, {&x});
   check(!weights.empty(), name, "needs one weight at least");
   check(x.rank() >= 1 && x.rank() < Shape::kMaxRank, name, "x {} has no dimensions, or too many",
         x.shape());
@@ -61,6 +63,8 @@ void check_inputs(const Variable& x, std::span<const Variable* const> weights) {
         "x {} carries a mask, for which the output [n, ...] has no place; fill_masked() it first",
         x.shape());
   for (std::size_t i = 0; i < weights.size(); ++i) {
+    check(weights[i] && weights[i]->defined(), name,
+          "weight {} was used before it was given a value", i);
     const Variable &weight = *weights[i], &first = *weights[0];
     check(weight.rank() == 2 && weight.dim(0) == x.dim(-1) && weight.dtype() == x.dtype(), name,
           "x {} {} needs weights {} [{}, N], weight {} is {} {}", to_string(x.dtype()), x.shape(),

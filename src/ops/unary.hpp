@@ -2,6 +2,7 @@
 #pragma once
 
 #include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -50,6 +51,7 @@ enum class Saves { kNothing, kInput, kOutput };
 template <class Forward, class Backward>
 Variable unary(const OpDef& op, const Variable& x, Saves saves, Forward forward,
                Backward backward) {
+  check_defined(op, {&x});
   Tensor y = map(op.name.c_str(), forward, x.value());
   Saved saved;
   if (saves == Saves::kInput) saved = Saved(op, "input", x.value());

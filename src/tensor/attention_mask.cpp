@@ -275,7 +275,6 @@ bool operator==(const AttentionMask& a, const AttentionMask& b) {
 
 // Rows are stored in the order of (b, h, s), so with one b or one h it is the same.
 AttentionMask AttentionMask::heads_as_batch() const {
-  check_defined(defined());
   if (shape()[0] != 1 || shape()[1] == 1) return *this;
   auto* const body = new Body;
   const Ref<const Body> owner(body);
@@ -289,6 +288,8 @@ AttentionMask AttentionMask::heads_as_batch() const {
   body->bits = body_->bits;
   return AttentionMask(owner);
 }
+
+void AttentionMask::refuse_undefined() { fail(kName, "used before it was given a value"); }
 
 std::int64_t AttentionMask::kept() const {
   std::int64_t total = 0;

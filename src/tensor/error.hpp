@@ -38,4 +38,10 @@ void check(bool condition, const char* name, fmt::format_string<Args...> format,
     fail(name, format, std::forward<Args>(args)...);
 }
 
+/// Throws Error "[name] the input was used before it was given a value" unless it has one; `what`
+/// is "the input" there.
+inline void check_given(bool has_value, const char* name, std::string_view what) {
+  check(has_value, name, "{} was used before it was given a value", what);
+}
+
 }  // namespace maskgrad

@@ -7,7 +7,7 @@ namespace maskgrad {
 namespace {
 
 void check_same_positions(const SequenceMask& a, const SequenceMask& b) {
-  check(a.defined() && b.defined(), "sequence_mask", "a mask that says nothing takes no operator");
+  check_given(a.defined() && b.defined(), "sequence_mask", "an operand that says nothing");
   check(a.shape() == b.shape(), "sequence_mask", "positions differ: {} and {}", a.shape(),
         b.shape());
 }
@@ -16,6 +16,7 @@ void check_same_positions(const SequenceMask& a, const SequenceMask& b) {
 
 SequenceMask::SequenceMask(Tensor bits)
     : bits_(bits.defined() && !bits.is_exclusive() ? bits.clone() : std::move(bits)) {
+  check_given(bits_.tensor().defined(), "sequence_mask", "the bits");
   check(bits_.tensor().dtype() == DType::kBool && shape().rank() == 2, "sequence_mask",
         "needs bool [B, S], got {} {}", to_string(bits_.tensor().dtype()), shape());
 }
@@ -31,7 +32,8 @@ SequenceMask SequenceMask::from_tokens(const Tensor& tokens, std::int64_t pad) {
 
 SequenceMask SequenceMask::from_tokens(const Tensor& tokens,
                                        std::span<const std::int64_t> excluded) {
-  Tensor bits = Tensor::full(tokens.shape(), 1.0, DType::kBool, tokens.device());
+  check_given(tokens.defined(), "sequence_mask", "the tokens");
+  Tensor bits = Tensor::full(tokens.shape(), true, DType::kBool, tokens.device());
   dispatch_dtype(IntegerTypes{}, tokens.dtype(), "sequence_mask", [&]<class T>(T) {
     const T* token = tokens.data<T>();
     const std::int64_t count = tokens.numel();
@@ -60,6 +62,7 @@ SequenceMask SequenceMask::from_lengths(std::span<const std::int64_t> lengths,
 }
 
 std::int64_t SequenceMask::kept() const {
+  check_given(defined(), "sequence_mask", "a mask that says nothing");
   const auto keep = bits().values<bool>();
   return std::count(keep.begin(), keep.end(), true);
 }

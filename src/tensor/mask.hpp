@@ -31,7 +31,7 @@ class SequenceMask {
     return bits_.tensor();
   }
   const Shape& shape() const { return bits_.tensor().shape(); }
-  /// How many positions exist.
+  /// How many positions exist. Throws Error for a mask that says nothing.
   std::int64_t kept() const;
 
   /// Positions in both, in either, and the others. Throw Error for other shapes, or a mask that

@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/mask_runs.hpp>
 
 namespace maskgrad {
@@ -42,6 +44,12 @@ void complement_runs(RunsView a, std::int32_t keys, Runs& out) {
     from = run.hi;
   }
   if (from < keys) out.push_back({from, keys});
+}
+
+SegmentRuns::SegmentRuns(std::int64_t size) {
+  check(size >= 0 && size <= std::numeric_limits<std::int32_t>::max(), "attention_mask",
+        "cannot cut {} positions into segments", size);
+  of_position_.resize(static_cast<std::size_t>(size));
 }
 
 void SegmentRuns::read(const std::int64_t* ids) {

@@ -61,7 +61,8 @@ void complement_runs(RunsView a, std::int32_t keys, Runs& out);
 /// For each position of a sequence, the runs of the positions that have the same id.
 class SegmentRuns {
  public:
-  explicit SegmentRuns(std::int64_t size) : of_position_(static_cast<std::size_t>(size)) {}
+  /// Throws Error for a negative size, or one above 2^31 - 1.
+  explicit SegmentRuns(std::int64_t size);
 
   /// Reads `size` ids. Positions of a negative id get no runs, and are in none.
   void read(const std::int64_t* ids);

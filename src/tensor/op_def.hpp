@@ -63,7 +63,9 @@ struct InputSpec {
   bool leaves_out_holes() const { return reach == Reach::kElement || gradient.leaves_out_holes(); }
 };
 
-using ArgValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>>;
+/// A Scalar is for what goes to values of any dtype, as a fill does.
+using ArgValue =
+    std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, Scalar>;
 struct ArgSpec {
   std::string name;
   ArgValue fallback;  // the default, which also fixes the argument's type
@@ -121,7 +123,9 @@ const OpDef& find_op(const std::string& name);
 
 /// Runs an operation by its description: fills in default arguments, then calls it. The outputs
 /// come in the order of op.outputs.
-/// Throws Error naming an input or argument that is missing, unknown or of a wrong dtype or type.
+/// An integer may stand for a real argument, and any number for a Scalar.
+/// Throws Error naming an input that is missing, has no value, is unknown or of a wrong dtype, and
+/// an argument that is unknown, of a wrong type, or a number that does not fit it.
 std::vector<Variable> run_op(const OpDef& op, OpCall call);
 
 }  // namespace maskgrad

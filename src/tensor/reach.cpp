@@ -118,6 +118,7 @@ Tensor spread_back(const std::function<Tensor(const Tensor&)>& forward, const Te
 }
 
 Tensor mark(const Shape& shape, std::int64_t element) {
+  check(element >= 0 && element < shape.numel(), "reach", "{} has no element {}", shape, element);
   Tensor marks = Tensor::zeros(shape, DType::kBool);
   marks.data<bool>()[element] = true;
   return marks;

@@ -47,7 +47,7 @@ Tensor spread(std::span<const int> ties, const Tensor& marked, const Way& way);
 Tensor spread_back(const std::function<Tensor(const Tensor&)>& forward, const Tensor& marked,
                    const Shape& input);
 
-/// Nothing marked but this element.
+/// Nothing marked but this element. Throws Error when the shape does not have it.
 Tensor mark(const Shape& shape, std::int64_t element);
 /// a | b, a & b and ~a of bool tensors of one shape.
 Tensor either(const Tensor& a, const Tensor& b);

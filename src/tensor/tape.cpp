@@ -65,6 +65,7 @@ Tensor Gradients::zeros(std::size_t input, PoolVector<std::int64_t> rows) {
 Tape::Tape(Options options) : id_(next_tape_id()), options_(options), recording_(this) {}
 
 void Tape::show_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
+  check_given(output.defined(), op.name.c_str(), "its output");
   const Tape* tape = current();
   if (!tape || !tape->options_.observer) return;
   const UnseenWrites unseen(output);  // the rule may hold it already, and is to read what it gets
@@ -128,12 +129,15 @@ Ref<GradSlot> Tape::output_slot(const Tensor& value, const SequenceMask& mask) c
 }
 
 void Tape::backward(const Variable& root, double seed) {
-  check(root.defined() && root.shape().numel() == 1, "backward",
+  check_given(root.defined(), "backward", "the result");
+  check(root.shape().numel() == 1, "backward",
         "needs a single element, got {}; sum it or give a grad_output", root.shape());
   backward(root, Tensor::full(root.shape(), seed, root.dtype(), root.device()));
 }
 
 void Tape::backward(const Variable& root, const Tensor& grad_output) {
+  check_given(root.defined(), "backward", "the result");
+  check_given(grad_output.defined(), "backward", "grad_output");
   check(!used_, "backward", "this tape has run backward already; record the forward pass again");
   check(!options_.trace, "backward", "a tape that traces does not run backward");
   check(root.requires_grad(), "backward", "the value depends on nothing that takes gradients");

@@ -43,7 +43,8 @@ class Variable {
   enum Grad : bool { kConstant = false, kRequiresGrad = true };
 
   Variable() = default;
-  /// A leaf. Throws Error when a gradient is asked for a tensor that is not floating.
+  /// A leaf. Throws Error for a tensor without a value, and when a gradient is asked for one that
+  /// is not floating.
   explicit Variable(Tensor value, Grad grad = kConstant, SequenceMask mask = {});
 
   bool defined() const { return value_.defined(); }

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/arithmetic.hpp>
 #include <maskgrad/train/formats/tf_example.hpp>
@@ -21,6 +21,12 @@ std::string_view first_character(std::string_view text) {
   std::size_t size = 1;
   while (size < 4 && size < text.size() && !is_utf8(text.substr(0, size))) ++size;
   return text.substr(0, is_utf8(text.substr(0, size)) ? size : 1);
+}
+
+// So that a product fits 64 bits.
+void check_max_val(std::int64_t max_val) {
+  check(max_val >= 1 && max_val <= 1'000'000'000, "arithmetic",
+        "max-val must be 1 to 1000000000, not {}", max_val);
 }
 
 std::string feature_text(const Example& example, const char* name, const std::string& where) {
@@ -63,6 +69,7 @@ std::string arithmetic_text(std::span<const std::int64_t> tokens) {
 }
 
 ArithmeticSample draw_arithmetic(std::uint64_t seed, std::uint64_t index, std::int64_t max_val) {
+  check_max_val(max_val);
   Random random(seed, stream_of("arithmetic"), index);
   const std::int64_t x = random.integer(1 - max_val, max_val - 1);
   const std::int64_t y = random.integer(1 - max_val, max_val - 1);
@@ -79,8 +86,8 @@ void check_arithmetic_data(const ArithmeticData& data) {
   check(data.shards >= 1 && data.shards <= 10000, "arithmetic", "shards must be 1 to 10000, not {}",
         data.shards);
   check(data.samples >= 1, "arithmetic", "samples must be at least 1, not {}", data.samples);
-  check(data.max_val >= 1 && data.max_val <= 1'000'000'000, "arithmetic",
-        "max-val must be 1 to 1000000000, not {}", data.max_val);
+  checked_multiply("arithmetic", "samples in all shards", data.shards, data.samples);
+  check_max_val(data.max_val);
 }
 
 bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,

@@ -29,6 +29,7 @@ struct ArithmeticSample {
 
 /// Sample `index` of the endless list that `seed` names: x and y uniform in [1 - max_val, max_val -
 /// 1], fair coins for the order of definitions and operands, the operation uniform over + - *.
+/// Throws Error unless max_val is 1 to 10^9.
 ArithmeticSample draw_arithmetic(std::uint64_t seed, std::uint64_t index, std::int64_t max_val);
 
 struct ArithmeticData {

@@ -1,20 +1,27 @@
 #include <algorithm>
 #include <numeric>
 
+#include <maskgrad/tensor/cpu/start_thread.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/data_loader.hpp>
 
 namespace maskgrad {
+namespace {
+
+constexpr std::int64_t kMostEpochs = std::int64_t{1} << 62;  // more than anyone goes through
+
+}  // namespace
 
 DataLoader::DataLoader(const SequenceDataset& dataset, Options options, DataPosition start)
     : dataset_(dataset), options_(options), position_(start), reading_(start), ring_(kAhead) {
   check(dataset.size() > 0, "data", "there are no samples");
   check(options.batch_size >= 1, "data", "batch-size must be at least 1, not {}",
         options.batch_size);
-  check(start.epoch >= 0 && start.batch >= 0 && start.batch < batches_per_epoch(), "data",
-        "there is no batch {} in epoch {}: an epoch has {}", start.batch, start.epoch,
+  check(start.epoch >= 0 && start.epoch < kMostEpochs && start.batch >= 0 &&
+            start.batch < batches_per_epoch(),
+        "data", "there is no batch {} in epoch {}: an epoch has {}", start.batch, start.epoch,
         batches_per_epoch());
-  reader_ = std::thread([this] { read_ahead(); });
+  reader_ = start_thread("data", "the thread that reads ahead", [this] { read_ahead(); });
 }
 
 DataLoader::~DataLoader() {
@@ -27,7 +34,8 @@ DataLoader::~DataLoader() {
 }
 
 std::int64_t DataLoader::batches_per_epoch() const {
-  return (dataset_.size() + options_.batch_size - 1) / options_.batch_size;
+  const std::int64_t size = dataset_.size(), each = options_.batch_size;
+  return size / each + (size % each != 0 ? 1 : 0);
 }
 
 void DataLoader::advance(DataPosition& position) const {
@@ -84,7 +92,7 @@ Batch DataLoader::collate(DataPosition position) {
       Random random(options_.seed, stream_of("shuffle"),
                     static_cast<std::uint64_t>(position.epoch));
       for (std::size_t i = order_.size(); i > 1; --i) {
-        std::swap(order_[i - 1], order_[random.below(static_cast<std::uint32_t>(i))]);
+        std::swap(order_[i - 1], order_[random.below(i)]);
       }
     }
     order_epoch_ = position.epoch;

@@ -4,6 +4,11 @@
 
 namespace maskgrad {
 
+SequenceDataset::SequenceDataset(std::int64_t length, std::int64_t pad)
+    : length_(length), pad_(pad) {
+  check(length >= 0, "data", "the length of samples must not be negative: {}", length);
+}
+
 void SequenceDataset::add(std::span<const std::int64_t> tokens, std::int64_t target) {
   const auto length = static_cast<std::int64_t>(tokens.size());
   check(length_ == 0 || length <= length_, "data", "sample {} has {} tokens, at most {} fit",
@@ -30,7 +35,10 @@ SequenceDataset SequenceDataset::without(std::span<const std::int64_t> ids) cons
 Batch SequenceDataset::collate(std::span<const std::int64_t> indices) const {
   const auto begin = [this](std::int64_t i) { return begin_[static_cast<std::size_t>(i)]; };
   std::int64_t width = length_;
-  for (const std::int64_t i : indices) width = std::max(width, begin(i + 1) - begin(i));
+  for (const std::int64_t i : indices) {
+    check(i >= 0 && i < size(), "data", "there is no sample {}: there are {}", i, size());
+    width = std::max(width, begin(i + 1) - begin(i));
+  }
   const auto count = static_cast<std::int64_t>(indices.size());
   Batch batch{Tensor::empty({count, width}, DType::kInt64), Tensor::empty({count}, DType::kInt64),
               Tensor::from(indices, {count})};

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <charconv>
+#include <optional>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -18,10 +18,11 @@ std::string normalized(std::string_view key) {
   return result;
 }
 
+// An integer may stand for a real number; nothing else is converted.
 template <class T>
-bool parse_number(std::string_view text, T& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
+bool may_be(Scalar::Kind kind) {
+  return kind == Scalar::Kind::kInteger ||
+         (kind == Scalar::Kind::kReal && std::is_same_v<T, double>);
 }
 
 // `text` as a value of the type that `like` has.
@@ -36,10 +37,10 @@ SettingValue parse_like(const SettingValue& like, std::string_view key, std::str
             source, key, text);
       return text == "true";
     } else {
-      T number{};
-      check(parse_number(text, number), "config", "{}: '{}' must be {}, not '{}'", source, key,
-            std::is_same_v<T, double> ? "a number" : "a whole number", text);
-      return number;
+      const std::optional<Scalar> number = parse_scalar(text);
+      check(number && may_be<T>(number->kind()), "config", "{}: '{}' must be {}, not '{}'", source,
+            key, std::is_same_v<T, double> ? "a number" : "a whole number", text);
+      return number->to<T>("config", fmt::format("{}: '{}':", source, key));
     }
   };
   return std::visit(parse, like);
@@ -56,13 +57,13 @@ toml::table parse_toml(const std::filesystem::path& path) {
 
 }  // namespace
 
-Setting Setting::at_least(double smallest) const {
+Setting Setting::at_least(Scalar smallest) const {
   Setting setting = *this;
   setting.min = smallest;
   return setting;
 }
 
-Setting Setting::at_most(double largest) const {
+Setting Setting::at_most(Scalar largest) const {
   Setting setting = *this;
   setting.max = largest;
   return setting;
@@ -120,14 +121,13 @@ Setting& Settings::lookup(std::string_view key, const std::string& source) {
 }
 
 void Settings::assign(Setting& setting, SettingValue value, const std::string& source) {
-  const auto check_range = [&](double number) {
+  const auto check_range = [&](Scalar number) {
     check(number >= setting.min, "config", "{}: '{}' must be at least {}, not {}", source,
           setting.key, setting.min, to_string(value));
     check(number <= setting.max, "config", "{}: '{}' must be at most {}, not {}", source,
           setting.key, setting.max, to_string(value));
   };
-  if (const auto* integer = std::get_if<std::int64_t>(&value))
-    check_range(static_cast<double>(*integer));
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) check_range(*integer);
   if (const auto* real = std::get_if<double>(&value)) check_range(*real);
   if (const auto* text = std::get_if<std::string>(&value); text && !setting.choices.empty()) {
     check(std::count(setting.choices.begin(), setting.choices.end(), *text) > 0, "config",
@@ -163,7 +163,9 @@ void Settings::load_toml(const std::filesystem::path& path) {
       if (value) {
         assign(setting, *value, source);
       } else if (std::is_same_v<T, double> && node.is_integer()) {
-        assign(setting, static_cast<double>(*node.value_exact<std::int64_t>()), source);
+        const Scalar integer = *node.value_exact<std::int64_t>();
+        assign(setting, integer.to<double>("config", fmt::format("{}: '{}':", source, key)),
+               source);
       } else {
         fail("config", "{}: '{}' has the wrong type; its default is {}", source, key,
              to_string(old));

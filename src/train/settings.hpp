@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/scalar.hpp>
 
 namespace maskgrad {
 
@@ -19,20 +19,21 @@ struct Setting {
   std::string key;     // "batch_size"; `-` and `_` are the same in what users write
   SettingValue value;  // the default at first; fixes the type
   std::string help;
-  double min = -std::numeric_limits<double>::infinity();  // of numbers
-  double max = std::numeric_limits<double>::infinity();
+  Scalar min = -std::numeric_limits<double>::infinity();  // of numbers
+  Scalar max = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices = {};  // of texts; none: any text
   bool saved = true;                      // false: about one call of the program, not about the run
 
   // The same setting with one property more, for lists of them.
-  Setting at_least(double smallest) const;
-  Setting at_most(double largest) const;
+  Setting at_least(Scalar smallest) const;
+  Setting at_most(Scalar largest) const;
   Setting one_of(std::vector<std::string> texts) const;
   Setting not_saved() const;
 };
 
 /// An ordered list of settings. Each way of setting one checks key, type and range, and throws
 /// Error "[config] <source>: ..." otherwise; for an unknown key it suggests the nearest known one.
+/// An integer may stand for a real number that a double holds exactly.
 class Settings {
  public:
   explicit Settings(std::vector<Setting> settings) : settings_(std::move(settings)) {}

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/tensor/tape.hpp>
@@ -32,12 +33,22 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
       loader_(loader),
       options_(options),
       state_(std::move(state)) {
+  check(model_ != nullptr, "train", "there is no model to train");
   check(loader.position() == state_.position, "train",
         "the data loader stands elsewhere than the run");
 }
 
+void Trainer::add(std::unique_ptr<Callback> callback) {
+  check(callback != nullptr, "train", "there is no callback to add");
+  callbacks_.push_back(std::move(callback));
+}
+
 std::int64_t Trainer::total_steps() const {
-  const std::int64_t steps = options_.epochs * loader_.batches_per_epoch();
+  // As many epochs as anyone may ask for: some other limit ends such a run.
+  std::int64_t steps = 0;
+  if (__builtin_mul_overflow(options_.epochs, loader_.batches_per_epoch(), &steps)) {
+    steps = std::numeric_limits<std::int64_t>::max();
+  }
   return options_.max_steps > 0 ? std::min(steps, options_.max_steps) : steps;
 }
 
@@ -75,6 +86,7 @@ PoolVector<Metric> Trainer::step(const Batch& batch) {
   const FlushDenormals flush_denormals;
   Tape tape;
   ModelOutput output = model_(batch);
+  check_given(output.loss.sum.defined(), "train", "the loss");
   const Metric loss = {"loss", output.loss.sum.item(), output.loss.count};
   if (!std::isfinite(loss.sum)) explain_divergence(batch, loss.sum);
   parameters_.clear_gradients();

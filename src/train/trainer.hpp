@@ -68,11 +68,13 @@ class Trainer {
   };
   enum class Outcome { kDone, kInterrupted };
 
-  /// All four must outlive the trainer; `loader` stands where `state` says.
+  /// All four must outlive the trainer. Throws Error for no model, and unless `loader` stands where
+  /// `state` says.
   Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
           Options options, TrainState state = {});
 
-  void add(std::unique_ptr<Callback> callback) { callbacks_.push_back(std::move(callback)); }
+  /// Throws Error for a null pointer.
+  void add(std::unique_ptr<Callback> callback);
 
   /// Trains until the epochs, steps or minutes of the options are reached, or `stop` becomes true.
   /// Reaching max_steps or max_minutes ends the run as the end of an epoch does.

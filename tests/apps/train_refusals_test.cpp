@@ -19,6 +19,15 @@ class TrainRefusals : public test::CliTest {
   }
 };
 
+TEST_F(TrainRefusals, MoreThreadsThanTheSystemStartsAreRefusedInOneLine) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs all the memory";
+#endif
+  expect_error(train({"--out", "r", "--threads", "1000"}, {.memory_limit = std::size_t{2} << 30}),
+               1, "threads: cannot start 1000 threads: ");
+  EXPECT_FALSE(exists("r"));
+}
+
 TEST_F(TrainRefusals, AnExistingRunIsKept) {
   ASSERT_EQ(train({"--out", "r", "--steps", "2"}).code, 0);
   const std::string model = read("r/model.safetensors"), config = read("r/config.toml");

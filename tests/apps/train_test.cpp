@@ -21,6 +21,12 @@ class Train : public test::CliTest {
   }
 };
 
+TEST_F(Train, TakesABatchSizeBeyondAllSamplesForOneBatch) {
+  const auto result = train({"--out", "r", "--epochs", "2", "--batch-size", "9223372036854775807"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, ::testing::HasSubstr("steps      2 in "));
+}
+
 TEST_F(Train, LeavesAWholeRunFolder) {
   const auto result = train({"--out", "r", "--epochs", "2"});
   EXPECT_EQ(result.code, 0);

@@ -1,7 +1,8 @@
 // Shapes of nothing, and what attention refuses.
 #include <gmock/gmock.h>
 
-#include <maskgrad/ops/attention.hpp>
+#include <maskgrad/ops/attention/common.hpp>
+#include <maskgrad/ops/self_attention.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 #include "support/errors.hpp"
@@ -108,6 +109,26 @@ TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
               ops::attention_values(value({3, 6}), v, AttentionMask::all(3, 6));
             }),
             "[attention_values] weights float32 (3, 6) do not fit values float32 (2, 2, 6, 7)");
+}
+
+TEST(Attention, RefusesADropoutThatHasNothingToDrawFrom) {
+  const Variable q = value({2, 4, 3, 5}), k = value({2, 2, 6, 5}), v = value({2, 2, 6, 7}),
+                 qkv = value({3, 2, 4, 5});
+  const std::string text =
+      "a dropout of 0.25 has no random numbers to draw from; give options.random, by layer and "
+      "step";
+  const AttentionOptions none = {.dropout = 0.25},
+                         some = {.dropout = 0.25, .random = Random(1, stream_of("layer"), 2)};
+  EXPECT_EQ(error(q, k, v, {}, none), kStarts + text);
+  EXPECT_EQ(error(q, k, v, {}, some), "no error");
+  EXPECT_EQ(error_of([&] { ops::self_attention(qkv, {}, none); }), "[self_attention] " + text);
+  EXPECT_EQ(error_of([&] { ops::self_attention(qkv, {}, some); }), "no error");
+  const auto composed = [&](const AttentionOptions& options) {
+    return error_of([&] { ops::composed_attention(q, k, v, AttentionMask::all(3, 6), options); });
+  };
+  EXPECT_EQ(composed(none), "[attention] " + text);
+  EXPECT_EQ(composed(some), "no error");
+  EXPECT_EQ(error(q, k, v, {}, {.dropout = 0}), "no error");
 }
 
 TEST(Attention, RefusesQueriesThatDoNotExistAndSeeSomething) {

@@ -126,7 +126,7 @@ TEST(FusedAttentionUnderAMask, LetsAKeyReachThoseWhoseBitsSayIt) {
   const AttentionMask mask = AttentionMask::bits(bits);
   expect_no_leak(d, mask, {7, 64, 139}, {5, 66, 200});
   expect_no_leak(d, mask, {7, 64, 139}, {5, 66, 200},
-                 {.scale = 4.0, .softcap = 3.0, .dropout = 0.2});
+                 {.scale = 4.0, .softcap = 3.0, .dropout = 0.2, .random = Random(0)});
 }
 
 TEST(FusedAttentionUnderAMask, LetsSegmentsReachThemselvesAlone) {

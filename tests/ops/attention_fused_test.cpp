@@ -206,7 +206,7 @@ TEST(FusedAttention, GivesTheBitsOfOneThreadOnTwoAndThree) {
       AttentionInputs inputs = in;
       inputs.bias = test::uniform(random, biases[i % 4]);
       inputs = inputs.to(dtype);
-      const AttentionOptions options = {.dropout = i % 3 ? 0.1 : 0};
+      const AttentionOptions options = {.dropout = i % 3 ? 0.1 : 0, .random = Random(0)};
       const AttentionResults one = run_fused(inputs, masks[i], options);
       for (const int threads : {2, 3}) {
         const test::WithThreads more(threads);

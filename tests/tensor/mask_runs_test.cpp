@@ -5,6 +5,7 @@
 
 #include <maskgrad/tensor/mask_runs.hpp>
 
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad {
@@ -39,6 +40,13 @@ TEST(SegmentRuns, OfACopyAreItsOwn) {
   EXPECT_EQ(of(0), (Runs{{0, 2}, {3, 4}}));
   EXPECT_EQ(of(2), (Runs{{2, 3}}));
   EXPECT_EQ(of(3), of(0));
+}
+
+TEST(SegmentRuns, RefusesMorePositionsThanRunsCanName) {
+  EXPECT_EQ(test::error_of([] { SegmentRuns(-1); }),
+            "[attention_mask] cannot cut -1 positions into segments");
+  EXPECT_EQ(test::error_of([] { SegmentRuns(std::int64_t{1} << 31); }),
+            "[attention_mask] cannot cut 2147483648 positions into segments");
 }
 
 }  // namespace

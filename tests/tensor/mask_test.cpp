@@ -126,9 +126,9 @@ TEST(SequenceMask, CombinesPositions) {
             }),
             "[sequence_mask] positions differ: (1, 4) and (1, 1)");
   EXPECT_EQ(error_of([&] { a | SequenceMask(); }),
-            "[sequence_mask] a mask that says nothing takes no operator");
+            "[sequence_mask] an operand that says nothing was used before it was given a value");
   EXPECT_EQ(error_of([&] { ~SequenceMask(); }),
-            "[sequence_mask] a mask that says nothing takes no operator");
+            "[sequence_mask] an operand that says nothing was used before it was given a value");
 }
 
 TEST(MaskRule, HasAName) {

@@ -125,6 +125,12 @@ TEST(Reach, LeadsBackToEveryPlaceThatLeadsForward) {
   });
 }
 
+TEST(Reach, MarksNoElementThatIsNotThere) {
+  EXPECT_EQ(test::error_of([] { mark({2, 3}, 6); }), "[reach] (2, 3) has no element 6");
+  EXPECT_EQ(test::error_of([] { mark({}, -1); }), "[reach] () has no element -1");
+  EXPECT_EQ(test::error_of([] { mark({0}, 0); }), "[reach] (0,) has no element 0");
+}
+
 TEST(Reach, CombinesMarks) {
   const Tensor a = bits({0, 0, 1, 1}, {4}), b = bits({0, 1, 0, 1}, {4});
   EXPECT_THAT(to_doubles(either(a, b)), ElementsAre(0, 1, 1, 1));

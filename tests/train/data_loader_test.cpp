@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <limits>
+#include <memory>
 #include <numeric>
 
 #include <gmock/gmock.h>
@@ -6,6 +8,7 @@
 #include <maskgrad/train/data_loader.hpp>
 
 #include "support/errors.hpp"
+#include "support/limited_memory.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad {
@@ -155,6 +158,32 @@ TEST(DataLoader, PassesOnWhatWentWrongWhileReading) {
   EXPECT_EQ(loader.position(), DataPosition{});
 }
 
+TEST(DataLoader, GivesOneBatchWhereABatchMayHoldMoreThanThereIs) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const SequenceDataset dataset = numbered(5);
+  for (const std::int64_t batch_size : {std::int64_t{5}, std::int64_t{6}, kMost - 1, kMost}) {
+    DataLoader loader(dataset, {.batch_size = batch_size});
+    EXPECT_EQ(loader.batches_per_epoch(), 1);
+    EXPECT_EQ(read_epoch(loader).first, in_file_order(5));
+    EXPECT_EQ(loader.position(), (DataPosition{1, 0}));
+  }
+}
+
+TEST(DataLoader, SaysWhenTheSystemStartsNoThreadForIt) {
+  if (!test::kCanLimitMemory) GTEST_SKIP() << "a sanitizer needs all the memory";
+  const SequenceDataset dataset = numbered(4);
+  // The C library keeps the stacks of threads that have ended for the next ones, up to 40 MiB.
+  std::vector<std::unique_ptr<DataLoader>> loaders;
+  const test::LimitedMemory limited(rlim_t{100} << 20);
+  const std::string text = error_of([&] {
+    for (int i = 0; i < 100; ++i) {
+      loaders.push_back(std::make_unique<DataLoader>(dataset, DataLoader::Options{}));
+    }
+  });
+  EXPECT_THAT(text, ::testing::StartsWith("[data] cannot start the thread that reads ahead: "));
+  for (const auto& loader : loaders) EXPECT_EQ(loader->next().size(), 1);
+}
+
 TEST(DataLoader, RefusesWhatGivesNoBatch) {
   const SequenceDataset dataset = numbered(4);
   const SequenceDataset empty;
@@ -169,6 +198,11 @@ TEST(DataLoader, RefusesWhatGivesNoBatch) {
               DataLoader(dataset, {.batch_size = 3}, {-1, 0});
             }),
             "[data] there is no batch 0 in epoch -1: an epoch has 2");
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(error_of([&] {
+              DataLoader(dataset, {.batch_size = 3}, {kMost, 0});
+            }),
+            "[data] there is no batch 0 in epoch 9223372036854775807: an epoch has 2");
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/train/dataset.hpp>
@@ -50,6 +52,19 @@ TEST(SequenceDataset, TakesIndicesInTheirOrderAndMoreThanOnce) {
   const Batch batch = make_dataset(3).collate(Tokens{2, 0, 2});
   EXPECT_THAT(to_doubles(batch.inputs), ElementsAre(4, 0, 0, 1, 2, 3, 4, 0, 0));
   EXPECT_THAT(to_doubles(batch.targets), ElementsAre(30, 10, 30));
+}
+
+TEST(SequenceDataset, RefusesSamplesThatItDoesNotHave) {
+  const SequenceDataset dataset = make_dataset(3);
+  for (const std::int64_t index :
+       {std::int64_t{3}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()}) {
+    EXPECT_EQ(error_of([&] {
+                dataset.collate({&index, 1});
+              }),
+              fmt::format("[data] there is no sample {}: there are 3", index));
+  }
+  EXPECT_EQ(error_of([] { SequenceDataset(-1); }),
+            "[data] the length of samples must not be negative: -1");
 }
 
 TEST(SequenceDataset, RefusesASequenceThatIsTooLongAndStaysAsItWas) {

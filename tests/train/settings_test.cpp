@@ -1,4 +1,5 @@
 #include <fstream>
+#include <limits>
 
 #include <gmock/gmock.h>
 
@@ -125,6 +126,41 @@ TEST(Settings, RefuseValuesOutOfRange) {
   Settings settings = make_settings();
   error_of([&] { settings.set("batch_size", "0", "t"); });
   EXPECT_EQ(settings.integer("batch_size"), 32) << "the refused value left no trace";
+}
+
+TEST(Settings, CompareIntegersWithoutRounding) {
+  constexpr Int kMost = std::numeric_limits<Int>::max(), kLeast = std::numeric_limits<Int>::min();
+  const auto refused = [](const Setting& setting, Int value) {
+    Settings settings({setting});
+    return error_of([&] { settings.set("n", std::to_string(value), "t"); });
+  };
+  const Setting any{"n", Int{0}, "a number"};
+  // Neither is a double.
+  EXPECT_EQ(refused(any.at_most((Int{1} << 53) + 1), (Int{1} << 53) + 2),
+            "[config] t: 'n' must be at most 9007199254740993, not 9007199254740994");
+  EXPECT_EQ(refused(any.at_most((Int{1} << 53) + 1), (Int{1} << 53) + 1), "no error");
+  EXPECT_EQ(refused(any.at_most(kMost - 1), kMost),
+            "[config] t: 'n' must be at most 9223372036854775806, not 9223372036854775807");
+  EXPECT_EQ(refused(any.at_least(kLeast + 1), kLeast),
+            "[config] t: 'n' must be at least -9223372036854775807, not -9223372036854775808");
+  // 2^63 as a double: no integer reaches it.
+  EXPECT_EQ(refused(any.at_most(0x1p63), kMost), "no error");
+  EXPECT_EQ(refused(any.at_least(0x1p63), kMost),
+            "[config] t: 'n' must be at least 9.223372036854776e+18, not 9223372036854775807");
+  EXPECT_EQ(refused(any, kLeast), "no error");
+}
+
+TEST(Settings, TakeNoIntegerForARealNumberThatItIsNot) {
+  EXPECT_EQ(setting("weight", "9007199254740993"),
+            "[config] --set: 'weight': 9007199254740993 is no float64");
+  EXPECT_EQ(setting("weight", "9007199254740992"), "no error");
+  EXPECT_EQ(setting("weight", "9007199254740993.0"), "no error") << "a real number, rounded";
+  EXPECT_EQ(loading("weight = 9007199254740993"),
+            "[config] FILE: line 1: 'weight': 9007199254740993 is no float64");
+  EXPECT_EQ(loading("weight = -9007199254740992"), "no error");
+  EXPECT_EQ(setting("batch_size", "9223372036854775807"), "no error");
+  EXPECT_EQ(setting("batch_size", "9223372036854775808"),
+            "[config] --set: 'batch_size': 9223372036854775808 is no int64");
 }
 
 TEST(Settings, TakeAWholeNumberForARealOneAndConvertNothingElse) {

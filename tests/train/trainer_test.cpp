@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/tape.hpp>
@@ -134,6 +136,14 @@ TEST(Trainer, PassesOnWhatACallbackThrows) {
       kept, [](const StepInfo& step) { check(step.step < 1, "test", "enough"); }));
   EXPECT_EQ(error_of([&] { toy.run(); }), "[test] enough");
   EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1"));
+}
+
+TEST(Trainer, TakesMoreEpochsThanItsStepsCanBeCounted) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  ToyRun toy({.training = {.epochs = kMost, .max_steps = 2}});
+  EXPECT_EQ(toy.trainer->total_steps(), 2);
+  EXPECT_EQ(toy.run(), Outcome::kDone);
+  EXPECT_EQ(ToyRun({.training = {.epochs = kMost}}).trainer->total_steps(), kMost);
 }
 
 TEST(Trainer, RefusesALoaderThatStandsElsewhere) {

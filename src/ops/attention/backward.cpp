@@ -218,9 +218,10 @@ class HeadLoop {
                        heads = !bias || stride[1] ? p_.key_heads : 1;
     const std::int64_t each_b = p_.batch / batches, each_h = p_.key_heads / heads;
     const std::int64_t group = p_.heads / p_.key_heads;
-    const std::int64_t work = each_b * each_h * group * p_.pairs_of_head() *
-                              (3 * p_.features + 2 * p_.value_features + 16);
-    parallel_for(batches * heads, least_of_attention(work), [&](std::int64_t i, std::int64_t end) {
+    const std::int64_t pairs = each_b * each_h * group * p_.pairs_of_head();
+    const std::int64_t least =
+        least_of_attention(pairs, 3 * p_.features + 2 * p_.value_features + 16);
+    parallel_for(batches * heads, least, [&](std::int64_t i, std::int64_t end) {
       Workspace<T> memory(BackwardTile<T>::workspace(p_));
       BackwardTile<T> tile(p_, memory);
       for (; i < end; ++i) {

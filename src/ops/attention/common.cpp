@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <maskgrad/ops/attention/common.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -18,8 +19,10 @@ bool only_these(const bool* exists, std::int64_t rows, const KeyInterval* runs, 
 
 }  // namespace
 
-AttentionMask mask_of_call(const OpCall& call, std::int64_t queries, std::int64_t keys) {
+AttentionMask mask_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
+                           std::int64_t keys) {
   if (!call.has("mask")) return {};
+  check_defined(op, "mask", call.input("mask").value());
   return AttentionMask::bits(call.input("mask").value(), queries, keys);
 }
 
@@ -53,14 +56,28 @@ void check_heads(const OpDef& op, const char* what, const Variable& x) {
 void check_options(const OpDef& op, const AttentionOptions& options, DType dtype,
                    const Shape& pairs) {
   const char* name = op.name.c_str();
-  check(!options.softcap || *options.softcap > 0, name, "softcap must be above 0, got {}",
-        options.softcap.value_or(0));
+  const double softcap = options.softcap.value_or(1);
+  check(softcap > 0, name, "softcap must be above 0, got {}", softcap);
+  Scalar(softcap).check_fits(name, "softcap", dtype);
+  const bool vanishes = dtype == DType::kFloat32 && static_cast<float>(softcap) == 0;
+  check(!std::isinf(softcap) && !vanishes, name, "softcap {} is no divisor in {}", softcap,
+        to_string(dtype));
+  if (options.scale) Scalar(*options.scale).check_fits(name, "scale", dtype);
   check(options.dropout >= 0 && options.dropout < 1, name,
         "dropout must be at least 0 and below 1, got {}", options.dropout);
+  if (options.dropout > 0) numbers_of_dropout(name, options);
   if (!options.bias.defined()) return;
   check(can_broadcast(options.bias.shape(), pairs) && options.bias.dtype() == dtype, name,
         "a bias of {} {} does not fit pairs of {} {}", to_string(options.bias.dtype()),
         options.bias.shape(), to_string(dtype), pairs);
+}
+
+Random numbers_of_dropout(const char* name, const AttentionOptions& options) {
+  check(
+      options.random.has_value(), name,
+      "a dropout of {} has no random numbers to draw from; give options.random, by layer and step",
+      options.dropout);
+  return *options.random;
 }
 
 void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,

@@ -21,7 +21,9 @@ const OpDef& kAttentionScores = register_op({
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       const Variable &q = call.input("q"), &k = call.input("k");
-      return {attention_scores(q, k, mask_of_call(call, q.dim(-2), k.dim(-2)))};
+      const OpDef& op = find_op("attention_scores");
+      check_defined(op, {&q, &k});
+      return {attention_scores(q, k, mask_of_call(op, call, q.dim(-2), k.dim(-2)))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       return {{{{"q", sample_uniform(r, {2, 4, 3, 5})},
@@ -42,7 +44,9 @@ const OpDef& kAttentionValues = register_op({
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       const Variable &weights = call.input("weights"), &v = call.input("v");
-      return {attention_values(weights, v, mask_of_call(call, weights.dim(-2), v.dim(-2)))};
+      const OpDef& op = find_op("attention_values");
+      check_defined(op, {&weights, &v});
+      return {attention_values(weights, v, mask_of_call(op, call, weights.dim(-2), v.dim(-2)))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       return {{{{"weights", sample_uniform(r, {2, 4, 3, 4})},
@@ -55,6 +59,7 @@ const OpDef& kAttentionValues = register_op({
 
 // dq_s = sum over kept t of g_st k_t;  dk_t = sum over s that keep t of g_st q_s
 Variable attention_scores(const Variable& q, const Variable& k, const AttentionMask& mask) {
+  check_defined(kAttentionScores, {&q, &k});
   check_no_sequence_mask(kAttentionScores, {&q, &k});
   check_heads(kAttentionScores, "q", q);
   check_heads(kAttentionScores, "k", k);
@@ -77,6 +82,7 @@ Variable attention_scores(const Variable& q, const Variable& k, const AttentionM
 
 // dweights_st = g_s . v_t where kept, 0 elsewhere;  dv_t = sum over s that keep t of weights_st g_s
 Variable attention_values(const Variable& weights, const Variable& v, const AttentionMask& mask) {
+  check_defined(kAttentionValues, {&weights, &v});
   check_no_sequence_mask(kAttentionValues, {&weights, &v});
   check_heads(kAttentionValues, "v", v);
   check(weights.rank() == 4 && weights.dim(3) == v.dim(2) && weights.dtype() == v.dtype(),
@@ -101,8 +107,11 @@ Variable composed_attention(const Variable& q, const Variable& k, const Variable
   Variable scores = attention_scores(scale(q, attention_scale(options, q.dim(3))), k, mask);
   if (options.softcap) scores = scale(tanh(scale(scores, 1 / *options.softcap)), *options.softcap);
   if (options.bias.defined()) scores = add(scores, options.bias);
-  const Variable weights = masked_softmax(scores, mask.to_bits());
-  return attention_values(dropout(weights, options.dropout, options.random), v, mask);
+  Variable weights = masked_softmax(scores, mask.to_bits());
+  if (options.dropout != 0) {
+    weights = dropout(weights, options.dropout, numbers_of_dropout("attention", options));
+  }
+  return attention_values(weights, v, mask);
 }
 
 }  // namespace maskgrad::ops

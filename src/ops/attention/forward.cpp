@@ -129,8 +129,8 @@ template <class T>
 void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, const Tensor& v,
                  AttentionForward& result) {
   const std::int64_t tiles = p.tiles.per_head();
-  const std::int64_t work =
-      p.pairs_of_head() / std::max<std::int64_t>(1, tiles) * (p.features + p.value_features + 16);
+  const std::int64_t pairs = p.pairs_of_head() / std::max<std::int64_t>(1, tiles),
+                     work = p.features + p.value_features + 16;
   const auto run_tiles = [&](std::int64_t i, std::int64_t end) {
     Workspace<T> memory(ForwardTile<T>::workspace(p));
     ForwardTile<T> tile(p, memory);
@@ -144,7 +144,7 @@ void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, co
                result.top.data<T>() + head * p.queries, result.scale.data<T>() + head * p.queries);
     }
   };
-  parallel_for(p.batch * p.heads * tiles, least_of_attention(work), run_tiles);
+  parallel_for(p.batch * p.heads * tiles, least_of_attention(pairs, work), run_tiles);
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ class ScoreTile {
     const T factor = static_cast<T>(1 / (1 - p_.dropout));
     for (std::int64_t s = 0; s < block.queries(); ++s) {
       const std::int64_t row = (tile_.b * p_.heads + tile_.h) * p_.queries + block.first + s;
-      Random random = p_.random;
+      Random random = *p_.random;
       random.skip_uniforms(static_cast<std::uint64_t>(row * p_.keys + block.begin));
       for (std::int64_t t = 0; t < block.keys(); ++t) {
         drop_[t * columns_ + s] = random.uniform() >= p_.dropout ? factor : T{};

@@ -11,7 +11,22 @@ void mark_holes(Tensor& marks, const SequenceMask& mask) {
   if (mask.defined()) fill_holes(marks, mask, 1.0);
 }
 
+void check_markable(const Variable& x, const Tensor& marks) {
+  check_given(x.defined() && marks.defined(), "prove_mask", "a value or its marks");
+  check(x.slot().get() != nullptr, "prove_mask", "a constant takes no marks");
+}
+
 }  // namespace
+
+void MarkedTape::mark(const Variable& leaf, const Tensor& marks) {
+  check_markable(leaf, marks);
+  values_[leaf.slot().get()] = marks;
+}
+
+void MarkedTape::mark_gradient(const Variable& x, const Tensor& marks) {
+  check_markable(x, marks);
+  gradients_[x.slot().get()] = marks;
+}
 
 Tensor MarkedTape::find(const Marks& marks, const GradSlot& slot) {
   const auto found = marks.find(&slot);

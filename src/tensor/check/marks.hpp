@@ -16,9 +16,9 @@ class MarkedTape {
   explicit MarkedTape(const Tape& tape) : tape_(tape) {}
 
   /// Marks elements (bool, of its shape) of a leaf.
-  void mark(const Variable& leaf, const Tensor& marks) { values_[leaf.slot().get()] = marks; }
+  void mark(const Variable& leaf, const Tensor& marks);
   /// Marks elements of the gradient that arrives at a value.
-  void mark_gradient(const Variable& x, const Tensor& marks) { gradients_[x.slot().get()] = marks; }
+  void mark_gradient(const Variable& x, const Tensor& marks);
 
   /// Carries the marks of values from the first operation to the last. With `holes`, masked
   /// elements of every value count as marked too.

@@ -81,6 +81,7 @@ OpCall call_of(const OpDef& op, const OpSample& sample, DType dtype) {
 }
 
 std::vector<std::string> check_op(const OpDef& op) {
+  check(op.samples != nullptr, op.name.c_str(), "has no samples to be checked with");
   Complaints complaints;
   check_names(op, complaints);
   Random random(1, stream_of(op.name));

@@ -6,13 +6,19 @@
 #include <maskgrad/tensor/mask_kernels.hpp>
 
 namespace maskgrad::check_detail {
+namespace {
 
-// An integer that no table of tokens has a row for.
-constexpr double kIntegerPoison = -7;
+// Integers have no poison: an id that no table of tokens has stands for it.
+Scalar poison_for(DType dtype, double poison) {
+  if (dtype == DType::kBool) return true;
+  return is_floating(dtype) ? Scalar(poison) : Scalar(-7);
+}
+
+}  // namespace
 
 void poison_holes(Tensor& x, const SequenceMask& mask, double poison) {
   if (!mask.defined()) return;
-  fill_holes(x, mask, is_floating(x.dtype()) ? poison : kIntegerPoison);
+  fill_holes(x, mask, poison_for(x.dtype(), poison));
 }
 
 Tensor differences(const Tensor& a, const Tensor& b) {
