@@ -1,7 +1,8 @@
 // What operations on each element of one input share. Internal to src/ops.
 #pragma once
 
-#include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/functors/rules.hpp>
+#include <maskgrad/ops/map_elements.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -39,18 +40,15 @@ const OpDef& register_unary(const char* name, const char* summary, Function func
   });
 }
 
-/// What backward needs of the forward pass.
-enum class Saves { kInput, kOutput };
-
-/// y = forward(x); the gradient is backward(g, s) with s the saved input or output. Each expression
-/// is written once and serves both dtypes; constants are double and meet floats only as scalars.
-template <class Forward, class Backward>
-Variable unary(const OpDef& op, const Variable& x, Saves saves, Forward forward,
-               Backward backward) {
-  Tensor y = map(op.name.c_str(), forward, x.value());
-  Tensor saved = saves == Saves::kInput ? x.value() : y;
-  return record(op, {&x}, std::move(y), [&op, backward, saved](const Tensor& g, Gradients& grads) {
-    grads.set(0, map(op.name.c_str(), backward, g, saved));
+/// f(x) for a rule f of functors/rules.hpp.
+template <class Rule>
+Variable unary(const OpDef& op, const Variable& x, Rule f) {
+  Tensor y = map_elements(op.name.c_str(), f, x.value());
+  Tensor saved = Rule::kSaves == functors::Saves::kInput ? x.value() : y;
+  return record(op, {&x}, std::move(y), [&op, f, saved](const Tensor& g, Gradients& grads) {
+    const auto gradient = [f](const auto& s, const auto& dy)
+                              MASKGRAD_INLINE { return f.gradient(s, dy); };
+    grads.set(0, map_elements(op.name.c_str(), gradient, saved, g));
   });
 }
 
