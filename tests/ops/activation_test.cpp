@@ -192,9 +192,9 @@ TEST(Relu, HasNoGradientAtZeroAndKeepsNotANumber) {
 
 // Also where float32 does not hold the factor.
 TEST(LeakyReluAndElu, TakeExtremeFactors) {
-  const std::vector<double> x = {-0x1p-100, -2, -0.0, 0, 3};
+  const std::vector<double> x = {-0x1p127, -2, -0x1p-100, -0x1p-149, -0.0, 0, 3};
   for (const DType dtype : test::kFloatingDTypes) {
-    for (const double factor : {0.0, -0.5, 1e39, -1e60, 1e300, 1e-46, -1e-60, 5e-324}) {
+    for (const double factor : {0.0, -0.5, 1e39, -1e60, 1e300, 1e-46, -1e-60, 0x1p-270, 5e-324}) {
       // What the dtype makes of an exact result, in parts of that.
       const auto expect = [&](const Tensor& y, std::size_t i, double exact) {
         const Tensor expected = make({exact}, {1}, dtype).to(DType::kFloat64);

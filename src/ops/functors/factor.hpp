@@ -10,24 +10,21 @@
 
 namespace maskgrad::ops::functors {
 
-/// A factor given in double, as power * (rest.hi + rest.lo). In double that is 1 * (factor + 0). In
-/// float it is right beyond the range of float too, wherever the product is within it.
+/// A factor given in double, as power * (rest.hi + rest.lo) * power. The powers are 1 but for float
+/// and a factor beyond its range: a product that is within the range is right then too.
 class Factor {
  public:
   explicit Factor(double value) : value_(value) {
     constexpr float kMost = std::numeric_limits<float>::max();
-    if (std::abs(value) > kMost) power_ = 0x1p120f;
-    if (std::abs(value) < std::numeric_limits<float>::min()) power_ = 0x1p-120f;
-    double rest = value / power_;
+    if (std::abs(value) > kMost) power_ = 0x1p96f;
+    if (std::abs(value) < std::numeric_limits<float>::min()) power_ = 0x1p-96f;
+    double rest = value / power_ / power_;
     if (std::isfinite(value)) rest = std::clamp<double>(rest, -kMost, kMost);
     const float hi = static_cast<float>(rest);
     rest_ = {hi, std::isfinite(hi) ? static_cast<float>(rest - hi) : 0};
   }
 
-  template <class V>
-  [[gnu::always_inline]] V power() const {
-    return std::is_same_v<math::Element<V>, float> ? V(power_) : math::constant<V>(1);
-  }
+  /// What remains of the factor without the powers.
   template <class V>
   [[gnu::always_inline]] math::Pair<V> rest() const {
     if constexpr (std::is_same_v<math::Element<V>, float>) {
@@ -36,10 +33,16 @@ class Factor {
       return {V(value_), V(0.0)};
     }
   }
-  /// x times this. A product with a power of two is exact, so it comes first.
+  /// Whether the elements of V do not hold the factor.
+  template <class V>
+  [[gnu::always_inline]] bool is_beyond() const {
+    return std::is_same_v<math::Element<V>, float> && power_ != 1;
+  }
+  /// x times this. The first product is exact, or too small to matter.
   template <class V>
   [[gnu::always_inline]] V times(V x) const {
-    return x * power<V>() * rest<V>().hi;
+    const V power = is_beyond<V>() ? V(power_) : math::constant<V>(1);
+    return x * power * rest<V>().hi * power;
   }
 
  private:

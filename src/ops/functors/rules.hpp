@@ -131,14 +131,19 @@ struct Elu {
     const auto y = math::expm1_of_minus(math::abs(x));
     const auto rest = alpha.rest<V>();
     const V low = math::multiply_add(rest.hi, y.lo, rest.lo * y.hi);
-    return on_side_of(x, alpha.power<V>() * math::fused_multiply_add(rest.hi, y.hi, low), x);
+    const V product =
+        alpha.is_beyond<V>() ? alpha.times(y.hi) : math::fused_multiply_add(rest.hi, y.hi, low);
+    return on_side_of(x, product, x);
   }
   template <class V>
   [[gnu::always_inline]] V gradient(V x, V g) const {
     const auto e =
         math::exponential(math::negative(size_within(x, math::kExpLimit<math::Element<V>>)));
+    // e^x may be denormal where alpha e^x is not.
     const V rest = alpha.rest<V>().hi;
-    const V slope = alpha.power<V>() * math::scaled(math::multiply_add(rest, e.q, rest), e.n);
+    const V slope = alpha.is_beyond<V>()
+                        ? alpha.times(math::scaled(math::constant<V>(1) + e.q, e.n))
+                        : math::scaled(math::multiply_add(rest, e.q, rest), e.n);
     return math::select(x > math::constant<V>(0), g, g * slope);
   }
 };
