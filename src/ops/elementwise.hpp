@@ -17,7 +17,7 @@ Variable maximum(const Variable& a, const Variable& b);
 /// The smaller of a and b. Where they are equal, each gets half of the gradient.
 Variable minimum(const Variable& a, const Variable& b);
 
-// One floating input x of any shape; the output has its shape.
+// One floating input x of any shape; the output has its shape. As accurate as activation.hpp says.
 
 Variable negate(const Variable& x);  ///< -x
 /// factor * x. Throws Error when the factor does not fit x's dtype (see Scalar).

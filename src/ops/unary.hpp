@@ -1,7 +1,8 @@
 // What operations on each element of one input share. Internal to src/ops.
 #pragma once
 
-#include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/functors/rules.hpp>
+#include <maskgrad/ops/map_elements.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
@@ -42,22 +43,19 @@ const OpDef& register_unary(const char* name, const char* summary, Function func
   });
 }
 
-/// What backward needs of the forward pass.
-enum class Saves { kNothing, kInput, kOutput };
-
-/// y = forward(x); the gradient is backward(g, s) with s the saved input or output, or g again.
-/// Each expression is written once and serves both dtypes; constants are double and meet floats
-/// only as scalars.
-template <class Forward, class Backward>
-Variable unary(const OpDef& op, const Variable& x, Saves saves, Forward forward,
-               Backward backward) {
+/// f(x) for a rule f of functors/rules.hpp.
+template <class Rule>
+Variable unary(const OpDef& op, const Variable& x, Rule f) {
+  using functors::Saves;
   check_defined(op, {&x});
-  Tensor y = map(op.name.c_str(), forward, x.value());
+  Tensor y = map_elements(op.name.c_str(), f, x.value());
   Saved saved;
-  if (saves == Saves::kInput) saved = Saved(op, "input", x.value());
-  if (saves == Saves::kOutput) saved = Saved(op, "output", y);
-  return record(op, {&x}, std::move(y), [&op, backward, saved](const Tensor& g, Gradients& grads) {
-    grads.set(0, map(op.name.c_str(), backward, g, saved.defined() ? *saved : g));
+  if (Rule::kSaves == Saves::kInput) saved = Saved(op, "input", x.value());
+  if (Rule::kSaves == Saves::kOutput) saved = Saved(op, "output", y);
+  return record(op, {&x}, std::move(y), [&op, f, saved](const Tensor& g, Gradients& grads) {
+    const auto gradient = [f](const auto& s, const auto& dy)
+                              MASKGRAD_INLINE { return f.gradient(s, dy); };
+    grads.set(0, map_elements(op.name.c_str(), gradient, saved.defined() ? *saved : g, g));
   });
 }
 
