@@ -6,6 +6,7 @@
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -65,15 +66,6 @@ Tensor through_relu(Tensor g, const Tensor& y) {
   return h;
 }
 
-// db[j] = sum of g[..., j]
-void sum_to_bias(const Tensor& g, Tensor& db) {
-  const std::int64_t columns = db.numel(), rows = columns ? g.numel() / columns : 0;
-  dispatch_device(g.device(), "linear", [&] {
-    dispatch_dtype(FloatingTypes{}, g.dtype(), "linear",
-                   [&]<class T>(T) { sum_rows(g.data<T>(), rows, columns, db.data<T>()); });
-  });
-}
-
 // A place of y depends on its row of x, its column of the weight and its place of the bias.
 Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
   const int last = way.output.rank() - 1;
@@ -102,7 +94,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
     set_gradients(*x, mask, *w, false, h, grads);
     if (!grads.needed(2)) return;
     Tensor db = grads.buffer(2);
-    sum_to_bias(h, db);
+    sum_into("linear", h, db);
   };
   return record(kLinear, {&x, &weight, &bias}, y, with_reach(std::move(rule), reached));
 }

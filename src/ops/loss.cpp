@@ -4,6 +4,7 @@
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -76,7 +77,7 @@ struct LossRows {
   std::int64_t count = 0;
 };
 
-// Rows side by side; their losses are added in order.
+// Rows side by side; their losses are added in double.
 template <class T>
 T sum_losses(const Tensor& logits, LossRows& rows) {
   const std::int64_t classes = logits.dim(-1);
@@ -90,11 +91,15 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
           logits.data<T>() + i * classes, target, rows.softmax.data<T>() + i * classes, classes);
     }
   });
-  T sum{};
-  for (std::size_t i = 0; i < losses.size(); ++i) {
-    if (rows.ids[i] >= 0) sum += losses[i];
-  }
-  return sum;
+  // Sample by sample: what pads them must not change the order.
+  const std::int64_t samples = logits.rank() > 2 ? logits.dim(0) : 1;
+  const std::int64_t of_sample = samples ? size / samples : 0;
+  return static_cast<T>(sum_terms<double>(samples, [&](std::int64_t b) {
+    return sum_terms<double>(of_sample, [&](std::int64_t s) {
+      const auto i = static_cast<std::size_t>(b * of_sample + s);
+      return rows.ids[i] >= 0 ? static_cast<double>(losses[i]) : 0.0;
+    });
+  }));
 }
 
 // dlogits = factor (softmax - onehot(target)), 0 in rows that do not count

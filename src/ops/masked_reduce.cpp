@@ -4,6 +4,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -122,11 +123,10 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
   dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_mean", [&]<class T>(T) {
     const T* in = x.value().data<T>();
     for (std::int64_t i = 0; i < d.results(); ++i) {
-      T sum{};
-      for (std::int64_t j = 0; j < d.along; ++j) {
+      const T sum = sum_terms<T>(d.along, [&](std::int64_t j) {
         const std::int64_t place = d.place(i, j);
-        if (d.keep.data<bool>()[place]) sum += in[place];
-      }
+        return d.keep.data<bool>()[place] ? in[place] : T{};
+      });
       const std::int64_t count = kept_count(d, i);
       y.data<T>()[i] = count ? sum / static_cast<T>(count) : T{};
     }
