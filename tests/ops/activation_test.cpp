@@ -111,7 +111,8 @@ TEST(Activations, PassOnNotANumber) {
   for (const Activation& f : kActivations) {
     for (const DType dtype : test::kFloatingDTypes) {
       const auto [values, slopes] = at(f.op, {kNaN, -kNaN}, dtype);
-      const double slope = f.name == "relu" || f.name == "leaky_relu" ? 1 : kNaN;  // chosen
+      const bool is_chosen = std::string(f.name) == "relu" || std::string(f.name) == "leaky_relu";
+      const double slope = is_chosen ? 1 : kNaN;
       EXPECT_TRUE(is_close(values, {kNaN, kNaN})) << f.name;
       EXPECT_TRUE(is_close(slopes, {slope, slope})) << f.name;
     }

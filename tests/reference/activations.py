@@ -5,8 +5,8 @@
 
 A line "function dtype" comes before its points, each of which is a line "x f(x) f'(x)". x is an
 element of that dtype. The others are exact but for their last digit: whole numbers of up to 64 bits
-times powers of two, in hexadecimal, as in -b504f333p-31, or inf where they overflow the dtype. Needs
-mpmath.
+times powers of two, in hexadecimal, as in -b504f333p-31, or inf where they overflow the dtype.
+Needs mpmath.
 """
 import math
 import random
@@ -50,7 +50,8 @@ FUNCTIONS = {
     "softplus": (lambda x: mp.log1p(mp.exp(-abs(x))) + max(x, mp.mpf(0)), sigmoid, True),
     "leaky_relu": (lambda x: x if x > 0 else mp.mpf(0.01) * x,
                    lambda x: mp.mpf(1 if x > 0 else 0.01), True),
-    "elu": (lambda x: x if x > 0 else mp.expm1(x), lambda x: mp.mpf(1) if x > 0 else mp.exp(x), True),
+    "elu": (lambda x: x if x > 0 else mp.expm1(x),
+            lambda x: mp.mpf(1) if x > 0 else mp.exp(x), True),
     "selu": (lambda x: x if x > 0 else ALPHA * mp.expm1(x),
              lambda x: mp.mpf(1) if x > 0 else ALPHA * mp.exp(x), True),
     "gelu": (lambda x: x * normal(x), lambda x: normal(x) + times_density(x), True),

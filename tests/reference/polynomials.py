@@ -2,11 +2,14 @@
 """Writes src/ops/functors/polynomials.hpp: the polynomials behind exp and the activations.
 
     polynomials.py > ../../src/ops/functors/polynomials.hpp
+    clang-format -i ../../src/ops/functors/polynomials.hpp
 
 Each is fitted by least squares to the relative error of the function that it is for. The
 coefficients are rounded one after the other, lowest first, and those that follow are fitted again
-to what the rounding left. Needs mpmath.
+to what the rounding left. Takes some minutes. Needs mpmath.
 """
+import textwrap
+
 import mpmath as mp
 
 mp.mp.dps = 60
@@ -182,20 +185,21 @@ def literal(x, dtype):
 
 def comment(text):
     print()
-    for line in text:
+    for line in textwrap.wrap(text, 96):
         print("///", line)
 
 
-def polynomial(name, text, fit, keeps_rest):
-    """fit gives the Fit for a dtype."""
+def polynomial(name, text, function, weight, low, high, degrees, keeps_rest=False):
     lines, errors = [], []
     for dtype, bits in BITS.items():
-        terms, rest, error = fit(dtype).rounded_terms(bits, keeps_rest)
+        fit = Fit(function, weight, mp.mpf(low), mp.mpf(high), degrees[dtype])
+        terms, rest, error = fit.rounded_terms(bits, keeps_rest)
         errors.append(f"2^{mp.nstr(mp.log(error, 2), 4)} in {dtype}")
-        lines += ["template <>", f"inline constexpr Polynomial<{dtype}, {len(terms)}> {name}<{dtype}>{{"]
+        kind = f"Polynomial<{dtype}, {len(terms)}>"
+        lines += ["template <>", f"inline constexpr {kind} {name}<{dtype}>{{"]
         lines += ["    {" + ",\n     ".join(literal(term, dtype) for term in terms) + "},"]
         lines += [f"    {literal(rest, dtype)}}};"]
-    comment(text + [f"Relative error {', '.join(errors)}."])
+    comment(f"{text} Relative error {', '.join(errors)}.")
     print(f"template <class T>\ninline constexpr Polynomial<T, 1> {name}{{}};")
     print("\n".join(lines))
 
@@ -212,7 +216,7 @@ def ratio(name, text, function, weight, first, degrees):
         lines += ["template <>", f"inline constexpr Ratio<{dtype}, {degree}> {name}<{dtype}>{{"]
         lines += ["    {" + ",\n     ".join(literal(term, dtype) for term in upper) + "},"]
         lines += ["    {" + ",\n     ".join(literal(term, dtype) for term in lower) + "}};"]
-    comment(text + [f"Relative error {', '.join(errors)}."])
+    comment(f"{text} Relative error {', '.join(errors)}.")
     print(f"template <class T>\ninline constexpr Ratio<T, 1> {name}{{}};")
     print("\n".join(lines))
 
@@ -261,50 +265,52 @@ struct Split {
 def main():
     print(HEAD)
 
-    split("kLog2", ["log 2. `high` is so short that n times it is exact for every exponent n."],
+    split("kLog2", "log 2. `high` is so short that n times it is exact for every exponent n.",
           LN2, {"float": 15, "double": 41})
-    split("kSiluRoot", ["z0 = 1.278..., the root of 1 + e^-z - z: the slope of silu is 0 at -z0."],
+    split("kSiluRoot", "z0 = 1.278..., the root of 1 + e^-z - z: the slope of silu is 0 at -z0.",
           SILU_ROOT)
-    split("kDensity", ["phi(0) = 1 / sqrt(2 pi), phi being the density of the normal distribution."], DENSITY)
-    split("kGeluFactor", ["phi(0) / (1 + 7 / 32)."], DENSITY * 32 / 39)
+    split("kDensity",
+          "phi(0) = 1 / sqrt(2 pi), phi being the density of the normal distribution.", DENSITY)
+    split("kGeluFactor", "phi(0) / (1 + 7 / 32).", DENSITY * 32 / 39)
     split("kGeluRoot",
-          ["z0 = 0.751..., the root of Phi(-z) - z phi(z): the slope of gelu is 0 at -z0. Phi is the",
-           "normal distribution function, phi its density."], GELU_ROOT)
+          "z0 = 0.751..., the root of Phi(-z) - z phi(z): the slope of gelu is 0 at -z0. Phi is "
+          "the normal distribution function, phi its density.", GELU_ROOT)
 
-    half = LN2 / 2 * (1 + mp.mpf(2) ** -10)
+    margin = 1 + mp.mpf(2)**-10
     polynomial("kExpTerms",
-               ["(e^x - 1 - x) / x^2 for |x| <= log(2) / 2. The error is that of e^x."],
-               lambda dtype: Fit(exp_terms, lambda x: x**2 / mp.exp(x), -half, half,
-                                 {"float": 4, "double": 9}[dtype]), False)
+               "(e^x - 1 - x) / x^2 for |x| <= log(2) / 2. The error is that of e^x.",
+               exp_terms, lambda x: x**2 / mp.exp(x),
+               -LN2 / 2 * margin, LN2 / 2 * margin, {"float": 4, "double": 9})
     polynomial("kLogTerms",
-               ["(log((1 + s) / (1 - s)) - 2 s) / s^3 for |s| <= 3 - sqrt 8, in x = s^2. The error is that of",
-                "log((1 + s) / (1 - s))."],
-               lambda dtype: Fit(log_terms, lambda x: x * mp.sqrt(x) / (2 * mp.atanh(mp.sqrt(x))), mp.mpf(0),
-                                 (3 - mp.sqrt(8))**2 * (1 + mp.mpf(2)**-10), {"float": 2, "double": 6}[dtype]),
-               False)
-    polynomial("kTanhTerms", ["(tanh z - z) / z^3 for 0 <= z <= 0.55, in x = z^2. The error is that of tanh z."],
-               lambda dtype: Fit(tanh_terms, lambda x: x * mp.sqrt(x) / mp.tanh(mp.sqrt(x)) if x else x,
-                                 mp.mpf(0), mp.mpf(0.55)**2, {"float": 4, "double": 10}[dtype]), False)
-    polynomial("kLog1pTerms", ["log(1 + x) / x for 0 <= x <= 1."],
-               lambda dtype: Fit(log1p_terms, lambda x: 1 / log1p_terms(x), mp.mpf(0), mp.mpf(1),
-                                 {"float": 9, "double": 21}[dtype]), True)
-
+               "(log((1 + s) / (1 - s)) - 2 s) / s^3 for |s| <= 3 - sqrt 8, in x = s^2. The error "
+               "is that of log((1 + s) / (1 - s)).",
+               log_terms, lambda x: x * mp.sqrt(x) / (2 * mp.atanh(mp.sqrt(x))),
+               0, (3 - mp.sqrt(8))**2 * margin, {"float": 2, "double": 6})
+    polynomial("kTanhTerms",
+               "(tanh z - z) / z^3 for 0 <= z <= 0.55, in x = z^2. The error is that of tanh z.",
+               tanh_terms, lambda x: x * mp.sqrt(x) / mp.tanh(mp.sqrt(x)) if x else x,
+               0, mp.mpf(0.55)**2, {"float": 4, "double": 10})
+    polynomial("kLog1pTerms", "log(1 + x) / x for 0 <= x <= 1.",
+               log1p_terms, lambda x: 1 / log1p_terms(x),
+               0, 1, {"float": 9, "double": 21}, keeps_rest=True)
     polynomial("kSiluSlopeTerms",
-               ["(1 - z sigmoid(z) - x) / x^2 for |x| <= 0.6, in x = z0 - z, z0 being kSiluRoot. The error is",
-                "that of 1 - z sigmoid(z)."],
-               lambda dtype: Fit(silu_slope_terms, lambda x: x**2 / silu_slope(x) if x else x, mp.mpf(-0.6),
-                                 mp.mpf(0.6), {"float": 6, "double": 15}[dtype]), False)
-    polynomial("kGeluTerms", ["(1/2 - Phi(-z)) / z for 0 <= z <= 1, in x = z^2. The error is that of Phi(-z)."],
-               lambda dtype: Fit(gelu_terms, lambda x: mp.sqrt(x) / normal_tail(mp.sqrt(x)), mp.mpf(0),
-                                 mp.mpf(1), {"float": 5, "double": 10}[dtype]), True)
+               "(1 - z sigmoid(z) - x) / x^2 for |x| <= 0.6, in x = z0 - z, z0 being kSiluRoot. "
+               "The error is that of 1 - z sigmoid(z).",
+               silu_slope_terms, lambda x: x**2 / silu_slope(x) if x else x,
+               -0.6, 0.6, {"float": 6, "double": 15})
+    polynomial("kGeluTerms",
+               "(1/2 - Phi(-z)) / z for 0 <= z <= 1, in x = z^2. The error is that of Phi(-z).",
+               gelu_terms, lambda x: mp.sqrt(x) / normal_tail(mp.sqrt(x)),
+               0, 1, {"float": 5, "double": 10}, keeps_rest=True)
     ratio("kGeluRatio",
-          ["phi(0) / f(z) - z for 1 <= z <= 15, or 39 in double, with f(z) = Phi(-z) e^(z^2 / 2). The",
-           "error is that of f(z)."],
+          "phi(0) / f(z) - z for 1 <= z <= 15, or 39 in double, with f(z) = Phi(-z) e^(z^2 / 2). "
+          "The error is that of f(z).",
           gelu_ratio, lambda z: 1 / (z + gelu_ratio(z)), 1, {"float": 4, "double": 9})
     ratio("kGeluSlopeRatio",
-          ["f(z) - 1 for 0 <= z <= 15, or 39 in double, with f(z) = (Phi(-z) / phi(z) - z) / (z0 - z) and",
-           "z0 = kGeluRoot. The error is that of f(z)."],
-          gelu_slope_ratio, lambda z: 1 / (1 + gelu_slope_ratio(z)), 0, {"float": 5, "double": 10})
+          "f(z) - 1 for 0 <= z <= 15, or 39 in double, with f(z) = (Phi(-z) / phi(z) - z) / "
+          "(z0 - z) and z0 = kGeluRoot. The error is that of f(z).",
+          gelu_slope_ratio, lambda z: 1 / (1 + gelu_slope_ratio(z)), 0,
+          {"float": 5, "double": 10})
     print("\n}  // namespace maskgrad::ops::math")
 
 

@@ -58,8 +58,8 @@ inline constexpr Split<float> kGeluFactor<float>{0x1.4f318p-2f, -0x1.3f9168p-27f
 template <>
 inline constexpr Split<double> kGeluFactor<double>{0x1.4f317f60374c5p-2, 0x1.8033d61b485adp-56};
 
-/// z0 = 0.751..., the root of Phi(-z) - z phi(z): the slope of gelu is 0 at -z0. Phi is the
-/// normal distribution function, phi its density.
+/// z0 = 0.751..., the root of Phi(-z) - z phi(z): the slope of gelu is 0 at -z0. Phi is the normal
+/// distribution function, phi its density.
 template <class T>
 inline constexpr Split<T> kGeluRoot{};
 template <>
@@ -67,8 +67,8 @@ inline constexpr Split<float> kGeluRoot<float>{0x1.80ead2p-1f, -0x1.a03fd4p-27f}
 template <>
 inline constexpr Split<double> kGeluRoot<double>{0x1.80ead197f00b4p-1, -0x1.13e74c58cada8p-56};
 
-/// (e^x - 1 - x) / x^2 for |x| <= log(2) / 2. The error is that of e^x.
-/// Relative error 2^-28.03 in float, 2^-57.61 in double.
+/// (e^x - 1 - x) / x^2 for |x| <= log(2) / 2. The error is that of e^x. Relative error 2^-28.03 in
+/// float, 2^-57.61 in double.
 template <class T>
 inline constexpr Polynomial<T, 1> kExpTerms{};
 template <>
@@ -82,8 +82,7 @@ inline constexpr Polynomial<double, 10> kExpTerms<double>{
     0x0p+0};
 
 /// (log((1 + s) / (1 - s)) - 2 s) / s^3 for |s| <= 3 - sqrt 8, in x = s^2. The error is that of
-/// log((1 + s) / (1 - s)).
-/// Relative error 2^-30.21 in float, 2^-59.44 in double.
+/// log((1 + s) / (1 - s)). Relative error 2^-30.21 in float, 2^-59.44 in double.
 template <class T>
 inline constexpr Polynomial<T, 1> kLogTerms{};
 template <>
@@ -95,8 +94,8 @@ inline constexpr Polynomial<double, 7> kLogTerms<double>{
      0x1.74664b369a232p-3, 0x1.39a0881f6f95ep-3, 0x1.2f11367ac12aap-3},
     0x0p+0};
 
-/// (tanh z - z) / z^3 for 0 <= z <= 0.55, in x = z^2. The error is that of tanh z.
-/// Relative error 2^-29.7 in float, 2^-60.55 in double.
+/// (tanh z - z) / z^3 for 0 <= z <= 0.55, in x = z^2. The error is that of tanh z. Relative error
+/// 2^-29.7 in float, 2^-60.55 in double.
 template <class T>
 inline constexpr Polynomial<T, 1> kTanhTerms{};
 template <>
@@ -109,8 +108,7 @@ inline constexpr Polynomial<double, 11> kTanhTerms<double>{
      -0x1.e9680b1501125p-13, 0x1.5d5e6d00951bbp-14, -0x1.46db834e89555p-16},
     0x0p+0};
 
-/// log(1 + x) / x for 0 <= x <= 1.
-/// Relative error 2^-27.44 in float, 2^-59.01 in double.
+/// log(1 + x) / x for 0 <= x <= 1. Relative error 2^-27.44 in float, 2^-59.01 in double.
 template <class T>
 inline constexpr Polynomial<T, 1> kLog1pTerms{};
 template <>
@@ -144,8 +142,7 @@ inline constexpr Polynomial<double, 22> kLog1pTerms<double>{{0x1p+0,
                                                             -0x1.0084c04164559p-59};
 
 /// (1 - z sigmoid(z) - x) / x^2 for |x| <= 0.6, in x = z0 - z, z0 being kSiluRoot. The error is
-/// that of 1 - z sigmoid(z).
-/// Relative error 2^-28.27 in float, 2^-59.66 in double.
+/// that of 1 - z sigmoid(z). Relative error 2^-28.27 in float, 2^-59.66 in double.
 template <class T>
 inline constexpr Polynomial<T, 1> kSiluSlopeTerms{};
 template <>
@@ -161,8 +158,8 @@ inline constexpr Polynomial<double, 16> kSiluSlopeTerms<double>{
      -0x1.06b2ae3ed41ffp-24, 0x1.2d48509d29d2bp-29, 0x1.71e8d27711a1dp-28, 0x1.e0d183e992d9fp-31},
     0x0p+0};
 
-/// (1/2 - Phi(-z)) / z for 0 <= z <= 1, in x = z^2. The error is that of Phi(-z).
-/// Relative error 2^-30.84 in float, 2^-62.25 in double.
+/// (1/2 - Phi(-z)) / z for 0 <= z <= 1, in x = z^2. The error is that of Phi(-z). Relative error
+/// 2^-30.84 in float, 2^-62.25 in double.
 template <class T>
 inline constexpr Polynomial<T, 1> kGeluTerms{};
 template <>
@@ -177,9 +174,8 @@ inline constexpr Polynomial<double, 11> kGeluTerms<double>{
      0x1.37ef946381bccp-29, -0x1.e5197475dea3p-34, 0x1.1a1f7c3e8022ap-38},
     -0x1.e9883d8451009p-56};
 
-/// phi(0) / f(z) - z for 1 <= z <= 15, or 39 in double, with f(z) = Phi(-z) e^(z^2 / 2). The
-/// error is that of f(z).
-/// Relative error 2^-28.07 in float, 2^-57.38 in double.
+/// phi(0) / f(z) - z for 1 <= z <= 15, or 39 in double, with f(z) = Phi(-z) e^(z^2 / 2). The error
+/// is that of f(z). Relative error 2^-28.07 in float, 2^-57.38 in double.
 template <class T>
 inline constexpr Ratio<T, 1> kGeluRatio{};
 template <>
@@ -195,9 +191,8 @@ inline constexpr Ratio<double, 9> kGeluRatio<double>{
      0x1.38feead98d0fap+15, 0x1.47d8fd23a1cadp+13, 0x1.f089e6c7200cap+10, 0x1.0830980be474fp+8,
      0x1.6bdc109004c2fp+4, 0x1p+0}};
 
-/// f(z) - 1 for 0 <= z <= 15, or 39 in double, with f(z) = (Phi(-z) / phi(z) - z) / (z0 - z) and
-/// z0 = kGeluRoot. The error is that of f(z).
-/// Relative error 2^-29.43 in float, 2^-58.98 in double.
+/// f(z) - 1 for 0 <= z <= 15, or 39 in double, with f(z) = (Phi(-z) / phi(z) - z) / (z0 - z) and z0
+/// = kGeluRoot. The error is that of f(z). Relative error 2^-29.43 in float, 2^-58.98 in double.
 template <class T>
 inline constexpr Ratio<T, 1> kGeluSlopeRatio{};
 template <>
