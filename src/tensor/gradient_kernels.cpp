@@ -71,7 +71,8 @@ void sum_into(const char* name, const Tensor& x, Tensor& sums) {
     Tensor to = axis == last ? sums.reshape(summed) : Tensor::empty(summed, x.dtype(), x.device());
     dispatch_device(x.device(), name, [&] {
       dispatch_dtype(FloatingTypes{}, x.dtype(), name, [&]<class T>(T) {
-        sum_along(terms.data<T>(), before.numel(), along.numel(), after.numel(), to.data<T>());
+        sum_along(std::as_const(terms).data<T>(), before.numel(), along.numel(), after.numel(),
+                  to.data<T>());
       });
     });
     terms = to;

@@ -133,7 +133,6 @@ void Tensor::fill(Scalar value) {
 }
 
 bool is_identical(const Tensor& a, const Tensor& b) {
-  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
   const std::byte *of_a = a.raw_data(), *of_b = b.raw_data();
   return a.shape() == b.shape() && a.dtype() == b.dtype() &&
          std::memcmp(of_a, of_b, a.nbytes()) == 0;

@@ -137,9 +137,9 @@ const std::vector<Piece>& sound_pieces() {
          const auto project = [&](const Variable& m) { return drop_mask(ops::matmul(x, m)); };
          const Variable bias = ops::matmul(w.positions, w.positions, false, true);
          return ops::with_mask(
-             ops::scaled_dot_product_attention(project(w.q), project(w.k), project(w.v),
-                                               AttentionMask::existing(x.mask()),
-                                               {.bias = bias, .softcap = 2.0, .dropout = 0.2}),
+             ops::scaled_dot_product_attention(
+                 project(w.q), project(w.k), project(w.v), AttentionMask::existing(x.mask()),
+                 {.bias = bias, .softcap = 2.0, .dropout = 0.2, .random = Random(6)}),
              x.mask());
        }},
       {"attention_by_pairs", false, MaskRule::kUses,

@@ -201,7 +201,7 @@ TEST(ElementwiseAccuracy, OfReluAbsAndNegateIsFull) {
     float (*value)(float);
     float (*slope)(float);
   } const functions[] = {{ops::relu, [](float x) { return x < 0 ? 0 : x; },
-                          [](float x) { return x > 0 ? 1.0F : 0.0F * (x < 0 ? 1 : x); }},
+                          [](float x) { return x <= 0 ? 0.0F : 1.0F; }},
                          {ops::abs, [](float x) { return std::abs(x); },
                           [](float x) { return x > 0   ? 1.0F
                                                : x < 0 ? -1.0F

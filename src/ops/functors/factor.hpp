@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
 #include <maskgrad/ops/functors/sums.hpp>
@@ -27,6 +28,11 @@ class Factor {
   template <class V>
   [[gnu::always_inline]] V times(V x) const {
     return x * parts<V>().hi;
+  }
+  /// 1, or 1 / 2 for a factor so large that twice as much is out of range.
+  template <class T>
+  [[gnu::always_inline]] T room() const {
+    return std::abs(value_) > std::numeric_limits<T>::max() / 2 ? T(0.5) : T(1);
   }
 
  private:

@@ -138,8 +138,9 @@ struct Elu {
     const auto e =
         math::exponential(math::negative(size_within(x, math::kExpLimit<math::Element<V>>)));
     // e^x may be denormal where alpha e^x is not.
-    const V factor = alpha.parts<V>().hi;
-    const V slope = math::scaled(math::multiply_add(factor, e.q, factor), e.n);
+    const math::Element<V> room = alpha.room<math::Element<V>>();
+    const V factor = alpha.parts<V>().hi * V(room);
+    const V slope = math::scaled(math::multiply_add(factor, e.q, factor), e.n) * V(1 / room);
     return math::select(x > math::constant<V>(0), g, g * slope);
   }
 };
