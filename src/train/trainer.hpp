@@ -29,6 +29,7 @@ struct TrainState {
   std::int64_t step = 0;       // steps done
   DataPosition position;       // of the next batch
   std::vector<Metric> totals;  // of the epoch under way: the loss, then the model's metrics
+  std::int64_t skipped = 0;    // steps whose batch counted nothing, and so moved no weight
 };
 
 struct StepInfo {
@@ -68,7 +69,8 @@ class Trainer {
   };
   enum class Outcome { kDone, kInterrupted };
 
-  /// All four must outlive the trainer; `loader` stands where `state` says.
+  /// All four must outlive the trainer; `loader` stands where `state` says. Throws Error when it
+  /// stands elsewhere, and for an option that is not finite.
   Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
           Options options, TrainState state = {});
 
@@ -76,13 +78,14 @@ class Trainer {
 
   /// Trains until the epochs, steps or minutes of the options are reached, or `stop` becomes true.
   /// Reaching max_steps or max_minutes ends the run as the end of an epoch does.
-  /// Throws Error "[train] step 12: the loss is nan; ..." naming the first operation that gave a
-  /// value that is not finite, or the parameter that was not finite before; that step changes no
-  /// parameter. With clip_norm, gradients whose norm is not finite are an error of the same kind.
+  /// Throws Error "[train] step 12: ..." at the step whose loss, gradient or updated parameter is
+  /// not finite, before a callback hears of that step. It names the parameter, and the first
+  /// operation that gave such a number, where a second pass finds it.
   Outcome run(const std::atomic<bool>& stop);
 
   /// One step: forward, backward, update. Returns the loss and metrics as sums and counts; with
-  /// clip_norm the last of them is grad_norm, the norm before it was clipped.
+  /// clip_norm the last of them is grad_norm, the norm before it was clipped. A batch that counts
+  /// nothing moves no parameter, and nothing that the optimizer remembers. Throws as run().
   PoolVector<Metric> step(const Batch& batch);
 
   const TrainState& state() const { return state_; }
@@ -94,8 +97,14 @@ class Trainer {
   std::int64_t total_steps() const;
 
  private:
-  [[noreturn]] void explain_divergence(const Batch& batch, double loss);
-  double checked_gradient_norm();
+  void update(const Batch& batch, double scale);
+  [[noreturn]] void explain_loss(const Batch& batch, double loss);
+  [[noreturn]] void explain_update(const Batch& batch, std::string_view text);
+  // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
+  enum class Pass { kForward, kBackward };
+  std::string first_not_finite(const Batch& batch, Pass last);
+  double finite_gradient_norm(const Batch& batch);
+  double clip_scale(double norm) const;
   void add_to_totals(std::span<const Metric> metrics);
   void end_epoch(std::int64_t epoch, double seconds);
 

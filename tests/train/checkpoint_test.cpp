@@ -75,7 +75,7 @@ TEST(Checkpoint, IsASafetensorsFileWithOneTensorForEachParameterAndMoment) {
   for (const auto& [name, value] : toy.parameters->named_values()) {
     EXPECT_TRUE(same_bits(tensors.at("model/" + name), value));
     EXPECT_EQ(tensors.at("optimizer.m/" + name).shape(), value.shape());
-    EXPECT_EQ(tensors.at("optimizer.v/" + name).shape(), value.shape());
+    EXPECT_EQ(tensors.at("optimizer.r/" + name).shape(), value.shape());
   }
 }
 
