@@ -56,17 +56,22 @@ std::string shape_text(const Shape& shape) {
   return text + ")";
 }
 
-// Prints the summary of the last epoch on standard output, once training has ended.
-class LastEpoch : public Callback {
+// The means of the last epoch, or of what was done of it, to be printed once training has ended.
+class LastMeans : public Callback {
  public:
-  void on_epoch(const Trainer&, const EpochInfo& epoch) override {
-    text_.clear();
-    for (const Metric& metric : epoch.totals)
-      text_ += fmt::format("{:<10} {:.4f}\n", metric.name, metric.mean());
+  void on_epoch(const Trainer&, const EpochInfo& epoch) override { write(epoch, ""); }
+  void on_end_within_epoch(const Trainer&, const EpochInfo& part) override {
+    write(part, fmt::format("  mean of the last {} steps", part.batches));
   }
   const std::string& text() const { return text_; }
 
  private:
+  void write(const EpochInfo& epoch, const std::string& remark) {
+    text_.clear();
+    for (const Metric& metric : epoch.totals)
+      text_ += fmt::format("{:<10} {:.4f}{}\n", metric.name, metric.mean(), remark);
+  }
+
   std::string text_;
 };
 
@@ -217,8 +222,7 @@ void TrainingRun::print_summary() {
 // Lines that say what becomes of padding and why; empty when nothing is to be packed.
 std::string TrainingRun::packing_of_next_batch() {
   std::string lines;
-  DataLoader loader(data_, loading(), loader_->position());
-  for (const std::string& line : model_->explain_packing(loader.next())) {
+  for (const std::string& line : model_->explain_packing(loader_->peek())) {
     lines += fmt::format("first batch: {}\n", line);
   }
   return lines;
@@ -226,9 +230,9 @@ std::string TrainingRun::packing_of_next_batch() {
 
 Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
   if (settings_.text("progress") != "off") print_summary();
-  auto last_epoch = std::make_unique<LastEpoch>();
-  const LastEpoch& last = *last_epoch;
-  trainer_->add(std::move(last_epoch));
+  auto last_means = std::make_unique<LastMeans>();
+  const LastMeans& last = *last_means;
+  trainer_->add(std::move(last_means));
   trainer_->add(std::make_unique<KeepFolder>(*claim_));
   const std::int64_t first_step = trainer_->state().step;
   if (first_step == trainer_->total_steps() && settings_.text("progress") != "off") {

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <limits>
 #include <numeric>
+#include <system_error>
 
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/data_loader.hpp>
@@ -14,7 +16,14 @@ DataLoader::DataLoader(const SequenceDataset& dataset, Options options, DataPosi
   check(start.epoch >= 0 && start.batch >= 0 && start.batch < batches_per_epoch(), "data",
         "there is no batch {} in epoch {}: an epoch has {}", start.batch, start.epoch,
         batches_per_epoch());
-  reader_ = std::thread([this] { read_ahead(); });
+  check(!options.shuffle || dataset.size() <= std::numeric_limits<std::uint32_t>::max(), "data",
+        "{} samples are more than can be shuffled", dataset.size());
+  try {
+    reader_ = std::thread([this] { read_ahead(); });
+  } catch (const std::system_error& error) {
+    fail("data", "cannot start the thread that reads ahead: {}",
+         std::generic_category().message(error.code().value()));
+  }
 }
 
 DataLoader::~DataLoader() {
@@ -34,10 +43,20 @@ void DataLoader::advance(DataPosition& position) const {
   if (++position.batch == batches_per_epoch()) position = {position.epoch + 1, 0};
 }
 
-Batch DataLoader::next() {
-  std::unique_lock lock(mutex_);
+void DataLoader::wait_for_batch(std::unique_lock<std::mutex>& lock) {
   readable_.wait(lock, [this] { return filled_ > 0 || error_; });
   if (filled_ == 0) std::rethrow_exception(error_);
+}
+
+Batch DataLoader::peek() {
+  std::unique_lock lock(mutex_);
+  wait_for_batch(lock);
+  return ring_[first_];
+}
+
+Batch DataLoader::next() {
+  std::unique_lock lock(mutex_);
+  wait_for_batch(lock);
   Batch batch = std::move(ring_[first_]);
   first_ = (first_ + 1) % kAhead;
   --filled_;

@@ -74,15 +74,20 @@ void EpochLog::on_start(const Trainer& trainer) {
 }
 
 void EpochLog::on_epoch(const Trainer&, const EpochInfo& epoch) {
-  std::string header = "epoch,steps", line = fmt::format("{},{}", epoch.epoch, epoch.steps);
-  for (const Metric& metric : epoch.totals) {
-    header += "," + metric.name;
-    line += fmt::format(",{:.17g}", metric.mean());
+  std::string line = fmt::format("{},{}", epoch.epoch, epoch.steps);
+  for (const Metric& metric : epoch.totals) line += fmt::format(",{:.17g}", metric.mean());
+  write_with(epoch, fmt::format("{},{:.3f}", line, epoch.seconds));
+}
+
+void EpochLog::write_with(const EpochInfo& epoch, const std::string& row) {
+  if (lines_.empty()) {
+    std::string header = "epoch,steps";
+    for (const Metric& metric : epoch.totals) header += "," + metric.name;
+    lines_.push_back(header + ",seconds");
   }
-  if (lines_.empty()) lines_.push_back(header + ",seconds");
-  lines_.push_back(fmt::format("{},{:.3f}", line, epoch.seconds));
+  if (!row.empty()) lines_.push_back(row);
   std::string text;
-  for (const std::string& row : lines_) text += row + "\n";
+  for (const std::string& line : lines_) text += line + "\n";
   write_file(path_, text);
 }
 

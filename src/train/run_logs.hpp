@@ -27,15 +27,19 @@ class StepLog : public Callback {
 };
 
 /// Keeps `epochs.csv`: epoch,steps,loss,...,seconds with the mean of each metric over the epoch's
-/// samples. Rewritten whole at each epoch. A run that goes on keeps the lines of earlier epochs.
+/// samples. Rewritten whole at each epoch. A run that goes on keeps the lines of earlier epochs. A
+/// part of an epoch gets no line: a run that ends within its first epoch leaves the header alone.
 class EpochLog : public Callback {
  public:
   explicit EpochLog(std::filesystem::path path) : path_(std::move(path)) {}
 
   void on_start(const Trainer& trainer) override;
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
+  void on_end_within_epoch(const Trainer&, const EpochInfo& part) override { write_with(part, ""); }
 
  private:
+  void write_with(const EpochInfo& epoch, const std::string& row);
+
   std::filesystem::path path_;
   std::vector<std::string> lines_;
 };

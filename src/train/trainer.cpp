@@ -56,7 +56,7 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
   for (bool done = state_.step >= total_steps(); !done;) {
     const Batch batch = loader_.next();
     const PoolVector<Metric> metrics = step(batch);
-    add_to_totals(metrics);
+    add_metrics(state_.totals, metrics, "train");
     if (metrics.front().count == 0) ++state_.skipped;
     const std::int64_t epoch = state_.position.epoch + 1;
     state_.position = loader_.position();
@@ -67,7 +67,7 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
     done = state_.step >= total_steps() || out_of_time();
     const bool stopped = stop;  // read once: it may become true at any time
     if (done || state_.position.batch == 0) {
-      end_epoch(epoch, seconds_since(epoch_start));
+      report_epoch(epoch, seconds_since(epoch_start));
       epoch_start = Clock::now();
     } else if (stopped) {
       for (const auto& callback : callbacks_) callback->on_interrupt(*this);
@@ -159,20 +159,17 @@ double Trainer::clip_scale(double norm) const {
   return scale;
 }
 
-void Trainer::add_to_totals(std::span<const Metric> metrics) {
-  if (state_.totals.empty()) {
-    for (const Metric& metric : metrics) state_.totals.push_back({metric.name});
-  }
-  check(state_.totals.size() == metrics.size(), "train",
-        "the model gave {} metrics, before it gave {}", metrics.size(), state_.totals.size());
-  for (std::size_t i = 0; i < metrics.size(); ++i) state_.totals[i] += metrics[i];
-}
-
-void Trainer::end_epoch(std::int64_t epoch, double seconds) {
+void Trainer::report_epoch(std::int64_t epoch, double seconds) {
   const std::vector<Metric> totals = state_.totals;
-  if (state_.position.batch == 0) state_.totals.clear();
-  for (const auto& callback : callbacks_)
-    callback->on_epoch(*this, {epoch, state_.step, seconds, totals});
+  const std::int64_t batches = state_.position.batch;
+  if (batches == 0) {
+    state_.totals.clear();
+    const EpochInfo info = {epoch, state_.step, loader_.batches_per_epoch(), seconds, totals};
+    for (const auto& callback : callbacks_) callback->on_epoch(*this, info);
+  } else {
+    const EpochInfo info = {epoch, state_.step, batches, seconds, totals};
+    for (const auto& callback : callbacks_) callback->on_end_within_epoch(*this, info);
+  }
 }
 
 }  // namespace maskgrad

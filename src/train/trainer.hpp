@@ -37,10 +37,12 @@ struct StepInfo {
   double loss;        // mean over the batch, before the step's update
 };
 
+/// An epoch, or what was done of it.
 struct EpochInfo {
-  std::int64_t epoch;  // 1, 2, ...
-  std::int64_t steps;  // done in all
-  double seconds;      // spent in this epoch by this process
+  std::int64_t epoch;    // 1, 2, ...
+  std::int64_t steps;    // done in all
+  std::int64_t batches;  // of this epoch: what the totals are of
+  double seconds;        // spent in this epoch by this process
   std::span<const Metric> totals;
 };
 
@@ -52,9 +54,13 @@ class Callback {
   virtual ~Callback() = default;
   virtual void on_start(const Trainer&) {}
   virtual void on_step(const StepInfo&) {}
-  /// After the last step of an epoch, and after the last step of all.
+  /// After the last step of an epoch.
   virtual void on_epoch(const Trainer&, const EpochInfo&) {}
-  /// Instead of on_epoch when the run was asked to stop in the middle of one.
+  /// After the last step of all, where steps or minutes end the run in the middle of an epoch.
+  virtual void on_end_within_epoch(const Trainer& trainer, const EpochInfo&) {
+    on_interrupt(trainer);
+  }
+  /// When the run was asked to stop in the middle of an epoch.
   virtual void on_interrupt(const Trainer&) {}
 };
 
@@ -77,7 +83,6 @@ class Trainer {
   void add(std::unique_ptr<Callback> callback) { callbacks_.push_back(std::move(callback)); }
 
   /// Trains until the epochs, steps or minutes of the options are reached, or `stop` becomes true.
-  /// Reaching max_steps or max_minutes ends the run as the end of an epoch does.
   /// Throws Error "[train] step 12: ..." at the step whose loss, gradient or updated parameter is
   /// not finite, before a callback hears of that step. It names the parameter, and the first
   /// operation that gave such a number, where a second pass finds it.
@@ -105,8 +110,7 @@ class Trainer {
   std::string first_not_finite(const Batch& batch, Pass last);
   double finite_gradient_norm(const Batch& batch);
   double clip_scale(double norm) const;
-  void add_to_totals(std::span<const Metric> metrics);
-  void end_epoch(std::int64_t epoch, double seconds);
+  void report_epoch(std::int64_t epoch, double seconds);
 
   Model model_;
   ParameterBuffer& parameters_;
