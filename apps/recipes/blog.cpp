@@ -7,6 +7,7 @@
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/ops/activation.hpp>
 #include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/tensor/finite.hpp>
 #include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/train/arithmetic.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
@@ -68,6 +69,9 @@ class BlogModel : public RecipeModel {
     question.add(arithmetic_tokens(text), 0);
     const std::int64_t first = 0;
     const Variable logits = model_(Variable(question.collate({&first, 1}).inputs));
+    if (const auto found = find_not_finite(logits.value())) {
+      fail("blog", "the model has no answer to {}: it gives {}", quote(text), found->value);
+    }
     return arithmetic_text(ops::argmax(logits.value(), -1).values<std::int64_t>());
   }
 

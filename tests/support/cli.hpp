@@ -39,7 +39,8 @@ struct CliOptions {
   std::string out = {};        // a file instead of a pipe
   bool close_out = false;      // standard output is not open at all
   std::size_t file_limit = 0;  // bytes that a file may have, as on a disk that is full; 0: no limit
-  int terminal_columns = 0;    // run on a terminal of this width: all output is in CliResult::out
+  std::size_t memory_limit = 0;  // bytes of addresses that it may have; 0: no limit
+  int terminal_columns = 0;      // run on a terminal of this width: all output is in CliResult::out
 };
 
 /// A program that was started and not yet waited for.
@@ -111,8 +112,12 @@ class CliProcess {
     if (options_.file_limit > 0) {
       const rlimit limit = {options_.file_limit, options_.file_limit};
       ::setrlimit(RLIMIT_FSIZE, &limit);
-      std::signal(SIGXFSZ, SIG_IGN);
     }
+    if (options_.memory_limit > 0) {
+      const rlimit limit = {options_.memory_limit, options_.memory_limit};
+      ::setrlimit(RLIMIT_AS, &limit);
+    }
+    ::alarm(100);  // a program that hangs ends with code 142
     if (::chdir(folder_.path().c_str()) == 0) ::execv(MASKGRAD_BINARY, argv);
     ::_exit(126);
   }

@@ -1,0 +1,36 @@
+// Memory that the system refuses: one line, code 1, and never a program that hangs.
+#include <fmt/format.h>
+
+#include <maskgrad/train/formats/tensor_file.hpp>
+
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+using Memory = test::CliTest;
+constexpr std::size_t kMiB = 1 << 20;
+
+// A product that OpenBLAS is asked for.
+TEST_F(Memory, ThatALargeProductCannotHaveIsAnError) {
+  const Tensor ones = Tensor::full({1024, 1024}, 1, DType::kFloat32);
+  save_tensors(path("in.safetensors"), {{"a", ones}, {"b", ones}});
+  const std::vector<std::string> args = {"run-op",         "matmul", "--in",
+                                         "in.safetensors", "--out",  "out.safetensors"};
+  for (const std::size_t limit : {40, 60, 80, 120, 160, 180}) {
+    const auto result = run(args, {.memory_limit = limit * kMiB});
+    expect_error(result, 1, "m");
+    EXPECT_FALSE(exists("out.safetensors")) << limit;
+  }
+  EXPECT_EQ(run(args, {.memory_limit = 400 * kMiB}).code, 0);
+  EXPECT_EQ(load_tensors(path("out.safetensors")).at("output").values<float>()[1 << 19], 1024);
+}
+
+TEST_F(Memory, IsHardlyNeededToSayWhatTheProgramIs) {
+  for (const std::size_t limit : {40, 80, 160}) {
+    EXPECT_EQ(run({"--version"}, {.memory_limit = limit * kMiB}).code, 0) << limit;
+  }
+}
+
+}  // namespace
+}  // namespace maskgrad
