@@ -12,6 +12,7 @@
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/train/data_loader.hpp>
 #include <maskgrad/train/metric.hpp>
+#include <maskgrad/train/notes.hpp>
 #include <maskgrad/train/optimizer.hpp>
 
 namespace maskgrad {
@@ -29,6 +30,7 @@ struct TrainState {
   std::int64_t step = 0;       // steps done
   DataPosition position;       // of the next batch
   std::vector<Metric> totals;  // of the epoch under way: the loss, then the model's metrics
+  std::int64_t skipped = 0;    // steps whose batch counted nothing, and which moved no weight
 };
 
 struct StepInfo {
@@ -55,6 +57,8 @@ class Callback {
   virtual void on_epoch(const Trainer&, const EpochInfo&) {}
   /// Instead of on_epoch when the run was asked to stop in the middle of one.
   virtual void on_interrupt(const Trainer&) {}
+  /// Adds what a checkpoint of this moment should say of this callback's files.
+  virtual void add_notes(Notes&) const {}
 };
 
 class Trainer {
@@ -92,6 +96,8 @@ class Trainer {
   const DataLoader& loader() const { return loader_; }
   /// Steps that the whole run will have, if no time limit ends it earlier.
   std::int64_t total_steps() const;
+  /// What the callbacks have to say for a checkpoint of this moment.
+  Notes notes() const;
 
  private:
   [[noreturn]] void explain_divergence(const Batch& batch, double loss);
