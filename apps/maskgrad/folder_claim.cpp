@@ -57,7 +57,8 @@ void remove_run_files(const RunPaths& paths, bool own_data) {
                [](const std::string& name) { return name.find("tfevents") != std::string::npos; });
   if (!own_data) return;
   clear_folder(paths.own_data, [](const std::string& name) {
-    return name.starts_with("shard_") && name.find(".tfrecords") != std::string::npos;
+    return name.starts_with("shards.json") ||
+           (name.starts_with("shard_") && name.find(".tfrecords") != std::string::npos);
   });
 }
 

@@ -99,8 +99,11 @@ void inspect_events(const fs::path& path) {
     std::string kind, value;
   };
   std::map<std::string, Series> series;
-  const std::vector<Event> events = read_events(path);
-  for (const Event& event : events) {
+  const EventFile file = read_events(path);
+  check(!file.events.empty() || file.damage.empty(), "inspect", "{}", file.damage);
+  std::int64_t restarts = 0;
+  for (const Event& event : file.events) {
+    restarts += event.is_restart;
     for (const SummaryValue& value : event.values) {
       Series& s = series[value.tag];
       if (s.count++ == 0) s.first = event.step;
@@ -118,7 +121,9 @@ void inspect_events(const fs::path& path) {
     rows.push_back({plain_or_quoted(tag), s.kind, std::to_string(s.count),
                     fmt::format("{}..{}", s.first, s.last), s.value});
   }
-  print("{}{} events\n", format_table(rows), events.size());
+  print("{}{} events\n", format_table(rows), file.events.size());
+  if (restarts > 0) print("{} of them say that a run went on\n", restarts);
+  if (!file.damage.empty()) print("the rest is damaged: {}\n", one_line(file.damage));
 }
 
 void inspect_epochs(const fs::path& path) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include <maskgrad/train/formats/atomic_file.hpp>
-#include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/model_file.hpp>
 
 namespace maskgrad::apps {
 namespace {
@@ -62,7 +62,7 @@ RunConfig read_config(const RunPaths& paths) {
   check(name.has_value(), "run", "'{}' does not name its recipe", paths.config.string());
   const Recipe& recipe = find_recipe(*name);
   Settings settings(recipe.settings());
-  settings.load_toml(paths.config);
+  settings.load_saved_toml(paths.config);
   return {recipe, std::move(settings)};
 }
 
@@ -87,9 +87,9 @@ SequenceDataset TrainedRun::load_data(const std::string& folder, const char* com
 }
 
 void load_weights(const fs::path& path, ParameterBuffer& parameters) {
-  const std::map<std::string, Tensor> weights = load_tensors(path);
+  const ModelFile model = load_model(path);
   try {
-    parameters.load(weights);
+    parameters.load(model.tensors);
   } catch (const Error& error) {
     fail("weights", "'{}' does not fit the model: {}", path.string(), error.text());
   }

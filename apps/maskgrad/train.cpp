@@ -51,7 +51,7 @@ Settings resolve(const Request& request) {
   const RunPaths paths(run_folder(request.recipe, settings));
   check(paths.is_run(), "train", "there is no run in '{}' to resume", paths.folder.string());
   Settings saved(request.recipe.settings());
-  saved.load_toml(paths.config);
+  saved.load_saved_toml(paths.config);
   Settings resumed = saved;
   apply(resumed, request);
   check_same_run(saved, resumed, paths);

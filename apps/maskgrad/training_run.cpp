@@ -11,7 +11,8 @@
 #include <maskgrad/train/adam.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
-#include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/progress.hpp>
 #include <maskgrad/train/run_logs.hpp>
 #include <maskgrad/train/sgd.hpp>
@@ -25,12 +26,6 @@ namespace maskgrad::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail_file("cannot create folder", folder, error.value());
-}
 
 // A terminal that shows control sequences as such gets lines.
 bool has_terminal() {
@@ -153,8 +148,10 @@ TrainState TrainingRun::make_model() {
   if (!settings_.text("init").empty()) load_weights(settings_.text("init"), *parameters_);
   optimizer_ = make_optimizer(settings_, *parameters_);
   if (!resume_) return {};
-  const auto checkpoint = latest_checkpoint(paths_.checkpoints);
-  return checkpoint ? load_checkpoint(*checkpoint, *parameters_, *optimizer_) : TrainState{};
+  auto checkpoint = load_latest_checkpoint(paths_.checkpoints, *parameters_, *optimizer_, warn);
+  if (!checkpoint) return {};
+  resumed_ = std::move(checkpoint->notes);
+  return std::move(checkpoint->state);
 }
 
 DataLoader::Options TrainingRun::loading() const {
@@ -189,8 +186,8 @@ void TrainingRun::write_folder() const {
 void TrainingRun::add_callbacks() {
   // Files first: what a line of progress reports is on the disk by then.
   if (!settings_.text("step_log").empty())
-    trainer_->add(std::make_unique<StepLog>(settings_.text("step_log")));
-  trainer_->add(std::make_unique<EpochLog>(paths_.epochs));
+    trainer_->add(std::make_unique<StepLog>(settings_.text("step_log"), LogOrigin{resumed_, warn}));
+  trainer_->add(std::make_unique<EpochLog>(paths_.epochs, LogOrigin{resumed_, warn}));
   trainer_->add(std::make_unique<CheckpointCallback>(paths_.checkpoints));
   if (settings_.flag("tensorboard"))
     trainer_->add(std::make_unique<TensorBoardCallback>(paths_.logs));
@@ -242,7 +239,8 @@ Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
   if (trainer_->run(stop) == Trainer::Outcome::kInterrupted) return Trainer::Outcome::kInterrupted;
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  save_tensors(paths_.model, parameters_->named_values(), {{"recipe", recipe_.name()}});
+  save_model(paths_.model, *parameters_,
+             {{"recipe", recipe_.name()}, {kEpochValuesNote, epoch_values_digest(paths_.epochs)}});
   write_report(std::span(&paths_.folder, 1), paths_.report);
   write_output(last.text());
   print_results(seconds, trainer_->state().step - first_step);

@@ -45,6 +45,7 @@ class TrainingRun {
   Settings settings_;
   RunPaths paths_;
   bool resume_, own_data_;
+  Notes resumed_;  // of the checkpoint that the run goes on from
   std::unique_ptr<FolderClaim> claim_;
   SequenceDataset data_;
   std::unique_ptr<RecipeModel> model_;

@@ -1,16 +1,21 @@
 #include <algorithm>
 #include <charconv>
-#include <sstream>
+#include <set>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
 #include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/toml_guard.hpp>
+#include <maskgrad/train/formats/utf8.hpp>
 #include <maskgrad/train/settings.hpp>
 
 namespace maskgrad {
 namespace {
+
+constexpr std::string_view kVersionKey = "version";
+constexpr std::int64_t kVersion = 2;
 
 std::string normalized(std::string_view key) {
   std::string result(key);
@@ -45,13 +50,46 @@ SettingValue parse_like(const SettingValue& like, std::string_view key, std::str
   return std::visit(parse, like);
 }
 
-toml::table parse_toml(const std::filesystem::path& path) {
+toml::table parse_toml(std::string_view text, const std::string& source) {
+  check_toml_depth(text, source);
   try {
-    return toml::parse(read_file(path), path.string());
+    return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
-    fail("config", "{}: line {}: {}", path.string(), error.source().begin.line,
-         error.description());
+    fail("config", "{}: line {}: {}", source, error.source().begin.line, error.description());
   }
+}
+
+/// Throws for a version line that says what this program does not read.
+void check_version(const toml::table& table, const std::string& source) {
+  const toml::node* const node = table.get(kVersionKey);
+  if (node == nullptr) return;
+  const auto version = node->value_exact<std::int64_t>();
+  const auto line = node->source().begin.line;
+  check(version && *version >= 1, "config", "{}: line {}: '{}' must be a whole number above 0",
+        source, line, kVersionKey);
+  check(*version <= kVersion, "config",
+        "{}: line {}: has version {}, and this maskgrad reads up to {}: take a newer one", source,
+        line, *version, kVersion);
+}
+
+/// The node as a value of the setting's type. An integer may stand for a real number; nothing else
+/// is converted.
+SettingValue toml_value(const toml::node& node, const Setting& setting, const std::string& place) {
+  const auto take = [&](const auto& old) -> SettingValue {
+    using T = std::decay_t<decltype(old)>;
+    const auto value = node.value_exact<T>();
+    if constexpr (std::is_same_v<T, std::string>) {
+      if (value) return bytes_from_utf8(*value);
+    } else if (value) {
+      return *value;
+    }
+    if (std::is_same_v<T, double> && node.is_integer()) {
+      return static_cast<double>(*node.value_exact<std::int64_t>());
+    }
+    fail("config", "{}: '{}' has the wrong type; its default is {}", place, setting.key,
+         to_string(old));
+  };
+  return std::visit(take, setting.value);
 }
 
 }  // namespace
@@ -81,16 +119,20 @@ Setting Setting::not_saved() const {
 }
 
 std::optional<std::string> toml_text(const std::filesystem::path& path, std::string_view key) {
-  return parse_toml(path)[key].value<std::string>();
+  return toml_text(read_file(path, kMostTomlBytes), path.string(), key);
+}
+
+std::optional<std::string> toml_text(std::string_view text, const std::string& source,
+                                     std::string_view key) {
+  const auto value = parse_toml(text, source)[key].value<std::string>();
+  return value ? std::optional(bytes_from_utf8(*value)) : std::nullopt;
 }
 
 std::string to_string(const SettingValue& value) {
   const auto print = [](const auto& v) -> std::string {
     using T = std::decay_t<decltype(v)>;
     if constexpr (std::is_same_v<T, std::string>) {
-      std::ostringstream quoted;
-      quoted << toml::value<std::string>(v);
-      return quoted.str();
+      return toml_quote(v);
     } else if constexpr (std::is_same_v<T, double>) {
       const std::string text = fmt::format("{}", v);
       // TOML tells a float from an integer by its point or exponent.
@@ -149,36 +191,60 @@ void Settings::set_pair(std::string_view pair, const std::string& source) {
 }
 
 void Settings::load_toml(const std::filesystem::path& path) {
-  const toml::table table = parse_toml(path);
-  for (const auto& entry : table) {
-    const std::string_view key = entry.first.str();
-    const toml::node& node = entry.second;
-    const std::string source =
-        fmt::format("{}: line {}", path.string(), entry.first.source().begin.line);
-    Setting& setting = lookup(key, source);
-    // An integer may stand for a real number; nothing else is converted.
-    const auto take = [&](const auto& old) {
-      using T = std::decay_t<decltype(old)>;
-      const auto value = node.value_exact<T>();
-      if (value) {
-        assign(setting, *value, source);
-      } else if (std::is_same_v<T, double> && node.is_integer()) {
-        assign(setting, static_cast<double>(*node.value_exact<std::int64_t>()), source);
-      } else {
-        fail("config", "{}: '{}' has the wrong type; its default is {}", source, key,
-             to_string(old));
-      }
-    };
-    std::visit(take, SettingValue(setting.value));
+  take_toml(read_file(path, kMostTomlBytes), path.string());
+}
+
+void Settings::load_saved_toml(const std::filesystem::path& path) {
+  read_saved_toml(read_file(path, kMostTomlBytes), path.string());
+}
+
+void Settings::read_saved_toml(std::string_view text, const std::string& source) {
+  check(text.ends_with('\n'), "config", "{}: its last line does not end: the file is damaged",
+        source);
+  const std::set<std::string> given = take_toml(text, source);
+  check(given.contains(std::string(kVersionKey)), "config",
+        "{0}: '{1}' is missing: the file is damaged, or of the first maskgrad; if its settings are "
+        "right, add the line: {1} = 1",
+        source, kVersionKey);
+  for (const Setting& setting : settings_) {
+    check(!setting.saved || given.contains(setting.key), "config",
+          "{}: '{}' is missing: the file is damaged; the run's checkpoints hold a copy of it",
+          source, setting.key);
   }
 }
 
-std::string Settings::to_toml() const {
-  std::string text;
+std::set<std::string> Settings::take_toml(std::string_view text, const std::string& source) {
+  const toml::table table = parse_toml(text, source);
+  std::set<std::string> given;
+  check_version(table, source);
+  for (const auto& [key, node] : table) {
+    given.insert(normalized(key.str()));
+    if (key.str() == kVersionKey) continue;
+    const std::string place = fmt::format("{}: line {}", source, key.source().begin.line);
+    Setting& setting = lookup(key.str(), place);
+    assign(setting, toml_value(node, setting, place), place);
+  }
+  return given;
+}
+
+std::vector<std::string> Settings::differences(const Settings& other) const {
+  std::vector<std::string> lines;
   for (const Setting& setting : settings_) {
     if (!setting.saved) continue;
-    const std::string line = fmt::format("{} = {}", setting.key, to_string(setting.value));
-    text += fmt::format("{:<32} # {}\n", line, setting.help);
+    const std::string before = to_string(setting.value);
+    const std::string after = to_string(other.find(setting.key).value);
+    if (before != after) lines.push_back(fmt::format("{}: {} -> {}", setting.key, before, after));
+  }
+  return lines;
+}
+
+std::string Settings::to_toml() const {
+  const auto line = [](std::string_view key, const std::string& value, std::string_view help) {
+    return fmt::format("{:<32} # {}\n", fmt::format("{} = {}", key, value), help);
+  };
+  std::string text = line(kVersionKey, std::to_string(kVersion), "of this file's format");
+  for (const Setting& setting : settings_) {
+    if (setting.saved) text += line(setting.key, to_string(setting.value), setting.help);
   }
   return text;
 }

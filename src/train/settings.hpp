@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -43,10 +44,21 @@ class Settings {
   void set(std::string_view key, std::string_view text, const std::string& source);
   /// Sets from "key=value".
   void set_pair(std::string_view pair, const std::string& source);
-  /// Sets what a TOML file holds, a flat table.
+  /// Sets what a user's TOML file holds, a flat table of any settings. Texts stand there as
+  /// toml_quote writes them. Throws Error for a file of more than 1 MiB, too.
   void load_toml(const std::filesystem::path& path);
-  /// All saved settings with their help as comments; load_toml gives the same settings back.
+  /// Sets what to_toml() wrote. Throws Error "[config] x: 'lr' is missing: the file is damaged;
+  /// ..." unless the file holds its version and every saved setting.
+  void load_saved_toml(const std::filesystem::path& path);
+  /// The same for the text itself; errors call it `source`.
+  void read_saved_toml(std::string_view text, const std::string& source);
+  /// All saved settings with their help as comments, after a line with the format's version;
+  /// load_saved_toml gives the same settings back.
   std::string to_toml() const;
+
+  /// A line "lr: 0.001 -> 0.5" for each saved setting that `other` has another value of. Throws
+  /// Error where `other` lacks one.
+  std::vector<std::string> differences(const Settings& other) const;
 
   /// The value of a known key. Throws Error when the key or the type is another.
   template <class T>
@@ -63,6 +75,7 @@ class Settings {
  private:
   const Setting& find(std::string_view key) const;
   Setting& lookup(std::string_view key, const std::string& source);
+  std::set<std::string> take_toml(std::string_view text, const std::string& source);
   static void assign(Setting& setting, SettingValue value, const std::string& source);
 
   std::vector<Setting> settings_;
@@ -71,6 +84,9 @@ class Settings {
 /// The text under one key of a TOML file, whatever else the file holds; nothing when there is none.
 /// Throws Error when the file cannot be read or is no TOML.
 std::optional<std::string> toml_text(const std::filesystem::path& path, std::string_view key);
+/// The same for the file's text; errors call it `source`.
+std::optional<std::string> toml_text(std::string_view text, const std::string& source,
+                                     std::string_view key);
 
 /// The value as its TOML text, and for messages: true, 12, 0.001, 'key'.
 std::string to_string(const SettingValue& value);

@@ -46,6 +46,12 @@ std::int64_t Trainer::total_steps() const {
   return options_.max_steps > 0 ? std::min(steps, options_.max_steps) : steps;
 }
 
+Notes Trainer::notes() const {
+  Notes notes;
+  for (const auto& callback : callbacks_) callback->add_notes(notes);
+  return notes;
+}
+
 Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
   for (const auto& callback : callbacks_) callback->on_start(*this);
   const Clock::time_point start = Clock::now();

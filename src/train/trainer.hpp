@@ -12,6 +12,7 @@
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/train/data_loader.hpp>
 #include <maskgrad/train/metric.hpp>
+#include <maskgrad/train/notes.hpp>
 #include <maskgrad/train/optimizer.hpp>
 
 namespace maskgrad {
@@ -62,6 +63,8 @@ class Callback {
   }
   /// When the run was asked to stop in the middle of an epoch.
   virtual void on_interrupt(const Trainer&) {}
+  /// Adds what a checkpoint of this moment should say of this callback's files.
+  virtual void add_notes(Notes&) const {}
 };
 
 class Trainer {
@@ -100,6 +103,8 @@ class Trainer {
   const DataLoader& loader() const { return loader_; }
   /// Steps that the whole run will have, if no time limit ends it earlier.
   std::int64_t total_steps() const;
+  /// What the callbacks have to say for a checkpoint of this moment.
+  Notes notes() const;
 
  private:
   void update(const Batch& batch, double scale);

@@ -120,7 +120,8 @@ TEST_F(TrainRefusals, AStepLogThatCannotBeWrittenLeavesNoRun) {
 
 TEST_F(TrainRefusals, AFullDiskLeavesNoHalfFile) {
   const auto result = train({"--out", "r", "--epochs", "3"}, {.file_limit = 100000});
-  expect_error(result, 1, "cannot write 'r/checkpoints/step_000000000040.safetensors.tmp.");
+  expect_error(result, 1,
+               "cannot write 'r/checkpoints/step_000000000040.safetensors': File too large");
   EXPECT_TRUE(leftovers("r").empty());
   EXPECT_TRUE(std::filesystem::is_empty(path("r/checkpoints")));
   EXPECT_FALSE(exists("r/model.safetensors"));
@@ -128,7 +129,7 @@ TEST_F(TrainRefusals, AFullDiskLeavesNoHalfFile) {
       << "with room again, the run goes on";
 
   expect_error(run({"train", "blog", "--out", "own", "--progress", "off"}, {.file_limit = 30000}),
-               1, "cannot write 'own/data/shard_0000.tfrecords.tmp.");
+               1, "cannot write 'own/data/shard_0000.tfrecords': File too large");
   EXPECT_FALSE(exists("own"));
 }
 

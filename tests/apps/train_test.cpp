@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/train/formats/tensor_file.hpp>
+
 #include "support/cli.hpp"
 
 namespace maskgrad {
@@ -109,7 +111,10 @@ TEST_F(Train, StartsFromWeightsInAFile) {
   ASSERT_EQ(train({"--out", "a", "--steps", "5"}).code, 0);
   ASSERT_EQ(
       train({"--out", "b", "--steps", "1", "--lr", "0", "--init", "a/model.safetensors"}).code, 0);
-  EXPECT_EQ(read("a/model.safetensors"), read("b/model.safetensors"));
+  const auto weights = load_tensors(path("a/model.safetensors"));
+  for (const auto& [name, tensor] : load_tensors(path("b/model.safetensors"))) {
+    EXPECT_TRUE(is_identical(tensor, weights.at(name))) << name;
+  }
 }
 
 TEST_F(Train, WritesLinesOfProgressWhereThereIsNoTerminal) {

@@ -53,7 +53,7 @@ class Resume : public ::testing::TestWithParam<Case> {
     ToyOptions other = options();
     other.seed = 99;
     return std::make_unique<ToyRun>(other, Model{}, [&](ParameterBuffer& p, Optimizer& o) {
-      return load_checkpoint(latest_checkpoint(folder).value(), p, o);
+      return load_checkpoint(latest_checkpoint(folder).value(), p, o).state;
     });
   }
 };

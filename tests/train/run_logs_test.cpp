@@ -104,7 +104,8 @@ TEST(ReadEpochs, NamesFileAndLineOfWhatIsNoTable) {
     return error_of([&] { read_epochs(folder / "e.csv"); });
   };
   EXPECT_EQ(reading("epoch,loss\n1,0.5\n2,1e-3\n"), "no error");
-  EXPECT_EQ(reading("epoch,loss"), "no error");
+  EXPECT_EQ(reading("epoch,loss\n"), "no error");
+  EXPECT_EQ(reading("epoch,loss\n1,0.5"), "[epochs] '" + name + "': its last line does not end");
   EXPECT_EQ(reading(""), "[epochs] '" + name + "' is empty");
   EXPECT_EQ(reading("epoch,loss\n1,2\n2\n"),
             "[epochs] '" + name + "' line 3: has 1 cells, the header 2");

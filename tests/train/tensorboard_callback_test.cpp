@@ -20,7 +20,7 @@ using test::ToyRun;
 // The values of the only event file of a folder, by tag and step.
 std::map<std::pair<std::string, std::int64_t>, SummaryValue> read_folder(const fs::path& folder) {
   std::map<std::pair<std::string, std::int64_t>, SummaryValue> values;
-  for (const Event& event : read_events(fs::directory_iterator(folder)->path())) {
+  for (const Event& event : read_events(fs::directory_iterator(folder)->path()).events) {
     for (const SummaryValue& value : event.values) values[{value.tag, event.step}] = value;
   }
   return values;

@@ -14,13 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_device_or_pipe(const fs::path& path) {
-  std::error_code ignored;
-  const fs::file_type type = fs::status(path, ignored).type();
-  return type == fs::file_type::character || type == fs::file_type::block ||
-         type == fs::file_type::fifo || type == fs::file_type::socket;
-}
-
 /// Where a symbolic link leads; the path itself where it is none or leads nowhere.
 fs::path resolve_link(const fs::path& path) {
   std::error_code failed;
@@ -45,17 +38,17 @@ void sync_folder(const fs::path& file) {
 }  // namespace
 
 AtomicFile::AtomicFile(const fs::path& target) : target_(resolve_link(target)) {
-  if (is_device_or_pipe(target_)) {
+  if (!can_be_replaced(target_)) {
     file_.emplace(target_, OutputFile::Mode::kTruncate);
     return;
   }
   std::error_code ignored;
   if (fs::is_directory(target_, ignored)) fail_file("cannot write", target_, EISDIR);
-  fs::path temporary = target_;
-  temporary += ".tmp." + std::to_string(::getpid());
-  ::unlink(temporary.c_str());  // left by a killed process of the same number
-  file_.emplace(temporary, OutputFile::Mode::kNew);
+  fs::path temporary = temporary_path(target_);
+  remove_if_dead(temporary);  // left by a killed process of the same number
+  file_.emplace(temporary, OutputFile::Mode::kNew, target_);
   temporary_ = std::move(temporary);
+  lock_ = TemporaryLock(temporary_);
 }
 
 AtomicFile::~AtomicFile() {
@@ -72,7 +65,15 @@ void AtomicFile::commit() {
     fail_file("cannot write", target_, errno);
   }
   temporary_.clear();
+  lock_ = TemporaryLock();
   sync_folder(target_);
+}
+
+bool can_be_replaced(const fs::path& path) {
+  std::error_code ignored;
+  const fs::file_type type = fs::status(path, ignored).type();
+  return type != fs::file_type::character && type != fs::file_type::block &&
+         type != fs::file_type::fifo && type != fs::file_type::socket;
 }
 
 void write_file(const fs::path& path, std::string_view bytes) {

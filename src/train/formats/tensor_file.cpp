@@ -83,7 +83,7 @@ void save_tensors(const std::filesystem::path& path, const std::map<std::string,
                        {tensor.shape().begin(), tensor.shape().end()},
                        data});
   }
-  write_safetensors(path, entries, metadata);
+  write_safetensors(path, entries, metadata, SafetensorsDigest::kWritten);
 }
 
 }  // namespace maskgrad

@@ -48,13 +48,16 @@ struct ReportRun {
   std::vector<ReportParameter> parameters;
   std::vector<ReportHistograms> histograms;
   std::vector<ReportMask> masks = {};
+  std::vector<std::string> warnings = {};  // what could not be read, a line each
 };
 
 /// Reads `epochs.csv`, `model.safetensors` and, where there are any, the event files in `logs` of a
-/// run folder; `settings` and `masks` stay empty. A histogram belongs to the epoch that ended at
-/// its step, and one of no epoch's end is left out; where a run that went on wrote a step again,
-/// its last file counts. Parameters come in the order of the first histograms, else of their names.
-/// Throws Error naming the file that is missing or broken, and
+/// run folder; `settings` and `masks` stay empty. The table must be the one that the model's notes
+/// vouch for, where they do. A histogram belongs to the epoch that ended at its step, and one of no
+/// epoch's end is left out; where a run that went on wrote a step again, its last file counts. Of a
+/// damaged event file what comes before the damage counts, and a warning says so. Parameters come
+/// in the order of the first histograms, else of their names. Throws Error naming the file that is
+/// missing or broken, and
 /// "[report] 'x/epochs.csv': has no column 'steps'".
 ReportRun load_report_run(const std::filesystem::path& folder, std::string name);
 
