@@ -163,22 +163,25 @@ std::optional<fs::path> latest_checkpoint(const fs::path& folder) {
   return found.back().path;
 }
 
-std::optional<Checkpoint> load_latest_checkpoint(const fs::path& folder,
-                                                 ParameterBuffer& parameters, Optimizer& optimizer,
-                                                 const Warn& warn) {
+std::optional<fs::path> latest_sound_checkpoint(const fs::path& folder, const Warn& warn) {
   std::vector<Candidate> found = checkpoints_in(folder);
   if (found.empty()) return std::nullopt;
   for (;; found.pop_back()) {
-    const fs::path& path = found.back().path;
-    const Judged judged = judge(path);
-    if (const auto* sound = std::get_if<SoundFile>(&judged)) {
-      return put_back(*sound, path, parameters, optimizer);
-    }
+    const Judged judged = judge(found.back().path);
+    if (std::holds_alternative<SoundFile>(judged)) return found.back().path;
     const std::string& why = std::get<std::string>(judged);
     check(found.size() > 1, kKind, "{}; there is no sound checkpoint before it: begin the run anew",
           why);
-    warn(fmt::format("{}; taking the checkpoint before it", why));
+    if (warn) warn(fmt::format("{}; taking the checkpoint before it", why));
   }
+}
+
+std::optional<Checkpoint> load_latest_checkpoint(const fs::path& folder,
+                                                 ParameterBuffer& parameters, Optimizer& optimizer,
+                                                 const Warn& warn) {
+  const auto path = latest_sound_checkpoint(folder, warn);
+  if (!path) return std::nullopt;
+  return load_checkpoint(*path, parameters, optimizer);
 }
 
 void CheckpointCallback::on_start(const Trainer& trainer) {

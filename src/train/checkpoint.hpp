@@ -43,6 +43,11 @@ void check_position(const TrainState& state, std::int64_t batches_per_epoch,
 /// Error where the folder cannot be read.
 std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder);
 
+/// The newest checkpoint of a folder that is sound; nothing when there is none at all. `warn` gets
+/// a line for each newer one that is damaged. Throws Error when none of them is sound.
+std::optional<std::filesystem::path> latest_sound_checkpoint(const std::filesystem::path& folder,
+                                                             const Warn& warn = {});
+
 /// load_checkpoint of the newest one that is sound. `warn` gets a line for each newer one that is
 /// damaged. Returns nothing when the folder holds no checkpoint. Throws Error when none of them is
 /// sound, and as load_checkpoint for a sound one that does not fit.

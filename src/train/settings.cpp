@@ -95,27 +95,32 @@ SettingValue toml_value(const toml::node& node, const Setting& setting, const st
 }  // namespace
 
 Setting Setting::at_least(double smallest) const {
-  Setting setting = *this;
-  setting.min = smallest;
-  return setting;
+  return with([&](Setting& setting) { setting.min = smallest; });
 }
-
 Setting Setting::at_most(double largest) const {
-  Setting setting = *this;
-  setting.max = largest;
-  return setting;
+  return with([&](Setting& setting) { setting.max = largest; });
 }
-
 Setting Setting::one_of(std::vector<std::string> texts) const {
-  Setting setting = *this;
-  setting.choices = std::move(texts);
-  return setting;
+  return with([&](Setting& setting) { setting.choices = std::move(texts); });
+}
+Setting Setting::not_saved() const {
+  return with([](Setting& setting) { setting.saved = false; });
+}
+Setting Setting::file() const {
+  return with([](Setting& setting) { setting.path = PathTo::kFile; });
+}
+Setting Setting::folder() const {
+  return with([](Setting& setting) { setting.path = PathTo::kFolder; });
+}
+Setting Setting::changeable() const {
+  return with([](Setting& setting) { setting.may_change = true; });
+}
+Setting Setting::without_effect() const {
+  return with([](Setting& setting) { setting.shapes_results = false; });
 }
 
-Setting Setting::not_saved() const {
-  Setting setting = *this;
-  setting.saved = false;
-  return setting;
+bool is_saved_toml(const std::filesystem::path& path) {
+  return parse_toml(read_file(path, kMostTomlBytes), path.string()).contains(kVersionKey);
 }
 
 std::optional<std::string> toml_text(const std::filesystem::path& path, std::string_view key) {
@@ -182,6 +187,10 @@ void Settings::assign(Setting& setting, SettingValue value, const std::string& s
 void Settings::set(std::string_view key, std::string_view text, const std::string& source) {
   Setting& setting = lookup(key, source);
   assign(setting, parse_like(setting.value, key, text, source), source);
+}
+
+void Settings::copy(const std::string& key, const Settings& other) {
+  assign(lookup(key, key), other.find(key).value, key);
 }
 
 void Settings::set_pair(std::string_view pair, const std::string& source) {

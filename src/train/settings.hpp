@@ -16,6 +16,9 @@ namespace maskgrad {
 
 using SettingValue = std::variant<bool, std::int64_t, double, std::string>;
 
+/// What a text of a setting leads to.
+enum class PathTo { kNothing, kFile, kFolder };
+
 struct Setting {
   std::string key;     // "batch_size"; `-` and `_` are the same in what users write
   SettingValue value;  // the default at first; fixes the type
@@ -24,12 +27,27 @@ struct Setting {
   double max = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices = {};  // of texts; none: any text
   bool saved = true;                      // false: about one call of the program, not about the run
+  PathTo path = PathTo::kNothing;
+  bool may_change = false;     // when a run goes on
+  bool shapes_results = true;  // false: any value gives the same numbers
 
   // The same setting with one property more, for lists of them.
   Setting at_least(double smallest) const;
   Setting at_most(double largest) const;
   Setting one_of(std::vector<std::string> texts) const;
   Setting not_saved() const;
+  Setting file() const;
+  Setting folder() const;
+  Setting changeable() const;
+  Setting without_effect() const;
+
+ private:
+  template <class F>
+  Setting with(F change) const {
+    Setting setting = *this;
+    change(setting);
+    return setting;
+  }
 };
 
 /// An ordered list of settings. Each way of setting one checks key, type and range, and throws
@@ -40,10 +58,15 @@ class Settings {
 
   const std::vector<Setting>& all() const { return settings_; }
 
+  /// The setting of a known key. Throws Error when there is none.
+  const Setting& setting(std::string_view key) const { return find(key); }
+
   /// Sets `key` from text: "true", "12", "1e-3", "any text". `source` names where it came from.
   void set(std::string_view key, std::string_view text, const std::string& source);
   /// Sets from "key=value".
   void set_pair(std::string_view pair, const std::string& source);
+  /// Sets `key` to the value that `other` has.
+  void copy(const std::string& key, const Settings& other);
   /// Sets what a user's TOML file holds, a flat table of any settings. Texts stand there as
   /// toml_quote writes them. Throws Error for a file of more than 1 MiB, too.
   void load_toml(const std::filesystem::path& path);
@@ -80,6 +103,10 @@ class Settings {
 
   std::vector<Setting> settings_;
 };
+
+/// Whether the TOML file is one of Settings::to_toml(): it has a version line. Throws Error when it
+/// cannot be read or is no TOML.
+bool is_saved_toml(const std::filesystem::path& path);
 
 /// The text under one key of a TOML file, whatever else the file holds; nothing when there is none.
 /// Throws Error when the file cannot be read or is no TOML.

@@ -36,13 +36,17 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
   constexpr double kSmallest = std::numeric_limits<double>::min();  // steps see smaller ones as 0
   check(options.clip_norm == 0 || options.clip_norm >= kSmallest, "train",
         "clip_norm must be 0 or at least {}, not {}", kSmallest, options.clip_norm);
+  total_steps_ = count_steps();
 }
 
-std::int64_t Trainer::total_steps() const {
-  std::int64_t steps = 0;
-  if (__builtin_mul_overflow(options_.epochs, loader_.batches_per_epoch(), &steps)) {
-    steps = std::numeric_limits<std::int64_t>::max();
-  }
+// What is done, and what is left of the epochs: a run may have gone on with data of another size.
+std::int64_t Trainer::count_steps() const {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  std::int64_t left = 0, steps = 0;
+  const bool too_many = __builtin_mul_overflow(options_.epochs - state_.position.epoch,
+                                               loader_.batches_per_epoch(), &left) ||
+                        __builtin_add_overflow(state_.step - state_.position.batch, left, &steps);
+  if (too_many) steps = kMost;
   return options_.max_steps > 0 ? std::min(steps, options_.max_steps) : steps;
 }
 

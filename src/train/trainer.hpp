@@ -102,11 +102,12 @@ class Trainer {
   Optimizer& optimizer() const { return optimizer_; }
   const DataLoader& loader() const { return loader_; }
   /// Steps that the whole run will have, if no time limit ends it earlier.
-  std::int64_t total_steps() const;
+  std::int64_t total_steps() const { return total_steps_; }
   /// What the callbacks have to say for a checkpoint of this moment.
   Notes notes() const;
 
  private:
+  std::int64_t count_steps() const;
   void update(const Batch& batch, double scale);
   [[noreturn]] void explain_loss(const Batch& batch, double loss);
   [[noreturn]] void explain_update(const Batch& batch, std::string_view text);
@@ -123,6 +124,7 @@ class Trainer {
   DataLoader& loader_;
   Options options_;
   TrainState state_;
+  std::int64_t total_steps_;
   std::vector<std::unique_ptr<Callback>> callbacks_;
 };
 

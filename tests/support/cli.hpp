@@ -52,6 +52,7 @@ class CliProcess {
     for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
     argv.push_back(nullptr);
     write(path("in"), options_.input);
+    for (const char* stream : {"out", "err"}) write(path(stream), "");  // it may die at once
     struct winsize size {};
     size.ws_col = static_cast<unsigned short>(options_.terminal_columns);
     const bool on_terminal = options_.terminal_columns > 0;
@@ -89,7 +90,14 @@ class CliProcess {
   }
 
  private:
-  std::string path(const char* stream) const { return folder_.path().string() + "/." + stream; }
+  // A stream's file, of this process alone: others may run in the folder at the same time.
+  std::string path(const char* stream) const {
+    return folder_.path().string() + "/." + stream + std::to_string(number_);
+  }
+  static int next_number() {
+    static int count = 0;
+    return ++count;
+  }
   static void write(const std::string& file, const std::string& text) {
     OutputFile out(file, OutputFile::Mode::kTruncate);
     out.write(text);
@@ -135,6 +143,7 @@ class CliProcess {
 
   const ScratchFolder& folder_;
   CliOptions options_;
+  int number_ = next_number();
   pid_t pid_ = -1;
   int terminal_ = -1;
 };
