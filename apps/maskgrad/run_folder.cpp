@@ -68,6 +68,23 @@ Settings model_settings(const RunPaths& paths, const RunConfig& config, const No
   return settings;
 }
 
+void load_weights(const ModelFile& model, const fs::path& path, ParameterBuffer& parameters) {
+  for (const auto& [name, tensor] : model.tensors) {
+    const auto found = is_floating(tensor.dtype()) ? find_not_finite(tensor) : std::nullopt;
+    check(!found, "weights", "'{}': {} is {} at element {}: this model is not to be used",
+          path.string(), name, found ? found->value : 0, found ? found->element : 0);
+  }
+  try {
+    parameters.load(model.tensors);
+  } catch (const Error& error) {
+    fail("weights", "'{}' does not fit the model: {}", path.string(), error.text());
+  }
+  if (const auto found = find_not_finite(parameters, parameters.values())) {
+    fail("weights", "'{}': element {} of {} is more than {} holds", path.string(), found->element,
+         found->parameter, to_string(parameters.dtype()));
+  }
+}
+
 }  // namespace
 
 RunConfig read_config(const RunPaths& paths) {
@@ -99,11 +116,12 @@ TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)
     : paths_(folder), config_(read_config(paths_)) {
   check(paths_.has_ended(), "run", "'{}' has no model.safetensors: its training has not ended yet",
         folder.string());
-  config_.settings = model_settings(paths_, config_, load_model(paths_.model).notes);
+  const ModelFile model = load_model(paths_.model);
+  config_.settings = model_settings(paths_, config_, model.notes);
   model_ = config_.recipe.make_model(config_.settings);
   parameters_ = std::make_unique<ParameterBuffer>(
       model_->module(), dtype.value_or(dtype_from_string(config_.settings.text("dtype"))), 0);
-  load_weights(paths_.model, *parameters_);
+  load_weights(model, paths_.model, *parameters_);
 }
 
 SequenceDataset TrainedRun::load_data(const std::string& given, const char* command) const {
@@ -126,21 +144,7 @@ std::vector<ReportMask> TrainedRun::attention_masks() {
 }
 
 void load_weights(const fs::path& path, ParameterBuffer& parameters) {
-  const ModelFile model = load_model(path);
-  for (const auto& [name, tensor] : model.tensors) {
-    const auto found = is_floating(tensor.dtype()) ? find_not_finite(tensor) : std::nullopt;
-    check(!found, "weights", "'{}': {} is {} at element {}: this model is not to be used",
-          path.string(), name, found ? found->value : 0, found ? found->element : 0);
-  }
-  try {
-    parameters.load(model.tensors);
-  } catch (const Error& error) {
-    fail("weights", "'{}' does not fit the model: {}", path.string(), error.text());
-  }
-  if (const auto found = find_not_finite(parameters, parameters.values())) {
-    fail("weights", "'{}': element {} of {} is more than {} holds", path.string(), found->element,
-         found->parameter, to_string(parameters.dtype()));
-  }
+  load_weights(load_model(path), path, parameters);
 }
 
 std::vector<fs::path> runs_in(const fs::path& folder) {

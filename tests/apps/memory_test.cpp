@@ -32,5 +32,24 @@ TEST_F(Memory, IsHardlyNeededToSayWhatTheProgramIs) {
   }
 }
 
+TEST_F(Memory, ThatARunCannotHaveIsAnErrorAndLeavesNothing) {
+  constexpr std::size_t kStep = kMiB / 4;
+  std::size_t limit = 10 * kMiB;
+  while (run({"--version"}, {.memory_limit = limit}).code != 0) limit += kStep;
+  int failed = 0;
+  for (;; limit += kStep) {
+    const auto result = train({"--out", "r", "--steps", "50"}, {.memory_limit = limit});
+    if (result.code == 0) break;
+    ++failed;
+    ASSERT_EQ(result.code, 1) << limit << ": " << result.err;
+    ASSERT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    if (exists("r")) {  // it was refused what a report takes, when all was saved
+      ASSERT_TRUE(exists("r/model.safetensors")) << limit;
+      std::filesystem::remove_all(path("r"));
+    }
+  }
+  EXPECT_GT(failed, 3);
+}
+
 }  // namespace
 }  // namespace maskgrad

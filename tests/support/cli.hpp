@@ -37,7 +37,9 @@ inline bool has_terminals() {
 struct CliOptions {
   std::string input = {};      // what standard input holds
   std::string out = {};        // a file instead of a pipe
+  std::string folder = {};     // where it runs, below the test's folder
   bool close_out = false;      // standard output is not open at all
+  int out_descriptor = -1;     // standard output, if not -1
   std::size_t file_limit = 0;  // bytes that a file may have, as on a disk that is full; 0: no limit
   std::size_t memory_limit = 0;  // bytes of addresses that it may have; 0: no limit
   int terminal_columns = 0;      // run on a terminal of this width: all output is in CliResult::out
@@ -117,6 +119,7 @@ class CliProcess {
       redirect(STDERR_FILENO, path("err"), O_WRONLY | O_CREAT | O_TRUNC);
     }
     if (options_.close_out) ::close(STDOUT_FILENO);
+    if (options_.out_descriptor >= 0) ::dup2(options_.out_descriptor, STDOUT_FILENO);
     if (options_.file_limit > 0) {
       const rlimit limit = {options_.file_limit, options_.file_limit};
       ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -126,7 +129,8 @@ class CliProcess {
       ::setrlimit(RLIMIT_AS, &limit);
     }
     ::alarm(100);  // a program that hangs ends with code 142
-    if (::chdir(folder_.path().c_str()) == 0) ::execv(MASKGRAD_BINARY, argv);
+    const std::filesystem::path folder = folder_.path() / options_.folder;
+    if (::chdir(folder.c_str()) == 0) ::execv(MASKGRAD_BINARY, argv);
     ::_exit(126);
   }
 
