@@ -177,7 +177,7 @@ std::optional<Checkpoint> load_latest_checkpoint(const fs::path& folder,
     const std::string& why = std::get<std::string>(judged);
     check(found.size() > 1, kKind, "{}; there is no sound checkpoint before it: begin the run anew",
           why);
-    warn(fmt::format("{}; taking the checkpoint before it", why));
+    if (warn) warn(fmt::format("{}; taking the checkpoint before it", why));
   }
 }
 
