@@ -51,7 +51,7 @@ SettingValue parse_like(const SettingValue& like, std::string_view key, std::str
 }
 
 toml::table parse_toml(std::string_view text, const std::string& source) {
-  check_toml_depth(text, source);
+  check_toml(text, source);
   try {
     return toml::parse(text, source);
   } catch (const toml::parse_error& error) {

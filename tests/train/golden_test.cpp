@@ -76,5 +76,42 @@ TEST(GoldenFiles, DataOfTheFirstVersionAreRead) {
   EXPECT_EQ(read_arithmetic_shard(shards[1]).at(2).defs, draw_arithmetic(4, 5, 100).defs);
 }
 
+TEST(GoldenFiles, ACheckpointOfTheSecondVersionIsGoneOnFrom) {
+  const ToyRun toy({.dtype = DType::kFloat32, .sgd = true});
+  const auto [state, notes] = load_checkpoint(golden("v2", "toy/step_000000000004.safetensors"),
+                                              *toy.parameters, *toy.optimizer);
+  EXPECT_EQ(state.step, 4);
+  EXPECT_EQ(state.position, (DataPosition{1, 1}));
+  EXPECT_EQ(state.skipped, 0);
+  ASSERT_EQ(state.totals.size(), 2U);
+  EXPECT_EQ(state.totals[0].count, 4);
+  EXPECT_EQ(toy.parameters->named_values().at("dense.bias").values<float>()[0], -0x1.e324f6p-10F);
+  EXPECT_EQ(toy.optimizer->steps(), 4);
+  EXPECT_EQ(notes.at("path"), "d\xff\n");
+  Settings settings({Setting{"lr", 0.5, ""}, Setting{"data", std::string(), ""}});
+  settings.read_saved_toml(notes.at("settings"), "note");
+  EXPECT_EQ(settings.real("lr"), 0.01);
+  EXPECT_EQ(settings.text("data"), "d\xff\n");
+  EXPECT_EQ(read_file(golden("v2", "toy/config.toml")), notes.at("settings"));
+}
+
+TEST(GoldenFiles, TheSecondVersionVouchesForItsTables) {
+  const Notes notes = read_notes(golden("v2", "toy/step_000000000004.safetensors"));
+  EXPECT_EQ(read_epochs(golden("v2", "toy/epochs.csv"), notes).size(), 2U);
+  const ModelFile model = load_model(golden("v2", "toy/model.safetensors"));
+  EXPECT_EQ(model.notes.at("recipe"), "toy");
+  EXPECT_EQ(read_epochs(golden("v2", "toy/epochs.csv"), model.notes).size(), 2U);
+  const test::ScratchFolder folder;
+  AtomicFile copy(folder / "steps.csv");
+  EXPECT_EQ(to_string(copy_step_log(golden("v2", "toy/steps.csv"), copy, 4, notes)),
+            notes.at(kStepLogNote));
+}
+
+TEST(GoldenFiles, DataOfTheSecondVersionHaveAnIndex) {
+  const auto shards = list_shards(golden("v2", "data"));
+  ASSERT_EQ(shards.size(), 2U);
+  EXPECT_EQ(read_file(shards[0]), read_file(golden("v1", "data/shard_0000.tfrecords")));
+}
+
 }  // namespace
 }  // namespace maskgrad

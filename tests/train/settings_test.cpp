@@ -284,6 +284,16 @@ TEST(Settings, RefuseTomlThatWouldOverflowTheStack) {
               HasSubstr("it has more than 1048576 bytes"));
 }
 
+TEST(Settings, HoldWhatIsNotAsciiInQuotesAndCommentsOnly) {
+  EXPECT_EQ(loading("\xef\xbb\xbf"
+                    "data = 'größe' # größe\n"),
+            "no error")
+      << "a byte order mark";
+  for (const char* text : {"lr = 1\ngröße = 1", "lr = 1\n\xff", "lr = 1\nlr\ufefe= 1"}) {
+    EXPECT_EQ(loading(text), "[config] FILE: line 2: not ASCII outside quotes and comments");
+  }
+}
+
 TEST(Settings, AreReadFromRegularFilesOnly) {
   Settings settings = make_settings();
   EXPECT_EQ(error_of([&] { settings.load_toml("/dev/zero"); }),
