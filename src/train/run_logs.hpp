@@ -44,13 +44,19 @@ class StepLog : public Callback {
   void add_notes(Notes& notes) const override;
 
  private:
-  void copy_lines(std::int64_t end, AtomicFile& to);
+  void warn_of_new_log(std::int64_t step) const;
 
   std::filesystem::path path_;
   LogOrigin origin_;
   Digest digest_;  // of all that was written
   std::unique_ptr<OutputFile> file_;
 };
+
+/// Copies the header and the lines of a step log before step `end`. They must be whole, from step 0
+/// on and without a gap; and the digest among the notes that a run goes on from, where it is there,
+/// must be theirs. Returns that digest. Throws Error naming file and line.
+Digest copy_step_log(const std::filesystem::path& from, AtomicFile& to, std::int64_t end,
+                     const Notes& resumed);
 
 /// Keeps `epochs.csv`: epoch,steps,loss,...,seconds with the mean of each metric over the epoch's
 /// samples. Rewritten whole at each epoch. A part of an epoch gets no line: a run that ends within

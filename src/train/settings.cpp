@@ -51,7 +51,7 @@ SettingValue parse_like(const SettingValue& like, std::string_view key, std::str
 }
 
 toml::table parse_toml(std::string_view text, const std::string& source) {
-  check_toml_depth(text, source);
+  check_toml(text, source);
   try {
     return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
@@ -59,10 +59,10 @@ toml::table parse_toml(std::string_view text, const std::string& source) {
   }
 }
 
-/// Throws for a version line that says what this program does not read.
-void check_version(const toml::table& table, const std::string& source) {
+/// The number in the version line; 0 without one. Throws for one that this program does not read.
+std::int64_t version_of(const toml::table& table, const std::string& source) {
   const toml::node* const node = table.get(kVersionKey);
-  if (node == nullptr) return;
+  if (node == nullptr) return 0;
   const auto version = node->value_exact<std::int64_t>();
   const auto line = node->source().begin.line;
   check(version && *version >= 1, "config", "{}: line {}: '{}' must be a whole number above 0",
@@ -70,6 +70,7 @@ void check_version(const toml::table& table, const std::string& source) {
   check(*version <= kVersion, "config",
         "{}: line {}: has version {}, and this maskgrad reads up to {}: take a newer one", source,
         line, *version, kVersion);
+  return *version;
 }
 
 /// The node as a value of the setting's type. An integer may stand for a real number; nothing else
@@ -121,6 +122,10 @@ Setting Setting::without_effect() const {
 
 bool is_saved_toml(const std::filesystem::path& path) {
   return parse_toml(read_file(path, kMostTomlBytes), path.string()).contains(kVersionKey);
+}
+
+Setting Setting::since(int first) const {
+  return with([&](Setting& setting) { setting.version = first; });
 }
 
 std::optional<std::string> toml_text(const std::filesystem::path& path, std::string_view key) {
@@ -210,30 +215,30 @@ void Settings::load_saved_toml(const std::filesystem::path& path) {
 void Settings::read_saved_toml(std::string_view text, const std::string& source) {
   check(text.ends_with('\n'), "config", "{}: its last line does not end: the file is damaged",
         source);
-  const std::set<std::string> given = take_toml(text, source);
-  check(given.contains(std::string(kVersionKey)), "config",
+  const auto [version, keys] = take_toml(text, source);
+  check(version > 0, "config",
         "{0}: '{1}' is missing: the file is damaged, or of the first maskgrad; if its settings are "
         "right, add the line: {1} = 1",
         source, kVersionKey);
   for (const Setting& setting : settings_) {
-    check(!setting.saved || given.contains(setting.key), "config",
+    const bool is_wanted = setting.saved && setting.version <= version;
+    check(!is_wanted || keys.contains(setting.key), "config",
           "{}: '{}' is missing: the file is damaged; the run's checkpoints hold a copy of it",
           source, setting.key);
   }
 }
 
-std::set<std::string> Settings::take_toml(std::string_view text, const std::string& source) {
+Settings::TomlKeys Settings::take_toml(std::string_view text, const std::string& source) {
   const toml::table table = parse_toml(text, source);
-  std::set<std::string> given;
-  check_version(table, source);
+  TomlKeys taken{version_of(table, source), {}};
   for (const auto& [key, node] : table) {
-    given.insert(normalized(key.str()));
     if (key.str() == kVersionKey) continue;
     const std::string place = fmt::format("{}: line {}", source, key.source().begin.line);
     Setting& setting = lookup(key.str(), place);
     assign(setting, toml_value(node, setting, place), place);
+    taken.keys.insert(setting.key);
   }
-  return given;
+  return taken;
 }
 
 std::vector<std::string> Settings::differences(const Settings& other) const {

@@ -30,6 +30,7 @@ struct Setting {
   PathTo path = PathTo::kNothing;
   bool may_change = false;     // when a run goes on
   bool shapes_results = true;  // false: any value gives the same numbers
+  int version = 1;             // of saved files, the first that holds it
 
   // The same setting with one property more, for lists of them.
   Setting at_least(double smallest) const;
@@ -40,6 +41,7 @@ struct Setting {
   Setting folder() const;
   Setting changeable() const;
   Setting without_effect() const;
+  Setting since(int version) const;
 
  private:
   template <class F>
@@ -71,7 +73,7 @@ class Settings {
   /// toml_quote writes them. Throws Error for a file of more than 1 MiB, too.
   void load_toml(const std::filesystem::path& path);
   /// Sets what to_toml() wrote. Throws Error "[config] x: 'lr' is missing: the file is damaged;
-  /// ..." unless the file holds its version and every saved setting.
+  /// ..." unless the file holds its version, and every saved setting that this version has.
   void load_saved_toml(const std::filesystem::path& path);
   /// The same for the text itself; errors call it `source`.
   void read_saved_toml(std::string_view text, const std::string& source);
@@ -96,9 +98,14 @@ class Settings {
   const std::string& text(std::string_view key) const { return get<std::string>(key); }
 
  private:
+  struct TomlKeys {
+    std::int64_t version;  // 0 where the file does not say
+    std::set<std::string> keys;
+  };
+
   const Setting& find(std::string_view key) const;
   Setting& lookup(std::string_view key, const std::string& source);
-  std::set<std::string> take_toml(std::string_view text, const std::string& source);
+  TomlKeys take_toml(std::string_view text, const std::string& source);
   static void assign(Setting& setting, SettingValue value, const std::string& source);
 
   std::vector<Setting> settings_;

@@ -37,7 +37,9 @@ class LineReader {
 
 // The step of a line "12,0.5\n"; -1 for any other.
 std::int64_t step_of(std::string_view line) {
-  if (!line.ends_with('\n')) return -1;
+  const bool has_sign_or_zeros =
+      line.size() > 1 && (line[0] == '-' || (line[0] == '0' && line[1] != ','));
+  if (!line.ends_with('\n') || has_sign_or_zeros) return -1;
   const char* const end = line.data() + line.size() - 1;
   std::int64_t step = -1;
   double loss = 0;
@@ -54,29 +56,34 @@ bool is_missing(const fs::path& path) {
 
 }  // namespace
 
-// Copies the lines of the steps before `end`, or throws.
-void StepLog::copy_lines(std::int64_t end, AtomicFile& to) {
-  LineReader lines(path_);
+Digest copy_step_log(const fs::path& from, AtomicFile& to, std::int64_t end, const Notes& resumed) {
+  LineReader lines(from);
   std::string line;
   lines.next(line);
   check(line == kHeader, kName, "'{}' is no step log: its first line is not 'step,loss': {}",
-        path_.string(), kAdvice);
-  const bool is_vouched_for = origin_.resumed.contains(kStepLogNote);
+        from.string(), kAdvice);
+  Digest digest;
+  const auto copy = [&] {
+    digest.add(line);
+    to.write(line);
+  };
+  copy();
+  const auto note = resumed.find(kStepLogNote);
+  const bool is_vouched_for = note != resumed.end();
   std::int64_t step = 0;
   for (bool is_first = true; step < end; ++step, is_first = false) {
     check(lines.next(line), kName, "'{}' ends before step {}, and the run goes on at {}: {}",
-          path_.string(), step, end, kAdvice);
+          from.string(), step, end, kAdvice);
     // A log that was begun in the middle of a run begins with another step than 0.
     if (is_first && is_vouched_for) step = std::clamp<std::int64_t>(step_of(line), 0, end);
     check(step_of(line) == step, kName, "'{}' line {}: {} is not step {} and its loss: {}",
-          path_.string(), lines.number(), quote(line), step, kAdvice);
-    digest_.add(line);
-    to.write(line);
+          from.string(), lines.number(), quote(line), step, kAdvice);
+    copy();
   }
-  const auto note = origin_.resumed.find(kStepLogNote);
-  check(note == origin_.resumed.end() || note->second == to_string(digest_), kName,
-        "'{}': its lines up to step {} are not those that the run wrote: {}", path_.string(), end,
+  check(!is_vouched_for || note->second == to_string(digest), kName,
+        "'{}': its lines up to step {} are not those that the run wrote: {}", from.string(), end,
         kAdvice);
+  return digest;
 }
 
 void StepLog::on_start(const Trainer& trainer) {
@@ -93,15 +100,19 @@ void StepLog::on_start(const Trainer& trainer) {
   }
   const std::int64_t step = trainer.state().step;
   AtomicFile log(path_);
-  log.write(kHeader);
   if (step > 0 && !is_missing(path_)) {
-    copy_lines(step, log);
-  } else if (step > 0 && origin_.warn) {
-    origin_.warn(
-        fmt::format("'{}' is new: the steps before {} are not in it", path_.string(), step));
+    digest_ = copy_step_log(path_, log, step, origin_.resumed);
+  } else {
+    log.write(kHeader);
+    warn_of_new_log(step);
   }
   log.commit();
   file_ = std::make_unique<OutputFile>(path_, OutputFile::Mode::kAppend);
+}
+
+void StepLog::warn_of_new_log(std::int64_t step) const {
+  if (step == 0 || !origin_.warn) return;
+  origin_.warn(fmt::format("'{}' is new: the steps before {} are not in it", path_.string(), step));
 }
 
 void StepLog::on_step(const StepInfo& step) {

@@ -226,6 +226,16 @@ TEST(Settings, SayWhatASavedFileLacks) {
             "[config] FILE: its last line does not end: the file is damaged");
 }
 
+TEST(Settings, NeedNotStandInFilesThatAreOlderThanThey) {
+  Settings settings(
+      {Setting{"lr", 1e-3, "learning rate"}, Setting{"decay", 0.5, "came later"}.since(2)});
+  EXPECT_EQ(loading_saved(settings, "version = 1\nlr = 0.25\n"), "no error");
+  EXPECT_EQ(settings.real("lr"), 0.25);
+  EXPECT_EQ(settings.real("decay"), 0.5);
+  EXPECT_THAT(loading_saved(settings, "version = 2\nlr = 0.25\n"), HasSubstr("'decay' is missing"));
+  EXPECT_THAT(loading_saved(settings, "version = 1\n"), HasSubstr("'lr' is missing"));
+}
+
 TEST(Settings, ReadTheVersionsTheyKnow) {
   for (const char* version : {"1", "2"}) {
     EXPECT_EQ(loading(fmt::format("version = {}", version)), "no error");
@@ -272,6 +282,16 @@ TEST(Settings, RefuseTomlThatWouldOverflowTheStack) {
   EXPECT_EQ(loading(R"(data = """a"b""c\"""d""""" # [)" + repeated("[", 50)), "no error");
   EXPECT_THAT(loading(std::string(1 << 20, ' ') + "\n"),
               HasSubstr("it has more than 1048576 bytes"));
+}
+
+TEST(Settings, HoldWhatIsNotAsciiInQuotesAndCommentsOnly) {
+  EXPECT_EQ(loading("\xef\xbb\xbf"
+                    "data = 'größe' # größe\n"),
+            "no error")
+      << "a byte order mark";
+  for (const char* text : {"lr = 1\ngröße = 1", "lr = 1\n\xff", "lr = 1\nlr\ufefe= 1"}) {
+    EXPECT_EQ(loading(text), "[config] FILE: line 2: not ASCII outside quotes and comments");
+  }
 }
 
 TEST(Settings, AreReadFromRegularFilesOnly) {

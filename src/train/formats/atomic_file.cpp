@@ -8,6 +8,7 @@
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/formats/system_call.hpp>
 
 namespace maskgrad {
 namespace {
@@ -25,12 +26,14 @@ fs::path resolve_link(const fs::path& path) {
 /// A rename lasts only once the folder itself is on the disk.
 void sync_folder(const fs::path& file) {
   const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int descriptor = again_if_interrupted(
+      [&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (descriptor < 0) {
     if (errno == EACCES) return;  // a folder may be writable and not readable
     fail_file("cannot open folder", folder, errno);
   }
-  const int code = ::fsync(descriptor) == 0 ? 0 : errno;
+  const bool is_done = again_if_interrupted([&] { return ::fsync(descriptor); }) == 0;
+  const int code = is_done ? 0 : errno;
   ::close(descriptor);
   if (code != 0 && code != EINVAL) fail_file("cannot write folder", folder, code);
 }
@@ -61,9 +64,9 @@ void AtomicFile::commit() {
   file_->sync();
   file_->close();
   if (temporary_.empty()) return;
-  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) {
-    fail_file("cannot write", target_, errno);
-  }
+  const int renamed =
+      again_if_interrupted([&] { return std::rename(temporary_.c_str(), target_.c_str()); });
+  if (renamed != 0) fail_file("cannot write", target_, errno);
   temporary_.clear();
   lock_ = TemporaryLock();
   sync_folder(target_);

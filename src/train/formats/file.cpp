@@ -10,20 +10,12 @@
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/system_call.hpp>
 
 namespace maskgrad {
 namespace {
 
 constexpr std::size_t kBufferSize = 1 << 16;
-
-/// What `call` returns once no signal interrupts it.
-template <class Call>
-auto again_if_interrupted(Call call) {
-  for (;;) {
-    const auto result = call();
-    if (result >= 0 || errno != EINTR) return result;
-  }
-}
 
 int flags_of(OutputFile::Mode mode) {
   switch (mode) {

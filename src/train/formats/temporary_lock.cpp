@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <maskgrad/train/formats/system_call.hpp>
 #include <maskgrad/train/formats/temporary_lock.hpp>
 
 namespace maskgrad {
@@ -47,11 +48,13 @@ bool is_same_file(int descriptor, const fs::path& path) {
 
 }  // namespace
 
-TemporaryLock::TemporaryLock(const fs::path& path)
-    : descriptor_(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)) {
+TemporaryLock::TemporaryLock(const fs::path& path) {
+  const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  descriptor_ = again_if_interrupted([&] { return ::open(path.c_str(), flags); });
   if (descriptor_ < 0) return;
-  const bool is_locked =
-      ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || (errno != EWOULDBLOCK && is_gone(path));
+  const bool is_free =
+      again_if_interrupted([&] { return ::flock(descriptor_, LOCK_EX | LOCK_NB); }) == 0;
+  const bool is_locked = is_free || (errno != EWOULDBLOCK && is_gone(path));
   // Whoever held it before may have removed or renamed the file.
   if (is_locked && is_same_file(descriptor_, path)) return;
   ::close(std::exchange(descriptor_, -1));

@@ -8,6 +8,7 @@ namespace maskgrad {
 namespace {
 
 constexpr int kMostDepth = 32;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 /// Where the string ends that begins at `begin` with one of the two quotes: behind its last quote,
 /// or at the end of its line or of the text where it has none.
@@ -34,9 +35,14 @@ std::size_t end_of_string(std::string_view text, std::size_t begin) {
 
 }  // namespace
 
-void check_toml_depth(std::string_view text, const std::string& source) {
-  int depth = 0, dots = 0, line = 1;
-  for (std::size_t at = 0; at < text.size();) {
+void check_toml(std::string_view text, const std::string& source) {
+  int depth = 0, dots = 0;
+  std::size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  const auto fail_here = [&](const char* why) {
+    fail("config", "{}: line {}: {}", source, 1 + std::ranges::count(text.substr(0, at), '\n'),
+         why);
+  };
+  while (at < text.size()) {
     const char c = text[at];
     std::size_t next = at + 1;
     if (c == '"' || c == '\'') next = end_of_string(text, at);
@@ -45,10 +51,8 @@ void check_toml_depth(std::string_view text, const std::string& source) {
     if (c == ']' || c == '}') --depth;
     if (c == '.') ++dots;
     if (c == '\n' || c == '=' || c == ',' || c == '[' || c == '{') dots = 0;
-    check(depth <= kMostDepth && dots <= kMostDepth, "config", "{}: line {}: nested too deeply",
-          source, line);
-    line += static_cast<int>(std::count(text.begin() + static_cast<std::ptrdiff_t>(at),
-                                        text.begin() + static_cast<std::ptrdiff_t>(next), '\n'));
+    if (depth > kMostDepth || dots > kMostDepth) fail_here("nested too deeply");
+    if (static_cast<unsigned char>(c) >= 0x80) fail_here("not ASCII outside quotes and comments");
     at = next;
   }
 }

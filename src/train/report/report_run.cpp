@@ -36,17 +36,6 @@ ReportParameter describe(const std::string& name, const Tensor& tensor) {
   return parameter;
 }
 
-/// What the model and the newest checkpoint vouch for; a checkpoint that is damaged is a warning.
-Notes notes_about_table(const fs::path& folder, Notes notes, std::vector<std::string>& warnings) {
-  try {
-    const auto checkpoint = latest_checkpoint(folder / "checkpoints");
-    if (checkpoint) notes.merge(read_notes(*checkpoint));
-  } catch (const Error& error) {
-    warnings.emplace_back(error.text());
-  }
-  return notes;
-}
-
 /// The epoch that ended at each step of the table.
 std::map<std::int64_t, std::int64_t> epochs_by_step(const std::vector<EpochRow>& rows,
                                                     const fs::path& path) {
@@ -60,26 +49,6 @@ std::map<std::int64_t, std::int64_t> epochs_by_step(const std::vector<EpochRow>&
   std::map<std::int64_t, std::int64_t> epochs;
   for (const EpochRow& row : rows) epochs[whole(row, "steps")] = whole(row, "epoch");
   return epochs;
-}
-
-/// The events of a folder's files in the order of their names, as TensorBoard reads them, without
-/// those that a later restart made void. What is damaged is left out, and `warnings` say so.
-std::vector<Event> read_event_folder(const fs::path& folder, std::vector<std::string>& warnings) {
-  std::vector<Event> events;
-  for (const fs::path& path : list_folder(folder)) {
-    if (path.filename().string().find("tfevents") == std::string::npos) continue;
-    EventFile file = read_events(path);
-    if (!file.damage.empty()) {
-      warnings.push_back(fmt::format("{}: the events from there on are left out", file.damage));
-    }
-    for (Event& event : file.events) {
-      if (event.is_restart) {
-        std::erase_if(events, [&](const Event& old) { return old.step >= event.step; });
-      }
-      events.push_back(std::move(event));
-    }
-  }
-  return events;
 }
 
 std::vector<ReportHistograms> histograms_of(std::vector<Event> events,
@@ -114,6 +83,34 @@ void sort_by_histograms(std::vector<ReportParameter>& parameters,
 
 }  // namespace
 
+std::vector<Event> read_event_folder(const fs::path& folder, std::vector<std::string>& warnings) {
+  std::vector<Event> events;
+  for (const fs::path& path : list_folder(folder)) {
+    if (path.filename().string().find("tfevents") == std::string::npos) continue;
+    EventFile file = read_events(path);
+    if (!file.damage.empty()) {
+      warnings.push_back(fmt::format("{}: the events from there on are left out", file.damage));
+    }
+    for (Event& event : file.events) {
+      if (event.is_restart) {
+        std::erase_if(events, [&](const Event& old) { return old.step >= event.step; });
+      }
+      events.push_back(std::move(event));
+    }
+  }
+  return events;
+}
+
+Notes newest_notes(const fs::path& folder, std::vector<std::string>& warnings) {
+  try {
+    const auto checkpoint = latest_checkpoint(folder / "checkpoints");
+    if (checkpoint) return read_notes(*checkpoint);
+  } catch (const Error& error) {
+    warnings.emplace_back(error.text());
+  }
+  return {};
+}
+
 std::optional<double> find_value(const EpochRow& row, std::string_view column) {
   for (const auto& [name, value] : row) {
     if (name == column) return value;
@@ -125,8 +122,10 @@ ReportRun load_report_run(const fs::path& folder, std::string name) {
   ReportRun run;
   run.name = std::move(name);
   const ModelFile model = load_model(folder / "model.safetensors");
+  Notes notes = model.notes;
+  notes.merge(newest_notes(folder, run.warnings));
   const fs::path table = folder / "epochs.csv";
-  run.epochs = read_epochs(table, notes_about_table(folder, model.notes, run.warnings));
+  run.epochs = read_epochs(table, notes);
   run.histograms = histograms_of(read_event_folder(folder / "logs", run.warnings),
                                  epochs_by_step(run.epochs, table));
   for (const auto& [parameter, tensor] : model.tensors) {
