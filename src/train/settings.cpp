@@ -154,6 +154,12 @@ std::string to_string(const SettingValue& value) {
   return std::visit(print, value);
 }
 
+Settings::Settings(std::vector<Setting> settings) : settings_(std::move(settings)) {
+  for (const Setting& setting : settings_) {
+    check(setting.key != kVersionKey, "config", "no setting may be called '{}'", kVersionKey);
+  }
+}
+
 const Setting& Settings::find(std::string_view key) const {
   const auto found = std::find_if(settings_.begin(), settings_.end(),
                                   [&](const Setting& s) { return s.key == key; });

@@ -56,7 +56,8 @@ struct Setting {
 /// Error "[config] <source>: ..." otherwise; for an unknown key it suggests the nearest known one.
 class Settings {
  public:
-  explicit Settings(std::vector<Setting> settings) : settings_(std::move(settings)) {}
+  /// Throws Error for a setting called "version", which saved files call their format's.
+  explicit Settings(std::vector<Setting> settings);
 
   const std::vector<Setting>& all() const { return settings_; }
 

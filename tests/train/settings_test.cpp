@@ -236,6 +236,13 @@ TEST(Settings, NeedNotStandInFilesThatAreOlderThanThey) {
   EXPECT_THAT(loading_saved(settings, "version = 1\n"), HasSubstr("'lr' is missing"));
 }
 
+TEST(Settings, LeaveTheVersionToTheFile) {
+  EXPECT_EQ(error_of([] {
+              Settings({Setting{"version", Int{1}, ""}});
+            }),
+            "[config] no setting may be called 'version'");
+}
+
 TEST(Settings, ReadTheVersionsTheyKnow) {
   for (const char* version : {"1", "2"}) {
     EXPECT_EQ(loading(fmt::format("version = {}", version)), "no error");
