@@ -2,7 +2,6 @@
 #include "command.hpp"
 #include "output.hpp"
 #include "run_folder.hpp"
-#include "text.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -22,9 +21,7 @@ std::vector<fs::path> ended_runs(const std::string& folder) {
     if (RunPaths(run).has_ended())
       ended.push_back(run);
     else if (runs.size() > 1)
-      write_message(
-          fmt::format("maskgrad: report: '{}' is left out: its training has not ended yet\n",
-                      one_line(run.string())));
+      warn(fmt::format("report: '{}' is left out: its training has not ended yet", run.string()));
   }
   check(!ended.empty(), "run", "'{}' has no model.safetensors: its training has not ended yet",
         runs.front().string());

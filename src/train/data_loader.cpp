@@ -42,10 +42,20 @@ void DataLoader::advance(DataPosition& position) const {
   if (++position.batch == batches_per_epoch()) position = {position.epoch + 1, 0};
 }
 
-Batch DataLoader::next() {
-  std::unique_lock lock(mutex_);
+void DataLoader::wait_for_batch(std::unique_lock<std::mutex>& lock) {
   readable_.wait(lock, [this] { return filled_ > 0 || error_; });
   if (filled_ == 0) std::rethrow_exception(error_);
+}
+
+Batch DataLoader::peek() {
+  std::unique_lock lock(mutex_);
+  wait_for_batch(lock);
+  return ring_[first_];
+}
+
+Batch DataLoader::next() {
+  std::unique_lock lock(mutex_);
+  wait_for_batch(lock);
   Batch batch = std::move(ring_[first_]);
   first_ = (first_ + 1) % kAhead;
   --filled_;
