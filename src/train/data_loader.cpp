@@ -8,6 +8,10 @@
 
 namespace maskgrad {
 
+std::int64_t count_batches(std::int64_t samples, std::int64_t batch_size) {
+  return samples / batch_size + (samples % batch_size != 0 ? 1 : 0);
+}
+
 DataLoader::DataLoader(const SequenceDataset& dataset, Options options, DataPosition start)
     : dataset_(dataset), options_(options), position_(start), reading_(start), ring_(kAhead) {
   check(dataset.size() > 0, "data", "there are no samples");
@@ -36,7 +40,7 @@ DataLoader::~DataLoader() {
 }
 
 std::int64_t DataLoader::batches_per_epoch() const {
-  return (dataset_.size() + options_.batch_size - 1) / options_.batch_size;
+  return count_batches(dataset_.size(), options_.batch_size);
 }
 
 void DataLoader::advance(DataPosition& position) const {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include <gmock/gmock.h>
@@ -73,6 +74,20 @@ TEST(DataLoader, GivesFileOrderAndASmallerLastBatchInEachEpoch) {
     EXPECT_EQ(samples, in_file_order(10));
     EXPECT_THAT(sizes, ElementsAre(4, 4, 2));
   }
+}
+
+TEST(DataLoader, MakesOneBatchOfAllWhereBatchesMayBeOfAnySize) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(count_batches(7, kMost), 1);
+  EXPECT_EQ(count_batches(kMost, kMost), 1);
+  EXPECT_EQ(count_batches(kMost, 2), (kMost - 1) / 2 + 1);
+  EXPECT_EQ(count_batches(6, 3), 2);
+  EXPECT_EQ(count_batches(7, 3), 3);
+  const SequenceDataset dataset = numbered(7);
+  DataLoader loader(dataset, {.batch_size = kMost});
+  EXPECT_EQ(loader.batches_per_epoch(), 1);
+  EXPECT_EQ(loader.next().size(), 7);
+  EXPECT_EQ(loader.position(), (DataPosition{1, 0}));
 }
 
 TEST(DataLoader, TellsThePositionOfTheNextBatch) {
