@@ -1,10 +1,6 @@
 #include "training_run.hpp"
 
 #include <chrono>
-#include <cstdlib>
-
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/train/adam.hpp>
@@ -22,29 +18,13 @@
 #include "output.hpp"
 #include "run_settings.hpp"
 #include "table.hpp"
+#include "terminal.hpp"
 #include "text.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A terminal that shows control sequences as such gets lines.
-bool has_terminal() {
-  const char* kind = std::getenv("TERM");
-  return isatty(STDERR_FILENO) == 1 && kind && std::string_view(kind) != "dumb";
-}
-
-bool wants_color() {
-  const char* no_color = std::getenv("NO_COLOR");
-  return has_terminal() && (!no_color || !*no_color);
-}
-
-int terminal_columns() {
-  struct winsize size {};
-  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80;
-}
 
 // "(B, 20, 15)": the first dimension is the batch, whatever its size.
 std::string shape_text(const Shape& shape) {
