@@ -43,8 +43,7 @@ FolderClaim::FolderClaim(const RunPaths& paths, Purpose purpose) : paths_(paths)
   // Another run that fails may remove the folder between two calls of this one.
   constexpr int kAttempts = 100;
   for (int i = 0; descriptor_ < 0; ++i) {
-    check(i < kAttempts, "train", "'{}' is made and removed again and again",
-          paths.folder.string());
+    if (i == kAttempts) fail_file("cannot create folder", paths.folder, ENOENT);
     if (is_new) {
       auto made = make_missing(paths.folder);
       if (!made) continue;

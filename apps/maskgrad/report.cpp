@@ -2,6 +2,7 @@
 #include "command.hpp"
 #include "output.hpp"
 #include "run_folder.hpp"
+#include "text.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -40,7 +41,7 @@ void report(const Options& options) {
                                    : fs::path("report.html");
   }
   write_report(runs, out);
-  print("{}\n", out.string());
+  print("{}\n", one_line(out.string()));
 }
 
 }  // namespace

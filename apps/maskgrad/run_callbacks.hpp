@@ -16,11 +16,14 @@ namespace maskgrad::apps {
 /// The means of the last epoch, or of what was done of it, to be printed once training has ended.
 class LastMeans : public Callback {
  public:
+  void on_start(const Trainer&) override { has_started_ = true; }
   void on_epoch(const Trainer&, const EpochInfo& epoch) override { write(epoch, ""); }
   void on_end_within_epoch(const Trainer&, const EpochInfo& part) override {
     write(part, fmt::format("  mean of the last {} steps", part.batches));
   }
   const std::string& text() const { return text_; }
+  /// Whether training has begun, and so all callbacks before this one had nothing against it.
+  bool has_started() const { return has_started_; }
 
  private:
   void write(const EpochInfo& epoch, const std::string& remark) {
@@ -30,6 +33,7 @@ class LastMeans : public Callback {
   }
 
   std::string text_;
+  bool has_started_ = false;
 };
 
 /// Nothing is written into a folder that is not the run's any more: stands before the callbacks

@@ -91,7 +91,8 @@ RunConfig read_config(const RunPaths& paths) {
   check(paths.is_run(), "run", "'{}' is no run folder: it has no config.toml",
         paths.folder.string());
   const auto name = toml_text(paths.config, "recipe");
-  check(name.has_value(), "run", "'{}' does not name its recipe", paths.config.string());
+  check(name.has_value(), "run", "'{}' does not name its recipe: the file is damaged",
+        paths.config.string());
   const Recipe& recipe = find_recipe(*name);
   return {recipe, read_saved_settings(recipe, paths)};
 }

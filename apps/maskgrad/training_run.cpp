@@ -1,10 +1,6 @@
 #include "training_run.hpp"
 
 #include <chrono>
-#include <cstdlib>
-
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/train/adam.hpp>
@@ -20,31 +16,15 @@
 
 #include "command.hpp"
 #include "output.hpp"
-#include "run_callbacks.hpp"
 #include "run_settings.hpp"
 #include "table.hpp"
+#include "terminal.hpp"
+#include "text.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A terminal that shows control sequences as such gets lines.
-bool has_terminal() {
-  const char* kind = std::getenv("TERM");
-  return isatty(STDERR_FILENO) == 1 && kind && std::string_view(kind) != "dumb";
-}
-
-bool wants_color() {
-  const char* no_color = std::getenv("NO_COLOR");
-  return has_terminal() && (!no_color || !*no_color);
-}
-
-int terminal_columns() {
-  struct winsize size {};
-  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80;
-}
 
 // "(B, 20, 15)": the first dimension is the batch, whatever its size.
 std::string shape_text(const Shape& shape) {
@@ -151,8 +131,8 @@ void TrainingRun::check_data(const TrainState& state) {
     TrainState within = state;  // the part of the run that these data are of
     within.step -= data_start_.step;
     within.position.epoch -= data_start_.epoch;
-    const std::int64_t batch_size = settings_.integer("batch_size");
-    check_position(within, (data_.size() + batch_size - 1) / batch_size, paths_.folder.string());
+    check_position(within, count_batches(data_.size(), settings_.integer("batch_size")),
+                   paths_.folder.string());
     return;
   }
   const std::string change = fmt::format(
@@ -252,29 +232,31 @@ std::string TrainingRun::packing_of_next_batch() {
 }
 
 std::string TrainingRun::command_to_go_on() const {
-  return fmt::format("maskgrad train {} --out {} --resume", recipe_.name(), paths_.folder.string());
+  return fmt::format("maskgrad train {} --out {} --resume", recipe_.name(),
+                     shell_word(paths_.folder.string()));
 }
 
 Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
+  auto last_means = std::make_unique<LastMeans>();
+  const LastMeans& last = *last_means;
+  trainer_->add(std::move(last_means));
   try {
-    return train(stop);
+    return train(stop, last);
   } catch (const Error& error) {
+    // What is refused at the start would be refused again.
     const bool is_kept = claim_.is_kept() || (resume_ && !claim_.saved_nothing_yet());
-    if (!is_kept || !claim_.is_in_place()) throw;
+    if (!last.has_started() || !is_kept || !claim_.is_in_place()) throw;
     throw Error(error.name(), fmt::format("{}; the last checkpoint is kept, go on with: {}",
                                           error.text(), command_to_go_on()));
   }
 }
 
-Trainer::Outcome TrainingRun::train(const std::atomic<bool>& stop) {
+Trainer::Outcome TrainingRun::train(const std::atomic<bool>& stop, const LastMeans& last) {
   const Settings before = as_stored(trained_, paths_.folder);
   for (const std::string& change : before.differences(as_stored(settings_, paths_.folder))) {
     warn(change);
   }
   if (settings_.text("progress") != "off") print_summary();
-  auto last_means = std::make_unique<LastMeans>();
-  const LastMeans& last = *last_means;
-  trainer_->add(std::move(last_means));
   const std::int64_t first_step = trainer_->state().step;
   if (first_step == trainer_->total_steps() && settings_.text("progress") != "off") {
     write_message("The run has all its steps already; --epochs or --steps asks for more.\n");
@@ -300,7 +282,8 @@ void TrainingRun::finish(const std::string& means, double seconds, std::int64_t 
     print("{:<10} {} in {:.1f} s, {:.1f} us each\n", "steps", steps, seconds,
           1e6 * seconds / static_cast<double>(steps));
   }
-  print("{:<10} {}\n{:<10} {}\n", "run", paths_.folder.string(), "report", paths_.report.string());
+  print("{:<10} {}\n{:<10} {}\n", "run", one_line(paths_.folder.string()), "report",
+        one_line(paths_.report.string()));
   if (!lost_messages().empty()) {
     print("{:<10} not shown to its end: {}\n", "progress", lost_messages());
   }

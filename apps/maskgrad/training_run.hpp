@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "folder_claim.hpp"
+#include "run_callbacks.hpp"
 #include "run_folder.hpp"
 #include "run_notes.hpp"
 
@@ -43,7 +44,7 @@ class TrainingRun {
   Notes notes() const;
   void print_summary();
   std::string packing_of_next_batch();
-  Trainer::Outcome train(const std::atomic<bool>& stop);
+  Trainer::Outcome train(const std::atomic<bool>& stop, const LastMeans& last);
   void finish(const std::string& means, double seconds, std::int64_t steps) const;
 
   const Recipe& recipe_;

@@ -20,6 +20,9 @@ struct DataPosition {
   friend bool operator==(DataPosition, DataPosition) = default;
 };
 
+/// How many batches an epoch has; the last one may be smaller. Requires batch_size >= 1.
+std::int64_t count_batches(std::int64_t samples, std::int64_t batch_size);
+
 /// Cuts each epoch's samples into batches (the last one may be smaller), in file order or in an
 /// order drawn anew for each epoch by (seed, epoch). A thread of its own collates batches ahead.
 /// What comes depends on the position alone, so a run can go on anywhere.

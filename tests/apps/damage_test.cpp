@@ -170,13 +170,16 @@ TEST_F(Damage, PathsOfAnyBytesSurvive) {
     rest.insert(rest.begin(), args.begin(), args.end());
     return run(rest);
   };
-  ASSERT_EQ(more({"--epochs", "1"}).code, 0);
+  const auto trained = more({"--epochs", "1"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_THAT(trained.out,
+              HasSubstr("\nrun        r\\xfe\\t\\\nreport     r\\xfe\\t\\/report.html\n"));
   const auto resumed =
       run({"train", "blog", "--out", out, "--progress", "off", "--resume", "--epochs", "2"});
   EXPECT_EQ(resumed.code, 0) << resumed.err;
   EXPECT_EQ(run({"eval", out}).code, 0) << "the data are found under the name in config.toml";
   const std::string config = read(out + "/config.toml");
-  EXPECT_THAT(config, HasSubstr("data = \"d\\uefff\\n'\\\"\\u001b$\\uefc3\""));
+  EXPECT_THAT(config, HasSubstr("/d\\uefff\\n'\\\"\\u001b$\\uefc3\""));
   expect_error(run({"inspect", out + "/none"}), 1, "cannot open 'r\\xfe\\t\\/none'");
 }
 

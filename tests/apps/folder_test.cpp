@@ -86,6 +86,12 @@ TEST_F(RunFolder, KeepsItsCheckpointsWhereARunDivergesAndSaysHowToGoOn) {
   EXPECT_EQ(train({"--out", "r", "--resume", "--epochs", "2", "--lr", "0.001"}).code, 0);
 }
 
+TEST_F(RunFolder, IsOneWordInTheCommandThatGoesOn) {
+  ASSERT_EQ(train({"--out", "it's mine", "--epochs", "1"}).code, 0);
+  EXPECT_THAT(train({"--out", "it's mine", "--resume", "--epochs", "2", "--lr", "1e30"}).err,
+              HasSubstr("go on with: maskgrad train blog --out 'it'\\''s mine' --resume\n"));
+}
+
 TEST_F(RunFolder, IsTidiedUpByTheNextRunWhereOneWasKilledBeforeItSavedAnything) {
   ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "4000"}).code,
             0);
@@ -216,6 +222,8 @@ TEST_F(RunFolder, WithANameThatTheSystemRefusesIsNamed) {
                "cannot create folder '" + name + "': File name too long");
   expect_error(run({"eval", name}), 1, "is no run folder: it has no config.toml");
   expect_error(run({"report", name}), 1, "cannot read folder");
+  expect_error(train({"--out", "/proc/r"}), 1,
+               "cannot create folder '/proc/r': No such file or directory");
 }
 
 }  // namespace

@@ -48,6 +48,12 @@ TEST_F(Train, LeavesAWholeRunFolder) {
   EXPECT_FALSE(exists("r/data")) << "it was given its data";
 }
 
+TEST_F(Train, TakesBatchesOfAnySize) {
+  const auto result = train({"--out", "r", "--epochs", "2", "--batch-size", "9223372036854775807"});
+  EXPECT_THAT(result.out, HasSubstr("\nsteps      2 in ")) << result.err;
+  EXPECT_EQ(train({"--out", "r", "--resume", "--epochs", "3"}).code, 0);
+}
+
 TEST_F(Train, RepeatsARunFromItsConfig) {
   ASSERT_EQ(train({"--out", "a", "--epochs", "2", "--lr", "0.003", "--shuffle", "--seed", "4",
                    "--step-log", "a.csv"})

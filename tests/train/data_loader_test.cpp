@@ -78,6 +78,20 @@ TEST(DataLoader, GivesFileOrderAndASmallerLastBatchInEachEpoch) {
   }
 }
 
+TEST(DataLoader, MakesOneBatchOfAllWhereBatchesMayBeOfAnySize) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(count_batches(7, kMost), 1);
+  EXPECT_EQ(count_batches(kMost, kMost), 1);
+  EXPECT_EQ(count_batches(kMost, 2), (kMost - 1) / 2 + 1);
+  EXPECT_EQ(count_batches(6, 3), 2);
+  EXPECT_EQ(count_batches(7, 3), 3);
+  const SequenceDataset dataset = numbered(7);
+  DataLoader loader(dataset, {.batch_size = kMost});
+  EXPECT_EQ(loader.batches_per_epoch(), 1);
+  EXPECT_EQ(loader.next().size(), 7);
+  EXPECT_EQ(loader.position(), (DataPosition{1, 0}));
+}
+
 TEST(DataLoader, TellsThePositionOfTheNextBatch) {
   const SequenceDataset dataset = numbered(5);
   DataLoader loader(dataset, {.batch_size = 2});

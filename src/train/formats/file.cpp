@@ -83,10 +83,14 @@ std::size_t InputFile::read(char* out, std::size_t count) {
 OutputFile::OutputFile(std::filesystem::path path, Mode mode, std::filesystem::path shown)
     : path_(std::move(path)), shown_(shown.empty() ? path_ : std::move(shown)) {
   // O_APPEND: after a flush was taken back, the next one must not leave a hole.
-  const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | flags_of(mode);
+  // O_NONBLOCK: opening a pipe that nobody reads would wait for ever; writing to one may wait.
+  const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | flags_of(mode);
   descriptor_ = again_if_interrupted([&] { return ::open(path_.c_str(), flags, 0666); });
   const char* const what = mode == Mode::kAppend ? "cannot open" : "cannot create";
+  check(descriptor_ >= 0 || errno != ENXIO, "file", "cannot write '{}': nobody reads from it",
+        shown_.string());
   if (descriptor_ < 0) fail_file(what, shown_, errno);
+  ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) & ~O_NONBLOCK);
   struct stat status {};
   if (::fstat(descriptor_, &status) == 0) size_ = status.st_size;
 }

@@ -3,6 +3,7 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -44,6 +45,23 @@ TEST(File, ReadsRegularFilesOnlyAndWaitsForNoWriter) {
     EXPECT_EQ(error_of([&] { read_file(path); }), want);
     EXPECT_EQ(error_of([&] { InputFile file(path); }), want);
   }
+}
+
+TEST(File, WritesToPipesButWaitsForNoReader) {
+  const ScratchFolder folder;
+  const auto pipe = folder / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(error_of([&] { OutputFile file(pipe, OutputFile::Mode::kTruncate); }),
+            "[file] cannot write '" + pipe.string() + "': nobody reads from it");
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  OutputFile file(pipe, OutputFile::Mode::kTruncate);
+  file.write("hello");
+  file.flush();
+  char got[8] = {};
+  EXPECT_EQ(::read(reader, got, sizeof got), 5);
+  EXPECT_STREQ(got, "hello");
+  ::close(reader);
 }
 
 TEST(File, ReadsNoMoreThanItIsAskedTo) {
