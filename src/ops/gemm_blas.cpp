@@ -1,61 +1,49 @@
 #include <algorithm>
 #include <limits>
-#include <mutex>
 
+// The functions that xtensor-blas calls are found when OpenBLAS is loaded, not by the linker.
+#define cblas_sgemm maskgrad_cblas_sgemm
+#define cblas_dgemm maskgrad_cblas_dgemm
 #include <xtensor-blas/xblas.hpp>
 
+#include <maskgrad/ops/blas.hpp>
 #include <maskgrad/ops/gemm_parts.hpp>
 #include <maskgrad/ops/gemm_paths.hpp>
 
-// OpenBLAS's own; weak, so that another BLAS links too.
 extern "C" {
-__attribute__((weak)) void openblas_set_num_threads(int count);
-__attribute__((weak)) int openblas_get_num_threads();
+void cblas_sgemm(CBLAS_ORDER order, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, int m,
+                 int n, int k, float alpha, const float* a, int row_a, const float* b, int row_b,
+                 float beta, float* c, int row_c) {
+  maskgrad::ops::Blas::loaded().gemm<float>()(order, transpose_a, transpose_b, m, n, k, alpha, a,
+                                              row_a, b, row_b, beta, c, row_c);
+}
+void cblas_dgemm(CBLAS_ORDER order, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, int m,
+                 int n, int k, double alpha, const double* a, int row_a, const double* b, int row_b,
+                 double beta, double* c, int row_c) {
+  maskgrad::ops::Blas::loaded().gemm<double>()(order, transpose_a, transpose_b, m, n, k, alpha, a,
+                                               row_a, b, row_b, beta, c, row_c);
+}
 }
 
 namespace maskgrad::ops {
-namespace {
-
-// While one lives, BLAS uses one thread: with another number it adds in another order, and threads
-// are ours. Then it uses as many as before: they may be somebody else's.
-class OneThreadOfBlas {
- public:
-  OneThreadOfBlas() {
-    const std::lock_guard lock(mutex);
-    if (users++ > 0 || !openblas_get_num_threads || !openblas_set_num_threads) return;
-    before = openblas_get_num_threads();
-    if (before != 1) openblas_set_num_threads(1);
-  }
-  ~OneThreadOfBlas() {
-    const std::lock_guard lock(mutex);
-    if (--users == 0 && before > 1) openblas_set_num_threads(before);
-  }
-  OneThreadOfBlas(const OneThreadOfBlas&) = delete;
-  OneThreadOfBlas& operator=(const OneThreadOfBlas&) = delete;
-
- private:
-  static inline std::mutex mutex;
-  static inline int users = 0, before = 1;
-};
-
-}  // namespace
 
 // OpenBLAS copies both factors to where it wants them, which pays where no cache holds them. But
 // its sums may depend on how many rows there are.
 bool belongs_to_blas(const MatrixProduct& d) {
   constexpr std::int64_t kLarge = 1024, kMost = std::numeric_limits<int>::max();
-  return d.rows_are_samples && std::min({d.m, d.n, d.k}) >= kLarge &&
-         std::max({d.m, d.n, d.k}) <= kMost;
+  const auto [least, most] = std::minmax({d.m, d.n, d.k});
+  return d.rows_are_samples && least >= kLarge && most <= kMost;
 }
 
 template <class T>
 void multiply_by_blas(const MatrixProduct& d, const T* a, const T* b, T* y,
                       const RowFinish<T>& finish) {
   constexpr std::int64_t kRows = 512;  // of a part: more than a copy of b costs
-  const OneThreadOfBlas guard;
+  const std::int64_t parts = d.m / (2 * kRows) * 2;
+  const Blas::Turn turn(Blas::loaded(), std::min(num_threads(), static_cast<int>(parts)));
   const Strided<T> left = left_of(d, a);
   const auto transpose = [](bool is) { return is ? cxxblas::Trans : cxxblas::NoTrans; };
-  parallel_for_parts(d.m, d.m / (2 * kRows) * 2, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for_parts(d.m, parts, [&](std::int64_t begin, std::int64_t end) {
     T* const rows = y + begin * d.n;
     cxxblas::gemm(cxxblas::RowMajor, transpose(d.transpose_a), transpose(d.transpose_b),
                   static_cast<int>(end - begin), static_cast<int>(d.n), static_cast<int>(d.k), T{1},

@@ -9,13 +9,12 @@
 
 namespace maskgrad {
 
-/// Everything the library refuses. what() is one line: "[name] rule: actual values".
+/// Everything the library refuses. what() is one line: "[name] rule: actual values". Line ends and
+/// other ASCII control characters in it, of a path for one, are written as \n, \t, \r or
+/// \x1b.
 class Error : public std::runtime_error {
  public:
-  Error(std::string_view name, std::string_view text)
-      : std::runtime_error(fmt::format("[{}] {}", name, text)),
-        name_size_(name.size()),
-        text_size_(text.size()) {}
+  Error(std::string_view name, std::string_view text);
 
   /// The two parts of what(), for whoever quotes one error inside another or prints it elsewhere.
   std::string_view name() const { return {what() + 1, name_size_}; }

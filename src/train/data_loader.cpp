@@ -12,6 +12,10 @@ constexpr std::int64_t kMostEpochs = std::int64_t{1} << 62;  // more than anyone
 
 }  // namespace
 
+std::int64_t count_batches(std::int64_t samples, std::int64_t batch_size) {
+  return samples / batch_size + (samples % batch_size != 0 ? 1 : 0);
+}
+
 DataLoader::DataLoader(const SequenceDataset& dataset, Options options, DataPosition start)
     : dataset_(dataset), options_(options), position_(start), reading_(start), ring_(kAhead) {
   check(dataset.size() > 0, "data", "there are no samples");
@@ -34,18 +38,27 @@ DataLoader::~DataLoader() {
 }
 
 std::int64_t DataLoader::batches_per_epoch() const {
-  const std::int64_t size = dataset_.size(), each = options_.batch_size;
-  return size / each + (size % each != 0 ? 1 : 0);
+  return count_batches(dataset_.size(), options_.batch_size);
 }
 
 void DataLoader::advance(DataPosition& position) const {
   if (++position.batch == batches_per_epoch()) position = {position.epoch + 1, 0};
 }
 
-Batch DataLoader::next() {
-  std::unique_lock lock(mutex_);
+void DataLoader::wait_for_batch(std::unique_lock<std::mutex>& lock) {
   readable_.wait(lock, [this] { return filled_ > 0 || error_; });
   if (filled_ == 0) std::rethrow_exception(error_);
+}
+
+Batch DataLoader::peek() {
+  std::unique_lock lock(mutex_);
+  wait_for_batch(lock);
+  return ring_[first_];
+}
+
+Batch DataLoader::next() {
+  std::unique_lock lock(mutex_);
+  wait_for_batch(lock);
   Batch batch = std::move(ring_[first_]);
   first_ = (first_ + 1) % kAhead;
   --filled_;

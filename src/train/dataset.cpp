@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <array>
+#include <bit>
 
 #include <maskgrad/train/dataset.hpp>
+#include <maskgrad/train/formats/digest.hpp>
 
 namespace maskgrad {
 
@@ -30,6 +33,19 @@ SequenceDataset SequenceDataset::without(std::span<const std::int64_t> ids) cons
     kept.add(tokens, targets_[i]);
   }
   return kept;
+}
+
+std::string SequenceDataset::fingerprint() const {
+  static_assert(std::endian::native == std::endian::little, "numbers are summed as they lie");
+  std::uint32_t crc = 0;
+  const auto add = [&crc](std::span<const std::int64_t> numbers) {
+    crc = crc32c({reinterpret_cast<const char*>(numbers.data()), numbers.size_bytes()}, crc);
+  };
+  add(std::array{length_, pad_});
+  add(begin_);  // which says how many tokens and targets follow
+  add(tokens_);
+  add(targets_);
+  return fmt::format("{} samples, crc32c {}", size(), crc_text(crc));
 }
 
 Batch SequenceDataset::collate(std::span<const std::int64_t> indices) const {

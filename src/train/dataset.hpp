@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include <maskgrad/tensor/tensor.hpp>
@@ -36,6 +37,10 @@ class SequenceDataset {
   /// The same samples without these tokens (stop words, punctuation): shorter sequences, where a
   /// mask would leave holes in long ones.
   SequenceDataset without(std::span<const std::int64_t> ids) const;
+
+  /// "2000 samples, crc32c 1a2b3c4d": the checksum of all that a batch can show, the order of the
+  /// samples, the fixed length and the padding included.
+  std::string fingerprint() const;
 
   std::int64_t size() const { return static_cast<std::int64_t>(targets_.size()); }
   /// The samples with these indices, in this order. Throws Error for an index of none.

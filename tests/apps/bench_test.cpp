@@ -14,7 +14,7 @@ class Bench : public test::CliTest {};
 
 TEST_F(Bench, NamesABadFileBeforeItMeasures) {
   expect_error(run({"bench", "op-overhead", "--json", "none/b.json"}), 1,
-               "cannot create 'none/b.json.tmp.");
+               "cannot create 'none/b.json': ");
 }
 
 TEST_F(Bench, WritesItsMediansByName) {

@@ -4,6 +4,8 @@
 #include <numeric>
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <maskgrad/train/data_loader.hpp>
 
@@ -76,6 +78,20 @@ TEST(DataLoader, GivesFileOrderAndASmallerLastBatchInEachEpoch) {
   }
 }
 
+TEST(DataLoader, MakesOneBatchOfAllWhereBatchesMayBeOfAnySize) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(count_batches(7, kMost), 1);
+  EXPECT_EQ(count_batches(kMost, kMost), 1);
+  EXPECT_EQ(count_batches(kMost, 2), (kMost - 1) / 2 + 1);
+  EXPECT_EQ(count_batches(6, 3), 2);
+  EXPECT_EQ(count_batches(7, 3), 3);
+  const SequenceDataset dataset = numbered(7);
+  DataLoader loader(dataset, {.batch_size = kMost});
+  EXPECT_EQ(loader.batches_per_epoch(), 1);
+  EXPECT_EQ(loader.next().size(), 7);
+  EXPECT_EQ(loader.position(), (DataPosition{1, 0}));
+}
+
 TEST(DataLoader, TellsThePositionOfTheNextBatch) {
   const SequenceDataset dataset = numbered(5);
   DataLoader loader(dataset, {.batch_size = 2});
@@ -84,6 +100,38 @@ TEST(DataLoader, TellsThePositionOfTheNextBatch) {
     EXPECT_EQ(loader.position(), expected);
     loader.next();
   }
+}
+
+TEST(DataLoader, ShowsTheNextBatchWithoutTakingIt) {
+  const SequenceDataset dataset = numbered(5);
+  DataLoader loader(dataset, {.batch_size = 2, .shuffle = true});
+  for (int i = 0; i < 200; ++i) {
+    const Batch shown = loader.peek();
+    EXPECT_TRUE(test::same_bits(loader.peek().targets, shown.targets));
+    const DataPosition position = loader.position();
+    EXPECT_TRUE(test::same_bits(loader.next().targets, shown.targets)) << i;
+    EXPECT_NE(loader.position(), position);
+  }
+}
+
+// Writes the error of a loader that may have no thread.
+[[noreturn]] void load_without_threads() {
+  const SequenceDataset dataset = numbered(5);
+  const rlimit none = {0, 0};
+  ::setrlimit(RLIMIT_NPROC, &none);
+  // The superuser has no limit.
+  if (::getuid() == 0 && ::setuid(65534) != 0) ::_exit(1);
+  const std::string text = error_of([&] { DataLoader(dataset, {}); });
+  std::fprintf(stderr, "%s\n", text.c_str());
+  ::_exit(0);
+}
+
+// In a process of its own, which it takes the right to threads.
+TEST(DataLoader, SaysThatTheSystemRefusesItsThread) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      load_without_threads(), ::testing::ExitedWithCode(0),
+      "\\[data\\] cannot start the thread that reads ahead: Resource temporarily unavailable");
 }
 
 TEST(DataLoader, ShufflesEachEpochIntoAnotherPermutation) {
