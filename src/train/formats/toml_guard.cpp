@@ -12,26 +12,14 @@ constexpr std::string_view kBeforeStrings = "\n=,.[{";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 /// Where the string ends that begins at `begin` with one of the two quotes: behind its last quote,
-/// or at the end of its line or of the text where it has none.
+/// or at the end of its line where it has none.
 std::size_t end_of_string(std::string_view text, std::size_t begin) {
   const char quote = text[begin];
-  const bool has_escapes = quote == '"';
-  const std::string_view three = quote == '"' ? R"(""")" : "'''";
-  const bool is_multi_line = text.substr(begin, 3) == three;
-  for (std::size_t at = begin + (is_multi_line ? 3 : 1); at < text.size(); ++at) {
-    if (has_escapes && text[at] == '\\') {
-      ++at;
-    } else if (is_multi_line && text.substr(at, 3) == three) {
-      // Up to two quotes before the last three belong to the text.
-      const std::size_t run = std::min(text.find_first_not_of(quote, at), text.size()) - at;
-      return at + std::min<std::size_t>(run, 5);
-    } else if (!is_multi_line && text[at] == quote) {
-      return at + 1;
-    } else if (!is_multi_line && text[at] == '\n') {
-      return at;
-    }
+  for (std::size_t at = begin + 1; at < text.size() && text[at] != '\n'; ++at) {
+    if (text[at] == quote) return at + 1;
+    if (quote == '"' && text[at] == '\\' && text.substr(at + 1, 1) != "\n") ++at;
   }
-  return text.size();
+  return std::min(text.find('\n', begin), text.size());
 }
 
 }  // namespace
@@ -49,6 +37,8 @@ void check_toml(std::string_view text, const std::string& source) {
     std::size_t next = at + 1;
     if (c == '"' || c == '\'') {
       if (kBeforeStrings.find(before) == std::string_view::npos) fail_here("a quote within a word");
+      if (text.substr(at, 3) == std::string(3, c))
+        fail_here("a text of several lines: use \"\\n\"");
       next = end_of_string(text, at);
     }
     if (c == '#') next = std::min(text.find('\n', at), text.size());
