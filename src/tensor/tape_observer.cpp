@@ -1,5 +1,5 @@
 #include <maskgrad/tensor/finite.hpp>
-#include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/tensor/tape_observer.hpp>
 
 namespace maskgrad {
