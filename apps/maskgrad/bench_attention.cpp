@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/ops/attention.hpp>
+#include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -92,7 +93,11 @@ void check_sizes(const AttentionSizes& sizes) {
   check_size("--batch", sizes.batch);
   check_size("--heads", sizes.heads);
   check_size("--dim", sizes.dim);
-  for (const std::int64_t length : sizes.lengths) check_size("--seq", length);
+  for (const std::int64_t length : sizes.lengths) {
+    check_size("--seq", length);
+    checked_multiply("bench", "elements of an input", sizes.batch * sizes.heads,
+                     length * sizes.dim);
+  }
 }
 
 std::vector<Result> bench_attention(const AttentionSizes& sizes) {

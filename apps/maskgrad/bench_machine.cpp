@@ -1,15 +1,12 @@
 #include "bench_machine.hpp"
 
 #include <fstream>
-#include <sstream>
 
-#include <fmt/format.h>
-
+#include <maskgrad/ops/blas.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/error.hpp>
 
-// OpenBLAS only; another BLAS leaves them undefined.
-extern "C" __attribute__((weak)) char* openblas_get_config();
-extern "C" __attribute__((weak)) char* openblas_get_corename();
+#include "output.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -31,13 +28,14 @@ std::string compiler() {
 #endif
 }
 
-// The configuration opens with name and version; what follows is how it was built.
+// A machine may have none, until a product is so large that it needs one.
 std::string blas() {
-  if (!openblas_get_config || !openblas_get_corename) return "";
-  std::istringstream words(openblas_get_config());
-  std::string name, version;
-  words >> name >> version;
-  return fmt::format("{} {}, kernels for {}", name, version, openblas_get_corename());
+  try {
+    return ops::Blas::loaded().description();
+  } catch (const Error& error) {
+    warn(fmt::format("{}: {}", error.name(), error.text()));
+    return "";
+  }
 }
 
 }  // namespace

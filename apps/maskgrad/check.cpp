@@ -38,7 +38,7 @@ bool check_model(TrainedRun& run, const Batch& batch, const Options& options) {
   const LeakReport leaks = check_mask_leaks(loss, leaves);
   Tape tape({.trace = true});
   loss();
-  const MaskProof proof = prove_mask(tape);
+  const MaskProof proof = prove_mask(tape, leaves);
   bool holds = report("gradients", gradients.holds(), to_string(gradients));
   holds &= report("leaks", leaks.holds(), to_string(leaks));
   return holds & report("proof", proof.holds(), to_string(proof));
@@ -76,7 +76,9 @@ void add_check(CLI::App& program) {
   command->footer(
       "Gradients are compared with central differences in float64. For leaks, 1e30, -1e30, inf,\n"
       "-inf and nan are put into every masked place, and results must stay the same, bit for bit.\n"
-      "The proof follows what each operation says it reads. Exit code 1 when something fails.\n\n"
+      "The proof follows what each operation says it reads, forward and backward. Exit code 1 "
+      "when\n"
+      "something fails.\n\n"
       "Example: maskgrad check runs/first");
   command->callback([options] { check_run(*options); });
 }

@@ -1,12 +1,15 @@
 // maskgrad data arithmetic
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include <maskgrad/train/arithmetic.hpp>
+#include <maskgrad/train/formats/folder.hpp>
 
 #include "command.hpp"
 #include "interrupt.hpp"
 #include "output.hpp"
+#include "text.hpp"
 #include "usage.hpp"
 
 namespace maskgrad::apps {
@@ -21,11 +24,15 @@ struct Options {
 
 // Shards of another data set would be read together with these.
 void check_no_other_shards(const fs::path& folder, std::int64_t shards) {
-  std::error_code none;  // no folder yet
-  for (const auto& entry : fs::directory_iterator(folder, none)) {
-    const std::string name = entry.path().filename().string();
-    const bool is_replaced = name < fmt::format("shard_{:04}.tfrecords", shards);
-    check(entry.path().extension() != ".tfrecords" || is_replaced, "data",
+  std::set<std::string> replaced;
+  for (std::int64_t shard = 0; shard < shards; ++shard) {
+    replaced.insert(arithmetic_shard_name(shard));
+  }
+  std::error_code ignored;  // no folder yet, or none that can be one
+  if (!fs::is_directory(folder, ignored)) return;
+  for (const fs::path& path : list_folder(folder)) {
+    const std::string name = path.filename().string();
+    check(path.extension() != ".tfrecords" || replaced.contains(name), "data",
           "'{}' holds another data set's '{}' already: choose another folder", folder.string(),
           name);
   }
@@ -41,7 +48,7 @@ void write_data(const Options& options) {
   if (!write_arithmetic_shards(options.out, d, &interrupt.requested())) {
     throw ExitCode{interrupt.exit_code()};
   }
-  print("{} samples in {} shards in {}\n", d.shards * d.samples, d.shards, options.out);
+  print("{} samples in {} shards in {}\n", d.shards * d.samples, d.shards, one_line(options.out));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // maskgrad eval
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/train/evaluate.hpp>
 
 #include "command.hpp"
 #include "output.hpp"
@@ -14,24 +14,6 @@ struct Options {
   std::int64_t batch_size = 100;
 };
 
-// Sums over the whole data set, batch by batch; the size of a batch changes no result but rounding.
-std::vector<Metric> evaluate(RecipeModel& model, const SequenceDataset& data,
-                             std::int64_t batch_size) {
-  const NoGrad no_grad;
-  DataLoader loader(data, {.batch_size = batch_size});
-  std::vector<Metric> totals;
-  for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
-    const ModelOutput output = model.evaluate(loader.next());
-    std::vector<Metric> metrics = {{"loss", output.loss.sum.item(), output.loss.count}};
-    metrics.insert(metrics.end(), output.metrics.begin(), output.metrics.end());
-    if (totals.empty())
-      totals = metrics;
-    else
-      for (std::size_t m = 0; m < metrics.size(); ++m) totals[m] += metrics[m];
-  }
-  return totals;
-}
-
 void eval(const Options& options) {
   as_usage([&] {
     check(options.batch_size >= 1, "usage", "--batch-size must be at least 1, not {}",
@@ -39,7 +21,8 @@ void eval(const Options& options) {
   });
   TrainedRun run(options.run);
   const SequenceDataset data = run.load_data(options.data, "eval");
-  for (const Metric& metric : evaluate(run.model(), data, options.batch_size)) {
+  const auto model = [&](const Batch& batch) { return run.model().evaluate(batch); };
+  for (const Metric& metric : evaluate(model, data, options.batch_size)) {
     print("{:<10} {:.6f}\n", metric.name, metric.mean());
   }
   print("{:<10} {}\n", "samples", data.size());

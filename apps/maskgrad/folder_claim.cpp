@@ -1,91 +1,135 @@
 #include "folder_claim.hpp"
 
 #include <cerrno>
+#include <optional>
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/file.hpp>
+
+#include "command.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Removes the files of a folder that `is_ours` accepts by name, then the folder if it is empty.
-template <class F>
-void clear_folder(const fs::path& folder, F is_ours) {
-  std::vector<fs::path> found;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    if (is_ours(entry.path().filename().string())) found.push_back(entry.path());
+// Makes the folder and those above it. Returns those that were not there, the innermost last; or
+// nothing where somebody removes at the same time what they stand in.
+std::optional<std::vector<fs::path>> make_missing(const fs::path& folder) {
+  std::vector<fs::path> made;
+  fs::path path;
+  for (const fs::path& part : folder) {
+    path /= part;
+    if (::mkdir(path.c_str(), 0777) == 0) {
+      made.push_back(path);
+    } else if (errno == ENOENT && !part.empty()) {
+      return std::nullopt;
+    } else if (errno != EEXIST && errno != ENOENT) {
+      fail_file("cannot create folder", folder, errno);
+    }
   }
-  for (const fs::path& path : found) fs::remove(path, ignored);
-  if (fs::is_directory(folder, ignored)) fs::remove(folder, ignored);
-}
-
-std::vector<fs::path> missing_folders(const fs::path& folder) {
-  std::vector<fs::path> missing;
-  for (fs::path path = fs::absolute(folder).lexically_normal(); !fs::exists(path);) {
-    if (path.has_filename()) missing.push_back(path);
-    path = path.parent_path();
-  }
-  return missing;
+  return made;
 }
 
 }  // namespace
 
-fs::path first_in_the_way(const RunPaths& paths, bool own_data) {
-  for (const fs::path& path : {paths.config, paths.epochs, paths.model, paths.report,
-                               paths.checkpoints, paths.logs, paths.own_data}) {
-    if (path == paths.own_data && !own_data) continue;
-    if (fs::is_directory(path) ? !fs::is_empty(path) : fs::exists(path)) return path;
+FolderClaim::FolderClaim(const RunPaths& paths, Purpose purpose) : paths_(paths), former_(paths) {
+  const bool is_new = purpose == Purpose::kNewRun;
+  // Another run that fails may remove the folder between two calls of this one.
+  constexpr int kAttempts = 100;
+  for (int i = 0; descriptor_ < 0; ++i) {
+    if (i == kAttempts) fail_file("cannot create folder", paths.folder, ENOENT);
+    if (is_new) {
+      auto made = make_missing(paths.folder);
+      if (!made) continue;
+      made_ = *std::move(made);
+    }
+    if (!lock() && !is_new) {
+      throw UsageError("train",
+                       fmt::format("there is no run in '{}' to resume", paths.folder.string()));
+    }
   }
-  return {};
-}
-
-void remove_run_files(const RunPaths& paths, bool own_data) {
-  std::error_code ignored;
-  for (const fs::path& file : {paths.config, paths.epochs, paths.model, paths.report}) {
-    fs::remove(file, ignored);
+  try {
+    former_.recover();
+    remove_half_written(paths_);
+    // Where there is a checkpoint, the run that wrote it died before it could say so.
+    if (former_.is_aside() && latest_checkpoint(paths_.checkpoints)) former_.remove();
+    if (former_.is_aside() && is_new) former_.put_back();
+  } catch (...) {
+    remove_made_folders();
+    ::close(descriptor_);
+    throw;
   }
-  clear_folder(paths.checkpoints, [](const std::string& name) {
-    return name.starts_with("step_") && name.find(".safetensors") != std::string::npos;
-  });
-  clear_folder(paths.logs,
-               [](const std::string& name) { return name.find("tfevents") != std::string::npos; });
-  if (!own_data) return;
-  clear_folder(paths.own_data, [](const std::string& name) {
-    return name.starts_with("shard_") && name.find(".tfrecords") != std::string::npos;
-  });
 }
 
-FolderClaim::FolderClaim(const RunPaths& paths, Purpose purpose, bool own_data)
-    : paths_(paths), purpose_(purpose), own_data_(own_data), made_(missing_folders(paths.folder)) {
-  std::error_code error;
-  fs::create_directories(paths.folder, error);
-  if (error) fail_file("cannot create folder", paths.folder, error.value());
-  lock();
-}
-
-// The system lets go of the lock when the process ends, however it ends.
-void FolderClaim::lock() {
+// False where there is no such folder, or not any more. The system lets go of the lock when the
+// process ends, however it ends.
+bool FolderClaim::lock() {
   descriptor_ = ::open(paths_.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor_ < 0) fail_file("cannot open folder", paths_.folder, errno);
+  if (descriptor_ < 0 && errno == ENOENT) return false;
+  if (descriptor_ < 0) {
+    const char* what = errno == ENOTDIR ? "cannot create folder" : "cannot open folder";
+    fail_file(what, paths_.folder, errno);
+  }
   // Some network file systems know no locks; there it is up to the user.
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  const bool is_taken = ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (!is_taken && is_in_place()) return true;
   ::close(descriptor_);
-  fail("train", "another process is training in '{}'", paths_.folder.string());
+  descriptor_ = -1;
+  check(!is_taken, "train", "another process is training in '{}'", paths_.folder.string());
+  return false;
+}
+
+bool FolderClaim::is_in_place() const {
+  struct stat locked {
+  }, there{};
+  return ::fstat(descriptor_, &locked) == 0 && ::stat(paths_.folder.c_str(), &there) == 0 &&
+         locked.st_dev == there.st_dev && locked.st_ino == there.st_ino;
+}
+
+void FolderClaim::check_place() const {
+  check(is_in_place(), "train",
+        "'{}' was moved, removed or replaced while the run was in it: nothing more is saved there",
+        paths_.folder.string());
+}
+
+void FolderClaim::begin_new_run(bool own_data) {
+  check_place();
+  begun_ = true;
+  former_.put_aside(own_data);
+}
+
+void FolderClaim::keep() {
+  if (kept_) return;
+  kept_ = true;
+  former_.remove();
+}
+
+void FolderClaim::undo() {
+  if (!is_in_place()) return;
+  if (begun_) {
+    former_.recover();
+    if (former_.is_aside()) former_.put_back();
+  }
+  remove_made_folders();
+}
+
+// Those that are empty.
+void FolderClaim::remove_made_folders() const {
+  for (auto path = made_.rbegin(); path != made_.rend(); ++path) {
+    if (::rmdir(path->c_str()) != 0) return;
+  }
 }
 
 FolderClaim::~FolderClaim() {
-  if (!kept_ && purpose_ == Purpose::kNewRun) {
-    remove_run_files(paths_, own_data_);
-    std::error_code ignored;
-    for (const fs::path& folder : made_) {
-      if (!fs::remove(folder, ignored)) break;
-    }
+  try {
+    if (!kept_) undo();
+  } catch (const std::exception&) {  // the next claim tidies up
   }
   ::close(descriptor_);
 }

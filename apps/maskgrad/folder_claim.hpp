@@ -1,41 +1,49 @@
-// The run folder while a run is in it: nobody else's, and clean again if the run never begins.
+// The run folder while a run is in it: nobody else's, and as it was before if nothing is saved.
 #pragma once
 
 #include <filesystem>
 #include <vector>
 
-#include "run_folder.hpp"
+#include "run_files.hpp"
 
 namespace maskgrad::apps {
 
-/// The first thing in the folder that a run would overwrite; empty when there is none. `own_data`:
-/// the run makes its own data.
-std::filesystem::path first_in_the_way(const RunPaths& paths, bool own_data);
-
-/// Removes what a run writes (settings, tables, weights, checkpoints, logs, report, and its own
-/// data), and no file besides.
-void remove_run_files(const RunPaths& paths, bool own_data);
-
+/// Locks a run folder for as long as it lives. Whoever means to write to the folder, or to go on
+/// from what is in it, takes the claim first and looks afterwards.
 class FolderClaim {
  public:
   enum class Purpose { kNewRun, kResume };
 
-  /// Makes the folder if need be, and locks it. Throws Error when another process trains there.
-  FolderClaim(const RunPaths& paths, Purpose purpose, bool own_data);
-  /// Without keep(), a new run's files are removed again, and the folders that were made for it.
+  /// Makes the folder for a new run if need be, locks it, and tidies up after processes that died
+  /// in it. Throws Error when another process trains there, and UsageError when there is no folder
+  /// to resume in.
+  FolderClaim(const RunPaths& paths, Purpose purpose);
+  /// Where the run has saved nothing, the folder is as it was before.
   ~FolderClaim();
   FolderClaim(const FolderClaim&) = delete;
   FolderClaim& operator=(const FolderClaim&) = delete;
 
-  void keep() { kept_ = true; }
+  /// Puts a former run's files aside; to be called before the new run writes its first.
+  void begin_new_run(bool own_data);
+  /// The run has saved something: the former run is gone for good, and the folder stays.
+  void keep();
+  bool is_kept() const { return kept_; }
+  /// True for a folder to resume in whose run was broken off before it saved anything.
+  bool saved_nothing_yet() const { return former_.is_aside(); }
+  /// Throws Error when the path leads to another folder than the one that is locked: somebody moved
+  /// or replaced it. To be called before anything is written to it.
+  void check_place() const;
+  bool is_in_place() const;
 
  private:
-  void lock();
+  bool lock();
+  void undo();
+  void remove_made_folders() const;
 
   RunPaths paths_;
-  Purpose purpose_;
-  bool own_data_, kept_ = false;
-  std::vector<std::filesystem::path> made_;  // folders, the innermost first
+  FormerRun former_;
+  std::vector<std::filesystem::path> made_;  // folders, the innermost last
+  bool begun_ = false, kept_ = false;
   int descriptor_ = -1;
 };
 

@@ -9,7 +9,8 @@
 #include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/formats/tf_example.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
-#include <maskgrad/train/run_logs.hpp>
+#include <maskgrad/train/model_file.hpp>
+#include <maskgrad/train/report/report_run.hpp>
 
 #include "command.hpp"
 #include "output.hpp"
@@ -37,6 +38,7 @@ void inspect_safetensors(const fs::path& path) {
   for (const auto& [key, value] : file.metadata()) {
     print("{}: {}\n", plain_or_quoted(key), one_line(value));
   }
+  if (file.has_digest()) print("its digest matches\n");
   for (const std::string& key : file.repeated_keys()) {
     print("given twice, of which the last counts: {}\n", plain_or_quoted(key));
   }
@@ -99,8 +101,11 @@ void inspect_events(const fs::path& path) {
     std::string kind, value;
   };
   std::map<std::string, Series> series;
-  const std::vector<Event> events = read_events(path);
-  for (const Event& event : events) {
+  const EventFile file = read_events(path);
+  check(!file.events.empty() || file.damage.empty(), "inspect", "{}", file.damage);
+  std::int64_t restarts = 0;
+  for (const Event& event : file.events) {
+    restarts += event.is_restart;
     for (const SummaryValue& value : event.values) {
       Series& s = series[value.tag];
       if (s.count++ == 0) s.first = event.step;
@@ -118,12 +123,14 @@ void inspect_events(const fs::path& path) {
     rows.push_back({plain_or_quoted(tag), s.kind, std::to_string(s.count),
                     fmt::format("{}..{}", s.first, s.last), s.value});
   }
-  print("{}{} events\n", format_table(rows), events.size());
+  print("{}{} events\n", format_table(rows), file.events.size());
+  if (restarts > 0) print("{} of them say that a run went on\n", restarts);
+  if (!file.damage.empty()) print("the rest is damaged: {}\n", one_line(file.damage));
 }
 
-void inspect_epochs(const fs::path& path) {
+std::string epochs_table(const fs::path& path, const Notes& notes) {
   std::vector<std::vector<std::string>> rows;
-  for (const EpochRow& row : read_epochs(path)) {
+  for (const EpochRow& row : read_epochs(path, notes)) {
     std::vector<std::string> names, cells;
     for (const auto& [name, value] : row) {
       names.push_back(plain_or_quoted(name));
@@ -132,21 +139,29 @@ void inspect_epochs(const fs::path& path) {
     if (rows.empty()) rows.push_back(names);
     rows.push_back(cells);
   }
-  print("{}\n", format_table(rows));
+  return format_table(rows) + "\n";
 }
 
 void inspect_run(const RunPaths& paths) {
   const RunConfig config = read_config(paths);
+  std::error_code ignored;
+  const bool has_model = fs::exists(paths.model, ignored);
+  std::vector<std::string> warnings;
+  Notes notes = has_model ? load_model(paths.model).notes : Notes{};
+  notes.merge(newest_notes(paths.folder, warnings));
+  read_event_folder(paths.logs, warnings);
+  const bool has_epochs = fs::exists(paths.epochs, ignored);
+  const std::string epochs = has_epochs ? epochs_table(paths.epochs, notes) : std::string();
   print("run of recipe {}\n\n", config.recipe.name());
   for (const Setting& setting : config.settings.all()) {
     if (setting.saved) print("{:<14} {}\n", setting.key, one_line(to_string(setting.value)));
   }
-  print("\n");
-  if (fs::exists(paths.epochs)) inspect_epochs(paths.epochs);
-  if (fs::exists(paths.model))
+  print("\n{}", epochs);
+  if (has_model)
     inspect_safetensors(paths.model);
   else
     print("its training has not ended yet\n");
+  for (const std::string& warning : warnings) print("damaged: {}\n", one_line(warning));
 }
 
 // A record's header vouches for itself: the checksum of its length.
@@ -164,9 +179,8 @@ std::string first_bytes(const fs::path& path) {
 // By the names that the formats' own tools go by, and by content where the name says nothing.
 void inspect(const fs::path& path) {
   const std::string name = path.filename().string();
-  if (fs::is_directory(path)) return inspect_run(RunPaths(path));
-  const bool is_device = fs::is_character_file(path) || fs::is_block_file(path);
-  check(!is_device, "inspect", "'{}' is a device, not a file", path.string());
+  std::error_code ignored;  // what cannot be looked at cannot be opened, which names the reason
+  if (fs::is_directory(path, ignored)) return inspect_run(RunPaths(path));
   if (name.find("tfevents") != std::string::npos) return inspect_events(path);
   if (name.ends_with(".tfrecords") || name.ends_with(".tfrecord")) return inspect_records(path);
   if (name.ends_with(".safetensors")) return inspect_safetensors(path);

@@ -15,23 +15,24 @@ void on_signal(int signal) {
   std::signal(signal, SIG_DFL);
 }
 
+void handle(void (*handler)(int)) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    if (std::signal(signal, handler) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
+}
+
 }  // namespace
 
 InterruptRequest::InterruptRequest() {
   stop_requested = false;
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
-  // Under nohup it is ignored, and must stay so.
-  if (std::signal(SIGHUP, on_signal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
+  handle(on_signal);
 }
 
-InterruptRequest::~InterruptRequest() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-  if (std::signal(SIGHUP, SIG_DFL) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
-}
+InterruptRequest::~InterruptRequest() { handle(SIG_DFL); }
 
 const std::atomic<bool>& InterruptRequest::requested() const { return stop_requested; }
 int InterruptRequest::exit_code() const { return 128 + stop_signal; }
+
+void survive_closed_pipes() { std::signal(SIGPIPE, SIG_IGN); }
 
 }  // namespace maskgrad::apps

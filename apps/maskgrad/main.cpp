@@ -1,7 +1,8 @@
 // The maskgrad command line: parses, runs one subcommand, turns errors into one line and a code.
-#include <cstdio>
+#include <csignal>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <string>
 
 #include <fcntl.h>
@@ -9,21 +10,10 @@
 
 #include "command.hpp"
 #include "output.hpp"
-#include "text.hpp"
 #include "usage.hpp"
 
 namespace maskgrad::apps {
 namespace {
-
-int report_error(const std::string& text, int code) {
-  std::fflush(stdout);
-  write_message(fmt::format("maskgrad: {}\n", one_line(text)));
-  return code;
-}
-
-int report_error(const Error& error, int code) {
-  return report_error(fmt::format("{}: {}", error.name(), error.text()), code);
-}
 
 // A standard stream that the caller closed would be the next file opened: results would land in a
 // shard. In its place stands one that refuses results, and swallows messages.
@@ -49,7 +39,9 @@ int run(int argc, char** argv) {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() != 0) throw explain(program, error);
-    program.exit(error);  // --help, --version
+    std::ostringstream text;
+    program.exit(error, text, text);  // --help, --version
+    write_output(text.str());
   }
   flush_output();
   return 0;
@@ -61,17 +53,21 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace maskgrad::apps;
   fill_standard_streams();
+  // A limit on the size of files is an error like a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return run(argc, argv);
   } catch (const ExitCode& exit) {
     return exit.code;
   } catch (const UsageError& error) {
-    return report_error(error, 2);
+    report_failure(error.name(), error.text());
+    return 2;
   } catch (const maskgrad::Error& error) {
-    return report_error(error, 1);
+    report_failure(error.name(), error.text());
   } catch (const std::bad_alloc&) {
-    return report_error("memory: the system has no more", 1);
+    report_failure("memory", "the system has no more");
   } catch (const std::exception& error) {
-    return report_error(error.what(), 1);
+    report_failure("error", error.what());
   }
+  return 1;
 }

@@ -1,8 +1,8 @@
 #include "op_args.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -11,15 +11,32 @@
 namespace maskgrad::apps {
 namespace {
 
-template <class T>
-T parse_number(const OpDef& op, const std::string& name, std::string_view text) {
-  T number{};
-  if (std::is_same_v<T, double> && text == "none") text = "nan";
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  check(error == std::errc() && end == text.data() + text.size(), op.name.c_str(),
-        "argument '{}' must be {}, not '{}'", name,
-        std::is_same_v<T, double> ? "a number" : "a whole number", text);
-  return number;
+// The number that `text` is, if allowed(number).
+template <class Allowed>
+Scalar parse_number(const OpDef& op, const std::string& name, std::string_view text,
+                    const char* wanted, Allowed allowed) {
+  const std::optional<Scalar> number = parse_scalar(text);
+  check(number && allowed(*number), op.name.c_str(), "argument '{}' must be {}, not '{}'", name,
+        wanted, text);
+  return *number;
+}
+
+std::int64_t parse_integer(const OpDef& op, const std::string& name, std::string_view text) {
+  const auto is_whole = [](const Scalar& n) { return n.kind() == Scalar::Kind::kInteger; };
+  return parse_number(op, name, text, "a whole number", is_whole)
+      .to<std::int64_t>(op.name.c_str(), fmt::format("argument '{}':", name));
+}
+
+// NaN stands for none where that is the default.
+double parse_real(const OpDef& op, const std::string& name, std::string_view text,
+                  double fallback) {
+  const bool optional = std::isnan(fallback);
+  if (optional && text == "none") return fallback;
+  const auto is_real = [&](const Scalar& n) {
+    return n.kind() != Scalar::Kind::kBool && !(optional && n != n);
+  };
+  return parse_number(op, name, text, optional ? "a number or none" : "a number", is_real)
+      .to<double>(op.name.c_str(), fmt::format("argument '{}':", name));
 }
 
 std::vector<std::int64_t> parse_list(const OpDef& op, const std::string& name,
@@ -28,7 +45,7 @@ std::vector<std::int64_t> parse_list(const OpDef& op, const std::string& name,
   if (text == "none") return numbers;
   while (!text.empty()) {
     const std::string_view item = text.substr(0, text.find(','));
-    numbers.push_back(parse_number<std::int64_t>(op, name, item));
+    numbers.push_back(parse_integer(op, name, item));
     text.remove_prefix(std::min(text.size(), item.size() + 1));
   }
   return numbers;
@@ -74,8 +91,12 @@ ArgValue parse_arg(const OpDef& op, const std::string& name, const std::string& 
       return text == "true";
     } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
       return parse_list(op, name, text);
+    } else if constexpr (std::is_same_v<T, Scalar>) {
+      return parse_number(op, name, text, "a number", [](const Scalar&) { return true; });
+    } else if constexpr (std::is_same_v<T, double>) {
+      return parse_real(op, name, text, like);
     } else {
-      return parse_number<T>(op, name, text);
+      return parse_integer(op, name, text);
     }
   };
   return std::visit(parse, spec->fallback);

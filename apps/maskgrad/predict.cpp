@@ -1,9 +1,8 @@
 // maskgrad predict
-#include <iostream>
-
 #include <unistd.h>
 
 #include "command.hpp"
+#include "input.hpp"
 #include "output.hpp"
 #include "run_folder.hpp"
 #include "text.hpp"
@@ -23,15 +22,13 @@ std::string answer(RecipeModel& model, const std::string& text) {
 
 // Answers line by line, so that a reader at the other end of a pipe gets each at once.
 void answer_lines(RecipeModel& model) {
-  std::int64_t number = 0;
-  for (std::string line; std::getline(std::cin, line);) {
-    ++number;
-    if (line.ends_with('\r')) line.pop_back();
+  InputLines lines;
+  for (std::string line; lines.next(line);) {
     std::string reply;
     try {
       reply = answer(model, line);
     } catch (const Error& error) {
-      fail("predict", "line {}: {}: {}", number, error.name(), error.text());
+      fail("predict", "line {}: {}: {}", lines.count(), error.name(), error.text());
     }
     print("{}\n", reply);
     flush_output();
@@ -41,9 +38,10 @@ void answer_lines(RecipeModel& model) {
 // A person who mistypes should not have to start again.
 void answer_prompt(RecipeModel& model) {
   write_message("One question a line, such as x=-12,y=24:y-x; end with Ctrl-D.\n");
+  InputLines lines;
   for (std::string line;;) {
     write_message("> ");
-    if (!std::getline(std::cin, line)) break;
+    if (!lines.next(line)) break;
     if (line.empty()) continue;
     std::string reply;
     try {

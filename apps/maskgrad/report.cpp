@@ -22,9 +22,7 @@ std::vector<fs::path> ended_runs(const std::string& folder) {
     if (RunPaths(run).has_ended())
       ended.push_back(run);
     else if (runs.size() > 1)
-      write_message(
-          fmt::format("maskgrad: report: '{}' is left out: its training has not ended yet\n",
-                      one_line(run.string())));
+      warn(fmt::format("report: '{}' is left out: its training has not ended yet", run.string()));
   }
   check(!ended.empty(), "run", "'{}' has no model.safetensors: its training has not ended yet",
         runs.front().string());
@@ -43,7 +41,7 @@ void report(const Options& options) {
                                    : fs::path("report.html");
   }
   write_report(runs, out);
-  print("{}\n", out.string());
+  print("{}\n", one_line(out.string()));
 }
 
 }  // namespace

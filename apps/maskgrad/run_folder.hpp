@@ -26,8 +26,14 @@ struct RunPaths {
   std::filesystem::path report = folder / "report.html";
   std::filesystem::path own_data = folder / "data";
 
-  bool is_run() const { return std::filesystem::exists(config); }
-  bool has_ended() const { return std::filesystem::exists(model); }
+  bool is_run() const { return exists(config); }
+  bool has_ended() const { return exists(model); }
+
+ private:
+  static bool exists(const std::filesystem::path& path) {
+    std::error_code ignored;  // what cannot be looked at is not there
+    return std::filesystem::exists(path, ignored);
+  }
 };
 
 /// Recipe and settings of a run, from its config.toml. Throws Error when the folder holds no run.
@@ -37,16 +43,28 @@ struct RunConfig {
 };
 RunConfig read_config(const RunPaths& paths);
 
+/// The settings in a run's config.toml, with paths that this process can open. Throws Error for a
+/// run of another recipe, too.
+Settings read_saved_settings(const Recipe& recipe, const RunPaths& paths);
+
+/// Throws Error unless the folder is there: `path` stands in the run's config.toml where it is not
+/// `given` on the command line.
+void check_data_folder(const std::filesystem::path& folder, const RunPaths& paths, bool given);
+
 /// A run's model with its trained weights.
 class TrainedRun {
  public:
-  /// In the dtype it was trained in, or another. Throws Error when the folder holds no run, or no
-  /// weights that fit.
+  /// In the dtype it was trained in, or another, and with the settings it was trained with: where
+  /// config.toml says others, standard error gets a line. Throws Error when the folder holds no
+  /// run, or no weights that fit and are finite.
   explicit TrainedRun(const std::filesystem::path& folder, std::optional<DType> dtype = {});
 
   const RunPaths& paths() const { return paths_; }
   const Recipe& recipe() const { return config_.recipe; }
   const Settings& settings() const { return config_.settings; }
+  /// The masks of its attention on the first sample of its data. Throws Error where the data cannot
+  /// be read.
+  std::vector<ReportMask> attention_masks();
   RecipeModel& model() { return *model_; }
   const ParameterBuffer& parameters() const { return *parameters_; }
   /// The samples of `folder`, all of them, or when it is empty those that the run was trained on,
@@ -61,7 +79,8 @@ class TrainedRun {
   std::unique_ptr<ParameterBuffer> parameters_;
 };
 
-/// Loads a safetensors file into a model. Throws Error listing every name and shape that differs.
+/// Loads a safetensors file into a model. Throws Error listing every name and shape that differs,
+/// and naming a tensor that is not finite.
 void load_weights(const std::filesystem::path& path, ParameterBuffer& parameters);
 
 /// `folder` itself when it is a run, else the runs right below it, sorted by name.

@@ -15,6 +15,9 @@ std::string one_line(std::string_view text);
 /// and cut after about 60 bytes.
 std::string plain_or_quoted(std::string_view name);
 
+/// `text` as one word for a POSIX shell: as it is where that needs no quotes, else in some.
+std::string shell_word(std::string_view text);
+
 /// How many characters well-formed UTF-8 has.
 std::size_t count_characters(std::string_view text);
 

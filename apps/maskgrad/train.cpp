@@ -1,13 +1,17 @@
 // maskgrad train
 #include <algorithm>
-#include <array>
 #include <cctype>
 
 #include <fmt/format.h>
 
+#include <maskgrad/train/checkpoint.hpp>
+
 #include "command.hpp"
 #include "interrupt.hpp"
 #include "output.hpp"
+#include "run_notes.hpp"
+#include "run_settings.hpp"
+#include "text.hpp"
 #include "training_run.hpp"
 
 namespace maskgrad::apps {
@@ -23,53 +27,72 @@ struct Request {
 
 // A flag counts more than --set, that more than a file, and that more than the recipe's default.
 void apply(Settings& settings, const Request& request) {
-  if (!request.config.empty()) settings.load_toml(request.config);
+  if (!request.config.empty()) {
+    settings.load_toml(request.config);
+    // A run's own file means its paths from its own folder; one by hand, from here.
+    const std::filesystem::path file = request.config;
+    if (is_saved_toml(file)) settings = as_used(settings, file.parent_path());
+  }
   for (const std::string& pair : request.pairs) settings.set_pair(pair, "--set");
   for (const auto& [key, text] : request.flags) settings.set(key, text, fmt::format("--{}", key));
 }
 
 // With any other setting changed, config.toml would no longer say how the run came about.
-constexpr std::array kChangeable = {"data", "device",   "epochs",  "steps",      "minutes",
-                                    "lr",   "momentum", "threads", "tensorboard"};
-
 void check_same_run(const Settings& was, const Settings& now, const RunPaths& paths) {
-  for (std::size_t i = 0; i < was.all().size(); ++i) {
-    const Setting &before = was.all()[i], &after = now.all()[i];
-    const bool fixed =
-        before.saved && std::count(kChangeable.begin(), kChangeable.end(), before.key) == 0;
-    check(!fixed || before.value == after.value, "train",
+  for (const Setting& before : was.all()) {
+    const SettingValue& after = now.setting(before.key).value;
+    check(!before.saved || before.may_change || before.value == after, "train",
           "the run in '{}' has {} = {}: it cannot go on with {}", paths.folder.string(), before.key,
-          to_string(before.value), to_string(after.value));
+          to_string(before.value), to_string(after));
   }
 }
 
-Settings resolve(const Request& request) {
+// What the run was trained with last, by its newest checkpoint; by its config.toml where it has
+// none.
+Settings trained_with(const Recipe& recipe, const RunPaths& paths, const Settings& saved) {
+  const auto checkpoint = latest_sound_checkpoint(paths.checkpoints);
+  if (!checkpoint) return saved;
+  return settings_in(read_notes(*checkpoint), recipe, paths, *checkpoint).value_or(saved);
+}
+
+// A resumed run goes on with the settings in its config.toml, and what is said now on top.
+Settings resumed_settings(const Request& request, const RunPaths& paths) {
+  const Recipe& recipe = request.recipe;
+  const Settings saved = as_usage([&] {
+    check(paths.is_run(), "train", "there is no run in '{}' to resume", paths.folder.string());
+    return read_saved_settings(recipe, paths);
+  });
+  const Settings trained = trained_with(recipe, paths, saved);
+  return as_usage([&] {
+    Settings now = saved;
+    apply(now, request);
+    check_same_run(as_stored(trained, paths.folder), as_stored(now, paths.folder), paths);
+    recipe.check_settings(now);
+    return now;
+  });
+}
+
+Settings new_settings(const Request& request) {
   Settings settings(request.recipe.settings());
   apply(settings, request);
-  if (!settings.flag("resume")) return settings;
-  // A resumed run starts from its own settings; what is said now comes on top.
-  const RunPaths paths(run_folder(request.recipe, settings));
-  check(paths.is_run(), "train", "there is no run in '{}' to resume", paths.folder.string());
-  Settings saved(request.recipe.settings());
-  saved.load_toml(paths.config);
-  Settings resumed = saved;
-  apply(resumed, request);
-  check_same_run(saved, resumed, paths);
-  return resumed;
+  check(!settings.flag("resume") || !settings.flag("force"), "train",
+        "--resume and --force contradict each other");
+  if (!settings.flag("resume")) request.recipe.check_settings(settings);
+  return settings;
 }
 
 void train(const Request& request) {
-  const Settings settings = as_usage([&] {
-    Settings resolved = resolve(request);
-    request.recipe.check_settings(resolved);
-    return resolved;
-  });
+  survive_closed_pipes();
   const InterruptRequest interrupt;
-  TrainingRun run(request.recipe, settings);
+  const Settings asked = as_usage([&] { return new_settings(request); });
+  const RunPaths paths(run_folder(request.recipe, asked));
+  const bool resume = asked.flag("resume");
+  FolderClaim claim(paths, resume ? FolderClaim::Purpose::kResume : FolderClaim::Purpose::kNewRun);
+  const Settings settings = resume ? resumed_settings(request, paths) : asked;
+  TrainingRun run(request.recipe, settings, claim);
   if (run.run(interrupt.requested()) == Trainer::Outcome::kDone) return;
   write_message(
-      fmt::format("maskgrad: interrupted; go on with: maskgrad train {} --out {} --resume\n",
-                  request.recipe.name(), run.paths().folder.string()));
+      fmt::format("maskgrad: interrupted; go on with: {}\n", one_line(run.command_to_go_on())));
   throw ExitCode{interrupt.exit_code()};
 }
 
@@ -87,9 +110,9 @@ std::string capitalized(std::string text) {
 std::string value_name(const Setting& setting) {
   if (std::holds_alternative<std::int64_t>(setting.value)) return "INT";
   if (std::holds_alternative<double>(setting.value)) return "NUMBER";
-  if (!setting.choices.empty()) return "NAME";
-  if (setting.key == "data" || setting.key == "out") return "FOLDER";
-  return setting.key == "init" || setting.key == "step_log" ? "FILE" : "TEXT";
+  if (setting.path == PathTo::kFolder) return "FOLDER";
+  if (setting.path == PathTo::kFile) return "FILE";
+  return setting.choices.empty() ? "TEXT" : "NAME";
 }
 
 std::string flag_help(const Setting& setting) {

@@ -1,17 +1,14 @@
 #include "training_run.hpp"
 
 #include <chrono>
-#include <cstdlib>
-#include <numeric>
-
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/train/adam.hpp>
 #include <maskgrad/train/checkpoint.hpp>
+#include <maskgrad/train/finite.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
-#include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/progress.hpp>
 #include <maskgrad/train/run_logs.hpp>
 #include <maskgrad/train/sgd.hpp>
@@ -19,35 +16,15 @@
 
 #include "command.hpp"
 #include "output.hpp"
+#include "run_settings.hpp"
 #include "table.hpp"
+#include "terminal.hpp"
+#include "text.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
 namespace fs = std::filesystem;
-
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail_file("cannot create folder", folder, error.value());
-}
-
-// A terminal that shows control sequences as such gets lines.
-bool has_terminal() {
-  const char* kind = std::getenv("TERM");
-  return isatty(STDERR_FILENO) == 1 && kind && std::string_view(kind) != "dumb";
-}
-
-bool wants_color() {
-  const char* no_color = std::getenv("NO_COLOR");
-  return has_terminal() && (!no_color || !*no_color);
-}
-
-int terminal_columns() {
-  struct winsize size {};
-  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80;
-}
 
 // "(B, 20, 15)": the first dimension is the batch, whatever its size.
 std::string shape_text(const Shape& shape) {
@@ -56,36 +33,7 @@ std::string shape_text(const Shape& shape) {
   return text + ")";
 }
 
-// Prints the summary of the last epoch on standard output, once training has ended.
-class LastEpoch : public Callback {
- public:
-  void on_epoch(const Trainer&, const EpochInfo& epoch) override {
-    text_.clear();
-    for (const Metric& metric : epoch.totals)
-      text_ += fmt::format("{:<10} {:.4f}\n", metric.name, metric.mean());
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
-
-// From the first step on, the run folder stays, whatever happens.
-class KeepFolder : public Callback {
- public:
-  explicit KeepFolder(FolderClaim& claim) : claim_(claim) {}
-  void on_start(const Trainer&) override { claim_.keep(); }
-
- private:
-  FolderClaim& claim_;
-};
-
 }  // namespace
-
-fs::path run_folder(const Recipe& recipe, const Settings& settings) {
-  const std::string& out = settings.text("out");
-  return out.empty() ? fs::path("runs") / recipe.name() : fs::path(out);
-}
 
 std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
                                           const ParameterBuffer& parameters) {
@@ -95,33 +43,36 @@ std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
   return std::make_unique<Adam>(parameters, Adam::Options{.form = form});
 }
 
-TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings)
+TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings, FolderClaim& claim)
     : recipe_(recipe),
       settings_(settings),
+      trained_(settings),
       paths_(run_folder(recipe, settings)),
+      claim_(claim),
       resume_(settings.flag("resume")),
       own_data_(settings.text("data").empty()) {
   check_folder();
   set_num_threads(static_cast<int>(settings_.integer("threads")));
   const TrainState state = make_model();
   // Data that is there is read before anything is written; data of its own goes into the folder.
-  if (!own_data_) load_data();
-  claim_ = std::make_unique<FolderClaim>(
-      paths_, resume_ ? FolderClaim::Purpose::kResume : FolderClaim::Purpose::kNewRun, own_data_);
-  if (settings_.flag("force")) remove_run_files(paths_, own_data_);
-  if (own_data_) load_data();
+  if (!own_data_ || resume_) load_data();
+  if (!resume_) {
+    claim_.begin_new_run(own_data_);
+    if (own_data_) {
+      recipe_.write_data(settings_, paths_.own_data);
+      load_data();
+    }
+    make_folder(paths_.checkpoints);
+    write_config();
+  }
+  check_data(state);
   make_trainer(state);
-  write_folder();
   add_callbacks();
 }
 
 void TrainingRun::check_folder() const {
-  const bool force = settings_.flag("force");
+  if (resume_ || settings_.flag("force")) return;
   as_usage([&] {
-    check(!(resume_ && force), "train", "--resume and --force contradict each other");
-    check(!resume_ || paths_.is_run(), "train", "there is no run in '{}' to resume",
-          paths_.folder.string());
-    if (resume_ || force) return;
     check(!paths_.is_run(), "train",
           "'{}' holds a run already: --resume goes on with it, --force replaces it, --out names "
           "another folder",
@@ -133,23 +84,63 @@ void TrainingRun::check_folder() const {
   });
 }
 
-void TrainingRun::load_data() {
-  const fs::path folder = own_data_ ? paths_.own_data : fs::path(settings_.text("data"));
-  if (own_data_ && !resume_) recipe_.write_data(settings_, folder);
-  data_ = recipe_.load_data(settings_, folder);
-  check(data_.size() > 0, "data", "'{}' holds no samples", folder.string());
-}
-
 TrainState TrainingRun::make_model() {
   const auto seed = static_cast<std::uint64_t>(settings_.integer("seed"));
   model_ = recipe_.make_model(settings_);
   parameters_ = std::make_unique<ParameterBuffer>(model_->module(),
                                                   dtype_from_string(settings_.text("dtype")), seed);
-  if (!settings_.text("init").empty()) load_weights(settings_.text("init"), *parameters_);
   optimizer_ = make_optimizer(settings_, *parameters_);
-  if (!resume_) return {};
-  const auto checkpoint = latest_checkpoint(paths_.checkpoints);
-  return checkpoint ? load_checkpoint(*checkpoint, *parameters_, *optimizer_) : TrainState{};
+  if (resume_ && !claim_.saved_nothing_yet()) return load_checkpoint();
+  if (resume_) {
+    warn(fmt::format("the run in '{}' was broken off before it saved anything: it starts anew",
+                     paths_.folder.string()));
+  }
+  if (!settings_.text("init").empty()) load_weights(settings_.text("init"), *parameters_);
+  return {};
+}
+
+TrainState TrainingRun::load_checkpoint() {
+  auto checkpoint = load_latest_checkpoint(paths_.checkpoints, *parameters_, *optimizer_, warn);
+  check(checkpoint.has_value(), "train",
+        "'{}' holds none of the checkpoints that the run saved: put them back, or begin the run "
+        "anew with --force",
+        paths_.checkpoints.string());
+  if (const auto found = find_not_finite(*parameters_, parameters_->values())) {
+    fail("train", "the run in '{}' cannot go on: element {} of {} is {}", paths_.folder.string(),
+         found->element, found->parameter, found->value);
+  }
+  resumed_ = std::move(checkpoint->notes);
+  trained_ = settings_in(resumed_, recipe_, paths_, paths_.checkpoints).value_or(settings_);
+  return std::move(checkpoint->state);
+}
+
+void TrainingRun::load_data() {
+  const fs::path folder = own_data_ ? paths_.own_data : fs::path(settings_.text("data"));
+  const bool is_from_config = resume_ && settings_.text("data") == trained_.text("data");
+  check_data_folder(folder, paths_, !is_from_config);
+  data_ = recipe_.load_data(settings_, folder, DataPart::kTraining);
+  check(data_.size() > 0, "data", "'{}' holds no samples", folder.string());
+}
+
+// A run that goes on does so with the data that it was trained on, or begins an epoch with others.
+void TrainingRun::check_data(const TrainState& state) {
+  data_start_ = data_start_in(resumed_);
+  const auto before = resumed_.find(kDataNote);
+  const std::string now = data_.fingerprint();
+  if (before == resumed_.end() || before->second == now) {
+    TrainState within = state;  // the part of the run that these data are of
+    within.step -= data_start_.step;
+    within.position.epoch -= data_start_.epoch;
+    check_position(within, count_batches(data_.size(), settings_.integer("batch_size")),
+                   paths_.folder.string());
+    return;
+  }
+  const std::string change = fmt::format(
+      "the data are others than the run was trained on: {} were, {} are", before->second, now);
+  check(state.position.batch == 0, "train", "{}: within epoch {} it cannot go on with them", change,
+        state.position.epoch + 1);
+  warn(fmt::format("{}: epoch {} begins with them", change, state.position.epoch + 1));
+  data_start_ = {state.step, state.position.epoch};
 }
 
 DataLoader::Options TrainingRun::loading() const {
@@ -160,36 +151,53 @@ DataLoader::Options TrainingRun::loading() const {
 
 void TrainingRun::make_trainer(const TrainState& state) {
   loader_ = std::make_unique<DataLoader>(data_, loading(), state.position);
-  trainer_ =
-      std::make_unique<Trainer>([this](const Batch& batch) { return model_->evaluate(batch); },
-                                *parameters_, *optimizer_, *loader_,
-                                Trainer::Options{.lr = settings_.real("lr"),
-                                                 .clip_norm = settings_.real("clip_norm"),
-                                                 .epochs = settings_.integer("epochs"),
-                                                 .max_steps = settings_.integer("steps"),
-                                                 .max_minutes = settings_.real("minutes")},
-                                state);
   as_usage([&] {
+    trainer_ =
+        std::make_unique<Trainer>([this](const Batch& batch) { return model_->evaluate(batch); },
+                                  *parameters_, *optimizer_, *loader_,
+                                  Trainer::Options{.lr = settings_.real("lr"),
+                                                   .clip_norm = settings_.real("clip_norm"),
+                                                   .epochs = settings_.integer("epochs"),
+                                                   .max_steps = settings_.integer("steps"),
+                                                   .max_minutes = settings_.real("minutes")},
+                                  state);
     check(state.step <= trainer_->total_steps(), "train",
           "the run in '{}' has {} steps already, and these settings end at {}",
           paths_.folder.string(), state.step, trainer_->total_steps());
   });
 }
 
-void TrainingRun::write_folder() const {
-  make_folder(paths_.checkpoints);
-  write_file(paths_.config, settings_.to_toml());
+void TrainingRun::write_config() const {
+  claim_.check_place();
+  write_file(paths_.config, as_stored(settings_, paths_.folder).to_toml());
 }
 
 void TrainingRun::add_callbacks() {
+  const LogOrigin origin = {resumed_, warn};
+  trainer_->add(std::make_unique<StayInPlace>(claim_));
+  trainer_->add(std::make_unique<AtFirstStep>([this] {
+    if (resume_) write_config();
+    trained_ = settings_;
+  }));
   // Files first: what a line of progress reports is on the disk by then.
   if (!settings_.text("step_log").empty())
-    trainer_->add(std::make_unique<StepLog>(settings_.text("step_log")));
-  trainer_->add(std::make_unique<EpochLog>(paths_.epochs));
-  trainer_->add(std::make_unique<CheckpointCallback>(paths_.checkpoints));
+    trainer_->add(std::make_unique<StepLog>(settings_.text("step_log"), origin));
+  trainer_->add(std::make_unique<EpochLog>(paths_.epochs, origin));
+  trainer_->add(
+      std::make_unique<CheckpointCallback>(paths_.checkpoints, [this] { return notes(); }));
+  trainer_->add(std::make_unique<KeepFolder>(claim_));
   if (settings_.flag("tensorboard"))
     trainer_->add(std::make_unique<TensorBoardCallback>(paths_.logs));
   add_progress();
+}
+
+// For a checkpoint. Its own copy of the settings tells later what was changed in config.toml.
+Notes TrainingRun::notes() const {
+  Notes notes = {{"recipe", recipe_.name()},
+                 {kSettingsNote, as_stored(trained_, paths_.folder).to_toml()},
+                 {kDataNote, data_.fingerprint()}};
+  add_to(notes, data_start_);
+  return notes;
 }
 
 void TrainingRun::add_progress() {
@@ -217,19 +225,38 @@ void TrainingRun::print_summary() {
 // Lines that say what becomes of padding and why; empty when nothing is to be packed.
 std::string TrainingRun::packing_of_next_batch() {
   std::string lines;
-  DataLoader loader(data_, loading(), loader_->position());
-  for (const std::string& line : model_->explain_packing(loader.next())) {
+  for (const std::string& line : model_->explain_packing(loader_->peek())) {
     lines += fmt::format("first batch: {}\n", line);
   }
   return lines;
 }
 
+std::string TrainingRun::command_to_go_on() const {
+  return fmt::format("maskgrad train {} --out {} --resume", recipe_.name(),
+                     shell_word(paths_.folder.string()));
+}
+
 Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
+  auto last_means = std::make_unique<LastMeans>();
+  const LastMeans& last = *last_means;
+  trainer_->add(std::move(last_means));
+  try {
+    return train(stop, last);
+  } catch (const Error& error) {
+    // What is refused at the start would be refused again.
+    const bool is_kept = claim_.is_kept() || (resume_ && !claim_.saved_nothing_yet());
+    if (!last.has_started() || !is_kept || !claim_.is_in_place()) throw;
+    throw Error(error.name(), fmt::format("{}; the last checkpoint is kept, go on with: {}",
+                                          error.text(), command_to_go_on()));
+  }
+}
+
+Trainer::Outcome TrainingRun::train(const std::atomic<bool>& stop, const LastMeans& last) {
+  const Settings before = as_stored(trained_, paths_.folder);
+  for (const std::string& change : before.differences(as_stored(settings_, paths_.folder))) {
+    warn(change);
+  }
   if (settings_.text("progress") != "off") print_summary();
-  auto last_epoch = std::make_unique<LastEpoch>();
-  const LastEpoch& last = *last_epoch;
-  trainer_->add(std::move(last_epoch));
-  trainer_->add(std::make_unique<KeepFolder>(*claim_));
   const std::int64_t first_step = trainer_->state().step;
   if (first_step == trainer_->total_steps() && settings_.text("progress") != "off") {
     write_message("The run has all its steps already; --epochs or --steps asks for more.\n");
@@ -238,19 +265,28 @@ Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
   if (trainer_->run(stop) == Trainer::Outcome::kInterrupted) return Trainer::Outcome::kInterrupted;
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  save_tensors(paths_.model, parameters_->named_values(), {{"recipe", recipe_.name()}});
-  write_report(std::span(&paths_.folder, 1), paths_.report);
-  write_output(last.text());
-  print_results(seconds, trainer_->state().step - first_step);
+  finish(last.text(), seconds, trainer_->state().step - first_step);
   return Trainer::Outcome::kDone;
 }
 
-void TrainingRun::print_results(double seconds, std::int64_t steps) const {
+void TrainingRun::finish(const std::string& means, double seconds, std::int64_t steps) const {
+  claim_.check_place();
+  save_model(paths_.model, *parameters_,
+             {{"recipe", recipe_.name()},
+              {kSettingsNote, of_results(recipe_, trained_).to_toml()},
+              {kDataNote, data_.fingerprint()},
+              {kEpochValuesNote, epoch_values_digest(paths_.epochs)}});
+  write_report(std::span(&paths_.folder, 1), paths_.report);
+  write_output(means);
   if (steps > 0) {
     print("{:<10} {} in {:.1f} s, {:.1f} us each\n", "steps", steps, seconds,
           1e6 * seconds / static_cast<double>(steps));
   }
-  print("{:<10} {}\n{:<10} {}\n", "run", paths_.folder.string(), "report", paths_.report.string());
+  print("{:<10} {}\n{:<10} {}\n", "run", one_line(paths_.folder.string()), "report",
+        one_line(paths_.report.string()));
+  if (!lost_messages().empty()) {
+    print("{:<10} not shown to its end: {}\n", "progress", lost_messages());
+  }
 }
 
 }  // namespace maskgrad::apps

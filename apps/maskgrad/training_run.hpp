@@ -2,14 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 
 #include "folder_claim.hpp"
+#include "run_callbacks.hpp"
 #include "run_folder.hpp"
+#include "run_notes.hpp"
 
 namespace maskgrad::apps {
-
-/// The folder that the settings name, or runs/<recipe>.
-std::filesystem::path run_folder(const Recipe& recipe, const Settings& settings);
 
 /// The optimizer that the settings name.
 std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
@@ -18,35 +18,44 @@ std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
 class TrainingRun {
  public:
   /// Reads starting weights, or the last checkpoint with `resume`, and the data, and only then
-  /// writes to the run folder; whatever fails leaves the folder without a new run. Throws
-  /// UsageError when the folder holds a run and neither `resume` nor `force` is set, or when there
-  /// is none to resume; Error when data, weights or checkpoint are bad.
-  TrainingRun(const Recipe& recipe, const Settings& settings);
+  /// writes to the claimed folder. The claim must outlive the run. Throws UsageError when the
+  /// folder holds a run and neither `resume` nor `force` is set; Error when data, weights or
+  /// checkpoint are bad, or do not belong together.
+  TrainingRun(const Recipe& recipe, const Settings& settings, FolderClaim& claim);
 
   /// Trains, reporting as the settings say; the run folder is complete when it was not stopped.
+  /// Throws Error where that fails: with what is kept, and how to go on from it.
   Trainer::Outcome run(const std::atomic<bool>& stop);
 
-  const RunPaths& paths() const { return paths_; }
+  /// "maskgrad train blog --out runs/first --resume"
+  std::string command_to_go_on() const;
 
  private:
   void check_folder() const;
   TrainState make_model();
+  TrainState load_checkpoint();
   void load_data();
+  void check_data(const TrainState& state);
   DataLoader::Options loading() const;
   void make_trainer(const TrainState& state);
-  void write_folder() const;
+  void write_config() const;
   void add_callbacks();
   void add_progress();
+  Notes notes() const;
   void print_summary();
   std::string packing_of_next_batch();
-  void print_results(double seconds, std::int64_t steps) const;
+  Trainer::Outcome train(const std::atomic<bool>& stop, const LastMeans& last);
+  void finish(const std::string& means, double seconds, std::int64_t steps) const;
 
   const Recipe& recipe_;
   Settings settings_;
+  Settings trained_;  // what the weights were trained with last
   RunPaths paths_;
+  FolderClaim& claim_;
   bool resume_, own_data_;
-  std::unique_ptr<FolderClaim> claim_;
+  Notes resumed_;  // of the checkpoint that the run goes on from
   SequenceDataset data_;
+  DataStart data_start_;
   std::unique_ptr<RecipeModel> model_;
   std::unique_ptr<ParameterBuffer> parameters_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -7,6 +7,7 @@
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/ops/activation.hpp>
 #include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/tensor/finite.hpp>
 #include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/train/arithmetic.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
@@ -68,6 +69,9 @@ class BlogModel : public RecipeModel {
     question.add(arithmetic_tokens(text), 0);
     const std::int64_t first = 0;
     const Variable logits = model_(Variable(question.collate({&first, 1}).inputs));
+    if (const auto found = find_not_finite(logits.value())) {
+      fail("blog", "the model has no answer to {}: it gives {}", quote(text), found->value);
+    }
     return arithmetic_text(ops::argmax(logits.value(), -1).values<std::int64_t>());
   }
 
@@ -90,8 +94,9 @@ class BlogRecipe : public Recipe {
          Setting{"mask", std::string("key"), "axis of the mask in self-attention"}.one_of(
              {"key", "query", "none"}),
          pack_setting(),
-         Setting{"shards", Int{2}, "read the first so many shards; 0: all"}.at_least(0).at_most(
-             10000),
+         Setting{"shards", Int{0}, "shards to read or make; 0: all that are there, 2 to make"}
+             .at_least(0)
+             .at_most(10000),
          // Longer numbers would not fit the model's input.
          Setting{"max_val", Int{100}, "numbers of the data it makes are smaller"}
              .at_least(1)
@@ -107,17 +112,19 @@ class BlogRecipe : public Recipe {
   }
 
   void write_data(const Settings& settings, const std::filesystem::path& folder) const override {
-    write_arithmetic_shards(folder,
-                            {.shards = std::max<std::int64_t>(1, settings.integer("shards")),
-                             .samples = 1000,
-                             .max_val = settings.integer("max_val"),
-                             .seed = static_cast<std::uint64_t>(settings.integer("seed"))});
+    constexpr std::int64_t kShardsOfTheArticle = 2;
+    const std::int64_t shards = settings.integer("shards");
+    write_arithmetic_shards(folder, {.shards = shards > 0 ? shards : kShardsOfTheArticle,
+                                     .samples = 1000,
+                                     .max_val = settings.integer("max_val"),
+                                     .seed = static_cast<std::uint64_t>(settings.integer("seed"))});
   }
 
-  SequenceDataset load_data(const Settings& settings,
-                            const std::filesystem::path& folder) const override {
+  SequenceDataset load_data(const Settings& settings, const std::filesystem::path& folder,
+                            DataPart part) const override {
     SequenceDataset dataset(kLength, kPadToken);
-    for (const auto& shard : list_shards(folder, settings.integer("shards"))) {
+    const std::int64_t limit = part == DataPart::kAll ? 0 : settings.integer("shards");
+    for (const auto& shard : list_shards(folder, limit)) {
       for (const ArithmeticSample& sample : read_arithmetic_shard(shard)) {
         check(!sample.res.empty(), "blog", "'{}' holds a sample without an answer", shard.string());
         const std::string text = sample.defs + ":" + sample.op;

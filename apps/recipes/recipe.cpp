@@ -31,30 +31,40 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
   using Int = std::int64_t;
   std::vector<Setting> all = {
       Setting{"recipe", recipe, "what is trained"}.one_of({recipe}),
-      Setting{"data", Text(), "folder of *.tfrecords shards; empty: the run makes its own"},
-      Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.not_saved(),
-      Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu"}),
+      Setting{"data", Text(), "folder of *.tfrecords shards; empty: the run makes its own"}
+          .folder()
+          .changeable()
+          .without_effect(),
+      Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.folder().not_saved(),
+      Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu"}).changeable(),
       Setting{"dtype", Text("float32"), "type of weights and activations"}.one_of(
           {"float32", "float64"}),
-      Setting{"epochs", Int{10}, "passes over the data"}.at_least(1).at_most(1'000'000'000),
-      Setting{"steps", Int{0}, "stop after so many steps in all; 0: no limit"}.at_least(0),
-      Setting{"minutes", 0.0, "stop after so many minutes; 0: no limit"}.at_least(0),
+      Setting{"epochs", Int{10}, "passes over the data"}
+          .at_least(1)
+          .at_most(1'000'000'000)
+          .changeable(),
+      Setting{"steps", Int{0}, "stop after so many steps in all; 0: no limit"}
+          .at_least(0)
+          .changeable(),
+      Setting{"minutes", 0.0, "stop after so many minutes; 0: no limit"}.at_least(0).changeable(),
       Setting{"batch_size", Int{32}, "samples in a step"}.at_least(1),
-      Setting{"lr", 1e-3, "learning rate"}.at_least(0),
+      Setting{"lr", 1e-3, "learning rate"}.at_least(0).changeable(),
       Setting{"clip_norm", 0.0, "scale gradients down to at most this norm; 0: never"}.at_least(0),
       Setting{"optimizer", Text("adam"), "update rule; adam is as Keras forms it"}.one_of(
           {"adam", "adam-pytorch", "sgd"}),
-      Setting{"momentum", 0.9, "momentum of sgd"}.at_least(0),
+      Setting{"momentum", 0.9, "momentum of sgd"}.at_least(0).changeable(),
       Setting{"seed", Int{0}, "random numbers of starting weights, data and shuffling"}.at_least(0),
       Setting{"threads", Int{1}, "CPU threads; the results are the same for any number"}
           .at_least(1)
-          .at_most(1024),
-      Setting{"init", Text(), "safetensors file of starting weights; empty: drawn by seed"},
+          .at_most(1024)
+          .changeable()
+          .without_effect(),
+      Setting{"init", Text(), "safetensors file of starting weights; empty: drawn by seed"}.file(),
       Setting{"shuffle", true, "a new order of samples in each epoch"},
       Setting{"resume", false, "go on with the run in the folder"}.not_saved(),
       Setting{"force", false, "replace the run in the folder"}.not_saved(),
-      Setting{"step_log", Text(), "CSV file for the loss of every step"}.not_saved(),
-      Setting{"tensorboard", true, "write TensorBoard logs"},
+      Setting{"step_log", Text(), "CSV file for the loss of every step"}.file().not_saved(),
+      Setting{"tensorboard", true, "write TensorBoard logs"}.changeable().without_effect(),
       Setting{"progress", Text("auto"), "what to show while training"}
           .one_of({"auto", "bar", "lines", "off"})
           .not_saved(),

@@ -38,6 +38,9 @@ class RecipeModel {
   virtual std::string predict(const std::string& text) = 0;
 };
 
+/// How much of a data folder counts: as the settings limit it, or all.
+enum class DataPart { kTraining, kAll };
+
 /// One experiment.
 class Recipe {
  public:
@@ -53,8 +56,8 @@ class Recipe {
   /// Writes training data of its own.
   virtual void write_data(const Settings& settings, const std::filesystem::path& folder) const = 0;
   /// Reads a data folder.
-  virtual SequenceDataset load_data(const Settings& settings,
-                                    const std::filesystem::path& folder) const = 0;
+  virtual SequenceDataset load_data(const Settings& settings, const std::filesystem::path& folder,
+                                    DataPart part) const = 0;
   virtual std::unique_ptr<RecipeModel> make_model(const Settings& settings) const = 0;
   /// Published curves to draw beside a run's.
   virtual std::vector<ReferenceCurve> references() const { return {}; }

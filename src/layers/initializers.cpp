@@ -8,7 +8,7 @@ namespace maskgrad {
 Initializer zeros() { return constant(0.0); }
 Initializer ones() { return constant(1.0); }
 
-Initializer constant(double value) {
+Initializer constant(Scalar value) {
   return [value](Tensor& values, Random&) { values.fill(value); };
 }
 

@@ -14,7 +14,8 @@ using Initializer = std::function<void(Tensor& values, Random& random)>;
 
 Initializer zeros();
 Initializer ones();
-Initializer constant(double value);
+/// Throws Error when it is called, for a value that float64 does not hold.
+Initializer constant(Scalar value);
 /// Uniform in [-a, a), a = sqrt(6 / (fan_in + fan_out)); a matrix is [fan_in, fan_out] (Glorot &
 /// Bengio 2010). Throws Error for a parameter that is not a matrix.
 Initializer glorot_uniform();

@@ -4,12 +4,14 @@
 namespace maskgrad {
 
 Variable Layer::operator()(const Variable& x) {
+  check_given(x.defined(), kind_.c_str(), "its input");
   const bool masked = x.mask().defined();
   check(!masked || rule_ != MaskRule::kUnset, kind_.c_str(),
         "got a mask and does not say what becomes of it; declare keeps, uses, makes, changes or "
         "ends");
   const Scope scope(name());
   Variable y = forward(x);
+  check_given(y.defined(), kind_.c_str(), "its output");
   switch (rule_) {
     case MaskRule::kUnset:
       break;
@@ -38,6 +40,8 @@ Variable Layer::operator()(const Variable& x) {
 }
 
 Variable Layer::on_row(const Variable& row, const ops::Packing& packing) {
+  check_given(row.defined(), kind_.c_str(), "its input");
+  check_given(packing.segments.defined(), kind_.c_str(), "the packing");
   const std::int64_t kept = packing.segments.numel();
   const auto is_row = [&](const Variable& x) {
     return x.rank() >= 2 && x.dim(0) == 1 && x.dim(1) == kept && !x.mask().defined();

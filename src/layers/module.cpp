@@ -17,6 +17,7 @@ void Module::collect(const std::string& prefix, std::vector<NamedParameter>& fou
 
 Parameter& Module::parameter(const std::string& name, const Shape& shape, Initializer initializer) {
   check_name(name);
+  check(initializer != nullptr, "module", "parameter '{}' has no initializer", name);
   return parameters_.emplace_back(name, shape, std::move(initializer));
 }
 

@@ -27,7 +27,7 @@ class Parameter {
   operator const Variable&() const { return variable(); }
   const Variable& variable() const {
     check(variable_.defined(), name_.c_str(),
-          "this parameter has no value yet; make a ParameterBuffer for the model first");
+          "used before it was given a value; make a ParameterBuffer for the model first");
     return variable_;
   }
   void set_variable(Variable variable) { variable_ = std::move(variable); }
@@ -65,6 +65,7 @@ class Module {
   /// Adds a submodule, whose parameters get names "name.…". Throws as parameter().
   template <class M>
   M& submodule(const std::string& name, std::unique_ptr<M> module) {
+    check(module != nullptr, "module", "'{}' is no module", name);
     M& added = *module;
     add_submodule(name, std::move(module));
     return added;

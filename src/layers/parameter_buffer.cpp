@@ -1,4 +1,5 @@
 #include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/tensor/checked.hpp>
 
 namespace maskgrad {
 namespace {
@@ -31,7 +32,8 @@ ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed,
   std::int64_t size = 0;
   for (const NamedParameter& named : model.parameters()) {
     entries_.push_back({named.name, named.parameter, size});
-    size += align_up(named.parameter->shape().numel());
+    size =
+        checked_add("parameters", "the elements", size, align_up(named.parameter->shape().numel()));
     count_ += named.parameter->shape().numel();
   }
   values_ = stream_of_zeros(0, size, dtype, device);
@@ -92,6 +94,8 @@ void ParameterBuffer::load(const std::map<std::string, Tensor>& values) {
     const auto found = values.find(entry.name);
     if (found == values.end()) {
       add(fmt::format("{} {} is missing", entry.name, entry.parameter->shape()));
+    } else if (!found->second.defined()) {
+      add(fmt::format("{} was used before it was given a value", entry.name));
     } else if (found->second.shape() != entry.parameter->shape()) {
       add(fmt::format("{} is {}, the model's is {}", entry.name, found->second.shape(),
                       entry.parameter->shape()));

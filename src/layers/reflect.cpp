@@ -42,6 +42,7 @@ Reflect::Reflect(std::int64_t features, MaskAxis axis)
       v_(parameter("v", {features, features}, glorot_uniform())) {}
 
 AttentionMask Reflect::pairs(const SequenceMask& mask) const {
+  check_given(mask.defined(), "Reflect", "the mask");
   const std::int64_t length = mask.shape()[1];
   return axis_ == MaskAxis::kKey ? AttentionMask::existing(mask)
                                  : AttentionMask::all(length, length);
@@ -49,7 +50,7 @@ AttentionMask Reflect::pairs(const SequenceMask& mask) const {
 
 std::optional<ops::Work> Reflect::row_work() const {
   if (axis_ != MaskAxis::kKey) return std::nullopt;
-  return ops::Work{.per_position = 9 * features_ * features_, .per_pair = 7 * features_ + 32};
+  return ops::Work{.per_position = 9 * q_.shape().numel(), .per_pair = 7 * features_ + 32};
 }
 
 void Reflect::check_input(const Variable& x) const {
@@ -64,6 +65,7 @@ Variable Reflect::attend(const Variable& x, const AttentionMask& pairs,
 }
 
 Variable Reflect::attend(const Variable& x, const AttentionMask& pairs) const {
+  check_given(x.defined(), "Reflect", "x");
   check_input(x);
   check(!x.mask().defined(), "Reflect",
         "x {} carries a mask beside the pairs that are to take part; fill_masked() or drop_mask() "

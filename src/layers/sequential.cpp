@@ -26,6 +26,7 @@ std::string to_string(const PackingSummary& summary) {
 }
 
 Variable Sequential::operator()(const Variable& x) {
+  check_given(x.defined(), "Sequential", "its input");
   const Scope scope(name());
   return forward(x);
 }
@@ -82,6 +83,7 @@ Variable Sequential::forward(const Variable& x) {
 }
 
 std::vector<PackingSummary> Sequential::explain_packing(const Variable& x) {
+  check_given(x.defined(), "Sequential", "its input");
   const NoGrad no_grad;
   std::vector<PackingSummary> summaries;
   Variable y = x;
@@ -97,6 +99,7 @@ std::vector<PackingSummary> Sequential::explain_packing(const Variable& x) {
 }
 
 Variable Sequential::on_row(const Variable& row, const ops::Packing& packing) {
+  check_given(row.defined(), "Sequential", "its input");
   const Scope scope(name());
   Variable y = row;
   for (const Part& part : layers_) y = part.layer->on_row(y, packing);

@@ -1,57 +1,44 @@
+#include <cmath>
+
 #include <maskgrad/ops/activation.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/unary.hpp>
 
 namespace maskgrad::ops {
 namespace {
 
-const OpDef& kRelu = register_unary("relu", "max(x, 0)", relu);
-const OpDef& kLeakyRelu =
-    register_unary("leaky_relu", "x if x > 0, else slope * x", leaky_relu, {{"slope", 0.01}});
+const OpDef& kSigmoid = register_unary("sigmoid", "1 / (1 + e^-x)", sigmoid);
+const OpDef& kTanh = register_unary("tanh", "hyperbolic tangent", tanh);
+const OpDef& kSoftplus = register_unary("softplus", "log(1 + e^x)", softplus);
+const OpDef& kRelu = register_unary("relu", "max(x, 0)", relu, {}, -2.0, Reads::nothing());
+const OpDef& kLeakyRelu = register_unary("leaky_relu", "x if x > 0, else slope * x", leaky_relu,
+                                         {{"slope", 0.01}}, -2.0, Reads::nothing());
 const OpDef& kElu =
     register_unary("elu", "x if x > 0, else alpha (e^x - 1)", elu, {{"alpha", 1.0}});
 const OpDef& kGelu = register_unary("gelu", "x Phi(x), by erf", gelu);
+const OpDef& kSilu = register_unary("silu", "x sigmoid(x)", silu);
+
+functors::Factor factor(const OpDef& op, const char* argument, Scalar given, DType dtype) {
+  const double value = real_argument(op, argument, given, dtype);
+  check(std::isfinite(value), op.name.c_str(), "{} must be finite, got {}", argument, value);
+  return functors::Factor(value);
+}
 
 }  // namespace
 
-// dy/dx = 1 where y > 0, 0 elsewhere
-Variable relu(const Variable& x) {
-  return unary(
-      kRelu, x, Saves::kOutput,
-      [](const auto& a) { return xt::where(a < like(a, 0), like(a, 0), a); },
-      [](const auto& g, const auto& y) { return xt::where(y > like(y, 0), g, like(g, 0)); });
+Variable sigmoid(const Variable& x) { return unary(kSigmoid, x, functors::Sigmoid()); }
+Variable tanh(const Variable& x) { return unary(kTanh, x, functors::Tanh()); }
+Variable softplus(const Variable& x) { return unary(kSoftplus, x, functors::Softplus()); }
+Variable relu(const Variable& x) { return unary(kRelu, x, functors::Relu()); }
+Variable gelu(const Variable& x) { return unary(kGelu, x, functors::Gelu()); }
+Variable silu(const Variable& x) { return unary(kSilu, x, functors::Silu()); }
+
+Variable leaky_relu(const Variable& x, Scalar slope) {
+  return unary(kLeakyRelu, x, functors::LeakyRelu{factor(kLeakyRelu, "slope", slope, x.dtype())});
 }
 
-// dy/dx = 1 where x > 0, slope elsewhere
-Variable leaky_relu(const Variable& x, double slope) {
-  return unary(
-      kLeakyRelu, x, Saves::kInput,
-      [=](const auto& a) { return xt::where(a > like(a, 0), a, like(a, slope) * a); },
-      [=](const auto& g, const auto& a) {
-        return xt::where(a > like(a, 0), g, like(g, slope) * g);
-      });
-}
-
-// dy/dx = 1 where x > 0, alpha e^x elsewhere
-Variable elu(const Variable& x, double alpha) {
-  return unary(
-      kElu, x, Saves::kInput,
-      [=](const auto& a) { return xt::where(a > like(a, 0), a, like(a, alpha) * xt::expm1(a)); },
-      [=](const auto& g, const auto& a) {
-        return xt::where(a > like(a, 0), g, like(g, alpha) * g * xt::exp(a));
-      });
-}
-
-// y = x Phi(x); dy/dx = Phi(x) + x phi(x), phi the normal density
-Variable gelu(const Variable& x) {
-  constexpr double kHalfRoot2 = 0.70710678118654752440, kInverseRoot2Pi = 0.39894228040143267794;
-  const auto phi_sum = [=](const auto& a) {
-    return like(a, 0.5) * (like(a, 1) + xt::erf(like(a, kHalfRoot2) * a));
-  };
-  return unary(
-      kGelu, x, Saves::kInput, [=](const auto& a) { return a * phi_sum(a); },
-      [=](const auto& g, const auto& a) {
-        return g * (phi_sum(a) + a * like(a, kInverseRoot2Pi) * xt::exp(like(a, -0.5) * a * a));
-      });
+Variable elu(const Variable& x, Scalar alpha) {
+  return unary(kElu, x, functors::Elu{factor(kElu, "alpha", alpha, x.dtype())});
 }
 
 }  // namespace maskgrad::ops

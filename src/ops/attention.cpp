@@ -22,8 +22,10 @@ void check_ranks(const Variable& q, const Variable& k, const Variable& v) {
 
 std::vector<Variable> call_attention(const OpCall& call) {
   const Variable &q = call.input("q"), &k = call.input("k"), &v = call.input("v");
+  const OpDef& op = find_op(kName);
+  check_defined(op, {&q, &k, &v});
   check_ranks(q, k, v);
-  return {scaled_dot_product_attention(q, k, v, mask_of_call(call, q.dim(-2), k.dim(-2)),
+  return {scaled_dot_product_attention(q, k, v, mask_of_call(op, call, q.dim(-2), k.dim(-2)),
                                        options_of_call(call))};
 }
 
@@ -78,16 +80,17 @@ Tensor empty_like(const Tensor& x) { return Tensor::empty(x.shape(), x.dtype(), 
 // attention/backward.cpp
 Variable scaled_dot_product_attention(const Variable& q, const Variable& k, const Variable& v,
                                       const AttentionMask& mask, const AttentionOptions& options) {
+  check_defined(kAttention, {&q, &k, &v});
   check_no_sequence_mask(kAttention, {&q, &k, &v, &options.bias});
   check_ranks(q, k, v);
-  const Tensor queries = with_heads(q.value()), keys = with_heads(k.value()),
-               values = with_heads(v.value());
-  check_inputs(queries, keys, values);
+  const Saved queries(kAttention, "q", with_heads(q.value())),
+      keys(kAttention, "k", with_heads(k.value())), values(kAttention, "v", with_heads(v.value()));
+  check_inputs(*queries, *keys, *values);
   const auto call =
       make_ref<FusedCall>(kAttention, queries, keys, values, q.shape(), mask, options);
   auto rule = [=, q_shape = q.shape(), k_shape = k.shape(), v_shape = v.shape()](const Tensor& g,
                                                                                  Gradients& grads) {
-    AttentionGradients d = {empty_like(call->q), empty_like(call->k), empty_like(call->v), {}};
+    AttentionGradients d = {empty_like(*call->q), empty_like(*call->k), empty_like(*call->v), {}};
     call->set_gradients(g, call->has_bias() && grads.needed(3), d);
     if (grads.needed(0)) grads.set(0, d.q.reshape(q_shape));
     if (grads.needed(1)) grads.set(1, d.k.reshape(k_shape));
@@ -99,8 +102,10 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
   return record(
       kAttention, std::span(inputs.data(), options.bias.defined() ? 4u : 3u),
       call->forward.output.reshape(output), options.queries,
-      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
-        return call->reached(input, input == 3 ? marked : with_heads(marked)).reshape(output);
+      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
+        const bool is_bias = input == 3 && !way.back;
+        return call->reached(input, is_bias ? marked : with_heads(marked), way.back)
+            .reshape(way.to());
       }));
 }
 

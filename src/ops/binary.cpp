@@ -4,11 +4,13 @@
 namespace maskgrad::ops {
 
 const OpDef& register_binary(const char* name, const char* summary,
-                             Variable (*function)(const Variable&, const Variable&), double low) {
+                             Variable (*function)(const Variable&, const Variable&),
+                             const Reads& gradient_of_a, const Reads& gradient_of_b, double low) {
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "a", .reach = Reach::kElement}, {.name = "b", .reach = Reach::kElement}},
+      .inputs = {{.name = "a", .reach = Reach::kElement, .gradient = gradient_of_a},
+                 {.name = "b", .reach = Reach::kElement, .gradient = gradient_of_b}},
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
         return {function(call.input("a"), call.input("b"))};

@@ -5,9 +5,11 @@
 
 namespace maskgrad::ops {
 
-/// Registers function(a, b). Samples are uniform in -2 .. 2, those of b from `low` on.
+/// Registers function(a, b), whose gradients read what is said. Samples are uniform in -2 .. 2,
+/// those of b from `low` on.
 const OpDef& register_binary(const char* name, const char* summary,
                              Variable (*function)(const Variable&, const Variable&),
+                             const Reads& gradient_of_a, const Reads& gradient_of_b,
                              double low = -2.0);
 
 }  // namespace maskgrad::ops

@@ -2,12 +2,10 @@
 // src/ops.
 //
 // A block of rows times a few vectors of columns stays in registers while the inner dimension runs,
-// so that nearly every instruction is a multiplication: 108 to 113 GFLOP/s of about 120 (float32,
-// 64 x 64 x 64 and 96 x 300 x 128, AMD EPYC Genoa). A sum's terms are added in the order of the
-// inner dimension, whatever the sizes, so a row's result does not depend on how many rows there
-// are.
+// so that nearly every instruction is a multiplication.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 namespace maskgrad::ops {
@@ -19,27 +17,66 @@ struct Strided {
   std::int64_t row, column;
 
   Strided rows_from(std::int64_t i) const { return {data + i * row, row, column}; }
+  Strided columns_from(std::int64_t p) const { return {data + p * column, row, column}; }
 };
 
-/// What becomes of the sums: element (i, j) goes to c[i * stride + j].
-template <class T>
-struct StoreTo {
-  T* c;
-  std::int64_t stride;
-};
-/// The same, added to what stands there.
-template <class T>
-struct AddTo {
-  T* c;
-  std::int64_t stride;
+/// What becomes of a sum.
+enum class Use : std::uint8_t {
+  kStore,
+  kAdd,       // to what stands there
+  kContinue,  // begins with what stands there, as if the chain had; for one chain only
 };
 
-/// c(i, j) = or += sum over p of a(i, p) b[p * stride + j], as `store` says, for the `rows` of a
-/// and the `columns` of b. Where kPart, columns may end within a vector, of b and of c, and nothing
-/// beyond is read or written; else they must be whole vectors.
-/// T is float or double, Store StoreTo<T> or AddTo<T>.
-template <bool kPart, class T, class Store>
-void block_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Strided<T>& a,
-                   const T* b, std::int64_t stride, const Store& store);
+/// Element (i, j) goes to c[i * stride + j].
+template <class T>
+struct Sums {
+  T* c;
+  std::int64_t stride;
+  Use use = Use::kStore;
+};
+template <class T>
+Sums<T> store_to(T* c, std::int64_t stride) {
+  return {c, stride};
+}
+template <class T>
+Sums<T> add_to(T* c, std::int64_t stride) {
+  return {c, stride, Use::kAdd};
+}
+
+/// So many terms make a chain: each is added to the sum of those before, in a register. The sums of
+/// chains are added to each other one by one. Whoever has more than some chains adds their sums in
+/// a tree (sum_products() does).
+inline constexpr std::int64_t kTermsOfChain = 64;
+
+/// The terms of an inner dimension: the first `length` of each of some samples, which begin `step`
+/// terms apart. A chain takes some terms of all samples, so that a longer sample changes the order
+/// of no sum.
+class Terms {
+ public:
+  Terms(std::int64_t length) : Terms(length, 1, 0) {}
+  Terms(std::int64_t length, std::int64_t samples, std::int64_t step)
+      : length_(length), samples_(samples), step_(step) {}
+
+  std::int64_t length() const { return length_; }
+  std::int64_t samples() const { return samples_; }
+  std::int64_t step() const { return step_; }
+  /// How many terms of each sample a chain has.
+  std::int64_t of_chain() const { return of_chain(samples_); }
+  static std::int64_t of_chain(std::int64_t samples) {
+    return kTermsOfChain /
+           static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(samples)));
+  }
+
+ private:
+  std::int64_t length_, samples_, step_;
+};
+
+/// c(i, j) = sum over p of a(i, p) b[p * stride + j], as `sums` says, for the `rows` of a, the
+/// `columns` of b, and p in the order of `terms`. A row's sums do not depend on how many rows there
+/// are. Where kPart, columns may end within a vector, of b and of c, and nothing beyond is read or
+/// written; else they must be whole vectors. T is float or double.
+template <bool kPart, class T>
+void block_product(std::int64_t rows, std::int64_t columns, const Terms& terms, const Strided<T>& a,
+                   const T* b, std::int64_t stride, const Sums<T>& sums);
 
 }  // namespace maskgrad::ops

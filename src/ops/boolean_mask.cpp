@@ -12,7 +12,10 @@ namespace {
 const OpDef& kBooleanMask = register_op({
     .name = "boolean_mask",
     .summary = "the rows where the mask is true, and where they were",
-    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+    .inputs = {{.name = "data",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny},
                mask_input(Reach::kEverything)},
     .outputs = {"output", "indices"},
     .mask_rule = MaskRule::kChanges,
@@ -60,13 +63,16 @@ OpSample unmask_sample(Random& r, std::int64_t places, const Shape& row) {
 const OpDef& kBooleanUnmask = register_op({
     .name = "boolean_unmask",
     .summary = "each place takes the next value of the first mask that is true there",
-    .inputs =
-        {{.name = "mask",
-          .reach = Reach::kEverything,
-          .dtypes = DTypes::kBool,
-          .differentiable = false,
-          .repeated = true},
-         {.name = "values", .reach = Reach::kByCall, .dtypes = DTypes::kAny, .repeated = true}},
+    .inputs = {{.name = "mask",
+                .reach = Reach::kEverything,
+                .dtypes = DTypes::kBool,
+                .differentiable = false,
+                .repeated = true},
+               {.name = "values",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny,
+                .repeated = true}},
     .mask_rule = MaskRule::kEnds,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       std::vector<Tensor> masks;
@@ -81,13 +87,16 @@ const OpDef& kBooleanUnmask = register_op({
 const OpDef& kUnmaskFill = register_op({
     .name = "unmask_fill",
     .summary = "the values where the mask is true, fill in the other rows",
-    .inputs = {{.name = "values", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+    .inputs = {{.name = "values",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny},
                mask_input(Reach::kEverything)},
-    .args = {{"fill", 0.0}},
+    .args = {{"fill", Scalar(0.0)}},
     .mask_rule = MaskRule::kChanges,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       return {
-          unmask_fill(call.input("values"), call.input("mask").value(), call.arg<double>("fill"))};
+          unmask_fill(call.input("values"), call.input("mask").value(), call.arg<Scalar>("fill"))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       std::vector<OpSample> samples;
@@ -95,7 +104,7 @@ const OpDef& kUnmaskFill = register_op({
         const Tensor mask = sample_bits(r, {places});
         samples.push_back(
             {{{"values", sample_uniform(r, {true_places(mask).numel(), 3})}, {"mask", mask}},
-             {{"fill", 7.0}}});
+             {{"fill", Scalar(7.0)}}});
       }
       return samples;
     },
@@ -115,6 +124,7 @@ const OpDef& kTrueCounts = register_op({
 });
 
 void check_row_mask(const OpDef& op, const Tensor& mask) {
+  check_defined(op, "mask", mask);
   check(mask.dtype() == DType::kBool && mask.rank() == 1, op.name.c_str(),
         "a mask must be bool [N], got {} {}", to_string(mask.dtype()), mask.shape());
 }
@@ -150,6 +160,7 @@ void check_unmask(std::span<const Tensor> masks, std::span<const Variable> value
         values.size());
   for (std::size_t i = 0; i < masks.size(); ++i) {
     check_row_mask(kBooleanUnmask, masks[i]);
+    check_defined(kBooleanUnmask, "values", values[i].value());
     check(masks[i].numel() == masks[0].numel(), "boolean_unmask",
           "mask {} has {} places, mask 0 has {}", i, masks[i].numel(), masks[0].numel());
     const Variable &v = values[i], &first = values[0];
@@ -167,25 +178,30 @@ void check_unmask(std::span<const Tensor> masks, std::span<const Variable> value
 
 // ddata = g put back where the rows were, 0 elsewhere
 KeptRows boolean_mask(const Variable& data, const Tensor& mask) {
+  check_defined(kBooleanMask, {&data});
   check_row_mask(kBooleanMask, mask);
   check(data.rank() >= 1 && data.dim(0) == mask.numel(), "boolean_mask",
         "a mask of {} places does not fit data of {}", mask.numel(), data.shape());
   const Tensor indices = true_places(mask);
+  const Saved places(kBooleanMask, "indices", indices);
   const std::int64_t rows = mask.numel();
-  const auto take = [indices](const Tensor& x) {
-    return take_rows(x, indices.values<std::int64_t>());
+  const auto take = [places](const Tensor& x) {
+    return take_rows(x, places->values<std::int64_t>());
+  };
+  const auto put = [places, rows](const Tensor& x) {
+    return put_rows(x, places->values<std::int64_t>(), rows, 0.0);
   };
   Variable output =
       record(kBooleanMask, {&data}, take(data.value()), moved(data.mask(), take),
-             with_reach(
-                 [=](const Tensor& g, Gradients& grads) {
-                   grads.set(0, put_rows(g, indices.values<std::int64_t>(), rows, 0.0));
-                 },
-                 [take](std::size_t, const Tensor& marked) { return take(marked); }));
+             with_reach([put](const Tensor& g, Gradients& grads) { grads.set(0, put(g)); },
+                        [take, put](std::size_t, const Tensor& marked, const Way& way) {
+                          return way.back ? put(marked) : take(marked);
+                        }));
   return {output, indices};
 }
 
 Tensor boolean_mask_lengths(const Tensor& lengths, const Tensor& mask) {
+  check_defined(kBooleanMaskLengths, "lengths", lengths);
   check_row_mask(kBooleanMaskLengths, mask);
   check(lengths.rank() == 1, "boolean_mask_lengths", "lengths must be [B], got {}",
         lengths.shape());
@@ -229,32 +245,37 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
                           grads.set(i, take_rows(g, owned[i].values<std::int64_t>()));
                       }
                     },
-                    [=](std::size_t i, const Tensor& marked) {
-                      return put_rows(marked, owned[i].values<std::int64_t>(), places, 0.0);
+                    [=](std::size_t i, const Tensor& marked, const Way& way) {
+                      const auto own = owned[i].values<std::int64_t>();
+                      return way.back ? take_rows(marked, own) : put_rows(marked, own, places, 0.0);
                     }));
 }
 
 // dvalues = g at the kept places
-Variable unmask_fill(const Variable& values, const Tensor& mask, double fill) {
+Variable unmask_fill(const Variable& values, const Tensor& mask, Scalar fill) {
+  check_defined(kUnmaskFill, {&values});
   check_row_mask(kUnmaskFill, mask);
-  check_fill("unmask_fill", fill, values.dtype());
+  fill.check_fits("unmask_fill", "fill", values.dtype());
   const Tensor places = true_places(mask);
   check(values.rank() >= 1 && values.dim(0) == places.numel(), "unmask_fill",
         "the mask keeps {} of {} places, but the values are {}", places.numel(), mask.numel(),
         values.shape());
-  const auto put = [places, rows = mask.numel()](const Tensor& x, double with) {
+  const auto put = [places, rows = mask.numel()](const Tensor& x, Scalar with) {
     return put_rows(x, places.values<std::int64_t>(), rows, with);
+  };
+  const auto take = [places](const Tensor& x) {
+    return take_rows(x, places.values<std::int64_t>());
   };
   const auto put_marks = [put](const Tensor& x) { return put(x, 0.0); };
   return record(kUnmaskFill, {&values}, put(values.value(), fill), moved(values.mask(), put_marks),
-                with_reach(
-                    [places](const Tensor& g, Gradients& grads) {
-                      grads.set(0, take_rows(g, places.values<std::int64_t>()));
-                    },
-                    [put_marks](std::size_t, const Tensor& marked) { return put_marks(marked); }));
+                with_reach([take](const Tensor& g, Gradients& grads) { grads.set(0, take(g)); },
+                           [take, put_marks](std::size_t, const Tensor& marked, const Way& way) {
+                             return way.back ? take(marked) : put_marks(marked);
+                           }));
 }
 
 Tensor true_counts(const Tensor& mask) {
+  check_defined(kTrueCounts, "mask", mask);
   check(mask.dtype() == DType::kBool && mask.rank() == 2, "true_counts",
         "needs bool [N, M], got {} {}", to_string(mask.dtype()), mask.shape());
   Tensor counts = Tensor::empty({mask.dim(0)}, DType::kInt64, mask.device());
@@ -266,7 +287,8 @@ Tensor true_counts(const Tensor& mask) {
 }
 
 Variable compute_on_kept(const Variable& x, const Tensor& mask,
-                         const std::function<Variable(const Variable&)>& f, double fill) {
+                         const std::function<Variable(const Variable&)>& f, Scalar fill) {
+  check(f != nullptr, "compute_on_kept", "there is no function to compute");
   return unmask_fill(f(boolean_mask(x, mask).output), mask, fill);
 }
 

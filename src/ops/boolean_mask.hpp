@@ -36,17 +36,18 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
 
 /// The inverse of boolean_mask, with `fill` in the rows it dropped: values [K, ...], mask bool [N]
 /// with K trues -> [N, ...]; dvalues is the kept rows of g. A sequence mask of the values is put
-/// back too: nothing exists in the filled rows. Throws Error when K is another, or the dtype
-/// does not hold `fill`.
-Variable unmask_fill(const Variable& values, const Tensor& mask, double fill = 0.0);
+/// back too: nothing exists in the filled rows. Throws Error when K is another, or `fill`
+/// does not fit the dtype (see Scalar).
+Variable unmask_fill(const Variable& values, const Tensor& mask, Scalar fill = 0.0);
 
 /// How many trues each row has: mask bool [N, M] -> int64 [N]. Throws Error for another rank.
 Tensor true_counts(const Tensor& mask);
 
 /// f of the kept rows of x, put back where they were, and `fill` elsewhere: for a function that
 /// treats each row by itself the same as computing it under the mask, at the cost of what is kept.
-/// x [N, ...], mask bool [N], f: [K, ...] -> [K, ...] -> [N, ...].
+/// x [N, ...], mask bool [N], f: [K, ...] -> [K, ...] -> [N, ...]. Throws Error for no function,
+/// and as boolean_mask() and unmask_fill().
 Variable compute_on_kept(const Variable& x, const Tensor& mask,
-                         const std::function<Variable(const Variable&)>& f, double fill = 0.0);
+                         const std::function<Variable(const Variable&)>& f, Scalar fill = 0.0);
 
 }  // namespace maskgrad::ops

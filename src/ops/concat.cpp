@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include <maskgrad/ops/concat.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -10,8 +11,11 @@ namespace {
 const OpDef& kConcat = register_op({
     .name = "concat",
     .summary = "values one after another along an axis",
-    .inputs =
-        {{.name = "input", .reach = Reach::kByCall, .dtypes = DTypes::kAny, .repeated = true}},
+    .inputs = {{.name = "input",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny,
+                .repeated = true}},
     .args = {{"axis", std::int64_t{0}}},
     .mask_rule = MaskRule::kChanges,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -106,6 +110,7 @@ SequenceMask joined_mask(std::span<const Variable> values, int axis) {
 }
 
 int checked_axis(std::span<const Variable> values, std::int64_t axis_given) {
+  for (const Variable& value : values) check_defined(kConcat, {&value});
   check(!values.empty() && values[0].rank() >= 1, "concat",
         "needs one value at least, and no scalars");
   const Variable& first = values[0];
@@ -133,16 +138,17 @@ Variable concat(std::span<const Variable> values, std::int64_t axis_given) {
     inputs.push_back(&value);
   }
   Tensor y = join(parts, axis);
-  const Shape whole = y.shape();
-  const Cuts cuts = cuts_of(whole, shapes, axis, y.dtype());
+  const Cuts cuts = cuts_of(y.shape(), shapes, axis, y.dtype());
   const auto rule = [cuts](const Tensor& g, Gradients& grads) {
     for (std::size_t i = 0; i < cuts.shapes.size(); ++i) {
       if (grads.needed(i)) grads.set(i, take(cuts, i, g));
     }
   };
-  const auto reached = [=](std::size_t i, const Tensor& marked) {
-    Tensor marks = Tensor::zeros(whole, DType::kBool);
-    put(cuts_of(whole, shapes, axis, DType::kBool), i, marked, marks);
+  const auto reached = [=](std::size_t i, const Tensor& marked, const Way& way) {
+    const Cuts of_marks = cuts_of(way.output, shapes, axis, DType::kBool);
+    if (way.back) return take(of_marks, i, marked);
+    Tensor marks = Tensor::zeros(way.output, DType::kBool);
+    put(of_marks, i, marked, marks);
     return marks;
   };
   return record(kConcat, inputs, std::move(y), joined_mask(values, axis),

@@ -1,4 +1,5 @@
 #include <maskgrad/ops/dropout.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -8,7 +9,7 @@ namespace {
 const OpDef& kDropout = register_op({
     .name = "dropout",
     .summary = "elements left out at random, the others scaled up",
-    .inputs = {{.name = "input", .reach = Reach::kByCall}},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
     .args = {{"p", 0.5}, {"seed", std::int64_t{0}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -40,15 +41,17 @@ Tensor keep_scaled(const Tensor& x, const Tensor& keep, double factor) {
 }  // namespace
 
 Variable dropout(const Variable& x, double p, Random random) {
+  check_defined(kDropout, {&x});
   check(p >= 0 && p < 1, "dropout", "p must be at least 0 and below 1, got {}", p);
   if (p == 0) return x;
   Tensor keep = Tensor::empty(x.shape(), DType::kBool);
   std::generate_n(keep.data<bool>(), keep.numel(), [&] { return random.uniform() >= p; });
   const double factor = 1 / (1 - p);
-  return record(kDropout, {&x}, keep_scaled(x.value(), keep, factor),
-                with_reach([=](const Tensor& g,
-                               Gradients& grads) { grads.set(0, keep_scaled(g, keep, factor)); },
-                           [=](std::size_t, const Tensor& marked) { return both(marked, keep); }));
+  return record(
+      kDropout, {&x}, keep_scaled(x.value(), keep, factor),
+      with_reach(
+          [=](const Tensor& g, Gradients& grads) { grads.set(0, keep_scaled(g, keep, factor)); },
+          [keep](std::size_t, const Tensor& marked, const Way&) { return both(marked, keep); }));
 }
 
 }  // namespace maskgrad::ops

@@ -17,14 +17,15 @@ Variable maximum(const Variable& a, const Variable& b);
 /// The smaller of a and b. Where they are equal, each gets half of the gradient.
 Variable minimum(const Variable& a, const Variable& b);
 
-// One floating input x of any shape; the output has its shape.
+// One floating input x of any shape; the output has its shape. As accurate as activation.hpp says.
 
-Variable negate(const Variable& x);                ///< -x
-Variable scale(const Variable& x, double factor);  ///< factor * x
-Variable exp(const Variable& x);                   ///< e^x
-Variable log(const Variable& x);                   ///< natural logarithm
-Variable sqrt(const Variable& x);                  ///< square root
-Variable square(const Variable& x);                ///< x^2
-Variable abs(const Variable& x);                   ///< |x|, gradient 0 at 0
+Variable negate(const Variable& x);  ///< -x
+/// factor * x. Throws Error when the factor does not fit x's dtype (see Scalar).
+Variable scale(const Variable& x, Scalar factor);
+Variable exp(const Variable& x);     ///< e^x
+Variable log(const Variable& x);     ///< natural logarithm
+Variable sqrt(const Variable& x);    ///< square root
+Variable square(const Variable& x);  ///< x^2
+Variable abs(const Variable& x);     ///< |x|, gradient 0 at 0
 
 }  // namespace maskgrad::ops

@@ -1,13 +1,16 @@
 #include <maskgrad/ops/binary.hpp>
 #include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
 namespace {
 
-const OpDef& kMaximum = register_binary("maximum", "the larger of a and b", maximum);
-const OpDef& kMinimum = register_binary("minimum", "the smaller of a and b", minimum);
+const OpDef& kMaximum = register_binary("maximum", "the larger of a and b", maximum,
+                                        Reads::nothing(), Reads::nothing());
+const OpDef& kMinimum = register_binary("minimum", "the smaller of a and b", minimum,
+                                        Reads::nothing(), Reads::nothing());
 
 constexpr auto kGreater = [](const auto& x, const auto& z) { return x > z; };
 constexpr auto kLess = [](const auto& x, const auto& z) { return x < z; };
@@ -15,6 +18,7 @@ constexpr auto kLess = [](const auto& x, const auto& z) { return x < z; };
 // Of a and b the one that wins(a, b), and NaN where either is NaN.
 template <class Wins>
 Variable extremum(const OpDef& op, const Variable& a, const Variable& b, Wins wins) {
+  check_defined(op, {&a, &b});
   const char* name = op.name.c_str();
   Tensor y = zip(
       name,
@@ -36,9 +40,10 @@ Variable extremum(const OpDef& op, const Variable& a, const Variable& b, Wins wi
         share);
   };
   return record(op, {&a, &b}, y,
-                [=, a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
-                  if (grads.needed(0)) grads.set(0, part(g, share_of(a, b)));
-                  if (grads.needed(1)) grads.set(1, part(g, share_of(b, a)));
+                [=, a = Saved(op, "a", a.value()), b = Saved(op, "b", b.value())](
+                    const Tensor& g, Gradients& grads) {
+                  if (grads.needed(0)) grads.set(0, part(g, share_of(*a, *b)));
+                  if (grads.needed(1)) grads.set(1, part(g, share_of(*b, *a)));
                 });
 }
 

@@ -5,8 +5,9 @@
 #include <span>
 
 #include <maskgrad/ops/embedding.hpp>
+#include <maskgrad/ops/occurrences.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
-#include <maskgrad/ops/sample_sums.hpp>
 #include <maskgrad/ops/vector.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
@@ -18,7 +19,7 @@ namespace {
 const OpDef& kEmbedding = register_op({
     .name = "embedding",
     .summary = "rows of a table by token id",
-    .inputs = {{.name = "weight", .reach = Reach::kByCall},
+    .inputs = {{.name = "weight", .reach = Reach::kByCall, .gradient = Reads::nothing()},
                {.name = "tokens",
                 .reach = Reach::kByCall,
                 .dtypes = DTypes::kInteger,
@@ -33,9 +34,6 @@ const OpDef& kEmbedding = register_op({
               {{{"weight", sample_uniform(r, {2, 3})}, {"tokens", sample_indices(r, {0}, 2)}}}};
     },
 });
-
-// Rows of a table that is summed by samples.
-constexpr std::int64_t kSmallTable = 128;
 
 using TableRows = PoolVector<std::int64_t>;
 
@@ -124,30 +122,6 @@ TableRows look_up(const Variable& tokens, const Tensor& table, Tensor& y) {
   return rows;
 }
 
-// table[rows[i]] += vectors[i], in the order of i
-template <class T>
-void add_vectors(std::span<const std::int64_t> rows, const T* vectors, std::int64_t features,
-                 T* table) {
-  for (const std::int64_t row : rows) {
-    if (row >= 0) add_row(vectors, table + row * features, features);
-    vectors += features;
-  }
-}
-
-// The same for chunks of samples side by side, each into a table of its own.
-template <class T>
-void add_by_samples(const TableRows& rows, std::int64_t samples, const T* vectors,
-                    std::int64_t features, Tensor& table) {
-  const std::int64_t length = std::ssize(rows) / samples, size = table.numel();
-  sum_over_samples(samples, 4 * std::ssize(rows) * features, size, table.data<T>(),
-                   [&](std::int64_t begin, std::int64_t end, T* sums) {
-                     std::fill_n(sums, size, T{});
-                     const std::span part(rows.data() + begin * length,
-                                          static_cast<std::size_t>((end - begin) * length));
-                     add_vectors(part, vectors + begin * length * features, features, sums);
-                   });
-}
-
 // Memory for the table's gradient, holding 0. Of a large table only these rows are written, and the
 // next pass clears no others; a small one is cleared faster than they are listed.
 Tensor zeros_for(Gradients& grads, const TableRows& rows, std::int64_t vocabulary) {
@@ -163,41 +137,33 @@ Tensor zeros_for(Gradients& grads, const TableRows& rows, std::int64_t vocabular
   return grads.zeros(0, std::move(kept));
 }
 
-// dweight[v] = sum of g over the places that hold v, in their order; `samples` of a small table are
-// summed side by side.
-void sum_vectors(const TableRows& rows, std::int64_t samples, std::int64_t vocabulary,
-                 const Tensor& g, Gradients& grads) {
-  const std::int64_t features = g.dim(-1);
-  // By samples alone: what is padded must not change the order.
-  const bool by_samples =
-      vocabulary <= std::min(kSmallTable, 4 * samples) && chunks_of_samples(samples) > 1;
-  Tensor table = by_samples ? grads.buffer(0) : zeros_for(grads, rows, vocabulary);
+// dweight[v] = sum of g over the places that hold v
+void sum_vectors(const TableRows& rows, std::int64_t vocabulary, const Tensor& g,
+                 Gradients& grads) {
+  Tensor table = zeros_for(grads, rows, vocabulary);
+  const Occurrences occurrences(rows, vocabulary);
   dispatch_device(g.device(), "embedding", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
-      if (by_samples) {
-        add_by_samples(rows, samples, g.data<T>(), features, table);
-      } else {
-        add_vectors<T>(rows, g.data<T>(), features, table.data<T>());
-      }
+      sum_places(occurrences, g.data<T>(), g.dim(-1), table.data<T>());
     });
   });
 }
 
 // A vector depends on its token, and on one row of the table, whichever it is; a masked token's
 // vector on nothing.
-Tensor reached(std::size_t input, const Tensor& marked, const Shape& output,
-               const SequenceMask& mask) {
+Tensor reached(std::size_t input, const Tensor& marked, const Way& way, const SequenceMask& mask) {
   std::array<int, Shape::kMaxRank> ties{};
   std::iota(ties.begin(), ties.end(), 0);
-  const std::array<int, 2> of_weight = {kAlong, output.rank() - 1};
-  return without_holes(
-      input == 0 ? spread(of_weight, marked, output) : spread(ties, marked, output), mask);
+  if (input == 0) ties = {kAlong, way.output.rank() - 1};
+  return way.back ? spread(ties, without_holes(marked, mask), way)
+                  : without_holes(spread(ties, marked, way), mask);
 }
 
 }  // namespace
 
 // dweight[v] = sum of g over the places that hold v
 Variable embedding(const Variable& weight, const Variable& tokens) {
+  check_defined(kEmbedding, {&weight, &tokens});
   check(weight.rank() == 2, "embedding", "the table must be [V, D], got {}", weight.shape());
   const std::int64_t vocabulary = weight.dim(0), features = weight.dim(1);
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
@@ -206,16 +172,15 @@ Variable embedding(const Variable& weight, const Variable& tokens) {
     dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding",
                    [&]<class T>(T) { rows = look_up<T>(tokens, weight.value(), y); });
   });
-  const Shape shape = y.shape();
-  const std::int64_t samples = tokens.rank() > 0 ? tokens.dim(0) : 1;
-  return record(kEmbedding, {&weight, &tokens}, std::move(y),
-                with_reach(
-                    [=, rows = std::move(rows)](const Tensor& g, Gradients& grads) {
-                      sum_vectors(rows, samples, vocabulary, g, grads);
-                    },
-                    [=, mask = tokens.mask()](std::size_t input, const Tensor& marked) {
-                      return reached(input, marked, shape, mask);
-                    }));
+  return record(
+      kEmbedding, {&weight, &tokens}, std::move(y),
+      with_reach(
+          [=, rows = std::move(rows)](const Tensor& g, Gradients& grads) {
+            sum_vectors(rows, vocabulary, g, grads);
+          },
+          [mask = tokens.mask()](std::size_t input, const Tensor& marked, const Way& way) {
+            return reached(input, marked, way, mask);
+          }));
 }
 
 }  // namespace maskgrad::ops

@@ -1,22 +1,25 @@
-#include <algorithm>
 #include <atomic>
 #include <iterator>
 
 #include <maskgrad/ops/gemm_parts.hpp>
 #include <maskgrad/ops/gemm_paths.hpp>
-#include <maskgrad/ops/sample_sums.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad::ops {
 namespace {
+
+BatchSum sum_of(const MatrixProduct& d) {
+  if (!d.transpose_a || d.rows_per_sample == 0) return d.k;
+  return {d.k / d.rows_per_sample, d.rows_per_sample};
+}
 
 // Rows [begin, end) of y, with b [k, n], its rows `stride` apart.
 template <class T>
 void multiply_and_finish(const MatrixProduct& d, std::int64_t begin, std::int64_t end, const T* a,
                          const T* b, std::int64_t stride, T* y, const RowFinish<T>& finish) {
   T* const rows = y + begin * d.n;
-  multiply_part(end - begin, d.n, d.k, left_of(d, a).rows_from(begin), b, stride,
-                StoreTo<T>{rows, d.n});
+  sum_products<true>(end - begin, d.n, sum_of(d), left_of(d, a).rows_from(begin), b, stride,
+                     store_to(rows, d.n));
   finish_rows(rows, end - begin, d.n, finish);
 }
 
@@ -65,17 +68,14 @@ void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
   });
 }
 
-// A small y that sums over many rows: chunks of samples side by side, then their sums in order.
+// A small y that sums over many rows.
 template <class T>
-void multiply_by_samples(const MatrixProduct& d, const T* a, const T* b, T* y,
-                         const RowFinish<T>& finish) {
-  const std::int64_t each = d.rows_per_sample, samples = (d.k + each - 1) / each;
-  sum_over_samples(
-      samples, d.m * d.n * d.k, d.m * d.n, y, [&](std::int64_t begin, std::int64_t end, T* sums) {
-        const std::int64_t first = begin * each, last = std::min(end * each, d.k);
-        block_product<true>(d.m, d.n, last - first, Strided<T>{a + first * d.m, 1, d.m},
-                            b + first * d.n, d.n, StoreTo<T>{sums, d.n});
-      });
+void multiply_by_groups(const MatrixProduct& d, const T* a, const T* b, T* y,
+                        const RowFinish<T>& finish) {
+  sum_groups(sum_of(d), d.m * d.n * d.k, d.m * d.n, y, [&](const BatchSum::Group& group, T* sums) {
+    block_product<true>(d.m, d.n, group.terms, left_of(d, a).columns_from(group.first),
+                        b + group.first * d.n, d.n, store_to(sums, d.n));
+  });
   finish_rows(y, d.m, d.n, finish);
 }
 
@@ -86,29 +86,20 @@ void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish) {
   if (d.m == 0 || d.n == 0) return;
   if (belongs_to_blas(d)) return multiply_by_blas(d, a, b, y, finish);
+  const BatchSum sum = sum_of(d);
+  const bool is_plain = sum.samples() == 1;
   if (d.transpose_b) {
-    const bool may_be_few = d.rows_are_samples && !d.transpose_a;
-    if (may_be_few && multiplied_few_rows(d, a, b, y, finish)) return;
+    if (is_plain && multiplied_few_rows(d, a, b, y, finish)) return;
     return multiply_transposed(d, a, b, y, finish);
   }
-  if (multiplied_few_terms(d, a, b, y, finish)) return;
-  if (d.transpose_a && d.rows_per_sample > 0 && d.m * d.n <= kSmallSum) {
-    return multiply_by_samples(d, a, b, y, finish);
-  }
+  if (is_plain && multiplied_few_terms(d, a, b, y, finish)) return;
+  if (d.m * d.n <= kFewSums && sum.groups() > 1) return multiply_by_groups(d, a, b, y, finish);
   multiply_rows(d, a, b, y, finish);
-}
-
-template <class T>
-void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, T* sums) {
-  std::fill_n(sums, columns, T{});
-  for (std::int64_t i = 0; i < rows; ++i) add_row(x + i * columns, sums, columns);
 }
 
 template void multiply_matrices(const MatrixProduct&, const float*, const float*, float*,
                                 const RowFinish<float>&);
 template void multiply_matrices(const MatrixProduct&, const double*, const double*, double*,
                                 const RowFinish<double>&);
-template void sum_rows(const float*, std::int64_t, std::int64_t, float*);
-template void sum_rows(const double*, std::int64_t, std::int64_t, double*);
 
 }  // namespace maskgrad::ops

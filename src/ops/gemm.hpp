@@ -9,11 +9,10 @@ namespace maskgrad::ops {
 struct MatrixProduct {
   std::int64_t m, n, k;
   bool transpose_a = false, transpose_b = false;
-  /// With transpose_a: the k rows of a belong to groups of this many, samples of a batch; 0: to
-  /// none. Sums over many of them are then cut into chunks of whole samples.
+  /// With transpose_a: the k rows of a are those of samples, so many each; 0: of one.
   std::int64_t rows_per_sample = 0;
-  /// The m rows are samples, of which nobody can pad some: a few may be summed in another order
-  /// than many.
+  /// The m rows are samples, of which nobody can pad some. OpenBLAS may have the product, in whose
+  /// order of addition the number of rows may count.
   bool rows_are_samples = false;
 };
 
@@ -24,15 +23,10 @@ struct RowFinish {
   bool relu = false;
 };
 
-/// On several threads where it pays; the same bits on any number of them. Without rows_are_samples
-/// and rows_per_sample, a row's sums do not depend on how many rows there are; with rows_per_sample
-/// they do not depend on rows of zeros at the end of each sample. T is float or double.
+/// On several threads where it pays; the same bits on any number of them. Each sum is one of
+/// BatchSum's, whatever the number of rows. T is float or double.
 template <class T>
 void multiply_matrices(const MatrixProduct& product, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish = {});
-
-/// sums[j] = sum_i x[i, j], in the order of i.
-template <class T>
-void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, T* sums);
 
 }  // namespace maskgrad::ops

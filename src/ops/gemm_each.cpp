@@ -1,6 +1,5 @@
 #include <maskgrad/ops/gemm_each.hpp>
 #include <maskgrad/ops/gemm_parts.hpp>
-#include <maskgrad/ops/sample_sums.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad::ops {
@@ -14,11 +13,8 @@ void multiply_transposed_part(const RowsTimesEach& d, std::int64_t begin, std::i
   T* const to = dx + begin * d.k;
   for (std::int64_t i = 0; i < d.matrices; ++i) {
     const Strided<T> left = {g + (i * d.rows() + begin) * d.n, d.n, 1};
-    if (i == 0) {
-      multiply_part(rows, d.k, d.n, left, transposed[i], stride, StoreTo<T>{to, d.k});
-    } else {
-      multiply_part(rows, d.k, d.n, left, transposed[i], stride, AddTo<T>{to, d.k});
-    }
+    sum_products<true>(rows, d.k, d.n, left, transposed[i], stride,
+                       i == 0 ? store_to(to, d.k) : add_to(to, d.k));
   }
 }
 
@@ -43,8 +39,8 @@ void multiply_by_each(const RowsTimesEach& d, const T* x, const T* const* w, T* 
   const std::int64_t parts = parts_of_rows(d.rows(), d.matrices * d.n * d.k);
   parallel_for_parts(d.rows(), parts, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = 0; i < d.matrices; ++i) {
-      multiply_part(end - begin, d.n, d.k, Strided<T>{x + begin * d.k, d.k, 1}, w[i], d.n,
-                    StoreTo<T>{y + (i * d.rows() + begin) * d.n, d.n});
+      sum_products<true>(end - begin, d.n, d.k, Strided<T>{x + begin * d.k, d.k, 1}, w[i], d.n,
+                         store_to(y + (i * d.rows() + begin) * d.n, d.n));
     }
   });
 }
@@ -59,7 +55,7 @@ void multiply_by_each_transposed(const RowsTimesEach& d, const T* g, const T* co
 }
 
 bool gradients_share_a_loop(const RowsTimesEach& d) {
-  return d.k * d.n > 0 && d.k * d.n <= kSmallSum && chunks_of_samples(d.samples) > 1;
+  return d.k * d.n > 0 && d.k * d.n <= kFewSums && d.sum().groups() > 1;
 }
 
 template <class T>
@@ -68,17 +64,17 @@ void multiply_both_gradients(const RowsTimesEach& d, const T* x, const T* const*
   const Transposed<T> transposed(d, w);
   const std::int64_t size = d.k * d.n;
   Tensor sums = Tensor::empty({d.matrices, size}, dtype_of<T>);
-  sum_over_samples(
-      d.samples, 2 * d.matrices * d.rows() * size, sums.numel(), sums.data<T>(),
-      [&](std::int64_t begin, std::int64_t end, T* partial) {
-        const std::int64_t first = begin * d.rows_per_sample, last = end * d.rows_per_sample;
-        multiply_transposed_part(d, first, last, g, transposed.data.data(), dx);
-        for (std::int64_t i = 0; i < d.matrices; ++i) {
-          block_product<true>(d.k, d.n, last - first, Strided<T>{x + first * d.k, 1, d.k},
-                              g + (i * d.rows() + first) * d.n, d.n,
-                              StoreTo<T>{partial + i * size, d.n});
-        }
-      });
+  const auto sum_group = [&](const BatchSum::Group& group, T* partial) {
+    group.for_each_run([&](std::int64_t begin, std::int64_t end) {
+      multiply_transposed_part(d, begin, end, g, transposed.data.data(), dx);
+    });
+    for (std::int64_t i = 0; i < d.matrices; ++i) {
+      block_product<true>(d.k, d.n, group.terms, Strided<T>{x + group.first * d.k, 1, d.k},
+                          g + (i * d.rows() + group.first) * d.n, d.n,
+                          store_to(partial + i * size, d.n));
+    }
+  };
+  sum_groups(d.sum(), 2 * d.matrices * d.rows() * size, sums.numel(), sums.data<T>(), sum_group);
   for (std::int64_t i = 0; i < d.matrices; ++i) copy_row(sums.data<T>() + i * size, dw[i], size);
 }
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include <maskgrad/ops/batch_sum.hpp>
+
 namespace maskgrad::ops {
 
 /// y[i] = x w[i]: x [rows, k], `matrices` times w[i] [k, n], y [matrices, rows, n]. The rows belong
@@ -11,6 +13,8 @@ struct RowsTimesEach {
   std::int64_t matrices, samples, rows_per_sample, k, n;
 
   std::int64_t rows() const { return samples * rows_per_sample; }
+  /// Over rows.
+  BatchSum sum() const { return {samples, rows_per_sample}; }
 };
 
 template <class T>
@@ -23,7 +27,7 @@ void multiply_by_each_transposed(const RowsTimesEach& product, const T* g, const
 
 /// Whether both gradients should be computed in one loop: those of small matrices and many samples.
 bool gradients_share_a_loop(const RowsTimesEach& product);
-/// dx as above and dw[i] = x^T g[i], in one loop over chunks of samples that reads g once. The same
+/// dx as above and dw[i] = x^T g[i], in one loop over groups of samples that reads g once. The same
 /// bits as apart.
 template <class T>
 void multiply_both_gradients(const RowsTimesEach& product, const T* x, const T* const* w,

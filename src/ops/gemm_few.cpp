@@ -2,65 +2,109 @@
 #include <array>
 #include <utility>
 
+#include <maskgrad/ops/batch_sum.hpp>
 #include <maskgrad/ops/gemm_paths.hpp>
 #include <maskgrad/ops/transpose.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
 namespace maskgrad::ops {
 namespace {
 
-// Rows of b that are read side by side.
+// A vector of columns of y, or fewer: rows of b [count][k].
 template <class T>
-inline constexpr int kBeside = static_cast<int>(std::min<std::int64_t>(8, kLanes<T>));
+struct Columns {
+  const T* b;
+  std::int64_t k, count;
+};
 
-// kRows rows of a times kBeside of b, all of length k: products whose lanes are still to be summed,
-// from partials[i][lane] on.
-template <class T, int kRows>
-inline void multiply_beside(const T* a, const std::array<const T*, kBeside<T>>& b, std::int64_t k,
-                            std::size_t lane, std::array<Partials<T>, kRows>& partials) {
-  Vec<T> sums[kRows][kBeside<T>];
-  detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
-    detail::unrolled<kBeside<T>>([&](auto j) MASKGRAD_INLINE { sums[i][j] = Vec<T>(T{}); });
+// sums[i] += sum of a[p][i] b[j][p] over p = 0 .. terms-1, for a vector of j: a square of b, or the
+// first columns of one, is transposed in registers.
+template <bool kWhole, int kRows, class T>
+[[gnu::always_inline]] inline void add_square(const T* a, const T* b, std::int64_t k,
+                                              std::int64_t terms, Vec<T> (&sums)[kRows]) {
+  Partials<T> square;
+  detail::unrolled<kLanes<T>>([&](auto j) MASKGRAD_INLINE {
+    square[j] = kWhole ? Vec<T>::load_unaligned(b) : load_first(b, terms);
+    b += k;
   });
-  const auto add = [&](auto load) MASKGRAD_INLINE {
-    Vec<T> right[kBeside<T>];
-    detail::unrolled<kBeside<T>>([&](auto j) MASKGRAD_INLINE { right[j] = load(b[j]); });
+  detail::transpose_registers<T>(square);
+  detail::unrolled<kLanes<T>>([&](auto p) MASKGRAD_INLINE {
+    if (!kWhole && p >= terms) return;
     detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
-      const Vec<T> left = load(a + i * k);
-      detail::unrolled<kBeside<T>>(
-          [&](auto j) MASKGRAD_INLINE { sums[i][j] = multiply_add(left, right[j], sums[i][j]); });
+      sums[i] = multiply_add(Vec<T>(a[p * kRows + i]), square[p], sums[i]);
     });
-  };
-  std::int64_t p = 0;
-  for (; p + kLanes<T> <= k; p += kLanes<T>) {
-    add([p](const T* row) { return Vec<T>::load_unaligned(row + p); });
-  }
-  if (p < k) add([p, k](const T* row) { return load_first(row + p, k - p); });
-  detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
-    detail::unrolled<kBeside<T>>([&](auto j)
-                                     MASKGRAD_INLINE { partials[i][lane + j] = sums[i][j]; });
   });
 }
 
-// A few rows with b [n, k], vectors along k: transposing b would take longer than the product.
+// Adds a chain of terms to sums [kRows][kLanes].
+template <class T, int kRows>
+[[gnu::noinline]] void add_chain(const T* a, const T* b, std::int64_t k, std::int64_t terms,
+                                 T* to) {
+  Vec<T> sums[kRows];
+  detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE { sums[i] = Vec<T>(T{}); });
+  for (; terms >= kLanes<T>; terms -= kLanes<T>, a += kLanes<T> * kRows, b += kLanes<T>) {
+    add_square<true>(a, b, k, kLanes<T>, sums);
+  }
+  if (terms > 0) add_square<false>(a, b, k, terms, sums);
+  detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
+    (Vec<T>::load_unaligned(to) + sums[i]).store_unaligned(to);
+    to += kLanes<T>;
+  });
+}
+
+// sums [kRows][kLanes] = those of a group of chains.
+template <class T, int kRows>
+void sum_group(const T* a, Columns<T> columns, std::int64_t terms, T* sums) {
+  std::fill_n(sums, kRows * kLanes<T>, T{});
+  for (; terms > 0;
+       terms -= kTermsOfChain, a += kTermsOfChain * kRows, columns.b += kTermsOfChain) {
+    const std::int64_t of_chain = std::min(kTermsOfChain, terms);
+    if (columns.count == kLanes<T>) {
+      add_chain<T, kRows>(a, columns.b, columns.k, of_chain, sums);
+      continue;
+    }
+    std::array<T, static_cast<std::size_t>(kTermsOfChain * kLanes<T>)> rows{};
+    for (std::int64_t j = 0; j < columns.count; ++j) {
+      copy_row(columns.b + j * columns.k, rows.data() + j * kTermsOfChain, of_chain);
+    }
+    add_chain<T, kRows>(a, rows.data(), kTermsOfChain, of_chain, sums);
+  }
+}
+
+template <class T, int kRows>
+void sum_all_groups(const T* a, Columns<T> columns, T* sums) {
+  constexpr std::int64_t kTerms = kTermsOfChain * kChainsOfGroup;
+  const std::int64_t k = columns.k;
+  if (k <= kTerms) return sum_group<T, kRows>(a, columns, k, sums);
+  PairwiseSum<T> tree(kRows * kLanes<T>);
+  for (std::int64_t p = 0; p < k; p += kTerms, columns.b += kTerms) {
+    sum_group<T, kRows>(a + p * kRows, columns, std::min(kTerms, k - p), tree.row());
+    tree.add();
+  }
+  tree.finish(sums);
+}
+
+// A few rows with b [n, k]: transposing b would take longer than the product.
 template <class T, int kRows>
 void multiply_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish) {
+  const Strided<T> rows = left_of(d, a);
+  PoolVector<T> left(static_cast<std::size_t>(d.k * kRows));  // [k][kRows]
+  for (std::int64_t p = 0; p < d.k; ++p) {
+    for (std::int64_t i = 0; i < kRows; ++i) {
+      left[static_cast<std::size_t>(p * kRows + i)] = rows.data[i * rows.row + p * rows.column];
+    }
+  }
   const std::int64_t vectors = (d.n + kLanes<T> - 1) / kLanes<T>;
   parallel_for(vectors, least_for(kLanes<T> * kRows * d.k), [&](std::int64_t v, std::int64_t end) {
-    std::array<Partials<T>, kRows> partials;
+    std::array<T, static_cast<std::size_t>(kRows * kLanes<T>)> sums;
     for (; v < end; ++v) {
-      const std::int64_t j = v * kLanes<T>, count = std::min(kLanes<T>, d.n - j);
-      for (std::int64_t l = 0; l < kLanes<T>; l += kBeside<T>) {
-        // Lanes beyond the last column repeat it, and are not stored.
-        std::array<const T*, kBeside<T>> rows;
-        for (int r = 0; r < kBeside<T>; ++r) {
-          rows[static_cast<std::size_t>(r)] = b + (j + std::min(l + r, count - 1)) * d.k;
-        }
-        multiply_beside<T, kRows>(a, rows, d.k, static_cast<std::size_t>(l), partials);
-      }
+      const std::int64_t j = v * kLanes<T>;
+      const Columns<T> columns = {b + j * d.k, d.k, std::min(kLanes<T>, d.n - j)};
+      sum_all_groups<T, kRows>(left.data(), columns, sums.data());
       for (std::int64_t i = 0; i < kRows; ++i) {
-        store_first(sum_lanes<T>(partials[static_cast<std::size_t>(i)]), y + i * d.n + j, count);
+        copy_row(sums.data() + i * kLanes<T>, y + i * d.n + j, columns.count);
       }
     }
   });

@@ -4,15 +4,12 @@
 
 #include <algorithm>
 
-#include <maskgrad/ops/block_product.hpp>
+#include <maskgrad/ops/sum_products.hpp>
 #include <maskgrad/ops/transpose.hpp>
 #include <maskgrad/tensor/cpu/own_lines.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad::ops {
-
-/// Elements of a matrix that a core's own cache holds.
-inline constexpr std::int64_t kCached = 256 * 1024;
 
 /// Into how many parts `rows` are cut that take `work_each` multiplications: an even number of
 /// equal ones, so that two threads share them, of two blocks of registers or more, and of many
@@ -21,21 +18,6 @@ constexpr std::int64_t parts_of_rows(std::int64_t rows, std::int64_t work_each) 
   const std::int64_t block = work_each > kCached ? 96 : 12;
   const std::int64_t least = (least_for(work_each) + block - 1) / block * block;
   return rows <= least ? 1 : (rows + 2 * least - 1) / (2 * least) * 2;
-}
-
-/// Stores, or adds, `rows` rows times b [depth, columns], its rows `stride` apart, to y [rows,
-/// columns]. Of a long sum some terms come first, so that the rows of b that they need stay in
-/// cache; what comes after starts from them, and the bits are those of one sum.
-template <class T, class Store>
-void multiply_part(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Strided<T>& a,
-                   const T* b, std::int64_t stride, const Store& y) {
-  constexpr std::int64_t kTerms = 1024;
-  block_product<true>(rows, columns, std::min(kTerms, depth), a, b, stride, y);
-  for (std::int64_t p = kTerms; p < depth; p += kTerms) {
-    const Strided<T> rest = {a.data + p * a.column, a.row, a.column};
-    block_product<true>(rows, columns, std::min(kTerms, depth - p), rest, b + p * stride, stride,
-                        AddTo<T>{y.c, y.stride});
-  }
 }
 
 /// b [n, k] -> [k, n in whole vectors], by all threads together.

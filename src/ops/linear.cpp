@@ -2,9 +2,11 @@
 
 #include <maskgrad/ops/expression.hpp>
 #include <maskgrad/ops/linear.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -13,9 +15,9 @@ namespace {
 const OpDef& kLinear = register_op({
     .name = "linear",
     .summary = "x weight + bias, and max(., 0) with relu",
-    .inputs = {{.name = "x", .reach = Reach::kByCall},
-               {.name = "weight", .reach = Reach::kByCall},
-               {.name = "bias", .reach = Reach::kByCall}},
+    .inputs = {{.name = "x", .reach = Reach::kByCall, .gradient = Reads{"weight"}},
+               {.name = "weight", .reach = Reach::kByCall, .gradient = Reads{"x"}.outside_holes()},
+               {.name = "bias", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
     .args = {{"relu", false}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -64,24 +66,15 @@ Tensor through_relu(Tensor g, const Tensor& y) {
   return h;
 }
 
-// db[j] = sum of g[..., j]
-void sum_to_bias(const Tensor& g, Tensor& db) {
-  const std::int64_t columns = db.numel(), rows = columns ? g.numel() / columns : 0;
-  dispatch_device(g.device(), "linear", [&] {
-    dispatch_dtype(FloatingTypes{}, g.dtype(), "linear",
-                   [&]<class T>(T) { sum_rows(g.data<T>(), rows, columns, db.data<T>()); });
-  });
-}
-
 // A place of y depends on its row of x, its column of the weight and its place of the bias.
-Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
-  const int last = output.rank() - 1;
-  if (input == 1) return spread(std::array<int, 2>{kAlong, last}, marked, output);
-  if (input == 2) return spread(std::array<int, 1>{last}, marked, output);
+Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
+  const int last = way.output.rank() - 1;
+  if (input == 1) return spread(std::array<int, 2>{kAlong, last}, marked, way);
+  if (input == 2) return spread(std::array<int, 1>{last}, marked, way);
   std::array<int, Shape::kMaxRank> ties{};
   std::iota(ties.begin(), ties.end(), 0);
   ties[static_cast<std::size_t>(last)] = kAlong;
-  return spread(ties, marked, output);
+  return spread(ties, marked, way);
 }
 
 }  // namespace
@@ -89,21 +82,21 @@ Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
 // h = g where y > 0 with relu, else g:  dx = h weight^T,  dweight = x^T h,  dbias = sum of h's rows
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 LinearActivation activation) {
+  check_defined(kLinear, {&x, &weight, &bias});
   check_inputs(x, weight, bias);
   const bool relu = activation == LinearActivation::kRelu;
   const Tensor y = rows_times(x.value(), weight.value(), false, bias.value(), relu);
-  const Shape shape = y.shape();
-  auto rule = [=, x = x.value(), w = weight.value(), mask = x.mask()](Tensor g, Gradients& grads) {
-    const Tensor h = relu ? through_relu(std::move(g), y) : g;
-    set_gradients(x, mask, w, false, h, grads);
+  Saved output;
+  if (relu) output = Saved(kLinear, "output", y);
+  auto rule = [=, x = Saved(kLinear, "x", x.value()), w = Saved(kLinear, "weight", weight.value()),
+               mask = x.mask()](Tensor g, Gradients& grads) {
+    const Tensor h = relu ? through_relu(std::move(g), *output) : g;
+    set_gradients(*x, mask, *w, false, h, grads);
     if (!grads.needed(2)) return;
     Tensor db = grads.buffer(2);
-    sum_to_bias(h, db);
+    sum_into("linear", h, db);
   };
-  return record(kLinear, {&x, &weight, &bias}, y,
-                with_reach(std::move(rule), [shape](std::size_t input, const Tensor& marked) {
-                  return reached(input, marked, shape);
-                }));
+  return record(kLinear, {&x, &weight, &bias}, y, with_reach(std::move(rule), reached));
 }
 
 }  // namespace maskgrad::ops

@@ -4,6 +4,7 @@
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -40,7 +41,9 @@ std::int64_t for_each_target(const char* name, const Shape& logits, const Tensor
     for (std::int64_t i = 0; i < targets.numel(); ++i) {
       if (keep && !keep[i]) continue;
       check(ids[i] >= 0 && ids[i] < classes, name,
-            "target {} at element {} is outside the {} classes", ids[i], i, classes);
+            "target {} at element {} is outside the {} classes; to leave targets out, put a mask "
+            "[B, S] on the logits [B, S, V] with with_mask()",
+            ids[i], i, classes);
       f(i, static_cast<std::int64_t>(ids[i]));
       ++count;
     }
@@ -49,6 +52,8 @@ std::int64_t for_each_target(const char* name, const Shape& logits, const Tensor
 }
 
 void check_shapes(const char* name, const Variable& logits, const Tensor& targets) {
+  check_given(logits.defined(), name, "input 'logits'");
+  check_given(targets.defined(), name, "input 'targets'");
   check(logits.rank() >= 1 && targets.shape() == logits.shape().slice(0, logits.rank() - 1), name,
         "logits {} need targets of their shape without the last dimension, got {}", logits.shape(),
         targets.shape());
@@ -72,13 +77,13 @@ struct LossRows {
   std::int64_t count = 0;
 };
 
-// Rows side by side; their losses are added in order.
+// Rows side by side; their losses are added in double.
 template <class T>
 T sum_losses(const Tensor& logits, LossRows& rows) {
   const std::int64_t classes = logits.dim(-1);
   const auto size = static_cast<std::int64_t>(rows.ids.size());
   PoolVector<T> losses(rows.ids.size());
-  parallel_for(size, least_for(64 * classes), [&](std::int64_t i, std::int64_t end) {
+  parallel_for(size, least_for(64, classes), [&](std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) {
       const std::int64_t target = rows.ids[static_cast<std::size_t>(i)];
       if (target < 0) continue;
@@ -86,11 +91,15 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
           logits.data<T>() + i * classes, target, rows.softmax.data<T>() + i * classes, classes);
     }
   });
-  T sum{};
-  for (std::size_t i = 0; i < losses.size(); ++i) {
-    if (rows.ids[i] >= 0) sum += losses[i];
-  }
-  return sum;
+  // Sample by sample: what pads them must not change the order.
+  const std::int64_t samples = logits.rank() > 2 ? logits.dim(0) : 1;
+  const std::int64_t of_sample = samples ? size / samples : 0;
+  return static_cast<T>(sum_terms<double>(samples, [&](std::int64_t b) {
+    return sum_terms<double>(of_sample, [&](std::int64_t s) {
+      const auto i = static_cast<std::size_t>(b * of_sample + s);
+      return rows.ids[i] >= 0 ? static_cast<double>(losses[i]) : 0.0;
+    });
+  }));
 }
 
 // dlogits = factor (softmax - onehot(target)), 0 in rows that do not count
@@ -112,6 +121,7 @@ void spread_losses(const LossRows& rows, T factor, T* dlogits) {
 }  // namespace
 
 Variable SumCount::mean() const {
+  check_given(sum.defined(), "mean", "the sum");
   return scale(sum, count ? 1.0 / static_cast<double>(count) : 0.0);
 }
 
@@ -141,8 +151,9 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
                      });
                    });
                  },
-                 [mask](std::size_t, const Tensor& marked) {
-                   return spread(Reach::kEverything, without_holes(marked, mask), {});
+                 [mask](std::size_t, const Tensor& marked, const Way& way) {
+                   return way.back ? without_holes(spread(Reach::kEverything, marked, way), mask)
+                                   : spread(Reach::kEverything, without_holes(marked, mask), way);
                  }));
   return {std::move(sum), rows.count};
 }

@@ -18,7 +18,8 @@ struct SumCount {
 /// sum_i -log softmax(logits_i)[target_i], stable for any finite logits.
 /// logits [..., V], targets int32 or int64 [...] -> (scalar, number of targets). When the logits
 /// carry a mask [B, S], only its positions count; the others are not read, and get exactly 0 back.
-/// Throws Error when the shapes do not fit, or a counted target is outside 0 .. V-1.
+/// Throws Error when the shapes do not fit, or a counted target is outside 0 .. V-1: no id means
+/// "ignore"; with_mask() leaves targets out.
 SumCount cross_entropy(const Variable& logits, const Tensor& targets);
 
 /// How many of the largest logits are at the target: (hits, number of targets). The first of equals

@@ -4,6 +4,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -16,7 +17,8 @@ const OpDef& register_masked(const char* name, const char* summary, Reduce* func
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kByCall}, mask_input(Reach::kEverything)},
+      .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()},
+                 mask_input(Reach::kEverything)},
       .args = {{"axis", std::int64_t{-1}}, {"keepdims", false}},
       .mask_rule = MaskRule::kUses,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
@@ -62,6 +64,8 @@ struct Reduction {
 
 Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
                        std::int64_t axis_given, bool keepdims) {
+  check_defined(op, {&x});
+  check_defined(op, "mask", keep);
   const Tensor kept = kept_elements(op.name.c_str(), x, keep);
   check(x.rank() >= 1, op.name.c_str(), "needs at least one dimension");
   const int axis = x.shape().normalize(axis_given);
@@ -77,15 +81,18 @@ Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
 }
 
 // A result depends on the kept places along the axis.
-Tensor reached(const Reduction& d, const Tensor& marked) {
-  Tensor result = Tensor::zeros(d.result, DType::kBool);
+Tensor reached(const Reduction& d, const Tensor& marked, const Way& way) {
+  Tensor marks = Tensor::zeros(way.to(), DType::kBool);
+  const bool *keep = d.keep.data<bool>(), *from = marked.data<bool>();
+  bool* to = marks.data<bool>();
   for (std::int64_t i = 0; i < d.results(); ++i) {
     for (std::int64_t j = 0; j < d.along; ++j) {
       const std::int64_t place = d.place(i, j);
-      result.data<bool>()[i] |= marked.data<bool>()[place] && d.keep.data<bool>()[place];
+      if (!keep[place]) continue;
+      (way.back ? to[place] : to[i]) |= way.back ? from[i] : from[place];
     }
   }
-  return result;
+  return marks;
 }
 
 std::int64_t kept_count(const Reduction& d, std::int64_t i) {
@@ -116,11 +123,10 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
   dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_mean", [&]<class T>(T) {
     const T* in = x.value().data<T>();
     for (std::int64_t i = 0; i < d.results(); ++i) {
-      T sum{};
-      for (std::int64_t j = 0; j < d.along; ++j) {
+      const T sum = sum_terms<T>(d.along, [&](std::int64_t j) {
         const std::int64_t place = d.place(i, j);
-        if (d.keep.data<bool>()[place]) sum += in[place];
-      }
+        return d.keep.data<bool>()[place] ? in[place] : T{};
+      });
       const std::int64_t count = kept_count(d, i);
       y.data<T>()[i] = count ? sum / static_cast<T>(count) : T{};
     }
@@ -137,9 +143,10 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
       }
     });
   };
-  return record(
-      kMaskedMean, {&x}, std::move(y), d.mask,
-      with_reach(rule, [d](std::size_t, const Tensor& marked) { return reached(d, marked); }));
+  return record(kMaskedMean, {&x}, std::move(y), d.mask,
+                with_reach(rule, [d](std::size_t, const Tensor& marked, const Way& way) {
+                  return reached(d, marked, way);
+                }));
 }
 
 // dx = g at the place that won, 0 elsewhere
@@ -164,9 +171,10 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
       }
     });
   };
-  return record(
-      kMaskedMax, {&x}, std::move(y), d.mask,
-      with_reach(rule, [d](std::size_t, const Tensor& marked) { return reached(d, marked); }));
+  return record(kMaskedMax, {&x}, std::move(y), d.mask,
+                with_reach(rule, [d](std::size_t, const Tensor& marked, const Way& way) {
+                  return reached(d, marked, way);
+                }));
 }
 
 Variable masked_mean(const Variable& x, std::int64_t axis, bool keepdims) {

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
@@ -18,7 +19,8 @@ const OpDef& register_masked(const char* name, const char* summary,
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kByCall}, mask_input(Reach::kLastAxis)},
+      .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads{"output"}},
+                 mask_input(Reach::kLastAxis)},
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
         return {function(call.input("input"), call.input("mask").value())};
@@ -51,13 +53,17 @@ class RowMask {
  public:
   // What the mask of x leaves out does not count either.
   RowMask(const OpDef& op, const Variable& x, const Tensor& keep) : shape_(x.shape()) {
+    check_defined(op, {&x});
+    check_defined(op, "mask", keep);
     check_mask_fits(op.name.c_str(), keep, x.shape());
     check(x.rank() >= 1, op.name.c_str(), "needs at least one dimension");
+    check(x.dim(-1) <= std::numeric_limits<std::int32_t>::max(), op.name.c_str(),
+          "rows of {} places are too long", x.dim(-1));
     // Where the last dimension is positions, holes are places of a row; else they are rows.
     const bool holes_in_rows = x.mask().defined() && x.rank() == 2;
     const bool whole_rows = keep.rank() >= 1 && keep.dim(-1) == x.dim(-1);
     bits_ = holes_in_rows ? kept_elements(op.name.c_str(), x, keep)
-            : whole_rows  ? keep
+            : whole_rows  ? keep.clone()  // the caller may write to his own
                           : expand(keep, x.shape());
     find_rows(holes_in_rows ? SequenceMask() : x.mask());
     find_runs();
@@ -77,9 +83,9 @@ class RowMask {
   }
 
   // A kept place depends on the kept places of its row.
-  Tensor reached(const Tensor& marked) const {
+  Tensor reached(const Tensor& marked, const Way& way) const {
     const Tensor keep = without_holes(expand(bits_, shape_), holes_);
-    return both(spread(Reach::kLastAxis, both(marked, keep), shape_), keep);
+    return both(spread(Reach::kLastAxis, both(marked, keep), way), keep);
   }
 
  private:
@@ -151,18 +157,21 @@ Variable by_kept_rows(const OpDef& op, const Variable& x, const Tensor& mask, Fo
       forward(in + first, bits, out + first, count);
     });
   });
-  const auto rule = [=, &op](const Tensor& g, Gradients& grads) {
+  const auto rule = [keep, backward, &op, saved = Saved(op, "output", y)](const Tensor& g,
+                                                                          Gradients& grads) {
     Tensor dx = grads.buffer(0);
+    const Tensor& output = *saved;
     for_each_row(op, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-      const T *out = y.data<T>() + at, *grad = g.data<T>() + at;
+      const T *out = output.data<T>() + at, *grad = g.data<T>() + at;
       T* row = dx.data<T>() + at;
       keep.on_kept(at, n, row, [&](const bool* bits, std::int64_t first, std::int64_t count) {
         backward(bits, out + first, grad + first, row + first, count);
       });
     });
   };
-  return record(op, {&x}, y, with_reach(rule, [keep](std::size_t, const Tensor& marked) {
-                  return keep.reached(marked);
+  return record(op, {&x}, y,
+                with_reach(rule, [keep](std::size_t, const Tensor& marked, const Way& way) {
+                  return keep.reached(marked, way);
                 }));
 }
 

@@ -1,6 +1,7 @@
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/gemm.hpp>
 #include <maskgrad/ops/matmul.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
@@ -13,7 +14,8 @@ namespace {
 const OpDef& kMatmul = register_op({
     .name = "matmul",
     .summary = "a b, batched, either side transposed",
-    .inputs = {{.name = "a", .reach = Reach::kByCall}, {.name = "b", .reach = Reach::kByCall}},
+    .inputs = {{.name = "a", .reach = Reach::kByCall, .gradient = Reads{"b"}},
+               {.name = "b", .reach = Reach::kByCall, .gradient = Reads{"a"}.outside_holes()}},
     .args = {{"transpose_a", false}, {"transpose_b", false}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -76,7 +78,7 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
         multiply_matrices(one, pa + ia * d.m * d.k, pb + ib * d.k * d.n, py + iy * d.m * d.n);
       };
       if (d.a_batch == d.b_batch) {
-        parallel_for(d.batch.numel(), least_for(d.m * d.n * d.k),
+        parallel_for(d.batch.numel(), least_for(d.m, d.n, d.k),
                      [&](std::int64_t i, std::int64_t end) {
                        for (; i < end; ++i) multiply(i, i, i);
                      });
@@ -89,15 +91,15 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
 }
 
 // A place of the product depends on a row of op(a) and a column of op(b).
-Tensor reached(std::size_t input, bool transposed, const Tensor& marked, const Shape& output) {
+Tensor reached(std::size_t input, bool transposed, const Tensor& marked, const Way& way) {
   std::array<int, Shape::kMaxRank> ties{};
-  const int rank = marked.rank(), end = output.rank();
+  const int rank = way.input.rank(), end = way.output.rank();
   for (int axis = 0; axis < rank; ++axis) ties[static_cast<std::size_t>(axis)] = axis + end - rank;
   const bool inner_is_last = (input == 0) != transposed;
   const int shared = input == 0 ? end - 2 : end - 1;
   ties[static_cast<std::size_t>(rank - 2)] = inner_is_last ? shared : kAlong;
   ties[static_cast<std::size_t>(rank - 1)] = inner_is_last ? kAlong : shared;
-  return spread(ties, marked, output);
+  return spread(ties, marked, way);
 }
 
 void check_masks(const Variable& a, const Variable& b, bool transpose_a) {
@@ -115,34 +117,37 @@ Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
   const bool fits = a.dim(-1) == b.dim(transpose_b ? 1 : 0) && a.dtype() == b.dtype();
   if (!fits) dims_of(a.value(), b.value(), false, transpose_b);  // throws
   Tensor y = rows_times(a.value(), b.value(), transpose_b);
-  const Shape shape = y.shape();
-  auto rule = [tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](
-                  const Tensor& g, Gradients& grads) { set_gradients(a, mask, b, tb, g, grads); };
-  return record(kMatmul, {&a, &b}, std::move(y),
-                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
-                  return reached(input, input == 1 && transpose_b, marked, shape);
-                }));
+  auto rule = [tb = transpose_b, a = Saved(kMatmul, "a", a.value()),
+               b = Saved(kMatmul, "b", b.value()), mask = a.mask()](
+                  const Tensor& g, Gradients& grads) { set_gradients(*a, mask, *b, tb, g, grads); };
+  return record(
+      kMatmul, {&a, &b}, std::move(y),
+      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
+        return reached(input, input == 1 && transpose_b, marked, way);
+      }));
 }
 
 }  // namespace
 
 // y = A B with A = op(a), B = op(b):  dA = g B^T,  dB = A^T g,  each transposed back where op does.
 Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool transpose_b) {
+  check_defined(kMatmul, {&a, &b});
   check_masks(a, b, transpose_a);
   if (a.rank() >= 2 && b.rank() == 2 && !transpose_a) return multiply_rows(a, b, transpose_b);
   Tensor y = product(a.value(), b.value(), transpose_a, transpose_b);
-  const Shape shape = y.shape();
-  auto rule = [ta = transpose_a, tb = transpose_b, a = a.value(), b = b.value(), mask = a.mask()](
-                  const Tensor& g, Gradients& grads) {
-    if (grads.needed(0)) grads.set(0, ta ? product(b, g, tb, true) : product(g, b, false, !tb));
+  auto rule = [ta = transpose_a, tb = transpose_b, a = Saved(kMatmul, "a", a.value()),
+               b = Saved(kMatmul, "b", b.value()),
+               mask = a.mask()](const Tensor& g, Gradients& grads) {
+    if (grads.needed(0)) grads.set(0, ta ? product(*b, g, tb, true) : product(g, *b, false, !tb));
     if (!grads.needed(1)) return;
-    const Tensor kept = without_holes(a, mask);
+    const Tensor kept = without_holes(*a, mask);
     grads.set(1, tb ? product(g, kept, true, ta) : product(kept, g, !ta, false));
   };
-  return record(kMatmul, {&a, &b}, std::move(y),
-                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
-                  return reached(input, input == 0 ? transpose_a : transpose_b, marked, shape);
-                }));
+  return record(
+      kMatmul, {&a, &b}, std::move(y),
+      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
+        return reached(input, input == 0 ? transpose_a : transpose_b, marked, way);
+      }));
 }
 
 }  // namespace maskgrad::ops

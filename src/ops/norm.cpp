@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include <maskgrad/ops/norm.hpp>
@@ -5,6 +6,8 @@
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
+#include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -14,9 +17,9 @@ namespace {
 const OpDef& kLayerNorm = register_op({
     .name = "layer_norm",
     .summary = "normalised over the last dimension, scaled and shifted",
-    .inputs = {{.name = "input", .reach = Reach::kLastAxis},
-               {.name = "weight", .reach = Reach::kElement},
-               {.name = "bias", .reach = Reach::kElement}},
+    .inputs = {{.name = "input", .reach = Reach::kLastAxis, .gradient = Reads{"input", "weight"}},
+               {.name = "weight", .reach = Reach::kElement, .gradient = Reads{"input"}},
+               {.name = "bias", .reach = Reach::kElement, .gradient = Reads::nothing()}},
     .args = {{"eps", 1e-5}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -38,9 +41,9 @@ const OpDef& kLayerNorm = register_op({
 const OpDef& kMaskedLayerNorm = register_op({
     .name = "masked_layer_norm",
     .summary = "normalised over the kept features of the last dimension, 0 at the others",
-    .inputs = {{.name = "input", .reach = Reach::kByCall},
-               {.name = "weight", .reach = Reach::kByCall},
-               {.name = "bias", .reach = Reach::kByCall},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads{"input", "weight"}},
+               {.name = "weight", .reach = Reach::kByCall, .gradient = Reads{"input"}},
+               {.name = "bias", .reach = Reach::kByCall, .gradient = Reads::nothing()},
                mask_input(Reach::kLastAxis)},
     .args = {{"eps", 1e-5}},
     .mask_rule = MaskRule::kKeeps,
@@ -64,43 +67,34 @@ struct RowStatistics {
   double mean, rstd;
 };
 
-// Over the kept features of one row, in the order of features.
+// Over the kept features of one row.
 template <class T>
 RowStatistics statistics(const T* x, const bool* keep, std::int64_t n, double eps) {
-  double sum = 0, squares = 0;
-  std::int64_t count = 0;
-  for (std::int64_t j = 0; j < n; ++j) {
-    if (!keep[j]) continue;
-    sum += static_cast<double>(x[j]);
-    ++count;
-  }
-  const double mean = count ? sum / static_cast<double>(count) : 0.0;
-  for (std::int64_t j = 0; j < n; ++j) {
-    const double d = keep[j] ? static_cast<double>(x[j]) - mean : 0.0;
-    squares += d * d;
-  }
-  return {mean, 1.0 / std::sqrt((count ? squares / static_cast<double>(count) : 0.0) + eps)};
+  const auto count =
+      static_cast<double>(std::max<std::int64_t>(1, std::count(keep, keep + n, true)));
+  const auto mean_of = [&](auto term) {
+    return sum_terms<double>(
+               n, [&](std::int64_t j) { return keep[j] ? term(static_cast<double>(x[j])) : 0.0; }) /
+           count;
+  };
+  const double mean = mean_of([](double e) { return e; });
+  const double variance = mean_of([mean](double e) { return (e - mean) * (e - mean); });
+  return {mean, 1.0 / std::sqrt(variance + eps)};
 }
 
-// dx = rstd (w g - mean(w g) - xhat mean(w g xhat)) over the kept features;  dw += g xhat, db += g
+// dx = rstd (w g - xhat mean(w g xhat) - mean(w g)) over the kept features
 template <class T>
 void gradient_row(const T* g, const T* xhat, const T* weight, const bool* keep, double rstd, T* dx,
-                  T* dw, T* db, std::int64_t n) {
-  double sum = 0, dot = 0;
-  std::int64_t count = 0;
+                  std::int64_t n) {
+  const auto count =
+      static_cast<double>(std::max<std::int64_t>(1, std::count(keep, keep + n, true)));
+  const auto scaled = [&](std::int64_t j) { return static_cast<double>(weight[j] * g[j]); };
+  const double sum =
+      sum_terms<double>(n, [&](std::int64_t j) { return keep[j] ? scaled(j) : 0.0; });
+  const double dot = sum_terms<double>(
+      n, [&](std::int64_t j) { return keep[j] ? scaled(j) * static_cast<double>(xhat[j]) : 0.0; });
   for (std::int64_t j = 0; j < n; ++j) {
-    if (!keep[j]) continue;
-    const auto scaled = static_cast<double>(weight[j] * g[j]);
-    sum += scaled;
-    dot += scaled * static_cast<double>(xhat[j]);
-    dw[j] += g[j] * xhat[j];
-    db[j] += g[j];
-    ++count;
-  }
-  const double each = count ? 1.0 / static_cast<double>(count) : 0.0;
-  for (std::int64_t j = 0; j < n; ++j) {
-    const double d = static_cast<double>(weight[j] * g[j]) - sum * each -
-                     static_cast<double>(xhat[j]) * dot * each;
+    const double d = scaled(j) - sum / count - static_cast<double>(xhat[j]) * (dot / count);
     dx[j] = keep[j] ? static_cast<T>(rstd * d) : T{};
   }
 }
@@ -152,36 +146,42 @@ Tensor scale_and_shift(const OpDef& op, const Tensor& xhat, const Tensor& keep,
   return y;
 }
 
-// The sums over rows run in the order of rows, on one thread.
+// dw = sum of g xhat over rows, db = sum of g, over the kept features
 void gradients(const OpDef& op, const Tensor& g, const Normalised& normalised, const Tensor& keep,
-               const Tensor& weight, const Shape& features, Gradients& grads) {
-  const Rows rows = rows_of(op, g);
-  Tensor dx = Tensor::empty(g.shape(), g.dtype(), g.device());
-  Tensor dw = Tensor::zeros(features, g.dtype()), db = Tensor::zeros(features, g.dtype());
-  dispatch_dtype(FloatingTypes{}, g.dtype(), op.name.c_str(), [&]<class T>(T) {
-    for (std::int64_t row = 0; row < rows.count; ++row) {
-      const std::int64_t at = row * rows.length;
-      gradient_row(g.data<T>() + at, normalised.xhat.data<T>() + at, weight.data<T>(),
-                   keep.data<bool>() + at, normalised.rstd.data<double>()[row], dx.data<T>() + at,
-                   dw.data<T>(), db.data<T>(), rows.length);
+               const Tensor& weight, Gradients& grads) {
+  const auto like_g = [&] { return Tensor::empty(g.shape(), g.dtype(), g.device()); };
+  Tensor dx = grads.needed(0) ? grads.buffer(0) : like_g();
+  Tensor of_weight = like_g(), of_bias = like_g();
+  for_each_row(op, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
+    const T *grad = g.data<T>() + at, *xhat = normalised.xhat.data<T>() + at;
+    const bool* kept = keep.data<bool>() + at;
+    gradient_row(grad, xhat, weight.data<T>(), kept, normalised.rstd.data<double>()[at / n],
+                 dx.data<T>() + at, n);
+    T *dw = of_weight.data<T>() + at, *db = of_bias.data<T>() + at;
+    for (std::int64_t j = 0; j < n; ++j) {
+      db[j] = kept[j] ? grad[j] : T{};
+      dw[j] = kept[j] ? grad[j] * xhat[j] : T{};
     }
   });
-  if (grads.needed(0)) grads.set(0, dx);
-  if (grads.needed(1)) grads.set(1, dw);
-  if (grads.needed(2)) grads.set(2, db);
+  for (const std::size_t i : {1u, 2u}) {
+    if (!grads.needed(i)) continue;
+    Tensor sums = grads.buffer(i);
+    sum_into(op.name.c_str(), i == 1 ? of_weight : of_bias, sums);
+  }
 }
 
 // `keep` of every element; holes of the mask that x carries are no features that count.
 Variable normalised_over(const OpDef& op, const Variable& x, const Tensor& keep,
                          const Variable& weight, const Variable& bias, double eps) {
   const Normalised normalised = normalise(op, x.value(), keep, eps);
-  const auto rule = [&op, normalised, keep, weight = weight.value()](const Tensor& g,
-                                                                     Gradients& grads) {
-    gradients(op, g, normalised, keep, weight, weight.shape(), grads);
+  const auto rule = [&op, normalised, keep, w = Saved(op, "weight", weight.value())](
+                        const Tensor& g, Gradients& grads) {
+    gradients(op, g, normalised, keep, *w, grads);
   };
-  const auto reached = [keep](std::size_t input, const Tensor& marked) {
-    return input == 0 ? both(spread(Reach::kLastAxis, both(marked, keep), keep.shape()), keep)
-                      : both(spread(Reach::kElement, marked, keep.shape()), keep);
+  const auto reached = [keep](std::size_t input, const Tensor& marked, const Way& way) {
+    if (input == 0) return both(spread(Reach::kLastAxis, both(marked, keep), way), keep);
+    return way.back ? spread(Reach::kElement, both(marked, keep), way)
+                    : both(spread(Reach::kElement, marked, way), keep);
   };
   return record(op, {&x, &weight, &bias},
                 scale_and_shift(op, normalised.xhat, keep, weight.value(), bias.value()),
@@ -191,6 +191,7 @@ Variable normalised_over(const OpDef& op, const Variable& x, const Tensor& keep,
 }  // namespace
 
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps) {
+  check_defined(kLayerNorm, {&x, &weight, &bias});
   check_shapes(kLayerNorm, x, weight, bias);
   check(!x.mask().defined() || x.rank() > 2, "layer_norm",
         "would read masked positions of {}; use masked_layer_norm, or drop_mask() on purpose",
@@ -201,6 +202,8 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
 
 Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable& weight,
                            const Variable& bias, double eps) {
+  check_defined(kMaskedLayerNorm, {&x, &weight, &bias});
+  check_defined(kMaskedLayerNorm, "mask", keep);
   check_shapes(kMaskedLayerNorm, x, weight, bias);
   return normalised_over(kMaskedLayerNorm, x, kept_elements("masked_layer_norm", x, keep), weight,
                          bias, eps);

@@ -20,6 +20,16 @@ InputSpec optional(InputSpec input) {
   return input;
 }
 
+void refuse_undefined(const std::string& op, const std::string& input) {
+  fail(op.c_str(), "input '{}' was used before it was given a value", input);
+}
+
+double real_argument(const OpDef& op, const char* argument, Scalar value, DType dtype) {
+  const char* name = op.name.c_str();
+  if (is_floating(dtype)) value.check_fits(name, argument, dtype);
+  return value.to<double>(name, argument);
+}
+
 void check_mask_fits(const char* name, const Tensor& keep, const Shape& shape) {
   check(keep.dtype() == DType::kBool && can_broadcast(keep.shape(), shape), name,
         "a mask of {} {} does not fit an input of {}", to_string(keep.dtype()), keep.shape(),
@@ -28,7 +38,9 @@ void check_mask_fits(const char* name, const Tensor& keep, const Shape& shape) {
 
 Tensor kept_elements(const char* name, const Variable& x, const Tensor& keep) {
   check_mask_fits(name, keep, x.shape());
-  return without_holes(expand(keep, x.shape()), x.mask());
+  Tensor kept = keep.shape() == x.shape() ? keep.clone() : expand(keep, x.shape());
+  if (x.mask().defined()) fill_holes(kept, x.mask(), 0.0);
+  return kept;
 }
 
 }  // namespace maskgrad::ops

@@ -1,7 +1,10 @@
+#include <limits>
+
 #include <maskgrad/ops/boolean_mask.hpp>
 #include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/packing.hpp>
 #include <maskgrad/ops/shape.hpp>
+#include <maskgrad/tensor/checked.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -22,8 +25,20 @@ Tensor flat_bits(const SequenceMask& mask) {
 
 }  // namespace
 
+void check_packable(const SequenceMask& mask) {
+  check(mask.defined(), "pack",
+        "the mask was used before it was given a value; there is no padding to leave out");
+  check(mask.shape()[1] <= std::numeric_limits<std::int32_t>::max(), "pack",
+        "{} positions in a row are too many", mask.shape()[1]);
+}
+
+Work operator+(const Work& a, const Work& b) {
+  return {checked_add("pack", "work for a position", a.per_position, b.per_position),
+          checked_add("pack", "work for a pair", a.per_pair, b.per_pair)};
+}
+
 Packing packing_of(const SequenceMask& mask) {
-  check(mask.defined(), "pack", "the mask says nothing; there is no padding to leave out");
+  check_packable(mask);
   const std::int64_t length = mask.shape()[1];
   Tensor segments = Tensor::empty({1, mask.kept()}, DType::kInt64);
   Tensor positions = Tensor::empty({1, mask.kept()}, DType::kInt64);
@@ -37,6 +52,8 @@ Packing packing_of(const SequenceMask& mask) {
 }
 
 Variable pack(const Variable& x, const Packing& packing) {
+  check_given(x.defined(), "pack", "the input");
+  check_given(packing.mask.defined(), "pack", "the packing");
   const SequenceMask& mask = packing.mask;
   check(x.shape().starts_with(mask.shape()), "pack", "a packing of {} does not fit a value of {}",
         mask.shape(), x.shape());
@@ -48,7 +65,9 @@ Variable pack(const Variable& x, const Packing& packing) {
   return reshape(kept, with_front({1, kept.dim(0)}, x));
 }
 
-Variable unpack(const Variable& x, const Packing& packing, double fill) {
+Variable unpack(const Variable& x, const Packing& packing, Scalar fill) {
+  check_given(x.defined(), "unpack", "the input");
+  check_given(packing.mask.defined() && packing.segments.defined(), "unpack", "the packing");
   const SequenceMask& mask = packing.mask;
   const std::int64_t kept = packing.segments.numel();
   check(x.rank() >= 2 && x.dim(0) == 1 && x.dim(1) == kept, "unpack",

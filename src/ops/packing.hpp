@@ -17,7 +17,9 @@ struct Packing {
   /// Every position attends to those of its own sequence: [1, 1, K, K].
   AttentionMask attention() const { return AttentionMask::segments(segments); }
 };
-/// Throws Error for a mask that says nothing.
+/// Throws Error for a mask that says nothing, or has more than 2^31 - 1 positions in a row.
+void check_packable(const SequenceMask& mask);
+/// Throws Error as check_packable().
 Packing packing_of(const SequenceMask& mask);
 
 /// x [B, S, ...] of any dtype -> [1, K, ...]: the positions that exist, one after another. What
@@ -26,7 +28,9 @@ Packing packing_of(const SequenceMask& mask);
 Variable pack(const Variable& x, const Packing& packing);
 
 /// The inverse: x [1, K, ...] -> [B, S, ...], with the batch's mask on it and `fill` in the holes.
-Variable unpack(const Variable& x, const Packing& packing, double fill = 0.0);
+/// Throws Error for another number of positions, for an x that carries a mask, and when `fill` does
+/// not fit x's dtype.
+Variable unpack(const Variable& x, const Packing& packing, Scalar fill = 0.0);
 
 /// What there is to compute either way: positions for layers that look at each by itself, pairs for
 /// one head of attention, which computes more than are kept. Its blocks of up to 64 queries, in
@@ -46,9 +50,8 @@ std::string to_string(const PackingCost& cost);
 struct Work {
   std::int64_t per_position = 0, per_pair = 0;
 
-  friend Work operator+(const Work& a, const Work& b) {
-    return {a.per_position + b.per_position, a.per_pair + b.per_pair};
-  }
+  /// Throws Error when a sum does not fit 64 bits; so do the multiplications of a PackingPlan.
+  friend Work operator+(const Work& a, const Work& b);
   friend bool operator==(const Work&, const Work&) = default;
 };
 

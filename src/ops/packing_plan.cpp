@@ -2,6 +2,7 @@
 
 #include <maskgrad/ops/attention/tile_cutter.hpp>
 #include <maskgrad/ops/packing.hpp>
+#include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/mask_runs.hpp>
 
 namespace maskgrad::ops {
@@ -21,7 +22,8 @@ class PairCounter {
     blocks_.clear();
     cutter_.cut(0, blocks_);
     for (const PairBlock& block : blocks_) {
-      pairs_ += block.keys() * ((block.queries() + kVector - 1) / kVector * kVector);
+      const std::int64_t queries = (block.queries() + kVector - 1) / kVector * kVector;
+      pairs_ = checked_add("pack", "the pairs of a batch", pairs_, block.keys() * queries);
     }
   }
   std::int64_t pairs() const { return pairs_; }
@@ -87,6 +89,12 @@ std::int64_t pairs_of_row(const PoolVector<std::int64_t>& ends) {
   return counter.pairs();
 }
 
+std::int64_t multiplications(const Work& work, std::int64_t positions, std::int64_t pairs) {
+  const char* const what = "the work of a batch";
+  return checked_add("pack", what, checked_multiply("pack", what, work.per_position, positions),
+                     checked_multiply("pack", what, work.per_pair, pairs));
+}
+
 std::string percent(std::int64_t part, std::int64_t whole) {
   const double share = whole ? static_cast<double>(part) / static_cast<double>(whole) : 1.0;
   return fmt::format("{:.0f}%", 100 * share);
@@ -104,7 +112,7 @@ std::string rounded(std::int64_t count) {
 }  // namespace
 
 PackingCost packing_cost(const SequenceMask& mask) {
-  check(mask.defined(), "pack", "the mask says nothing; there is no padding to leave out");
+  check_packable(mask);
   const std::int64_t batch = mask.shape()[0], length = mask.shape()[1];
   PackingCost cost{.padded_positions = batch * length, .padded_pairs = pairs_of_batch(mask)};
   PoolVector<std::int64_t> ends;
@@ -126,11 +134,12 @@ std::string to_string(const PackingCost& cost) {
 }
 
 std::int64_t PackingPlan::padded_multiplications() const {
-  return work.per_position * cost.padded_positions + work.per_pair * cost.padded_pairs;
+  return multiplications(work, cost.padded_positions, cost.padded_pairs);
 }
 
 std::int64_t PackingPlan::packed_multiplications() const {
-  return work.per_position * cost.packed_positions + work.per_pair * cost.packed_pairs + kPacking;
+  return checked_add("pack", "the work of a packed batch",
+                     multiplications(work, cost.packed_positions, cost.packed_pairs), kPacking);
 }
 
 PackingPlan plan_packing(const SequenceMask& mask, const Work& work) {

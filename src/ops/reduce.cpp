@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/ops/row_kernels.hpp>
 #include <maskgrad/ops/sample.hpp>
@@ -19,7 +20,7 @@ const OpDef& register_sum(const char* name, const char* summary, Reduce* functio
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kByCall}},
+      .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
       .args = {{"axes", Axes{}}, {"keepdims", false}},
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
@@ -54,7 +55,7 @@ std::vector<OpSample> samples_along_axes(Random& r) {
 const OpDef& kMax = register_op({
     .name = "max",
     .summary = "largest element along one axis",
-    .inputs = {{.name = "input", .reach = Reach::kByCall}},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
     .args = {{"axis", std::int64_t{-1}}, {"keepdims", false}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -91,6 +92,7 @@ struct Reduced {
 
 Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::int64_t> axes,
                       bool keepdims) {
+  check_defined(op, {&x});
   Reduced reduced{x.shape(), x.shape(), 1};
   for (int axis = 0; axis < x.rank(); ++axis) {
     const bool chosen = axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
@@ -118,13 +120,15 @@ Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::i
   return reduced;
 }
 
-// Along an axis that is 1 in `keepdims` a place of the result depends on every element.
-Tensor reached(const Tensor& marked, const Shape& keepdims, const Shape& result) {
+// Along an axis that is 1 in `keepdims`, the result's shape with all its axes, a place of the
+// result depends on every element.
+Tensor reached(const Tensor& marked, const Shape& keepdims, const Way& way) {
   std::array<int, Shape::kMaxRank> ties{};
   for (int axis = 0; axis < keepdims.rank(); ++axis) {
     ties[static_cast<std::size_t>(axis)] = keepdims[axis] == 1 ? kAlong : axis;
   }
-  return spread(ties, marked, keepdims).reshape(result);
+  const Way all_axes = {way.input, keepdims, way.back};
+  return spread(ties, marked.reshape(all_axes.from()), all_axes).reshape(way.to());
 }
 
 // factor * (sum along axes);  dx = factor * g, repeated along them
@@ -138,8 +142,8 @@ Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, doubl
                       const Tensor scaled = factor == 1.0 ? g : map(op.name.c_str(), times, g);
                       grads.set(0, expand(scaled.reshape(to.keepdims), shape));
                     },
-                    [to](std::size_t, const Tensor& marked) {
-                      return reached(marked, to.keepdims, to.result);
+                    [to](std::size_t, const Tensor& marked, const Way& way) {
+                      return reached(marked, to.keepdims, way);
                     }));
 }
 
@@ -173,6 +177,7 @@ Variable mean(const Variable& x, std::initializer_list<std::int64_t> axes, bool 
 }
 
 Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
+  check_defined(kArgmax, "input", x);
   const int axis = x.shape().normalize(axis_from_end);
   const Around d = around(x.shape(), axis);
   check(d.along > 0, "argmax", "there is no element along axis {} of {}", axis, x.shape());
@@ -192,6 +197,7 @@ Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
 
 // y = x[argmax];  dx = g there, 0 elsewhere
 Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
+  check_defined(kMax, {&x});
   const int axis = x.shape().normalize(axis_from_end);
   check_keeps_positions(kMax, x, axis);
   const Tensor best = argmax(x.value(), axis);
@@ -207,20 +213,21 @@ Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
     for (std::int64_t i = 0; i < y.numel(); ++i)
       y.data<T>()[i] = x.value().data<T>()[place(index, i)];
   });
-  const Shape reduced = x.shape().with_dim(axis, 1), shape = y.shape();
-  return record(
-      kMax, {&x}, std::move(y),
-      with_reach(
-          [=](const Tensor& g, Gradients& grads) {
-            Tensor dx = grads.buffer(0);
-            dx.fill(0.0);
-            dispatch_dtype(FloatingTypes{}, g.dtype(), "max", [&]<class T>(T) {
-              const auto* index = best.data<std::int64_t>();
-              for (std::int64_t i = 0; i < g.numel(); ++i)
-                dx.data<T>()[place(index, i)] = g.data<T>()[i];
-            });
-          },
-          [=](std::size_t, const Tensor& marked) { return reached(marked, reduced, shape); }));
+  const Shape reduced = x.shape().with_dim(axis, 1);
+  return record(kMax, {&x}, std::move(y),
+                with_reach(
+                    [=](const Tensor& g, Gradients& grads) {
+                      Tensor dx = grads.buffer(0);
+                      dx.fill(0.0);
+                      dispatch_dtype(FloatingTypes{}, g.dtype(), "max", [&]<class T>(T) {
+                        const auto* index = best.data<std::int64_t>();
+                        for (std::int64_t i = 0; i < g.numel(); ++i)
+                          dx.data<T>()[place(index, i)] = g.data<T>()[i];
+                      });
+                    },
+                    [=](std::size_t, const Tensor& marked, const Way& way) {
+                      return reached(marked, reduced, way);
+                    }));
 }
 
 }  // namespace maskgrad::ops

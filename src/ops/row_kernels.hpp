@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -43,26 +44,69 @@ xsimd::batch_bool<T> among_first(std::int64_t count) {
 
 }  // namespace detail
 
-/// Takes x[j]..., j = 0 .. n-1, into 16 lanes, the lane being j % 16, by lane = step(lane,
-/// x[j]...); then combines the lanes in a tree. So in a fixed order, the same for vectors of any
-/// width. step and combine take and give vectors.
-template <class T, class Step, class Combine, class... Ts>
-T reduce_row(std::int64_t n, T start, Step step, Combine combine, const Ts*... x) {
+namespace detail {
+
+// So many elements go into lanes one after another; what comes of more is combined in a tree.
+inline constexpr std::int64_t kOfBlock = 512;
+
+template <class T>
+using RowLanes = std::array<Vec<T>, static_cast<std::size_t>(16 / kLanes<T>)>;
+
+// Element j into lane j % 16.
+template <class T, class Step, class... Ts>
+[[gnu::always_inline]] inline RowLanes<T> lanes_of_block(std::int64_t n, T start, Step step,
+                                                         const Ts*... x) {
   constexpr std::int64_t kVectors = 16 / kLanes<T>;
-  std::array<Vec<T>, static_cast<std::size_t>(kVectors)> lanes;
+  RowLanes<T> lanes;
   lanes.fill(Vec<T>(start));
   std::int64_t j = 0;
   for (; j + 16 <= n; j += 16) {
-    detail::unrolled<kVectors>([&](auto v) MASKGRAD_INLINE {
+    unrolled<kVectors>([&](auto v) MASKGRAD_INLINE {
       lanes[v] = step(lanes[v], Vec<T>::load_unaligned(x + j + v * kLanes<T>)...);
     });
   }
   for (std::size_t v = 0; j < n; ++v, j += kLanes<T>) {
     const std::int64_t count = std::min(kLanes<T>, n - j);
-    lanes[v] = xsimd::select(detail::among_first<T>(count),
-                             step(lanes[v], load_first(x + j, count)...), lanes[v]);
+    lanes[v] =
+        xsimd::select(among_first<T>(count), step(lanes[v], load_first(x + j, count)...), lanes[v]);
   }
-  for (std::size_t half = kVectors / 2; half > 0; half /= 2) {
+  return lanes;
+}
+
+template <class T, class Combine>
+RowLanes<T> combine_all(RowLanes<T> a, const RowLanes<T>& b, Combine combine) {
+  for (std::size_t v = 0; v < a.size(); ++v) a[v] = combine(a[v], b[v]);
+  return a;
+}
+
+// Of blocks [0, 2^level), as many as there are.
+template <class T, class Step, class Combine, class... Ts>
+RowLanes<T> lanes_of_tree(int level, std::int64_t n, T start, Step step, Combine combine,
+                          const Ts*... x) {
+  if (n <= kOfBlock) return lanes_of_block(n, start, step, x...);
+  const std::int64_t half = kOfBlock << (level - 1);
+  if (n <= half) return lanes_of_tree(level - 1, n, start, step, combine, x...);
+  return combine_all<T>(lanes_of_tree(level - 1, half, start, step, combine, x...),
+                        lanes_of_tree(level - 1, n - half, start, step, combine, (x + half)...),
+                        combine);
+}
+
+}  // namespace detail
+
+/// Takes x[j]..., j = 0 .. n-1, into 16 lanes, the lane being j % 16, by lane = step(lane,
+/// x[j]...), in blocks of 512; then combines blocks, and at last lanes, in a tree. So in a fixed
+/// order, the same for vectors of any width. step and combine take and give vectors.
+template <class T, class Step, class Combine, class... Ts>
+T reduce_row(std::int64_t n, T start, Step step, Combine combine, const Ts*... x) {
+  detail::RowLanes<T> lanes;
+  if (n <= detail::kOfBlock) {
+    lanes = detail::lanes_of_block(n, start, step, x...);
+  } else {
+    const auto blocks = static_cast<std::uint64_t>((n + detail::kOfBlock - 1) / detail::kOfBlock);
+    lanes = detail::lanes_of_tree(static_cast<int>(std::bit_width(blocks - 1)), n, start, step,
+                                  combine, x...);
+  }
+  for (std::size_t half = lanes.size() / 2; half > 0; half /= 2) {
     for (std::size_t v = 0; v < half; ++v) lanes[v] = combine(lanes[v], lanes[v + half]);
   }
   return detail::reduce_lanes<Vec<T>::size / 2>(lanes[0], combine);

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include <maskgrad/ops/row_moves.hpp>
@@ -32,7 +31,7 @@ Tensor take_rows(const Tensor& x, std::span<const std::int64_t> from) {
   return y;
 }
 
-Tensor put_rows(const Tensor& x, std::span<const std::int64_t> to, std::int64_t rows, double fill) {
+Tensor put_rows(const Tensor& x, std::span<const std::int64_t> to, std::int64_t rows, Scalar fill) {
   Tensor y = Tensor::full(x.shape().with_dim(0, rows), fill, x.dtype(), x.device());
   place_rows(x, to, y);
   return y;
@@ -44,13 +43,6 @@ void place_rows(const Tensor& x, std::span<const std::int64_t> to, Tensor& y) {
       copy_row(y.raw_data(), to[i], x.raw_data(), static_cast<std::int64_t>(i), row_bytes(x));
     }
   });
-}
-
-void check_fill(const char* name, double fill, DType dtype) {
-  const double limit = dtype == DType::kInt32 ? 0x1p31 : dtype == DType::kInt64 ? 0x1p63 : 1.0;
-  const bool fits = is_floating(dtype) || (dtype == DType::kBool && (fill == 0 || fill == 1)) ||
-                    (dtype != DType::kBool && fill == std::trunc(fill) && std::abs(fill) < limit);
-  check(fits, name, "fill {} is no {}", fill, to_string(dtype));
 }
 
 Tensor true_places(const Tensor& mask) {

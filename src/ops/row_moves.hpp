@@ -12,14 +12,10 @@ namespace maskgrad::ops {
 Tensor take_rows(const Tensor& x, std::span<const std::int64_t> from);
 
 /// y[to[i]] = x[i], and `fill` in the rows that no i names. x [K, ...] -> [rows, ...].
-Tensor put_rows(const Tensor& x, std::span<const std::int64_t> to, std::int64_t rows, double fill);
+Tensor put_rows(const Tensor& x, std::span<const std::int64_t> to, std::int64_t rows, Scalar fill);
 
 /// y[to[i]] = x[i]; other rows of y stay as they are.
 void place_rows(const Tensor& x, std::span<const std::int64_t> to, Tensor& y);
-
-/// Throws Error "[name] ..." unless `dtype` holds this number: any for floating types, a whole one
-/// within range for integers, 0 or 1 for bool.
-void check_fill(const char* name, double fill, DType dtype);
 
 /// Where a bool [N] is true, as int64 [K].
 Tensor true_places(const Tensor& mask);

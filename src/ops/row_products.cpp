@@ -13,7 +13,7 @@ Rows rows_of(const Tensor& x) { return {x.shape().slice(0, x.rank() - 1).numel()
 }  // namespace
 
 RowsTimesEach rows_times_each(const Tensor& x, std::int64_t matrices, const Shape& w) {
-  const std::int64_t samples = x.rank() > 1 ? x.dim(0) : 1;
+  const std::int64_t samples = x.rank() > 2 ? x.dim(0) : 1;
   return {.matrices = matrices,
           .samples = samples,
           .rows_per_sample = samples > 0 ? rows_of(x).count / samples : 0,

@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <numeric>
 
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_moves.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/segments.hpp>
+#include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {
@@ -13,7 +13,10 @@ namespace {
 const OpDef& kReversePackedSegs = register_op({
     .name = "reverse_packed_segs",
     .summary = "each sequence of a batch turned around, padding where it was",
-    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+    .inputs = {{.name = "data",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny},
                integer_input("lengths")},
     .args = {{"batch_first", false}},
     .mask_rule = MaskRule::kChanges,
@@ -34,7 +37,10 @@ const OpDef& kReversePackedSegs = register_op({
 const OpDef& kReverseSegmentOrder = register_op({
     .name = "reverse_segment_order",
     .summary = "segments in reverse order, elements inside a segment in theirs",
-    .inputs = {{.name = "data", .reach = Reach::kByCall, .dtypes = DTypes::kAny},
+    .inputs = {{.name = "data",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny},
                integer_input("lengths")},
     .outputs = {"output", "lengths"},
     .mask_rule = MaskRule::kChanges,
@@ -88,6 +94,8 @@ Places reversed_rows(const Places& lengths, std::int64_t steps, bool batch_first
 
 // ddata = g, turned around
 Variable reverse_packed_segs(const Variable& data, const Tensor& lengths, bool batch_first) {
+  check_defined(kReversePackedSegs, {&data});
+  check_defined(kReversePackedSegs, "lengths", lengths);
   check(data.rank() >= 2, "reverse_packed_segs", "needs {}, got {}",
         batch_first ? "[B, T, ...]" : "[T, B, ...]", data.shape());
   const std::int64_t steps = data.dim(batch_first ? 1 : 0), batch = data.dim(batch_first ? 0 : 1);
@@ -102,18 +110,24 @@ Variable reverse_packed_segs(const Variable& data, const Tensor& lengths, bool b
   };
   const SequenceMask mask =
       data.mask().defined() ? SequenceMask(turn(data.mask().bits())) : SequenceMask();
-  return record(kReversePackedSegs, {&data}, turn(data.value()), mask,
-                with_reach([turn](const Tensor& g, Gradients& grads) { grads.set(0, turn(g)); },
-                           [turn](std::size_t, const Tensor& marked) { return turn(marked); }));
+  return record(
+      kReversePackedSegs, {&data}, turn(data.value()), mask,
+      with_reach([turn](const Tensor& g, Gradients& grads) { grads.set(0, turn(g)); },
+                 [turn](std::size_t, const Tensor& marked, const Way&) { return turn(marked); }));
 }
 
 // ddata = g with its segments, whose lengths are reversed, in reverse order
 ReversedSegments reverse_segment_order(const Variable& data, const Tensor& lengths) {
+  check_defined(kReverseSegmentOrder, {&data});
+  check_defined(kReverseSegmentOrder, "lengths", lengths);
   check(data.rank() >= 1, "reverse_segment_order", "needs [N, ...], got a scalar");
   check(!data.mask().defined(), "reverse_segment_order",
         "a mask [B, S] has no place on segments [N, ...]; drop_mask() it");
   const Places each = checked_lengths("reverse_segment_order", lengths);
-  const std::int64_t total = std::accumulate(each.begin(), each.end(), std::int64_t{0});
+  std::int64_t total = 0;
+  for (const std::int64_t length : each) {
+    total = checked_add("reverse_segment_order", "the sum of the lengths", total, length);
+  }
   check(total == data.dim(0), "reverse_segment_order",
         "the lengths add up to {}, the data has {} rows", total, data.dim(0));
   Places from(static_cast<std::size_t>(total)), back(from.size());
@@ -132,7 +146,9 @@ ReversedSegments reverse_segment_order(const Variable& data, const Tensor& lengt
   Variable output = record(
       kReverseSegmentOrder, {&data}, take_rows(data.value(), from), SequenceMask(),
       with_reach([back](const Tensor& g, Gradients& grads) { grads.set(0, take_rows(g, back)); },
-                 [from](std::size_t, const Tensor& marked) { return take_rows(marked, from); }));
+                 [from, back](std::size_t, const Tensor& marked, const Way& way) {
+                   return take_rows(marked, way.back ? back : from);
+                 }));
   return {output, reversed};
 }
 

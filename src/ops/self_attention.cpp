@@ -28,9 +28,11 @@ const OpDef& kSelfAttention = register_op({
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       const Variable& qkv = call.input("qkv");
+      const OpDef& op = find_op(kName);
+      check_defined(op, {&qkv});
       check_shape(qkv);
-      return {
-          self_attention(qkv, mask_of_call(call, qkv.dim(-2), qkv.dim(-2)), options_of_call(call))};
+      return {self_attention(qkv, mask_of_call(op, call, qkv.dim(-2), qkv.dim(-2)),
+                             options_of_call(call))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       std::vector<OpSample> samples = {
@@ -49,12 +51,18 @@ const OpDef& kSelfAttention = register_op({
 });
 
 // What depends on marked places of one of the three may depend on those of another.
-Tensor reached(const FusedCall& call, std::size_t input, const Tensor& marked) {
-  if (input == 1) return call.reached(3, marked);
-  Tensor places = Tensor::zeros(call.forward.output.shape(), DType::kBool);
+Tensor reached(const FusedCall& call, std::size_t input, const Tensor& marked, const Way& way) {
+  const Tensor of_output = way.back ? with_heads(marked) : Tensor();
+  if (input == 1) return call.reached(3, way.back ? of_output : marked, way.back);
+  Tensor places = Tensor::zeros(way.to(), DType::kBool);
   for (const std::size_t i : {0u, 1u, 2u}) {
-    const Tensor part = with_heads(marked[static_cast<std::int64_t>(i)]);
-    places = either(places, call.reached(i, part));
+    const auto part = static_cast<std::int64_t>(i);
+    if (way.back) {
+      places[part].copy_from(call.reached(i, of_output, true).reshape(places[part].shape()));
+    } else {
+      const Tensor from_part = call.reached(i, with_heads(marked[part]), false);
+      places = either(places, from_part.reshape(way.to()));
+    }
   }
   return places;
 }
@@ -64,12 +72,16 @@ Tensor reached(const FusedCall& call, std::size_t input, const Tensor& marked) {
 // As scaled_dot_product_attention()
 Variable self_attention(const Variable& qkv, const AttentionMask& mask,
                         const AttentionOptions& options) {
+  check_defined(kSelfAttention, {&qkv});
   check_no_sequence_mask(kSelfAttention, {&qkv, &options.bias});
   check_shape(qkv);
   const Tensor& all = qkv.value();
   const Shape output = qkv.shape().slice(1, qkv.rank());
-  const auto call = make_ref<FusedCall>(kSelfAttention, with_heads(all[0]), with_heads(all[1]),
-                                        with_heads(all[2]), output, mask, options);
+  const auto part = [&](std::int64_t i) {
+    return Saved(kSelfAttention, "qkv", with_heads(all[i]));
+  };
+  const auto call =
+      make_ref<FusedCall>(kSelfAttention, part(0), part(1), part(2), output, mask, options);
   auto rule = [=, shape = qkv.shape()](const Tensor& g, Gradients& grads) {
     const Tensor d =
         grads.needed(0) ? grads.buffer(0) : Tensor::empty(shape, g.dtype(), g.device());
@@ -78,11 +90,12 @@ Variable self_attention(const Variable& qkv, const AttentionMask& mask,
     if (parts.bias.defined()) grads.set(1, std::move(parts.bias));
   };
   const std::array<const Variable*, 2> inputs = {&qkv, &options.bias};
-  return record(kSelfAttention, std::span(inputs.data(), options.bias.defined() ? 2u : 1u),
-                call->forward.output.reshape(output), options.queries,
-                with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked) {
-                  return reached(*call, input, marked).reshape(output);
-                }));
+  return record(
+      kSelfAttention, std::span(inputs.data(), options.bias.defined() ? 2u : 1u),
+      call->forward.output.reshape(output), options.queries,
+      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
+        return reached(*call, input, marked, way).reshape(way.to());
+      }));
 }
 
 }  // namespace maskgrad::ops

@@ -47,21 +47,24 @@ std::vector<Variable> call_sequence_mask(const OpCall& call) {
                          .batch = optional_arg(call, "batch"),
                          .repeat_from_axis = optional_arg(call, "repeat_from_axis"),
                          .radius = call.arg<std::int64_t>("radius"),
-                         .fill_value = call.arg<double>("fill_value")})};
+                         .fill_value = call.arg<Scalar>("fill_value")})};
 }
 
 std::vector<OpSample> sequence_mask_samples(Random& r) {
   std::vector<OpSample> samples;
   for (const char* mode : {"upper", "lower", "upperdiag", "lowerdiag"}) {
-    samples.push_back(
-        {{{"input", sample_uniform(r, {2, 4, 5})}},
-         {{"mode", mode}, {"axis", std::int64_t{-1}}, {"batch", List{0}}, {"fill_value", -3.0}}});
+    samples.push_back({{{"input", sample_uniform(r, {2, 4, 5})}},
+                       {{"mode", mode},
+                        {"axis", std::int64_t{-1}},
+                        {"batch", List{0}},
+                        {"fill_value", Scalar(-3.0)}}});
   }
   samples.push_back(
       {{{"input", sample_uniform(r, {3, 4, 2})}, {"lengths", sample_indices(r, {3}, 6)}},
-       {{"repeat_from_axis", List{2}}, {"fill_value", 0.0}}});
-  samples.push_back({{{"input", sample_uniform(r, {3, 7})}, {"centers", sample_indices(r, {3}, 7)}},
-                     {{"mode", "window"}, {"radius", std::int64_t{1}}, {"fill_value", 9.0}}});
+       {{"repeat_from_axis", List{2}}, {"fill_value", Scalar(0.0)}}});
+  samples.push_back(
+      {{{"input", sample_uniform(r, {3, 7})}, {"centers", sample_indices(r, {3}, 7)}},
+       {{"mode", "window"}, {"radius", std::int64_t{1}}, {"fill_value", Scalar(9.0)}}});
   samples.push_back({{{"input", sample_uniform(r, {2, 0})}}, {{"mode", "upper"}}});
   return samples;
 }
@@ -69,7 +72,7 @@ std::vector<OpSample> sequence_mask_samples(Random& r) {
 const OpDef& kSequenceMask = register_op({
     .name = "sequence_mask",
     .summary = "the input, filled where a rule of row and column says so",
-    .inputs = {{.name = "input", .reach = Reach::kByCall},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()},
                optional(integer_input("lengths")),
                optional(integer_input("centers"))},
     .args = {{"mode", std::string("sequence")},
@@ -77,7 +80,7 @@ const OpDef& kSequenceMask = register_op({
              {"batch", List{}},
              {"repeat_from_axis", List{}},
              {"radius", std::int64_t{10}},
-             {"fill_value", -std::numeric_limits<double>::infinity()}},
+             {"fill_value", Scalar(-std::numeric_limits<double>::infinity())}},
     .mask_rule = MaskRule::kKeeps,
     .call = call_sequence_mask,
     .samples = sequence_mask_samples,
@@ -97,15 +100,14 @@ void for_each_element(const Tensor& filled, const MaskLayout& d, F f) {
   }
 }
 
-Tensor fill(const Tensor& x, const Tensor& filled, const MaskLayout& layout, double value) {
+Tensor fill(const Tensor& x, const Tensor& filled, const MaskLayout& layout, Scalar value) {
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   dispatch_device(x.device(), "sequence_mask", [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "sequence_mask", [&]<class T>(T) {
-      const T* in = x.data<T>();
+      const T *in = x.data<T>(), filling = value.to<T>("sequence_mask", "fill_value");
       T* out = y.data<T>();
-      for_each_element(filled, layout, [=](std::int64_t i, bool fills) {
-        out[i] = fills ? static_cast<T>(value) : in[i];
-      });
+      for_each_element(filled, layout,
+                       [=](std::int64_t i, bool fills) { out[i] = fills ? filling : in[i]; });
     });
   });
   return y;
@@ -141,25 +143,38 @@ MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis_g
           product(shape, end, shape.rank())};
 }
 
+void check_row_numbers(const Tensor& of_rows, const MaskLayout& layout) {
+  check_given(of_rows.defined(), "sequence_mask", "the number for each row");
+  check(of_rows.dtype() == DType::kInt64 && of_rows.shape() == Shape{layout.rows}, "sequence_mask",
+        "needs int64 {} for the rows, got {} {}", Shape{layout.rows}, to_string(of_rows.dtype()),
+        of_rows.shape());
+}
+
 // dx = 0 where filled, g elsewhere
 Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
-                      double fill_value) {
+                      Scalar fill_value) {
+  check_defined(kSequenceMask, {&x});
+  check_given(filled.defined(), "sequence_mask", "the decisions");
   const MaskLayout& d = layout;
   check(is_floating(x.dtype()), "sequence_mask", "does not take {}", to_string(x.dtype()));
-  check(d.batches * d.rows * d.columns * d.repeated == x.value().numel(), "sequence_mask",
-        "a layout of {} x {} x {} x {} elements does not fit an input of {}", d.batches, d.rows,
-        d.columns, d.repeated, x.shape());
+  check(Shape({d.batches, d.rows, d.columns, d.repeated}).numel() == x.value().numel(),
+        "sequence_mask", "a layout of {} x {} x {} x {} elements does not fit an input of {}",
+        d.batches, d.rows, d.columns, d.repeated, x.shape());
   check(filled.dtype() == DType::kBool && filled.shape() == Shape{d.rows, d.columns},
         "sequence_mask", "decisions must be bool {}, got {} {}", Shape{d.rows, d.columns},
         to_string(filled.dtype()), filled.shape());
-  const auto clear = [=](const Tensor& g) { return fill(g, filled, layout, 0.0); };
-  return record(kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
-                with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
-                           [clear](std::size_t, const Tensor& marked) { return clear(marked); }));
+  const auto clear = [layout, decisions = Saved(kSequenceMask, "filled", filled)](const Tensor& g) {
+    return fill(g, *decisions, layout, 0.0);
+  };
+  return record(
+      kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
+      with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
+                 [clear](std::size_t, const Tensor& marked, const Way&) { return clear(marked); }));
 }
 
 Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& given,
                        const SequenceMaskOptions& o) {
+  check_defined(kSequenceMask, {&x});
   check_mode(mode);
   const auto layout = [&] {
     return mask_layout("sequence_mask", x.shape(), o.axis, o.batch, o.repeat_from_axis);

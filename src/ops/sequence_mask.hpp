@@ -3,6 +3,7 @@
 // that users add to.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <limits>
 #include <optional>
@@ -24,13 +25,16 @@ struct Sequence {
   Tensor lengths;  // int64 [rows]
   bool fills(std::int64_t i, std::int64_t j) const { return j >= lengths.data<std::int64_t>()[i]; }
 };
-/// Fills j < centers[i] - radius and j > centers[i] + radius.
+/// Fills j < centers[i] - radius and j > centers[i] + radius; everything for a negative radius.
 struct Window {
   Tensor centers;  // int64 [rows]
   std::int64_t radius;
   bool fills(std::int64_t i, std::int64_t j) const {
+    // Apart by up to 2^64 - 1.
     const std::int64_t center = centers.data<std::int64_t>()[i];
-    return center - j > radius || j - center > radius;  // no radius is too large for this
+    const auto low = static_cast<std::uint64_t>(std::min(center, j)),
+               high = static_cast<std::uint64_t>(std::max(center, j));
+    return radius < 0 || high - low > static_cast<std::uint64_t>(radius);
   }
 };
 /// Fills j > i, j < i, j >= i, j <= i.
@@ -59,16 +63,23 @@ MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis,
                        std::optional<std::int64_t> batch = {},
                        std::optional<std::int64_t> repeat_from = {});
 
+/// Throws Error unless `of_rows` is int64 [rows].
+void check_row_numbers(const Tensor& of_rows, const MaskLayout& layout);
+
 /// y = fill_value where `filled` is true, x elsewhere; dx = 0 where filled, g elsewhere. What
 /// stands at filled places is never read. x floating; filled: bool [rows, columns] of the layout.
-/// Throws Error when these or the layout do not fit x.
+/// Throws Error when these or the layout do not fit x, or fill_value not its dtype (see Scalar).
 Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
-                      double fill_value);
+                      Scalar fill_value);
 
-/// The same with a functor's decisions.
+/// The same with a functor's decisions. Throws Error also for a Sequence or a Window that has
+/// another number of rows.
 template <MaskFunctor F>
 Variable fill_where(const Variable& x, const F& functor, const MaskLayout& layout,
-                    double fill_value = -std::numeric_limits<double>::infinity()) {
+                    Scalar fill_value = -std::numeric_limits<double>::infinity()) {
+  check_given(x.defined(), "sequence_mask", "input 'input'");
+  if constexpr (std::same_as<F, Sequence>) check_row_numbers(functor.lengths, layout);
+  if constexpr (std::same_as<F, Window>) check_row_numbers(functor.centers, layout);
   Tensor filled = Tensor::empty({layout.rows, layout.columns}, DType::kBool, x.device());
   dispatch_device(x.device(), "fill_where", [&] {
     bool* place = filled.data<bool>();
@@ -84,7 +95,7 @@ struct SequenceMaskOptions {
   std::optional<std::int64_t> batch = {};
   std::optional<std::int64_t> repeat_from_axis = {};  // mode "sequence" only
   std::int64_t radius = 10;                           // mode "window" only
-  double fill_value = -std::numeric_limits<double>::infinity();
+  Scalar fill_value = -std::numeric_limits<double>::infinity();
 };
 
 /// The functors by name: mode "sequence" (with lengths), "window" (with centers), "upper", "lower",

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/ops/broadcast_plan.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
@@ -17,7 +18,7 @@ using Dims = std::vector<std::int64_t>;
 const OpDef& kReshape = register_op({
     .name = "reshape",
     .summary = "the same elements under another shape",
-    .inputs = {{.name = "input", .reach = Reach::kSameOrder}},
+    .inputs = {{.name = "input", .reach = Reach::kSameOrder, .gradient = Reads::nothing()}},
     .args = {{"shape", Dims{-1}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -33,7 +34,7 @@ const OpDef& kReshape = register_op({
 const OpDef& kPermute = register_op({
     .name = "permute",
     .summary = "dimensions in another order",
-    .inputs = {{.name = "input", .reach = Reach::kByCall}},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
     .args = {{"axes", Dims{}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -49,7 +50,7 @@ const OpDef& kPermute = register_op({
 const OpDef& kBroadcastTo = register_op({
     .name = "broadcast_to",
     .summary = "the input repeated to a larger shape",
-    .inputs = {{.name = "input", .reach = Reach::kElement}},
+    .inputs = {{.name = "input", .reach = Reach::kElement, .gradient = Reads::nothing()}},
     .args = {{"shape", Dims{}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -94,10 +95,19 @@ Dims checked_permutation(const Shape& shape, std::span<const std::int64_t> axes)
   return result;
 }
 
+Dims inverse(const Dims& permutation) {
+  Dims back(permutation.size());
+  for (std::size_t i = 0; i < permutation.size(); ++i) {
+    back[static_cast<std::size_t>(permutation[i])] = static_cast<std::int64_t>(i);
+  }
+  return back;
+}
+
 }  // namespace
 
 // dx = g under x's shape
 Variable reshape(const Variable& x, std::span<const std::int64_t> dims) {
+  check_defined(kReshape, {&x});
   Tensor y = x.value().reshape(infer_shape("reshape", dims, x.value().numel()));
   return record(
       kReshape, {&x}, std::move(y),
@@ -109,6 +119,7 @@ Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims) {
 }
 
 Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes_given) {
+  check_defined(kPermute, "input", x);
   const Dims axes = checked_permutation(x.shape(), axes_given);
   PermutedStrides p;
   Dims dims;
@@ -132,20 +143,17 @@ Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes_given) {
 
 // dx = g, permuted back
 Variable permute(const Variable& x, std::span<const std::int64_t> axes) {
+  check_defined(kPermute, {&x});
   const Dims forward = checked_permutation(x.shape(), axes);
   check(!x.mask().defined() || (forward[0] == 0 && forward[1] == 1), "permute",
         "would move the positions of the mask; drop_mask() if it should end here");
   return record(
       kPermute, {&x}, permuted(x.value(), axes),
-      with_reach(
-          [forward](const Tensor& g, Gradients& grads) {
-            Dims backward(forward.size());
-            for (std::size_t i = 0; i < forward.size(); ++i) {
-              backward[static_cast<std::size_t>(forward[i])] = static_cast<std::int64_t>(i);
-            }
-            grads.set(0, permuted(g, backward));
-          },
-          [forward](std::size_t, const Tensor& marked) { return permuted(marked, forward); }));
+      with_reach([forward](const Tensor& g,
+                           Gradients& grads) { grads.set(0, permuted(g, inverse(forward))); },
+                 [forward](std::size_t, const Tensor& marked, const Way& way) {
+                   return permuted(marked, way.back ? inverse(forward) : forward);
+                 }));
 }
 
 Variable permute(const Variable& x, std::initializer_list<std::int64_t> axes) {
@@ -153,6 +161,7 @@ Variable permute(const Variable& x, std::initializer_list<std::int64_t> axes) {
 }
 
 Tensor expand(const Tensor& x, const Shape& shape) {
+  check_defined(kBroadcastTo, "input", x);
   if (x.shape() == shape) return x;
   check(can_broadcast(x.shape(), shape), "broadcast_to", "{} does not broadcast to {}", x.shape(),
         shape);
@@ -170,6 +179,7 @@ Tensor expand(const Tensor& x, const Shape& shape) {
 
 // dx = g, summed where x was repeated (by the tape)
 Variable broadcast_to(const Variable& x, const Shape& shape) {
+  check_defined(kBroadcastTo, {&x});
   return record(kBroadcastTo, {&x}, expand(x.value(), shape),
                 [](const Tensor& g, Gradients& grads) { grads.set(0, g); });
 }

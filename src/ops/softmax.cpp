@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/softmax.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
@@ -13,7 +14,7 @@ const OpDef& register_softmax(const char* name, const char* summary,
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kLastAxis}},
+      .inputs = {{.name = "input", .reach = Reach::kLastAxis, .gradient = Reads{"output"}}},
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
         return {function(call.input("input"))};
@@ -40,21 +41,26 @@ void check_last_is_not_positions(const OpDef& op, const Variable& x) {
 
 // dx = y (g - sum_k g_k y_k)
 Variable softmax(const Variable& x) {
+  check_defined(kSoftmax, {&x});
   check_last_is_not_positions(kSoftmax, x);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   for_each_row(kSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
     softmax_row<T>(x.value().data<T>() + at, nullptr, y.data<T>() + at, n);
   });
-  return record(kSoftmax, {&x}, y, [y](const Tensor& g, Gradients& grads) {
+  const Saved saved(kSoftmax, "output", y);
+  return record(kSoftmax, {&x}, std::move(y), [saved](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
+    const Tensor& output = *saved;
     for_each_row(kSoftmax, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-      softmax_gradient_row<T>(nullptr, y.data<T>() + at, g.data<T>() + at, dx.data<T>() + at, n);
+      softmax_gradient_row<T>(nullptr, output.data<T>() + at, g.data<T>() + at, dx.data<T>() + at,
+                              n);
     });
   });
 }
 
 // dx = g - softmax(x) sum_k g_k
 Variable log_softmax(const Variable& x) {
+  check_defined(kLogSoftmax, {&x});
   check_last_is_not_positions(kLogSoftmax, x);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   for_each_row(kLogSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
@@ -65,13 +71,15 @@ Variable log_softmax(const Variable& x) {
     // In this order, or a large top swallows the logarithm.
     for (std::int64_t j = 0; j < n; ++j) row[j] = (in[j] - top) - log_sum;
   });
-  return record(kLogSoftmax, {&x}, y, [y](const Tensor& g, Gradients& grads) {
+  const Saved saved(kLogSoftmax, "output", y);
+  return record(kLogSoftmax, {&x}, std::move(y), [saved](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
+    const Tensor& output = *saved;
     for_each_row(kLogSoftmax, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
       const T* grad = g.data<T>() + at;
       T* row = dx.data<T>() + at;
       const T sum = row_sum(grad, n);
-      row_exp(y.data<T>() + at, T{}, row, n);
+      row_exp(output.data<T>() + at, T{}, row, n);
       for (std::int64_t j = 0; j < n; ++j) row[j] = grad[j] - row[j] * sum;
     });
   });

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/row_products.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/stacked_matmul.hpp>
@@ -14,8 +15,9 @@ namespace {
 const OpDef& kStackedMatmul = register_op({
     .name = "stacked_matmul",
     .summary = "y[i] = x weight[i], the products stacked",
-    .inputs = {{.name = "x", .reach = Reach::kByCall},
-               {.name = "weight", .reach = Reach::kByCall, .repeated = true}},
+    .inputs =
+        {{.name = "x", .reach = Reach::kByCall, .gradient = Reads{"weight"}},
+         {.name = "weight", .reach = Reach::kByCall, .gradient = Reads{"x"}, .repeated = true}},
     .mask_rule = MaskRule::kEnds,
     .call = [](const OpCall& call) -> std::vector<Variable> {
       const std::vector<Variable> given = call.repeated("weight");
@@ -35,12 +37,13 @@ const OpDef& kStackedMatmul = register_op({
 });
 
 using Tensors = PoolVector<Tensor>;
+using Weights = PoolVector<Saved>;
 
 // Where the elements of each stand.
 template <class T>
-PoolVector<const T*> data_of(const Tensors& tensors) {
+PoolVector<const T*> data_of(const Weights& weights) {
   PoolVector<const T*> data;
-  for (const Tensor& tensor : tensors) data.push_back(tensor.data<T>());
+  for (const Saved& weight : weights) data.push_back(weight->data<T>());
   return data;
 }
 template <class T>
@@ -52,6 +55,7 @@ PoolVector<T*> data_of(Tensors& tensors) {
 
 void check_inputs(const Variable& x, std::span<const Variable* const> weights) {
   const char* name = kStackedMatmul.name.c_str();
+  check_defined(kStackedMatmul, {&x});
   check(!weights.empty(), name, "needs one weight at least");
   check(x.rank() >= 1 && x.rank() < Shape::kMaxRank, name, "x {} has no dimensions, or too many",
         x.shape());
@@ -59,6 +63,8 @@ void check_inputs(const Variable& x, std::span<const Variable* const> weights) {
         "x {} carries a mask, for which the output [n, ...] has no place; fill_masked() it first",
         x.shape());
   for (std::size_t i = 0; i < weights.size(); ++i) {
+    check(weights[i] && weights[i]->defined(), name,
+          "weight {} was used before it was given a value", i);
     const Variable &weight = *weights[i], &first = *weights[0];
     check(weight.rank() == 2 && weight.dim(0) == x.dim(-1) && weight.dtype() == x.dtype(), name,
           "x {} {} needs weights {} [{}, N], weight {} is {} {}", to_string(x.dtype()), x.shape(),
@@ -71,7 +77,7 @@ void check_inputs(const Variable& x, std::span<const Variable* const> weights) {
 }
 
 // Both gradients in one loop.
-void set_both(const RowsTimesEach& product, const Tensor& x, const Tensors& weights,
+void set_both(const RowsTimesEach& product, const Tensor& x, const Weights& weights,
               const Tensor& g, Gradients& grads) {
   Tensor dx = grads.buffer(0);
   Tensors dw;
@@ -84,7 +90,7 @@ void set_both(const RowsTimesEach& product, const Tensor& x, const Tensors& weig
   });
 }
 
-void set_each(const RowsTimesEach& product, const Tensor& x, const Tensors& weights,
+void set_each(const RowsTimesEach& product, const Tensor& x, const Weights& weights,
               const Tensor& g, Gradients& grads) {
   if (grads.needed(0)) {
     Tensor dx = grads.buffer(0);
@@ -102,15 +108,18 @@ void set_each(const RowsTimesEach& product, const Tensor& x, const Tensors& weig
 }
 
 // A place of y[i] depends on its row of x, and on its column of weight i.
-Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
-  const int last = output.rank() - 1;
+Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
+  const int last = way.output.rank() - 1;
   std::array<int, Shape::kMaxRank> of_x{};
   std::iota(of_x.begin(), of_x.end(), 1);
   of_x[static_cast<std::size_t>(last - 1)] = kAlong;
-  if (input == 0) return spread(of_x, marked, output);
-  Tensor places = Tensor::zeros(output, DType::kBool);
-  Tensor own = places[static_cast<std::int64_t>(input) - 1];
-  own.copy_from(spread(std::array<int, 2>{kAlong, last - 1}, marked, own.shape()));
+  if (input == 0) return spread(of_x, marked, way);
+  const auto product = static_cast<std::int64_t>(input) - 1;
+  const std::array<int, 2> of_weight = {kAlong, last - 1};
+  const Way own = {way.input, way.output.slice(1, last + 1), way.back};
+  if (way.back) return spread(of_weight, marked[product], own);
+  Tensor places = Tensor::zeros(way.output, DType::kBool);
+  places[product].copy_from(spread(of_weight, marked, own));
   return places;
 }
 
@@ -119,34 +128,30 @@ Tensor reached(std::size_t input, const Tensor& marked, const Shape& output) {
 // dx = sum_i g[i] weights[i]^T,  dweights[i] = x^T g[i]
 Variable stacked_matmul(const Variable& x, std::span<const Variable* const> given) {
   check_inputs(x, given);
-  Tensors weights;
+  Weights weights;
   PoolVector<const Variable*> inputs = {&x};
   for (const Variable* weight : given) {
-    weights.push_back(weight->value());
+    weights.emplace_back(kStackedMatmul, "weight", weight->value());
     inputs.push_back(weight);
   }
-  const RowsTimesEach product = rows_times_each(x.value(), std::ssize(weights), weights[0].shape());
+  const RowsTimesEach product = rows_times_each(x.value(), std::ssize(weights), given[0]->shape());
   const Shape shape = Shape{product.matrices}.concat(x.shape().with_dim(-1, product.n));
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   dispatch_device(x.device(), "stacked_matmul", [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "stacked_matmul", [&]<class T>(T) {
-      multiply_by_each(product, x.value().data<T>(), data_of<T>(std::as_const(weights)).data(),
-                       y.data<T>());
+      multiply_by_each(product, x.value().data<T>(), data_of<T>(weights).data(), y.data<T>());
     });
   });
-  auto rule = [=, x = x.value()](const Tensor& g, Gradients& grads) {
+  auto rule = [=, x = Saved(kStackedMatmul, "x", x.value())](const Tensor& g, Gradients& grads) {
     bool all = gradients_share_a_loop(product);
     for (std::size_t i = 0; i <= weights.size(); ++i) all &= grads.needed(i);
     if (all) {
-      set_both(product, x, weights, g, grads);
+      set_both(product, *x, weights, g, grads);
     } else {
-      set_each(product, x, weights, g, grads);
+      set_each(product, *x, weights, g, grads);
     }
   };
-  return record(kStackedMatmul, inputs, std::move(y), {},
-                with_reach(std::move(rule), [shape](std::size_t input, const Tensor& marked) {
-                  return reached(input, marked, shape);
-                }));
+  return record(kStackedMatmul, inputs, std::move(y), {}, with_reach(std::move(rule), reached));
 }
 
 Variable stacked_matmul(const Variable& x, std::initializer_list<const Variable*> weights) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <utility>
 
@@ -20,18 +21,48 @@ Register exchange(Register a, Register b, std::index_sequence<i...>) {
       a, b, ((i & kHalf) == 0 ? i + (kHigh ? kHalf : 0) : n + i - (kHigh ? 0 : kHalf))...);
 }
 
-// Exchanges squares of kHalf x kHalf across the diagonal, then smaller ones within each.
-template <std::size_t kHalf, class T, std::size_t kSize>
+// Elements of 16 bytes, a lane: shuffles within lanes, and of whole ones, are cheap.
+template <class T>
+inline constexpr std::size_t kOfLane = 16 / sizeof(T);
+
+// Elements of a and b by turns, of the lower or the upper half of each lane.
+template <class T, bool kUpper, class Register, std::size_t... i>
+Register interleave(Register a, Register b, std::index_sequence<i...>) {
+  constexpr std::size_t n = sizeof...(i), m = kOfLane<T>;
+  return __builtin_shufflevector(a, b,
+                                 (i / m * m + (kUpper ? m / 2 : 0) + i % m / 2 + i % 2 * n)...);
+}
+// Every second lane of a, then of b: the even ones or the odd ones.
+template <class T, bool kOdd, class Register, std::size_t... i>
+Register take_lanes(Register a, Register b, std::index_sequence<i...>) {
+  constexpr std::size_t m = kOfLane<T>;
+  return __builtin_shufflevector(a, b, ((2 * (i / m) + kOdd) * m + i % m)...);
+}
+
+// Row i of a square becomes its column i: first within lanes, then among them (Stone 1971,
+// "Parallel processing with the perfect shuffle").
+template <class T, std::size_t kSize>
 [[gnu::always_inline]] inline void transpose_registers(std::array<Vec<T>, kSize>& rows) {
-  using Lanes = std::make_index_sequence<kSize>;
-  unrolled<static_cast<int>(kSize)>([&](auto r) MASKGRAD_INLINE {
-    if constexpr ((r & kHalf) == 0) {
-      const auto a = rows[r].data, b = rows[r + kHalf].data;
-      rows[r] = Vec<T>(exchange<kHalf, false>(a, b, Lanes{}));
-      rows[r + kHalf] = Vec<T>(exchange<kHalf, true>(a, b, Lanes{}));
-    }
+  constexpr auto m = static_cast<int>(kOfLane<T>), lanes = static_cast<int>(kSize) / m;
+  constexpr std::make_index_sequence<kSize> kIndices;
+  unrolled<std::bit_width(kOfLane<T>) - 1>([&](auto) MASKGRAD_INLINE {
+    const std::array<Vec<T>, kSize> from = rows;
+    unrolled<static_cast<int>(kSize) / 2>([&](auto i) MASKGRAD_INLINE {
+      constexpr int first = i / (m / 2) * m, r = i % (m / 2);
+      const auto a = from[first + r].data, b = from[first + r + m / 2].data;
+      rows[first + 2 * r] = Vec<T>(interleave<T, false>(a, b, kIndices));
+      rows[first + 2 * r + 1] = Vec<T>(interleave<T, true>(a, b, kIndices));
+    });
   });
-  if constexpr (kHalf > 1) transpose_registers<kHalf / 2, T>(rows);
+  unrolled<std::bit_width(kSize / kOfLane<T>) - 1>([&](auto) MASKGRAD_INLINE {
+    const std::array<Vec<T>, kSize> from = rows;
+    unrolled<static_cast<int>(kSize) / 2>([&](auto i) MASKGRAD_INLINE {
+      constexpr int r = i / m, c = i % m;
+      const auto a = from[2 * r * m + c].data, b = from[(2 * r + 1) * m + c].data;
+      rows[r * m + c] = Vec<T>(take_lanes<T, false>(a, b, kIndices));
+      rows[(r + lanes / 2) * m + c] = Vec<T>(take_lanes<T, true>(a, b, kIndices));
+    });
+  });
 }
 
 template <std::size_t kHalf, class T, std::size_t kSize>
@@ -55,7 +86,7 @@ inline void transpose_square(const T* from, std::int64_t from_stride, std::int64
     square[r] = Vec<T>(T{});
     if (r < rows) square[r] = load_first(from + r * from_stride, columns);
   });
-  transpose_registers<static_cast<std::size_t>(n / 2), T>(square);
+  transpose_registers<T>(square);
   unrolled<static_cast<int>(n)>([&](auto c) MASKGRAD_INLINE {
     if (c >= columns) return;
     // + 0: a negative factor would make -0 of 0.

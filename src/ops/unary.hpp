@@ -1,7 +1,9 @@
 // What operations on each element of one input share. Internal to src/ops.
 #pragma once
 
-#include <maskgrad/ops/expression.hpp>
+#include <maskgrad/ops/functors/rules.hpp>
+#include <maskgrad/ops/map_elements.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -13,16 +15,18 @@ struct UnaryArg {
   double fallback;
 };
 
-/// Describes `function`, f(x) or f(x, arg), keeping the mask; samples are uniform in [low, 2).
+/// Describes `function`, f(x) or f(x, arg), keeping the mask; samples are uniform in [low, 2). The
+/// gradient reads what `gradient` says.
 template <class Function>
 const OpDef& register_unary(const char* name, const char* summary, Function function,
-                            std::vector<UnaryArg> args = {}, double low = -2.0) {
+                            std::vector<UnaryArg> args = {}, double low = -2.0,
+                            const Reads& gradient = Reads::everything()) {
   std::vector<ArgSpec> arg_specs;
   for (const UnaryArg& arg : args) arg_specs.push_back({arg.name, arg.fallback});
   return register_op({
       .name = name,
       .summary = summary,
-      .inputs = {{.name = "input", .reach = Reach::kElement}},
+      .inputs = {{.name = "input", .reach = Reach::kElement, .gradient = gradient}},
       .args = arg_specs,
       .mask_rule = MaskRule::kKeeps,
       .call = [=](const OpCall& call) -> std::vector<Variable> {
@@ -39,18 +43,19 @@ const OpDef& register_unary(const char* name, const char* summary, Function func
   });
 }
 
-/// What backward needs of the forward pass.
-enum class Saves { kInput, kOutput };
-
-/// y = forward(x); the gradient is backward(g, s) with s the saved input or output. Each expression
-/// is written once and serves both dtypes; constants are double and meet floats only as scalars.
-template <class Forward, class Backward>
-Variable unary(const OpDef& op, const Variable& x, Saves saves, Forward forward,
-               Backward backward) {
-  Tensor y = map(op.name.c_str(), forward, x.value());
-  Tensor saved = saves == Saves::kInput ? x.value() : y;
-  return record(op, {&x}, std::move(y), [&op, backward, saved](const Tensor& g, Gradients& grads) {
-    grads.set(0, map(op.name.c_str(), backward, g, saved));
+/// f(x) for a rule f of functors/rules.hpp.
+template <class Rule>
+Variable unary(const OpDef& op, const Variable& x, Rule f) {
+  using functors::Saves;
+  check_defined(op, {&x});
+  Tensor y = map_elements(op.name.c_str(), f, x.value());
+  Saved saved;
+  if (Rule::kSaves == Saves::kInput) saved = Saved(op, "input", x.value());
+  if (Rule::kSaves == Saves::kOutput) saved = Saved(op, "output", y);
+  return record(op, {&x}, std::move(y), [&op, f, saved](const Tensor& g, Gradients& grads) {
+    const auto gradient = [f](const auto& s, const auto& dy)
+                              MASKGRAD_INLINE { return f.gradient(s, dy); };
+    grads.set(0, map_elements(op.name.c_str(), gradient, saved.defined() ? *saved : g, g));
   });
 }
 

@@ -273,6 +273,24 @@ bool operator==(const AttentionMask& a, const AttentionMask& b) {
   return a.shape() == b.shape() && is_identical(a.body_->storage, b.body_->storage);
 }
 
+// Rows are stored in the order of (b, h, s), so with one b or one h it is the same.
+AttentionMask AttentionMask::heads_as_batch() const {
+  if (shape()[0] != 1 || shape()[1] == 1) return *this;
+  auto* const body = new Body;
+  const Ref<const Body> owner(body);
+  const Tensor& storage = body_->storage;
+  const Shape front = {shape()[1], 1};
+  body->shape = front.concat(shape().slice(2, 4));
+  body->recipe = body_->recipe;
+  body->storage = storage.reshape(front.concat(storage.shape().slice(2, storage.rank())));
+  body->intervals_per_row = body_->intervals_per_row;
+  body->intervals = body_->intervals;
+  body->bits = body_->bits;
+  return AttentionMask(owner);
+}
+
+void AttentionMask::refuse_undefined() { fail(kName, "used before it was given a value"); }
+
 std::int64_t AttentionMask::kept() const {
   std::int64_t total = 0;
   every_row(shape(), [&](std::int64_t b, std::int64_t h, std::int64_t s) {

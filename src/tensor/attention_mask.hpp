@@ -13,8 +13,8 @@ namespace maskgrad {
 
 /// Pairs [B or 1, H or 1, S, T]: true = query i may attend to key j (keep). Batch or heads of size
 /// 1 stand for any number of them. Immutable once made; copies share everything. A
-/// default-constructed mask says nothing: only defined(), ==, assignment and destruction are
-/// allowed, and algebra throws Error.
+/// default-constructed mask says nothing: all but defined(), == and assignment throw Error
+/// "[attention_mask] used before it was given a value".
 ///
 /// Kept as runs of keys: up to two intervals for each row (b, h, i), which every mask has that can
 /// have them, however it was made; bits only where some row needs more. Such masks are made and
@@ -52,7 +52,8 @@ class AttentionMask {
   /// Positions that exist attend to those that exist: padding() without the queries that do not
   /// exist. [B, S] -> [B, 1, S, S]. Throws Error for a mask that says nothing.
   static AttentionMask existing(const SequenceMask& positions);
-  /// The bits of a bool tensor [S, T], [H, S, T] or [B, H, S, T]; they are copied.
+  /// The bits of a bool tensor [S, T], [H, S, T] or [B, H, S, T]; they are copied. For attention
+  /// without heads [H, S, T] is read as [B, S, T], see heads_as_batch().
   static AttentionMask bits(const Tensor& bits);
   /// As above, with an S or T of 1 stretched to `queries` or `keys`; other sizes throw Error.
   static AttentionMask bits(const Tensor& bits, std::int64_t queries, std::int64_t keys);
@@ -66,29 +67,32 @@ class AttentionMask {
   friend bool operator==(const AttentionMask& a, const AttentionMask& b);
 
   bool defined() const { return static_cast<bool>(body_); }
-  const Shape& shape() const { return body_->shape; }
+  const Shape& shape() const { return body().shape; }
+  /// What [1, H, S, T] says where there are no heads: [H, 1, S, T], each with the pairs of a
+  /// sample. The mask itself when its batch is not 1.
+  AttentionMask heads_as_batch() const;
   /// How many pairs are kept, of its own B x H x S x T.
   std::int64_t kept() const;
   /// How it was made: "causal", "window(3, 0) | sink(2)", "~(causal & padding)"; an operand that
   /// is long itself is written "...". Valid while a copy of this mask lives.
-  std::string_view recipe() const { return body_->recipe.text; }
+  std::string_view recipe() const { return body().recipe.text; }
   /// A new bool tensor of shape().
   Tensor to_bits() const;
 
   // For kernels. Nothing here checks a range; b and h may be anything where that dimension is 1.
 
-  Form form() const { return body_->bits ? Form::kBits : Form::kIntervals; }
+  Form form() const { return body().bits ? Form::kBits : Form::kIntervals; }
   /// 1 when no row needs two, else 2. Only for kIntervals.
-  int intervals_per_row() const { return body_->intervals_per_row; }
+  int intervals_per_row() const { return body().intervals_per_row; }
   /// The row's intervals_per_row() intervals: sorted, not touching, empty ones last. Only for
   /// kIntervals.
   RunsView intervals(std::int64_t b, std::int64_t h, std::int64_t s) const {
-    const std::int64_t n = body_->intervals_per_row;
-    return {body_->intervals + row(b, h, s) * n, static_cast<std::size_t>(n)};
+    const std::int64_t n = body().intervals_per_row;
+    return {body().intervals + row(b, h, s) * n, static_cast<std::size_t>(n)};
   }
   /// The row's T bits. Only for kBits.
   const bool* row_bits(std::int64_t b, std::int64_t h, std::int64_t s) const {
-    return body_->bits + row(b, h, s) * shape()[3];
+    return body().bits + row(b, h, s) * shape()[3];
   }
   /// Calls f(lo, hi), two int64, for each run lo <= j < hi of the row's kept keys, in order,
   /// whatever the form. Runs do not touch.
@@ -132,8 +136,15 @@ class AttentionMask {
   static Recipe named(fmt::format_string<Args...> format, Args&&... args);
   static void write_operand(const Recipe& operand, Binding within, Text& text);
 
+  const Body& body() const {
+    if (!body_) [[unlikely]]
+      refuse_undefined();
+    return *body_;
+  }
+  [[noreturn]] static void refuse_undefined();
+
   std::int64_t row(std::int64_t b, std::int64_t h, std::int64_t s) const {
-    const Shape& dims = body_->shape;
+    const Shape& dims = body().shape;
     return ((dims[0] == 1 ? 0 : b) * dims[1] + (dims[1] == 1 ? 0 : h)) * dims[2] + s;
   }
 

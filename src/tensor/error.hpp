@@ -9,13 +9,12 @@
 
 namespace maskgrad {
 
-/// Everything the library refuses. what() is one line: "[name] rule: actual values".
+/// Everything the library refuses. what() is one line: "[name] rule: actual values". Line ends and
+/// other ASCII control characters in it, of a path for one, are written as \n, \t, \r or
+/// \x1b.
 class Error : public std::runtime_error {
  public:
-  Error(std::string_view name, std::string_view text)
-      : std::runtime_error(fmt::format("[{}] {}", name, text)),
-        name_size_(name.size()),
-        text_size_(text.size()) {}
+  Error(std::string_view name, std::string_view text);
 
   /// The two parts of what(), for whoever quotes one error inside another or prints it elsewhere.
   std::string_view name() const { return {what() + 1, name_size_}; }
@@ -36,6 +35,12 @@ template <class... Args>
 void check(bool condition, const char* name, fmt::format_string<Args...> format, Args&&... args) {
   if (!condition) [[unlikely]]
     fail(name, format, std::forward<Args>(args)...);
+}
+
+/// Throws Error "[name] the input was used before it was given a value" unless it has one; `what`
+/// is "the input" there.
+inline void check_given(bool has_value, const char* name, std::string_view what) {
+  check(has_value, name, "{} was used before it was given a value", what);
 }
 
 }  // namespace maskgrad

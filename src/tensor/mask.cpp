@@ -7,16 +7,23 @@ namespace maskgrad {
 namespace {
 
 void check_same_positions(const SequenceMask& a, const SequenceMask& b) {
-  check(a.defined() && b.defined(), "sequence_mask", "a mask that says nothing takes no operator");
+  check_given(a.defined() && b.defined(), "sequence_mask", "an operand that says nothing");
   check(a.shape() == b.shape(), "sequence_mask", "positions differ: {} and {}", a.shape(),
         b.shape());
 }
 
 }  // namespace
 
-SequenceMask::SequenceMask(Tensor bits) : bits_(std::move(bits)) {
-  check(bits_.dtype() == DType::kBool && bits_.rank() == 2, "sequence_mask",
-        "needs bool [B, S], got {} {}", to_string(bits_.dtype()), bits_.shape());
+SequenceMask::SequenceMask(Tensor bits)
+    : bits_(bits.defined() && !bits.is_exclusive() ? bits.clone() : std::move(bits)) {
+  check_given(bits_.tensor().defined(), "sequence_mask", "the bits");
+  check(bits_.tensor().dtype() == DType::kBool && shape().rank() == 2, "sequence_mask",
+        "needs bool [B, S], got {} {}", to_string(bits_.tensor().dtype()), shape());
+}
+
+void SequenceMask::refuse() {
+  fail("sequence_mask",
+       "somebody wrote to the bits of a mask; clone() them, and make a mask of that");
 }
 
 SequenceMask SequenceMask::from_tokens(const Tensor& tokens, std::int64_t pad) {
@@ -25,7 +32,8 @@ SequenceMask SequenceMask::from_tokens(const Tensor& tokens, std::int64_t pad) {
 
 SequenceMask SequenceMask::from_tokens(const Tensor& tokens,
                                        std::span<const std::int64_t> excluded) {
-  Tensor bits = Tensor::full(tokens.shape(), 1.0, DType::kBool, tokens.device());
+  check_given(tokens.defined(), "sequence_mask", "the tokens");
+  Tensor bits = Tensor::full(tokens.shape(), true, DType::kBool, tokens.device());
   dispatch_dtype(IntegerTypes{}, tokens.dtype(), "sequence_mask", [&]<class T>(T) {
     const T* token = tokens.data<T>();
     const std::int64_t count = tokens.numel();
@@ -54,27 +62,29 @@ SequenceMask SequenceMask::from_lengths(std::span<const std::int64_t> lengths,
 }
 
 std::int64_t SequenceMask::kept() const {
-  return std::count(bits_.data<bool>(), bits_.data<bool>() + bits_.numel(), true);
+  check_given(defined(), "sequence_mask", "a mask that says nothing");
+  const auto keep = bits().values<bool>();
+  return std::count(keep.begin(), keep.end(), true);
 }
 
 SequenceMask operator&(const SequenceMask& a, const SequenceMask& b) {
   check_same_positions(a, b);
-  return SequenceMask(both(a.bits_, b.bits_));
+  return SequenceMask(both(a.bits(), b.bits()));
 }
 
 SequenceMask operator|(const SequenceMask& a, const SequenceMask& b) {
   check_same_positions(a, b);
-  return SequenceMask(either(a.bits_, b.bits_));
+  return SequenceMask(either(a.bits(), b.bits()));
 }
 
 SequenceMask operator~(const SequenceMask& a) {
   check_same_positions(a, a);
-  return SequenceMask(opposite(a.bits_));
+  return SequenceMask(opposite(a.bits()));
 }
 
 bool operator==(const SequenceMask& a, const SequenceMask& b) {
   if (!a.defined() || !b.defined()) return a.defined() == b.defined();
-  return a.bits_.is_same_view(b.bits_) || is_identical(a.bits_, b.bits_);
+  return a.bits().is_same_view(b.bits()) || is_identical(a.bits(), b.bits());
 }
 
 std::string_view to_string(MaskRule rule) {

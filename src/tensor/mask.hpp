@@ -4,13 +4,13 @@
 #include <cstdint>
 #include <span>
 
-#include <maskgrad/tensor/tensor.hpp>
+#include <maskgrad/tensor/watched.hpp>
 
 namespace maskgrad {
 
 /// Positions [B, S] of a batch: true = the position exists (keep), false = padding or a hole.
-/// Immutable once made; copies share the bits. A default-constructed mask says nothing: no
-/// position is known to be missing.
+/// Immutable once made; copies share the bits, which are a copy of what the mask was made from. A
+/// default-constructed mask says nothing: no position is known to be missing.
 class SequenceMask {
  public:
   SequenceMask() = default;
@@ -23,10 +23,15 @@ class SequenceMask {
   /// The first lengths[b] of `length` positions exist. Throws Error for a length out of range.
   static SequenceMask from_lengths(std::span<const std::int64_t> lengths, std::int64_t length);
 
-  bool defined() const { return bits_.defined(); }
-  const Tensor& bits() const { return bits_; }
-  const Shape& shape() const { return bits_.shape(); }
-  /// How many positions exist.
+  bool defined() const { return bits_.tensor().defined(); }
+  /// Throws Error when somebody has written to them, through a copy of this tensor.
+  const Tensor& bits() const {
+    if (bits_.is_changed()) [[unlikely]]
+      refuse();
+    return bits_.tensor();
+  }
+  const Shape& shape() const { return bits_.tensor().shape(); }
+  /// How many positions exist. Throws Error for a mask that says nothing.
   std::int64_t kept() const;
 
   /// Positions in both, in either, and the others. Throw Error for other shapes, or a mask that
@@ -38,7 +43,9 @@ class SequenceMask {
   friend bool operator==(const SequenceMask& a, const SequenceMask& b);
 
  private:
-  Tensor bits_;
+  [[noreturn]] static void refuse();
+
+  Watched bits_;
 };
 
 /// What an operation or a layer does with the sequence mask of its input.

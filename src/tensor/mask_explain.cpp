@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <ostream>
 #include <vector>
 
@@ -71,7 +72,7 @@ std::string picture(Cells cells, ForEachRun&& for_each_run) {
   return text;
 }
 
-void check_defined(bool defined) { check(defined, kName, "the mask has no value"); }
+void check_defined(bool defined) { check_given(defined, kName, "the mask"); }
 
 void check_positive(const char* what, std::int64_t value) {
   check(value >= 1, kName, "{} must be at least 1: {}", what, value);
@@ -161,6 +162,8 @@ std::string draw(const SequenceMask& mask, std::int64_t max_rows, std::int64_t m
   check_positive("max_rows", max_rows);
   check_positive("max_columns", max_columns);
   const std::int64_t rows = mask.shape()[0], columns = mask.shape()[1];
+  check(columns <= std::numeric_limits<std::int32_t>::max(), kName, "{} positions are too many",
+        columns);
   const std::int64_t height = std::max<std::int64_t>(1, pieces(rows, max_rows));
   const std::int64_t width = std::max<std::int64_t>(1, pieces(columns, max_columns));
   Runs runs;

@@ -61,11 +61,10 @@ bool every_in_holes(const Tensor& x, const SequenceMask& mask, F is_fine) {
 
 }  // namespace
 
-bool holes_hold(const Tensor& x, const SequenceMask& mask, double value) {
+bool holes_hold(const Tensor& x, const SequenceMask& mask, Scalar value) {
   return dispatch_dtype(AllTypes{}, x.dtype(), "holes_hold", [&]<class T>(T) {
-    return every_in_holes<T>(x, mask, [wanted = bits_of(static_cast<T>(value))](T element) {
-      return bits_of(element) == wanted;
-    });
+    const auto wanted = bits_of(value.to<T>("mask", "fill"));
+    return every_in_holes<T>(x, mask, [wanted](T element) { return bits_of(element) == wanted; });
   });
 }
 
@@ -82,14 +81,14 @@ Tensor without_holes(const Tensor& x, const SequenceMask& mask) {
   return kept;
 }
 
-void fill_holes(Tensor& x, const SequenceMask& mask, double value) {
+void fill_holes(Tensor& x, const SequenceMask& mask, Scalar value) {
   check(x.shape().starts_with(mask.shape()), "mask", "a mask of {} does not fit a value of {}",
         mask.shape(), x.shape());
   dispatch_device(x.device(), "fill_holes", [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "fill_holes", [&]<class T>(T) {
-      for_each_hole(x.data<T>(), x.numel(), mask, [filling = static_cast<T>(value)](T* at, T* end) {
-        std::fill(at, end, filling);
-      });
+      const T filling = value.to<T>("mask", "fill");
+      for_each_hole(x.data<T>(), x.numel(), mask,
+                    [filling](T* at, T* end) { std::fill(at, end, filling); });
     });
   });
 }

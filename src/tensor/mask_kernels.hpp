@@ -11,10 +11,11 @@ namespace maskgrad {
 bool is_hole(const SequenceMask& mask, const Shape& shape, std::int64_t element);
 
 /// Writes `value` to every element of x [B, S, ...] at a position that the mask does not keep.
-void fill_holes(Tensor& x, const SequenceMask& mask, double value);
+/// Throws Error when it does not fit x's dtype.
+void fill_holes(Tensor& x, const SequenceMask& mask, Scalar value);
 
-/// True when every element in the holes of the mask is `value`.
-bool holes_hold(const Tensor& x, const SequenceMask& mask, double value);
+/// True when every element in the holes of the mask is `value`. Throws Error as fill_holes().
+bool holes_hold(const Tensor& x, const SequenceMask& mask, Scalar value);
 
 /// True when no element in the holes of the mask is Inf or NaN. x: floating.
 bool holes_are_finite(const Tensor& x, const SequenceMask& mask);

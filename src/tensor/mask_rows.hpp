@@ -62,7 +62,7 @@ Tensor intervals_of(const Shape& shape, const RunsOfRow& runs_of_row, const bool
   Tensor all = Tensor::empty(shape.slice(0, 3).concat(of_row), DType::kInt32);
   const std::int64_t each = shape[1] * shape[2];
   std::atomic<bool> fit = true;
-  maskgrad::parallel_for(shape[0], least_for(64 * each), [&](std::int64_t first, std::int64_t end) {
+  maskgrad::parallel_for(shape[0], least_for(64, each), [&](std::int64_t first, std::int64_t end) {
     auto* row = reinterpret_cast<KeyInterval*>(all.data<std::int32_t>()) + first * each * kMost;
     const bool* keep = exists ? exists + first * each : nullptr;
     auto runs_of = runs_of_row;

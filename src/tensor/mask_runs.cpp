@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/mask_runs.hpp>
 
 namespace maskgrad {
@@ -44,16 +46,22 @@ void complement_runs(RunsView a, std::int32_t keys, Runs& out) {
   if (from < keys) out.push_back({from, keys});
 }
 
+SegmentRuns::SegmentRuns(std::int64_t size) {
+  check(size >= 0 && size <= std::numeric_limits<std::int32_t>::max(), "attention_mask",
+        "cannot cut {} positions into segments", size);
+  of_position_.resize(static_cast<std::size_t>(size));
+}
+
 void SegmentRuns::read(const std::int64_t* ids) {
   find_segments(ids);
   runs_.clear();
   for (const Segment& segment : segments_) runs_.push_back(segment.keys);
-  std::fill(of_position_.begin(), of_position_.end(), RunsView());
+  std::fill(of_position_.begin(), of_position_.end(), Part());
   for (std::size_t first = 0, last = 0; first < segments_.size(); first = last) {
     while (last < segments_.size() && segments_[last].id == segments_[first].id) ++last;
-    const RunsView runs = RunsView(runs_).subspan(first, last - first);
-    for (const KeyInterval run : runs) {
-      std::fill(of_position_.begin() + run.lo, of_position_.begin() + run.hi, runs);
+    const Part part = {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(last - first)};
+    for (std::size_t i = first; i < last; ++i) {
+      std::fill(of_position_.begin() + runs_[i].lo, of_position_.begin() + runs_[i].hi, part);
     }
   }
 }

@@ -61,24 +61,32 @@ void complement_runs(RunsView a, std::int32_t keys, Runs& out);
 /// For each position of a sequence, the runs of the positions that have the same id.
 class SegmentRuns {
  public:
-  explicit SegmentRuns(std::int64_t size) : of_position_(static_cast<std::size_t>(size)) {}
+  /// Throws Error for a negative size, or one above 2^31 - 1.
+  explicit SegmentRuns(std::int64_t size);
 
   /// Reads `size` ids. Positions of a negative id get no runs, and are in none.
   void read(const std::int64_t* ids);
   /// Valid until the next read().
-  RunsView operator[](std::int64_t s) const { return of_position_[static_cast<std::size_t>(s)]; }
+  RunsView operator[](std::int64_t s) const {
+    const Part part = of_position_[static_cast<std::size_t>(s)];
+    return RunsView(runs_).subspan(part.first, part.count);
+  }
 
  private:
   struct Segment {
     std::int64_t id;
     KeyInterval keys;
   };
+  // Some of runs_, by number: a copy has its own.
+  struct Part {
+    std::uint32_t first = 0, count = 0;
+  };
 
   void find_segments(const std::int64_t* ids);
 
   PoolVector<Segment> segments_;  // neighbours of one id, by id, then by position
   Runs runs_;                     // their keys
-  PoolVector<RunsView> of_position_;
+  PoolVector<Part> of_position_;
 };
 
 }  // namespace maskgrad

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/tensor/op_def.hpp>
@@ -12,12 +13,30 @@ std::map<std::string, OpDef>& mutable_registry() {
   return ops;
 }
 
-// An integer may stand for a real argument: `--arg fill=7`.
-bool coerce(ArgValue& value, const ArgValue& like) {
-  if (std::holds_alternative<std::int64_t>(value) && std::holds_alternative<double>(like)) {
-    value = static_cast<double>(std::get<std::int64_t>(value));
+std::optional<Scalar> number_in(const ArgValue& value) {
+  return std::visit(
+      []<class T>(const T& v) -> std::optional<Scalar> {
+        if constexpr (std::is_convertible_v<T, Scalar>)
+          return Scalar(v);
+        else
+          return std::nullopt;
+      },
+      value);
+}
+
+// Makes a number what the argument wants.
+void coerce(const OpDef& op, const std::string& name, ArgValue& value, const ArgValue& like) {
+  const std::string what = fmt::format("argument '{}':", name);
+  if (const std::optional<Scalar> number = number_in(value); number) {
+    const bool is_bool = number->kind() == Scalar::Kind::kBool;
+    if (std::holds_alternative<Scalar>(like)) value = *number;
+    if (std::holds_alternative<double>(like) && !is_bool)
+      value = number->to<double>(op.name.c_str(), what);
+    if (std::holds_alternative<std::int64_t>(like) && number->kind() == Scalar::Kind::kInteger)
+      value = number->to<std::int64_t>(op.name.c_str(), what);
+    if (std::holds_alternative<bool>(like) && is_bool) value = *number == Scalar(true);
   }
-  return value.index() == like.index();
+  check(value.index() == like.index(), op.name.c_str(), "argument '{}' has the wrong type", name);
 }
 
 // "mask12" is number 12 of the repeated input "mask"; -1 for any other text.
@@ -42,6 +61,7 @@ void check_inputs(const OpDef& op, const OpCall& call) {
     const std::int64_t number = spec->repeated ? number_of(*spec, given) : 0;
     check(number <= 0 || call.has(fmt::format("{}{}", spec->name, number - 1)), name,
           "input '{}{}' is missing", spec->name, number - 1);
+    check_given(value.defined(), name, fmt::format("input '{}'", given));
     check(contains(spec->dtypes, value.dtype()), name, "input '{}' is {}, it must be {}", given,
           to_string(value.dtype()), to_string(spec->dtypes));
   }
@@ -53,8 +73,7 @@ void fill_args(const OpDef& op, OpCall& call) {
         std::find_if(op.args.begin(), op.args.end(),
                      [&name_of = given](const ArgSpec& arg) { return arg.name == name_of; });
     check(spec != op.args.end(), op.name.c_str(), "has no argument '{}'", given);
-    check(coerce(value, spec->fallback), op.name.c_str(), "argument '{}' has the wrong type",
-          given);
+    coerce(op, given, value, spec->fallback);
   }
   for (const ArgSpec& spec : op.args) call.args.try_emplace(spec.name, spec.fallback);
 }
@@ -85,6 +104,22 @@ std::string to_string(DTypes set) {
   return text;
 }
 
+Reads Reads::everything() {
+  Reads all = {};
+  all.everything_ = true;
+  return all;
+}
+
+Reads Reads::outside_holes() const {
+  Reads kept = *this;
+  kept.leaves_out_holes_ = true;
+  return kept;
+}
+
+bool Reads::covers(const std::string& name) const {
+  return everything_ || std::find(names_.begin(), names_.end(), name) != names_.end();
+}
+
 bool OpDef::has_gradient() const {
   return std::any_of(inputs.begin(), inputs.end(),
                      [](const InputSpec& input) { return input.differentiable; });
@@ -95,6 +130,22 @@ const InputSpec* OpDef::find_input(const std::string& given) const {
     if (spec.repeated ? number_of(spec, given) >= 0 : spec.name == given) return &spec;
   }
   return nullptr;
+}
+
+// Repeated inputs stand last; those without a gradient are not recorded.
+const InputSpec& OpDef::recorded(std::size_t i) const {
+  for (std::size_t at = 0; at < inputs.size(); ++at) {
+    if (inputs[at].repeated ? inputs[at].differentiable : at == i) return inputs[at];
+  }
+  fail(name.c_str(), "has no input {} to be recorded", i);
+}
+
+std::string OpDef::recorded_name(std::size_t i) const {
+  const InputSpec& spec = recorded(i);
+  if (!spec.repeated) return spec.name;
+  const auto before = static_cast<std::size_t>(std::count_if(
+      inputs.begin(), inputs.end(), [](const InputSpec& input) { return !input.repeated; }));
+  return fmt::format("{}{}", spec.name, i - before);
 }
 
 std::vector<Variable> OpCall::repeated(const std::string& name) const {
@@ -123,6 +174,7 @@ const OpDef& find_op(const std::string& name) {
 }
 
 std::vector<Variable> run_op(const OpDef& op, OpCall call) {
+  check(op.call != nullptr, op.name.c_str(), "has no function to call");
   check_inputs(op, call);
   fill_args(op, call);
   return op.call(call);

@@ -23,17 +23,49 @@ bool contains(DTypes set, DType dtype);
 /// "float32, float64" and so on.
 std::string to_string(DTypes set);
 
+/// Which values the gradient of an input reads, besides the gradient that arrives. Place p of it
+/// reads place q of such a value where some place of the output depends on both. What is 0 wherever
+/// 0 arrives, whatever the values are, reads nothing: a sum, or a choice. check_op() holds it to
+/// that.
+///   da = g b   .gradient = Reads{"b"}
+class Reads {
+ public:
+  /// Of these inputs and outputs.
+  Reads(std::initializer_list<const char*> names) : names_(names.begin(), names.end()) {}
+  static Reads nothing() { return {}; }
+  /// Every input and output: right for any gradient, if not precise.
+  static Reads everything();
+
+  /// The same, but nothing at positions that the mask of the output leaves out.
+  Reads outside_holes() const;
+
+  const std::vector<std::string>& names() const { return names_; }
+  bool covers(const std::string& name) const;
+  bool leaves_out_holes() const { return leaves_out_holes_; }
+
+ private:
+  std::vector<std::string> names_;
+  bool everything_ = false, leaves_out_holes_ = false;
+};
+
 struct InputSpec {
   std::string name;
   Reach reach = Reach::kUnset;
+  Reads gradient = Reads::everything();
   DTypes dtypes = DTypes::kFloating;
   bool differentiable = true;
   bool optional = false;
   /// Any number of them, from none: name0, name1, ... Repeated inputs stand last.
   bool repeated = false;
+
+  /// Whether the gradient reads nothing in holes: what it says, and what the tape drops for inputs
+  /// that stand aligned with the output.
+  bool leaves_out_holes() const { return reach == Reach::kElement || gradient.leaves_out_holes(); }
 };
 
-using ArgValue = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>>;
+/// A Scalar is for what goes to values of any dtype, as a fill does.
+using ArgValue =
+    std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, Scalar>;
 struct ArgSpec {
   std::string name;
   ArgValue fallback;  // the default, which also fixes the argument's type
@@ -74,6 +106,9 @@ struct OpDef {
   /// The description of the input called `name`, which may be a repeated one: "mask2"; nullptr when
   /// there is none.
   const InputSpec* find_input(const std::string& name) const;
+  /// The description and the name of input i of those that record() is given: "weight2".
+  const InputSpec& recorded(std::size_t i) const;
+  std::string recorded_name(std::size_t i) const;
 };
 
 /// Adds an operation; called once for each, where the program starts:
@@ -88,7 +123,9 @@ const OpDef& find_op(const std::string& name);
 
 /// Runs an operation by its description: fills in default arguments, then calls it. The outputs
 /// come in the order of op.outputs.
-/// Throws Error naming an input or argument that is missing, unknown or of a wrong dtype or type.
+/// An integer may stand for a real argument, and any number for a Scalar.
+/// Throws Error naming an input that is missing, has no value, is unknown or of a wrong dtype, and
+/// an argument that is unknown, of a wrong type, or a number that does not fit it.
 std::vector<Variable> run_op(const OpDef& op, OpCall call);
 
 }  // namespace maskgrad

@@ -1,17 +1,35 @@
+#include <cmath>
+
 #include <Random123/philox.h>
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/random.hpp>
 
 namespace maskgrad {
+namespace {
+
+constexpr std::uint64_t kBlocks = std::uint64_t{1} << 63;
+
+std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
+std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
+
+// The key of blocks part * 2^32 and on: the seed's own for the first part.
+r123::Philox4x32::key_type key_of(std::uint64_t seed, std::uint32_t part) {
+  const r123::Philox4x32::key_type own = {{low(seed), high(seed)}};
+  if (part == 0) [[likely]]
+    return own;
+  const auto words = r123::Philox4x32()({{part, stream_of("key"), 0, 0}}, own);
+  return {{words[0], words[1]}};
+}
+
+}  // namespace
 
 void Random::draw_block() {
-  const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
-  const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
-  const r123::Philox4x32::ctr_type counter = {{block_++, stream_, low(step_), high(step_)}};
-  const r123::Philox4x32::key_type key = {{low(seed_), high(seed_)}};
-  const auto words = r123::Philox4x32()(counter, key);
+  check(block_ < kBlocks, "random", "has given all of its numbers");
+  const auto words = r123::Philox4x32()({{low(block_), stream_, low(step_), high(step_)}},
+                                        key_of(seed_, high(block_)));
   for (std::size_t i = 0; i < words_.size(); ++i) words_[i] = words[i];
+  ++block_;
   used_ = 0;
 }
 
@@ -20,36 +38,65 @@ std::uint32_t Random::bits32() {
   return words_[used_++];
 }
 
-void Random::skip_words(std::uint64_t count) {
-  const std::uint64_t next = 4 * std::uint64_t{block_} - 4 + used_ + count;
-  block_ = static_cast<std::uint32_t>(next / 4);
+std::uint64_t Random::bits64() {
+  const std::uint64_t upper = bits32();
+  return upper << 32 | bits32();
+}
+
+void Random::skip_uniforms(std::uint64_t count) {
+  // A number takes two words: half a block.
+  const std::uint64_t first = used_ == words_.size() ? block_ : block_ - 1;
+  const std::uint64_t words = used_ % words_.size() + 2 * (count % 2);
+  const std::uint64_t blocks = count / 2 + words / words_.size(), left = kBlocks - first;
+  const auto used = static_cast<std::uint32_t>(words % words_.size());
+  check(blocks < left || (blocks == left && used == 0), "random", "has not {} numbers left to skip",
+        count);
+  block_ = first + blocks;
   used_ = 4;
-  if (next % 4 == 0) return;
+  if (used == 0) return;
   draw_block();
-  used_ = static_cast<std::uint32_t>(next % 4);
+  used_ = used;
 }
 
 double Random::uniform() {
-  const std::uint64_t high = bits32() >> 5;  // 27 bits
-  const std::uint64_t low = bits32() >> 6;   // 26 bits
-  return static_cast<double>((high << 26) | low) * 0x1.0p-53;
+  const std::uint64_t upper = bits32() >> 5;  // 27 bits
+  const std::uint64_t lower = bits32() >> 6;  // 26 bits
+  return static_cast<double>((upper << 26) | lower) * 0x1.0p-53;
 }
 
-std::uint32_t Random::below(std::uint32_t bound) {
-  // The products below 2^32 mod bound would make some results likelier than others.
-  const std::uint32_t threshold = (0u - bound) % bound;
+double Random::uniform(double from, double to) {
+  const double span = to - from;
+  check(span > 0 && std::isfinite(span), "random", "cannot draw from [{}, {})", from, to);
+  const double x = from + span * uniform();
+  return x < to ? x : std::nextafter(to, from);
+}
+
+std::uint64_t Random::draw_below(std::uint64_t bound) {
+  check(bound > 0, "random", "there is no number below 0");
+  // The products below 2^32 (or 2^64) mod bound would make some results likelier than others.
+  if (bound <= 0xffffffff) {
+    const std::uint64_t threshold = (std::uint64_t{1} << 32) % bound;
+    for (;;) {
+      const std::uint64_t product = bits32() * bound;
+      if (low(product) >= threshold) return high(product);
+    }
+  }
+  const std::uint64_t threshold = (0 - bound) % bound;
   for (;;) {
-    const std::uint64_t product = static_cast<std::uint64_t>(bits32()) * bound;
-    if (static_cast<std::uint32_t>(product) >= threshold) {
-      return static_cast<std::uint32_t>(product >> 32);
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = Wide{bits64()} * bound;
+    if (static_cast<std::uint64_t>(product) >= threshold) {
+      return static_cast<std::uint64_t>(product >> 64);
     }
   }
 }
 
-std::int64_t Random::integer(std::int64_t low, std::int64_t high) {
-  const std::uint64_t steps = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
-  check(low <= high && steps < 0xffffffffu, "random", "cannot draw from {}..{}", low, high);
-  return low + below(static_cast<std::uint32_t>(steps) + 1);
+std::int64_t Random::integer(std::int64_t first, std::int64_t last) {
+  check(first <= last, "random", "cannot draw from {}..{}", first, last);
+  const auto start = static_cast<std::uint64_t>(first);
+  const std::uint64_t count = static_cast<std::uint64_t>(last) - start + 1;
+  // All integers are one more than can be counted.
+  return static_cast<std::int64_t>(start + (count == 0 ? bits64() : draw_below(count)));
 }
 
 }  // namespace maskgrad

@@ -57,44 +57,68 @@ Tensor combine(const Tensor& a, const Tensor& b, F f) {
 
 }  // namespace
 
-Tensor spread(std::span<const int> ties, const Tensor& marked, const Shape& output) {
-  // First over what is not tied, into a shape of the output's rank; then along the output.
-  Shape seen_shape = output;
-  for (int o = 0; o < output.rank(); ++o) seen_shape = seen_shape.with_dim(o, 1);
-  for (int a = 0; a < marked.rank(); ++a) {
+// By way of a shape of the output's rank that has an axis only where one of the input is tied to
+// it.
+Tensor spread(std::span<const int> ties, const Tensor& marked, const Way& way) {
+  Shape shared = way.output;
+  for (int o = 0; o < shared.rank(); ++o) shared = shared.with_dim(o, 1);
+  for (int a = 0; a < way.input.rank(); ++a) {
     const int tied = ties[static_cast<std::size_t>(a)];
-    if (tied >= 0 && marked.shape()[a] != 1) seen_shape = seen_shape.with_dim(tied, output[tied]);
+    if (tied >= 0 && way.input[a] != 1) shared = shared.with_dim(tied, way.output[tied]);
   }
-  Tensor seen = Tensor::zeros(seen_shape, DType::kBool);
-  for_each_tied(marked.shape(), ties, seen_shape, [&](std::int64_t i, std::int64_t j) {
-    seen.data<bool>()[j] |= marked.data<bool>()[i];
-  });
-  Tensor result = Tensor::empty(output, DType::kBool);
+  const Ties of_output = aligned(way.output, shared);
+  Tensor seen = Tensor::zeros(shared, DType::kBool), result = Tensor::empty(way.to(), DType::kBool);
+  bool *seen_at = seen.data<bool>(), *result_at = result.data<bool>();
+  for_each_tied(way.from(), way.back ? std::span<const int>(of_output) : ties, shared,
+                [seen_at, from = marked.data<bool>()](std::int64_t i, std::int64_t j) {
+                  seen_at[j] |= from[i];
+                });
   for_each_tied(
-      output, aligned(output, seen_shape), seen_shape,
-      [&](std::int64_t o, std::int64_t j) { result.data<bool>()[o] = seen.data<bool>()[j]; });
+      way.to(), way.back ? ties : std::span<const int>(of_output), shared,
+      [seen_at, result_at](std::int64_t i, std::int64_t j) { result_at[i] = seen_at[j]; });
   return result;
 }
 
-Tensor spread(Reach reach, const Tensor& marked, const Shape& output) {
-  Ties ties = aligned(marked.shape(), output);
+Tensor spread(Reach reach, const Tensor& marked, const Way& way) {
+  Ties ties = aligned(way.input, way.output);
   switch (reach) {
     case Reach::kLastAxis:
-      if (marked.rank() > 0) ties[static_cast<std::size_t>(marked.rank() - 1)] = kAlong;
+      if (way.input.rank() > 0) ties[static_cast<std::size_t>(way.input.rank() - 1)] = kAlong;
       [[fallthrough]];
     case Reach::kElement:
-      return spread(ties, marked, output);
+      return spread(ties, marked, way);
     case Reach::kSameOrder:
-      return marked.reshape(output);
+      return marked.reshape(way.to());
     case Reach::kUnset:
     case Reach::kEverything:
     case Reach::kByCall:
       break;
   }
-  return Tensor::full(output, any(marked), DType::kBool);
+  return Tensor::full(way.to(), any(marked), DType::kBool);
+}
+
+Tensor spread_back(const std::function<Tensor(const Tensor&)>& forward, const Tensor& marked,
+                   const Shape& input) {
+  Tensor found = Tensor::zeros(input, DType::kBool);
+  const std::function<void(std::int64_t, std::int64_t)> look = [&](std::int64_t begin,
+                                                                   std::int64_t end) {
+    Tensor part = Tensor::zeros(input, DType::kBool);
+    std::fill(part.data<bool>() + begin, part.data<bool>() + end, true);
+    if (begin == end || !any(both(forward(part), marked))) return;
+    if (end - begin == 1) {
+      found.data<bool>()[begin] = true;
+      return;
+    }
+    const std::int64_t middle = begin + (end - begin) / 2;
+    look(begin, middle);
+    look(middle, end);
+  };
+  look(0, input.numel());
+  return found;
 }
 
 Tensor mark(const Shape& shape, std::int64_t element) {
+  check(element >= 0 && element < shape.numel(), "reach", "{} has no element {}", shape, element);
   Tensor marks = Tensor::zeros(shape, DType::kBool);
   marks.data<bool>()[element] = true;
   return marks;

@@ -1,9 +1,10 @@
 // Which places of an operation's output can depend on which places of an input. The static proof
-// that no masked place is read walks along these; the registry's tests hold them against what the
-// operations do.
+// that no masked place is read walks along these, forward and back; the registry's tests hold them
+// against what the operations do.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include <maskgrad/tensor/tensor.hpp>
@@ -20,18 +21,33 @@ enum class Reach : std::uint8_t {
   kByCall,      // it depends on arguments: the rule given to record() tells, see with_reach()
 };
 
-/// bool of shape `output`: true where a place can depend on a marked place of the input.
-/// marked: bool, of the input's shape. For kUnset as for kEverything, the safe side.
-Tensor spread(Reach reach, const Tensor& marked, const Shape& output);
+/// Between the places of an input and those of an output: forward, to the places of the output that
+/// can depend on a place, or back, to the places of the input that it can depend on.
+struct Way {
+  Shape input, output;
+  bool back = false;
+
+  const Shape& from() const { return back ? output : input; }
+  const Shape& to() const { return back ? input : output; }
+};
+
+/// bool of shape way.to(): true where the way leads from a marked place. marked: bool of shape
+/// way.from(). For kUnset as for kEverything, the safe side.
+Tensor spread(Reach reach, const Tensor& marked, const Way& way);
 
 /// In `ties`: the place depends on all elements along this axis of the input.
 inline constexpr int kAlong = -1;
 /// The same where axis a of the input has the index of axis ties[a] of the output, or kAlong.
 /// matmul of [B, I, J] by [B, J, K]: ties {0, 1, kAlong} for the first input, {0, kAlong, 2} for
 /// the second.
-Tensor spread(std::span<const int> ties, const Tensor& marked, const Shape& output);
+Tensor spread(std::span<const int> ties, const Tensor& marked, const Way& way);
 
-/// Nothing marked but this element.
+/// Back, for a function that leads forward, from marks on an input to marks on the output: finds by
+/// halving which places of the input lead to a marked one.
+Tensor spread_back(const std::function<Tensor(const Tensor&)>& forward, const Tensor& marked,
+                   const Shape& input);
+
+/// Nothing marked but this element. Throws Error when the shape does not have it.
 Tensor mark(const Shape& shape, std::int64_t element);
 /// a | b, a & b and ~a of bool tensors of one shape.
 Tensor either(const Tensor& a, const Tensor& b);

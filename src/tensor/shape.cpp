@@ -7,17 +7,17 @@ namespace maskgrad {
 Shape::Shape(std::span<const std::int64_t> dims) {
   check(dims.size() <= kMaxRank, "shape", "{} dimensions are more than the {} supported",
         dims.size(), kMaxRank);
-  bool overflow = false;
+  bool is_empty = false, overflows = false;
   for (const std::int64_t dim : dims) {
     check(dim >= 0, "shape", "dimensions must not be negative: {}", dim);
     dims_[static_cast<std::size_t>(rank_++)] = dim;
-    overflow |= __builtin_mul_overflow(numel_, dim, &numel_);
+    is_empty |= dim == 0;
+    if (dim > 0) overflows |= __builtin_mul_overflow(numel_, dim, &numel_);
   }
-  // A zero anywhere makes the product zero, whatever overflowed before it.
-  if (std::find(dims.begin(), dims.end(), 0) != dims.end())
-    numel_ = 0;
-  else
-    check(!overflow, "shape", "the number of elements does not fit 64 bits");
+  check(!overflows && numel_ <= kMostElements, "shape",
+        "the dimensions of {} multiply to more than 2^59{}", *this,
+        is_empty ? ", the zeros left out" : "");
+  if (is_empty) numel_ = 0;
 }
 
 int Shape::normalize(std::int64_t axis) const {
@@ -26,6 +26,8 @@ int Shape::normalize(std::int64_t axis) const {
 }
 
 Shape Shape::slice(int from, int to) const {
+  check(0 <= from && from <= to && to <= rank_, "shape", "{} has no dimensions [{}, {})", *this,
+        from, to);
   return Shape(dims().subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(to - from)));
 }
 

@@ -13,13 +13,16 @@
 namespace maskgrad {
 
 /// A list of up to kMaxRank non-negative dimensions, outermost first. An empty list is a scalar.
+/// The dimensions that are not 0 multiply to at most kMostElements, which no memory holds. So
+/// neither the product of some dimensions, nor 15 times as much, exceeds 64 bits, in whatever order
+/// it is computed.
 class Shape {
  public:
   static constexpr int kMaxRank = 8;
+  static constexpr std::int64_t kMostElements = std::int64_t{1} << 59;
 
   Shape() = default;
-  /// Throws Error for more than kMaxRank dimensions, a negative one, or more elements than fit
-  /// int64.
+  /// Throws Error for more than kMaxRank dimensions, a negative one, or too large ones.
   Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
   explicit Shape(std::span<const std::int64_t> dims);
 
@@ -38,7 +41,7 @@ class Shape {
   auto begin() const { return dims().begin(); }
   auto end() const { return dims().end(); }
 
-  /// The dimensions [from, to), as a shape.
+  /// The dimensions [from, to), as a shape. Throws Error unless 0 <= from <= to <= rank.
   Shape slice(int from, int to) const;
   /// This shape with dimension `axis` replaced.
   Shape with_dim(int axis, std::int64_t size) const;

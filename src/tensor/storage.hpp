@@ -1,7 +1,9 @@
 // A block of memory on a device, shared by the tensors that view it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <new>
 
 #include <maskgrad/tensor/device.hpp>
@@ -18,6 +20,20 @@ class Storage final : public RefCounted {
   std::byte* data() const { return data_; }
   Device device() const { return device_; }
 
+  /// Another number after a write than before it, for who watches; see Watched. Odd while somebody
+  /// watches: only then is a write noted, so that loops on many threads read this and no more.
+  std::uint32_t version() const { return version_.load(std::memory_order_relaxed); }
+  /// From now on a write will be noted. Returns the version until then.
+  std::uint32_t watch() {
+    if (version() % 2 == 0) set_version(version() + 1);
+    return version();
+  }
+  /// Somebody is about to write. Threads that write at once may count as one.
+  void note_write() {
+    if (version() % 2) set_version(version() + 1);
+  }
+  void set_version(std::uint32_t version) { version_.store(version, std::memory_order_relaxed); }
+
   // Header and data share one block of the pool; its size is kept in the header.
   static void operator delete(Storage* storage, std::destroying_delete_t);
 
@@ -28,6 +44,7 @@ class Storage final : public RefCounted {
   std::byte* data_;
   std::size_t block_bytes_;
   Device device_;
+  std::atomic<std::uint32_t> version_{0};
 };
 
 }  // namespace maskgrad

@@ -5,11 +5,10 @@
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/scope.hpp>
 #include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/watched.hpp>
 
 namespace maskgrad {
 namespace {
-
-thread_local Tape* current_tape = nullptr;
 
 // Drops what arrived at masked places: written, so that a NaN born there dies there. What others
 // hold too is copied first, unless nothing is there to be dropped.
@@ -24,7 +23,7 @@ void drop_holes(Tensor& grad, const SequenceMask& mask) {
 
 // True when the input stands aligned with the output under broadcasting.
 bool is_elementwise(const OpDef& op, std::size_t input) {
-  return input < op.inputs.size() && op.inputs[input].reach == Reach::kElement;
+  return op.recorded(input).reach == Reach::kElement;
 }
 
 std::uint64_t next_tape_id() {
@@ -34,11 +33,11 @@ std::uint64_t next_tape_id() {
 
 }  // namespace
 
-Tensor Node::described_reach(std::size_t input, const Tensor& marked) const {
-  const InputSpec& spec = op_.inputs.at(input);
+Tensor Node::described_reach(std::size_t input, const Tensor& marked, const Way& way) const {
+  const InputSpec& spec = op_.recorded(input);
   check(spec.reach != Reach::kByCall, op_.name.c_str(),
         "input '{}': its reach depends on the call, and the rule does not tell it", spec.name);
-  return spread(spec.reach, marked, output_->shape);
+  return spread(spec.reach, marked, way);
 }
 
 // A leaf that is an input twice gets its two gradients added, so neither may claim its buffer.
@@ -63,25 +62,20 @@ Tensor Gradients::zeros(std::size_t input, PoolVector<std::int64_t> rows) {
   return values_[input] = slot.grad;
 }
 
-Tape::Tape(Options options) : id_(next_tape_id()), options_(options), outer_(current_tape) {
-  current_tape = this;
-}
-
-Tape::~Tape() { current_tape = outer_; }
-
-Tape* Tape::current() { return current_tape; }
-
-NoGrad::NoGrad() : outer_(current_tape) { current_tape = nullptr; }
-NoGrad::~NoGrad() { current_tape = outer_; }
+Tape::Tape(Options options) : id_(next_tape_id()), options_(options), recording_(this) {}
 
 void Tape::show_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
-  if (!current_tape || !current_tape->options_.observer) return;
-  current_tape->options_.observer->on_output(op, output, mask);
+  check_given(output.defined(), op.name.c_str(), "its output");
+  const Tape* tape = current();
+  if (!tape || !tape->options_.observer) return;
+  const UnseenWrites unseen(output);  // the rule may hold it already, and is to read what it gets
+  tape->options_.observer->on_output(op, output, mask);
 }
 
 bool Tape::wants_record(std::span<const Variable* const> inputs) {
-  if (!current_tape) return false;
-  if (current_tape->options_.trace) return true;
+  const Tape* tape = current();
+  if (!tape) return false;
+  if (tape->options_.trace) return true;
   for (const Variable* input : inputs) {
     if (input->requires_grad()) return true;
   }
@@ -90,14 +84,22 @@ bool Tape::wants_record(std::span<const Variable* const> inputs) {
 
 void Tape::add(Ref<Node> node) {
   nodes_.push_back(std::move(node));
+  if (options_.trace) {
+    const auto inputs = nodes_.back()->inputs();
+    nodes_.back()->output()->is_constant =
+        std::all_of(inputs.begin(), inputs.end(),
+                    [](const Ref<GradSlot>& input) { return input->is_constant; });
+  }
   if (options_.trace || options_.observer) scopes_.push_back(Scope::path());
   if (options_.observer) options_.observer->on_record(*nodes_.back());
 }
 
 // While tracing a constant has one too, so that what its mask says is not lost.
 Ref<GradSlot> Tape::slot_of(const Variable& x) {
-  if (x.slot_ || !current_tape || !current_tape->options_.trace) return x.slot_;
-  return make_ref<GradSlot>(x.shape(), x.dtype(), x.mask(), std::uint64_t{0});
+  if (x.slot_ || !current() || !current()->options_.trace) return x.slot_;
+  auto slot = make_ref<GradSlot>(x.shape(), x.dtype(), x.mask(), std::uint64_t{0});
+  slot->is_constant = true;
+  return slot;
 }
 
 Variable Tape::make_output(Tensor value, SequenceMask mask, Ref<GradSlot> slot) {
@@ -127,12 +129,15 @@ Ref<GradSlot> Tape::output_slot(const Tensor& value, const SequenceMask& mask) c
 }
 
 void Tape::backward(const Variable& root, double seed) {
-  check(root.defined() && root.shape().numel() == 1, "backward",
+  check_given(root.defined(), "backward", "the result");
+  check(root.shape().numel() == 1, "backward",
         "needs a single element, got {}; sum it or give a grad_output", root.shape());
   backward(root, Tensor::full(root.shape(), seed, root.dtype(), root.device()));
 }
 
 void Tape::backward(const Variable& root, const Tensor& grad_output) {
+  check_given(root.defined(), "backward", "the result");
+  check_given(grad_output.defined(), "backward", "grad_output");
   check(!used_, "backward", "this tape has run backward already; record the forward pass again");
   check(!options_.trace, "backward", "a tape that traces does not run backward");
   check(root.requires_grad(), "backward", "the value depends on nothing that takes gradients");
@@ -194,7 +199,9 @@ void Tape::accumulate(const char* op, std::size_t input, GradSlot& slot, Tensor 
   } else if (slot.is_bound) {
     slot.grad.copy_from(grad);
   } else {
-    slot.grad = std::move(grad);
+    // A leaf's gradient may be written to, so it shares no memory with what else holds this one.
+    const bool is_shared = slot.tape == 0 && !grad.is_exclusive();
+    slot.grad = is_shared ? grad.clone() : std::move(grad);
   }
   slot.has_grad = true;
 }

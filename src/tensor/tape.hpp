@@ -5,9 +5,12 @@
 //   tape.backward(loss);                  // the leaves now hold their gradients
 //
 // An operation computes its output and ends with
-//   return record(kRelu, {&x}, output, [=](const Tensor& grad_output, Gradients& grads) {
-//     if (grads.needed(0)) grads.set(0, ...);
+//   return record(kExp, {&x}, y, [y = Saved(kExp, "output", y)](const Tensor& g, Gradients& grads)
+//   {
+//     if (grads.needed(0)) grads.set(0, times(g, *y));
 //   });
+// What the rule reads later it holds as Saved: inputs, outputs, and masks that the caller gave. So
+// it is an error when somebody has written to them by then.
 // The rule gives one gradient for each input that needs one. The tape alone checks their number,
 // dtypes and shapes, sums what was broadcast, accumulates, and drops what arrives at masked places.
 // A rule that takes grad_output as a Tensor of its own may compute in its memory, where it
@@ -19,7 +22,9 @@
 #include <vector>
 
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
+#include <maskgrad/tensor/nested.hpp>
 #include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/tensor/saved.hpp>
 #include <maskgrad/tensor/tape_observer.hpp>
 #include <maskgrad/tensor/variable.hpp>
 
@@ -63,19 +68,43 @@ class Node : public RefCounted {
   const Ref<GradSlot>& output() const { return output_; }
   virtual void backward(Tensor grad_output, Gradients& grads) = 0;
   /// bool of the output's shape: where it can depend on a marked place (bool) of this input.
-  virtual Tensor reached(std::size_t input, const Tensor& marked) const = 0;
+  Tensor reached(std::size_t input, const Tensor& marked) const {
+    return spread_marks(input, marked, way_of(input));
+  }
+  /// bool of this input's shape: where a marked place (bool) of the output can depend on it.
+  Tensor reaching(std::size_t input, const Tensor& marked) const {
+    Way way = way_of(input);
+    way.back = true;
+    return spread_marks(input, marked, way);
+  }
 
  protected:
+  virtual Tensor spread_marks(std::size_t input, const Tensor& marked, const Way& way) const = 0;
   /// What the description of the operation says.
-  Tensor described_reach(std::size_t input, const Tensor& marked) const;
+  Tensor described_reach(std::size_t input, const Tensor& marked, const Way& way) const;
 
  private:
+  Way way_of(std::size_t input) const { return {inputs_[input]->shape, output_->shape}; }
+
   const OpDef& op_;
   PoolVector<Ref<GradSlot>> inputs_;
   Ref<GradSlot> output_;
 };
 
-/// The operations of one forward pass, in order. Belongs to the thread that made it.
+class Tape;
+
+/// Where operations of this thread go while it lives: to a tape, or nowhere.
+class Recording : public Nested<Recording> {
+ public:
+  explicit Recording(Tape* tape) : tape_(tape) {}
+  Tape* tape() const { return tape_; }
+
+ private:
+  Tape* tape_;
+};
+
+/// The operations of one forward pass, in order. Belongs to the thread that made it, and must end
+/// there. Tapes nest: the one made last, of those that live, records. They may end in any order.
 class Tape {
  public:
   struct Options {
@@ -89,7 +118,6 @@ class Tape {
   explicit Tape(Options options);
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
-  ~Tape();
 
   /// Adds to every leaf that `root` depends on the gradient of seed * root. Each record is freed as
   /// soon as it has been used, so a tape runs backward once.
@@ -105,10 +133,12 @@ class Tape {
   const std::string& scope(std::size_t i) const { return scopes_.at(i); }
 
   /// The tape that records on this thread now, or nullptr.
-  static Tape* current();
+  static Tape* current() {
+    const Recording* recording = Recording::innermost();
+    return recording ? recording->tape() : nullptr;
+  }
 
  private:
-  friend class NoGrad;
   template <class Rule>
   friend Variable record(const OpDef&, std::span<const Variable* const>, Tensor, SequenceMask,
                          Rule&&);
@@ -128,26 +158,23 @@ class Tape {
 
   std::uint64_t id_;
   Options options_;
-  Tape* outer_;
+  Recording recording_;
   bool used_ = false;
   PoolVector<Ref<Node>> nodes_;
   std::vector<std::string> scopes_;  // of the nodes, for who looks on
 };
 
-/// While one lives, nothing is recorded on this thread.
+/// While one lives, nothing is recorded on this thread but by tapes made after it.
 class NoGrad {
- public:
-  NoGrad();
-  ~NoGrad();
-  NoGrad(const NoGrad&) = delete;
-  NoGrad& operator=(const NoGrad&) = delete;
-
  private:
-  Tape* outer_;
+  Recording recording_{nullptr};
 };
 
-/// A gradient rule that also tells what the operation reads, for inputs with Reach::kByCall:
-///   record(op, {&x}, y, with_reach(rule, [=](std::size_t input, const Tensor& marked) {...}));
+/// A gradient rule that also tells what the operation reads, for inputs with Reach::kByCall. The
+/// function carries marks along a way, as spread() does; one that leads forward only, from marks on
+/// the input, is followed back by halving:
+///   with_reach(rule, [=](std::size_t input, const Tensor& marked, const Way& way) {...})
+///   with_reach(rule, [=](std::size_t input, const Tensor& marked) {...})
 template <class Rule, class Reached>
 struct RuleWithReach {
   Rule rule;
@@ -172,11 +199,14 @@ Variable record(const OpDef& op, std::span<const Variable* const> inputs, Tensor
     void backward(Tensor grad_output, Gradients& grads) override {
       rule(std::move(grad_output), grads);
     }
-    Tensor reached(std::size_t input, const Tensor& marked) const override {
-      if constexpr (requires(const R& r) { r.reached(input, marked); }) {
-        return rule.reached(input, marked);
+    Tensor spread_marks(std::size_t input, const Tensor& marked, const Way& way) const override {
+      if constexpr (requires(const R& r) { r.reached(input, marked, way); }) {
+        return rule.reached(input, marked, way);
+      } else if constexpr (requires(const R& r) { r.reached(input, marked); }) {
+        const auto forward = [&](const Tensor& marks) { return rule.reached(input, marks); };
+        return way.back ? spread_back(forward, marked, way.input) : forward(marked);
       } else {
-        return described_reach(input, marked);
+        return described_reach(input, marked, way);
       }
     }
     R rule;

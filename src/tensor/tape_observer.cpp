@@ -1,21 +1,27 @@
-#include <cmath>
-
-#include <maskgrad/tensor/mask_kernels.hpp>
-#include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/tensor/finite.hpp>
+#include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/tensor/tape_observer.hpp>
 
 namespace maskgrad {
 
 void FiniteCheck::on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
   if (!is_floating(output.dtype())) return;
-  dispatch_dtype(FloatingTypes{}, output.dtype(), "tape", [&]<class T>(T) {
-    const T* x = output.data<T>();
-    for (std::int64_t i = 0; i < output.numel(); ++i) {
-      check(std::isfinite(x[i]) || is_hole(mask, output.shape(), i), op.name.c_str(),
-            "gave {} at element {} of {}", std::isnan(x[i]) ? std::abs(x[i]) : x[i], i,
-            output.shape());
-    }
-  });
+  if (const auto found = find_not_finite(output, mask)) {
+    fail(op.name.c_str(), "gave {} at element {} of {}", found->value, found->element,
+         output.shape());
+  }
+}
+
+void FiniteCheck::on_gradient(const Node& node, const std::string& layer, std::size_t input,
+                              Tensor& grad) {
+  if (!grad.defined()) return;  // which the tape reports
+  const GradSlot& slot = *node.inputs()[input];
+  // A gradient that is still to be summed over what was broadcast has other places.
+  const bool has_places = grad.shape() == slot.shape;
+  if (const auto found = find_not_finite(grad, has_places ? slot.mask : SequenceMask())) {
+    fail(node.op().name.c_str(), "gave {} for the gradient of input {} at element {} of {}{}",
+         found->value, input, found->element, grad.shape(), layer.empty() ? "" : " in " + layer);
+  }
 }
 
 }  // namespace maskgrad

@@ -29,10 +29,12 @@ class TapeObserver {
 };
 
 /// Throws Error "[log] gave -inf at element 3 of (2, 4)" as soon as an operation gives a number
-/// that is not finite, holes left out.
+/// that is not finite, or its rule one for the gradient of an input; holes left out.
 class FiniteCheck : public TapeObserver {
  public:
   void on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) override;
+  void on_gradient(const Node& node, const std::string& layer, std::size_t input,
+                   Tensor& grad) override;
 };
 
 }  // namespace maskgrad

@@ -8,14 +8,15 @@
 
 #include <maskgrad/tensor/device.hpp>
 #include <maskgrad/tensor/dtype.hpp>
+#include <maskgrad/tensor/scalar.hpp>
 #include <maskgrad/tensor/shape.hpp>
 #include <maskgrad/tensor/storage.hpp>
 
 namespace maskgrad {
 
 /// A view of elements in shared storage. Copying a Tensor copies the view, never the elements;
-/// clone() copies elements. A default-constructed Tensor is undefined: it has no elements and
-/// only defined(), assignment and destruction are allowed.
+/// clone() copies elements. A default-constructed Tensor is undefined: what asks for its elements,
+/// their place or their device throws Error "[tensor] used before it was given a value".
 class Tensor {
  public:
   Tensor() = default;
@@ -23,8 +24,8 @@ class Tensor {
   /// New storage with undefined contents.
   static Tensor empty(const Shape& shape, DType dtype, Device device = {});
   static Tensor zeros(const Shape& shape, DType dtype, Device device = {});
-  /// Every element `value`, converted to `dtype`.
-  static Tensor full(const Shape& shape, double value, DType dtype, Device device = {});
+  /// Every element `value`. Throws Error when it does not fit `dtype`; see Scalar.
+  static Tensor full(const Shape& shape, Scalar value, DType dtype, Device device = {});
   /// A copy of `values`, in row-major order. Throws Error unless there are shape.numel() of them.
   template <class T>
   static Tensor from(std::span<const T> values, const Shape& shape, Device device = {});
@@ -40,26 +41,37 @@ class Tensor {
   std::int64_t numel() const { return shape_.numel(); }
   std::size_t nbytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
   DType dtype() const { return dtype_; }
-  Device device() const { return storage_->device(); }
+  Device device() const { return storage().device(); }
 
-  /// The elements. Throws Error when T is not the tensor's dtype.
+  /// The elements. Throws Error when T is not the tensor's dtype. Asking for them through a Tensor
+  /// that is not const counts as a write: what a tape saved of this memory cannot be read any more.
   template <class T>
   T* data() {
-    return const_cast<T*>(std::as_const(*this).data<T>());
+    check_dtype(dtype_of<T>);
+    return reinterpret_cast<T*>(raw_data());
   }
   template <class T>
   const T* data() const {
     check_dtype(dtype_of<T>);
-    return reinterpret_cast<const T*>(raw_data());
+    return reinterpret_cast<const T*>(storage_->data() + offset_);
   }
   template <class T>
   std::span<const T> values() const {
     return {data<T>(), static_cast<std::size_t>(numel())};
   }
-  std::byte* raw_data() { return storage_->data() + offset_; }
-  const std::byte* raw_data() const { return storage_->data() + offset_; }
-  /// The only element, as a double. Throws Error unless numel() == 1.
-  double item() const;
+  std::byte* raw_data() {
+    Storage& memory = storage();
+    memory.note_write();
+    return memory.data() + offset_;
+  }
+  const std::byte* raw_data() const { return storage().data() + offset_; }
+  /// The only element, as a double or a T. Throws Error unless numel() == 1, and when the element
+  /// does not fit; see Scalar.
+  double item() const { return item<double>(); }
+  template <class T>
+  T item() const {
+    return only_element().template to<T>("tensor", "item");
+  }
 
   /// The same elements under another shape. One dimension may be -1: it takes what is left.
   /// Throws Error when the number of elements differs.
@@ -71,26 +83,40 @@ class Tensor {
   Tensor operator[](std::int64_t i) const;
 
   Tensor clone() const;
-  /// These values in another dtype (bool: not zero). The same storage when the dtype is the same.
+  /// These values in another dtype; the same storage when the dtype is the same. What a floating
+  /// type does not hold is rounded, beyond the range of float32 to Inf. Real numbers are cut
+  /// towards 0 into integers. Into bool goes whether a value is not 0. Throws Error for a value
+  /// that an integer type has no number for: out of range, Inf or NaN.
   Tensor to(DType dtype) const;
   /// Overwrites the elements. Throws Error unless shape and dtype are the same.
   void copy_from(const Tensor& source);
-  void fill(double value);
+  /// Sets every element to `value`. Throws Error when it does not fit the dtype.
+  void fill(Scalar value);
 
   /// True when nobody else holds this storage, so that writing to it surprises no one.
-  bool is_exclusive() const { return !storage_->is_shared(); }
-  /// True when both view the same elements.
+  bool is_exclusive() const { return !storage().is_shared(); }
+  /// True when both view the same elements, or both are undefined.
   bool is_same_view(const Tensor& other) const {
     return storage_ == other.storage_ && offset_ == other.offset_ && shape_ == other.shape_;
   }
 
  private:
+  friend class Watched;
+  friend class UnseenWrites;
+
+  Storage& storage() const {
+    if (!storage_) [[unlikely]]
+      refuse_undefined();
+    return *storage_;
+  }
   void check_dtype(DType wanted) const {
     if (!defined() || dtype_ != wanted) [[unlikely]]
       refuse(wanted);
   }
   // Here no argument of a message is made ready when there is nothing to say.
   [[noreturn]] void refuse(DType wanted) const;
+  [[noreturn]] static void refuse_undefined();
+  Scalar only_element() const;
 
   Ref<Storage> storage_;
   std::size_t offset_ = 0;  // bytes
@@ -107,7 +133,8 @@ Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device
   return result;
 }
 
-/// True when shapes, dtypes and every byte agree (so NaN equals the same NaN, and 0 is not -0).
+/// True when shapes, dtypes and every byte agree (so NaN equals the same NaN, and 0 is not -0), or
+/// both are undefined.
 bool is_identical(const Tensor& a, const Tensor& b);
 
 }  // namespace maskgrad

@@ -21,6 +21,7 @@ void GradSlot::clear_buffer() {
 
 Variable::Variable(Tensor value, Grad grad, SequenceMask mask)
     : value_(std::move(value)), mask_(std::move(mask)) {
+  check_given(value_.defined(), "variable", "the tensor");
   check(!mask_.defined() || value_.shape().starts_with(mask_.shape()), "variable",
         "a mask of {} does not fit a value of {}", mask_.shape(), value_.shape());
   if (grad == kConstant) return;
@@ -30,6 +31,7 @@ Variable::Variable(Tensor value, Grad grad, SequenceMask mask)
 }
 
 Tensor Variable::grad() const {
+  check_given(defined(), "variable", "it");
   check(requires_grad(), "variable", "takes no gradient");
   if (!slot_->has_grad) return {};
   slot_->dirty_rows.reset();
@@ -37,6 +39,7 @@ Tensor Variable::grad() const {
 }
 
 void Variable::clear_grad() {
+  check_given(defined(), "variable", "it");
   check(requires_grad(), "variable", "takes no gradient");
   slot_->has_grad = false;
   slot_->dirty_rows.reset();  // the owner of a bound buffer may have written to it
@@ -44,7 +47,10 @@ void Variable::clear_grad() {
 }
 
 void Variable::bind(Tensor value, Tensor grad) {
+  check_given(defined() && value.defined() && grad.defined(), "variable", "a leaf or its buffer");
   check(requires_grad() && slot_->tape == 0, "variable", "only a leaf can be bound to a buffer");
+  check(!slot_->is_shared(), "variable",
+        "a copy or a tape holds this leaf and would keep its old value; bind it before it is used");
   for (const Tensor* buffer : {&value, &grad}) {
     check(buffer->shape() == shape() && buffer->dtype() == dtype(), "variable",
           "a buffer of {} {} does not fit a leaf of {} {}", to_string(buffer->dtype()),
@@ -59,6 +65,7 @@ void Variable::bind(Tensor value, Tensor grad) {
 }
 
 Variable drop_mask(const Variable& x) {
+  check_given(x.defined(), "drop_mask", "the input");
   Variable result = x;
   if (x.mask_.defined()) result.slot_ = Tape::slot_of(x);
   result.mask_ = SequenceMask();

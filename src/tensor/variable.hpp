@@ -24,7 +24,8 @@ struct GradSlot final : RefCounted {
   std::uint64_t tape;  // the tape that recorded the value; 0 for a leaf
   Tensor grad;         // undefined until something arrives, unless a buffer was bound to a leaf
   bool has_grad = false;
-  bool is_bound = false;  // `grad` is a view into somebody's flat buffer
+  bool is_bound = false;     // `grad` is a view into somebody's flat buffer
+  bool is_constant = false;  // takes no gradient: on a tape that traces, for what its mask says
 
   // The rows of a bound `grad` that may hold something else than 0; every other row holds 0. Not
   // known unless the last to write was a rule that named its rows, and nobody else can have written
@@ -42,7 +43,8 @@ class Variable {
   enum Grad : bool { kConstant = false, kRequiresGrad = true };
 
   Variable() = default;
-  /// A leaf. Throws Error when a gradient is asked for a tensor that is not floating.
+  /// A leaf. Throws Error for a tensor without a value, and when a gradient is asked for one that
+  /// is not floating.
   explicit Variable(Tensor value, Grad grad = kConstant, SequenceMask mask = {});
 
   bool defined() const { return value_.defined(); }
@@ -61,13 +63,15 @@ class Variable {
   const Ref<GradSlot>& slot() const { return slot_; }
 
   /// The gradient that backward passes left in a leaf, since it was last cleared; undefined when
-  /// none has arrived. It may be written to until the next pass: a leaf that gives its gradient
-  /// away forgets which rows are 0. Throws Error for a value that takes none.
+  /// none has arrived. It may be written to until the next pass, and shares no memory with another
+  /// gradient or with what backward() was given: a leaf that gives its gradient away forgets which
+  /// rows are 0. Throws Error for a value that takes none.
   Tensor grad() const;
   void clear_grad();
 
   /// Leaves only: moves the value into `value` and lets gradients gather in `grad`, two views of
-  /// this leaf's shape and dtype, usually into the flat buffers of a whole model.
+  /// this leaf's shape and dtype, usually into the flat buffers of a whole model. Throws Error when
+  /// a copy of this handle or a tape holds the leaf: it would keep the old value.
   void bind(Tensor value, Tensor grad);
 
  private:
@@ -79,7 +83,8 @@ class Variable {
   Ref<GradSlot> slot_;
 };
 
-/// The same value without its mask, said on purpose: from here on every position counts. No
+/// The same value without its mask, said on purpose: from here on every position counts, forward
+/// and backward. Behind a product, not before it: the gradient of a matrix reads every row. No
 /// gradient comes back to the places that were masked where the value was made.
 Variable drop_mask(const Variable& x);
 

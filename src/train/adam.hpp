@@ -5,11 +5,12 @@
 
 namespace maskgrad {
 
-/// m += (1 - b1) (g - m),  v += (1 - b2) (g^2 - v), t = 1, 2, ...
-/// kKeras:   w -= lr sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + eps)
-/// kPyTorch: w -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
-/// They differ in what eps is compared with. Sources: keras/optimizers/adam.py (Keras 3),
-/// torch.optim.Adam.
+/// m += (1 - b1) (g - m),  r = sqrt(r^2 + (1 - b2) (g^2 - r^2)), t = 1, 2, ...
+/// kKeras:   w -= lr sqrt(1 - b2^t) / (1 - b1^t) * m / (r + eps)
+/// kPyTorch: w -= lr / (1 - b1^t) * m / (r / sqrt(1 - b2^t) + eps)
+/// The forms differ in what eps is compared with. r is the root of what both call v: v overflows
+/// where r does not, so any finite gradient is right, up to the largest number of the dtype.
+/// Sources: keras/optimizers/adam.py (Keras 3), torch.optim.Adam.
 class Adam final : public Optimizer {
  public:
   enum class Form { kKeras, kPyTorch };
@@ -19,15 +20,17 @@ class Adam final : public Optimizer {
   };
 
   explicit Adam(const ParameterBuffer& parameters) : Adam(parameters, Options{}) {}
+  /// Throws Error unless both betas are in [0, 1) and eps is a positive number of the parameters'
+  /// dtype, denormal ones left out.
   Adam(const ParameterBuffer& parameters, Options options);
 
-  std::map<std::string, Tensor> state() override { return {{"m", m_}, {"v", v_}}; }
+  std::map<std::string, Tensor> state() override { return {{"m", m_}, {"r", r_}}; }
 
  private:
-  void update(ParameterBuffer& parameters, double lr, double gradient_scale) override;
+  bool update(ParameterBuffer& parameters, double lr, double gradient_scale) override;
 
   Options options_;
-  Tensor m_, v_;
+  Tensor m_, r_;
 };
 
 }  // namespace maskgrad

@@ -1,8 +1,9 @@
 #include <algorithm>
 
-#include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/arithmetic.hpp>
+#include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/tf_example.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
@@ -21,6 +22,12 @@ std::string_view first_character(std::string_view text) {
   std::size_t size = 1;
   while (size < 4 && size < text.size() && !is_utf8(text.substr(0, size))) ++size;
   return text.substr(0, is_utf8(text.substr(0, size)) ? size : 1);
+}
+
+// So that a product fits 64 bits.
+void check_max_val(std::int64_t max_val) {
+  check(max_val >= 1 && max_val <= 1'000'000'000, "arithmetic",
+        "max-val must be 1 to 1000000000, not {}", max_val);
 }
 
 std::string feature_text(const Example& example, const char* name, const std::string& where) {
@@ -63,6 +70,7 @@ std::string arithmetic_text(std::span<const std::int64_t> tokens) {
 }
 
 ArithmeticSample draw_arithmetic(std::uint64_t seed, std::uint64_t index, std::int64_t max_val) {
+  check_max_val(max_val);
   Random random(seed, stream_of("arithmetic"), index);
   const std::int64_t x = random.integer(1 - max_val, max_val - 1);
   const std::int64_t y = random.integer(1 - max_val, max_val - 1);
@@ -79,19 +87,23 @@ void check_arithmetic_data(const ArithmeticData& data) {
   check(data.shards >= 1 && data.shards <= 10000, "arithmetic", "shards must be 1 to 10000, not {}",
         data.shards);
   check(data.samples >= 1, "arithmetic", "samples must be at least 1, not {}", data.samples);
-  check(data.max_val >= 1 && data.max_val <= 1'000'000'000, "arithmetic",
-        "max-val must be 1 to 1000000000, not {}", data.max_val);
+  checked_multiply("arithmetic", "samples in all shards", data.shards, data.samples);
+  check_max_val(data.max_val);
+}
+
+std::string arithmetic_shard_name(std::int64_t shard) {
+  return fmt::format("shard_{:04}.tfrecords", shard);
 }
 
 bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
                              const std::atomic<bool>* stop) {
   check_arithmetic_data(data);
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail_file("cannot create folder", folder, error.value());
+  make_folder(folder);
+  std::vector<ShardEntry> written;
   std::uint64_t index = 0;
   for (std::int64_t shard = 0; shard < data.shards; ++shard) {
-    RecordWriter writer(folder / fmt::format("shard_{:04}.tfrecords", shard));
+    const std::string name = arithmetic_shard_name(shard);
+    RecordWriter writer(folder / name);
     for (std::int64_t i = 0; i < data.samples; ++i) {
       if (stop && *stop) return false;
       const ArithmeticSample sample = draw_arithmetic(data.seed, index++, data.max_val);
@@ -99,8 +111,12 @@ bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
                                   {"op", arithmetic_tokens(sample.op)},
                                   {"res", arithmetic_tokens(sample.res)}}));
     }
+    // From here on until all are written, the folder holds no whole data set.
+    if (written.empty()) write_unfinished_shard_index(folder);
     writer.commit();
+    written.push_back({name, writer.count(), writer.digest()});
   }
+  write_shard_index(folder, written);
   return true;
 }
 
@@ -114,23 +130,6 @@ std::vector<ArithmeticSample> read_arithmetic_shard(const fs::path& path) {
                        feature_text(example, "res", where)});
   }
   return samples;
-}
-
-std::vector<fs::path> list_shards(const fs::path& folder, std::int64_t limit) {
-  std::error_code error;
-  std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().extension() == ".tfrecords") paths.push_back(entry.path());
-  }
-  if (error) fail_file("cannot read folder", folder, error.value());
-  check(!paths.empty(), "data", "'{}' holds no *.tfrecords file", folder.string());
-  std::sort(paths.begin(), paths.end());
-  if (limit > 0) {
-    check(static_cast<std::int64_t>(paths.size()) >= limit, "data",
-          "'{}' holds {} *.tfrecords files, {} are wanted", folder.string(), paths.size(), limit);
-    paths.resize(static_cast<std::size_t>(limit));
-  }
-  return paths;
 }
 
 }  // namespace maskgrad

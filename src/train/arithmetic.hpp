@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <maskgrad/train/shards.hpp>
+
 namespace maskgrad {
 
 /// The 20 characters in the order of their token ids. Token 0 (space) is padding, `:` separates,
@@ -29,6 +31,7 @@ struct ArithmeticSample {
 
 /// Sample `index` of the endless list that `seed` names: x and y uniform in [1 - max_val, max_val -
 /// 1], fair coins for the order of definitions and operands, the operation uniform over + - *.
+/// Throws Error unless max_val is 1 to 10^9.
 ArithmeticSample draw_arithmetic(std::uint64_t seed, std::uint64_t index, std::int64_t max_val);
 
 struct ArithmeticData {
@@ -41,20 +44,18 @@ struct ArithmeticData {
 /// Throws Error for a number out of range.
 void check_arithmetic_data(const ArithmeticData& data);
 
-/// Writes `shard_0000.tfrecords` and so on into `folder`, which is made if need be: sample i of the
-/// data is draw_arithmetic(seed, i), as a tf.train.Example of the int64 features defs, op and res.
-/// The same bytes for the same numbers on every machine. Throws Error for a number out of range,
-/// and where the disk refuses; each shard is written whole or not at all. Returns false when it
-/// left off because `stop` became true.
+/// "shard_0000.tfrecords" and so on.
+std::string arithmetic_shard_name(std::int64_t shard);
+
+/// Writes the shards and their index into `folder`, which is made if need be: sample i of the data
+/// is draw_arithmetic(seed, i), as a tf.train.Example of the int64 features defs, op and res. The
+/// same bytes for the same numbers on every machine. Throws Error for a number out of range, and
+/// where the disk refuses; each file is written whole or not at all, and shards without their
+/// fellows are refused by list_shards. Returns false when it left off because `stop` became true.
 bool write_arithmetic_shards(const std::filesystem::path& folder, const ArithmeticData& data,
                              const std::atomic<bool>* stop = nullptr);
 
 /// The samples of one shard. Throws Error naming file, record and what is wrong.
 std::vector<ArithmeticSample> read_arithmetic_shard(const std::filesystem::path& path);
-
-/// The `*.tfrecords` files of a folder, sorted by name; the first `limit` of them, all for 0.
-/// Throws Error when the folder cannot be read or holds fewer.
-std::vector<std::filesystem::path> list_shards(const std::filesystem::path& folder,
-                                               std::int64_t limit = 0);
 
 }  // namespace maskgrad

@@ -1,16 +1,20 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
+#include <variant>
 
 #include <maskgrad/train/checkpoint.hpp>
+#include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/train_state_text.hpp>
+#include <maskgrad/train/weights_format.hpp>
 
 namespace maskgrad {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFormat = "maskgrad checkpoint 1";
+constexpr const char* kKind = "checkpoint";
 constexpr std::size_t kKept = 3;
 
 // Calls f(name in the file, view) for every parameter's piece of every flat tensor.
@@ -25,129 +29,181 @@ void for_each_piece(const ParameterBuffer& parameters, Optimizer& optimizer, F f
   for (const auto& [name, flat] : optimizer.state()) pieces("optimizer." + name + "/", flat);
 }
 
-std::vector<fs::path> checkpoints_in(const fs::path& folder) {
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("step_") && name.ends_with(".safetensors")) found.push_back(entry.path());
+// The steps that a file's name gives; nothing for a file of another name.
+std::optional<std::int64_t> steps_in_name(const fs::path& path) {
+  constexpr std::string_view kBefore = "step_", kAfter = ".safetensors";
+  const std::string name = path.filename().string();
+  if (!name.starts_with(kBefore) || !name.ends_with(kAfter)) return std::nullopt;
+  std::int64_t steps = 0;
+  const char* const begin = name.data() + kBefore.size();
+  const char* const end = name.data() + name.size() - kAfter.size();
+  const auto result = std::from_chars(begin, end, steps);
+  const bool is_number = result.ec == std::errc() && result.ptr == end && *begin != '-';
+  return is_number ? std::optional(steps) : std::nullopt;
+}
+
+struct Candidate {
+  std::int64_t steps;
+  fs::path path;
+
+  friend auto operator<=>(const Candidate&, const Candidate&) = default;
+};
+
+// By the steps in their names, the newest last.
+std::vector<Candidate> checkpoints_in(const fs::path& folder) {
+  std::vector<Candidate> found;
+  for (const fs::path& path : list_folder(folder)) {
+    if (const auto steps = steps_in_name(path)) found.push_back({*steps, path});
   }
   std::sort(found.begin(), found.end());
   return found;
 }
 
-// The metadata of one file, with errors that name it.
-class Reader {
- public:
-  Reader(const fs::path& path, const Metadata& metadata) : path_(path), metadata_(metadata) {}
-
-  const std::string& text(const std::string& key) const {
-    const auto found = metadata_.find(key);
-    check(found != metadata_.end(), "checkpoint", "'{}' has no '{}' among its metadata",
-          path_.string(), key);
-    return found->second;
-  }
-  template <class T>
-  T number(const std::string& key) const {
-    return parse<T>(key, text(key));
-  }
-  // "name=sum/count;name=sum/count"
-  std::vector<Metric> totals() const {
-    std::vector<Metric> totals;
-    std::string_view rest = text("totals");
-    while (!rest.empty()) {
-      const std::string_view item = rest.substr(0, rest.find(';'));
-      rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-      const auto equals = item.find('='), slash = item.find('/');
-      check(equals < slash && slash != std::string_view::npos, "checkpoint",
-            "'{}': '{}' among the totals is not name=sum/count", path_.string(), item);
-      totals.push_back({std::string(item.substr(0, equals)),
-                        parse<double>("totals", item.substr(equals + 1, slash - equals - 1)),
-                        parse<std::int64_t>("totals", item.substr(slash + 1))});
-    }
-    return totals;
-  }
-
- private:
-  template <class T>
-  T parse(const std::string& key, std::string_view value) const {
-    T number{};
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    check(error == std::errc() && end == value.data() + value.size(), "checkpoint",
-          "'{}': '{}' of '{}' is no number", path_.string(), value, key);
-    return number;
-  }
-  const fs::path& path_;
-  const Metadata& metadata_;
+// A file that is what it should be, by itself; whether it fits a run is still open.
+struct SoundFile {
+  SafetensorsFile file;
+  TrainState state;
 };
 
-}  // namespace
-
-void save_checkpoint(const fs::path& path, const TrainState& state,
-                     const ParameterBuffer& parameters, Optimizer& optimizer) {
-  std::map<std::string, Tensor> tensors;
-  for_each_piece(parameters, optimizer, [&](const std::string& name, const Tensor& piece) {
-    tensors.emplace(name, piece);
-  });
-  std::string totals;
-  for (const Metric& metric : state.totals) {
-    totals +=
-        fmt::format("{}{}={}/{}", totals.empty() ? "" : ";", metric.name, metric.sum, metric.count);
-  }
-  save_tensors(path, tensors,
-               {{"format", kFormat},
-                {"step", std::to_string(state.step)},
-                {"epoch", std::to_string(state.position.epoch)},
-                {"batch", std::to_string(state.position.batch)},
-                {"optimizer_steps", std::to_string(optimizer.steps())},
-                {"totals", totals}});
+void check_name(const fs::path& path, const TrainState& state) {
+  const auto steps = steps_in_name(path);
+  check(!steps || *steps == state.step, kKind,
+        "'{}' holds the state after {} steps: it was renamed", path.string(), state.step);
 }
 
-TrainState load_checkpoint(const fs::path& path, ParameterBuffer& parameters,
-                           Optimizer& optimizer) {
-  const SafetensorsFile file = SafetensorsFile::open(path);
-  const Reader metadata(path, file.metadata());
-  check(metadata.text("format") == kFormat, "checkpoint", "'{}' has format '{}', not '{}'",
-        path.string(), metadata.text("format"), kFormat);
-  TrainState state{metadata.number<std::int64_t>("step"),
-                   {metadata.number<std::int64_t>("epoch"), metadata.number<std::int64_t>("batch")},
-                   metadata.totals()};
-  const auto optimizer_steps = metadata.number<std::int64_t>("optimizer_steps");
-  const std::map<std::string, Tensor> tensors = load_tensors(file, path.string());
+SoundFile read_state(SafetensorsFile file, const fs::path& path) {
+  TrainState state = train_state_of(file.metadata(), path.string());
+  check_name(path, state);
+  return {std::move(file), std::move(state)};
+}
+
+// Throws unless the file's tensors are those that the run has.
+void check_fits(const std::map<std::string, Tensor>& tensors, const fs::path& path,
+                const ParameterBuffer& parameters, Optimizer& optimizer) {
   std::set<std::string> wanted;
   for_each_piece(parameters, optimizer, [&](const std::string& name, const Tensor& piece) {
     wanted.insert(name);
     const auto found = tensors.find(name);
-    check(found != tensors.end(), "checkpoint", "'{}' has no tensor '{}'", path.string(), name);
-    check(found->second.shape() == piece.shape() && found->second.dtype() == piece.dtype(),
-          "checkpoint", "'{}': '{}' is {} {}, the run's is {} {}", path.string(), name,
+    check(found != tensors.end(), kKind, "'{}' has no tensor '{}'", path.string(), name);
+    check(found->second.shape() == piece.shape() && found->second.dtype() == piece.dtype(), kKind,
+          "'{}': '{}' is {} {}, the run's is {} {}", path.string(), name,
           to_string(found->second.dtype()), found->second.shape(), to_string(piece.dtype()),
           piece.shape());
   });
   for (const auto& [name, tensor] : tensors) {
-    check(wanted.contains(name), "checkpoint", "'{}' holds '{}', which the run does not have",
+    check(wanted.contains(name), kKind, "'{}' holds '{}', which the run does not have",
           path.string(), name);
   }
+}
+
+Checkpoint put_back(const SoundFile& sound, const fs::path& path, ParameterBuffer& parameters,
+                    Optimizer& optimizer) {
+  const std::map<std::string, Tensor> tensors = load_tensors(sound.file, path.string());
+  check_fits(tensors, path, parameters, optimizer);
   for_each_piece(parameters, optimizer, [&](const std::string& name, const Tensor& piece) {
     Tensor target = piece;
     target.copy_from(tensors.at(name));
   });
-  optimizer.set_steps(optimizer_steps);
-  return state;
+  optimizer.set_steps(sound.state.step - sound.state.skipped);
+  return {sound.state, notes_of(sound.file.metadata())};
+}
+
+// The file where it is sound, or why it is not.
+using Judged = std::variant<SoundFile, std::string>;
+
+Judged judge(const fs::path& path) {
+  std::optional<SafetensorsFile> file;
+  try {
+    file = SafetensorsFile::open(path);
+  } catch (const Error& error) {
+    return std::string(error.text());
+  }
+  check_format(file->metadata(), kKind, path);  // sound, and of another version: that is no damage
+  try {
+    return read_state(*std::move(file), path);
+  } catch (const Error& error) {
+    return std::string(error.text());
+  }
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& path, const TrainState& state,
+                     const ParameterBuffer& parameters, Optimizer& optimizer, const Notes& notes) {
+  check(optimizer.steps() == state.step - state.skipped, kKind,
+        "'{}': the optimizer has made {} steps, the run {} and {} without it", path.string(),
+        optimizer.steps(), state.step - state.skipped, state.skipped);
+  check_state(state, path.string());
+  check_name(path, state);
+  std::map<std::string, Tensor> tensors;
+  for_each_piece(parameters, optimizer, [&](const std::string& name, const Tensor& piece) {
+    tensors.emplace(name, piece);
+  });
+  Metadata metadata = weights_metadata(kKind, notes);
+  metadata.merge(metadata_of(state));
+  save_tensors(path, tensors, metadata);
+}
+
+Checkpoint load_checkpoint(const fs::path& path, ParameterBuffer& parameters,
+                           Optimizer& optimizer) {
+  SafetensorsFile file = SafetensorsFile::open(path);
+  check_format(file.metadata(), kKind, path);
+  return put_back(read_state(std::move(file), path), path, parameters, optimizer);
+}
+
+Notes read_notes(const fs::path& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  check_format(file.metadata(), is_of_kind(file.metadata(), "model") ? "model" : kKind, path);
+  return notes_of(file.metadata());
 }
 
 std::optional<fs::path> latest_checkpoint(const fs::path& folder) {
-  const std::vector<fs::path> found = checkpoints_in(folder);
+  const std::vector<Candidate> found = checkpoints_in(folder);
   if (found.empty()) return std::nullopt;
-  return found.back();
+  return found.back().path;
+}
+
+std::optional<fs::path> latest_sound_checkpoint(const fs::path& folder, const Warn& warn) {
+  std::vector<Candidate> found = checkpoints_in(folder);
+  if (found.empty()) return std::nullopt;
+  for (;; found.pop_back()) {
+    const Judged judged = judge(found.back().path);
+    if (std::holds_alternative<SoundFile>(judged)) return found.back().path;
+    const std::string& why = std::get<std::string>(judged);
+    check(found.size() > 1, kKind, "{}; there is no sound checkpoint before it: begin the run anew",
+          why);
+    if (warn) warn(fmt::format("{}; taking the checkpoint before it", why));
+  }
+}
+
+std::optional<Checkpoint> load_latest_checkpoint(const fs::path& folder,
+                                                 ParameterBuffer& parameters, Optimizer& optimizer,
+                                                 const Warn& warn) {
+  const auto path = latest_sound_checkpoint(folder, warn);
+  if (!path) return std::nullopt;
+  return load_checkpoint(*path, parameters, optimizer);
+}
+
+void CheckpointCallback::on_start(const Trainer& trainer) {
+  check(trainer.state().step > 0 || checkpoints_in(folder_).empty(), kKind,
+        "'{}' holds the checkpoints of another run: remove them, or take another folder",
+        folder_.string());
 }
 
 void CheckpointCallback::save(const Trainer& trainer) const {
+  Notes notes = notes_ ? notes_() : Notes{};
+  notes.merge(trainer.notes());
+  const std::int64_t step = trainer.state().step;
   // Twelve digits, so that names sort as numbers do.
-  const fs::path path = folder_ / fmt::format("step_{:012}.safetensors", trainer.state().step);
-  save_checkpoint(path, trainer.state(), trainer.parameters(), trainer.optimizer());
-  std::vector<fs::path> found = checkpoints_in(folder_);
-  for (std::size_t i = 0; i + kKept < found.size(); ++i) fs::remove(found[i]);
+  save_checkpoint(folder_ / fmt::format("step_{:012}.safetensors", step), trainer.state(),
+                  trainer.parameters(), trainer.optimizer(), notes);
+  std::vector<Candidate> found = checkpoints_in(folder_);
+  std::size_t kept = 0;
+  for (auto one = found.rbegin(); one != found.rend(); ++one) {
+    const bool is_old = one->steps > step || ++kept > kKept;
+    std::error_code ignored;  // what stays now is removed after the next one
+    if (is_old) fs::remove(one->path, ignored);
+  }
 }
 
 }  // namespace maskgrad

@@ -1,20 +1,31 @@
 #include <algorithm>
 #include <numeric>
 
+#include <maskgrad/tensor/cpu/start_thread.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/data_loader.hpp>
 
 namespace maskgrad {
+namespace {
+
+constexpr std::int64_t kMostEpochs = std::int64_t{1} << 62;  // more than anyone goes through
+
+}  // namespace
+
+std::int64_t count_batches(std::int64_t samples, std::int64_t batch_size) {
+  return samples / batch_size + (samples % batch_size != 0 ? 1 : 0);
+}
 
 DataLoader::DataLoader(const SequenceDataset& dataset, Options options, DataPosition start)
     : dataset_(dataset), options_(options), position_(start), reading_(start), ring_(kAhead) {
   check(dataset.size() > 0, "data", "there are no samples");
   check(options.batch_size >= 1, "data", "batch-size must be at least 1, not {}",
         options.batch_size);
-  check(start.epoch >= 0 && start.batch >= 0 && start.batch < batches_per_epoch(), "data",
-        "there is no batch {} in epoch {}: an epoch has {}", start.batch, start.epoch,
+  check(start.epoch >= 0 && start.epoch < kMostEpochs && start.batch >= 0 &&
+            start.batch < batches_per_epoch(),
+        "data", "there is no batch {} in epoch {}: an epoch has {}", start.batch, start.epoch,
         batches_per_epoch());
-  reader_ = std::thread([this] { read_ahead(); });
+  reader_ = start_thread("data", "the thread that reads ahead", [this] { read_ahead(); });
 }
 
 DataLoader::~DataLoader() {
@@ -27,17 +38,27 @@ DataLoader::~DataLoader() {
 }
 
 std::int64_t DataLoader::batches_per_epoch() const {
-  return (dataset_.size() + options_.batch_size - 1) / options_.batch_size;
+  return count_batches(dataset_.size(), options_.batch_size);
 }
 
 void DataLoader::advance(DataPosition& position) const {
   if (++position.batch == batches_per_epoch()) position = {position.epoch + 1, 0};
 }
 
-Batch DataLoader::next() {
-  std::unique_lock lock(mutex_);
+void DataLoader::wait_for_batch(std::unique_lock<std::mutex>& lock) {
   readable_.wait(lock, [this] { return filled_ > 0 || error_; });
   if (filled_ == 0) std::rethrow_exception(error_);
+}
+
+Batch DataLoader::peek() {
+  std::unique_lock lock(mutex_);
+  wait_for_batch(lock);
+  return ring_[first_];
+}
+
+Batch DataLoader::next() {
+  std::unique_lock lock(mutex_);
+  wait_for_batch(lock);
   Batch batch = std::move(ring_[first_]);
   first_ = (first_ + 1) % kAhead;
   --filled_;
@@ -84,7 +105,7 @@ Batch DataLoader::collate(DataPosition position) {
       Random random(options_.seed, stream_of("shuffle"),
                     static_cast<std::uint64_t>(position.epoch));
       for (std::size_t i = order_.size(); i > 1; --i) {
-        std::swap(order_[i - 1], order_[random.below(static_cast<std::uint32_t>(i))]);
+        std::swap(order_[i - 1], order_[random.below(i)]);
       }
     }
     order_epoch_ = position.epoch;

@@ -20,6 +20,9 @@ struct DataPosition {
   friend bool operator==(DataPosition, DataPosition) = default;
 };
 
+/// How many batches an epoch has; the last one may be smaller. Requires batch_size >= 1.
+std::int64_t count_batches(std::int64_t samples, std::int64_t batch_size);
+
 /// Cuts each epoch's samples into batches (the last one may be smaller), in file order or in an
 /// order drawn anew for each epoch by (seed, epoch). A thread of its own collates batches ahead.
 /// What comes depends on the position alone, so a run can go on anywhere.
@@ -34,7 +37,8 @@ class DataLoader {
     std::function<void(Batch&)> transform = {};
   };
 
-  /// `dataset` must outlive the loader. Throws Error when it is empty or batch_size < 1.
+  /// `dataset` must outlive the loader. Throws Error when it is empty, batch_size < 1, or the
+  /// system refuses the thread.
   DataLoader(const SequenceDataset& dataset, Options options, DataPosition start = {});
   ~DataLoader();
   DataLoader(const DataLoader&) = delete;
@@ -43,6 +47,8 @@ class DataLoader {
   std::int64_t batches_per_epoch() const;
   /// The batch at position(), which moves on. Throws what reading it threw.
   Batch next();
+  /// The batch that next() will give, only to be read. Throws as next().
+  Batch peek();
   /// Of the batch that next() will give.
   DataPosition position() const { return position_; }
 
@@ -50,6 +56,7 @@ class DataLoader {
   // Enough that one wake-up of the reading thread serves many steps, however short they are.
   static constexpr std::size_t kAhead = 64;
 
+  void wait_for_batch(std::unique_lock<std::mutex>& lock);
   void read_ahead();
   Batch collate(DataPosition position);
   void advance(DataPosition& position) const;

@@ -6,8 +6,9 @@
 namespace maskgrad {
 
 /// sqrt(sum of g^2) over the gradients of all parameters. It is added up in double, in chunks and
-/// in an order that depend on their number only: the same bits on any number of threads. Not finite
-/// when a gradient is not, or when the sum exceeds what a double holds.
+/// in an order that depend on their number only: the same bits on any number of threads. Squares
+/// neither overflow nor vanish. The norm is not finite when a gradient is not, or when the norm
+/// itself exceeds what a double holds.
 double gradient_norm(ParameterBuffer& parameters);
 
 /// min(1, clip_norm / (norm + 1e-6)): what to scale gradients of that norm with, for

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace maskgrad {
 
@@ -18,5 +20,9 @@ struct Metric {
     return *this;
   }
 };
+
+/// Adds the metrics of one more batch to `totals`, which are empty before the first. Throws Error
+/// "[<who>] ..." when they are others than before.
+void add_metrics(std::vector<Metric>& totals, std::span<const Metric> metrics, const char* who);
 
 }  // namespace maskgrad

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,9 +19,13 @@ class Optimizer {
   virtual ~Optimizer() = default;
 
   /// Changes the parameters by `gradient_scale` times their gradients at learning rate `lr`; the
-  /// gradients stay as they are. Throws Error for parameters that it was not made for.
+  /// gradients stay as they are.
+  /// Throws Error for parameters that it was not made for, and for a number that is not finite:
+  /// "[adam] the gradient of dense.bias is nan at element 3", or "[adam] dense.bias becomes inf at
+  /// element 3 ...". Then it has moved some of the parameters, and training cannot go on from them;
+  /// where a gradient is not finite, it changed neither value nor state.
   void step(ParameterBuffer& parameters, double lr, double gradient_scale = 1.0);
-  /// What it remembers, by name ("m", "v"): flat tensors of the buffer's size. A checkpoint saves
+  /// What it remembers, by name ("m", "r"): flat tensors of the buffer's size. A checkpoint saves
   /// them and writes into them.
   virtual std::map<std::string, Tensor> state() = 0;
   /// Steps taken; a checkpoint sets it.
@@ -32,21 +37,27 @@ class Optimizer {
       : name_(name), shape_(parameters.values().shape()), dtype_(parameters.dtype()) {}
 
   // Calls f(begin, end) for spans of whole cache lines of `size` elements, on several threads:
-  // small enough that a model of some 50,000 parameters keeps them busy.
+  // small enough that a model of some 50,000 parameters keeps them busy. Returns whether every call
+  // returned true.
   template <class F>
-  static void for_each_span(std::int64_t size, F f) {
+  static bool for_each_span(std::int64_t size, F f) {
     constexpr std::int64_t kSpan = 4096, kLine = 16;  // elements
+    std::atomic<bool> all = true;
     parallel_for((size + kLine - 1) / kLine, kSpan / kLine,
                  [&](std::int64_t begin, std::int64_t end) {
-                   f(begin * kLine, std::min(end * kLine, size));
+                   if (!f(begin * kLine, std::min(end * kLine, size))) all = false;
                  });
+    return all;
   }
 
-  /// One step; steps() counts it already.
-  virtual void update(ParameterBuffer& parameters, double lr, double gradient_scale) = 0;
+  /// One step; steps() counts it already. Returns false where it may have met or made a number that
+  /// is not finite. It must not look for one in a pass of its own: that would cost too much.
+  virtual bool update(ParameterBuffer& parameters, double lr, double gradient_scale) = 0;
   const char* name() const { return name_; }
 
  private:
+  void check_finite(ParameterBuffer& parameters, double lr);
+
   const char* name_;
   Shape shape_;
   DType dtype_;

@@ -14,6 +14,12 @@ std::string text_of(const Metric& metric) {
   return fmt::format("  {} {:.4f}", metric.name, metric.mean());
 }
 
+std::string means(const EpochInfo& epoch) {
+  std::string text;
+  for (const Metric& metric : epoch.totals) text += text_of(metric);
+  return text;
+}
+
 std::string joined(const std::vector<std::string>& parts) {
   std::string text;
   for (const std::string& part : parts) text += part;
@@ -96,17 +102,23 @@ std::string Progress::bar(int width) const {
 }
 
 void Progress::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {
-  std::string means;
-  for (const Metric& metric : epoch.totals) means += text_of(metric);
-  write_(fmt::format("{}epoch {}/{}{}  {} steps  {:.1f} s\n",
-                     style_ == Style::kBar ? kClearLine : "", epoch.epoch, trainer.options().epochs,
-                     means, epoch.steps, epoch.seconds));
-  drawn_ = false;
+  write_whole_line(fmt::format("epoch {}/{}{}  {} steps  {:.1f} s", epoch.epoch,
+                               trainer.options().epochs, means(epoch), epoch.steps, epoch.seconds));
+}
+
+void Progress::on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) {
+  write_whole_line(fmt::format("ended after step {}/{}{}  mean of the last {} steps",
+                               trainer.state().step, trainer.total_steps(), means(part),
+                               part.batches));
 }
 
 void Progress::on_interrupt(const Trainer& trainer) {
-  write_(fmt::format("{}stopped after step {}/{}\n", style_ == Style::kBar ? kClearLine : "",
-                     trainer.state().step, trainer.total_steps()));
+  write_whole_line(
+      fmt::format("stopped after step {}/{}", trainer.state().step, trainer.total_steps()));
+}
+
+void Progress::write_whole_line(const std::string& text) {
+  write_((style_ == Style::kBar ? kClearLine : "") + text + "\n");
   drawn_ = false;
 }
 

@@ -41,10 +41,12 @@ class Progress : public Callback {
   void on_start(const Trainer& trainer) override;
   void on_step(const StepInfo& step) override;
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
+  void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override;
   void on_interrupt(const Trainer& trainer) override;
 
  private:
   void report();
+  void write_whole_line(const std::string& text);
   std::string bar_line() const;
   std::string bar(int width) const;
   std::vector<std::string> status() const;

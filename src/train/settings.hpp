@@ -4,49 +4,88 @@
 #include <filesystem>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
-#include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/scalar.hpp>
 
 namespace maskgrad {
 
 using SettingValue = std::variant<bool, std::int64_t, double, std::string>;
 
+/// What a text of a setting leads to.
+enum class PathTo { kNothing, kFile, kFolder };
+
 struct Setting {
   std::string key;     // "batch_size"; `-` and `_` are the same in what users write
   SettingValue value;  // the default at first; fixes the type
   std::string help;
-  double min = -std::numeric_limits<double>::infinity();  // of numbers
-  double max = std::numeric_limits<double>::infinity();
+  Scalar min = -std::numeric_limits<double>::infinity();  // of numbers
+  Scalar max = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices = {};  // of texts; none: any text
   bool saved = true;                      // false: about one call of the program, not about the run
+  PathTo path = PathTo::kNothing;
+  bool may_change = false;     // when a run goes on
+  bool shapes_results = true;  // false: any value gives the same numbers
+  int version = 1;             // of saved files, the first that holds it
 
   // The same setting with one property more, for lists of them.
-  Setting at_least(double smallest) const;
-  Setting at_most(double largest) const;
+  Setting at_least(Scalar smallest) const;
+  Setting at_most(Scalar largest) const;
   Setting one_of(std::vector<std::string> texts) const;
   Setting not_saved() const;
+  Setting file() const;
+  Setting folder() const;
+  Setting changeable() const;
+  Setting without_effect() const;
+  Setting since(int version) const;
+
+ private:
+  template <class F>
+  Setting with(F change) const {
+    Setting setting = *this;
+    change(setting);
+    return setting;
+  }
 };
 
 /// An ordered list of settings. Each way of setting one checks key, type and range, and throws
 /// Error "[config] <source>: ..." otherwise; for an unknown key it suggests the nearest known one.
+/// An integer may stand for a real number that a double holds exactly.
 class Settings {
  public:
-  explicit Settings(std::vector<Setting> settings) : settings_(std::move(settings)) {}
+  /// Throws Error for a setting called "version", which saved files call their format's.
+  explicit Settings(std::vector<Setting> settings);
 
   const std::vector<Setting>& all() const { return settings_; }
+
+  /// The setting of a known key. Throws Error when there is none.
+  const Setting& setting(std::string_view key) const { return find(key); }
 
   /// Sets `key` from text: "true", "12", "1e-3", "any text". `source` names where it came from.
   void set(std::string_view key, std::string_view text, const std::string& source);
   /// Sets from "key=value".
   void set_pair(std::string_view pair, const std::string& source);
-  /// Sets what a TOML file holds, a flat table.
+  /// Sets `key` to the value that `other` has.
+  void copy(const std::string& key, const Settings& other);
+  /// Sets what a user's TOML file holds, a flat table of any settings. Texts stand there as
+  /// toml_quote writes them. Throws Error for a file of more than 1 MiB, too.
   void load_toml(const std::filesystem::path& path);
-  /// All saved settings with their help as comments; load_toml gives the same settings back.
+  /// Sets what to_toml() wrote. Throws Error "[config] x: 'lr' is missing: the file is damaged;
+  /// ..." unless the file holds its version, and every saved setting that this version has.
+  void load_saved_toml(const std::filesystem::path& path);
+  /// The same for the text itself; errors call it `source`.
+  void read_saved_toml(std::string_view text, const std::string& source);
+  /// All saved settings with their help as comments, after a line with the format's version;
+  /// load_saved_toml gives the same settings back.
   std::string to_toml() const;
+
+  /// A line "lr: 0.001 -> 0.5" for each saved setting that `other` has another value of. Throws
+  /// Error where `other` lacks one.
+  std::vector<std::string> differences(const Settings& other) const;
 
   /// The value of a known key. Throws Error when the key or the type is another.
   template <class T>
@@ -61,16 +100,29 @@ class Settings {
   const std::string& text(std::string_view key) const { return get<std::string>(key); }
 
  private:
+  struct TomlKeys {
+    std::int64_t version;  // 0 where the file does not say
+    std::set<std::string> keys;
+  };
+
   const Setting& find(std::string_view key) const;
   Setting& lookup(std::string_view key, const std::string& source);
+  TomlKeys take_toml(std::string_view text, const std::string& source);
   static void assign(Setting& setting, SettingValue value, const std::string& source);
 
   std::vector<Setting> settings_;
 };
 
+/// Whether the TOML file is one of Settings::to_toml(): it has a version line. Throws Error when it
+/// cannot be read or is no TOML.
+bool is_saved_toml(const std::filesystem::path& path);
+
 /// The text under one key of a TOML file, whatever else the file holds; nothing when there is none.
 /// Throws Error when the file cannot be read or is no TOML.
 std::optional<std::string> toml_text(const std::filesystem::path& path, std::string_view key);
+/// The same for the file's text; errors call it `source`.
+std::optional<std::string> toml_text(std::string_view text, const std::string& source,
+                                     std::string_view key);
 
 /// The value as its TOML text, and for messages: true, 12, 0.001, 'key'.
 std::string to_string(const SettingValue& value);

@@ -13,7 +13,7 @@ class Sgd final : public Optimizer {
   std::map<std::string, Tensor> state() override { return {{"u", u_}}; }
 
  private:
-  void update(ParameterBuffer& parameters, double lr, double gradient_scale) override;
+  bool update(ParameterBuffer& parameters, double lr, double gradient_scale) override;
 
   double momentum_;
   Tensor u_;

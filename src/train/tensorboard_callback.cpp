@@ -1,12 +1,15 @@
+#include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/tensorboard_callback.hpp>
 
 namespace maskgrad {
 
-void TensorBoardCallback::on_start(const Trainer&) {
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  if (error) fail_file("cannot create folder", folder_, error.value());
+void TensorBoardCallback::on_start(const Trainer& trainer) {
+  make_folder(folder_);
   writer_ = std::make_unique<EventWriter>(folder_);
+  const TrainState& state = trainer.state();
+  if (state.step == 0) return;
+  // What an epoch's end wrote at this step stands; a point in the middle of one is done again.
+  writer_->add_restart(state.position.batch == 0 ? state.step + 1 : state.step);
 }
 
 void TensorBoardCallback::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {

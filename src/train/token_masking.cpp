@@ -10,6 +10,7 @@ constexpr int kSampleBits = 40;  // of a step; the epoch has the other 24
 constexpr std::int64_t kSamples = std::int64_t{1} << kSampleBits;
 constexpr std::int64_t kEpochs = std::int64_t{1} << (64 - kSampleBits);
 constexpr std::int64_t kLargestVocabulary = 0x7fffffff;  // so that every id fits int32
+constexpr std::size_t kLongestSample = 0x7fffffff;
 
 // Only comparisons and integers decide what is drawn: what a machine rounds otherwise, or fuses,
 // must not change a mask.
@@ -94,6 +95,7 @@ template <class Choose>
 MaskedTokens mask_samples(const char* name, std::uint64_t seed, const Tensor& tokens,
                           std::span<const std::int64_t> sample_ids, std::int64_t epoch,
                           Choose&& choose) {
+  check_given(tokens.defined(), name, "the tokens");
   check(tokens.rank() == 2, name, "needs tokens [B, S], got {}", tokens.shape());
   const auto ids = static_cast<std::int64_t>(sample_ids.size());
   check(ids == tokens.dim(0), name, "needs a sample id for each sample: {} for {}", ids,
@@ -132,6 +134,7 @@ std::int64_t draw_length(const SpanLengths& lengths, Random& random) {
 
 // share * count, its fraction in units of 2^-32, rounded up as often as that fraction says.
 std::size_t draw_budget(double share, std::size_t count, Random& random) {
+  check(count <= kLongestSample, "span_mask", "a sample of {} tokens is too long", count);
   const auto scaled = static_cast<std::uint64_t>(std::llround(share * 0x1.0p32)) * count;
   const auto fraction = static_cast<std::uint32_t>(scaled);
   return static_cast<std::size_t>(scaled >> 32) + (random.bits32() < fraction ? 1 : 0);
@@ -146,7 +149,7 @@ void choose_spans(Sample<T> sample, const TokenMaskingOptions& options, const Sp
   }
   std::size_t budget = draw_budget(options.share, places.size(), random);
   while (budget > 0) {
-    std::size_t i = random.below(static_cast<std::uint32_t>(places.size()));
+    std::size_t i = random.below(places.size());
     if (sample.chosen[places[i]]) continue;
     std::int64_t left = draw_length(lengths, random);
     const Fate fate = draw_fate(options, random);

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/train/finite.hpp>
 #include <maskgrad/train/gradient_norm.hpp>
 #include <maskgrad/train/trainer.hpp>
 
@@ -16,11 +18,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-bool all_finite(const Tensor& x) {
-  return dispatch_dtype(FloatingTypes{}, x.dtype(), "train", [&]<class T>(T) {
-    return std::all_of(x.data<T>(), x.data<T>() + x.numel(), [](T v) { return std::isfinite(v); });
-  });
-}
+constexpr const char* kAdvice = "a smaller learning rate may help";
 
 }  // namespace
 
@@ -32,13 +30,36 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
       loader_(loader),
       options_(options),
       state_(std::move(state)) {
+  check(model_ != nullptr, "train", "there is no model to train");
   check(loader.position() == state_.position, "train",
         "the data loader stands elsewhere than the run");
+  check(std::isfinite(options.lr), "train", "lr must be a finite number, not {}", options.lr);
+  constexpr double kSmallest = std::numeric_limits<double>::min();  // steps see smaller ones as 0
+  check(options.clip_norm == 0 || options.clip_norm >= kSmallest, "train",
+        "clip_norm must be 0 or at least {}, not {}", kSmallest, options.clip_norm);
+  total_steps_ = count_steps();
 }
 
-std::int64_t Trainer::total_steps() const {
-  const std::int64_t steps = options_.epochs * loader_.batches_per_epoch();
+void Trainer::add(std::unique_ptr<Callback> callback) {
+  check(callback != nullptr, "train", "there is no callback to add");
+  callbacks_.push_back(std::move(callback));
+}
+
+// What is done, and what is left of the epochs: a run may have gone on with data of another size.
+std::int64_t Trainer::count_steps() const {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  std::int64_t left = 0, steps = 0;
+  const bool too_many = __builtin_mul_overflow(options_.epochs - state_.position.epoch,
+                                               loader_.batches_per_epoch(), &left) ||
+                        __builtin_add_overflow(state_.step - state_.position.batch, left, &steps);
+  if (too_many) steps = kMost;
   return options_.max_steps > 0 ? std::min(steps, options_.max_steps) : steps;
+}
+
+Notes Trainer::notes() const {
+  Notes notes;
+  for (const auto& callback : callbacks_) callback->add_notes(notes);
+  return notes;
 }
 
 Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
@@ -51,7 +72,8 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
   for (bool done = state_.step >= total_steps(); !done;) {
     const Batch batch = loader_.next();
     const PoolVector<Metric> metrics = step(batch);
-    add_to_totals(metrics);
+    add_metrics(state_.totals, metrics, "train");
+    if (metrics.front().count == 0) ++state_.skipped;
     const std::int64_t epoch = state_.position.epoch + 1;
     state_.position = loader_.position();
     for (const auto& callback : callbacks_) {
@@ -61,7 +83,7 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
     done = state_.step >= total_steps() || out_of_time();
     const bool stopped = stop;  // read once: it may become true at any time
     if (done || state_.position.batch == 0) {
-      end_epoch(epoch, seconds_since(epoch_start));
+      report_epoch(epoch, seconds_since(epoch_start));
       epoch_start = Clock::now();
     } else if (stopped) {
       for (const auto& callback : callbacks_) callback->on_interrupt(*this);
@@ -75,69 +97,96 @@ PoolVector<Metric> Trainer::step(const Batch& batch) {
   const FlushDenormals flush_denormals;
   Tape tape;
   ModelOutput output = model_(batch);
+  check_given(output.loss.sum.defined(), "train", "the loss");
   const Metric loss = {"loss", output.loss.sum.item(), output.loss.count};
-  if (!std::isfinite(loss.sum)) explain_divergence(batch, loss.sum);
+  check(loss.count >= 0, "train", "step {}: the model counted {}", state_.step, loss.count);
+  if (!std::isfinite(loss.sum)) explain_loss(batch, loss.sum);
   parameters_.clear_gradients();
-  if (loss.count > 0) tape.backward(output.loss.sum, 1.0 / static_cast<double>(loss.count));
   output.metrics.insert(output.metrics.begin(), loss);
+  const bool counts = loss.count > 0;
+  if (counts) tape.backward(output.loss.sum, 1.0 / static_cast<double>(loss.count));
   double scale = 1.0;
   if (options_.clip_norm > 0) {
-    const double norm = checked_gradient_norm();
-    scale = clip_factor(norm, options_.clip_norm);
-    output.metrics.push_back({"grad_norm", norm, 1});
+    const double norm = counts ? finite_gradient_norm(batch) : 0.0;
+    scale = clip_scale(norm);
+    output.metrics.push_back({"grad_norm", norm, counts ? 1 : 0});
   }
-  optimizer_.step(parameters_, options_.lr, scale);
+  if (counts) update(batch, scale);
   return std::move(output.metrics);
 }
 
-void Trainer::explain_divergence(const Batch& batch, double loss) {
-  if (std::isnan(loss)) loss = std::abs(loss);  // "nan", never "-nan"
-  for (const ParameterBuffer::Entry& entry : parameters_.entries()) {
-    check(
-        all_finite(entry.parameter->variable().value()), "train",
-        "step {}: the loss is {}; before this step parameter {} was not finite already: a smaller "
-        "learning rate may help",
-        state_.step, loss, entry.name);
+void Trainer::update(const Batch& batch, double scale) {
+  try {
+    optimizer_.step(parameters_, options_.lr, scale);
+  } catch (const Error& error) {
+    explain_update(batch, error.text());
   }
-  std::string first = "no operation on the tape gave it";
+}
+
+void Trainer::explain_loss(const Batch& batch, double loss) {
+  if (std::isnan(loss)) loss = std::abs(loss);  // "nan", never "-nan"
+  if (const auto found = find_not_finite(parameters_, parameters_.values())) {
+    fail("train",
+         "step {}: the loss is {}; before this step parameter {} was not finite already: {}",
+         state_.step, loss, found->parameter, kAdvice);
+  }
+  const std::string first = first_not_finite(batch, Pass::kForward);
+  fail("train", "step {}: the loss is {}; first of all, {}", state_.step, loss,
+       first.empty() ? "no operation on the tape gave it" : first);
+}
+
+void Trainer::explain_update(const Batch& batch, std::string_view text) {
+  // With parameters that are not finite any more, operations are not to blame.
+  const bool finite = !find_not_finite(parameters_, parameters_.values());
+  const std::string first = finite ? first_not_finite(batch, Pass::kBackward) : "";
+  fail("train", "step {}: {}{}{}: {}", state_.step, text, first.empty() ? "" : "; first of all, ",
+       first, kAdvice);
+}
+
+std::string Trainer::first_not_finite(const Batch& batch, Pass last) {
   try {
     FiniteCheck check_finite;
-    const Tape tape({.observer = &check_finite});
-    model_(batch);
+    Tape tape({.observer = &check_finite});
+    const ops::SumCount loss = model_(batch).loss;
+    if (last == Pass::kForward || loss.count == 0) return "";
+    parameters_.clear_gradients();
+    tape.backward(loss.sum, 1.0 / static_cast<double>(loss.count));
   } catch (const Error& error) {
-    first = fmt::format("{} {}", error.name(), error.text());
+    return fmt::format("{} {}", error.name(), error.text());
   }
-  fail("train", "step {}: the loss is {}; first of all, {}", state_.step, loss, first);
+  return "";
 }
 
-double Trainer::checked_gradient_norm() {
+double Trainer::finite_gradient_norm(const Batch& batch) {
   const double norm = gradient_norm(parameters_);
   if (std::isfinite(norm)) return norm;
-  std::string culprit = "the squares of the gradients overflow";
-  for (const ParameterBuffer::Entry& entry : parameters_.entries()) {
-    const Tensor gradient = entry.parameter->variable().grad();
-    if (!gradient.defined() || all_finite(gradient)) continue;
-    culprit = fmt::format("the gradient of {} is not finite", entry.name);
-    break;
+  if (const auto found = find_not_finite(parameters_, parameters_.gradients())) {
+    explain_update(batch, fmt::format("the gradient of {} is {} at element {}", found->parameter,
+                                      found->value, found->element));
   }
-  fail("train", "step {}: {}, so that clip_norm cannot be kept: a smaller learning rate may help",
-       state_.step, culprit);
+  fail("train", "step {}: the norm of the gradients is more than a double holds: {}", state_.step,
+       kAdvice);
 }
 
-void Trainer::add_to_totals(std::span<const Metric> metrics) {
-  if (state_.totals.empty()) {
-    for (const Metric& metric : metrics) state_.totals.push_back({metric.name});
-  }
-  check(state_.totals.size() == metrics.size(), "train",
-        "the model gave {} metrics, before it gave {}", metrics.size(), state_.totals.size());
-  for (std::size_t i = 0; i < metrics.size(); ++i) state_.totals[i] += metrics[i];
+double Trainer::clip_scale(double norm) const {
+  const double scale = clip_factor(norm, options_.clip_norm);
+  check(scale > 0, "train",
+        "step {}: the gradients have norm {}; scaled to clip_norm {} nothing is left of them",
+        state_.step, norm, options_.clip_norm);
+  return scale;
 }
 
-void Trainer::end_epoch(std::int64_t epoch, double seconds) {
+void Trainer::report_epoch(std::int64_t epoch, double seconds) {
   const std::vector<Metric> totals = state_.totals;
-  if (state_.position.batch == 0) state_.totals.clear();
-  for (const auto& callback : callbacks_)
-    callback->on_epoch(*this, {epoch, state_.step, seconds, totals});
+  const std::int64_t batches = state_.position.batch;
+  if (batches == 0) {
+    state_.totals.clear();
+    const EpochInfo info = {epoch, state_.step, loader_.batches_per_epoch(), seconds, totals};
+    for (const auto& callback : callbacks_) callback->on_epoch(*this, info);
+  } else {
+    const EpochInfo info = {epoch, state_.step, batches, seconds, totals};
+    for (const auto& callback : callbacks_) callback->on_end_within_epoch(*this, info);
+  }
 }
 
 }  // namespace maskgrad

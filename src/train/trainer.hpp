@@ -12,6 +12,7 @@
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/train/data_loader.hpp>
 #include <maskgrad/train/metric.hpp>
+#include <maskgrad/train/notes.hpp>
 #include <maskgrad/train/optimizer.hpp>
 
 namespace maskgrad {
@@ -29,6 +30,7 @@ struct TrainState {
   std::int64_t step = 0;       // steps done
   DataPosition position;       // of the next batch
   std::vector<Metric> totals;  // of the epoch under way: the loss, then the model's metrics
+  std::int64_t skipped = 0;    // steps whose batch counted nothing, and so moved no weight
 };
 
 struct StepInfo {
@@ -36,10 +38,12 @@ struct StepInfo {
   double loss;        // mean over the batch, before the step's update
 };
 
+/// An epoch, or what was done of it.
 struct EpochInfo {
-  std::int64_t epoch;  // 1, 2, ...
-  std::int64_t steps;  // done in all
-  double seconds;      // spent in this epoch by this process
+  std::int64_t epoch;    // 1, 2, ...
+  std::int64_t steps;    // done in all
+  std::int64_t batches;  // of this epoch: what the totals are of
+  double seconds;        // spent in this epoch by this process
   std::span<const Metric> totals;
 };
 
@@ -51,10 +55,16 @@ class Callback {
   virtual ~Callback() = default;
   virtual void on_start(const Trainer&) {}
   virtual void on_step(const StepInfo&) {}
-  /// After the last step of an epoch, and after the last step of all.
+  /// After the last step of an epoch.
   virtual void on_epoch(const Trainer&, const EpochInfo&) {}
-  /// Instead of on_epoch when the run was asked to stop in the middle of one.
+  /// After the last step of all, where steps or minutes end the run in the middle of an epoch.
+  virtual void on_end_within_epoch(const Trainer& trainer, const EpochInfo&) {
+    on_interrupt(trainer);
+  }
+  /// When the run was asked to stop in the middle of an epoch.
   virtual void on_interrupt(const Trainer&) {}
+  /// Adds what a checkpoint of this moment should say of this callback's files.
+  virtual void add_notes(Notes&) const {}
 };
 
 class Trainer {
@@ -68,21 +78,23 @@ class Trainer {
   };
   enum class Outcome { kDone, kInterrupted };
 
-  /// All four must outlive the trainer; `loader` stands where `state` says.
+  /// All four must outlive the trainer; `loader` stands where `state` says. Throws Error for no
+  /// model, when the loader stands elsewhere, and for an option that is not finite.
   Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
           Options options, TrainState state = {});
 
-  void add(std::unique_ptr<Callback> callback) { callbacks_.push_back(std::move(callback)); }
+  /// Throws Error for a null pointer.
+  void add(std::unique_ptr<Callback> callback);
 
   /// Trains until the epochs, steps or minutes of the options are reached, or `stop` becomes true.
-  /// Reaching max_steps or max_minutes ends the run as the end of an epoch does.
-  /// Throws Error "[train] step 12: the loss is nan; ..." naming the first operation that gave a
-  /// value that is not finite, or the parameter that was not finite before; that step changes no
-  /// parameter. With clip_norm, gradients whose norm is not finite are an error of the same kind.
+  /// Throws Error "[train] step 12: ..." at the step whose loss, gradient or updated parameter is
+  /// not finite, before a callback hears of that step. It names the parameter, and the first
+  /// operation that gave such a number, where a second pass finds it.
   Outcome run(const std::atomic<bool>& stop);
 
   /// One step: forward, backward, update. Returns the loss and metrics as sums and counts; with
-  /// clip_norm the last of them is grad_norm, the norm before it was clipped.
+  /// clip_norm the last of them is grad_norm, the norm before it was clipped. A batch that counts
+  /// nothing moves no parameter, and nothing that the optimizer remembers. Throws as run().
   PoolVector<Metric> step(const Batch& batch);
 
   const TrainState& state() const { return state_; }
@@ -91,13 +103,21 @@ class Trainer {
   Optimizer& optimizer() const { return optimizer_; }
   const DataLoader& loader() const { return loader_; }
   /// Steps that the whole run will have, if no time limit ends it earlier.
-  std::int64_t total_steps() const;
+  std::int64_t total_steps() const { return total_steps_; }
+  /// What the callbacks have to say for a checkpoint of this moment.
+  Notes notes() const;
 
  private:
-  [[noreturn]] void explain_divergence(const Batch& batch, double loss);
-  double checked_gradient_norm();
-  void add_to_totals(std::span<const Metric> metrics);
-  void end_epoch(std::int64_t epoch, double seconds);
+  std::int64_t count_steps() const;
+  void update(const Batch& batch, double scale);
+  [[noreturn]] void explain_loss(const Batch& batch, double loss);
+  [[noreturn]] void explain_update(const Batch& batch, std::string_view text);
+  // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
+  enum class Pass { kForward, kBackward };
+  std::string first_not_finite(const Batch& batch, Pass last);
+  double finite_gradient_norm(const Batch& batch);
+  double clip_scale(double norm) const;
+  void report_epoch(std::int64_t epoch, double seconds);
 
   Model model_;
   ParameterBuffer& parameters_;
@@ -105,6 +125,7 @@ class Trainer {
   DataLoader& loader_;
   Options options_;
   TrainState state_;
+  std::int64_t total_steps_;
   std::vector<std::unique_ptr<Callback>> callbacks_;
 };
 

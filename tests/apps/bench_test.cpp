@@ -14,7 +14,7 @@ class Bench : public test::CliTest {};
 
 TEST_F(Bench, NamesABadFileBeforeItMeasures) {
   expect_error(run({"bench", "op-overhead", "--json", "none/b.json"}), 1,
-               "cannot create 'none/b.json.tmp.");
+               "cannot create 'none/b.json': ");
 }
 
 TEST_F(Bench, WritesItsMediansByName) {
@@ -87,6 +87,10 @@ TEST_F(Bench, RefusesSizesThatAreNoneBeforeItMeasures) {
   expect_error(attention("--heads", "0"), 2, "--heads must be 1 to 65536, not 0");
   expect_error(attention("--dim", "65537"), 2, "--dim must be 1 to 65536, not 65537");
   expect_error(run({"bench", "attention", "--seq"}), 2, "--seq needs a value");
+  const std::string most = "65536";
+  expect_error(
+      run({"bench", "attention", "--seq", most, "--batch", most, "--heads", most, "--dim", most}),
+      2, "bench: elements of an input: 4294967296 * 4294967296 does not fit 64 bits");
 }
 
 TEST_F(Bench, SaysWhatTheFiguresWereTakenOn) {

@@ -22,8 +22,8 @@ TEST_F(Check, HoldsForARunWhoseMaskIsAppliedToKeys) {
   EXPECT_THAT(result.out,
               MatchesRegex("gradients  holds  [0-9]+ elements compared, .*\n"
                            "leaks      holds  [0-9]+ operations, [0-9]+ masked elements\n"
-                           "proof      holds  [0-9]+ operations, 1 result: no masked place "
-                           "can reach a kept one\n"));
+                           "proof      holds  [0-9]+ operations, 1 result, 8 gradients: no masked "
+                           "place can reach a kept one\n"));
 }
 
 TEST_F(Check, FindsThatTheQueryMaskLetsPaddingIntoEveryAverage) {

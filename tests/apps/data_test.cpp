@@ -37,7 +37,7 @@ TEST_F(Data, DoesNotMixWithTheShardsOfAnotherDataSet) {
 
 TEST_F(Data, LeavesNoHalfShard) {
   expect_error(run({"data", "arithmetic", "--out", "x", "--shards", "1"}, {.file_limit = 30000}), 1,
-               "cannot write 'x/shard_0000.tfrecords.tmp.");
+               "cannot write 'x/shard_0000.tfrecords': File too large");
   EXPECT_TRUE(std::filesystem::is_empty(path("x")));
   write("file", "");
   expect_error(run({"data", "arithmetic", "--out", "file/x"}), 1, "cannot create folder 'file/x'");

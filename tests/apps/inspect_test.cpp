@@ -1,4 +1,6 @@
 // maskgrad inspect, on files that TensorFlow and the safetensors package wrote among others.
+#include <sys/stat.h>
+
 #include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
 
@@ -41,7 +43,7 @@ TEST_F(Inspect, ShowsHostileNamesOnOneLine) {
   EXPECT_THAT(text, HasSubstr("\"a\\nb\\u001b[31m\""));
   EXPECT_THAT(text, HasSubstr("n\"..."));
   EXPECT_THAT(text, HasSubstr("value\\nvalue\n"));
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 6);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 8);
 }
 
 // Verdicts of the safetensors package on the same bytes.
@@ -118,6 +120,31 @@ TEST_F(Inspect, ShowsARunAndEachOfItsFiles) {
   EXPECT_THAT(accepted("r"), HasSubstr("training has not ended yet"));
 }
 
+TEST_F(Inspect, SaysWhatIsDamagedInARun) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "2"}).code, 0);
+  EXPECT_THAT(accepted("r"), HasSubstr("\nits digest matches\n"));
+  for (const auto& events : std::filesystem::directory_iterator(path("r/logs"))) {
+    std::filesystem::resize_file(events.path(), std::filesystem::file_size(events.path()) - 1);
+    EXPECT_THAT(
+        accepted(events.path()),
+        ContainsRegex("epoch/loss +scalar +2 (.|\n)*\n[0-9]+ events\nthe rest is damaged: '.*': "
+                      "record [0-9]+ at byte [0-9]+: truncated in its data\n"));
+  }
+  EXPECT_THAT(accepted("r"), ContainsRegex("\ndamaged: '.*tfevents.*: truncated in its data: "));
+  const std::string checkpoint = "r/checkpoints/step_000000000080.safetensors";
+  std::string bytes = read(checkpoint);
+  bytes.back() ^= 1;
+  write(checkpoint, bytes);
+  EXPECT_THAT(accepted("r"), HasSubstr("\ndamaged: '" + checkpoint + "': its bytes do not match"));
+  expect_error(inspect(checkpoint), 1, "the file is damaged");
+  std::string table = read("r/epochs.csv");
+  table[table.find("\n1,40,") + 6] ^= 1;
+  write("r/epochs.csv", table);
+  expect_error(inspect("r"), 1, "'r/epochs.csv' is not the table that the run wrote");
+  write("noise.tfevents", "no record at all");
+  expect_error(inspect("noise.tfevents"), 1, "record 0 at byte 0: ");
+}
+
 TEST_F(Inspect, GoesByContentWhereTheNameSaysNothing) {
   std::filesystem::copy_file(test_data("float32.safetensors"), path("weights"));
   std::filesystem::copy_file(test_data("arithmetic.tfrecords"), path("records"));
@@ -133,7 +160,9 @@ TEST_F(Inspect, SaysWhatItCannotMakeOut) {
   expect_error(inspect("empty"), 1, "'empty' is no safetensors, TFRecord or event file");
   expect_error(inspect("folder"), 1, "'folder' is no run folder: it has no config.toml");
   expect_error(inspect("none"), 1, "cannot open 'none': No such file or directory");
-  expect_error(inspect("/dev/zero"), 1, "'/dev/zero' is a device, not a file");
+  expect_error(inspect("/dev/zero"), 1, "cannot read '/dev/zero': it is no regular file");
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  expect_error(inspect("pipe"), 1, "cannot read 'pipe': it is no regular file");
 }
 
 }  // namespace

@@ -113,8 +113,7 @@ TEST_F(Interrupt, ADamagedCheckpointIsNamed) {
   const std::string name = "r/checkpoints/step_000000000400.safetensors";
   write(name, read(name).substr(0, 1000));
   const std::string model = read("r/model.safetensors");
-  expect_error(train({"--out", "r", "--epochs", "2", "--resume"}), 1,
-               "safetensors: '" + name + "'");
+  expect_error(train({"--out", "r", "--epochs", "2", "--resume"}), 1, "checkpoint: '" + name + "'");
   EXPECT_EQ(read("r/model.safetensors"), model);
 }
 

@@ -1,4 +1,7 @@
 // maskgrad ops and run-op.
+#include <cmath>
+#include <limits>
+
 #include <maskgrad/tensor/op_def.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
@@ -81,10 +84,63 @@ TEST_F(Ops, RefusesWhatDoesNotFitTheOperation) {
   EXPECT_FALSE(exists("out.safetensors"));
 }
 
+TEST_F(Ops, GivesANumberToTheValuesExactlyOrRefusesIt) {
+  const auto fill = [&](DType dtype, const std::string& text) {
+    save_tensors(path("in.safetensors"),
+                 {{"input", Tensor::zeros({1}, dtype)}, {"mask", test::bits({0}, {1})}});
+    return run({"run-op", "keep_where", "--in", "in.safetensors", "--out", "out.safetensors",
+                "--arg", "fill=" + text});
+  };
+  const auto filled = [&](DType dtype, const std::string& text) {
+    const auto result = fill(dtype, text);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return load_tensors(path("out.safetensors")).at("output");
+  };
+  for (const std::int64_t n : {9007199254740993, std::numeric_limits<std::int64_t>::min(),
+                               std::numeric_limits<std::int64_t>::max()}) {
+    EXPECT_EQ(filled(DType::kInt64, std::to_string(n)).item<std::int64_t>(), n);
+  }
+  EXPECT_EQ(filled(DType::kInt64, "1e3").item(), 1000);
+  EXPECT_EQ(filled(DType::kBool, "true").item(), 1);
+  EXPECT_EQ(filled(DType::kFloat32, "-inf").item(), -test::kInf);
+  EXPECT_TRUE(std::isnan(filled(DType::kFloat64, "nan").item()));
+  expect_error(fill(DType::kFloat32, "-1e39"), 1, "keep_where: fill -1e+39 is no float32");
+  expect_error(fill(DType::kFloat64, "9007199254740993"), 1,
+               "keep_where: fill 9007199254740993 is no float64");
+  expect_error(fill(DType::kInt64, "9223372036854775808"), 1,
+               "keep_where: fill 9223372036854775808 is no int64");
+  expect_error(fill(DType::kInt64, "18446744073709551616"), 2,
+               "keep_where: argument 'fill' must be a number, not '18446744073709551616'");
+  expect_error(fill(DType::kFloat32, "none"), 2, "argument 'fill' must be a number, not 'none'");
+}
+
+TEST_F(Ops, TakesNoneForAnArgumentThatMayBeLeftOutAndNothingElse) {
+  const Tensor x = make({1, 2}, {1, 1, 2});
+  save_tensors(path("in.safetensors"), {{"q", x}, {"k", x}, {"v", x}});
+  const auto scale = [&](const std::string& text) {
+    return run({"run-op", "scaled_dot_product_attention", "--in", "in.safetensors", "--out", "o",
+                "--arg", "scale=" + text});
+  };
+  EXPECT_EQ(scale("none").code, 0);
+  EXPECT_EQ(scale("2").code, 0);
+  expect_error(scale("nan"), 2, "argument 'scale' must be a number or none, not 'nan'");
+  expect_error(scale("true"), 2, "argument 'scale' must be a number or none, not 'true'");
+  expect_error(scale("9007199254740993"), 2, "argument 'scale': 9007199254740993 is no float64");
+}
+
+TEST_F(Ops, RefusesLengthsWhoseSumDoesNotFit) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  save_tensors(
+      path("in.safetensors"),
+      {{"data", make({1}, {1})}, {"lengths", Tensor::from({kMost, kMost, std::int64_t{3}}, {3})}});
+  expect_error(run({"run-op", "reverse_segment_order", "--in", "in.safetensors", "--out", "o"}), 1,
+               "reverse_segment_order: the sum of the lengths: ");
+}
+
 TEST_F(Ops, LeavesNoOutputWhereItCannotBeWritten) {
   ASSERT_EQ(run({"ops", "relu", "--sample", "in.safetensors"}).code, 0);
   expect_error(run({"run-op", "relu", "--in", "in.safetensors", "--out", "none/o"}), 1,
-               "cannot create 'none/o.tmp.");
+               "cannot create 'none/o': ");
 }
 
 }  // namespace

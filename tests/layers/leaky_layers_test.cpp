@@ -11,11 +11,11 @@
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/ops/attention.hpp>
-#include <maskgrad/ops/matmul.hpp>
 #include <maskgrad/ops/elementwise.hpp>
 #include <maskgrad/ops/loss.hpp>
 #include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/masked_reduce.hpp>
+#include <maskgrad/ops/matmul.hpp>
 #include <maskgrad/ops/norm.hpp>
 #include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/ops/shape.hpp>
@@ -25,10 +25,14 @@
 #include <maskgrad/tensor/check/prove.hpp>
 #include <maskgrad/tensor/scope.hpp>
 
+#include "layers/random_pieces.hpp"
 #include "layers/support.hpp"
 
 namespace maskgrad {
 namespace {
+
+using test::bits_of;
+using test::shifted;
 
 constexpr std::int64_t kFeatures = 4;
 using Mistake = std::function<Variable(const Variable& x)>;
@@ -51,21 +55,6 @@ struct Case {
   MaskRule rule;
   Mistake mistake;  // from [B, S, 4] with a mask
 };
-
-Variable bits_of(const Variable& x) {
-  const SequenceMask& mask = x.mask();
-  return Variable(mask.bits().to(x.dtype()).reshape(mask.shape().concat({1})));
-}
-
-// The mask one position later.
-SequenceMask shifted(const SequenceMask& mask) {
-  Tensor bits = mask.bits().clone();
-  const std::int64_t length = bits.dim(1);
-  for (std::int64_t i = 0; i < bits.numel(); ++i) {
-    bits.data<bool>()[i] = i % length > 0 && mask.bits().data<bool>()[i - 1];
-  }
-  return SequenceMask(bits);
-}
 
 Variable along_positions(const Variable& x) { return ops::permute(drop_mask(x), {0, 2, 1}); }
 

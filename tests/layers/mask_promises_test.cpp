@@ -105,6 +105,22 @@ TEST_P(MaskPromise, IsNotChangedByMorePadding) {
   EXPECT_GT(report.operations, 2);
 }
 
+// Among them those that say they use the mask. A value without one is a value all of which exists.
+TEST_P(MaskPromise, HoldsForValuesWithoutAMask) {
+  Random random(4);
+  const Tensor values = test::uniform(random, {3, kLength, kFeatures});
+  Sequential layers;
+  GetParam().add(layers);
+  const ParameterBuffer parameters(layers, DType::kFloat64, 1);
+  const auto run = [&](const SequenceMask& mask) {
+    return layers(Variable(values, Variable::kConstant, mask));
+  };
+  const Variable without = run({});
+  const Variable with = run(SequenceMask(Tensor::full({3, kLength}, 1, DType::kBool)));
+  EXPECT_FALSE(without.mask().defined());
+  EXPECT_TRUE(test::same_bits(without.value(), with.value()));
+}
+
 TEST(MaskPromises, HoldForALossOverPositions) {
   Sequential model;
   model.add<Masking>("masking")

@@ -80,7 +80,7 @@ TEST(Parameter, CannotBeUsedBeforeAParameterBufferWasMade) {
   Open model;
   Parameter& q = model.parameter("q", {2}, ones());
   EXPECT_EQ(error_of([&] { ops::add(q, q); }),
-            "[q] this parameter has no value yet; make a ParameterBuffer for the model first");
+            "[q] used before it was given a value; make a ParameterBuffer for the model first");
   const ParameterBuffer parameters(model, DType::kFloat64, 0);
   EXPECT_EQ(error_of([&] { ops::add(q, q); }), "no error");
   EXPECT_TRUE(q.variable().requires_grad());

@@ -1,7 +1,8 @@
 // Shapes of nothing, and what attention refuses.
 #include <gmock/gmock.h>
 
-#include <maskgrad/ops/attention.hpp>
+#include <maskgrad/ops/attention/common.hpp>
+#include <maskgrad/ops/self_attention.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 #include "support/errors.hpp"
@@ -78,6 +79,9 @@ TEST(Attention, RefusesShapesThatDoNotFit) {
             k_is + "float64 (2, 2, 6, 7)" + values);
 }
 
+const std::string kReadings =
+    "; bits [n, S, T] mean n heads, and n samples where the inputs have no heads";
+
 TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
   const Variable q = value({2, 4, 3, 5}), k = value({2, 2, 6, 5}), v = value({2, 2, 6, 7});
   const auto with_mask = [&](const AttentionMask& mask) { return error(q, k, v, mask); };
@@ -86,7 +90,7 @@ TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
   EXPECT_EQ(with_mask(AttentionMask::all(3, 1)), kStarts + "a mask of (1, 1, 3, 1)" + fits);
   EXPECT_EQ(with_mask(AttentionMask::all(6, 3)), kStarts + "a mask of (1, 1, 6, 3)" + fits);
   EXPECT_EQ(with_mask(AttentionMask::bits(Tensor::zeros({2, 3, 6}, DType::kBool))),
-            kStarts + "a mask of (1, 2, 3, 6)" + fits);
+            kStarts + "a mask of (1, 2, 3, 6)" + fits + kReadings);
   const std::string bias_fits = " does not fit pairs of float32 (2, 4, 3, 6)";
   EXPECT_EQ(with({.bias = value({5})}), kStarts + "a bias of float32 (5,)" + bias_fits);
   EXPECT_EQ(with({.bias = value({1, 2, 4, 3, 6})}),
@@ -105,6 +109,26 @@ TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
               ops::attention_values(value({3, 6}), v, AttentionMask::all(3, 6));
             }),
             "[attention_values] weights float32 (3, 6) do not fit values float32 (2, 2, 6, 7)");
+}
+
+TEST(Attention, RefusesADropoutThatHasNothingToDrawFrom) {
+  const Variable q = value({2, 4, 3, 5}), k = value({2, 2, 6, 5}), v = value({2, 2, 6, 7}),
+                 qkv = value({3, 2, 4, 5});
+  const std::string text =
+      "a dropout of 0.25 has no random numbers to draw from; give options.random, by layer and "
+      "step";
+  const AttentionOptions none = {.dropout = 0.25},
+                         some = {.dropout = 0.25, .random = Random(1, stream_of("layer"), 2)};
+  EXPECT_EQ(error(q, k, v, {}, none), kStarts + text);
+  EXPECT_EQ(error(q, k, v, {}, some), "no error");
+  EXPECT_EQ(error_of([&] { ops::self_attention(qkv, {}, none); }), "[self_attention] " + text);
+  EXPECT_EQ(error_of([&] { ops::self_attention(qkv, {}, some); }), "no error");
+  const auto composed = [&](const AttentionOptions& options) {
+    return error_of([&] { ops::composed_attention(q, k, v, AttentionMask::all(3, 6), options); });
+  };
+  EXPECT_EQ(composed(none), "[attention] " + text);
+  EXPECT_EQ(composed(some), "no error");
+  EXPECT_EQ(error(q, k, v, {}, {.dropout = 0}), "no error");
 }
 
 TEST(Attention, RefusesQueriesThatDoNotExistAndSeeSomething) {
@@ -152,7 +176,7 @@ TEST(Attention, RefusesInputsThatCarryAMaskOfPositions) {
   };
   const auto text = [](const std::string& starts, const std::string& shape) {
     return starts + "an input of " + shape +
-           " carries a mask; give it as AttentionMask::padding, and drop_mask() it";
+           " carries a mask; give it as AttentionMask::existing, and drop_mask() it";
   };
   const Variable m = masked({2, 4, 3, 5});
   EXPECT_EQ(error(m, x, x), text(kStarts, "(2, 4, 3, 5)"));

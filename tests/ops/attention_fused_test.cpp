@@ -94,6 +94,23 @@ TEST(FusedAttention, IsTheComposedOneForEveryNumberOfFeatures) {
   expect_composed_for(3, &AttentionSizes::features, &AttentionSizes::value_features, kFeatures);
 }
 
+// Where sums over keys, over queries, over the heads of a group and over features are trees.
+TEST(FusedAttention, IsTheComposedOneForLongSums) {
+  Random random(14);
+  for (const AttentionSizes& d : {AttentionSizes{1, 1, 1, 3, 1100, 4, 5},
+                                  {1, 1, 1, 1100, 3, 4, 5},
+                                  {1, 4, 2, 530, 530, 3, 2},
+                                  {1, 1, 1, 70, 65, 1100, 520}}) {
+    AttentionInputs in = random_attention(random, d);
+    for (const Shape& bias : {Shape{}, Shape{1, d.keys}, Shape{d.queries, 1}}) {
+      in.bias = test::uniform(random, bias);
+      for (const AttentionMask& mask : attention_masks(random, d)) {
+        EXPECT_TRUE(are_close(run_fused(in, mask), run_composed(in, mask), 1e-12));
+      }
+    }
+  }
+}
+
 TEST(FusedAttention, IsTheComposedOneWithABiasOfAnyShapeThatBroadcasts) {
   Random random(4);
   for (int i = 0; i < 8; ++i) {
@@ -197,20 +214,23 @@ TEST(FusedAttention, TakesScoresOfTenThousands) {
 
 TEST(FusedAttention, GivesTheBitsOfOneThreadOnTwoAndThree) {
   Random random(9);
-  const AttentionSizes d = {3, 4, 2, 130, 130, 20, 17};
-  const Shape biases[] = {{}, {d.keys}, {d.heads, 1, 1}, {d.batch, 1, 1, d.keys}};
-  const AttentionInputs in = random_attention(random, d);
-  const std::vector<AttentionMask> masks = attention_masks(random, d);
-  for (std::size_t i = 0; i < masks.size(); ++i) {
-    for (const DType dtype : test::kFloatingDTypes) {
-      AttentionInputs inputs = in;
-      inputs.bias = test::uniform(random, biases[i % 4]);
-      inputs = inputs.to(dtype);
-      const AttentionOptions options = {.dropout = i % 3 ? 0.1 : 0};
-      const AttentionResults one = run_fused(inputs, masks[i], options);
-      for (const int threads : {2, 3}) {
-        const test::WithThreads more(threads);
-        EXPECT_TRUE(same_bits(run_fused(inputs, masks[i], options), one)) << threads << " threads";
+  for (const AttentionSizes& d :
+       {AttentionSizes{3, 4, 2, 130, 130, 20, 17}, {1, 4, 2, 600, 600, 5, 3}}) {
+    const Shape biases[] = {{}, {d.keys}, {d.heads, 1, 1}, {d.batch, 1, 1, d.keys}};
+    const AttentionInputs in = random_attention(random, d);
+    const std::vector<AttentionMask> masks = attention_masks(random, d);
+    for (std::size_t i = 0; i < masks.size(); ++i) {
+      for (const DType dtype : test::kFloatingDTypes) {
+        AttentionInputs inputs = in;
+        inputs.bias = test::uniform(random, biases[i % 4]);
+        inputs = inputs.to(dtype);
+        const AttentionOptions options = {.dropout = i % 3 ? 0.1 : 0, .random = Random(0)};
+        const AttentionResults one = run_fused(inputs, masks[i], options);
+        for (const int threads : {2, 3}) {
+          const test::WithThreads more(threads);
+          EXPECT_TRUE(same_bits(run_fused(inputs, masks[i], options), one))
+              << threads << " threads";
+        }
       }
     }
   }

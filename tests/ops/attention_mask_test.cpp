@@ -214,6 +214,53 @@ TEST(AttentionUnderAMask, GivesTheSameBitsWhenKeysArePadded) {
   }
 }
 
+// Bits [B, S, T] where there are no heads: each sample by itself has the attention of its own bits.
+TEST(AttentionUnderAMask, OfEachSampleWithoutHeadsIsThatOfTheSample) {
+  constexpr std::int64_t kBatch = 3, kQueries = 4, kKeys = 5;
+  Random random(7);
+  const Tensor q = test::uniform(random, {kBatch, kQueries, 2}),
+               k = test::uniform(random, {kBatch, kKeys, 2}),
+               v = test::uniform(random, {kBatch, kKeys, 3}),
+               keep = test::random_bits(random, {kBatch, kQueries, kKeys}, 0.5);
+  const auto part = [](const Tensor& x, std::int64_t b) {
+    return Variable(x[b].reshape(Shape{1}.concat(x[b].shape())));
+  };
+  const OpCall by_name = {.inputs = {{"q", Variable(q)},
+                                     {"k", Variable(k)},
+                                     {"v", Variable(v)},
+                                     {"mask", Variable(keep)}},
+                          .args = {}};
+  const std::vector<Tensor> ways = {
+      ops::scaled_dot_product_attention(Variable(q), Variable(k), Variable(v),
+                                        AttentionMask::bits(keep))
+          .value(),
+      // What comes of algebra with a mask of all samples is one of each sample, too.
+      ops::scaled_dot_product_attention(
+          Variable(q), Variable(k), Variable(v),
+          AttentionMask::bits(keep) & AttentionMask::all(kQueries, kKeys))
+          .value(),
+      run_op(find_op("scaled_dot_product_attention"), by_name).front().value()};
+  for (std::int64_t b = 0; b < kBatch; ++b) {
+    const Variable alone = ops::scaled_dot_product_attention(part(q, b), part(k, b), part(v, b),
+                                                             AttentionMask::bits(keep[b].clone()));
+    for (const Tensor& way : ways) EXPECT_TRUE(same_bits(way[b], alone.value()[0])) << b;
+  }
+}
+
+TEST(AttentionUnderAMask, OfEachHeadIsNotMeantForSamplesThatHaveHeads) {
+  const Variable x(Tensor::zeros({3, 1, 4, 2}, DType::kFloat64));
+  const AttentionMask mask = AttentionMask::bits(Tensor::zeros({3, 4, 4}, DType::kBool));
+  EXPECT_EQ(error_of([&] { ops::scaled_dot_product_attention(x, x, x, mask); }),
+            "[scaled_dot_product_attention] a mask of (1, 3, 4, 4) does not fit pairs of "
+            "(3, 1, 4, 4); bits [n, S, T] mean n heads, and n samples where the inputs have no "
+            "heads");
+  const Variable flat(Tensor::zeros({2, 4, 2}, DType::kFloat64));
+  EXPECT_EQ(error_of([&] { ops::scaled_dot_product_attention(flat, flat, flat, mask); }),
+            "[scaled_dot_product_attention] a mask of (1, 3, 4, 4) does not fit pairs of "
+            "(2, 1, 4, 4); bits [n, S, T] mean n heads, and n samples where the inputs have no "
+            "heads");
+}
+
 TEST(AttentionScores, AreProductsOfTheKeptPairsAndExactlyZeroForTheOthers) {
   for (const DType dtype : test::kFloatingDTypes) {
     const Variable q(make({1, 2, 3, 4}, {1, 1, 2, 2}, dtype));

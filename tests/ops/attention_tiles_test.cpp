@@ -171,10 +171,12 @@ RC_GTEST_PROP(AttentionTiles, HaveBlocksThatBeginAndEndWithAKeyThatIsKept, ()) {
       RC_ASSERT(0 <= block.begin);
       RC_ASSERT(block.begin < block.end);
       RC_ASSERT(block.end <= bits.keys);
-      ops::for_each_chunk(block, [&](const PairBlock& part) {
+    }
+    for (ops::ChunkWalk walk(blocks); walk.next();) {
+      for (const PairBlock& part : walk.parts()) {
         RC_ASSERT(bits.has_key(part, part.begin));
         RC_ASSERT(bits.has_key(part, part.end - 1));
-      });
+      }
     }
   });
 }
@@ -224,21 +226,47 @@ RC_GTEST_PROP(AttentionTiles, CountThePairsOfTheirBlocks, ()) {
   RC_ASSERT(pairs >= mask.kept());
 }
 
+// Each pair of a block once: chunk by chunk, and in the order of queries within one.
 RC_GTEST_PROP(AttentionTiles, AreTakenInChunksThatEndAtMultiplesOf64, ()) {
   for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits&) {
-    for (const PairBlock& block : blocks) {
-      Int next = block.begin;
-      ops::for_each_chunk(block, [&](const PairBlock& part) {
-        RC_ASSERT(part.begin == next);
-        RC_ASSERT(part.begin < part.end);
-        RC_ASSERT(part.end % 64 == 0 || part.end == block.end);
-        RC_ASSERT(part.begin / 64 == (part.end - 1) / 64);
-        RC_ASSERT(part.first == block.first);
-        RC_ASSERT(part.last == block.last);
-        RC_ASSERT(part.full == block.full);
-        next = part.end;
-      });
-      RC_ASSERT(next == block.end);
+    std::vector<PairBlock> left(blocks.begin(), blocks.end());
+    Int chunk = -1;
+    for (ops::ChunkWalk walk(blocks); walk.next();) {
+      const auto parts = walk.parts();
+      RC_ASSERT(!parts.empty());
+      RC_ASSERT(parts[0].begin / 64 > chunk);
+      chunk = parts[0].begin / 64;
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        const PairBlock& part = parts[i];
+        RC_ASSERT(i == 0 || parts[i - 1].last <= part.first);
+        RC_ASSERT(part.begin / 64 == chunk);
+        RC_ASSERT((part.end - 1) / 64 == chunk);
+        const auto block = std::find_if(left.begin(), left.end(), [&](const PairBlock& b) {
+          return b.begin == part.begin && b.first == part.first && b.last == part.last &&
+                 b.full == part.full && b.begin < b.end;
+        });
+        RC_ASSERT(block != left.end());
+        RC_ASSERT(part.end == std::min<Int>(block->end, 64 * (chunk + 1)));
+        block->begin = part.end;
+      }
+    }
+    for (const PairBlock& block : left) RC_ASSERT(block.begin == block.end);
+  });
+}
+
+RC_GTEST_PROP(AttentionTiles, AreTakenInGroupsOf512Keys, ()) {
+  Sizes sizes = draw_sizes();
+  sizes.keys = *rc::gen::element<Int>(1, 511, 512, 513, 1024, 1100);
+  for_each_tile(draw_mask(sizes), [](Blocks blocks, const TileBits&) {
+    std::vector<Int> groups;
+    std::vector<bool> ends;
+    for (ops::ChunkWalk walk(blocks); walk.next();) {
+      RC_ASSERT(walk.group() == walk.parts()[0].begin / 512);
+      groups.push_back(walk.group());
+      ends.push_back(walk.ends_group());
+    }
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      RC_ASSERT(ends[i] == (i + 1 == groups.size() || groups[i + 1] != groups[i]));
     }
   });
 }

@@ -12,6 +12,7 @@ namespace {
 
 using ops::kLanes;
 using ops::Strided;
+using ops::Use;
 using test::kInf;
 using test::kNaN;
 
@@ -47,20 +48,19 @@ struct Sizes {
 
 // Rows of b and of c are `gap` further apart than they are long; a is row by row, or column by
 // column.
-template <bool kPart, template <class> class Store, class T>
-void expect_product(Random& random, const Sizes& d, bool by_columns, std::int64_t gap) {
+template <bool kPart, class T>
+void expect_product(Random& random, const Sizes& d, Use use, bool by_columns, std::int64_t gap) {
   const std::int64_t stride = d.columns + gap;
   const auto a = whole<T>(random, d.rows * d.depth), b = whole<T>(random, d.depth * stride),
              before = whole<T>(random, d.rows * stride);
   Values<T> c = before;
   const Strided<T> left = {a.data(), by_columns ? 1 : d.depth, by_columns ? d.rows : 1};
   ops::block_product<kPart>(d.rows, d.columns, d.depth, left, b.data(), stride,
-                            Store<T>{c.data(), stride});
+                            ops::Sums<T>{c.data(), stride, use});
   for (std::int64_t i = 0; i < d.rows; ++i) {
     for (std::int64_t j = 0; j < stride; ++j) {
       const auto at = static_cast<std::size_t>(i * stride + j);
-      constexpr bool kAdds = std::is_same_v<Store<T>, ops::AddTo<T>>;
-      T expected = j >= d.columns || kAdds ? before[at] : T{};
+      T expected = j >= d.columns || use != Use::kStore ? before[at] : T{};
       for (std::int64_t p = 0; p < d.depth && j < d.columns; ++p) {
         expected +=
             left.data[i * left.row + p * left.column] * b[static_cast<std::size_t>(p * stride + j)];
@@ -75,8 +75,10 @@ template <bool kPart, class T>
 void expect_products(Random& random, const Sizes& d) {
   for (const bool by_columns : {false, true}) {
     for (const std::int64_t gap : {0, 5}) {
-      expect_product<kPart, ops::StoreTo, T>(random, d, by_columns, gap);
-      expect_product<kPart, ops::AddTo, T>(random, d, by_columns, gap);
+      expect_product<kPart, T>(random, d, Use::kStore, by_columns, gap);
+      expect_product<kPart, T>(random, d, Use::kAdd, by_columns, gap);
+      if (d.depth > ops::kTermsOfChain) continue;
+      expect_product<kPart, T>(random, d, Use::kContinue, by_columns, gap);
     }
   }
 }
@@ -111,18 +113,89 @@ TYPED_TEST(BlockProduct, OfLongSumsAndManyRowsIsTheSumOfProducts) {
   }
 }
 
-TYPED_TEST(BlockProduct, AddsTermsInTheirOrder) {
-  // 2^60 swallows what comes after it, and not what came before.
-  constexpr auto kLarge = static_cast<TypeParam>(1ull << 60);
-  const TypeParam a[] = {1, 1, 1, 1};
-  for (const auto& [terms, expected] :
-       {std::pair{std::array<TypeParam, 4>{kLarge, -kLarge, 1, 1}, 2},
-        {std::array<TypeParam, 4>{1, kLarge, -kLarge, 1}, 1},
-        {std::array<TypeParam, 4>{1, 1, kLarge, -kLarge}, 0}}) {
-    TypeParam sum = 0;
-    ops::block_product<true>(1, 1, 4, Strided<TypeParam>{a, 4, 1}, terms.data(), 1,
-                             ops::StoreTo<TypeParam>{&sum, 1});
-    EXPECT_EQ(sum, expected);
+// The product of ones with these terms.
+template <class T>
+T sum_of(const Values<T>& terms, const ops::Terms& of, Use use, T before) {
+  const Values<T> ones(terms.size(), 1);
+  ops::block_product<true>(1, 1, of, Strided<T>{ones.data(), 1, 1}, terms.data(), 1,
+                           ops::Sums<T>{&before, 1, use});
+  return before;
+}
+
+// 2^60 swallows what is added to it, and leaves nothing of what it is added to.
+template <class T>
+constexpr T kLarge = static_cast<T>(1ull << 60);
+
+TYPED_TEST(BlockProduct, AddsTheTermsOfAChainInTheirOrder) {
+  using T = TypeParam;
+  constexpr T L = kLarge<T>;
+  EXPECT_EQ(sum_of<T>({L, -L, 1, 1}, 4, Use::kStore, 5), 2);
+  EXPECT_EQ(sum_of<T>({1, L, -L, 1}, 4, Use::kStore, 5), 1);
+  EXPECT_EQ(sum_of<T>({1, 1, L, -L}, 4, Use::kStore, 5), 0);
+}
+
+TYPED_TEST(BlockProduct, AddsToWhatStandsThereOrContinuesIt) {
+  using T = TypeParam;
+  constexpr T L = kLarge<T>;
+  EXPECT_EQ(sum_of<T>({L, -L, 1, 1}, 4, Use::kAdd, 5), 7);
+  EXPECT_EQ(sum_of<T>({L, -L, 1, 1}, 4, Use::kContinue, 5), 2);
+}
+
+TYPED_TEST(BlockProduct, AddsTheSumsOfChainsOneByOne) {
+  using T = TypeParam;
+  constexpr T L = kLarge<T>;
+  Values<T> terms(150);
+  terms[0] = 1, terms[63] = L;    // L
+  terms[64] = -L, terms[65] = 3;  // -L; then with a chain of its own:
+  terms[128] = 7;
+  EXPECT_EQ(sum_of<T>(terms, 150, Use::kStore, 0), 7);
+  terms[64] = 0;
+  terms[128] = -L;
+  EXPECT_EQ(sum_of<T>(terms, 150, Use::kStore, 0), 0);
+  EXPECT_EQ(sum_of<T>(terms, 150, Use::kAdd, 5), 5);  // what stands there comes last
+}
+
+// Four samples: chains of sixteen terms of each, a term of all samples before the next.
+TYPED_TEST(BlockProduct, TakesSomeTermsOfAllSamplesIntoAChain) {
+  using T = TypeParam;
+  constexpr T L = kLarge<T>;
+  constexpr std::int64_t kStep = 40, kLength = 20;
+  Values<T> terms(4 * kStep);
+  for (std::int64_t i = 0; i < 4 * kStep; ++i) {
+    if (i % kStep >= kLength) terms[static_cast<std::size_t>(i)] = L;  // not to be read
+  }
+  terms[3 * kStep + 0] = 1, terms[1] = L;     // swallowed: term 0 of sample 3 comes first
+  terms[3 * kStep + 15] = -L, terms[16] = 3;  // term 16 is another chain's
+  EXPECT_EQ(sum_of<T>(terms, ops::Terms(kLength, 4, kStep), Use::kStore, 0), 3);
+  terms[3 * kStep + 15] = 0, terms[16] = -L;
+  EXPECT_EQ(sum_of<T>(terms, ops::Terms(kLength, 4, kStep), Use::kStore, 0), 0);
+}
+
+TYPED_TEST(BlockProduct, OfSamplesIsTheSumOfProducts) {
+  Random random(6);
+  for (const std::int64_t samples : {1, 2, 3, 7, 8, 9, 16}) {
+    for (const std::int64_t length : {0, 1, 3, 4, 5, 20, 64, 65}) {
+      constexpr std::int64_t kRows = 7, kColumns = 19;
+      const std::int64_t step = length + 2, depth = samples * step;
+      const auto a = whole<TypeParam>(random, kRows * depth),
+                 b = whole<TypeParam>(random, depth * kColumns);
+      Values<TypeParam> c(kRows * kColumns, 99);
+      ops::block_product<true>(kRows, kColumns, ops::Terms(length, samples, step),
+                               Strided<TypeParam>{a.data(), 1, kRows}, b.data(), kColumns,
+                               ops::store_to(c.data(), kColumns));
+      for (std::int64_t i = 0; i < kRows; ++i) {
+        for (std::int64_t j = 0; j < kColumns; ++j) {
+          TypeParam expected = 0;
+          for (std::int64_t p = 0; p < depth; ++p) {
+            if (p % step >= length) continue;
+            expected += a[static_cast<std::size_t>(p * kRows + i)] *
+                        b[static_cast<std::size_t>(p * kColumns + j)];
+          }
+          ASSERT_EQ(c[static_cast<std::size_t>(i * kColumns + j)], expected)
+              << samples << " samples of " << length;
+        }
+      }
+    }
   }
 }
 
@@ -139,6 +212,7 @@ Values<T> random_keep(Random& random, std::int64_t n) {
   return keep;
 }
 
+constexpr Use kUses[] = {Use::kStore, Use::kAdd, Use::kContinue};
 constexpr Sizes kCarefulSizes[] = {{1, 1, 1}, {3, 2, 5}, {17, 4, 64}, {64, 4, 40}, {70, 1, 64}};
 
 TYPED_TEST(BlockProduct, OfKeptColumnsHasTheBitsOfThePlainOneAndSkipsPoison) {
@@ -151,20 +225,23 @@ TYPED_TEST(BlockProduct, OfKeptColumnsHasTheBitsOfThePlainOneAndSkipsPoison) {
     const std::int64_t stride = columns + 2 * kLanes<TypeParam>;
     const auto before = real<TypeParam>(random, rows * stride);
     const Strided<TypeParam> left = {a.data(), 1, rows};
-    auto plain = before, careful = before, poisoned = before;
-    ops::block_product<false>(rows, columns, depth, left, b.data(), columns,
-                              ops::AddTo<TypeParam>{plain.data(), stride});
-    ops::add_product_of_kept_columns(rows, columns, depth, left, b.data(), keep.data(),
-                                     careful.data(), stride);
-    EXPECT_TRUE(same_bits(careful, plain));
+    auto plain = before, poisoned = before;
+    for (const Use use : kUses) {
+      auto careful = plain = before;
+      ops::block_product<false>(rows, columns, depth, left, b.data(), columns,
+                                ops::Sums<TypeParam>{plain.data(), stride, use});
+      ops::product_of_kept_columns(rows, columns, depth, left, b.data(), keep.data(),
+                                   ops::Sums<TypeParam>{careful.data(), stride, use});
+      EXPECT_TRUE(same_bits(careful, plain));
+    }
     // The term p is poison for all rows: columns that do not keep it must not see it.
     const std::int64_t p = random.integer(0, depth - 1);
     for (std::int64_t i = 0; i < rows; ++i) {
       const double poisons[] = {kNaN, kInf, -kInf, 1e30};
       a[static_cast<std::size_t>(p * rows + i)] = static_cast<TypeParam>(poisons[i % 4]);
     }
-    ops::add_product_of_kept_columns(rows, columns, depth, left, b.data(), keep.data(),
-                                     poisoned.data(), stride);
+    ops::product_of_kept_columns(rows, columns, depth, left, b.data(), keep.data(),
+                                 ops::Sums<TypeParam>{poisoned.data(), stride, Use::kContinue});
     for (std::int64_t i = 0; i < rows * stride; ++i) {
       const auto at = static_cast<std::size_t>(i);
       const std::int64_t j = i % stride;
@@ -185,19 +262,22 @@ TYPED_TEST(BlockProduct, OfKeptRowsHasTheBitsOfThePlainOneAndSkipsPoison) {
     const auto a = masked(real<TypeParam>(random, rows * stride), keep);
     auto b = real<TypeParam>(random, depth * columns);
     const auto before = real<TypeParam>(random, rows * columns);
-    auto plain = before, careful = before, poisoned = before;
-    ops::block_product<true>(rows, columns, depth, Strided<TypeParam>{a.data(), stride, 1},
-                             b.data(), columns, ops::AddTo<TypeParam>{plain.data(), columns});
-    ops::add_product_of_kept_rows(rows, columns, depth, a.data(), keep.data(), stride, b.data(),
-                                  careful.data());
-    EXPECT_TRUE(same_bits(careful, plain));
+    auto plain = before, poisoned = before;
+    for (const Use use : kUses) {
+      auto careful = plain = before;
+      ops::block_product<true>(rows, columns, depth, Strided<TypeParam>{a.data(), stride, 1},
+                               b.data(), columns, ops::Sums<TypeParam>{plain.data(), columns, use});
+      ops::product_of_kept_rows(rows, columns, depth, a.data(), keep.data(), stride, b.data(),
+                                ops::Sums<TypeParam>{careful.data(), columns, use});
+      EXPECT_TRUE(same_bits(careful, plain));
+    }
     const std::int64_t p = random.integer(0, depth - 1);
     for (std::int64_t j = 0; j < columns; ++j) {
       const double poisons[] = {kNaN, kInf, -kInf, 1e30};
       b[static_cast<std::size_t>(p * columns + j)] = static_cast<TypeParam>(poisons[j % 4]);
     }
-    ops::add_product_of_kept_rows(rows, columns, depth, a.data(), keep.data(), stride, b.data(),
-                                  poisoned.data());
+    ops::product_of_kept_rows(rows, columns, depth, a.data(), keep.data(), stride, b.data(),
+                              ops::Sums<TypeParam>{poisoned.data(), columns, Use::kContinue});
     for (std::int64_t i = 0; i < rows * columns; ++i) {
       const auto at = static_cast<std::size_t>(i);
       if (keep[static_cast<std::size_t>(i / columns * stride + p)] != 0) {

@@ -59,6 +59,14 @@ TEST(Concat, ReadsASequenceInBothDirections) {
   EXPECT_TRUE(y.mask() == x.mask());
 }
 
+TEST(Concat, RefusesSizesThatDoNotAddUp) {
+  const Variable x(Tensor::zeros({std::int64_t{1} << 59, 0}, DType::kFloat32));
+  EXPECT_THAT(error_of([&] {
+                ops::concat({x, x}, 0);
+              }),
+              ::testing::StartsWith("[shape] the dimensions of (1152921504606846976, 0)"));
+}
+
 TEST(Concat, RefusesWhatDoesNotFit) {
   const Variable a(Tensor::zeros({2, 2}, DType::kFloat32));
   EXPECT_EQ(error_of([] { ops::concat({}, 0); }),

@@ -194,11 +194,35 @@ TEST(UnaryOps, PassOnInfinitiesAndNotANumber) {
   EXPECT_TRUE(is_close(ops::abs(x).value(), {kInf, kInf, kNaN, 0, 1}));
 }
 
-TEST(Abs, HasNoGradientAtZero) {
-  const Variable x = leaf(make({0, -0.0, 2, -2}, {4}));
+TEST(Abs, HasNoGradientAtZeroAndKeepsNotANumber) {
+  const Variable x = leaf(make({0, -0.0, 2, -2, kNaN, -kInf}, {6}));
   Tape tape;
-  tape.backward(ops::abs(x), make({5, 5, 5, 5}, {4}));
-  EXPECT_THAT(to_doubles(x.grad()), ElementsAre(0, 0, 5, -5));
+  tape.backward(ops::abs(x), make({5, 5, 5, 5, 5, 5}, {6}));
+  EXPECT_TRUE(is_close(x.grad(), {0, 0, 5, -5, kNaN, -5}));
+}
+
+TEST(Negate, ChangesTheSignOfZeroToo) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const std::vector<double> y =
+        to_doubles(ops::negate(Variable(make({0, -0.0}, {2}, dtype))).value());
+    EXPECT_TRUE(std::signbit(y[0]));
+    EXPECT_FALSE(std::signbit(y[1]));
+  }
+}
+
+TEST(Scale, TakesExtremeFactors) {
+  const Variable x(make({1e20, -1e-20, 0, 1}, {4}, DType::kFloat32));
+  const Variable y = ops::scale(x, -3e38);
+  EXPECT_TRUE(is_close(ops::scale(y, 1e-38).value(), {-kInf, 3e-20, 0, -3}));
+  EXPECT_TRUE(is_close(ops::scale(x, kInf).value(), {kInf, -kInf, kNaN, kInf}));
+  EXPECT_TRUE(is_close(ops::scale(x, kNaN).value(), {kNaN, kNaN, kNaN, kNaN}));
+}
+
+TEST(Square, HasAGradientWhereTwiceTheInputOverflows) {
+  const Variable x = leaf(make({3e38}, {1}, DType::kFloat32));
+  Tape tape;
+  tape.backward(ops::square(x), make({1e-3}, {1}, DType::kFloat32));
+  EXPECT_TRUE(is_close(ops::scale(Variable(x.grad()), 1e-35).value(), {6}));
 }
 
 TEST(Exp, OverflowsAndUnderflowsWithoutComplaint) {

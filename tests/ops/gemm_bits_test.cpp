@@ -1,4 +1,6 @@
 // What the bits of a product of matrices do not depend on.
+#include <bit>
+
 #include <gmock/gmock.h>
 
 #include "ops/product_operands.hpp"
@@ -25,7 +27,7 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
 TYPED_TEST(GemmBits, OfARowDoNotDependOnHowManyRowsThereAre) {
   Random random(1);
   constexpr std::int64_t kMost = 150;
-  for (const std::int64_t k : {1, 3, 4, 30, 1100}) {
+  for (const std::int64_t k : {1, 3, 4, 30, 64, 65, 512, 513, 2500}) {
     for (const std::int64_t n : {1, 17, 40, 70}) {
       for (const MatrixProduct& d : every_transpose({.m = kMost, .n = n, .k = k})) {
         const auto operands = Operands<TypeParam>::real(random, d);
@@ -61,16 +63,81 @@ Operands<T> padded(Random& random, const Operands<T>& operands, std::int64_t mor
 TYPED_TEST(GemmBits, OfASumOverRowsDoNotDependOnHowManySamplesArePaddedWith) {
   Random random(2);
   for (const std::int64_t samples : {1, 3, 16, 17, 40, 100}) {
-    for (const std::int64_t rows : {1, 2, 5, 20}) {
+    for (const std::int64_t rows : {1, 2, 5, 20, 33, 600}) {
+      if (samples * rows > 12000) continue;
       for (const auto& [m, n] : {std::pair{1, 1}, {3, 20}, {20, 17}, {32, 32}, {40, 40}}) {
         const MatrixProduct d = {
             .m = m, .n = n, .k = samples * rows, .transpose_a = true, .rows_per_sample = rows};
         const auto operands = Operands<TypeParam>::real(random, d);
         const std::vector<TypeParam> y = operands.run();
-        for (const std::int64_t more : {1, 4, 31}) {
+        for (const std::int64_t more : {1, 4, 31, 500}) {
           EXPECT_TRUE(same_bits(padded(random, operands, more).run(), y))
               << more << " more in " << to_string(d);
         }
+      }
+    }
+  }
+}
+
+// The order that is promised, one number after another: groups of 512 terms, of up to sixteen
+// samples, in chains of 64 terms of all of them; groups in a tree. Terms are exact, so that a
+// machine that multiplies and adds at once gives the same.
+template <class T>
+T sum_in_order(const std::vector<T>& terms, std::int64_t samples) {
+  const auto power_of_two = [](std::int64_t n) {
+    return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(n)));
+  };
+  const std::int64_t length = std::ssize(terms) / samples,
+                     together = power_of_two(std::min<std::int64_t>(16, samples)),
+                     of_group = 512 / together,
+                     groups_of_samples = power_of_two((length + of_group - 1) / of_group);
+  std::vector<T> groups;
+  for (std::int64_t first = 0; first < samples; first += together) {
+    const std::int64_t last = std::min(first + together, samples);
+    const std::int64_t of_chain = 64 / power_of_two(last - first);
+    for (std::int64_t g = 0; g < groups_of_samples; ++g) {
+      T group = 0;
+      for (std::int64_t chain = g * of_group; chain < (g + 1) * of_group; chain += of_chain) {
+        T sum = 0;
+        for (std::int64_t p = chain; p < std::min({chain + of_chain, length, (g + 1) * of_group});
+             ++p) {
+          for (std::int64_t i = first; i < last; ++i) {
+            sum += terms[static_cast<std::size_t>(i * length + p)];
+          }
+        }
+        group += sum;
+      }
+      groups.push_back(group);
+    }
+  }
+  while (groups.size() > 1) {
+    std::vector<T> next((groups.size() + 1) / 2);
+    for (std::size_t i = 0; i < groups.size(); ++i) next[i / 2] += groups[i];
+    groups = next;
+  }
+  return groups[0];
+}
+
+TYPED_TEST(GemmBits, AreThoseOfTheOrderThatIsPromised) {
+  Random random(5);
+  for (const std::int64_t samples : {1, 2, 3, 8, 16, 17, 50}) {
+    for (const std::int64_t length : {1, 3, 4, 5, 31, 32, 33, 64, 65, 200, 512, 513, 3000}) {
+      const std::int64_t k = samples * length;
+      if (k > 10000) continue;
+      std::vector<double> a(static_cast<std::size_t>(k)), b(a.size(), 0.5);
+      std::vector<TypeParam> terms(a.size());
+      for (std::size_t p = 0; p < a.size(); ++p) {
+        terms[p] = static_cast<TypeParam>(a[p] = static_cast<TypeParam>(random.uniform(-1, 1)));
+        terms[p] /= 2;
+      }
+      for (const MatrixProduct& d : every_transpose({.m = 1, .n = 1, .k = k})) {
+        MatrixProduct of_samples = d;
+        if (samples > 1) {
+          if (!d.transpose_a) continue;
+          of_samples.rows_per_sample = length;
+        }
+        EXPECT_EQ(Operands<TypeParam>(of_samples, a, b).run()[0], sum_in_order(terms, samples))
+            << to_string(of_samples);
       }
     }
   }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/loss.hpp>
+#include <maskgrad/ops/mask.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
@@ -155,16 +156,35 @@ TEST(CrossEntropy, AddsUpOverPartsOfABatch) {
   EXPECT_NEAR(sum, ops::cross_entropy(Variable(whole.value()), targets).sum.item(), 1e-14);
 }
 
+const std::string kOutside =
+    " is outside the 3 classes; to leave targets out, put a mask [B, S] on the logits [B, S, V] "
+    "with with_mask()";
+
+TEST(CrossEntropy, LeavesOutWhatItsErrorSaysHowToLeaveOut) {
+  const Variable x(make({1, 2, 4, 0, 5, 1}, {1, 2, 3}));
+  const Tensor targets = ids({2, -100}, {1, 2});
+  const Variable logits = ops::with_mask(x, SequenceMask(test::bits({1, 0}, {1, 2})));
+  const ops::SumCount loss = ops::cross_entropy(logits, targets);
+  EXPECT_EQ(loss.count, 1);
+  EXPECT_NEAR(loss.sum.item(), std::log(std::exp(-3) + std::exp(-2) + 1), 1e-15);
+  EXPECT_EQ(ops::accuracy(logits, targets).hits, 1);
+}
+
 TEST(CrossEntropy, RefusesTargetsThatDoNotFit) {
   const Variable x(Tensor::zeros({2, 3}, DType::kFloat32));
   EXPECT_EQ(error_of([&] {
               ops::cross_entropy(x, ids({0, 3}, {2}));
             }),
-            "[cross_entropy] target 3 at element 1 is outside the 3 classes");
+            "[cross_entropy] target 3 at element 1" + kOutside);
   EXPECT_EQ(error_of([&] {
               ops::cross_entropy(x, ids({-1, 3}, {2}));
             }),
-            "[cross_entropy] target -1 at element 0 is outside the 3 classes");
+            "[cross_entropy] target -1 at element 0" + kOutside);
+  // What other frameworks take for "ignore".
+  EXPECT_EQ(error_of([&] {
+              ops::cross_entropy(x, ids({0, -100}, {2}));
+            }),
+            "[cross_entropy] target -100 at element 1" + kOutside);
   EXPECT_EQ(error_of([&] { ops::cross_entropy(x, ids({0}, {1})); }),
             "[cross_entropy] logits (2, 3) need targets of their shape without the last dimension, "
             "got (1,)");
@@ -223,7 +243,11 @@ TEST(Accuracy, RefusesTargetsThatDoNotFit) {
   EXPECT_EQ(error_of([&] {
               ops::accuracy(x, ids({0, 3}, {2}));
             }),
-            "[accuracy] target 3 at element 1 is outside the 3 classes");
+            "[accuracy] target 3 at element 1" + kOutside);
+  EXPECT_EQ(error_of([&] {
+              ops::accuracy(x, ids({-100, 3}, {2}));
+            }),
+            "[accuracy] target -100 at element 0" + kOutside);
   EXPECT_EQ(error_of([&] { ops::accuracy(x, ids({0}, {1})); }),
             "[accuracy] logits (2, 3) need targets of their shape without the last dimension, got "
             "(1,)");

@@ -50,6 +50,20 @@ TEST(KeepWhere, SendsTheGradientBackWhereItKept) {
   EXPECT_TRUE(test::same_bits(x.grad(), make({0, 5, 0, 0, 6, 0}, {2, 3})));
 }
 
+TEST(WithMask, ThatSaysNothingGivesTheValueItself) {
+  const Variable x = leaf(make({1, 2, 3}, {1, 3}));
+  for (const double fill : {0.0, 7.0}) {
+    const Variable y = ops::with_mask(x, {}, fill);
+    EXPECT_TRUE(y.value().is_same_view(x.value()));
+    EXPECT_EQ(y.slot().get(), x.slot().get());
+    EXPECT_FALSE(y.mask().defined());
+  }
+  const Variable masked(x.value(), {}, kMask);
+  EXPECT_TRUE(ops::with_mask(masked, {}).mask() == kMask);
+  const Variable flat(make({1, 2}, {2}));  // has no place for a mask
+  EXPECT_TRUE(ops::with_mask(flat, {}).value().is_same_view(flat.value()));
+}
+
 TEST(KeepWhere, TakesNothingAndScalars) {
   EXPECT_EQ(ops::keep_where(Variable(make({}, {0, 3})), test::bits({1, 0, 1}, {3})).shape(),
             (Shape{0, 3}));

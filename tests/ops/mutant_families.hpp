@@ -12,6 +12,8 @@ std::vector<Mutant> mutants_of_keep_where();
 std::vector<Mutant> mutants_of_masked_softmax();
 std::vector<Mutant> mutants_of_moved_rows();
 std::vector<Mutant> mutants_of_attention();
+/// Operations of any kind whose gradients read more than they say.
+std::vector<Mutant> mutants_of_gradients();
 /// scaled_dot_product_attention by plain loops: no mutant, and made as they are.
 Tensor attention_by_its_definition(const OpCall& call);
 /// The same call with fewer or other places kept, forward or backward only.

@@ -14,16 +14,22 @@ Values bits_of(const OpCall& call, const Shape& shape) {
   return to_doubles(ops::expand(call.input("mask").value(), shape));
 }
 
+OpCall copy_of(const OpCall& call) {
+  OpCall copy = call;
+  for (auto& [name, input] : copy.inputs) {
+    const auto grad = input.requires_grad() ? Variable::kRequiresGrad : Variable::kConstant;
+    input = Variable(input.value().clone(), grad, input.mask());
+  }
+  return copy;
+}
+
 Tensor true_output(const std::string& op, const OpCall& call) {
   const NoGrad no_grad;
   return run_op(find_op(op), call).front().value().clone();
 }
 
 Gradient true_gradient(const std::string& op, const OpCall& call, const Tensor& g) {
-  OpCall fresh = call;
-  for (auto& [name, input] : fresh.inputs) {
-    if (input.requires_grad()) input = leaf(input.value());
-  }
+  const OpCall fresh = copy_of(call);
   Tape tape;
   tape.backward(run_op(find_op(op), fresh).front(), g);
   Gradient result;
@@ -46,6 +52,7 @@ std::vector<Mutant> mutants() {
   }
   add(mutants_of_moved_rows());
   add(mutants_of_attention());
+  add(mutants_of_gradients());
   return all;
 }
 
@@ -70,9 +77,10 @@ OpDef mutated(const Mutant& mutant) {
         names.push_back(name);
       }
     }
-    const auto rule = [=](const Tensor& g, Gradients& grads) {
+    // A copy: what is written to the inputs later is no fault of the mutant.
+    const auto rule = [=, kept = copy_of(call)](const Tensor& g, Gradients& grads) {
       const Gradient gradient =
-          mutant.backward ? mutant.backward(call, g) : true_gradient(mutant.op, call, g);
+          mutant.backward ? mutant.backward(kept, g) : true_gradient(mutant.op, kept, g);
       for (std::size_t i = 0; i < names.size(); ++i) grads.set(i, gradient.at(names[i]));
     };
     std::vector<Variable> outputs;
@@ -82,8 +90,9 @@ OpDef mutated(const Mutant& mutant) {
     }
     outputs.front() =
         record(*described, inputs, mutant.forward ? mutant.forward(call) : outputs.front().value(),
-               SequenceMask(), with_reach(rule, [node](std::size_t input, const Tensor& marked) {
-                 return node->reached(input, marked);
+               outputs.front().mask(),
+               with_reach(rule, [node](std::size_t input, const Tensor& marked, const Way& way) {
+                 return way.back ? node->reaching(input, marked) : node->reached(input, marked);
                }));
     return outputs;
   };

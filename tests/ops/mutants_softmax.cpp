@@ -47,7 +47,9 @@ Gradient elementwise_gradient(const OpCall& call, const Tensor& g,
 
 std::vector<Mutant> mutants_of_keep_where() {
   const std::string op = "keep_where";
-  const auto fill = [](const OpCall& call) { return call.arg<double>("fill"); };
+  const auto fill = [](const OpCall& call) {
+    return call.arg<Scalar>("fill").to<double>("keep_where", "fill");
+  };
   return {
       {"MultipliesInsteadOfSelecting", op,
        [=](const OpCall& call) {

@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/attention/tiles.hpp>
@@ -141,9 +143,26 @@ TEST(PackingPlan, SaysWhatEitherWayCosts) {
             "padded: 0 positions, 0 pairs; packed: 0 (100%), 0 (100%)");
 }
 
+TEST(PackingPlan, RefusesWorkThatDoesNotFit) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const auto error = [](const Work& work) {
+    return test::error_of([&] { ops::plan_packing(equal_lengths(2, 3, 5), work); });
+  };
+  EXPECT_EQ(error({kMost, 0}),
+            "[pack] the work of a batch: 9223372036854775807 * 6 does not fit 64 bits");
+  EXPECT_EQ(error({0, kMost}),
+            "[pack] the work of a batch: 9223372036854775807 * 96 does not fit 64 bits");
+  EXPECT_EQ(test::error_of([&] {
+              Work{kMost, 1} + Work{1, 1};
+            }),
+            "[pack] work for a position: 9223372036854775807 + 1 does not fit 64 bits");
+  EXPECT_EQ(error({kMost / 1000, 0}), "no error");
+}
+
 TEST(PackingPlan, NeedsAMaskThatSaysSomething) {
-  EXPECT_EQ(test::error_of([] { ops::plan_packing({}, {}); }),
-            "[pack] the mask says nothing; there is no padding to leave out");
+  EXPECT_EQ(
+      test::error_of([] { ops::plan_packing({}, {}); }),
+      "[pack] the mask was used before it was given a value; there is no padding to leave out");
 }
 
 }  // namespace

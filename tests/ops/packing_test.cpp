@@ -66,8 +66,9 @@ TEST(Packing, OfABatchOfNothingButPaddingIsAnEmptyRow) {
 
 TEST(Packing, RefusesWhatDoesNotFit) {
   const ops::Packing packing = ops::packing_of(kMask);
-  EXPECT_EQ(error_of([] { ops::packing_of({}); }),
-            "[pack] the mask says nothing; there is no padding to leave out");
+  EXPECT_EQ(
+      error_of([] { ops::packing_of({}); }),
+      "[pack] the mask was used before it was given a value; there is no padding to leave out");
   EXPECT_EQ(error_of([&] { ops::pack(Variable(make({1}, {1})), packing); }),
             "[pack] a packing of (3, 3) does not fit a value of (1,)");
   const Variable other(Tensor::zeros({3, 3}, DType::kFloat32), Variable::kConstant, ~kMask);

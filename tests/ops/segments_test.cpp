@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/segments.hpp>
@@ -188,6 +190,15 @@ TEST(ReverseSegmentOrder, RefusesLengthsThatDoNotFit) {
   EXPECT_EQ(error({3, 2}, lengths_of({1, 1})),
             starts + "the lengths add up to 2, the data has 3 rows");
   EXPECT_EQ(error({3}, lengths_of({4, -1})), starts + "length -1 of sequence 1 is negative");
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(error({0, 2}, Tensor::from({kMost, kMost, std::int64_t{2}}, {3})),
+            starts +
+                "the sum of the lengths: 9223372036854775807 + 9223372036854775807 does not "
+                "fit 64 bits");
+  EXPECT_EQ(error({1}, Tensor::from({kMost, std::int64_t{1}}, {2})),
+            starts + "the sum of the lengths: 9223372036854775807 + 1 does not fit 64 bits");
+  EXPECT_EQ(error({1}, Tensor::from({kMost}, {1})),
+            starts + "the lengths add up to 9223372036854775807, the data has 1 rows");
   EXPECT_EQ(error({3}, make({3}, {1}, DType::kBool)),
             starts + "lengths are bool, they must be int32 or int64");
   EXPECT_EQ(error({3}, make({3}, {}, DType::kInt64)),

@@ -109,6 +109,19 @@ TEST(SelfAttention, WithoutHeadsIsThatOfOneHead) {
   EXPECT_TRUE(same_bits(found.dv, flat(expected.dv)));
 }
 
+TEST(SelfAttention, TakesBitsOfEachSampleWhereThereAreNoHeads) {
+  Random random(6);
+  const auto draw = [&] { return test::uniform(random, {3, 5, 2}); };
+  const AttentionInputs in = {draw(), draw(), draw(), draw()};
+  const Tensor keep = test::random_bits(random, {3, 5, 5}, 0.5);
+  const AttentionMask of_samples = AttentionMask::bits(keep.reshape({3, 1, 5, 5}));
+  EXPECT_TRUE(same_bits(run_self(in, AttentionMask::bits(keep)), run_fused(in, of_samples)));
+  const Variable qkv(joined(in.q, in.k, in.v));
+  const OpCall call = {.inputs = {{"qkv", qkv}, {"mask", Variable(keep)}}, .args = {}};
+  EXPECT_TRUE(same_bits(run_op(find_op("self_attention"), call).front().value(),
+                        ops::self_attention(qkv, of_samples).value()));
+}
+
 TEST(SelfAttention, PassesOnWhichQueriesExist) {
   const SequenceMask exists(test::bits({1, 1, 0, 1, 0, 0}, {2, 3}));
   Random random(4);
@@ -157,11 +170,11 @@ TEST(SelfAttention, RefusesWhatDoesNotFit) {
               ::testing::HasSubstr("need an input [B, S, D] of their sizes, got (1, 2, 2, 5)"));
   const Variable bias(Tensor::zeros({1, 2, 2}, DType::kFloat32), Variable::kConstant, exists);
   EXPECT_THAT(refused({3, 1, 2, 5}, {}, {.bias = bias}),
-              ::testing::HasSubstr("carries a mask; give it as AttentionMask::padding"));
+              ::testing::HasSubstr("carries a mask; give it as AttentionMask::existing"));
   const Variable masked(Tensor::zeros({3, 2, 4, 5}, DType::kFloat32), Variable::kConstant,
                         SequenceMask(test::bits({1, 0, 1, 1, 0, 1}, {3, 2})));
   EXPECT_THAT(error_of([&] { ops::self_attention(masked); }),
-              ::testing::HasSubstr("carries a mask; give it as AttentionMask::padding"));
+              ::testing::HasSubstr("carries a mask; give it as AttentionMask::existing"));
 }
 
 }  // namespace

@@ -25,11 +25,32 @@ TEST(FillWhere, RefusesALayoutThatIsNotTheInputs) {
               ops::fill_by_rows(x, test::bits({1, 0}, {1, 2}), {1, 2, 3, 1}, 0);
             }),
             "[sequence_mask] decisions must be bool (2, 3), got bool (1, 2)");
+  constexpr std::int64_t kHuge = std::int64_t{1} << 32;
+  EXPECT_EQ(
+      error_of([&] {
+        ops::fill_by_rows(x, test::bits({}, {0}), {kHuge, kHuge, kHuge, kHuge}, 0);
+      }),
+      "[shape] the dimensions of (4294967296, 4294967296, 4294967296, 4294967296) multiply to "
+      "more than 2^59");
   const Variable n(Tensor::zeros({2, 3}, DType::kInt32));
   EXPECT_EQ(error_of([&] {
               ops::fill_where(n, ops::Upper{}, {1, 2, 3, 1});
             }),
             "[sequence_mask] does not take int32");
+}
+
+TEST(FillWhere, RefusesRowsThatAreNotTheLayouts) {
+  const Variable x(Tensor::zeros({2, 3}, DType::kFloat32));
+  const auto error = [&](const auto& functor) {
+    return error_of([&] { ops::fill_where(x, functor, {1, 2, 3, 1}); });
+  };
+  EXPECT_EQ(error(ops::Sequence{make({1}, {1}, DType::kInt64)}),
+            "[sequence_mask] needs int64 (2,) for the rows, got int64 (1,)");
+  EXPECT_EQ(error(ops::Window{make({1, 2}, {2}, DType::kInt32), 1}),
+            "[sequence_mask] needs int64 (2,) for the rows, got int32 (2,)");
+  EXPECT_EQ(error(ops::Sequence{}),
+            "[sequence_mask] the number for each row was used before it was given a value");
+  EXPECT_EQ(error(ops::Window{make({1, 2}, {2}, DType::kInt64), 1}), "no error");
 }
 
 TEST(SequenceMaskOp, RefusesLengthsThatAreMissingOrDoNotFit) {

@@ -154,6 +154,36 @@ TEST(SequenceMaskOp, TakesARadiusThatReachesBeyondEverything) {
               ElementsAre(1, 2, 3));
 }
 
+TEST(SequenceMaskOp, SeesNothingFromACenterThatIsFarAway) {
+  constexpr auto kLeast = std::numeric_limits<std::int64_t>::min(),
+                 kMost = std::numeric_limits<std::int64_t>::max();
+  const Variable x(make({1, 2, 3}, {1, 3}));
+  const auto kept = [&](std::int64_t center, std::int64_t radius) {
+    const Tensor centers = Tensor::from({center}, {1});
+    return to_doubles(
+        ops::sequence_mask(x, "window", centers, {.radius = radius, .fill_value = 0}).value());
+  };
+  for (const std::int64_t center : {kLeast, kLeast + 1, kMost}) {
+    EXPECT_THAT(kept(center, 0), ElementsAre(0, 0, 0)) << center;
+    EXPECT_THAT(kept(center, 1000), ElementsAre(0, 0, 0)) << center;
+  }
+  EXPECT_THAT(kept(kMost, kMost), ElementsAre(1, 2, 3));
+  EXPECT_THAT(kept(kMost, kMost - 1), ElementsAre(0, 2, 3));
+  EXPECT_THAT(kept(-kMost, kMost), ElementsAre(1, 0, 0));
+  EXPECT_THAT(kept(kLeast, kMost), ElementsAre(0, 0, 0)) << "which is 2^63 away from place 0";
+  const ops::Window negative{Tensor::from({std::int64_t{0}}, {1}), -1};
+  EXPECT_TRUE(negative.fills(0, 0));
+}
+
+TEST(SequenceMaskOp, FillsByLengthsOfAnySize) {
+  constexpr auto kLeast = std::numeric_limits<std::int64_t>::min(),
+                 kMost = std::numeric_limits<std::int64_t>::max();
+  const Variable x(make({1, 2, 3, 4}, {2, 2}));
+  const Tensor lengths = Tensor::from({kLeast, kMost}, {2});
+  EXPECT_THAT(to_doubles(ops::sequence_mask(x, "sequence", lengths, {.fill_value = 0}).value()),
+              ElementsAre(0, 0, 3, 4));
+}
+
 TEST(SequenceMaskOp, KeepsTheMaskOfItsInputAndTakesNothing) {
   const SequenceMask mask(test::bits({1, 0, 1}, {1, 3}));
   EXPECT_TRUE(ops::sequence_mask(Variable(make({1, 2, 3}, {1, 3}), {}, mask), "upper", {}).mask() ==

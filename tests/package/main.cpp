@@ -21,7 +21,7 @@ Variable cube(const Variable& x);
 const OpDef& kCube = register_op({
     .name = "cube",
     .summary = "x^3",
-    .inputs = {{.name = "input", .reach = Reach::kElement}},
+    .inputs = {{.name = "input", .reach = Reach::kElement, .gradient = Reads{"input"}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> { return {cube(call.input("input"))}; },
     .samples = [](Random& r) -> std::vector<OpSample> {
@@ -44,9 +44,10 @@ Tensor map(const Tensor& x, const Tensor& g, F f) {
 // dx = 3 x^2 g
 Variable cube(const Variable& x) {
   const Tensor y = map(x.value(), x.value(), [](auto a, auto) { return a * a * a; });
-  return record(kCube, {&x}, y, [x = x.value()](const Tensor& g, Gradients& grads) {
-    grads.set(0, map(x, g, [](auto a, auto d) { return 3 * a * a * d; }));
-  });
+  return record(kCube, {&x}, y,
+                [x = Saved(kCube, "input", x.value())](const Tensor& g, Gradients& grads) {
+                  grads.set(0, map(*x, g, [](auto a, auto d) { return 3 * a * a * d; }));
+                });
 }
 
 struct CubedScale : Layer {

@@ -37,9 +37,12 @@ inline bool has_terminals() {
 struct CliOptions {
   std::string input = {};      // what standard input holds
   std::string out = {};        // a file instead of a pipe
+  std::string folder = {};     // where it runs, below the test's folder
   bool close_out = false;      // standard output is not open at all
+  int out_descriptor = -1;     // standard output, if not -1
   std::size_t file_limit = 0;  // bytes that a file may have, as on a disk that is full; 0: no limit
-  int terminal_columns = 0;    // run on a terminal of this width: all output is in CliResult::out
+  std::size_t memory_limit = 0;  // bytes of addresses that it may have; 0: no limit
+  int terminal_columns = 0;      // run on a terminal of this width: all output is in CliResult::out
 };
 
 /// A program that was started and not yet waited for.
@@ -51,6 +54,7 @@ class CliProcess {
     for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
     argv.push_back(nullptr);
     write(path("in"), options_.input);
+    for (const char* stream : {"out", "err"}) write(path(stream), "");  // it may die at once
     struct winsize size {};
     size.ws_col = static_cast<unsigned short>(options_.terminal_columns);
     const bool on_terminal = options_.terminal_columns > 0;
@@ -88,7 +92,14 @@ class CliProcess {
   }
 
  private:
-  std::string path(const char* stream) const { return folder_.path().string() + "/." + stream; }
+  // A stream's file, of this process alone: others may run in the folder at the same time.
+  std::string path(const char* stream) const {
+    return folder_.path().string() + "/." + stream + std::to_string(number_);
+  }
+  static int next_number() {
+    static int count = 0;
+    return ++count;
+  }
   static void write(const std::string& file, const std::string& text) {
     OutputFile out(file, OutputFile::Mode::kTruncate);
     out.write(text);
@@ -108,12 +119,18 @@ class CliProcess {
       redirect(STDERR_FILENO, path("err"), O_WRONLY | O_CREAT | O_TRUNC);
     }
     if (options_.close_out) ::close(STDOUT_FILENO);
+    if (options_.out_descriptor >= 0) ::dup2(options_.out_descriptor, STDOUT_FILENO);
     if (options_.file_limit > 0) {
       const rlimit limit = {options_.file_limit, options_.file_limit};
       ::setrlimit(RLIMIT_FSIZE, &limit);
-      std::signal(SIGXFSZ, SIG_IGN);
     }
-    if (::chdir(folder_.path().c_str()) == 0) ::execv(MASKGRAD_BINARY, argv);
+    if (options_.memory_limit > 0) {
+      const rlimit limit = {options_.memory_limit, options_.memory_limit};
+      ::setrlimit(RLIMIT_AS, &limit);
+    }
+    ::alarm(100);  // a program that hangs ends with code 142
+    const std::filesystem::path folder = folder_.path() / options_.folder;
+    if (::chdir(folder.c_str()) == 0) ::execv(MASKGRAD_BINARY, argv);
     ::_exit(126);
   }
 
@@ -130,6 +147,7 @@ class CliProcess {
 
   const ScratchFolder& folder_;
   CliOptions options_;
+  int number_ = next_number();
   pid_t pid_ = -1;
   int terminal_ = -1;
 };

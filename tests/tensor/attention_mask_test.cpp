@@ -347,5 +347,18 @@ TEST(AttentionMask, OfManySamplesIsTheSameOnAnyNumberOfThreads) {
   }
 }
 
+TEST(AttentionMask, OfHeadsMaySayWhatSamplesSee) {
+  Random random(3);
+  for (const double share : {0.2, 0.5, 1.0}) {  // as bits, as bits and as intervals
+    const Tensor keep = test::random_bits(random, {3, 4, 5}, share);
+    const AttentionMask heads = AttentionMask::bits(keep), samples = heads.heads_as_batch();
+    EXPECT_EQ(samples.shape(), (Shape{3, 1, 4, 5}));
+    EXPECT_TRUE(samples == AttentionMask::bits(keep.reshape({3, 1, 4, 5})));
+    EXPECT_EQ(samples.kept(), heads.kept());
+  }
+  const AttentionMask causal = AttentionMask::causal(4);
+  EXPECT_TRUE(causal.heads_as_batch() == causal);
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -86,7 +86,8 @@ TEST(MaskExplanation, OfALongMaskCountsTilesWithoutATableOfBits) {
 }
 
 TEST(MaskExplanation, RefusesWhatItCannotCount) {
-  EXPECT_EQ(error_of([] { explain(AttentionMask()); }), "[mask_explain] the mask has no value");
+  EXPECT_EQ(error_of([] { explain(AttentionMask()); }),
+            "[mask_explain] the mask was used before it was given a value");
   EXPECT_EQ(error_of([] { explain(AttentionMask::all(1, 1), 0); }),
             "[mask_explain] tile must be at least 1: 0");
 }
@@ -155,8 +156,10 @@ TEST(MaskDrawing, RefusesWhatItCannotShow) {
             "[mask_explain] no batch entry -1 and head 0 in (2, 1, 1, 3)");
   EXPECT_EQ(error_of([&] { draw(mask, 0, 0, 0); }),
             "[mask_explain] max_size must be at least 1: 0");
-  EXPECT_EQ(error_of([] { draw(AttentionMask()); }), "[mask_explain] the mask has no value");
-  EXPECT_EQ(error_of([] { draw(SequenceMask()); }), "[mask_explain] the mask has no value");
+  EXPECT_EQ(error_of([] { draw(AttentionMask()); }),
+            "[mask_explain] the mask was used before it was given a value");
+  EXPECT_EQ(error_of([] { draw(SequenceMask()); }),
+            "[mask_explain] the mask was used before it was given a value");
   EXPECT_EQ(error_of([] { draw(lengths({1}, 1), 0); }),
             "[mask_explain] max_rows must be at least 1: 0");
   EXPECT_EQ(error_of([] { draw(lengths({1}, 1), 1, -2); }),

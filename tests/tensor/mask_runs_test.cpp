@@ -1,8 +1,11 @@
 // Runs of kept keys in a row of bits, against a walk from bit to bit.
+#include <memory>
+
 #include <gtest/gtest.h>
 
 #include <maskgrad/tensor/mask_runs.hpp>
 
+#include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad {
@@ -24,6 +27,26 @@ TEST(Runs, AreFoundFromEveryPlaceOfRowsOfEveryLength) {
       }
     }
   }
+}
+
+TEST(SegmentRuns, OfACopyAreItsOwn) {
+  const std::int64_t first[] = {3, 3, 1, 3}, second[] = {-1, 2, 2, 2};
+  auto runs = std::make_unique<SegmentRuns>(4);
+  runs->read(first);
+  const SegmentRuns copy = *runs;
+  runs->read(second);
+  runs.reset();
+  const auto of = [&](std::int64_t s) { return Runs(copy[s].begin(), copy[s].end()); };
+  EXPECT_EQ(of(0), (Runs{{0, 2}, {3, 4}}));
+  EXPECT_EQ(of(2), (Runs{{2, 3}}));
+  EXPECT_EQ(of(3), of(0));
+}
+
+TEST(SegmentRuns, RefusesMorePositionsThanRunsCanName) {
+  EXPECT_EQ(test::error_of([] { SegmentRuns(-1); }),
+            "[attention_mask] cannot cut -1 positions into segments");
+  EXPECT_EQ(test::error_of([] { SegmentRuns(std::int64_t{1} << 31); }),
+            "[attention_mask] cannot cut 2147483648 positions into segments");
 }
 
 }  // namespace

@@ -22,6 +22,37 @@ TEST(SequenceMask, OfNothingSaysNothing) {
   EXPECT_FALSE(SequenceMask(bits({1}, {1, 1})) == mask);
 }
 
+// Whatever becomes of the tensor that it was made from.
+TEST(SequenceMask, DoesNotChange) {
+  Tensor source = bits({1, 0, 1, 1}, {2, 2});
+  const SequenceMask mask(source), copy = mask, other(source);
+  source.fill(0);
+  EXPECT_THAT(mask.bits().values<bool>(), ElementsAre(true, false, true, true));
+  EXPECT_TRUE(mask == copy);
+  EXPECT_TRUE(mask == other);
+  EXPECT_FALSE(mask == SequenceMask(source));
+  EXPECT_EQ(SequenceMask(source).kept(), 0);
+}
+
+TEST(SequenceMask, TakesATensorThatNobodyElseHoldsAsItIs) {
+  Tensor source = bits({1, 0}, {1, 2});
+  const bool* memory = std::as_const(source).data<bool>();
+  EXPECT_EQ(SequenceMask(std::move(source)).bits().data<bool>(), memory);
+}
+
+TEST(SequenceMask, IsOfNoUseOnceItsOwnBitsWereWrittenTo) {
+  const SequenceMask mask(bits({1, 0, 1, 1}, {2, 2})), copy = mask;
+  const std::string refused =
+      "[sequence_mask] somebody wrote to the bits of a mask; clone() them, and make a mask of that";
+  Tensor own = mask.bits();
+  EXPECT_THAT(own.values<bool>(), ElementsAre(true, false, true, true));  // reading is no harm
+  EXPECT_TRUE(mask == copy);
+  own.data<bool>()[1] = true;
+  EXPECT_EQ(error_of([&] { mask.bits(); }), refused);
+  EXPECT_EQ(error_of([&] { return mask == copy; }), refused);
+  EXPECT_EQ(error_of([&] { return mask == SequenceMask(bits({1, 1, 1, 1}, {2, 2})); }), refused);
+}
+
 TEST(SequenceMask, KeepsThePositionsWhoseTokenIsNotPadding) {
   const std::vector<double> ids = {5, 0, 7, 0, 0, 2};
   for (const DType dtype : {DType::kInt32, DType::kInt64}) {
@@ -95,9 +126,9 @@ TEST(SequenceMask, CombinesPositions) {
             }),
             "[sequence_mask] positions differ: (1, 4) and (1, 1)");
   EXPECT_EQ(error_of([&] { a | SequenceMask(); }),
-            "[sequence_mask] a mask that says nothing takes no operator");
+            "[sequence_mask] an operand that says nothing was used before it was given a value");
   EXPECT_EQ(error_of([&] { ~SequenceMask(); }),
-            "[sequence_mask] a mask that says nothing takes no operator");
+            "[sequence_mask] an operand that says nothing was used before it was given a value");
 }
 
 TEST(MaskRule, HasAName) {

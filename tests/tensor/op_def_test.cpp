@@ -95,6 +95,24 @@ TEST(RunOp, NamesAnArgumentThatIsUnknownOrOfAWrongType) {
   EXPECT_EQ(run("shape", std::string("3")), "[test_echo] argument 'shape' has the wrong type");
 }
 
+TEST(RunOp, GivesANumberToItsArgumentWithoutChangeOrRefusesIt) {
+  const auto run = [](const char* name, ArgValue value) {
+    OpCall call = with_input();
+    call.args = {{name, std::move(value)}};
+    return error_of([&] { run_op(kEcho, call); });
+  };
+  constexpr std::int64_t kOdd = 9007199254740993;  // 2^53 + 1: no double
+  EXPECT_EQ(run("scale", kOdd - 1), "no error");
+  EXPECT_EQ(run("scale", kOdd), "[test_echo] argument 'scale': 9007199254740993 is no float64");
+  EXPECT_EQ(run("scale", Scalar(2)), "no error");
+  EXPECT_EQ(run("axis", Scalar(std::int64_t{-2})), "no error");
+  EXPECT_EQ(run("axis", Scalar(1.0)), "[test_echo] argument 'axis' has the wrong type");
+  EXPECT_EQ(run("axis", Scalar(~std::uint64_t{0})),
+            "[test_echo] argument 'axis': 18446744073709551615 is no int64");
+  EXPECT_EQ(run("flag", Scalar(true)), "no error");
+  EXPECT_EQ(run("flag", Scalar(1)), "[test_echo] argument 'flag' has the wrong type");
+}
+
 TEST(OpDef, HasAGradientWhenAnInputHas) {
   EXPECT_TRUE(kEcho.has_gradient());
   OpDef op = kEcho;

@@ -3,6 +3,7 @@
 #include <new>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -10,6 +11,8 @@
 #include <maskgrad/tensor/cpu/pool.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/tensor.hpp>
+
+#include "support/limited_memory.hpp"
 
 namespace maskgrad {
 namespace {
@@ -130,6 +133,74 @@ TEST(Pool, ForgetsAnAllocationThatFailed) {
   Pool pool;
   EXPECT_THROW(pool.allocate(std::size_t{1} << 60), std::bad_alloc);
   EXPECT_EQ(pool.stats().bytes_in_use, 0U);
+}
+
+// The blocks of one step: some of each length that grows with the sequences, and all in use at
+// once.
+void run_step(Pool& pool, std::size_t length) {
+  std::vector<std::pair<void*, std::size_t>> blocks;
+  for (const std::size_t bytes : {40 * length, 40 * length, 64 * length, 256 * length}) {
+    blocks.emplace_back(pool.allocate(bytes), bytes);
+  }
+  for (; !blocks.empty(); blocks.pop_back()) {
+    pool.deallocate(blocks.back().first, blocks.back().second);
+  }
+}
+
+TEST(Pool, HoldsAtMostTwiceWhatWasInUseWhileLengthsGrowAndShrink) {
+  SKIP_WITHOUT_REUSE();
+  Pool pool;
+  std::size_t largest = 0, most_held = 0;
+  const auto step = [&](std::size_t length) {
+    run_step(pool, length);
+    largest = std::max(largest, length);
+    const Pool::Stats stats = pool.stats();
+    most_held = std::max(most_held, stats.bytes_in_use + stats.bytes_cached);
+    // 400 bytes for each place, and up to a quarter more for the class.
+    EXPECT_LE(stats.bytes_in_use + stats.bytes_cached, 2 * 500 * largest) << length;
+    EXPECT_GE(stats.most_bytes_in_use, 400 * largest);
+    EXPECT_LE(stats.most_bytes_in_use, 500 * largest);
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t length = 1000; length < 200000; length += length / 5) step(length);
+    for (std::size_t length = 200000; length > 1000; length -= length / 7) step(length);
+  }
+  EXPECT_GT(most_held, 400 * largest) << "it caches more than one step needs";
+}
+
+TEST(Pool, GivesBackFirstWhatWasUsedLeastRecently) {
+  SKIP_WITHOUT_REUSE();
+  Pool pool;
+  const auto use = [&](std::size_t bytes) {
+    const auto before = pool.stats().system_allocations;
+    pool.deallocate(pool.allocate(bytes), bytes);
+    return pool.stats().system_allocations - before;
+  };
+  EXPECT_EQ(use(4096), 1U);
+  EXPECT_EQ(use(3072), 1U);
+  EXPECT_EQ(use(4096), 0U) << "both fit into twice the largest";
+  EXPECT_EQ(use(2560), 1U) << "for which the 3072 bytes go back";
+  EXPECT_EQ(pool.stats().bytes_cached, 4096U + 2560U);
+  EXPECT_EQ(use(4096), 0U);
+  EXPECT_EQ(use(2560), 0U);
+  EXPECT_EQ(use(3072), 1U);
+}
+
+TEST(Pool, GivesAllBackAndAsksAgainWhereTheSystemRefuses) {
+  SKIP_WITHOUT_REUSE();
+  if (!test::kCanLimitMemory) GTEST_SKIP() << "a sanitizer needs all the memory";
+  constexpr std::size_t kMiB = std::size_t{1} << 20;
+  Pool pool;
+  pool.deallocate(pool.allocate(160 * kMiB), 160 * kMiB);
+  EXPECT_EQ(pool.stats().bytes_cached, 160 * kMiB);
+  const test::LimitedMemory limited(100 * kMiB);
+  void* const block = pool.allocate(224 * kMiB);
+  EXPECT_EQ(pool.stats().bytes_cached, 0U);
+  EXPECT_EQ(pool.stats().bytes_in_use, 224 * kMiB);
+  EXPECT_THROW(pool.allocate(224 * kMiB), std::bad_alloc);
+  EXPECT_EQ(pool.stats().bytes_in_use, 224 * kMiB);
+  EXPECT_EQ(pool.stats().most_bytes_in_use, 224 * kMiB);
+  pool.deallocate(block, 224 * kMiB);
 }
 
 TEST(Pool, TakesNothingBack) {

@@ -1,5 +1,6 @@
 #include <array>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <vector>
 
@@ -99,6 +100,51 @@ TEST(Random, SkipsMoreThanCouldBeDrawnInATest) {
   EXPECT_EQ(next_block(random), philox({(1u << 31) + 1, 0, 0, 0}, {0, 0}));
 }
 
+// The first two words that Philox gives for the number of a part, under the seed's own key.
+std::array<std::uint32_t, 2> key_of_part(std::uint32_t part, std::array<std::uint32_t, 2> seed) {
+  const Words words = philox({part, stream_of("key"), 0, 0}, seed);
+  return {words[0], words[1]};
+}
+
+TEST(Random, GoesOnUnderAKeyOfItsOwnBehindEachFourBillionBlocks) {
+  const std::array<std::uint32_t, 2> seed = {0xa4093822, 0x299f31d0};
+  Random random(0x299f31d0a4093822, 5, 7);
+  random.skip_uniforms((1ull << 33) - 2);  // two numbers a block
+  EXPECT_EQ(next_block(random), philox({0xffffffff, 5, 7, 0}, seed));
+  EXPECT_EQ(next_block(random), philox({0, 5, 7, 0}, key_of_part(1, seed)));
+  EXPECT_EQ(next_block(random), philox({1, 5, 7, 0}, key_of_part(1, seed)));
+  random.skip_uniforms((1ull << 33) * 9 + 1);
+  random.uniform();
+  EXPECT_EQ(next_block(random), philox({3, 5, 7, 0}, key_of_part(10, seed)));
+}
+
+TEST(Random, RepeatsNothingWhereItsCounterOf32BitsBeginsAgain) {
+  std::set<Words> blocks;
+  for (const std::uint64_t part : {0u, 1u, 2u, 3u, 1u << 20}) {
+    Random random(3);
+    random.skip_uniforms(part << 33);
+    for (int i = 0; i < 100; ++i) blocks.insert(next_block(random));
+  }
+  EXPECT_EQ(blocks.size(), 500U);
+}
+
+TEST(Random, SkipsExactlyOrNotAtAll) {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+  Random random(1), last(1);
+  random.skip_uniforms(kMost);  // of 2^64 numbers
+  last.skip_uniforms(1ull << 63);
+  last.skip_uniforms((1ull << 63) - 1);
+  EXPECT_EQ(test::error_of([&] { random.skip_uniforms(2); }),
+            "[random] has not 2 numbers left to skip");
+  EXPECT_EQ(random.uniform(), last.uniform()) << "the refused skip left it where it was";
+  EXPECT_EQ(test::error_of([&] { random.bits32(); }), "[random] has given all of its numbers");
+  random = Random(1);
+  random.bits32();
+  random.skip_uniforms(kMost);
+  random.bits32();
+  EXPECT_EQ(test::error_of([&] { random.bits32(); }), "[random] has given all of its numbers");
+}
+
 TEST(Random, DiffersInEverySeedStreamAndStep) {
   std::set<Words> firsts;
   std::size_t made = 0;
@@ -134,6 +180,33 @@ TEST(Random, IsUniformBetweenZeroAndOne) {
   EXPECT_NEAR(sum / kDraws, 0.5, 4 * std::sqrt(1.0 / 12 / kDraws));
 }
 
+TEST(Random, NeverReachesTheUpperEndOfAnInterval) {
+  constexpr double kNext = 1 + std::numeric_limits<double>::epsilon(), kTiny = 5e-324;
+  const std::array<double, 2> intervals[] = {{1, kNext},   {-kNext, -1},    {1, 1 + 1e-14},
+                                             {0, kTiny},   {-kTiny, 0},     {1e300, 2e300},
+                                             {-1, 1e-300}, {1e16, 1e16 + 2}};
+  for (const auto& [low, high] : intervals) {
+    Random random(1);
+    for (int i = 0; i < 2000; ++i) {
+      const double x = random.uniform(low, high);
+      ASSERT_GE(x, low) << low << " to " << high;
+      ASSERT_LT(x, high) << low << " to " << high;
+    }
+  }
+}
+
+TEST(Random, DrawsFromNoIntervalThatIsEmptyOrEndless) {
+  constexpr double kInf = std::numeric_limits<double>::infinity(),
+                   kNaN = std::numeric_limits<double>::quiet_NaN();
+  const std::array<double, 2> refused[] = {{1, 1},    {2, 1},    {0, kInf},       {-kInf, 0},
+                                           {kNaN, 1}, {0, kNaN}, {-1e308, 1e308}, {kInf, kInf}};
+  for (const auto& [low, high] : refused) {
+    Random random(1);
+    EXPECT_EQ(test::error_of([&, from = low, to = high] { random.uniform(from, to); }),
+              fmt::format("[random] cannot draw from [{}, {})", low, high));
+  }
+}
+
 TEST(Random, UsesAllFiftyThreeBitsOfAUniformNumber) {
   Random random(5);
   std::uint64_t seen_set = 0, seen_clear = 0;
@@ -162,6 +235,41 @@ TEST(Random, StaysBelowABoundWithoutFavour) {
   for (const int n : count) EXPECT_NEAR(n, kDraws / 3, 5 * std::sqrt(kDraws * 2.0 / 9));
 }
 
+TEST(Random, StaysBelowABoundOf64BitsWithoutFavour) {
+  constexpr std::uint64_t kBound = 0xC000000000000000;
+  Random random(2);
+  std::array<int, 3> count{};
+  constexpr int kDraws = 30000;
+  for (int i = 0; i < kDraws; ++i) {
+    const std::uint64_t n = random.below(kBound);
+    ASSERT_LT(n, kBound);
+    ++count[n % 3];
+  }
+  for (const int n : count) EXPECT_NEAR(n, kDraws / 3, 5 * std::sqrt(kDraws * 2.0 / 9));
+}
+
+TEST(Random, DrawsTheSameBelowASmallBoundOf32AndOf64Bits) {
+  for (const std::uint32_t bound : {1u, 2u, 1000u, 0xC0000000u, 0xffffffffu}) {
+    Random narrow(6), wide(6);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(narrow.below(bound), wide.below(std::uint64_t{bound}));
+  }
+}
+
+TEST(Random, SpreadsOverABoundJustAbove32Bits) {
+  constexpr std::uint64_t kBound = (1ull << 32) + 2;
+  Random random(3);
+  int upper = 0;
+  for (int i = 0; i < 10000; ++i) {
+    const std::uint64_t n = random.below(kBound);
+    ASSERT_LT(n, kBound);
+    upper += n >= kBound / 2;
+  }
+  EXPECT_NEAR(upper, 5000, 5 * 50);
+  EXPECT_EQ(test::error_of([&] { random.below(0); }), "[random] there is no number below 0");
+  EXPECT_EQ(test::error_of([&] { random.below(std::uint64_t{0}); }),
+            "[random] there is no number below 0");
+}
+
 TEST(Random, ReachesEveryIntegerOfASmallRange) {
   Random random(2);
   std::array<int, 7> count{};
@@ -174,9 +282,24 @@ TEST(Random, ReachesEveryIntegerOfASmallRange) {
 TEST(Random, RefusesARangeItCannotDrawFrom) {
   Random random(5);
   EXPECT_EQ(test::error_of([&] { return random.integer(2, 1); }), "[random] cannot draw from 2..1");
-  EXPECT_EQ(test::error_of([&] { return random.integer(0, 0xffffffff); }),
-            "[random] cannot draw from 0..4294967295");
-  EXPECT_LE(random.integer(0, 0xfffffffe), 0xfffffffe);
+}
+
+TEST(Random, DrawsFromAnyRangeOfIntegers) {
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min(),
+                         kMost = std::numeric_limits<std::int64_t>::max();
+  Random random(5);
+  int negative = 0, large = 0;
+  for (int i = 0; i < 10000; ++i) {
+    negative += random.integer(kLeast, kMost) < 0;
+    const std::int64_t n = random.integer(0, 0xffffffff);
+    ASSERT_TRUE(n >= 0 && n <= 0xffffffff);
+    large += n > 0x7fffffff;
+    ASSERT_LE(random.integer(kLeast, kLeast + 1), kLeast + 1);
+    ASSERT_GE(random.integer(kLeast + 1, kMost), kLeast + 1);
+  }
+  EXPECT_NEAR(negative, 5000, 5 * 50);
+  EXPECT_NEAR(large, 5000, 5 * 50);
+  EXPECT_EQ(random.integer(kMost, kMost), kMost);
 }
 
 TEST(Random, TossesAFairCoin) {

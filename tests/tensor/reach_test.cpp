@@ -1,4 +1,5 @@
 #include <array>
+#include <functional>
 
 #include <gmock/gmock.h>
 
@@ -16,27 +17,30 @@ using ::testing::ElementsAre;
 
 TEST(Reach, OfAnElementIsWhatStandsAlignedWithIt) {
   const Tensor marked = bits({1, 0, 0}, {3, 1});
-  EXPECT_THAT(to_doubles(spread(Reach::kElement, marked, {3, 2})), ElementsAre(1, 1, 0, 0, 0, 0));
-  EXPECT_THAT(to_doubles(spread(Reach::kElement, bits({0, 1}, {2}), {2, 2})),
+  EXPECT_THAT(to_doubles(spread(Reach::kElement, marked, Way{{3, 1}, {3, 2}})),
+              ElementsAre(1, 1, 0, 0, 0, 0));
+  EXPECT_THAT(to_doubles(spread(Reach::kElement, bits({0, 1}, {2}), Way{{2}, {2, 2}})),
               ElementsAre(0, 1, 0, 1));
-  EXPECT_THAT(to_doubles(spread(Reach::kElement, bits({1}, {}), {2})), ElementsAre(1, 1));
+  EXPECT_THAT(to_doubles(spread(Reach::kElement, bits({1}, {}), Way{{}, {2}})), ElementsAre(1, 1));
 }
 
 TEST(Reach, AlongTheLastAxisIsTheWholeRow) {
   const Tensor marked = bits({0, 0, 1, 0, 0, 0}, {2, 3});
-  EXPECT_THAT(to_doubles(spread(Reach::kLastAxis, marked, {2, 3})), ElementsAre(1, 1, 1, 0, 0, 0));
-  EXPECT_THAT(to_doubles(spread(Reach::kLastAxis, marked, {2, 1})), ElementsAre(1, 0));
+  EXPECT_THAT(to_doubles(spread(Reach::kLastAxis, marked, Way{{2, 3}, {2, 3}})),
+              ElementsAre(1, 1, 1, 0, 0, 0));
+  EXPECT_THAT(to_doubles(spread(Reach::kLastAxis, marked, Way{{2, 3}, {2, 1}})), ElementsAre(1, 0));
 }
 
 TEST(Reach, InTheSameOrderIsTheSamePlace) {
-  EXPECT_THAT(to_doubles(spread(Reach::kSameOrder, bits({0, 1, 0, 0, 0, 1}, {2, 3}), {3, 2})),
-              ElementsAre(0, 1, 0, 0, 0, 1));
+  EXPECT_THAT(
+      to_doubles(spread(Reach::kSameOrder, bits({0, 1, 0, 0, 0, 1}, {2, 3}), Way{{2, 3}, {3, 2}})),
+      ElementsAre(0, 1, 0, 0, 0, 1));
 }
 
 TEST(Reach, OfEverythingIsAllOrNothing) {
   for (const Reach reach : {Reach::kEverything, Reach::kUnset, Reach::kByCall}) {
-    EXPECT_THAT(to_doubles(spread(reach, bits({0, 1}, {2}), {3})), ElementsAre(1, 1, 1));
-    EXPECT_THAT(to_doubles(spread(reach, bits({0, 0}, {2}), {3})), ElementsAre(0, 0, 0));
+    EXPECT_THAT(to_doubles(spread(reach, bits({0, 1}, {2}), Way{{2}, {3}})), ElementsAre(1, 1, 1));
+    EXPECT_THAT(to_doubles(spread(reach, bits({0, 0}, {2}), Way{{2}, {3}})), ElementsAre(0, 0, 0));
   }
 }
 
@@ -65,9 +69,66 @@ TEST(Reach, OfAProductIsARowAndAColumn) {
     const Tensor a = test::random_bits(random, {batch, rows, inner}, 0.2),
                  b = test::random_bits(random, {batch, inner, columns}, 0.2);
     const Shape output = {batch, rows, columns};
-    EXPECT_EQ(to_doubles(spread(of_a, a, output)), product_reach(a, b, true));
-    EXPECT_EQ(to_doubles(spread(of_b, b, output)), product_reach(a, b, false));
+    EXPECT_EQ(to_doubles(spread(of_a, a, Way{a.shape(), output})), product_reach(a, b, true));
+    EXPECT_EQ(to_doubles(spread(of_b, b, Way{b.shape(), output})), product_reach(a, b, false));
   }
+}
+
+// By the definition: those that lead forward to a marked place.
+Tensor led_from(const std::function<Tensor(const Tensor&)>& forward, const Tensor& marked,
+                const Shape& input) {
+  Tensor found = Tensor::zeros(input, DType::kBool);
+  for (std::int64_t i = 0; i < input.numel(); ++i) {
+    found.data<bool>()[i] = any(both(forward(mark(input, i)), marked));
+  }
+  return found;
+}
+
+void expect_both_ways(Random& random, const Way& way,
+                      const std::function<Tensor(const Tensor&, const Way&)>& spread_marks) {
+  const Way back = {way.input, way.output, true};
+  const auto forward = [&](const Tensor& marks) { return spread_marks(marks, way); };
+  for (const double share : {0.0, 0.1, 0.5}) {
+    const Tensor marked = test::random_bits(random, way.output, share);
+    const Tensor expected = led_from(forward, marked, way.input);
+    EXPECT_TRUE(test::same_bits(spread_marks(marked, back), expected)) << to_string(way.output);
+    EXPECT_TRUE(test::same_bits(spread_back(forward, marked, way.input), expected))
+        << to_string(way.output);
+  }
+}
+
+TEST(Reach, LeadsBackToEveryPlaceThatLeadsForward) {
+  Random random(2);
+  const auto by = [](Reach reach) {
+    return [reach](const Tensor& marked, const Way& way) { return spread(reach, marked, way); };
+  };
+  for (const auto& [input, output] :
+       std::initializer_list<std::pair<Shape, Shape>>{{{3, 4}, {3, 4}},
+                                                      {{4}, {3, 4}},
+                                                      {{3, 1}, {3, 4}},
+                                                      {{}, {2, 2}},
+                                                      {{1}, {3}},
+                                                      {{0}, {0}}}) {
+    for (const Reach reach : {Reach::kElement, Reach::kLastAxis, Reach::kEverything}) {
+      expect_both_ways(random, {input, output}, by(reach));
+    }
+  }
+  expect_both_ways(random, {{2, 3}, {3, 2}}, by(Reach::kSameOrder));
+  const std::array<int, 3> of_a = {0, 1, kAlong}, of_b = {0, kAlong, 2}, turned = {2, 0, 1};
+  for (const std::array<int, 3>& ties : {of_a, of_b}) {
+    expect_both_ways(
+        random, {{2, 3, 4}, ties == of_a ? Shape{2, 3, 5} : Shape{2, 5, 4}},
+        [&](const Tensor& marked, const Way& way) { return spread(ties, marked, way); });
+  }
+  expect_both_ways(random, {{2, 3, 4}, {3, 4, 2}}, [&](const Tensor& marked, const Way& way) {
+    return spread(turned, marked, way);
+  });
+}
+
+TEST(Reach, MarksNoElementThatIsNotThere) {
+  EXPECT_EQ(test::error_of([] { mark({2, 3}, 6); }), "[reach] (2, 3) has no element 6");
+  EXPECT_EQ(test::error_of([] { mark({}, -1); }), "[reach] () has no element -1");
+  EXPECT_EQ(test::error_of([] { mark({0}, 0); }), "[reach] (0,) has no element 0");
 }
 
 TEST(Reach, CombinesMarks) {

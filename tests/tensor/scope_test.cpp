@@ -1,3 +1,4 @@
+#include <memory>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -18,6 +19,22 @@ TEST(Scope, NamesWhereAThreadIsOutermostFirst) {
     }
     const Scope dense("dense");
     EXPECT_EQ(Scope::path(), "block0.dense");
+  }
+  EXPECT_EQ(Scope::path(), "");
+}
+
+TEST(Scope, NamesThoseThatLiveWhateverOrderTheyEndIn) {
+  auto outer = std::make_unique<Scope>("outer"), middle = std::make_unique<Scope>("middle"),
+       inner = std::make_unique<Scope>("inner");
+  middle.reset();
+  EXPECT_EQ(Scope::path(), "outer.inner");
+  outer.reset();
+  EXPECT_EQ(Scope::path(), "inner");
+  {
+    const Scope later("later");
+    EXPECT_EQ(Scope::path(), "inner.later");
+    inner.reset();
+    EXPECT_EQ(Scope::path(), "later");
   }
   EXPECT_EQ(Scope::path(), "");
 }

@@ -24,10 +24,28 @@ TEST(Shape, MultipliesItsDimensions) {
   EXPECT_EQ((Shape{1, 1, 1, 1, 1, 1, 1, 7}).numel(), 7);
 }
 
-TEST(Shape, OfNothingHoldsNothingHoweverLargeTheOtherDimensions) {
-  const std::int64_t large = std::int64_t{1} << 40;
-  EXPECT_EQ((Shape{large, large, 0}).numel(), 0);
-  EXPECT_EQ((Shape{0, large, large}).numel(), 0);
+TEST(Shape, OfNothingHoldsNothingBesideLargeDimensions) {
+  const std::int64_t large = std::int64_t{1} << 29;
+  EXPECT_EQ((Shape{large, 2 * large, 0}).numel(), 0);
+  EXPECT_EQ((Shape{0, large, 2 * large}).numel(), 0);
+}
+
+// Kernels multiply some of the dimensions of a shape, in any order.
+TEST(Shape, HasDimensionsOfWhichNoProductOverflows) {
+  const std::int64_t large = std::int64_t{1} << 30;
+  EXPECT_EQ((Shape{Shape::kMostElements}).numel(), std::int64_t{1} << 59);
+  EXPECT_EQ(error_of([] { Shape{Shape::kMostElements + 1}; }),
+            "[shape] the dimensions of (576460752303423489,) multiply to more than 2^59");
+  EXPECT_EQ(error_of([&] {
+              Shape{large, 0, large};
+            }),
+            "[shape] the dimensions of (1073741824, 0, 1073741824) multiply to more than 2^59, the "
+            "zeros left out");
+  EXPECT_EQ(error_of([&] {
+              (Shape{large, 0}).concat({large});
+            }),
+            "[shape] the dimensions of (1073741824, 0, 1073741824) multiply to more than 2^59, the "
+            "zeros left out");
 }
 
 TEST(Shape, RefusesWhatItCannotHold) {
@@ -38,7 +56,7 @@ TEST(Shape, RefusesWhatItCannotHold) {
   EXPECT_EQ(error_of([&] {
               Shape{large, large};
             }),
-            "[shape] the number of elements does not fit 64 bits");
+            "[shape] the dimensions of (4294967296, 4294967296) multiply to more than 2^59");
 }
 
 TEST(Shape, CountsNegativeAxesFromTheEnd) {
@@ -67,6 +85,13 @@ TEST(Shape, IsTakenApartAndPutTogether) {
               shape.concat({1, 1, 1, 1, 1, 1});
             }),
             "[shape] (5, 6, 7) and (1, 1, 1, 1, 1, 1) together have too many dimensions");
+}
+
+TEST(Shape, HasNoDimensionsBeyondItsOwn) {
+  const Shape shape{5, 6, 7};
+  EXPECT_EQ(error_of([&] { shape.slice(1, 4); }), "[shape] (5, 6, 7) has no dimensions [1, 4)");
+  EXPECT_EQ(error_of([&] { shape.slice(-1, 2); }), "[shape] (5, 6, 7) has no dimensions [-1, 2)");
+  EXPECT_EQ(error_of([&] { shape.slice(2, 1); }), "[shape] (5, 6, 7) has no dimensions [2, 1)");
 }
 
 TEST(Shape, EqualsAnotherByTheDimensionsInUseOnly) {

@@ -1,4 +1,5 @@
 // How gradients gather in leaves, and which tape records.
+#include <memory>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -76,6 +77,51 @@ TEST(Leaf, DoesNotShareAGradientThatGrows) {
   EXPECT_THAT(to_doubles(a.grad()), ElementsAre(10 * (1 + 4), 20 * (2 + 6)));
   EXPECT_THAT(to_doubles(b.grad()), ElementsAre(10, 40));
   EXPECT_THAT(to_doubles(grad_output), ElementsAre(10, 20));
+}
+
+// y = a + b, whose rule gives one tensor to both.
+Variable add(const Variable& a, const Variable& b) {
+  Tensor y = a.value().clone();
+  add_into(y, b.value());
+  return record(test::kToyRule, {&a, &b}, y, [](const Tensor& g, Gradients& grads) {
+    grads.set(0, g);
+    grads.set(1, g);
+  });
+}
+
+TEST(Leaf, MayHaveItsGradientWrittenToWithoutChangingAnother) {
+  const Variable a = leaf(make({1, 2}, {2})), b = leaf(make({3, 4}, {2}));
+  const Tensor grad_output = make({10, 20}, {2});
+  Tape tape;
+  tape.backward(add(a, b), grad_output);
+  a.grad().fill(99);
+  EXPECT_THAT(to_doubles(a.grad()), ElementsAre(99, 99));
+  EXPECT_THAT(to_doubles(b.grad()), ElementsAre(10, 20));
+  EXPECT_THAT(to_doubles(grad_output), ElementsAre(10, 20));
+  b.grad().fill(-1);
+  EXPECT_THAT(to_doubles(grad_output), ElementsAre(10, 20));
+}
+
+TEST(Leaf, SharesNoGradientWithTheRootThatItIs) {
+  const Variable a = leaf(make({1, 2}, {2}));
+  const Tensor grad_output = make({10, 20}, {2});
+  Tape().backward(a, grad_output);
+  a.grad().fill(0);
+  EXPECT_THAT(to_doubles(grad_output), ElementsAre(10, 20));
+}
+
+TEST(Leaf, SharesNoGradientWithWhatARuleKeeps) {
+  const Variable a = leaf(make({1, 2}, {2}));
+  const Tensor kept = make({5, 6}, {2});
+  const auto pass = [&] {
+    Tape tape;
+    tape.backward(test::with_rule(
+                      a, [&](const Tensor&, Gradients& grads) { grads.set(0, kept.reshape({2})); }),
+                  make({1, 1}, {2}));
+  };
+  pass();
+  a.grad().fill(0);
+  EXPECT_THAT(to_doubles(kept), ElementsAre(5, 6));
 }
 
 class BoundLeaf : public ::testing::Test {
@@ -158,6 +204,36 @@ TEST(NestedTapes, RecordOnTheInnermost) {
   EXPECT_EQ(Tape::current(), &outer);
   outer.backward(y);
   EXPECT_EQ(a.grad().item(), 1 + 4);
+}
+
+// Objects that hold a tape each may end in any order.
+TEST(NestedTapes, MayEndInAnyOrder) {
+  const Variable a = leaf(make({2}, {}));
+  auto outer = std::make_unique<Tape>(), middle = std::make_unique<Tape>(),
+       inner = std::make_unique<Tape>();
+  middle.reset();
+  EXPECT_EQ(Tape::current(), inner.get());
+  outer.reset();
+  EXPECT_EQ(Tape::current(), inner.get());
+  inner->backward(total(a));
+  EXPECT_EQ(a.grad().item(), 1);
+  inner.reset();
+  EXPECT_EQ(Tape::current(), nullptr);
+  EXPECT_FALSE(total(a).requires_grad());
+}
+
+TEST(NoGrad, MayEndBeforeOrAfterTheTapesAroundIt) {
+  const Variable a = leaf(make({2}, {}));
+  auto outer = std::make_unique<Tape>();
+  auto no_grad = std::make_unique<NoGrad>();
+  outer.reset();
+  EXPECT_EQ(Tape::current(), nullptr);
+  Tape inner;
+  EXPECT_TRUE(total(a).requires_grad());
+  no_grad.reset();
+  EXPECT_EQ(Tape::current(), &inner);
+  inner.backward(total(a));
+  EXPECT_EQ(a.grad().item(), 1);
 }
 
 TEST(Tape, BelongsToItsThread) {

@@ -224,5 +224,22 @@ TEST(Tape, ChecksThatOutputsAreFiniteWhenAsked) {
             "[product] gave -inf at element 1 of (2, 2)");
 }
 
+TEST(Tape, ChecksThatGradientsAreFiniteWhenAsked) {
+  const auto error = [](const std::vector<double>& gradient, SequenceMask mask) {
+    const Variable a = leaf(make({1, 2, 3, 4}, {2, 2}), std::move(mask));
+    FiniteCheck check;
+    Tape tape(Tape::Options{.observer = &check});
+    const Variable b = test::with_rule(a, [&](const Tensor&, Gradients& grads) {
+      grads.set(0, make(gradient, {2, 2}));
+    });
+    return error_of([&] { tape.backward(test::total(b)); });
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(error({1, 2, 3, 4}, {}), "no error");
+  EXPECT_EQ(error({1, 2, -nan, 4}, {}),
+            "[toy] gave nan for the gradient of input 0 at element 2 of (2, 2)");
+  EXPECT_EQ(error({1, 2, nan, 4}, SequenceMask(test::bits({1, 1, 0, 1}, {2, 2}))), "no error");
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -39,11 +39,23 @@ TEST(Tensor, StartsOnACacheLine) {
 
 TEST(Tensor, IsFilledWithAValueOfItsType) {
   EXPECT_THAT(Tensor::zeros({3}, DType::kFloat64).values<double>(), Each(0.0));
-  EXPECT_THAT(Tensor::full({3}, -2.9, DType::kInt32).values<std::int32_t>(), Each(-2));
-  EXPECT_THAT(Tensor::full({3}, 0.5, DType::kBool).values<bool>(), Each(true));
+  EXPECT_THAT(Tensor::full({3}, -2, DType::kInt32).values<std::int32_t>(), Each(-2));
+  EXPECT_THAT(Tensor::full({3}, true, DType::kBool).values<bool>(), Each(true));
   Tensor x = Tensor::zeros({2, 2}, DType::kFloat32);
   x.view(2, {2}).fill(3.0);
   EXPECT_THAT(x.values<float>(), ElementsAre(0, 0, 3, 3));
+}
+
+TEST(Tensor, IsFilledExactlyOrNotAtAll) {
+  constexpr std::int64_t kOdd = 9007199254740993;  // 2^53 + 1
+  EXPECT_THAT(Tensor::full({2}, kOdd, DType::kInt64).values<std::int64_t>(), Each(kOdd));
+  EXPECT_EQ(error_of([] { Tensor::full({2}, kOdd, DType::kFloat64); }),
+            "[tensor] fill 9007199254740993 is no float64");
+  EXPECT_EQ(error_of([] { Tensor::full({2}, -2.9, DType::kInt32); }),
+            "[tensor] fill -2.9 is no int32");
+  EXPECT_EQ(error_of([] { Tensor::full({2}, 0.5, DType::kBool); }), "[tensor] fill 0.5 is no bool");
+  EXPECT_EQ(error_of([] { Tensor::full({0}, 1e39, DType::kFloat32); }),
+            "[tensor] fill 1e+39 is no float32");
 }
 
 TEST(Tensor, GivesItsElementsOnlyAsTheTypeTheyHave) {
@@ -124,6 +136,21 @@ TEST(Tensor, GivesItsOnlyElementAsADouble) {
             "[tensor] item() needs exactly one element, the shape is (0,)");
 }
 
+TEST(Tensor, GivesItsOnlyElementInATypeThatHoldsIt) {
+  constexpr std::int64_t kOdd = 9007199254740993;
+  const Tensor x = Tensor::from<std::int64_t>({kOdd}, {1});
+  EXPECT_EQ(x.item<std::int64_t>(), kOdd);
+  EXPECT_EQ(error_of([&] { x.item(); }), "[tensor] item 9007199254740993 is no float64");
+  EXPECT_EQ(error_of([&] { x.item<std::int32_t>(); }),
+            "[tensor] item 9007199254740993 is no int32");
+  EXPECT_EQ(Tensor::from<std::int64_t>({kOdd - 1}, {}).item(), 9007199254740992.0);
+  EXPECT_EQ(Tensor::from({2.0F}, {}).item<std::int32_t>(), 2);
+  EXPECT_EQ(error_of([] { Tensor::from({2.5F}, {}).item<std::int32_t>(); }),
+            "[tensor] item 2.5 is no int32");
+  EXPECT_TRUE(Tensor::from({1}, {}).item<bool>());
+  EXPECT_TRUE(std::isnan(Tensor::from({kNaN}, {}).item()));
+}
+
 TEST(Tensor, IsConvertedToAnotherType) {
   const Tensor x = Tensor::from({-1.75, 0.0, -0.0, 2.5}, {4});
   EXPECT_THAT(x.to(DType::kInt64).values<std::int64_t>(), ElementsAre(-1, 0, 0, 2));
@@ -132,6 +159,26 @@ TEST(Tensor, IsConvertedToAnotherType) {
   EXPECT_THAT(x.to(DType::kBool).to(DType::kInt32).values<std::int32_t>(), ElementsAre(1, 0, 0, 1));
   EXPECT_TRUE(x.to(DType::kFloat64).is_same_view(x));
   EXPECT_TRUE(Tensor::from({kNaN}, {1}).to(DType::kBool).item() == 1.0);
+}
+
+TEST(Tensor, RoundsToAFloatingTypeAndRefusesWhatAnIntegerTypeHasNoNumberFor) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  const auto refused = [](double x, DType dtype) {
+    return error_of([&] { Tensor::from({1.0, x}, {2}).to(dtype); });
+  };
+  EXPECT_EQ(refused(2147483648.0, DType::kInt32), "[tensor] the value 2147483648 is no int32");
+  EXPECT_EQ(refused(-2147483648.9, DType::kInt32), "no error");
+  EXPECT_EQ(refused(0x1p63, DType::kInt64), "[tensor] the value 9.223372036854776e+18 is no int64");
+  EXPECT_EQ(refused(-0x1p63, DType::kInt64), "no error");
+  EXPECT_EQ(refused(kInf, DType::kInt64), "[tensor] the value inf is no int64");
+  EXPECT_EQ(refused(std::nan(""), DType::kInt32), "[tensor] the value nan is no int32");
+  const Tensor wide = Tensor::from<std::int64_t>({-1, 1LL << 31}, {2});
+  EXPECT_EQ(error_of([&] { wide.to(DType::kInt32); }), "[tensor] the value 2147483648 is no int32");
+  EXPECT_THAT(wide.to(DType::kFloat32).values<float>(), ElementsAre(-1.F, 0x1p31F));
+  const Tensor odd = Tensor::from<std::int64_t>({16777217}, {1});
+  EXPECT_THAT(odd.to(DType::kFloat32).values<float>(), ElementsAre(16777216.F));
+  EXPECT_THAT(Tensor::from({1e39, -1e39}, {2}).to(DType::kFloat32).values<float>(),
+              ElementsAre(static_cast<float>(kInf), static_cast<float>(-kInf)));
 }
 
 TEST(Tensor, CopiesFromATensorOfItsOwnKindOnly) {
@@ -170,10 +217,14 @@ TEST(Tensor, RefusesADeviceThatIsNotThere) {
             "[storage] this build has no CUDA support");
 }
 
-TEST(Tensor, RefusesMoreBytesThanAnAddressCanName) {
-  const Shape huge{std::int64_t{1} << 61};
+TEST(Tensor, RefusesMoreBytesThanTheSystemHas) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer ends the program instead";
+#endif
+  const Shape huge{Shape::kMostElements};
   EXPECT_EQ(error_of([&] { Tensor::empty(huge, DType::kFloat64); }),
-            "[tensor] float64 (2305843009213693952,) does not fit the memory");
+            "[tensor] float64 (576460752303423488,) takes 4611686018427387904 bytes, which the "
+            "system does not have");
 }
 
 }  // namespace

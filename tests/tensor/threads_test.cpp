@@ -8,12 +8,13 @@
 #include <thread>
 #include <vector>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
 #include "support/errors.hpp"
+#include "support/limited_memory.hpp"
 
 namespace maskgrad {
 namespace {
@@ -198,6 +199,30 @@ TEST(ThreadCount, IsAtLeastOneAndNotTooLarge) {
   EXPECT_EQ(error_of([] { set_num_threads(1025); }),
             "[threads] the number must be 1 to 1024, not 1025");
   EXPECT_EQ(num_threads(), 1);
+}
+
+TEST(ThreadCount, StaysWhenTheSystemStartsNoMoreThreads) {
+  if (!test::kCanLimitMemory) GTEST_SKIP() << "a sanitizer needs all the memory";
+  for (const int former : {1, 2}) {
+    const WithThreads threads(former);
+    {
+      const test::LimitedMemory limited(rlim_t{256} << 20);  // a thread's stack takes 8 MiB
+      EXPECT_THAT(error_of([] { set_num_threads(1024); }),
+                  ::testing::StartsWith("[threads] cannot start 1024 threads: "));
+      EXPECT_EQ(num_threads(), former);
+      meet(former);
+    }
+    set_num_threads(3);
+    meet(3);
+  }
+}
+
+TEST(ThreadCount, DoesNotChangeWhileThreadsWork) {
+  const WithThreads two(2);
+  EXPECT_EQ(
+      error_of([] { parallel_for(8, 1, [](std::int64_t, std::int64_t) { set_num_threads(3); }); }),
+      "[threads] the number cannot change within parallel_for");
+  EXPECT_EQ(num_threads(), 2);
 }
 
 TEST(ThreadCount, IsHowManyWorkSideBySide) {

@@ -35,9 +35,10 @@ inline Variable product(const Variable& a, const Variable& b) {
         x, [&](std::int64_t i) { return x.data<double>()[i] * z.data<double>()[i % z.numel()]; });
   };
   return record(kToyProduct, {&a, &b}, times(a.value(), b.value()),
-                [=, a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
-                  if (grads.needed(0)) grads.set(0, times(g, b));
-                  if (grads.needed(1)) grads.set(1, times(g, a));
+                [=, a = Saved(kToyProduct, "a", a.value()), b = Saved(kToyProduct, "b", b.value())](
+                    const Tensor& g, Gradients& grads) {
+                  if (grads.needed(0)) grads.set(0, times(g, *b));
+                  if (grads.needed(1)) grads.set(1, times(g, *a));
                 });
 }
 

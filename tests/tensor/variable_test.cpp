@@ -5,6 +5,7 @@
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
+#include "tensor/toy_ops.hpp"
 
 namespace maskgrad {
 namespace {
@@ -106,6 +107,30 @@ TEST(Variable, IsBoundToBuffersOfItsOwnKindOnly) {
                             Tensor::zeros({2}, DType::kFloat64));
             }),
             "[variable] only a leaf can be bound to a buffer");
+}
+
+// Its value would not move with the one that is bound.
+TEST(Variable, IsNotBoundWhileACopyOrATapeHoldsIt) {
+  const auto bind = [](Variable& x) {
+    return error_of(
+        [&] { x.bind(Tensor::zeros({2}, DType::kFloat64), Tensor::zeros({2}, DType::kFloat64)); });
+  };
+  const std::string refused =
+      "[variable] a copy or a tape holds this leaf and would keep its old value; bind it before it "
+      "is used";
+  Variable x = leaf(make({1, 2}, {2}));
+  {
+    const Variable copy = x, another = drop_mask(x);
+    EXPECT_EQ(bind(x), refused);
+  }
+  {
+    Tape tape;
+    record(test::kToyRule, {&x}, make({1, 2}, {2}), [](const Tensor&, Gradients&) {});
+    EXPECT_EQ(bind(x), refused);
+  }
+  EXPECT_THAT(x.value().values<double>(), ElementsAre(1, 2));
+  EXPECT_EQ(bind(x), "no error");
+  EXPECT_THAT(x.value().values<double>(), ElementsAre(1, 2));
 }
 
 TEST(Variable, NamesTheBufferThatDoesNotFit) {

@@ -141,7 +141,8 @@ TEST(Adam, RemembersTwoMomentsOfTheBuffersShape) {
   ASSERT_EQ(state.size(), 2U);
   EXPECT_EQ(state.at("m").shape(), parameters.values().shape());
   EXPECT_TRUE(is_close(state.at("m").view(0, {12}), std::vector<double>(kSize, 0.2), 1e-15));
-  EXPECT_TRUE(is_close(state.at("v").view(0, {12}), std::vector<double>(kSize, 0.004), 1e-15));
+  EXPECT_TRUE(
+      is_close(state.at("r").view(0, {12}), std::vector<double>(kSize, std::sqrt(0.004)), 1e-15));
 }
 
 TEST(Adam, GoesOnFromARestoredState) {

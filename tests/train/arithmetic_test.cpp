@@ -1,3 +1,4 @@
+#include <limits>
 #include <map>
 #include <regex>
 
@@ -131,7 +132,7 @@ TEST(ArithmeticShards, LeaveOffWhenAskedToWithoutAHalfWrittenOne) {
   EXPECT_TRUE(write_arithmetic_shards(folder.path(), {.shards = 1, .samples = 2}, &stop));
   stop = true;
   EXPECT_FALSE(write_arithmetic_shards(folder / "new", {.shards = 2, .samples = 2}, &stop));
-  EXPECT_EQ(folder.count(), 2);
+  EXPECT_EQ(folder.count(), 3) << "the shard, its index and the folder";
   EXPECT_TRUE(std::filesystem::is_empty(folder / "new"));
 }
 
@@ -179,11 +180,23 @@ TEST(ArithmeticShards, NameTheRecordThatIsNone) {
   }
 }
 
+TEST(ArithmeticSamples, RefuseNumbersWhoseProductsDoNotFit) {
+  for (const std::int64_t max_val :
+       {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0},
+        std::int64_t{1'000'000'001}, std::numeric_limits<std::int64_t>::max()}) {
+    EXPECT_EQ(error_of([&] { draw_arithmetic(0, 0, max_val); }),
+              fmt::format("[arithmetic] max-val must be 1 to 1000000000, not {}", max_val));
+  }
+  for (std::uint64_t i = 0; i < 100; ++i) draw_arithmetic(i, i, 1'000'000'000);
+}
+
 TEST(ArithmeticShards, RefuseNumbersOutOfRange) {
   const std::pair<ArithmeticData, const char*> cases[] = {
       {{.shards = 0}, "[arithmetic] shards must be 1 to 10000, not 0"},
       {{.shards = 10001}, "[arithmetic] shards must be 1 to 10000, not 10001"},
       {{.samples = 0}, "[arithmetic] samples must be at least 1, not 0"},
+      {{.shards = 4, .samples = std::int64_t{1} << 61},
+       "[arithmetic] samples in all shards: 4 * 2305843009213693952 does not fit 64 bits"},
       {{.max_val = 0}, "[arithmetic] max-val must be 1 to 1000000000, not 0"},
       {{.max_val = 1'000'000'001}, "[arithmetic] max-val must be 1 to 1000000000, not 1000000001"}};
   const ScratchFolder folder;

@@ -1,10 +1,13 @@
+#include <bit>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 
 #include <gmock/gmock.h>
 
 #include <maskgrad/train/checkpoint.hpp>
-#include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "support/errors.hpp"
@@ -22,7 +25,10 @@ using test::ScratchFolder;
 using test::ToyOptions;
 using test::ToyRun;
 
-const TrainState kState = {5, {1, 2}, {{"loss", 1.0 / 3.0, 8}, {"accuracy", 0, 0}}};
+// Of a toy run of one epoch, three steps, and two steps that counted nothing.
+const TrainState kState = {5, {1, 2}, {{"loss", 1.0 / 3.0, 8}, {"accuracy", 0, 0}}, 2};
+// Of a toy run that has not begun.
+const TrainState kStart = {};
 
 // What a checkpoint must put back, or leave alone.
 struct Contents {
@@ -53,7 +59,8 @@ TEST(Checkpoint, PutsBackWeightsOptimizerAndState) {
       toy.run();
       save_checkpoint(folder / "c", kState, *toy.parameters, *toy.optimizer);
       ToyRun other({.dtype = dtype, .sgd = sgd, .seed = 2});
-      const TrainState state = load_checkpoint(folder / "c", *other.parameters, *other.optimizer);
+      const TrainState state =
+          load_checkpoint(folder / "c", *other.parameters, *other.optimizer).state;
       expect_same(contents_of(toy), contents_of(other));
       EXPECT_EQ(state.step, 5);
       EXPECT_EQ(state.position, (DataPosition{1, 2}));
@@ -62,6 +69,7 @@ TEST(Checkpoint, PutsBackWeightsOptimizerAndState) {
       EXPECT_EQ(state.totals[0].sum, 1.0 / 3.0);
       EXPECT_EQ(state.totals[0].count, 8);
       EXPECT_EQ(state.totals[1].name, "accuracy");
+      EXPECT_EQ(state.skipped, 2);
     }
   }
 }
@@ -69,13 +77,13 @@ TEST(Checkpoint, PutsBackWeightsOptimizerAndState) {
 TEST(Checkpoint, IsASafetensorsFileWithOneTensorForEachParameterAndMoment) {
   const ScratchFolder folder;
   ToyRun toy({});
-  save_checkpoint(folder / "c", kState, *toy.parameters, *toy.optimizer);
+  save_checkpoint(folder / "c", kStart, *toy.parameters, *toy.optimizer);
   const std::map<std::string, Tensor> tensors = load_tensors(folder / "c");
   EXPECT_EQ(tensors.size(), 9U);
   for (const auto& [name, value] : toy.parameters->named_values()) {
     EXPECT_TRUE(same_bits(tensors.at("model/" + name), value));
     EXPECT_EQ(tensors.at("optimizer.m/" + name).shape(), value.shape());
-    EXPECT_EQ(tensors.at("optimizer.v/" + name).shape(), value.shape());
+    EXPECT_EQ(tensors.at("optimizer.r/" + name).shape(), value.shape());
   }
 }
 
@@ -84,7 +92,7 @@ std::string loading(const ToyOptions& saved, const ToyOptions& wanted) {
   const ScratchFolder folder;
   const fs::path path = folder / "c";
   const ToyRun from(saved);
-  save_checkpoint(path, kState, *from.parameters, *from.optimizer);
+  save_checkpoint(path, kStart, *from.parameters, *from.optimizer);
   ToyRun to(wanted);
   const Contents before = contents_of(to);
   std::string text = error_of([&] { load_checkpoint(path, *to.parameters, *to.optimizer); });
@@ -110,7 +118,7 @@ TEST(Checkpoint, RefusesARunItIsNotOfByNameAndChangesNothing) {
 TEST(Checkpoint, RefusesAModelThatLacksOneOfItsTensors) {
   const ScratchFolder folder;
   const ToyRun toy({});
-  save_checkpoint(folder / "c", kState, *toy.parameters, *toy.optimizer);
+  save_checkpoint(folder / "c", kStart, *toy.parameters, *toy.optimizer);
   Sequential smaller;
   smaller.add<Embed>("embed", 5, 4);
   ParameterBuffer parameters(smaller, DType::kFloat64, 1);
@@ -125,7 +133,7 @@ TEST(Checkpoint, RefusesAModelThatLacksOneOfItsTensors) {
 TEST(Checkpoint, RefusesAFileThatIsCutShortAnywhere) {
   const ScratchFolder folder;
   ToyRun toy({});
-  save_checkpoint(folder / "whole", kState, *toy.parameters, *toy.optimizer);
+  save_checkpoint(folder / "whole", kStart, *toy.parameters, *toy.optimizer);
   const std::string bytes = read_file(folder / "whole");
   const Contents before = contents_of(toy);
   for (std::size_t size = 0; size < bytes.size(); size += 97) {
@@ -138,52 +146,85 @@ TEST(Checkpoint, RefusesAFileThatIsCutShortAnywhere) {
   expect_same(before, contents_of(toy));
 }
 
-TEST(Checkpoint, RefusesWhatIsNone) {
+TEST(Checkpoint, KeepsMetricsOfAnyNameAndValue) {
   const ScratchFolder folder;
   ToyRun toy({});
-  const std::string name = (folder / "c").string();
-  const auto load = [&](const Metadata& metadata) {
-    save_tensors(folder / "c", {}, metadata);
-    return error_of([&] { load_checkpoint(folder / "c", *toy.parameters, *toy.optimizer); });
-  };
-  Metadata metadata = {{"format", "maskgrad checkpoint 1"},
-                       {"step", "1"},
-                       {"epoch", "0"},
-                       {"batch", "0"},
-                       {"optimizer_steps", "1"},
-                       {"totals", ""}};
-  EXPECT_EQ(load({}), "[checkpoint] '" + name + "' has no 'format' among its metadata");
-  EXPECT_EQ(load({{"format", "x"}}),
-            "[checkpoint] '" + name + "' has format 'x', not 'maskgrad checkpoint 1'");
-  metadata["step"] = "1x";
-  EXPECT_EQ(load(metadata), "[checkpoint] '" + name + "': '1x' of 'step' is no number");
-  metadata["step"] = "1";
-  for (const char* totals : {"loss", "loss=1", "loss/1", "loss/1=1", ";", "=;/"}) {
-    metadata["totals"] = totals;
-    EXPECT_THAT(load(metadata), ::testing::HasSubstr("among the totals is not name=sum/count"));
+  TrainState state;
+  const double inf = std::numeric_limits<double>::infinity();
+  for (const char* name :
+       {"val/loss", "a=b;c/d", "say \"x\"\\", "two\nlines", "", "\xff\xee\xbe\x80"}) {
+    state.totals.push_back({name, 1.0 / 3.0, 7});
   }
-  metadata["totals"] = "loss=a/1";
-  EXPECT_EQ(load(metadata), "[checkpoint] '" + name + "': 'a' of 'totals' is no number");
-  EXPECT_EQ(error_of([&] { load_checkpoint(folder / "none", *toy.parameters, *toy.optimizer); }),
-            "[file] cannot open '" + (folder / "none").string() + "': No such file or directory");
+  for (const double sum : {0.0, -0.0, 1e308, -5e-324, 1e22, 0.1, inf, -inf}) {
+    state.totals.push_back({"sum", sum, INT64_MAX});
+  }
+  state.totals.push_back({"nan", std::nan(""), 0});
+  save_checkpoint(folder / "c", state, *toy.parameters, *toy.optimizer);
+  const TrainState loaded = load_checkpoint(folder / "c", *toy.parameters, *toy.optimizer).state;
+  ASSERT_EQ(loaded.totals.size(), state.totals.size());
+  for (std::size_t i = 0; i < state.totals.size(); ++i) {
+    EXPECT_EQ(loaded.totals[i].name, state.totals[i].name);
+    EXPECT_EQ(loaded.totals[i].count, state.totals[i].count);
+    if (std::isnan(state.totals[i].sum))
+      EXPECT_TRUE(std::isnan(loaded.totals[i].sum));
+    else
+      EXPECT_EQ(std::bit_cast<std::uint64_t>(loaded.totals[i].sum),
+                std::bit_cast<std::uint64_t>(state.totals[i].sum));
+  }
 }
 
-TEST(CheckpointCallback, KeepsTheNewestThree) {
+TEST(Checkpoint, DoesNotSaveAStateThatItWouldRefuse) {
   const ScratchFolder folder;
-  std::ofstream(folder / "notes.txt") << "stays";
-  EXPECT_EQ(latest_checkpoint(folder.path()), std::nullopt);
-  EXPECT_EQ(latest_checkpoint(folder / "none"), std::nullopt);
-  ToyRun toy({.training = {.epochs = 5}});
-  toy.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
+  ToyRun toy({});
+  const auto saving = [&](const TrainState& state, const char* name = "c") {
+    return error_of(
+        [&] { save_checkpoint(folder / name, state, *toy.parameters, *toy.optimizer); });
+  };
+  EXPECT_THAT(saving({3, {1, 0}, {}}),
+              ::testing::HasSubstr("the optimizer has made 0 steps, the run 3"));
+  EXPECT_THAT(saving({3, {5, 0}, {}, 3}), ::testing::HasSubstr("contradicts itself"));
+  EXPECT_THAT(saving({0, {0, 0}, {{"loss", 0, -1}}}), ::testing::HasSubstr("counts -1"));
+  EXPECT_THAT(saving({}, "step_000000000003.safetensors"),
+              ::testing::HasSubstr("holds the state after 0 steps"));
+  EXPECT_EQ(folder.count(), 0);
+}
+
+TEST(Checkpoint, RefusesAFileThatBearsTheNameOfAnotherStep) {
+  const ScratchFolder folder;
+  ToyRun toy({});
   toy.run();
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder.path())) {
-    names.push_back(entry.path().filename().string());
+  save_checkpoint(folder / "step_000000000003.safetensors", {3, {1, 0}, {}}, *toy.parameters,
+                  *toy.optimizer);
+  fs::rename(folder / "step_000000000003.safetensors", folder / "step_000000000004.safetensors");
+  EXPECT_THAT(error_of([&] {
+                load_checkpoint(folder / "step_000000000004.safetensors", *toy.parameters,
+                                *toy.optimizer);
+              }),
+              ::testing::HasSubstr("holds the state after 3 steps: it was renamed"));
+}
+
+TEST(Checkpoint, KeepsNotesOfAnyBytes) {
+  const ScratchFolder folder;
+  ToyRun toy({});
+  std::string all_bytes;
+  for (int byte = 0; byte < 256; ++byte) all_bytes += static_cast<char>(byte);
+  const Notes notes = {
+      {"settings", "lr = 0.5\n"}, {all_bytes, all_bytes + "ü" + "\xee\xbf\xbf"}, {"", ""}};
+  save_checkpoint(folder / "c", {}, *toy.parameters, *toy.optimizer, notes);
+  EXPECT_EQ(load_checkpoint(folder / "c", *toy.parameters, *toy.optimizer).notes, notes);
+  EXPECT_EQ(read_notes(folder / "c"), notes);
+}
+
+TEST(Checkpoint, FindsEveryFlippedBit) {
+  const ScratchFolder folder;
+  ToyRun toy({});
+  save_checkpoint(folder / "whole", {}, *toy.parameters, *toy.optimizer, {{"key", "value"}});
+  const std::string bytes = read_file(folder / "whole");
+  for (std::size_t bit = 0; bit < bytes.size() * 8; bit += 3) {
+    std::string flipped = bytes;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ 1 << bit % 8);
+    EXPECT_NE(error_of([&] { SafetensorsFile(flipped, "f"); }), "no error") << bit;
   }
-  EXPECT_THAT(names, ::testing::UnorderedElementsAre("step_000000000009.safetensors",
-                                                     "step_000000000012.safetensors",
-                                                     "step_000000000015.safetensors", "notes.txt"));
-  EXPECT_EQ(latest_checkpoint(folder.path()), folder / "step_000000000015.safetensors");
 }
 
 }  // namespace

@@ -1,11 +1,16 @@
 #include <algorithm>
+#include <limits>
+#include <memory>
 #include <numeric>
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <maskgrad/train/data_loader.hpp>
 
 #include "support/errors.hpp"
+#include "support/limited_memory.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad {
@@ -73,6 +78,20 @@ TEST(DataLoader, GivesFileOrderAndASmallerLastBatchInEachEpoch) {
   }
 }
 
+TEST(DataLoader, MakesOneBatchOfAllWhereBatchesMayBeOfAnySize) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(count_batches(7, kMost), 1);
+  EXPECT_EQ(count_batches(kMost, kMost), 1);
+  EXPECT_EQ(count_batches(kMost, 2), (kMost - 1) / 2 + 1);
+  EXPECT_EQ(count_batches(6, 3), 2);
+  EXPECT_EQ(count_batches(7, 3), 3);
+  const SequenceDataset dataset = numbered(7);
+  DataLoader loader(dataset, {.batch_size = kMost});
+  EXPECT_EQ(loader.batches_per_epoch(), 1);
+  EXPECT_EQ(loader.next().size(), 7);
+  EXPECT_EQ(loader.position(), (DataPosition{1, 0}));
+}
+
 TEST(DataLoader, TellsThePositionOfTheNextBatch) {
   const SequenceDataset dataset = numbered(5);
   DataLoader loader(dataset, {.batch_size = 2});
@@ -81,6 +100,38 @@ TEST(DataLoader, TellsThePositionOfTheNextBatch) {
     EXPECT_EQ(loader.position(), expected);
     loader.next();
   }
+}
+
+TEST(DataLoader, ShowsTheNextBatchWithoutTakingIt) {
+  const SequenceDataset dataset = numbered(5);
+  DataLoader loader(dataset, {.batch_size = 2, .shuffle = true});
+  for (int i = 0; i < 200; ++i) {
+    const Batch shown = loader.peek();
+    EXPECT_TRUE(test::same_bits(loader.peek().targets, shown.targets));
+    const DataPosition position = loader.position();
+    EXPECT_TRUE(test::same_bits(loader.next().targets, shown.targets)) << i;
+    EXPECT_NE(loader.position(), position);
+  }
+}
+
+// Writes the error of a loader that may have no thread.
+[[noreturn]] void load_without_threads() {
+  const SequenceDataset dataset = numbered(5);
+  const rlimit none = {0, 0};
+  ::setrlimit(RLIMIT_NPROC, &none);
+  // The superuser has no limit.
+  if (::getuid() == 0 && ::setuid(65534) != 0) ::_exit(1);
+  const std::string text = error_of([&] { DataLoader(dataset, {}); });
+  std::fprintf(stderr, "%s\n", text.c_str());
+  ::_exit(0);
+}
+
+// In a process of its own, which it takes the right to threads.
+TEST(DataLoader, SaysThatTheSystemRefusesItsThread) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      load_without_threads(), ::testing::ExitedWithCode(0),
+      "\\[data\\] cannot start the thread that reads ahead: Resource temporarily unavailable");
 }
 
 TEST(DataLoader, ShufflesEachEpochIntoAnotherPermutation) {
@@ -155,6 +206,32 @@ TEST(DataLoader, PassesOnWhatWentWrongWhileReading) {
   EXPECT_EQ(loader.position(), DataPosition{});
 }
 
+TEST(DataLoader, GivesOneBatchWhereABatchMayHoldMoreThanThereIs) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const SequenceDataset dataset = numbered(5);
+  for (const std::int64_t batch_size : {std::int64_t{5}, std::int64_t{6}, kMost - 1, kMost}) {
+    DataLoader loader(dataset, {.batch_size = batch_size});
+    EXPECT_EQ(loader.batches_per_epoch(), 1);
+    EXPECT_EQ(read_epoch(loader).first, in_file_order(5));
+    EXPECT_EQ(loader.position(), (DataPosition{1, 0}));
+  }
+}
+
+TEST(DataLoader, SaysWhenTheSystemStartsNoThreadForIt) {
+  if (!test::kCanLimitMemory) GTEST_SKIP() << "a sanitizer needs all the memory";
+  const SequenceDataset dataset = numbered(4);
+  // The C library keeps the stacks of threads that have ended for the next ones, up to 40 MiB.
+  std::vector<std::unique_ptr<DataLoader>> loaders;
+  const test::LimitedMemory limited(rlim_t{100} << 20);
+  const std::string text = error_of([&] {
+    for (int i = 0; i < 100; ++i) {
+      loaders.push_back(std::make_unique<DataLoader>(dataset, DataLoader::Options{}));
+    }
+  });
+  EXPECT_THAT(text, ::testing::StartsWith("[data] cannot start the thread that reads ahead: "));
+  for (const auto& loader : loaders) EXPECT_EQ(loader->next().size(), 1);
+}
+
 TEST(DataLoader, RefusesWhatGivesNoBatch) {
   const SequenceDataset dataset = numbered(4);
   const SequenceDataset empty;
@@ -169,6 +246,11 @@ TEST(DataLoader, RefusesWhatGivesNoBatch) {
               DataLoader(dataset, {.batch_size = 3}, {-1, 0});
             }),
             "[data] there is no batch 0 in epoch -1: an epoch has 2");
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  EXPECT_EQ(error_of([&] {
+              DataLoader(dataset, {.batch_size = 3}, {kMost, 0});
+            }),
+            "[data] there is no batch 0 in epoch 9223372036854775807: an epoch has 2");
 }
 
 }  // namespace

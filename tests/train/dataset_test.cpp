@@ -1,3 +1,6 @@
+#include <limits>
+#include <set>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/train/dataset.hpp>
@@ -50,6 +53,40 @@ TEST(SequenceDataset, TakesIndicesInTheirOrderAndMoreThanOnce) {
   const Batch batch = make_dataset(3).collate(Tokens{2, 0, 2});
   EXPECT_THAT(to_doubles(batch.inputs), ElementsAre(4, 0, 0, 1, 2, 3, 4, 0, 0));
   EXPECT_THAT(to_doubles(batch.targets), ElementsAre(30, 10, 30));
+}
+
+TEST(SequenceDataset, RefusesSamplesThatItDoesNotHave) {
+  const SequenceDataset dataset = make_dataset(3);
+  for (const std::int64_t index :
+       {std::int64_t{3}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()}) {
+    EXPECT_EQ(error_of([&] {
+                dataset.collate({&index, 1});
+              }),
+              fmt::format("[data] there is no sample {}: there are 3", index));
+  }
+  EXPECT_EQ(error_of([] { SequenceDataset(-1); }),
+            "[data] the length of samples must not be negative: -1");
+}
+
+TEST(SequenceDataset, HasAFingerprintOfAllThatABatchShows) {
+  const std::string print = make_dataset(4).fingerprint();
+  EXPECT_THAT(print, ::testing::MatchesRegex("3 samples, crc32c [0-9a-f]+"));
+  EXPECT_EQ(make_dataset(4).fingerprint(), print);
+  std::set<std::string> others = {print, make_dataset(5).fingerprint(),
+                                  make_dataset(4, 1).fingerprint()};
+  const auto of = [](const std::vector<Tokens>& tokens, const Tokens& targets) {
+    SequenceDataset dataset(4);
+    for (std::size_t i = 0; i < tokens.size(); ++i) dataset.add(tokens[i], targets[i]);
+    return dataset.fingerprint();
+  };
+  EXPECT_EQ(of({{1, 2, 3}, {}, {4}}, {10, 20, 30}), print);
+  others.insert(of({{1, 2}, {3}, {4}}, {10, 20, 30}));       // cut elsewhere
+  others.insert(of({{1, 2, 4}, {}, {3}}, {10, 20, 30}));     // two tokens exchanged
+  others.insert(of({{1, 2, 3}, {}, {4}}, {10, 20, 31}));     // another target
+  others.insert(of({{1, 2, 3}, {}, {4, 0}}, {10, 20, 30}));  // a pad token more
+  others.insert(of({{}, {1, 2, 3}, {4}}, {20, 10, 30}));     // another order
+  others.insert(of({{1, 2, 3}, {}}, {10, 20}));              // a sample less
+  EXPECT_EQ(others.size(), 9U);
 }
 
 TEST(SequenceDataset, RefusesASequenceThatIsTooLongAndStaysAsItWas) {

@@ -84,6 +84,35 @@ TEST(GradientNorm, DoesNotOverflowWhereFloat32Would) {
               std::sqrt(static_cast<double>(gradients.numel())), 1e-4);
 }
 
+TEST(GradientNorm, NeitherOverflowsNorVanishesInFloat64) {
+  for (const double size : {1e200, 1e304, 1e-200, 1e-300, 1e150, 1e-150}) {
+    Model model(DType::kFloat64);
+    Tensor gradients = model.parameters.gradients();
+    for (double* g = gradients.data<double>(); g < gradients.data<double>() + gradients.numel();
+         ++g) {
+      *g *= size;
+    }
+    const auto expected = static_cast<double>(norm_by_hand(gradients));
+    const double norm = gradient_norm(model.parameters);
+    EXPECT_NEAR(norm / expected, 1.0, 1e-13) << size;
+    const WithThreads threads(3);
+    EXPECT_EQ(gradient_norm(model.parameters), norm);
+  }
+}
+
+TEST(GradientNorm, SeesOneLargeNumberAmongSmallOnes) {
+  Model model(DType::kFloat64);
+  Tensor gradients = model.parameters.gradients();
+  gradients.data<double>()[gradients.numel() / 2] = -1e308;
+  EXPECT_NEAR(gradient_norm(model.parameters) / 1e308, 1.0, 1e-15);
+}
+
+TEST(GradientNorm, IsNotFiniteWhenItExceedsWhatADoubleHolds) {
+  Model model(DType::kFloat64);
+  model.parameters.gradients().fill(1.5e308);
+  EXPECT_EQ(gradient_norm(model.parameters), kInf);
+}
+
 TEST(GradientNorm, IsNotFiniteWhenAGradientIsNot) {
   for (const double bad : {kNaN, kInf, -kInf}) {
     Model model(DType::kFloat32);

@@ -133,6 +133,16 @@ TEST(Progress, SaysWhereARunWasStopped) {
             "\r\x1b[Kstopped after step 2/6\n");
 }
 
+TEST(Progress, SaysWhatTheMeansCoverWhereStepsEndWithinAnEpoch) {
+  std::string last;
+  ToyRun toy({.training = {.epochs = 2, .max_steps = 5}});
+  toy.trainer->add(std::make_unique<Progress>(
+      Style::kLines, false, [&](std::string_view text) { last = text; }, std::chrono::hours(1)));
+  toy.run();
+  EXPECT_THAT(last, IsLike(std::string("ended after step 5/5  loss [0-9]\\.[0-9]{4}  accuracy "
+                                       "[01]\\.[0-9]{4}  mean of the last 2 steps\n")));
+}
+
 TEST(FormatDuration, WritesHoursMinutesAndSeconds) {
   EXPECT_EQ(format_duration(0), "0:00");
   EXPECT_EQ(format_duration(-3), "0:00");

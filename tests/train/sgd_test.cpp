@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/reduce.hpp>
 #include <maskgrad/tensor/tape.hpp>
 #include <maskgrad/train/sgd.hpp>
 
@@ -46,6 +48,27 @@ TEST(Sgd, FollowsItsGradientsWithMomentum) {
       EXPECT_TRUE(is_close(sgd.state().at("u").view(0, {20}), u, 1e-4));
     }
   }
+}
+
+// The gradient would be that of a product of the old values and the new.
+TEST(Sgd, MayStepAfterTheBackwardPassAndNotBeforeIt) {
+  Vector model;
+  ParameterBuffer parameters(model, DType::kFloat64, 1);
+  const Variable& w = parameters.entries()[0].parameter->variable();
+  Sgd sgd(parameters, 0.0);
+  const auto pass = [&](bool steps_early) {
+    Tape tape;
+    const Variable loss = ops::sum(ops::multiply(w, w));
+    parameters.clear_gradients();
+    if (steps_early) sgd.step(parameters, 0.1);
+    tape.backward(loss);
+    if (!steps_early) sgd.step(parameters, 0.1);
+  };
+  EXPECT_EQ(error_of([&] { pass(false); }), "no error");
+  EXPECT_EQ(error_of([&] { pass(false); }), "no error");
+  EXPECT_EQ(error_of([&] { pass(true); }),
+            "[multiply] the value of input 'b' was written to after the forward pass, and its "
+            "gradient needs it");
 }
 
 TEST(Sgd, LeavesParametersWithoutGradientToTheirMomentum) {

@@ -20,7 +20,7 @@ using test::ToyRun;
 // The values of the only event file of a folder, by tag and step.
 std::map<std::pair<std::string, std::int64_t>, SummaryValue> read_folder(const fs::path& folder) {
   std::map<std::pair<std::string, std::int64_t>, SummaryValue> values;
-  for (const Event& event : read_events(fs::directory_iterator(folder)->path())) {
+  for (const Event& event : read_events(fs::directory_iterator(folder)->path()).events) {
     for (const SummaryValue& value : event.values) values[{value.tag, event.step}] = value;
   }
   return values;
@@ -72,6 +72,27 @@ TEST(TensorBoardCallback, AddsAFileForEachProcessThatTrains) {
     toy.run();
     EXPECT_EQ(folder.count(), run);
   }
+}
+
+// The restart that a run of three steps an epoch writes when it goes on from here; -1 for none.
+std::int64_t restart_from(std::int64_t step, DataPosition position) {
+  const ScratchFolder folder;
+  ToyRun toy({.training = {.epochs = 9}}, {}, [&](ParameterBuffer&, Optimizer&) {
+    return TrainState{step, position, {}};
+  });
+  toy.trainer->add(std::make_unique<TensorBoardCallback>(folder.path()));
+  toy.run(true);
+  std::int64_t restart = -1;
+  for (const Event& event : read_events(fs::directory_iterator(folder.path())->path()).events) {
+    if (event.is_restart) restart = event.step;
+  }
+  return restart;
+}
+
+TEST(TensorBoardCallback, SaysWhichStepsAreVoidWhenARunGoesOn) {
+  EXPECT_EQ(restart_from(0, {0, 0}), -1);
+  EXPECT_EQ(restart_from(3, {1, 0}), 4) << "what the end of the epoch wrote at step 3 stands";
+  EXPECT_EQ(restart_from(4, {1, 1}), 4) << "a point in the middle of an epoch does not";
 }
 
 TEST(TensorBoardCallback, NamesTheFolderItCannotMake) {

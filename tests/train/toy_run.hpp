@@ -84,7 +84,7 @@ class Notes : public Callback {
  public:
   struct Kept {
     std::vector<double> losses;
-    std::vector<std::string> events;  // "start", "step 0", "epoch 1 at 3", "interrupt at 2"
+    std::vector<std::string> events;  // "start", "step 0", "epoch 1 at 3", "interrupt at 2", ...
     std::vector<double> epoch_losses;
   };
 
@@ -100,6 +100,10 @@ class Notes : public Callback {
   void on_epoch(const Trainer&, const EpochInfo& epoch) override {
     kept_.events.push_back(fmt::format("epoch {} at {}", epoch.epoch, epoch.steps));
     kept_.epoch_losses.push_back(epoch.totals.front().mean());
+  }
+  void on_end_within_epoch(const Trainer&, const EpochInfo& part) override {
+    kept_.events.push_back(
+        fmt::format("end at {}, {} into epoch {}", part.steps, part.batches, part.epoch));
   }
   void on_interrupt(const Trainer& trainer) override {
     kept_.events.push_back(fmt::format("interrupt at {}", trainer.state().step));

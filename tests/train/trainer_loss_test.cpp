@@ -98,22 +98,51 @@ TEST(Trainer, TakesNoGradientFromABatchInWhichNothingCounts) {
   }));
   toy.run();
   EXPECT_EQ(kept.losses[1], 0.0);
-  EXPECT_EQ(kept.epoch_losses[0], kept.losses[0]) << "nothing was added to the sum or the count";
+  EXPECT_EQ(toy.trainer->state().totals[0].mean(), kept.losses[0])
+      << "nothing was added to the sum or the count";
   const auto size = static_cast<std::size_t>(toy.parameters->gradients().numel());
   EXPECT_NE(to_doubles(after_first), std::vector<double>(size, 0.0));
   EXPECT_EQ(to_doubles(toy.parameters->gradients()), std::vector<double>(size, 0.0));
 }
 
-TEST(Trainer, DividesByNoCountOfZero) {
+// Adam and momentum would go on moving weights by what they remember.
+TEST(Trainer, MovesNothingByABatchThatCountsNothing) {
+  for (const bool sgd : {false, true}) {
+    for (const double clip_norm : {0.0, 1.0}) {
+      ToyRun* self = nullptr;
+      std::int64_t step = 0;
+      ToyRun toy({.training = {.clip_norm = clip_norm}, .sgd = sgd}, [&](const Batch& batch) {
+        ops::SumCount loss = self->evaluate(batch).loss;
+        if (step == 1) loss = {ops::scale(loss.sum, 0.0), 0};
+        return ModelOutput{loss};
+      });
+      self = &toy;
+      std::vector<Tensor> values, states;
+      test::Notes::Kept kept;
+      toy.trainer->add(std::make_unique<test::Notes>(kept, [&](const StepInfo&) {
+        ++step;
+        values.push_back(toy.parameters->values().clone());
+        states.push_back(toy.optimizer->state().begin()->second.clone());
+      }));
+      toy.run();
+      ASSERT_EQ(values.size(), 3U);
+      EXPECT_TRUE(same_bits(values[0], values[1]));
+      EXPECT_TRUE(same_bits(states[0], states[1]));
+      EXPECT_FALSE(same_bits(values[1], values[2]));
+      EXPECT_EQ(toy.trainer->state().step, 3);
+      EXPECT_EQ(toy.trainer->state().skipped, 1);
+      EXPECT_EQ(toy.optimizer->steps(), 2);
+    }
+  }
+}
+
+TEST(Trainer, RefusesANegativeCount) {
   ToyRun* self = nullptr;
-  ToyRun toy({.training = {.max_steps = 1}}, [&](const Batch& batch) {
-    return ModelOutput{{ops::scale(self->evaluate(batch).loss.sum, 0.0), 0}};
+  ToyRun toy({}, [&](const Batch& batch) {
+    return ModelOutput{{self->evaluate(batch).loss.sum, -1}};
   });
   self = &toy;
-  const Tensor before = toy.parameters->values().clone();
-  toy.run();
-  EXPECT_TRUE(same_bits(toy.parameters->values(), before));
-  EXPECT_EQ(toy.optimizer->steps(), 1);
+  EXPECT_EQ(error_of([&] { toy.run(); }), "[train] step 0: the model counted -1");
 }
 
 TEST(Trainer, RefusesAModelThatChangesItsMetrics) {

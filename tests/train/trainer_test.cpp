@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/tape.hpp>
@@ -45,17 +47,17 @@ TEST(Trainer, TellsEachCallbackBeforeGoingOn) {
   toy.trainer->add(std::make_unique<Notes>(kept, [&](auto&) { kept.events.push_back("second"); }));
   toy.run();
   EXPECT_THAT(kept.events, ElementsAre("start", "start", "step 0", "first", "step 0", "second",
-                                       "epoch 1 at 1", "epoch 1 at 1"));
+                                       "end at 1, 1 into epoch 1", "end at 1, 1 into epoch 1"));
 }
 
-TEST(Trainer, StopsAfterMaxStepsAsAtTheEndOfAnEpoch) {
+TEST(Trainer, SaysHowFarIntoAnEpochMaxStepsEndTheRun) {
   ToyRun toy({.training = {.epochs = 3, .max_steps = 4}});
   Notes::Kept kept;
   toy.trainer->add(std::make_unique<Notes>(kept));
   EXPECT_EQ(toy.trainer->total_steps(), 4);
   EXPECT_EQ(toy.run(), Outcome::kDone);
   EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1", "step 2", "epoch 1 at 3",
-                                       "step 3", "epoch 2 at 4"));
+                                       "step 3", "end at 4, 1 into epoch 2"));
   EXPECT_EQ(toy.trainer->state().position, (DataPosition{1, 1}));
   EXPECT_EQ(toy.run(), Outcome::kDone) << "there is nothing left to do";
   EXPECT_EQ(toy.trainer->state().step, 4);
@@ -73,7 +75,20 @@ TEST(Trainer, StopsWhenItsMinutesAreOver) {
   Notes::Kept kept;
   toy.trainer->add(std::make_unique<Notes>(kept));
   EXPECT_EQ(toy.run(), Outcome::kDone);
-  EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "epoch 1 at 1"));
+  EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "end at 1, 1 into epoch 1"));
+}
+
+TEST(Trainer, EndsAnEpochWhereMaxStepsEndWithIt) {
+  ToyRun toy({.training = {.epochs = 3, .max_steps = 3}});
+  Notes::Kept kept;
+  toy.trainer->add(std::make_unique<Notes>(kept));
+  EXPECT_EQ(toy.run(), Outcome::kDone);
+  EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1", "step 2", "epoch 1 at 3"));
+}
+
+TEST(Trainer, HasAsManyStepsAsANumberHoldsForEpochsWithoutEnd) {
+  const ToyRun toy({.training = {.epochs = std::numeric_limits<std::int64_t>::max()}});
+  EXPECT_EQ(toy.trainer->total_steps(), std::numeric_limits<std::int64_t>::max());
 }
 
 TEST(Trainer, CountsEverySampleOfAnEpochOnce) {
@@ -134,6 +149,14 @@ TEST(Trainer, PassesOnWhatACallbackThrows) {
       kept, [](const StepInfo& step) { check(step.step < 1, "test", "enough"); }));
   EXPECT_EQ(error_of([&] { toy.run(); }), "[test] enough");
   EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1"));
+}
+
+TEST(Trainer, TakesMoreEpochsThanItsStepsCanBeCounted) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  ToyRun toy({.training = {.epochs = kMost, .max_steps = 2}});
+  EXPECT_EQ(toy.trainer->total_steps(), 2);
+  EXPECT_EQ(toy.run(), Outcome::kDone);
+  EXPECT_EQ(ToyRun({.training = {.epochs = kMost}}).trainer->total_steps(), kMost);
 }
 
 TEST(Trainer, RefusesALoaderThatStandsElsewhere) {

@@ -12,42 +12,54 @@
 
 namespace maskgrad::ops {
 
-/// c(i, j) += sum over p with keep(p, j) of a(i, p) b(p, j); b and keep [depth][columns], columns
-/// whole vectors, c [rows][stride].
+namespace detail {
+
+// One chain of terms into lanes of c, used as block_product() does: each(sum) adds the terms.
+template <class T, class Each>
+void use_chain(T* c, std::int64_t count, Use use, Each each) {
+  const Vec<T> before = use == Use::kStore ? Vec<T>(T{}) : load_first(c, count);
+  const Vec<T> sum = each(use == Use::kContinue ? before : Vec<T>(T{}));
+  store_first(use == Use::kAdd ? before + sum : sum, c, count);
+}
+
+}  // namespace detail
+
+/// c(i, j), as `c` says, from the sum over p with keep(p, j) of a(i, p) b(p, j): one chain. b and
+/// keep [depth][columns], columns whole vectors.
 template <class T>
-void add_product_of_kept_columns(std::int64_t rows, std::int64_t columns, std::int64_t depth,
-                                 const Strided<T>& a, const T* b, const T* keep, T* c,
-                                 std::int64_t stride) {
+void product_of_kept_columns(std::int64_t rows, std::int64_t columns, std::int64_t depth,
+                             const Strided<T>& a, const T* b, const T* keep, const Sums<T>& c) {
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; j += kLanes<T>) {
-      T* const to = c + i * stride + j;
-      Vec<T> sum = Vec<T>::load_unaligned(to);
-      for (std::int64_t p = 0; p < depth; ++p) {
-        const Vec<T> x(a.data[i * a.row + p * a.column]);
-        const auto kept = Vec<T>::load_unaligned(keep + p * columns + j) != Vec<T>(T{});
-        sum = xsimd::select(kept, multiply_add(x, Vec<T>::load_unaligned(b + p * columns + j), sum),
-                            sum);
-      }
-      sum.store_unaligned(to);
+      detail::use_chain(c.c + i * c.stride + j, kLanes<T>, c.use, [&](Vec<T> sum) {
+        for (std::int64_t p = 0; p < depth; ++p) {
+          const Vec<T> x(a.data[i * a.row + p * a.column]);
+          const auto kept = Vec<T>::load_unaligned(keep + p * columns + j) != Vec<T>(T{});
+          sum = xsimd::select(
+              kept, multiply_add(x, Vec<T>::load_unaligned(b + p * columns + j), sum), sum);
+        }
+        return sum;
+      });
     }
   }
 }
 
-/// c(i, j) += sum over p with keep(i, p) of a(i, p) b(p, j); a and keep [rows][stride], b
-/// [depth][columns], c [rows][columns].
+/// c(i, j), as `c` says, from the sum over p with keep(i, p) of a(i, p) b(p, j): one chain. a and
+/// keep [rows][stride], b [depth][columns].
 template <class T>
-void add_product_of_kept_rows(std::int64_t rows, std::int64_t columns, std::int64_t depth,
-                              const T* a, const T* keep, std::int64_t stride, const T* b, T* c) {
+void product_of_kept_rows(std::int64_t rows, std::int64_t columns, std::int64_t depth, const T* a,
+                          const T* keep, std::int64_t stride, const T* b, const Sums<T>& c) {
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; j += kLanes<T>) {
       const std::int64_t count = std::min(kLanes<T>, columns - j);
-      T* const to = c + i * columns + j;
-      Vec<T> sum = load_first(to, count);
-      for (std::int64_t p = 0; p < depth; ++p) {
-        if (keep[i * stride + p] == T{}) continue;
-        sum = multiply_add(Vec<T>(a[i * stride + p]), load_first(b + p * columns + j, count), sum);
-      }
-      store_first(sum, to, count);
+      detail::use_chain(c.c + i * c.stride + j, count, c.use, [&](Vec<T> sum) {
+        for (std::int64_t p = 0; p < depth; ++p) {
+          if (keep[i * stride + p] == T{}) continue;
+          const Vec<T> of_b = load_first(b + p * columns + j, count);
+          sum = multiply_add(Vec<T>(a[i * stride + p]), of_b, sum);
+        }
+        return sum;
+      });
     }
   }
 }

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <maskgrad/ops/attention/common.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -18,15 +19,17 @@ bool only_these(const bool* exists, std::int64_t rows, const KeyInterval* runs, 
 
 }  // namespace
 
-AttentionMask mask_of_call(const OpCall& call, std::int64_t queries, std::int64_t keys) {
+AttentionMask mask_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
+                           std::int64_t keys) {
   if (!call.has("mask")) return {};
+  check_defined(op, "mask", call.input("mask").value());
   return AttentionMask::bits(call.input("mask").value(), queries, keys);
 }
 
 void check_no_sequence_mask(const OpDef& op, std::initializer_list<const Variable*> inputs) {
   for (const Variable* input : inputs) {
     check(!input->mask().defined(), op.name.c_str(),
-          "an input of {} carries a mask; give it as AttentionMask::padding, and drop_mask() it",
+          "an input of {} carries a mask; give it as AttentionMask::existing, and drop_mask() it",
           input->shape());
   }
 }
@@ -38,9 +41,12 @@ void check_pairs(const OpDef& op, const Shape& rows, const Shape& keys, const Sh
   check(keys[1] > 0 && rows[1] % keys[1] == 0, name,
         "heads of keys must divide heads of queries: {} and {}", rows, keys);
   check(mask.defined(), name, "needs a mask; AttentionMask::all() keeps every pair");
-  check(can_broadcast(mask.shape(), pairs) && mask.shape()[2] == pairs[2] &&
-            mask.shape()[3] == pairs[3],
-        name, "a mask of {} does not fit pairs of {}", mask.shape(), pairs);
+  check(mask.shape()[2] == pairs[2] && mask.shape()[3] == pairs[3], name,
+        "a mask of {} does not fit pairs of {}", mask.shape(), pairs);
+  check(can_broadcast(mask.shape(), pairs), name,
+        "a mask of {} does not fit pairs of {}; bits [n, S, T] mean n heads, and n samples where "
+        "the inputs have no heads",
+        mask.shape(), pairs);
 }
 
 void check_heads(const OpDef& op, const char* what, const Variable& x) {
@@ -50,14 +56,28 @@ void check_heads(const OpDef& op, const char* what, const Variable& x) {
 void check_options(const OpDef& op, const AttentionOptions& options, DType dtype,
                    const Shape& pairs) {
   const char* name = op.name.c_str();
-  check(!options.softcap || *options.softcap > 0, name, "softcap must be above 0, got {}",
-        options.softcap.value_or(0));
+  const double softcap = options.softcap.value_or(1);
+  check(softcap > 0, name, "softcap must be above 0, got {}", softcap);
+  Scalar(softcap).check_fits(name, "softcap", dtype);
+  const bool vanishes = dtype == DType::kFloat32 && static_cast<float>(softcap) == 0;
+  check(!std::isinf(softcap) && !vanishes, name, "softcap {} is no divisor in {}", softcap,
+        to_string(dtype));
+  if (options.scale) Scalar(*options.scale).check_fits(name, "scale", dtype);
   check(options.dropout >= 0 && options.dropout < 1, name,
         "dropout must be at least 0 and below 1, got {}", options.dropout);
+  if (options.dropout > 0) numbers_of_dropout(name, options);
   if (!options.bias.defined()) return;
   check(can_broadcast(options.bias.shape(), pairs) && options.bias.dtype() == dtype, name,
         "a bias of {} {} does not fit pairs of {} {}", to_string(options.bias.dtype()),
         options.bias.shape(), to_string(dtype), pairs);
+}
+
+Random numbers_of_dropout(const char* name, const AttentionOptions& options) {
+  check(
+      options.random.has_value(), name,
+      "a dropout of {} has no random numbers to draw from; give options.random, by layer and step",
+      options.dropout);
+  return *options.random;
 }
 
 void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,

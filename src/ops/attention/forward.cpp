@@ -1,6 +1,7 @@
 #include <limits>
 
 #include <maskgrad/ops/attention/careful_product.hpp>
+#include <maskgrad/ops/attention/key_sums.hpp>
 #include <maskgrad/ops/attention/score_tile.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
@@ -18,12 +19,13 @@ class ForwardTile {
            columns * (ScoreTile<T>::max_keys(p) + p.value_features + 2);
   }
 
-  ForwardTile(const AttentionProblem& p, Workspace<T>& memory) : p_(p), tile_(p, memory) {
+  ForwardTile(const AttentionProblem& p, Workspace<T>& memory)
+      : p_(p),
+        tile_(p, memory),
+        sums_(p, (p.value_features + 1) * ScoreTile<T>::max_columns(p), memory) {
     const std::int64_t columns = ScoreTile<T>::max_columns(p);
     weights_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
-    sums_ = memory.take(p.value_features * columns);
     top_ = memory.take(columns);
-    total_ = memory.take(columns);
   }
 
   // q, k, v: those of head (b, h).
@@ -32,12 +34,13 @@ class ForwardTile {
     const std::span<const PairBlock> blocks = p_.tiles.blocks(b, h, tile);
     const QueryTile queries = queries_of(b, h, blocks);
     tile_.start(queries, q);
-    std::fill_n(sums_, p_.value_features * tile_.stride(), T{});
+    sums_.start((p_.value_features + 1) * tile_.stride());
     std::fill_n(top_, tile_.stride(), -std::numeric_limits<T>::infinity());
-    std::fill_n(total_, tile_.stride(), T{});
-    for (const PairBlock& block : blocks) {
-      for_each_chunk(block, [&](const PairBlock& part) { add(part, k, v); });
+    for (ChunkWalk walk(blocks); walk.next();) {
+      for (const PairBlock& part : walk.parts()) add(part, k, v);
+      if (walk.ends_group()) sums_.end_group(walk.group());
     }
+    sums_.finish();
     finish(queries, output, top, scale);
     const auto write_zeros = [&](std::int64_t first, std::int64_t last) {
       std::fill(output + first * p_.value_features, output + last * p_.value_features, T{});
@@ -53,13 +56,12 @@ class ForwardTile {
     const std::int64_t columns = tile_.columns(), features = p_.value_features;
     for (std::int64_t s = 0; s < columns; s += kLanes<T>) weigh(block, s);
     const Strided<T> values = {v + block.begin * features, 1, features};
-    T* const sums = sums_ + tile_.offset();
+    const Sums<T> sums = add_to(sums_.data() + tile_.offset(), tile_.stride());
     if (block.full || all_finite(values.data, block.keys() * features)) {
-      block_product<false>(features, columns, block.keys(), values, weights_, columns,
-                           AddTo<T>{sums, tile_.stride()});
+      block_product<false>(features, columns, block.keys(), values, weights_, columns, sums);
     } else {
-      add_product_of_kept_columns(features, columns, block.keys(), values, weights_,
-                                  tile_.keep().data(), sums, tile_.stride());
+      product_of_kept_columns(features, columns, block.keys(), values, weights_,
+                              tile_.keep().data(), sums);
     }
   }
 
@@ -89,48 +91,53 @@ class ForwardTile {
       (p_.dropout > 0 ? weight * tile_.drop(at) : weight).store_unaligned(weights_ + at);
     }
     if (!xsimd::all(before == nothing)) scale_down(of_tile, xsimd::exp(before - shift));
-    (Vec<T>::load_unaligned(total_ + of_tile) + sum).store_unaligned(total_ + of_tile);
+    T* const total = totals() + of_tile;
+    (Vec<T>::load_unaligned(total) + sum).store_unaligned(total);
   }
 
   void scale_down(std::int64_t s, const Vec<T>& factor) {
     if (xsimd::all(factor == Vec<T>(T{1}))) return;
-    (factor * Vec<T>::load_unaligned(total_ + s)).store_unaligned(total_ + s);
-    for (std::int64_t d = 0; d < p_.value_features; ++d) {
-      T* sums = sums_ + d * tile_.stride() + s;
-      (factor * Vec<T>::load_unaligned(sums)).store_unaligned(sums);
-    }
+    sums_.for_each_table([&](T* table) {
+      for (std::int64_t d = 0; d <= p_.value_features; ++d) {
+        T* sums = table + d * tile_.stride() + s;
+        (factor * Vec<T>::load_unaligned(sums)).store_unaligned(sums);
+      }
+    });
   }
+
+  // The sum of each query's weights.
+  T* totals() { return sums_.data() + p_.value_features * tile_.stride(); }
 
   // output, top, scale: those of the head.
   void finish(const QueryTile& queries, T* output, T* top, T* scale) {
     for (std::int64_t s = 0; s < tile_.stride(); s += kLanes<T>) {
-      const Vec<T> total = Vec<T>::load_unaligned(total_ + s), zero(T{});
+      const Vec<T> total = Vec<T>::load_unaligned(totals() + s), zero(T{});
       const auto is_empty = total == zero;
       for (std::int64_t d = 0; d < p_.value_features; ++d) {
-        T* sums = sums_ + d * tile_.stride() + s;
+        T* sums = sums_.data() + d * tile_.stride() + s;
         xsimd::select(is_empty, zero, Vec<T>::load_unaligned(sums) / total).store_unaligned(sums);
       }
       const std::int64_t first = queries.first + s, n = std::min(kLanes<T>, queries.last - first);
       store_first(xsimd::select(is_empty, zero, Vec<T>::load_unaligned(top_ + s)), top + first, n);
       store_first(xsimd::select(is_empty, zero, Vec<T>(T{1}) / total), scale + first, n);
     }
-    transpose<false>(sums_, tile_.stride(), p_.value_features, queries.count(), T{1},
+    transpose<false>(sums_.data(), tile_.stride(), p_.value_features, queries.count(), T{1},
                      output + queries.first * p_.value_features, p_.value_features);
   }
 
   const AttentionProblem& p_;
   ScoreTile<T> tile_;
-  T* weights_;  // of a block, [keys][columns]: scores, then weights
-  T* sums_;     // [D_v][stride]
-  T *top_, *total_;
+  KeySums<T> sums_;  // [D_v + 1][stride]: of the values, and of the weights
+  T* weights_;       // of a block, [keys][columns]: scores, then weights
+  T* top_;
 };
 
 template <class T>
 void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, const Tensor& v,
                  AttentionForward& result) {
   const std::int64_t tiles = p.tiles.per_head();
-  const std::int64_t work =
-      p.pairs_of_head() / std::max<std::int64_t>(1, tiles) * (p.features + p.value_features + 16);
+  const std::int64_t pairs = p.pairs_of_head() / std::max<std::int64_t>(1, tiles),
+                     work = p.features + p.value_features + 16;
   const auto run_tiles = [&](std::int64_t i, std::int64_t end) {
     Workspace<T> memory(ForwardTile<T>::workspace(p));
     ForwardTile<T> tile(p, memory);
@@ -144,7 +151,7 @@ void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, co
                result.top.data<T>() + head * p.queries, result.scale.data<T>() + head * p.queries);
     }
   };
-  parallel_for(p.batch * p.heads * tiles, least_of_attention(work), run_tiles);
+  parallel_for(p.batch * p.heads * tiles, least_of_attention(pairs, work), run_tiles);
 }
 
 }  // namespace

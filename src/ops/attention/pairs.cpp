@@ -1,5 +1,7 @@
 #include <maskgrad/ops/attention/pairs.hpp>
 #include <maskgrad/ops/row_kernels.hpp>
+#include <maskgrad/tensor/cpu/pairwise_sum.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
 namespace maskgrad::ops {
@@ -25,11 +27,47 @@ void for_each_query(const Sizes& d, DType dtype, F f) {
   });
 }
 
-// y += a x
+// The sum of vectors a_i x_i, i in order: 64 of them one after another, eight such sums too, and
+// those in a balanced binary tree. What does not come is 0 and changes no bit.
 template <class T>
-void add_scaled(T a, const T* x, T* y, std::int64_t n) {
-  for (std::int64_t j = 0; j < n; ++j) y[j] += a * x[j];
-}
+class VectorSum {
+ public:
+  explicit VectorSum(std::int64_t size)
+      : size_(size), groups_(size), chain_(Index(size)), group_(Index(size)) {}
+
+  void add(std::int64_t i, T a, const T* x) { add_part(i, a, x, 0, size_); }
+  /// The same for elements [first, first + count) of the sum.
+  void add_part(std::int64_t i, T a, const T* x, std::int64_t first, std::int64_t count) {
+    if (i / kChain != at_ / kChain) end_chain();
+    if (i / kGroup != at_ / kGroup) end_group();
+    at_ = i;
+    for (std::int64_t j = 0; j < count; ++j) chain_[Index(first + j)] += a * x[j];
+  }
+  void finish(T* sums) {
+    end_chain();
+    end_group();
+    groups_.finish(sums);
+  }
+
+ private:
+  using Index = std::size_t;
+  static constexpr std::int64_t kChain = 64, kGroup = 8 * kChain;
+
+  void end_chain() {
+    add_row(chain_.data(), group_.data(), size_);
+    std::fill(chain_.begin(), chain_.end(), T{});
+  }
+  void end_group() {
+    copy_row(group_.data(), groups_.row(), size_);
+    groups_.add(at_ / kGroup);
+    std::fill(group_.begin(), group_.end(), T{});
+  }
+
+  const std::int64_t size_;
+  PairwiseSum<T> groups_;
+  PoolVector<T> chain_, group_;
+  std::int64_t at_ = 0;
+};
 
 }  // namespace
 
@@ -54,17 +92,18 @@ Tensor pair_products(const Tensor& rows, const Tensor& keys, const AttentionMask
 Tensor sum_over_keys(const Tensor& pairs, const Tensor& keys, const AttentionMask& mask) {
   const Sizes d{pairs.dim(0), pairs.dim(1), keys.dim(1), pairs.dim(2), pairs.dim(3), keys.dim(3)};
   Tensor sums =
-      Tensor::zeros({d.batch, d.heads, d.queries, d.features}, keys.dtype(), keys.device());
+      Tensor::empty({d.batch, d.heads, d.queries, d.features}, keys.dtype(), keys.device());
   dispatch_device(keys.device(), "attention", [&] {
     for_each_query(
         d, keys.dtype(), [&]<class T>(T, std::int64_t b, std::int64_t h, std::int64_t s) {
           const std::int64_t row = (b * d.heads + h) * d.queries + s;
           const T* weight = pairs.data<T>() + row * d.keys;
           const T* k = keys.data<T>() + (b * d.key_heads + h / d.group()) * d.keys * d.features;
-          T* out = sums.data<T>() + row * d.features;
+          VectorSum<T> sum(d.features);
           mask.for_each_run(b, h, s, [&](std::int64_t t, std::int64_t end) {
-            for (; t < end; ++t) add_scaled(weight[t], k + t * d.features, out, d.features);
+            for (; t < end; ++t) sum.add(t, weight[t], k + t * d.features);
           });
+          sum.finish(sums.data<T>() + row * d.features);
         });
   });
   return sums;
@@ -74,26 +113,23 @@ Tensor sum_over_rows(const Tensor& pairs, const Tensor& rows, const AttentionMas
                      std::int64_t key_heads) {
   const Sizes d{pairs.dim(0), pairs.dim(1), key_heads, pairs.dim(2), pairs.dim(3), rows.dim(3)};
   Tensor sums =
-      Tensor::zeros({d.batch, key_heads, d.keys, d.features}, rows.dtype(), rows.device());
-  const auto add_row = [&]<class T>(T, std::int64_t b, std::int64_t h, std::int64_t s) {
-    const std::int64_t row = (b * d.heads + h) * d.queries + s;
-    const T* weight = pairs.data<T>() + row * d.keys;
-    const T* q = rows.data<T>() + row * d.features;
-    T* out = sums.data<T>() + (b * d.key_heads + h / d.group()) * d.keys * d.features;
-    mask.for_each_run(b, h, s, [&](std::int64_t t, std::int64_t end) {
-      for (; t < end; ++t) add_scaled(weight[t], q, out + t * d.features, d.features);
-    });
+      Tensor::empty({d.batch, key_heads, d.keys, d.features}, rows.dtype(), rows.device());
+  const auto sum_head = [&]<class T>(T, std::int64_t b, std::int64_t key_head) {
+    VectorSum<T> sum(d.keys * d.features);
+    for (std::int64_t i = 0; i < d.group() * d.queries; ++i) {
+      const std::int64_t h = key_head * d.group() + i / d.queries, s = i % d.queries;
+      const std::int64_t row = (b * d.heads + h) * d.queries + s;
+      const T *weight = pairs.data<T>() + row * d.keys, *q = rows.data<T>() + row * d.features;
+      mask.for_each_run(b, h, s, [&](std::int64_t t, std::int64_t end) {
+        for (; t < end; ++t) sum.add_part(i, weight[t], q, t * d.features, d.features);
+      });
+    }
+    sum.finish(sums.data<T>() + (b * key_heads + key_head) * d.keys * d.features);
   };
   dispatch_device(rows.device(), "attention", [&] {
     dispatch_dtype(FloatingTypes{}, rows.dtype(), "attention", [&]<class T>(T) {
-      // One task for each head of keys: its rows are added in their order.
       parallel_for(d.batch * key_heads, 1, [&](std::int64_t head, std::int64_t end) {
-        for (; head < end; ++head) {
-          const std::int64_t b = head / key_heads, first = head % key_heads * d.group();
-          for (std::int64_t h = first; h < first + d.group(); ++h) {
-            for (std::int64_t s = 0; s < d.queries; ++s) add_row(T{}, b, h, s);
-          }
-        }
+        for (; head < end; ++head) sum_head(T{}, head / key_heads, head % key_heads);
       });
     });
   });

@@ -16,7 +16,7 @@ struct AttentionProblem {
   double scale;
   std::optional<double> softcap;
   double dropout;
-  Random random;  // of the dropout
+  std::optional<Random> random;  // of the dropout
   AttentionMask mask;
   AttentionTiles tiles;
   Tensor bias;                              // undefined, or broadcasts to [B, H, S, T]

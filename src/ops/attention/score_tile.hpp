@@ -6,7 +6,7 @@
 #pragma once
 
 #include <maskgrad/ops/attention/keep_table.hpp>
-#include <maskgrad/ops/block_product.hpp>
+#include <maskgrad/ops/sum_products.hpp>
 #include <maskgrad/ops/transpose.hpp>
 
 namespace maskgrad::ops {
@@ -51,13 +51,21 @@ class ScoreTile {
   void scores(const PairBlock& block, const T* k, T* scores) {
     columns_ = whole_vectors<T>(block.queries());
     offset_ = block.first - tile_.first;
-    const Strided<T> keys = {k + block.begin * p_.features, p_.features, 1};
-    block_product<false>(block.keys(), columns_, p_.features, keys, queries_ + offset_, stride_,
-                         StoreTo<T>{scores, columns_});
+    multiply_keys(block, k, p_.features, queries_, scores);
     if (p_.softcap) cap(block, scores);
     if (p_.bias.defined()) add_bias(block, scores);
     if (!block.full) keep_.write(block, tile_, columns_);
     if (p_.dropout > 0) write_drop(block);
+  }
+
+  /// to[t][s] = sum_d x_t[d] columns[d][s], [keys][columns] of the last block given to scores().
+  /// x: something of each of the head's keys [T, features]; columns: of the tile's queries
+  /// [features][stride].
+  void multiply_keys(const PairBlock& block, const T* x, std::int64_t features, const T* columns,
+                     T* to) const {
+    const Strided<T> keys = {x + block.begin * features, features, 1};
+    sum_products<false>(block.keys(), columns_, features, keys, columns + offset_, stride_,
+                        store_to(to, columns_));
   }
 
   /// Of the last block given to scores(): the columns of its tables, and the first of them among
@@ -97,7 +105,7 @@ class ScoreTile {
     const T factor = static_cast<T>(1 / (1 - p_.dropout));
     for (std::int64_t s = 0; s < block.queries(); ++s) {
       const std::int64_t row = (tile_.b * p_.heads + tile_.h) * p_.queries + block.first + s;
-      Random random = p_.random;
+      Random random = *p_.random;
       random.skip_uniforms(static_cast<std::uint64_t>(row * p_.keys + block.begin));
       for (std::int64_t t = 0; t < block.keys(); ++t) {
         drop_[t * columns_ + s] = random.uniform() >= p_.dropout ? factor : T{};

@@ -58,7 +58,7 @@ std::int64_t TileCutter::cut(std::int64_t tile, PoolVector<PairBlock>& blocks) {
       pairs += pending.pairs();
     };
     Chunk& chunk = chunks_[static_cast<std::size_t>(first_chunk_)];
-    for (std::int64_t strip = 0; strip < kQueries / kStrip; ++strip) {
+    for (std::int64_t strip = 0; strip < AttentionTiles::kStrips; ++strip) {
       Part& part = chunk[static_cast<std::size_t>(strip)];
       if (part.kept == 0) continue;
       part.first = strip * kStrip;

@@ -45,7 +45,7 @@ class TileCutter {
               pairs_apart + next.pairs_apart};
     }
   };
-  using Chunk = std::array<Part, static_cast<std::size_t>(kQueries / kStrip)>;
+  using Chunk = std::array<Part, AttentionTiles::kStrips>;
 
   // Puts a part into a block at `from` or behind; returns the place behind that block.
   std::size_t append(const Part& part, std::int64_t tile, std::size_t from,

@@ -88,4 +88,37 @@ std::span<const PairBlock> AttentionTiles::blocks(std::int64_t b, std::int64_t h
   return body_->tiles[static_cast<std::size_t>(head * body_->per_head + tile)];
 }
 
+bool ChunkWalk::next_of_many() {
+  size_ = static_cast<std::size_t>(
+      std::remove_if(open_.begin(), open_.begin() + static_cast<std::ptrdiff_t>(size_),
+                     [this](const PairBlock& block) { return block.end <= end_; }) -
+      open_.begin());
+  if (size_ == 0 && next_ == blocks_.size()) return false;
+  constexpr auto kKeys = static_cast<std::int32_t>(AttentionTiles::kKeys);
+  const std::int32_t begin = size_ ? end_ : blocks_[next_].begin / kKeys * kKeys;
+  end_ = begin + kKeys;
+  for (; next_ < blocks_.size() && blocks_[next_].begin < end_; ++next_) {
+    std::size_t place = size_++;
+    for (; place > 0 && open_[place - 1].first > blocks_[next_].first; --place) {
+      open_[place] = open_[place - 1];
+    }
+    open_[place] = blocks_[next_];
+  }
+  for (std::size_t i = 0; i < size_; ++i) {
+    PairBlock& part = parts_of_open_[i] = open_[i];
+    part.begin = std::max(part.begin, begin);
+    part.end = std::min(part.end, end_);
+  }
+  parts_ = {parts_of_open_.data(), size_};
+  return true;
+}
+
+bool ChunkWalk::ends_group() const {
+  constexpr auto kGroup = static_cast<std::int32_t>(AttentionTiles::kKeysOfGroup);
+  for (std::size_t i = 0; i < size_; ++i) {
+    if (open_[i].end > end_) return end_ % kGroup == 0;
+  }
+  return next_ == blocks_.size() || blocks_[next_].begin / kGroup != group();
+}
+
 }  // namespace maskgrad::ops

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <span>
 
 #include <maskgrad/tensor/attention_mask.hpp>
@@ -32,6 +33,8 @@ class AttentionTiles {
   static constexpr std::int64_t kQueries = 64;  // of a tile
   static constexpr std::int64_t kKeys = 64;     // of a chunk
   static constexpr std::int64_t kStrip = 16;    // queries; vectors of no machine are longer
+  static constexpr std::int64_t kStrips = kQueries / kStrip;
+  static constexpr std::int64_t kKeysOfGroup = 8 * kKeys;  // long sums over keys are cut here
 
   explicit AttentionTiles(const AttentionMask& mask);
 
@@ -54,15 +57,39 @@ class AttentionTiles {
   Ref<const Body> body_;
 };
 
-/// Calls f(PairBlock) for the parts of a block that lie in one chunk each.
-template <class F>
-void for_each_chunk(const PairBlock& block, F&& f) {
-  constexpr auto kKeys = static_cast<std::int32_t>(AttentionTiles::kKeys);
-  for (PairBlock part = block; part.begin < block.end; part.begin = part.end) {
-    part.end = std::min((part.begin / kKeys + 1) * kKeys, block.end);
-    f(part);
+/// Walks over a tile's blocks chunk by chunk of keys:
+///
+///   for (ChunkWalk walk(blocks); walk.next();) add(walk.parts());
+class ChunkWalk {
+ public:
+  explicit ChunkWalk(std::span<const PairBlock> blocks) : blocks_(blocks) {}
+
+  /// Goes on to the next chunk with any of the blocks, if there is one.
+  bool next() {
+    // One block that lies in one chunk is the usual case where sequences are short.
+    if (blocks_.size() == 1 && blocks_[0].end <= AttentionTiles::kKeys) {
+      parts_ = blocks_;
+      return next_++ == 0;
+    }
+    return next_of_many();
   }
-}
+  /// The parts of blocks that lie in the chunk, in the order of their queries.
+  std::span<const PairBlock> parts() const { return parts_; }
+  /// The group of keys that the chunk is in, and whether it is the last one there.
+  std::int64_t group() const { return parts_[0].begin / AttentionTiles::kKeysOfGroup; }
+  bool ends_group() const;
+
+ private:
+  using Blocks = std::array<PairBlock, AttentionTiles::kStrips>;
+
+  bool next_of_many();
+
+  std::span<const PairBlock> blocks_, parts_;
+  std::size_t next_ = 0;         // the first block that begins behind the chunk
+  Blocks open_, parts_of_open_;  // blocks that reach into the chunk, and their parts there
+  std::size_t size_ = 0;         // of both
+  std::int32_t end_ = 0;         // of the chunk
+};
 
 /// Some queries of head (b, h), from the first on that has pairs to the last.
 struct QueryTile {

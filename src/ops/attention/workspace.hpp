@@ -22,9 +22,11 @@ class Workspace {
   T* next_;
 };
 
-/// least_for() of things for which a part takes a Workspace: twice the usual.
-constexpr std::int64_t least_of_attention(std::int64_t work_each) {
-  return least_for(work_each / 2);
+/// least_for() of things for which a part takes a Workspace: twice the usual. Each takes `work`
+/// times `times` units.
+constexpr std::int64_t least_of_attention(std::int64_t work, std::int64_t times) {
+  std::int64_t work_each = 0;
+  return __builtin_mul_overflow(work, times, &work_each) ? 1 : least_for(work_each / 2);
 }
 
 }  // namespace maskgrad::ops

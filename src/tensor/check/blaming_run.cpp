@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <maskgrad/tensor/check/marks.hpp>
 #include <maskgrad/tensor/check/poisoned_run.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
@@ -21,17 +22,25 @@ Tensor on_input(const Tensor& marks, const Shape& shape) {
 
 }  // namespace
 
+BlamingRun::BlamingRun(const Tape& trace, const CleanRun& clean, double poison,
+                       std::vector<MaskLeak>& leaks)
+    : trace_(trace),
+      clean_(clean),
+      poison_(poison),
+      is_result_(find_results(trace)),
+      leaks_(leaks) {}
+
 // Which elements of a value differ from the clean run, and those in holes, which hold poison.
 Tensor BlamingRun::rubbish(const GradSlot& slot) const {
   const auto found = of_values_.find(&slot);
   return found != of_values_.end() ? found->second : holes_of(slot);
 }
 
-// Changed elements of an output that were made of masked and other places of one input, or of none
-// that is masked.
-Tensor BlamingRun::wrong_in_output(const Node& node, const Tensor& changed) const {
+// Changed elements of an output that is a result, or that were made of masked and other places of
+// one input, or of none that is masked.
+Tensor BlamingRun::wrong_in_output(const Node& node, bool is_result, const Tensor& changed) const {
   const GradSlot& output = *node.output();
-  if (output.mask.defined()) return without_holes(changed, output.mask);
+  if (is_result || output.mask.defined()) return without_holes(changed, output.mask);
   Tensor reached = none(output.shape), mixed = none(output.shape);
   for (std::size_t i = 0; i < node.inputs().size(); ++i) {
     const Tensor marks = rubbish(*node.inputs()[i]);
@@ -45,9 +54,10 @@ Tensor BlamingRun::wrong_in_output(const Node& node, const Tensor& changed) cons
 
 void BlamingRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
   const Seen& clean = expected(clean_.outputs, next_output_, op.name, output, mask);
+  const bool is_result = is_result_[next_output_];
   const Node& node = *trace_.nodes()[next_output_++];
   Tensor changed = differences(output, clean.value);
-  const Tensor wrong = wrong_in_output(node, changed);
+  const Tensor wrong = wrong_in_output(node, is_result, changed);
   if (any(wrong)) {
     blame(op.name, Scope::path(), "output", output, clean.value, wrong);
     // In place, as the rule of the operation may hold this tensor already.
@@ -58,17 +68,16 @@ void BlamingRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& 
   of_values_[node.output().get()] = either(changed, holes_of(*node.output()));
 }
 
-// Whether a gradient may differ here: all that it is made of does, or masked values went into it.
-bool BlamingRun::may_be_rubbish(const Node& node, std::size_t input, std::int64_t element) const {
-  const Tensor outputs = node.reached(input, mark(node.inputs()[input]->shape, element));
+// Where a gradient may differ: where all that arrives for it does, or else masked values go into
+// it.
+Tensor BlamingRun::may_be_rubbish(const Node& node, std::size_t input) const {
   const auto found = of_gradients_.find(node.output().get());
-  const Tensor marks = found != of_gradients_.end() ? found->second : none(outputs.shape());
-  if (any(both(outputs, marks))) return !any(both(outputs, opposite(marks)));
-  for (std::size_t i = 0; i < node.inputs().size(); ++i) {
-    const Tensor values = rubbish(*node.inputs()[i]);
-    if (any(values) && any(both(outputs, node.reached(i, values)))) return true;
-  }
-  return false;
+  const Tensor differs = found != of_gradients_.end() ? found->second : none(node.output()->shape);
+  const auto values = [this](const GradSlot& slot) { return rubbish(slot); };
+  const Tensor by_some = node.reaching(input, differs),
+               by_all = both(by_some, opposite(node.reaching(input, opposite(differs)))),
+               by_values = node.reaching(input, values_read(node, input, values));
+  return either(by_all, both(by_values, opposite(by_some)));
 }
 
 Tensor BlamingRun::wrong_in_gradient(const Node& node, std::size_t input,
@@ -76,11 +85,7 @@ Tensor BlamingRun::wrong_in_gradient(const Node& node, std::size_t input,
   const GradSlot& slot = *node.inputs()[input];
   const bool is_leaf = slot.tape == 0;
   if (is_leaf || slot.mask.defined()) return without_holes(changed, slot.mask);
-  Tensor wrong = none(slot.shape);
-  for (std::int64_t i = 0; i < changed.numel(); ++i) {
-    if (changed.data<bool>()[i]) wrong.data<bool>()[i] = !may_be_rubbish(node, input, i);
-  }
-  return wrong;
+  return any(changed) ? both(changed, opposite(may_be_rubbish(node, input))) : changed;
 }
 
 void BlamingRun::on_gradient(const Node& recorded, const std::string& layer, std::size_t input,

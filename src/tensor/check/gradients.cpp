@@ -74,7 +74,11 @@ void compare(const NamedLeaf& named, const std::function<Variable()>& f, const T
 
 GradientReport check_gradients(const std::function<Variable()>& f,
                                std::span<const NamedLeaf> leaves, const GradientCheck& options) {
+  check(options.max_elements >= 1, "check_gradients", "max_elements must be at least 1, not {}",
+        options.max_elements);
+  check(f != nullptr, "check_gradients", "there is no function to check");
   for (const auto& [name, leaf] : leaves) {
+    check_given(leaf.defined(), "check_gradients", fmt::format("'{}'", name));
     check(leaf.dtype() == DType::kFloat64 && leaf.requires_grad(), "check_gradients",
           "'{}' must be float64 and take a gradient", name);
     Variable(leaf).clear_grad();
@@ -83,6 +87,7 @@ GradientReport check_gradients(const std::function<Variable()>& f,
   {
     Tape tape;
     const Variable y = f();
+    check_given(y.defined(), "check_gradients", "the result");
     weights = output_weights(y, options.seed);
     if (y.requires_grad()) tape.backward(y, weights);
   }

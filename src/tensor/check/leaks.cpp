@@ -85,6 +85,7 @@ std::vector<Tensor> run(const Forward& forward, TapeObserver& observer, LeafValu
   leaves.poison(poison);
   Tape tape({.observer = &observer});
   const Variable y = forward();
+  check_given(y.defined(), "check_mask_leaks", "the result");
   if (y.requires_grad()) tape.backward(y, some_gradient(y, poison));
   return leaves.gradients();
 }
@@ -114,6 +115,10 @@ std::span<const double> mask_poisons() {
 }
 
 LeakReport check_mask_leaks(const Forward& forward, std::span<const NamedLeaf> leaves) {
+  check(forward != nullptr, "check_mask_leaks", "there is no function to check");
+  for (const auto& [name, leaf] : leaves) {
+    check_given(leaf.defined(), "check_mask_leaks", fmt::format("'{}'", name));
+  }
   LeafValues values(leaves);
   CleanRun clean;
   Notes notes(clean);

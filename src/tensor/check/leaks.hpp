@@ -41,11 +41,11 @@ std::string to_string(const LeakReport& report);
 /// compared), in those of what every operation gives, and of every gradient on its way. It leaks
 /// when a bit of a result, of a leaf's gradient, or of a kept place of a value with a mask differs.
 ///
-/// To blame is an operation that changes a kept place of its masked output; that makes one number
-/// of masked and kept places of an input (softmax over padding); or that changes a place which, by
-/// its description, depends on nothing that is masked. Carrying rubbish on, as a product of rows
-/// does with a row that was masked, is no leak as long as somebody drops it. What follows an
-/// operation that is blamed goes on with clean values, so each is blamed for its own.
+/// To blame is an operation that changes a kept place of its masked output, or of a result; that
+/// makes one number of masked and kept places of an input (softmax over padding); or that changes a
+/// place which, by its description, depends on nothing that is masked. Carrying rubbish on, as a
+/// product of rows does with a row that was masked, is no leak as long as somebody drops it. What
+/// follows an operation that is blamed goes on with clean values, so each is blamed for its own.
 /// Restores the leaves' values and leaves them without gradients. Throws Error when what runs
 /// depends on what stands in masked places.
 LeakReport check_mask_leaks(const std::function<Variable()>& forward,

@@ -55,6 +55,7 @@ std::size_t count_of(std::string_view word, std::string_view text) {
 }  // namespace
 
 Lines lint_mask(const SequenceMask& mask, const Tensor& x, std::int64_t pad) {
+  check_given(x.defined(), "lint_mask", "the data");
   if (!mask.defined()) return {"says nothing"};
   if (!x.shape().starts_with(mask.shape())) {
     return {fmt::format("is for positions {}, the data is {}", mask.shape(), x.shape())};
@@ -75,6 +76,7 @@ Lines lint_mask(const SequenceMask& mask, const Tensor& x, std::int64_t pad) {
 }
 
 Lines lint_mask(const AttentionMask& mask, const Tensor& queries, const Tensor& keys) {
+  check_given(queries.defined() && keys.defined(), "lint_mask", "the data");
   if (!mask.defined()) return {"says nothing"};
   const std::int64_t s = queries.dim(-2), t = keys.dim(-2);
   if (mask.shape()[2] != s || mask.shape()[3] != t) {

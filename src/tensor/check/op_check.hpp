@@ -10,11 +10,17 @@ namespace maskgrad {
 
 /// Runs an operation on its own samples and returns what is wrong with it, a line each:
 ///   gradients that differ from central differences (float64);
-///   places of the output that change with an input place that they say they do not depend on;
-///   results or gradients that change, by a single bit, with what stands at places that nothing
-///   depends on (float32 and float64, each of mask_poisons()), or with a gradient that arrives at
-///   places that depend on nothing; gradients sent back to such places other than exactly 0.
-/// Empty when everything holds.
+///   inputs that take a gradient and are not recorded;
+///   places of outputs that change, by a single bit, with a place of an input that they say they do
+///   not depend on;
+///   places of gradients that change with a place of a value that they say they do not read, where
+///   0 arrives at every place of the output that depends on it; or with a place of the gradient
+///   that arrives; or that are not 0 then;
+///   either of them when an input carries a mask, and poison stands in its holes;
+///   gradients that change when a value is written to after the forward pass, and are not refused;
+///   errors that it throws.
+/// Poison is mask_poisons(), in float32 and float64. All outputs are looked at. Empty when
+/// everything holds.
 std::vector<std::string> check_op(const OpDef& op);
 
 /// The inputs of a sample, floating ones in `dtype`, as leaves where a gradient can go.

@@ -47,6 +47,7 @@ Run run(const std::function<Variable(std::int64_t)>& forward, std::int64_t extra
   Notes notes;
   Tape tape({.observer = &notes});
   const Variable y = forward(extra);
+  check_given(y.defined(), "check_padding", "the result");
   check(y.shape().numel() == 1, "check_padding", "needs a function that gives one number, got {}",
         y.shape());
   if (y.requires_grad()) tape.backward(y);
@@ -116,6 +117,10 @@ void compare(const Run& before, const Run& after, std::int64_t extra,
 
 PaddingReport check_padding(const std::function<Variable(std::int64_t)>& forward,
                             std::span<const NamedLeaf> leaves, double tolerance) {
+  check(forward != nullptr, "check_padding", "there is no function to check");
+  for (const auto& [name, leaf] : leaves) {
+    check_given(leaf.defined(), "check_padding", fmt::format("'{}'", name));
+  }
   PaddingReport report;
   report.tolerance = tolerance;
   const Run before = run(forward, 0, leaves);

@@ -1,18 +1,24 @@
 #include <algorithm>
 #include <cstring>
-#include <set>
 
+#include <maskgrad/tensor/check/marks.hpp>
 #include <maskgrad/tensor/check/poisoned_run.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
 
 namespace maskgrad::check_detail {
+namespace {
 
-// An integer that no table of tokens has a row for.
-constexpr double kIntegerPoison = -7;
+// Integers have no poison: an id that no table of tokens has stands for it.
+Scalar poison_for(DType dtype, double poison) {
+  if (dtype == DType::kBool) return true;
+  return is_floating(dtype) ? Scalar(poison) : Scalar(-7);
+}
+
+}  // namespace
 
 void poison_holes(Tensor& x, const SequenceMask& mask, double poison) {
   if (!mask.defined()) return;
-  fill_holes(x, mask, is_floating(x.dtype()) ? poison : kIntegerPoison);
+  fill_holes(x, mask, poison_for(x.dtype(), poison));
 }
 
 Tensor differences(const Tensor& a, const Tensor& b) {
@@ -35,15 +41,7 @@ const Seen& expected(const std::vector<Seen>& clean, std::size_t call, const std
 }
 
 PoisonedRun::PoisonedRun(const Tape& trace, const CleanRun& clean, double poison)
-    : clean_(clean), poison_(poison), is_result_(trace.nodes().size()) {
-  std::set<const GradSlot*> read;
-  for (const Ref<Node>& node : trace.nodes()) {
-    for (const Ref<GradSlot>& input : node->inputs()) read.insert(input.get());
-  }
-  for (std::size_t i = 0; i < is_result_.size(); ++i) {
-    is_result_[i] = !read.contains(trace.nodes()[i]->output().get());
-  }
-}
+    : clean_(clean), poison_(poison), is_result_(find_results(trace)) {}
 
 void PoisonedRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
   const Seen& clean = expected(clean_.outputs, next_output_, op.name, output, mask);

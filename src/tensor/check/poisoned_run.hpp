@@ -54,8 +54,7 @@ class PoisonedRun : public TapeObserver {
 /// Sees the same run again to find who is to blame, and puts clean values where somebody is.
 class BlamingRun : public TapeObserver {
  public:
-  BlamingRun(const Tape& trace, const CleanRun& clean, double poison, std::vector<MaskLeak>& leaks)
-      : trace_(trace), clean_(clean), poison_(poison), leaks_(leaks) {}
+  BlamingRun(const Tape& trace, const CleanRun& clean, double poison, std::vector<MaskLeak>& leaks);
 
   void on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) override;
   void on_record(const Node& node) override { place_[&node] = next_output_ - 1; }
@@ -64,15 +63,16 @@ class BlamingRun : public TapeObserver {
 
  private:
   Tensor rubbish(const GradSlot& slot) const;
-  Tensor wrong_in_output(const Node& node, const Tensor& changed) const;
+  Tensor wrong_in_output(const Node& node, bool is_result, const Tensor& changed) const;
   Tensor wrong_in_gradient(const Node& node, std::size_t input, const Tensor& changed) const;
-  bool may_be_rubbish(const Node& node, std::size_t input, std::int64_t element) const;
+  Tensor may_be_rubbish(const Node& node, std::size_t input) const;
   void blame(const std::string& op, const std::string& layer, const std::string& what,
              const Tensor& now, const Tensor& clean, const Tensor& wrong);
 
   const Tape& trace_;
   const CleanRun& clean_;
   double poison_;
+  std::vector<bool> is_result_;
   std::vector<MaskLeak>& leaks_;
   std::map<const Node*, std::size_t> place_;     // of a recorded node on the trace
   std::map<const GradSlot*, Tensor> of_values_;  // which elements hold rubbish

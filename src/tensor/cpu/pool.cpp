@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <bit>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include <maskgrad/tensor/cpu/pool.hpp>
 
@@ -16,14 +18,13 @@ constexpr bool kReuse = !__has_feature(address_sanitizer);
 constexpr bool kReuse = true;
 #endif
 
-struct SizeClass {
-  std::size_t index;
-  std::size_t bytes;
-};
+constexpr std::align_val_t kAligned{Pool::kAlignment};
+
+}  // namespace
 
 // Multiples of 64 up to 1 KiB, then four classes to each doubling: at most a quarter is wasted.
-SizeClass size_class(std::size_t bytes) {
-  constexpr std::size_t kLine = Pool::kAlignment;
+Pool::SizeClass Pool::size_class(std::size_t bytes) {
+  constexpr std::size_t kLine = kAlignment;
   constexpr std::size_t kLinear = 1024;
   if (bytes <= kLinear) {
     const std::size_t lines = bytes == 0 ? 1 : (bytes + kLine - 1) / kLine;
@@ -35,8 +36,6 @@ SizeClass size_class(std::size_t bytes) {
   return {kLinear / kLine + (log2 - 10) * 4 + (quarters - 5), quarters * step};
 }
 
-}  // namespace
-
 Pool& Pool::cpu() {
   // Never destroyed: tensors with static lifetime may outlive any destructor order.
   static Pool* pool = new Pool;
@@ -44,23 +43,48 @@ Pool& Pool::cpu() {
 }
 
 void* Pool::allocate(std::size_t bytes) {
+  if (bytes > SIZE_MAX / 4) throw std::bad_alloc();  // so that no sum overflows
   const SizeClass size = size_class(bytes);
-  if constexpr (kReuse) {
+  if constexpr (!kReuse) return ask_system(size);
+  {
     const std::lock_guard lock(lock_);
-    void* block = free_[size.index];
-    if (block) {
-      free_[size.index] = free_[size.index]->next;
-      stats_.bytes_cached -= size.bytes;
-    } else {
-      block = ::operator new(size.bytes, std::align_val_t(kAlignment));
-      ++stats_.system_allocations;
-    }
+    FreeList& list = free_[size.index];
     stats_.bytes_in_use += size.bytes;
     stats_.bytes_handed_out += size.bytes;
-    return block;
-  } else {
-    return ::operator new(size.bytes, std::align_val_t(kAlignment));
+    list.last_used = stats_.bytes_handed_out;
+    if (list.head) {
+      stats_.bytes_cached -= size.bytes;
+      note_most_in_use();
+      return std::exchange(list.head, list.head->next);
+    }
+    list.bytes = size.bytes;
   }
+  give_back(take_surplus());
+  return ask_system(size);
+}
+
+// `size` counts as in use already.
+void* Pool::ask_system(const SizeClass& size) {
+  void* block = ::operator new(size.bytes, kAligned, std::nothrow);
+  if (!block) {
+    release_cached();
+    block = ::operator new(size.bytes, kAligned, std::nothrow);
+  }
+  if constexpr (kReuse) {
+    const std::lock_guard lock(lock_);
+    if (block) {
+      ++stats_.system_allocations;
+      note_most_in_use();
+    } else {
+      stats_.bytes_in_use -= size.bytes;
+    }
+  }
+  if (!block) throw std::bad_alloc();
+  return block;
+}
+
+void Pool::note_most_in_use() {
+  stats_.most_bytes_in_use = std::max(stats_.most_bytes_in_use, stats_.bytes_in_use);
 }
 
 void Pool::deallocate(void* block, std::size_t bytes) noexcept {
@@ -70,9 +94,9 @@ void Pool::deallocate(void* block, std::size_t bytes) noexcept {
     const std::lock_guard lock(lock_);
     stats_.bytes_in_use -= size.bytes;
     stats_.bytes_cached += size.bytes;
-    free_[size.index] = new (block) FreeBlock{free_[size.index]};
+    free_[size.index].head = new (block) FreeBlock{free_[size.index].head};
   } else {
-    ::operator delete(block, std::align_val_t(kAlignment));
+    ::operator delete(block, kAligned);
   }
 }
 
@@ -81,16 +105,42 @@ Pool::Stats Pool::stats() const {
   return stats_;
 }
 
-void Pool::release_cached() noexcept {
+// What is cached beyond what may be held.
+Pool::FreeBlock* Pool::take_surplus() {
   const std::lock_guard lock(lock_);
-  for (FreeBlock*& head : free_) {
-    while (head) {
-      FreeBlock* next = head->next;
-      ::operator delete(head, std::align_val_t(kAlignment));
-      head = next;
+  const std::size_t most_held = 2 * std::max(stats_.most_bytes_in_use, stats_.bytes_in_use);
+  return take_cached(most_held - stats_.bytes_in_use);
+}
+
+// Called with the lock held. Takes blocks off the lists, one class after another from the one that
+// was used least recently on, until no more than `most_to_keep` bytes are cached.
+Pool::FreeBlock* Pool::take_cached(std::size_t most_to_keep) {
+  FreeBlock* taken = nullptr;
+  while (stats_.bytes_cached > most_to_keep) {
+    FreeList* oldest = nullptr;
+    for (FreeList& list : free_) {
+      if (list.head && (!oldest || list.last_used < oldest->last_used)) oldest = &list;
+    }
+    while (oldest->head && stats_.bytes_cached > most_to_keep) {
+      FreeBlock* const block = std::exchange(oldest->head, oldest->head->next);
+      block->next = std::exchange(taken, block);
+      stats_.bytes_cached -= oldest->bytes;
     }
   }
-  stats_.bytes_cached = 0;
+  return taken;
+}
+
+void Pool::give_back(FreeBlock* blocks) noexcept {
+  while (blocks) ::operator delete(std::exchange(blocks, blocks->next), kAligned);
+}
+
+void Pool::release_cached() noexcept {
+  FreeBlock* all = nullptr;
+  {
+    const std::lock_guard lock(lock_);
+    all = take_cached(0);
+  }
+  give_back(all);
 }
 
 }  // namespace maskgrad

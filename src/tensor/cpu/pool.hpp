@@ -11,8 +11,14 @@ namespace maskgrad {
 
 /// A thread-safe cache of free blocks in size classes. A block given back goes on top of its
 /// class's list and is the next one handed out, so a step that allocates the same sizes in the
-/// same order gets the same, cache-warm addresses. Nothing is returned to the system before
-/// release_cached(). Under AddressSanitizer every block comes from and goes to the system at once.
+/// same order gets the same, cache-warm addresses.
+///
+/// The pool holds at most twice the bytes that were ever in use at once. It looks at that whenever
+/// it must ask the system, and first gives cached blocks back, those of the class that was used
+/// least recently first. So batches of other lengths, and of other classes, do not add up. Where
+/// the system refuses, all cached blocks go back and it is asked once more.
+///
+/// Under AddressSanitizer every block comes from and goes to the system at once.
 class Pool {
  public:
   static constexpr std::size_t kAlignment = 64;  // bytes: a cache line, and a full AVX-512 vector
@@ -21,6 +27,7 @@ class Pool {
     std::uint64_t system_allocations = 0;  // calls that had to ask the system
     std::uint64_t bytes_handed_out = 0;    // in all, rounded up to the class
     std::size_t bytes_in_use = 0;          // handed out now, rounded up likewise
+    std::size_t most_bytes_in_use = 0;     // at any time so far
     std::size_t bytes_cached = 0;          // waiting to be handed out again
   };
 
@@ -46,10 +53,26 @@ class Pool {
   struct FreeBlock {
     FreeBlock* next;
   };
+  struct SizeClass {
+    std::size_t index, bytes;
+  };
+  struct FreeList {
+    FreeBlock* head = nullptr;
+    std::size_t bytes = 0;        // of one block
+    std::uint64_t last_used = 0;  // bytes_handed_out at that time
+  };
   static constexpr std::size_t kClasses = 256;
 
+  static SizeClass size_class(std::size_t bytes);
+  void* ask_system(const SizeClass& size);
+  void note_most_in_use();
+  FreeBlock* take_surplus();
+  FreeBlock* take_cached(std::size_t most_to_keep);
+  static void give_back(FreeBlock* blocks) noexcept;
+
+  // Held for a few instructions: never while the system is asked.
   mutable SpinLock lock_;
-  std::array<FreeBlock*, kClasses> free_{};
+  std::array<FreeList, kClasses> free_{};
   Stats stats_;
 };
 

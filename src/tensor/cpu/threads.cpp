@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #endif
 
 #include <maskgrad/tensor/cpu/denormals.hpp>
+#include <maskgrad/tensor/cpu/start_thread.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/error.hpp>
 
@@ -144,13 +146,18 @@ class Workers {
   explicit Workers(int count)
       : patience_(count < usable_cores() ? kPatience : kNone),
         shares_(static_cast<std::size_t>(count) + 1) {
-    for (std::size_t i = 1; i < shares_.size(); ++i) threads_.emplace_back([this, i] { serve(i); });
+    const std::string what = fmt::format("{} threads", shares_.size());
+    threads_.reserve(static_cast<std::size_t>(count));
+    try {
+      for (std::size_t i = 1; i < shares_.size(); ++i) {
+        threads_.push_back(start_thread("threads", what, [this, i] { serve(i); }));
+      }
+    } catch (...) {
+      stop();
+      throw;
+    }
   }
-  ~Workers() {
-    stop_ = true;
-    work_.wake(static_cast<std::int64_t>(threads_.size()));
-    for (std::thread& thread : threads_) thread.join();
-  }
+  ~Workers() { stop(); }
 
   void run(Job& job) {
     job_ = &job;
@@ -172,6 +179,12 @@ class Workers {
   // EPYC Genoa, a virtual machine). Threads that have no core of their own would only take it from
   // those that work.
   static constexpr std::chrono::microseconds kPatience{200}, kNone{0};
+
+  void stop() {
+    stop_ = true;
+    work_.wake(static_cast<std::int64_t>(threads_.size()));
+    for (std::thread& thread : threads_) thread.join();
+  }
 
   void share_out(std::int64_t parts) {
     const auto threads = static_cast<std::int64_t>(shares_.size());
@@ -216,8 +229,9 @@ int num_threads() { return thread_count; }
 void set_num_threads(int count) {
   check(count >= 1 && count <= 1024, "threads", "the number must be 1 to 1024, not {}", count);
   if (count == thread_count) return;
-  workers.reset();
-  if (count > 1) workers = std::make_unique<Workers>(count - 1);
+  check(!inside_parallel_for, "threads", "the number cannot change within parallel_for");
+  // The former ones stay until all of the new ones are there.
+  workers = count > 1 ? std::make_unique<Workers>(count - 1) : nullptr;
   thread_count = count;
 }
 

@@ -11,7 +11,8 @@ namespace maskgrad {
 /// others keep looking for work for 200 us, then sleep; where the program may use fewer processors
 /// than there are threads, they sleep at once.
 int num_threads();
-/// Throws Error unless 1 <= count <= 1024. Not to be called while parallel_for runs.
+/// Throws Error unless 1 <= count <= 1024, and when the system starts no more threads: the former
+/// number goes on working. Not to be called while parallel_for runs.
 void set_num_threads(int count);
 
 namespace detail {
@@ -55,10 +56,14 @@ void parallel_for(std::int64_t count, std::int64_t least, F&& f) {
 }
 
 /// How many things hold about 32,768 units of work (a unit: a multiplication or so) when each takes
-/// `work_each`: enough to outweigh handing them to another thread.
-constexpr std::int64_t least_for(std::int64_t work_each) {
-  const std::int64_t least = 32768 / (work_each > 0 ? work_each : 1);
-  return least > 0 ? least : 1;
+/// the product of these factors: enough to outweigh handing them to another thread.
+template <class... Factors>
+constexpr std::int64_t least_for(Factors... factors) {
+  std::int64_t work_each = 1;
+  const bool is_huge =
+      (__builtin_mul_overflow(work_each, std::int64_t{factors}, &work_each) || ...);
+  if (is_huge || work_each > 32768) return 1;
+  return 32768 / (work_each > 0 ? work_each : 1);
 }
 
 }  // namespace maskgrad

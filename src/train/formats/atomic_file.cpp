@@ -8,18 +8,12 @@
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/formats/system_call.hpp>
 
 namespace maskgrad {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_device_or_pipe(const fs::path& path) {
-  std::error_code ignored;
-  const fs::file_type type = fs::status(path, ignored).type();
-  return type == fs::file_type::character || type == fs::file_type::block ||
-         type == fs::file_type::fifo || type == fs::file_type::socket;
-}
 
 /// Where a symbolic link leads; the path itself where it is none or leads nowhere.
 fs::path resolve_link(const fs::path& path) {
@@ -32,12 +26,14 @@ fs::path resolve_link(const fs::path& path) {
 /// A rename lasts only once the folder itself is on the disk.
 void sync_folder(const fs::path& file) {
   const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int descriptor = again_if_interrupted(
+      [&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (descriptor < 0) {
     if (errno == EACCES) return;  // a folder may be writable and not readable
     fail_file("cannot open folder", folder, errno);
   }
-  const int code = ::fsync(descriptor) == 0 ? 0 : errno;
+  const bool is_done = again_if_interrupted([&] { return ::fsync(descriptor); }) == 0;
+  const int code = is_done ? 0 : errno;
   ::close(descriptor);
   if (code != 0 && code != EINVAL) fail_file("cannot write folder", folder, code);
 }
@@ -45,17 +41,17 @@ void sync_folder(const fs::path& file) {
 }  // namespace
 
 AtomicFile::AtomicFile(const fs::path& target) : target_(resolve_link(target)) {
-  if (is_device_or_pipe(target_)) {
+  if (!can_be_replaced(target_)) {
     file_.emplace(target_, OutputFile::Mode::kTruncate);
     return;
   }
   std::error_code ignored;
   if (fs::is_directory(target_, ignored)) fail_file("cannot write", target_, EISDIR);
-  fs::path temporary = target_;
-  temporary += ".tmp." + std::to_string(::getpid());
-  ::unlink(temporary.c_str());  // left by a killed process of the same number
-  file_.emplace(temporary, OutputFile::Mode::kNew);
+  fs::path temporary = temporary_path(target_);
+  remove_if_dead(temporary);  // left by a killed process of the same number
+  file_.emplace(temporary, OutputFile::Mode::kNew, target_);
   temporary_ = std::move(temporary);
+  lock_ = TemporaryLock(temporary_);
 }
 
 AtomicFile::~AtomicFile() {
@@ -68,11 +64,19 @@ void AtomicFile::commit() {
   file_->sync();
   file_->close();
   if (temporary_.empty()) return;
-  if (std::rename(temporary_.c_str(), target_.c_str()) != 0) {
-    fail_file("cannot write", target_, errno);
-  }
+  const int renamed =
+      again_if_interrupted([&] { return std::rename(temporary_.c_str(), target_.c_str()); });
+  if (renamed != 0) fail_file("cannot write", target_, errno);
   temporary_.clear();
+  lock_ = TemporaryLock();
   sync_folder(target_);
+}
+
+bool can_be_replaced(const fs::path& path) {
+  std::error_code ignored;
+  const fs::file_type type = fs::status(path, ignored).type();
+  return type != fs::file_type::character && type != fs::file_type::block &&
+         type != fs::file_type::fifo && type != fs::file_type::socket;
 }
 
 void write_file(const fs::path& path, std::string_view bytes) {

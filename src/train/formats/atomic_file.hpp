@@ -6,22 +6,24 @@
 #include <string_view>
 
 #include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/temporary_lock.hpp>
 
 namespace maskgrad {
 
 /// Writes beside the target, as `<target>.tmp.<pid>`, and renames over it on commit(): a reader,
 /// a crash or a full disk never meets half a file. Without commit() the target stays as it was and
-/// the temporary file is removed. A target that is a symbolic link keeps being one. A target that
-/// is a device or a pipe (/dev/stdout) cannot be replaced and is written directly.
+/// the temporary file is removed; one that a killed process left is found by
+/// remove_dead_temporaries(). A target that is a symbolic link keeps being one. A target that is a
+/// device or a pipe (/dev/stdout) cannot be replaced and is written directly.
 class AtomicFile {
  public:
-  /// Throws Error "[file] cannot create 'x.tmp.123': <reason>".
+  /// Throws Error "[file] cannot create 'x': <reason>". Errors name the target, here and below.
   explicit AtomicFile(const std::filesystem::path& target);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  /// Appends. Throws Error "[file] cannot write 'x.tmp.123': No space left on device".
+  /// Appends. Throws Error "[file] cannot write 'x': No space left on device".
   void write(std::string_view bytes);
   /// Makes the file durable and gives it its name; the last call. Throws Error where that fails;
   /// the target is then as it was, unless only its folder could not be made durable.
@@ -30,8 +32,12 @@ class AtomicFile {
  private:
   std::filesystem::path target_;
   std::filesystem::path temporary_;  // empty when the target is written directly
+  TemporaryLock lock_;
   std::optional<OutputFile> file_;
 };
+
+/// False for a device or a pipe, which no other file can take the place of.
+bool can_be_replaced(const std::filesystem::path& path);
 
 /// Replaces the file's content in one step. Throws as AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view bytes);

@@ -12,17 +12,19 @@ namespace maskgrad {
 /// Throws Error "[file] <what> '<path>': <text of the errno value `code`>".
 [[noreturn]] void fail_file(const char* what, const std::filesystem::path& path, int code);
 
-/// A file open for reading, buffered. Every member throws Error where the system refuses.
+/// A regular file open for reading, buffered. Every member throws Error where the system refuses.
 class InputFile {
  public:
-  /// Throws Error "[file] cannot open 'x': No such file or directory".
+  /// Throws Error "[file] cannot open 'x': No such file or directory", and "[file] cannot read
+  /// '/dev/zero': it is no regular file" for devices, pipes and sockets: they have no end, or none
+  /// that is known before it is reached.
   explicit InputFile(std::filesystem::path path);
   ~InputFile();
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  /// Bytes in the file now; 0 for what has no size (a pipe).
+  /// Bytes in the file now.
   std::uint64_t size() const;
   /// Reads up to `count` bytes to `out`; fewer only where the file ends. Returns how many.
   std::size_t read(char* out, std::size_t count);
@@ -42,10 +44,12 @@ class OutputFile {
   enum class Mode {
     kNew,       ///< the file must not exist
     kTruncate,  ///< an existing file is emptied
+    kAppend,    ///< the file must exist, and what it holds stays
   };
 
-  /// Throws Error "[file] cannot create 'x': <reason>".
-  OutputFile(std::filesystem::path path, Mode mode);
+  /// Errors call the file `shown`, the path itself when that is empty. Throws Error "[file] cannot
+  /// create 'x': <reason>".
+  OutputFile(std::filesystem::path path, Mode mode, std::filesystem::path shown = {});
   /// Writes what is buffered, ignoring failure: call flush() or close() to hear of it.
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
@@ -56,7 +60,8 @@ class OutputFile {
   /// space left on device".
   void write(std::string_view bytes);
   /// Hands everything written so far to the system. Throws as write(); the file then keeps what
-  /// earlier flushes wrote and nothing of this one.
+  /// earlier flushes wrote and nothing of this one, and writing may go on. Where not even that
+  /// succeeds, it throws from then on.
   void flush();
   /// flush(), then waits until the bytes are on the disk.
   void sync();
@@ -64,13 +69,17 @@ class OutputFile {
   void close();
 
  private:
-  std::filesystem::path path_;
+  void take_back(int code);
+
+  std::filesystem::path path_, shown_;
   int descriptor_;
   std::int64_t size_ = 0;  // bytes flushed
   std::string buffer_;
+  int broken_ = 0;  // why a failed flush could not be taken back
 };
 
-/// All bytes of a file. Throws Error "[file] cannot open 'x': No such file or directory".
-std::string read_file(const std::filesystem::path& path);
+/// All bytes of a regular file. Throws Error as InputFile, and "[file] cannot read 'x': it has more
+/// than 1048576 bytes" for a file larger than `most`.
+std::string read_file(const std::filesystem::path& path, std::uint64_t most = UINT64_MAX);
 
 }  // namespace maskgrad

@@ -184,6 +184,14 @@ std::uint64_t JsonReader::integer() {
   return value;
 }
 
+double JsonReader::real() {
+  if (!is_digit(front()) && front() != '-') fail_here("expected a number");
+  // Checked against the grammar by number(); strtod alone tells too small from too large.
+  const double value = std::strtod(std::string(number()).c_str(), nullptr);
+  if (std::isinf(value)) fail_here("a number is out of range");
+  return value;
+}
+
 void JsonReader::skip_word(std::string_view word) {
   if (text_.substr(at_, word.size()) != word) fail_here("expected a value");
   at_ += word.size();
@@ -213,9 +221,7 @@ void JsonReader::skip() {
       return;
     default:
       if (!is_digit(c) && c != '-') fail_here("expected a value");
-      if (std::isinf(std::strtod(std::string(number()).c_str(), nullptr))) {
-        fail_here("a number is out of range");
-      }
+      real();
   }
 }
 

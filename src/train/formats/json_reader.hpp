@@ -24,6 +24,8 @@ class JsonReader {
 
   /// Whether the next value is `null`.
   bool is_null() { return front() == 'n'; }
+  /// Whether the next value is a string.
+  bool is_string() { return front() == '"'; }
   void enter_object();
   /// Moves to the next member and gives its key; false, leaving the object, at its end.
   bool next_member(std::string& key);
@@ -33,6 +35,8 @@ class JsonReader {
   std::string string();
   /// A whole number from 0 to 2^64 - 1, written without sign, fraction or exponent.
   std::uint64_t integer();
+  /// A number that a double holds, rounded to the nearest one.
+  double real();
   /// Passes over one value of any kind, which must be well-formed all the same.
   void skip();
   /// Throws unless only white space is left.

@@ -83,7 +83,9 @@ void save_tensors(const std::filesystem::path& path, const std::map<std::string,
                        {tensor.shape().begin(), tensor.shape().end()},
                        data});
   }
-  write_safetensors(path, entries, metadata);
+  Metadata all = metadata;
+  all.emplace("format", "maskgrad tensors 2");
+  write_safetensors(path, entries, all, SafetensorsDigest::kWritten);
 }
 
 }  // namespace maskgrad

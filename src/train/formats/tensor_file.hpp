@@ -18,8 +18,9 @@ std::map<std::string, Tensor> load_tensors(const std::filesystem::path& path);
 /// The same for a file already open; errors call it `name`.
 std::map<std::string, Tensor> load_tensors(const SafetensorsFile& file, const std::string& name);
 
-/// Writes CPU tensors under their names; equal tensors give equal bytes. The file appears whole or
-/// not at all. Throws as write_safetensors.
+/// Writes CPU tensors under their names, with a digest of the whole file; equal tensors give equal
+/// bytes. Metadata without "format" get "maskgrad tensors 2". The file appears whole or not at all.
+/// Throws as write_safetensors.
 void save_tensors(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
                   const Metadata& metadata = {});
 

@@ -1,10 +1,13 @@
+#include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <utility>
 
 #include <unistd.h>
 
 #include <maskgrad/tensor/error.hpp>
+#include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/protobuf.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
@@ -12,17 +15,37 @@
 namespace maskgrad {
 namespace {
 
+constexpr std::uint32_t kSessionLog = 7;   // field of Event
+constexpr std::int64_t kSessionStart = 1;  // value of SessionLog.SessionStatus
+
 double now() {
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration<double>(since_1970).count();
 }
 
-std::string file_name() {
+constexpr std::string_view kNamesBegin = "events.out.tfevents.";
+
+/// The present second, or the one after those in the names of the folder's event files, whichever
+/// is later: the clock may have been moved back, and a run may go on within a second.
+std::int64_t time_for_name(const std::filesystem::path& folder) {
+  auto time = static_cast<std::int64_t>(now());
+  for (const std::filesystem::path& path : list_folder(folder)) {
+    const std::string name = path.filename().string();
+    if (!name.starts_with(kNamesBegin)) continue;
+    std::int64_t other = 0;
+    std::from_chars(name.data() + kNamesBegin.size(), name.data() + name.size(), other);
+    // Names of more than ten digits would sort before shorter ones.
+    if (other < 9'999'999'999) time = std::max(time, other + 1);
+  }
+  return time;
+}
+
+std::string file_name(const std::filesystem::path& folder) {
   static std::atomic<int> files_of_this_process{0};
   char host[256] = {};
   if (::gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') host[0] = 'x';
-  return fmt::format("events.out.tfevents.{:010}.{}.{}.{}", static_cast<std::int64_t>(now()), host,
-                     ::getpid(), files_of_this_process++);
+  return fmt::format("{}{:010}.{}.{}.{}", kNamesBegin, time_for_name(folder), host, ::getpid(),
+                     files_of_this_process++);
 }
 
 std::string encode(const Histogram& histogram) {
@@ -76,6 +99,14 @@ SummaryValue decode_value(WireReader reader) {
   return value;
 }
 
+bool is_session_start(WireReader reader) {
+  std::int64_t status = 0;
+  while (reader.next()) {
+    if (reader.is(1, WireType::kVarint)) status = reader.int64();
+  }
+  return status == kSessionStart;
+}
+
 void decode_summary(WireReader reader, std::vector<SummaryValue>& values) {
   while (reader.next()) {
     if (reader.is(1, WireType::kBytes)) values.push_back(decode_value(reader.message()));
@@ -94,31 +125,48 @@ std::string encode(const Event& event) {
     for (const SummaryValue& value : event.values) summary.add_bytes(1, encode(value));
     out.add_bytes(5, summary.bytes());
   }
+  if (event.is_restart) {
+    WireWriter session_log;
+    session_log.add_int64(1, kSessionStart);
+    out.add_bytes(kSessionLog, session_log.bytes());
+  }
   return out.bytes();
 }
 
 Event decode_event(std::string_view bytes, std::string_view where) {
   Event event;
   WireReader reader(bytes, where);
+  // A oneof: of version, summary and session log, the last replaces the others.
+  const auto begin_anew = [&] {
+    event.file_version.clear();
+    event.values.clear();
+    event.is_restart = false;
+  };
   while (reader.next()) {
     if (reader.is(1, WireType::kFixed64)) {
       event.wall_time = reader.float64();
     } else if (reader.is(2, WireType::kVarint)) {
       event.step = reader.int64();
     } else if (reader.is(3, WireType::kBytes)) {
-      event.values.clear();  // a oneof: the later of version and summary replaces the other
+      begin_anew();
       event.file_version = reader.string();
     } else if (reader.is(5, WireType::kBytes)) {
-      event.file_version.clear();
+      // Two of one kind are merged.
+      std::vector<SummaryValue> values = std::move(event.values);
+      begin_anew();
+      event.values = std::move(values);
       decode_summary(reader.message(), event.values);
+    } else if (reader.is(kSessionLog, WireType::kBytes)) {
+      begin_anew();
+      event.is_restart = is_session_start(reader.message());
     }
   }
   return event;
 }
 
 EventWriter::EventWriter(const std::filesystem::path& folder)
-    : file_(folder / file_name(), OutputFile::Mode::kNew) {
-  write({.wall_time = now(), .step = 0, .file_version = "brain.Event:2", .values = {}});
+    : file_(folder / file_name(folder), OutputFile::Mode::kNew) {
+  write({.wall_time = now(), .file_version = "brain.Event:2"});
   flush();
 }
 
@@ -129,7 +177,12 @@ void EventWriter::write(const Event& event) {
 }
 
 void EventWriter::add(std::int64_t step, std::vector<SummaryValue> values) {
-  write({.wall_time = now(), .step = step, .file_version = {}, .values = std::move(values)});
+  write({.wall_time = now(), .step = step, .values = std::move(values)});
+}
+
+void EventWriter::add_restart(std::int64_t step) {
+  write({.wall_time = now(), .step = step, .is_restart = true});
+  flush();
 }
 
 void EventWriter::add_scalar(std::string_view tag, std::int64_t step, float value) {
@@ -146,13 +199,18 @@ void EventWriter::add_histogram(std::string_view tag, std::int64_t step,
   add(step, {{std::string(tag), make_histogram(values)}});
 }
 
-std::vector<Event> read_events(const std::filesystem::path& path) {
-  std::vector<Event> events;
+EventFile read_events(const std::filesystem::path& path) {
+  EventFile file;
   RecordReader reader(path);
-  for (std::string record; reader.next(record);) {
-    events.push_back(decode_event(record, reader.where()));
+  try {
+    for (std::string record; reader.next(record);) {
+      file.events.push_back(decode_event(record, reader.where()));
+    }
+  } catch (const Error& error) {
+    if (error.name() == "file") throw;  // the system, not the bytes
+    file.damage = error.text();
   }
-  return events;
+  return file;
 }
 
 }  // namespace maskgrad

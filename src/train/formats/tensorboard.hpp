@@ -1,6 +1,8 @@
 // TensorBoard event files: TFRecord framing around the protobuf message Event.
 //
-// Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; }
+// Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5;
+//         SessionLog session_log = 7; }
+// SessionLog { SessionStatus status = 1; }  SessionStatus { START = 1 }
 // Summary { repeated Value value = 1; }
 // Value { string tag = 1; float simple_value = 2; HistogramProto histo = 5; }
 // HistogramProto { double min = 1, max = 2, num = 3, sum = 4, sum_squares = 5;
@@ -26,12 +28,14 @@ struct SummaryValue {
   std::variant<std::monostate, float, Histogram> value;
 };
 
-/// One record of an event file: either `file_version` (the first record) or values of a step.
+/// One record of an event file: either `file_version` (the first record), or values of a step, or a
+/// restart: what was written before for `step` and later steps is void.
 struct Event {
   double wall_time = 0;  // seconds since 1970
   std::int64_t step = 0;
-  std::string file_version;
-  std::vector<SummaryValue> values;
+  std::string file_version = {};
+  std::vector<SummaryValue> values = {};
+  bool is_restart = false;
 };
 
 /// The protobuf message.
@@ -40,7 +44,8 @@ std::string encode(const Event& event);
 Event decode_event(std::string_view bytes, std::string_view where = "event");
 
 /// Appends events to a new file `events.out.tfevents.<time>.<host>.<pid>.<n>`, which TensorBoard
-/// can follow as it grows.
+/// can follow as it grows. Its name sorts behind those of the event files that the folder holds
+/// already: TensorBoard reads them in this order.
 class EventWriter {
  public:
   /// Creates the file in `folder`, which must exist. Throws Error "[file] cannot create ...".
@@ -53,6 +58,9 @@ class EventWriter {
   /// See make_histogram for the buckets and for values that are not finite.
   void add_histogram(std::string_view tag, std::int64_t step, std::span<const double> values);
   void add_histogram(std::string_view tag, std::int64_t step, std::span<const float> values);
+  /// Says that a run goes on: events of earlier files at or behind `step` are void. TensorBoard's
+  /// readers drop them.
+  void add_restart(std::int64_t step);
   /// Several values of one step, with the present time.
   void add(std::int64_t step, std::vector<SummaryValue> values);
   /// Hands all events so far to the system, where TensorBoard sees them.
@@ -64,7 +72,14 @@ class EventWriter {
   OutputFile file_;
 };
 
-/// All events of a file, checksums verified. Throws Error as RecordReader and decode_event.
-std::vector<Event> read_events(const std::filesystem::path& path);
+/// The events of a file up to its end, or up to the first record that is damaged.
+struct EventFile {
+  std::vector<Event> events;
+  std::string damage = {};  // "record 3 at byte 219: truncated in its data"; empty for a sound file
+};
+
+/// Reads an event file, checksums verified. A process that is killed leaves its last record torn,
+/// so damage is no error here. Throws Error where the system refuses to read.
+EventFile read_events(const std::filesystem::path& path);
 
 }  // namespace maskgrad

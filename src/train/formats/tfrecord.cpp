@@ -31,6 +31,7 @@ void RecordWriter::write(std::string_view data) {
   framed_.clear();
   append_record(framed_, data);
   file_.write(framed_);
+  digest_.add(framed_);
   ++count_;
 }
 
@@ -62,6 +63,9 @@ bool RecordReader::next(std::string& data) {
   }
   if (!crc_matches(data, crc.data())) fail_record("data checksum does not match");
   offset_ = after_header + length + kCrcSize;
+  digest_.add({header.data(), header.size()});
+  digest_.add(data);
+  digest_.add({crc.data(), crc.size()});
   ++count_;
   return true;
 }

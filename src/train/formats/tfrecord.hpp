@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/formats/digest.hpp>
 
 namespace maskgrad {
 
@@ -27,11 +28,14 @@ class RecordWriter {
   void commit() { file_.commit(); }
   /// Records written so far.
   std::int64_t count() const { return count_; }
+  /// Of all bytes written so far.
+  const Digest& digest() const { return digest_; }
 
  private:
   AtomicFile file_;
   std::string framed_;
   std::int64_t count_ = 0;
+  Digest digest_;
 };
 
 /// Reads a file record by record and verifies both checksums of each, with the verdict of
@@ -50,6 +54,10 @@ class RecordReader {
   bool next(std::string& data);
   /// Records read so far.
   std::int64_t count() const { return count_; }
+  /// Of all bytes read so far, the records' frames included.
+  const Digest& digest() const { return digest_; }
+  /// Bytes in the file.
+  std::uint64_t bytes() const { return file_.size(); }
   /// Bytes of the cut header that TensorFlow overlooks; 0 for a sound file.
   std::size_t overlooked() const { return overlooked_; }
   /// "'x': record 3 at byte 219", for errors about what the last record holds.
@@ -62,6 +70,7 @@ class RecordReader {
   CutHeader cut_;
   std::size_t overlooked_ = 0;
   std::int64_t count_ = 0;
+  Digest digest_;
   std::uint64_t begin_ = 0;   // of the record being read or read last
   std::uint64_t offset_ = 0;  // of the first byte not read yet
 };

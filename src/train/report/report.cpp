@@ -32,6 +32,18 @@ std::string lead(std::span<const ReportRun> runs) {
   return "<p class=\"lead\">" + text + "</p>\n";
 }
 
+/// What could not be read of the runs, a line each.
+std::string warnings(std::span<const ReportRun> runs) {
+  std::string text;
+  for (const ReportRun& run : runs) {
+    for (const std::string& warning : run.warnings) {
+      text += fmt::format("<p class=\"note\">{}: {}</p>\n", escape_html(run.name),
+                          escape_html(warning));
+    }
+  }
+  return text;
+}
+
 bool has_reference(const ReportContent& content, const std::string& metric) {
   return std::any_of(content.references.begin(), content.references.end(),
                      [&](const ReferenceCurve& curve) { return curve.metric == metric; });
@@ -70,7 +82,7 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
     navigation += fmt::format("<a href=\"#{}\">{}</a>\n", id, heading);
     body += fmt::format("<section id=\"{}\">\n<h2>{}</h2>\n{}</section>\n", id, heading, text);
   };
-  add("summary", "Summary", card(summary_table(content)));
+  add("summary", "Summary", card(summary_table(content)) + warnings(runs));
   if (!metrics.empty()) {
     add("curves", "Curves", curves(content, metrics) + tables(content, metrics));
   }

@@ -1,9 +1,10 @@
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 
-#include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/checkpoint.hpp>
+#include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
+#include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/report/report_run.hpp>
 
 namespace maskgrad {
@@ -50,42 +51,19 @@ std::map<std::int64_t, std::int64_t> epochs_by_step(const std::vector<EpochRow>&
   return epochs;
 }
 
-/// The event files of a folder, each with its events, in the order in which they were begun.
-std::vector<std::vector<Event>> read_event_files(const fs::path& folder) {
-  std::vector<std::tuple<double, fs::path, std::vector<Event>>> files;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-    const fs::path& path = entry.path();
-    if (path.filename().string().find("tfevents") == std::string::npos) continue;
-    std::vector<Event> events = read_events(path);
-    files.emplace_back(events.empty() ? 0.0 : events.front().wall_time, path, std::move(events));
-  }
-  if (error && error != std::errc::no_such_file_or_directory) {
-    fail_file("cannot list", folder, error.value());
-  }
-  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) {
-    return std::tie(std::get<0>(a), std::get<1>(a)) < std::tie(std::get<0>(b), std::get<1>(b));
-  });
-  std::vector<std::vector<Event>> result;
-  for (auto& [time, path, events] : files) result.push_back(std::move(events));
-  return result;
-}
-
-std::vector<ReportHistograms> read_histograms(const fs::path& folder,
-                                              const std::map<std::int64_t, std::int64_t>& epochs) {
+std::vector<ReportHistograms> histograms_of(std::vector<Event> events,
+                                            const std::map<std::int64_t, std::int64_t>& epochs) {
   std::vector<ReportHistograms> result;
   std::map<std::string, std::size_t> places;
-  for (std::vector<Event>& events : read_event_files(folder)) {
-    for (Event& event : events) {
-      const auto epoch = epochs.find(event.step);
-      if (epoch == epochs.end()) continue;
-      for (SummaryValue& value : event.values) {
-        auto* histogram = std::get_if<Histogram>(&value.value);
-        if (histogram == nullptr) continue;
-        const auto [place, is_new] = places.try_emplace(value.tag, result.size());
-        if (is_new) result.push_back({value.tag, {}});
-        result[place->second].epochs[epoch->second] = std::move(*histogram);
-      }
+  for (Event& event : events) {
+    const auto epoch = epochs.find(event.step);
+    if (epoch == epochs.end()) continue;
+    for (SummaryValue& value : event.values) {
+      auto* histogram = std::get_if<Histogram>(&value.value);
+      if (histogram == nullptr) continue;
+      const auto [place, is_new] = places.try_emplace(value.tag, result.size());
+      if (is_new) result.push_back({value.tag, {}});
+      result[place->second].epochs[epoch->second] = std::move(*histogram);
     }
   }
   return result;
@@ -105,6 +83,34 @@ void sort_by_histograms(std::vector<ReportParameter>& parameters,
 
 }  // namespace
 
+std::vector<Event> read_event_folder(const fs::path& folder, std::vector<std::string>& warnings) {
+  std::vector<Event> events;
+  for (const fs::path& path : list_folder(folder)) {
+    if (path.filename().string().find("tfevents") == std::string::npos) continue;
+    EventFile file = read_events(path);
+    if (!file.damage.empty()) {
+      warnings.push_back(fmt::format("{}: the events from there on are left out", file.damage));
+    }
+    for (Event& event : file.events) {
+      if (event.is_restart) {
+        std::erase_if(events, [&](const Event& old) { return old.step >= event.step; });
+      }
+      events.push_back(std::move(event));
+    }
+  }
+  return events;
+}
+
+Notes newest_notes(const fs::path& folder, std::vector<std::string>& warnings) {
+  try {
+    const auto checkpoint = latest_checkpoint(folder / "checkpoints");
+    if (checkpoint) return read_notes(*checkpoint);
+  } catch (const Error& error) {
+    warnings.emplace_back(error.text());
+  }
+  return {};
+}
+
 std::optional<double> find_value(const EpochRow& row, std::string_view column) {
   for (const auto& [name, value] : row) {
     if (name == column) return value;
@@ -115,10 +121,14 @@ std::optional<double> find_value(const EpochRow& row, std::string_view column) {
 ReportRun load_report_run(const fs::path& folder, std::string name) {
   ReportRun run;
   run.name = std::move(name);
+  const ModelFile model = load_model(folder / "model.safetensors");
+  Notes notes = model.notes;
+  notes.merge(newest_notes(folder, run.warnings));
   const fs::path table = folder / "epochs.csv";
-  run.epochs = read_epochs(table);
-  run.histograms = read_histograms(folder / "logs", epochs_by_step(run.epochs, table));
-  for (const auto& [parameter, tensor] : load_tensors(folder / "model.safetensors")) {
+  run.epochs = read_epochs(table, notes);
+  run.histograms = histograms_of(read_event_folder(folder / "logs", run.warnings),
+                                 epochs_by_step(run.epochs, table));
+  for (const auto& [parameter, tensor] : model.tensors) {
     run.parameters.push_back(describe(parameter, tensor));
   }
   sort_by_histograms(run.parameters, run.histograms);

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <maskgrad/tensor/attention_mask.hpp>
-#include <maskgrad/train/formats/histogram.hpp>
+#include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/run_logs.hpp>
 
 namespace maskgrad {
@@ -48,15 +48,28 @@ struct ReportRun {
   std::vector<ReportParameter> parameters;
   std::vector<ReportHistograms> histograms;
   std::vector<ReportMask> masks = {};
+  std::vector<std::string> warnings = {};  // what could not be read, a line each
 };
 
 /// Reads `epochs.csv`, `model.safetensors` and, where there are any, the event files in `logs` of a
-/// run folder; `settings` and `masks` stay empty. A histogram belongs to the epoch that ended at
-/// its step, and one of no epoch's end is left out; where a run that went on wrote a step again,
-/// its last file counts. Parameters come in the order of the first histograms, else of their names.
-/// Throws Error naming the file that is missing or broken, and
+/// run folder; `settings` and `masks` stay empty. The table must be the one that the model's notes
+/// and those of the newest checkpoint vouch for, where they do. A histogram belongs to the epoch
+/// that ended at its step, and one of no epoch's end is left out; where a run that went on wrote a
+/// step again, its last file counts. Of a damaged event file what comes before the damage counts,
+/// and a warning says so. Parameters come in the order of the first histograms, else of their
+/// names. Throws Error naming the file that is missing or broken, and
 /// "[report] 'x/epochs.csv': has no column 'steps'".
 ReportRun load_report_run(const std::filesystem::path& folder, std::string name);
+
+/// The events of a folder's files in the order of their names, as TensorBoard reads them, without
+/// those that a later restart made void. What is damaged is left out, and `warnings` get a line
+/// about it. None where there is no folder.
+std::vector<Event> read_event_folder(const std::filesystem::path& folder,
+                                     std::vector<std::string>& warnings);
+
+/// The notes of a run folder's newest checkpoint; none where there is none, or where it is damaged,
+/// about which `warnings` get a line.
+Notes newest_notes(const std::filesystem::path& folder, std::vector<std::string>& warnings);
 
 /// The value of a column; nothing when the row has no such column.
 std::optional<double> find_value(const EpochRow& row, std::string_view column);

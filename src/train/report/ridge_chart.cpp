@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -52,21 +53,35 @@ std::string tooltip(const RidgeChart& chart, const Ridge& ridge) {
   std::string text = escape_html(chart.ridge_label + " " + ridge.label);
   if (!has_values(histogram)) return text + ": no finite values";
   const double mean = histogram.sum / histogram.num;
-  const double variance = std::max(0.0, histogram.sum_squares / histogram.num - mean * mean);
-  return fmt::format("{}: min {:.4g}, mean {:.4g}, max {:.4g}, std {:.4g}", text, histogram.min,
-                     mean, histogram.max, std::sqrt(variance));
+  const double variance = histogram.sum_squares / histogram.num - mean * mean;
+  const char* separator = ": ";
+  // Sums may overflow where the values do not.
+  const auto add = [&](const char* name, double value) {
+    if (!std::isfinite(value)) return;
+    text += fmt::format("{}{} {:.4g}", std::exchange(separator, ", "), name, value);
+  };
+  add("min", histogram.min);
+  add("mean", mean);
+  add("max", histogram.max);
+  add("std", std::sqrt(std::max(variance, 0.0)));
+  return text;
 }
 
-/// The outline of a ridge over its baseline; bins that only go on flat are left out.
-std::string outline(const std::vector<double>& bins, double base, double per_count) {
+/// The outline of a ridge over its baseline; bins that only go on flat are left out. A bin of
+/// `fullest` values reaches the full height.
+std::string outline(const std::vector<double>& bins, double base, double fullest) {
   const double width = (kRight - kLeft) / static_cast<double>(kBins);
+  // Divided first: neither the smallest count nor the largest overflows.
+  const auto height_of = [&](double count) {
+    return fullest > 0 ? count / fullest * kRidgeHeight : 0.0;
+  };
   std::string path = fmt::format("M{},{}", format_pixels(kLeft), format_pixels(base));
   for (std::size_t i = 0; i < bins.size(); ++i) {
     const bool is_flat =
         i > 0 && i + 1 < bins.size() && bins[i] == bins[i - 1] && bins[i] == bins[i + 1];
     if (is_flat) continue;
     path += fmt::format("L{},{}", format_pixels(kLeft + (static_cast<double>(i) + 0.5) * width),
-                        format_pixels(base - bins[i] * per_count));
+                        format_pixels(base - height_of(bins[i])));
   }
   return path + fmt::format("L{},{}z", format_pixels(kRight), format_pixels(base));
 }
@@ -90,8 +105,7 @@ std::string draw_ridges(const RidgeChart& chart, const std::vector<const Ridge*>
                        format_pixels(base), format_pixels(kRight));
     out += fmt::format(R"(<path class="ridge" style="--t:{}%" d="{}"><title>{}</title></path>)",
                        100 - static_cast<int>(65.0 * static_cast<double>(from_front) / last),
-                       outline(bins[i], base, fullest > 0 ? kRidgeHeight / fullest : 0),
-                       tooltip(chart, *ridges[i]));
+                       outline(bins[i], base, fullest), tooltip(chart, *ridges[i]));
     if (from_front % label_stride == 0) {
       out += fmt::format(R"(<text class="tick" x="{}" y="{}">{}</text>)", format_pixels(kRight + 4),
                          format_pixels(base + 3), escape_html(shorten(ridges[i]->label, 6)));
@@ -129,7 +143,7 @@ void spread(std::vector<double>& bins, double count, double left, double right, 
   for (std::size_t i = begin; i <= end; ++i) {
     const double from = i == begin ? left : low + static_cast<double>(i) * width;
     const double to = i == end ? right : low + static_cast<double>(i + 1) * width;
-    bins[i] += count * std::max(0.0, to - from) / (right - left);
+    bins[i] += count * std::clamp((to - from) / (right - left), 0.0, 1.0);
   }
 }
 
@@ -147,7 +161,7 @@ std::vector<double> rebin(const Histogram& histogram, double low, double high, s
     const double limit = histogram.bucket_limit[i];
     if (!std::isnan(limit)) edge = std::clamp(limit, histogram.min, histogram.max);
     const double count = histogram.bucket[i];
-    if (std::isfinite(count) && count > 0) spread(result, count, left, edge, low, width);
+    if (is_drawable(count) && count > 0) spread(result, count, left, edge, low, width);
   }
   return result;
 }

@@ -67,7 +67,8 @@ std::string draw(const MaskChart& chart);
 
 /// Counts in `bins` equal bins over [low, high], low < high, of a histogram whose finite values lie
 /// there. A bucket's count is spread evenly over the part of it between the histogram's min and
-/// max. Throws Error unless bins > 0.
+/// max. Counts that are not positive, or that is_drawable() refuses, count nothing. Throws Error
+/// unless bins > 0.
 std::vector<double> rebin(const Histogram& histogram, double low, double high, std::size_t bins);
 
 /// The rules for all charts, light and dark, and the custom properties (--ink, --soft, --grid,

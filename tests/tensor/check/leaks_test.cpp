@@ -141,6 +141,16 @@ TEST(CheckMaskLeaks, LetsRubbishBeCarriedOnAsLongAsItIsDropped) {
   EXPECT_TRUE(report.holds()) << to_string(report);
 }
 
+TEST(CheckMaskLeaks, NamesWhatGivesAResultOfMaskedPlacesAlone) {
+  const Variable x = leaf(kValues.clone(), kMask), w = leaf(make({2, 3}, {2}));
+  const LeakReport report = check_mask_leaks([&] { return product(drop_mask(x), w); },
+                                             std::vector<NamedLeaf>{{"x", x}, {"w", w}});
+  ASSERT_FALSE(report.holds());
+  EXPECT_EQ(report.leaks[0].op, "product");
+  EXPECT_EQ(report.leaks[0].what, "output");
+  EXPECT_EQ(report.leaks[0].element, 2);  // the first in the hole
+}
+
 TEST(CheckMaskLeaks, LeavesValuesAsTheyWereAndNoGradients) {
   const Variable x = leaf(kValues.clone(), kMask);
   check_mask_leaks([&] { return total(x); }, std::vector<NamedLeaf>{{"x", x}});

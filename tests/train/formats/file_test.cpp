@@ -3,6 +3,7 @@
 #include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -34,14 +35,43 @@ TEST(File, ReadsBackWhatWasWrittenWhateverTheSize) {
   }
 }
 
-TEST(File, ReadsAPipeToItsEnd) {
+TEST(File, ReadsRegularFilesOnlyAndWaitsForNoWriter) {
+  const ScratchFolder folder;
+  const auto pipe = folder / "pipe", link = folder / "link";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::filesystem::create_symlink("pipe", link);
+  for (const std::filesystem::path& path : {std::filesystem::path("/dev/zero"), pipe, link}) {
+    const std::string want = "[file] cannot read '" + path.string() + "': it is no regular file";
+    EXPECT_EQ(error_of([&] { read_file(path); }), want);
+    EXPECT_EQ(error_of([&] { InputFile file(path); }), want);
+  }
+}
+
+TEST(File, WritesToPipesButWaitsForNoReader) {
   const ScratchFolder folder;
   const auto pipe = folder / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  std::thread writer([&] { write_file(pipe, std::string(100000, 'x')); });
-  EXPECT_EQ(read_file(pipe), std::string(100000, 'x'));
-  writer.join();
-  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_EQ(error_of([&] { OutputFile file(pipe, OutputFile::Mode::kTruncate); }),
+            "[file] cannot write '" + pipe.string() + "': nobody reads from it");
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  OutputFile file(pipe, OutputFile::Mode::kTruncate);
+  file.write("hello");
+  file.flush();
+  char got[8] = {};
+  EXPECT_EQ(::read(reader, got, sizeof got), 5);
+  EXPECT_STREQ(got, "hello");
+  ::close(reader);
+}
+
+TEST(File, ReadsNoMoreThanItIsAskedTo) {
+  const ScratchFolder folder;
+  write_file(folder / "f", "12345");
+  EXPECT_EQ(read_file(folder / "f", 5), "12345");
+  EXPECT_EQ(error_of([&] { read_file(folder / "f", 4); }),
+            "[file] cannot read '" + (folder / "f").string() + "': it has more than 4 bytes");
+  std::filesystem::resize_file(folder / "f", std::uintmax_t{1} << 40);  // nothing but a hole
+  EXPECT_THAT(error_of([&] { read_file(folder / "f", 1 << 20); }), HasSubstr("more than 1048576"));
 }
 
 TEST(File, SaysWhichFileCannotBeReadAndWhy) {
@@ -98,14 +128,26 @@ TEST(File, TakesBackAFlushThatOnlyFitsInPart) {
   EXPECT_EQ(error_of([&] { file.flush(); }),
             "[file] cannot write '" + (folder / "f").string() + "': File too large");
   EXPECT_EQ(read_file(folder / "f"), std::string(70, 'a'));
+  file.write("c");
+  file.close();
+  EXPECT_EQ(read_file(folder / "f"), std::string(70, 'a') + "c") << "no hole is left";
+}
+
+TEST(File, AppendsToWhatIsThere) {
+  const ScratchFolder folder;
+  write_file(folder / "f", "old ");
+  OutputFile(folder / "f", OutputFile::Mode::kAppend).write("new");
+  EXPECT_EQ(read_file(folder / "f"), "old new");
+  EXPECT_EQ(error_of([&] { OutputFile(folder / "none", OutputFile::Mode::kAppend); }),
+            "[file] cannot open '" + (folder / "none").string() + "': No such file or directory");
 }
 
 TEST(AtomicFile, LeavesTheOldContentAndNoTemporaryWhenTheDiskFillsUp) {
   const ScratchFolder folder;
   write_file(folder / "f", "old");
   const FileSizeLimit limit(100);
-  EXPECT_THAT(error_of([&] { write_file(folder / "f", std::string(101, 'x')); }),
-              HasSubstr("File too large"));
+  EXPECT_EQ(error_of([&] { write_file(folder / "f", std::string(101, 'x')); }),
+            "[file] cannot write '" + (folder / "f").string() + "': File too large");
   EXPECT_EQ(read_file(folder / "f"), "old");
   EXPECT_EQ(folder.count(), 1);
 }

@@ -26,7 +26,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 TEST(Histogram, HasTensorFlowsFieldsAndBuckets) {
   // The values that TensorFlow summarised into the file.
   const std::vector<double> values = {-3.5, -1e-13, 0, 0, 1e-12, 0.1, 0.1, 2, 1e21, -1e19};
-  const auto events = read_events(test_data("tensorflow.tfevents"));
+  const auto events = read_events(test_data("tensorflow.tfevents")).events;
   const auto& want = std::get<Histogram>(events.at(1).values.at(0).value);
   const Histogram got = make_histogram(values);
   EXPECT_EQ(got.bucket_limit, want.bucket_limit);

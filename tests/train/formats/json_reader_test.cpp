@@ -1,3 +1,4 @@
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -115,6 +116,26 @@ TEST(JsonReader, ReadsWholeNumbersOnly) {
     EXPECT_NE(error_of([&] {
                 JsonReader json(text, "json", "text");
                 json.integer();
+                json.finish();
+              }),
+              "no error")
+        << text;
+  }
+}
+
+TEST(JsonReader, ReadsRealNumbersToTheNearestDouble) {
+  const auto read = [](std::string_view text) { return JsonReader(text, "json", "text").real(); };
+  EXPECT_EQ(read("0.1"), 0.1);
+  EXPECT_EQ(read("-2.5e-3"), -0.0025);
+  EXPECT_TRUE(std::signbit(read("-0")));
+  EXPECT_EQ(read("5e-324"), 5e-324);
+  EXPECT_EQ(read("1e-400"), 0.0);
+  EXPECT_EQ(read("1.7976931348623157e308"), 1.7976931348623157e308);
+  EXPECT_EQ(error_of([&] { read("1e309"); }), "[json] text byte 5: a number is out of range");
+  for (const char* text : {"nan", "inf", "+1", ".5", "\"1\"", "0x1"}) {
+    EXPECT_NE(error_of([&] {
+                JsonReader json(text, "json", "text");
+                json.real();
                 json.finish();
               }),
               "no error")

@@ -24,15 +24,13 @@ using ::testing::HasSubstr;
 
 TEST(TensorBoard, TheFirstRecordHasTheKnownBytes) {
   std::string record;
-  append_record(
-      record,
-      encode(Event{.wall_time = 0, .step = 0, .file_version = "brain.Event:2", .values = {}}));
+  append_record(record, encode(Event{.file_version = "brain.Event:2"}));
   EXPECT_EQ(record, from_hex("1800000000000000a37f4b220900000000000000001a0d627261696e2e4576656e74"
                              "3a32eedf28a3"));
 }
 
 TEST(TensorBoard, ReadsWhatTensorFlowWrote) {
-  const auto events = read_events(test_data("tensorflow.tfevents"));
+  const auto events = read_events(test_data("tensorflow.tfevents")).events;
   ASSERT_EQ(events.size(), 3U);
   EXPECT_EQ(events[0].file_version, "brain.Event:2");
   EXPECT_TRUE(events[0].values.empty());
@@ -66,7 +64,7 @@ TEST(TensorBoard, ReadsBackWhatItWrote) {
   writer.add_histogram("v", -2, floats);
   writer.add(3, {{"a", 1.0f}, {"b", make_histogram(doubles)}});
   writer.flush();
-  const auto events = read_events(writer.path());
+  const auto events = read_events(writer.path()).events;
   ASSERT_EQ(events.size(), 5U);
   const double now =
       std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -99,32 +97,73 @@ TEST(TensorBoard, NamesFilesAsTensorBoardExpectsAndNeverTwice) {
 TEST(TensorBoard, IsReadableWhileItGrows) {
   const ScratchFolder folder;
   EventWriter writer(folder.path());
-  EXPECT_EQ(read_events(writer.path()).size(), 1U);
+  EXPECT_EQ(read_events(writer.path()).events.size(), 1U);
   writer.add_scalar("loss", 1, 1);
   writer.flush();
-  EXPECT_EQ(read_events(writer.path()).size(), 2U);
+  EXPECT_EQ(read_events(writer.path()).events.size(), 2U);
 }
 
-TEST(TensorBoard, OfVersionAndSummaryTheLaterReplacesTheOther) {
-  const std::string version =
-      encode(Event{.wall_time = 0, .step = 0, .file_version = "v", .values = {}});
-  const std::string summary =
-      encode(Event{.wall_time = 0, .step = 0, .file_version = {}, .values = {{"loss", 1.0f}}});
+TEST(TensorBoard, OfVersionSummaryAndRestartTheLastReplacesTheOthers) {
+  const std::string version = encode(Event{.file_version = "v"});
+  const std::string summary = encode(Event{.values = {{"loss", 1.0f}}});
+  const std::string restart = encode(Event{.is_restart = true});
   EXPECT_EQ(decode_event(version + summary).file_version, "");
   EXPECT_EQ(decode_event(version + summary).values.size(), 1U);
   EXPECT_EQ(decode_event(summary + version).file_version, "v");
   EXPECT_TRUE(decode_event(summary + version).values.empty());
+  EXPECT_TRUE(decode_event(summary + restart).is_restart);
+  EXPECT_TRUE(decode_event(summary + restart).values.empty());
+  EXPECT_FALSE(decode_event(restart + version).is_restart);
+  EXPECT_EQ(decode_event(summary + summary).values.size(), 2U) << "two of a kind are merged";
 }
 
-TEST(TensorBoard, SaysWhichRecordIsMalformed) {
+// The bytes of tf.compat.v1.Event(step=7, session_log=SessionLog(status=SessionLog.START)), and of
+// the same with status STOP.
+TEST(TensorBoard, SaysThatARunGoesOnAsTensorFlowDoes) {
+  EXPECT_EQ(encode(Event{.step = 7, .is_restart = true}).substr(9), from_hex("10073a020801"));
+  EXPECT_TRUE(decode_event(from_hex("10073a020801")).is_restart);
+  EXPECT_FALSE(decode_event(from_hex("10073a020802")).is_restart);
+}
+
+TEST(TensorBoard, NamesEachFileSoThatItSortsBehindThoseBefore) {
   const ScratchFolder folder;
-  std::string bytes;
-  append_record(bytes, encode(Event{}));
-  append_record(bytes, from_hex("2a0a0a"));
-  write_file(folder / "tfevents", bytes);
-  const std::string error = error_of([&] { read_events(folder / "tfevents"); });
-  EXPECT_THAT(error, HasSubstr("[protobuf] '" + (folder / "tfevents").string()));
-  EXPECT_THAT(error, HasSubstr("record 1 at byte 25: byte 2: truncated"));
+  for (const char* name : {"events.out.tfevents.4102444800.z.1.0", "events.out.tfevents.x",
+                           "events.out.tfevents.99999999999999999999", "notes"}) {
+    write_file(folder / name, "");
+  }
+  std::filesystem::path last = folder / "events.out.tfevents.4102444800.z.1.0";
+  for (int i = 0; i < 12; ++i) {
+    const EventWriter writer(folder.path());
+    EXPECT_LT(last, writer.path());
+    last = writer.path();
+  }
+}
+
+TEST(TensorBoard, ReadsUpToTheFirstDamageAndSaysWhereThatIs) {
+  const ScratchFolder folder;
+  const auto path = folder / "tfevents";
+  std::string sound;
+  append_record(sound, encode(Event{}));
+  const std::string where = fmt::format("'{}': record 1 at byte 25", path.string());
+  std::string malformed = sound, torn = sound, flipped = sound;
+  append_record(malformed, from_hex("2a0a0a"));
+  append_record(torn, encode(Event{}));
+  append_record(flipped, encode(Event{}));
+  flipped[40] ^= 1;
+  for (const auto& [bytes, damage] : std::vector<std::pair<std::string, std::string>>{
+           {sound, ""},
+           {malformed, where + ": byte 2: truncated"},
+           {torn.substr(0, torn.size() - 1), where + ": truncated in its data"},
+           {torn.substr(0, 26), where + ": truncated in its header"},
+           {flipped + sound, where + ": data checksum does not match"},
+           {"no events",
+            fmt::format("'{}': record 0 at byte 0: truncated in its header", path.string())}}) {
+    write_file(path, bytes);
+    const EventFile file = read_events(path);
+    EXPECT_EQ(file.damage, damage);
+    EXPECT_EQ(file.events.size(), bytes == "no events" ? 0U : 1U);
+  }
+  EXPECT_THAT(error_of([&] { read_events(folder / "none"); }), HasSubstr("cannot open"));
 }
 
 TEST(TensorBoard, SaysWhyNoFileCanBeCreated) {

@@ -33,6 +33,36 @@ TEST(Utf8, QuotesAsJsonDoes) {
   EXPECT_EQ(json_quote(std::string("\0\x1f\x7f", 3)), "\"\\u0000\\u001f\x7f\"");
 }
 
+TEST(Utf8, HoldsAnyBytesAndGivesThemBack) {
+  EXPECT_EQ(utf8_from_bytes("größe \n"), "größe \n");
+  EXPECT_EQ(utf8_from_bytes("a\xff\x80"), "a\uefff\uef80");
+  EXPECT_EQ(utf8_from_bytes("\xc3"), "\uefc3");
+  // A character that stands for a byte would come back as that byte: its own bytes are written.
+  EXPECT_EQ(utf8_from_bytes("\uef80"), "\uefee\uefbe\uef80");
+  EXPECT_EQ(bytes_from_utf8("x\uefffy"), "x\xffy");
+  EXPECT_EQ(bytes_from_utf8("\uef7f\uf000"), "\uef7f\uf000") << "the neighbours stand for nothing";
+  std::string bytes;
+  for (int a = 0; a < 256; ++a) {
+    for (const int b : {0, 0x41, 0x80, 0xbe, 0xbf, 0xc3, 0xee, 0xff}) {
+      bytes += {static_cast<char>(a), static_cast<char>(b)};
+      const std::string three{static_cast<char>(0xee), static_cast<char>(a), static_cast<char>(b)};
+      EXPECT_TRUE(is_utf8(utf8_from_bytes(three)));
+      EXPECT_EQ(bytes_from_utf8(utf8_from_bytes(three)), three);
+    }
+  }
+  EXPECT_TRUE(is_utf8(utf8_from_bytes(bytes)));
+  EXPECT_EQ(bytes_from_utf8(utf8_from_bytes(bytes)), bytes);
+}
+
+TEST(Utf8, QuotesAsTomlDoesOnOneLine) {
+  EXPECT_EQ(toml_quote("plain \"and\" \\ größe"), R"('plain "and" \ größe')");
+  EXPECT_EQ(toml_quote(""), "''");
+  EXPECT_EQ(toml_quote("it's"), R"("it's")");
+  EXPECT_EQ(toml_quote("a\n\"b\"\\"), R"("a\n\"b\"\\")");
+  EXPECT_EQ(toml_quote(std::string("\0\x1f\x7f\xc2\x85", 5)), R"("\u0000\u001f\u007f\u0085")");
+  EXPECT_EQ(toml_quote("a\xff"), R"("a\uefff")");
+}
+
 TEST(Utf8, ShortensLongTextBetweenCharacters) {
   EXPECT_EQ(quote(std::string(60, 'x')), '"' + std::string(60, 'x') + '"');
   EXPECT_EQ(quote(std::string(61, 'x')), '"' + std::string(60, 'x') + "\"...");

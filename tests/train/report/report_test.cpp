@@ -159,7 +159,7 @@ TEST(LoadReportRun, NeedsNoLogs) {
 TEST(LoadReportRun, NamesTheFileThatIsMissingOrBroken) {
   const ScratchFolder folder;
   const auto error = [&] { return error_of([&] { load_report_run(folder.path(), "r"); }); };
-  EXPECT_THAT(error(), HasSubstr("epochs.csv': No such file"));
+  EXPECT_THAT(error(), HasSubstr("model.safetensors': No such file"));
   write_run(folder.path());
   EXPECT_EQ(error(), "no error");
   write_file(folder / "model.safetensors", "short");
@@ -167,13 +167,68 @@ TEST(LoadReportRun, NamesTheFileThatIsMissingOrBroken) {
   fs::remove(folder / "model.safetensors");
   EXPECT_THAT(error(), HasSubstr("model.safetensors': No such file"));
   write_model(folder.path());
-  write_file(folder / "logs/events.out.tfevents.1", "not a record, but long enough to be one");
-  EXPECT_THAT(error(), HasSubstr("events.out.tfevents.1"));
-  fs::remove_all(folder / "logs");
+  fs::remove(folder / "epochs.csv");
+  EXPECT_THAT(error(), HasSubstr("epochs.csv': No such file"));
   write_file(folder / "epochs.csv", "epoch,loss\n1,2.5\n");
   EXPECT_THAT(error(), HasSubstr("epochs.csv': has no column 'steps'"));
   write_file(folder / "epochs.csv", "epoch,steps\nnan,10\n");
   EXPECT_THAT(error(), HasSubstr("epochs.csv': column 'epoch' holds nan"));
+}
+
+TEST(LoadReportRun, TakesWhatComesBeforeTheDamageInAnEventFileAndSaysSo) {
+  const ScratchFolder folder;
+  write_run(folder.path());
+  fs::path torn;
+  {
+    EventWriter writer(folder / "logs");
+    for (const int step : {10, 20}) {
+      writer.add_histogram("weights/w", step, std::vector<double>{1, 2});
+    }
+    torn = writer.path();
+  }
+  fs::resize_file(torn, fs::file_size(torn) - 1);
+  EventWriter(folder / "logs").add_histogram("weights/v", 20, std::vector<double>{1, 2});
+  const ReportRun run = load_report_run(folder.path(), "r");
+  ASSERT_EQ(run.histograms.size(), 2U);
+  EXPECT_TRUE(run.histograms[0].epochs.contains(1));
+  EXPECT_FALSE(run.histograms[0].epochs.contains(2));
+  EXPECT_TRUE(run.histograms[1].epochs.contains(2)) << "the next file counts";
+  ASSERT_EQ(run.warnings.size(), 1U);
+  EXPECT_THAT(run.warnings[0], HasSubstr(torn.filename().string() + "': record 2 at byte "));
+  EXPECT_THAT(page_of({run}), HasSubstr("truncated in its data: the events from there on are left "
+                                        "out"));
+}
+
+TEST(LoadReportRun, LeavesOutWhatARestartMadeVoid) {
+  const ScratchFolder folder;
+  write_run(folder.path());
+  EventWriter first(folder / "logs"), second(folder / "logs");
+  first.add_histogram("weights/w", 10, std::vector<double>{1});
+  first.add_histogram("weights/w", 20, std::vector<double>{2});
+  first.flush();
+  second.add_restart(11);
+  const ReportRun run = load_report_run(folder.path(), "r");
+  ASSERT_EQ(run.histograms.size(), 1U);
+  EXPECT_TRUE(run.histograms[0].epochs.contains(1));
+  EXPECT_FALSE(run.histograms[0].epochs.contains(2));
+}
+
+TEST(LoadReportRun, RefusesATableThatIsNotTheModels) {
+  const ScratchFolder folder;
+  write_run(folder.path());
+  const std::string table = read_file(folder / "epochs.csv");
+  save_tensors(folder / "model.safetensors", {},
+               {{"format", "maskgrad model 2"}, {"note.epochs.csv", to_string(digest_of(table))}});
+  const auto error = [&] { return error_of([&] { load_report_run(folder.path(), "r"); }); };
+  EXPECT_EQ(error(), "no error");
+  write_file(folder / "epochs.csv", table + "3,30,1.0,0.5\n");
+  EXPECT_EQ(error(), "no error") << "the run went on since";
+  std::string flipped = table;
+  flipped[flipped.find("2.5")] = '3';
+  write_file(folder / "epochs.csv", flipped);
+  EXPECT_THAT(error(), HasSubstr("epochs.csv' is not the table that the run wrote"));
+  write_file(folder / "epochs.csv", table.substr(0, table.rfind('\n', table.size() - 2) + 1));
+  EXPECT_THAT(error(), HasSubstr("epochs.csv' is not the table that the run wrote"));
 }
 
 TEST(Report, NeedsARun) {

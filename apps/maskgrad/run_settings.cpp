@@ -1,0 +1,61 @@
+#include "run_settings.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The settings with `map` done to each path among those that are saved.
+template <class F>
+Settings with_paths(const Settings& settings, F map) {
+  Settings mapped = settings;
+  for (const Setting& setting : settings.all()) {
+    if (!setting.saved || setting.path == PathTo::kNothing) continue;
+    const std::string& text = settings.text(setting.key);
+    if (!text.empty()) mapped.set(setting.key, map(fs::path(text)).string(), setting.key);
+  }
+  return mapped;
+}
+
+fs::path absolute_path(const fs::path& path) {
+  std::error_code error;
+  const fs::path result = fs::absolute(path, error);
+  check(!error, "train", "cannot tell where '{}' is: {}", path.string(), error.message());
+  return result.lexically_normal();
+}
+
+// Without symbolic links, as far as it is there.
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  fs::path result = fs::weakly_canonical(absolute_path(path), error);
+  return error ? absolute_path(path) : result;
+}
+
+}  // namespace
+
+fs::path run_folder(const Recipe& recipe, const Settings& settings) {
+  const std::string& out = settings.text("out");
+  return out.empty() ? fs::path("runs") / recipe.name() : fs::path(out);
+}
+
+Settings as_stored(const Settings& settings, const fs::path& run) {
+  return with_paths(settings, [&](const fs::path& path) {
+    const fs::path within = resolved(path).lexically_relative(resolved(run));
+    const bool leads_into_it = !within.empty() && *within.begin() != "..";
+    return leads_into_it ? within : absolute_path(path);
+  });
+}
+
+Settings as_used(const Settings& settings, const fs::path& run) {
+  return with_paths(settings, [&](const fs::path& path) { return run / path; });
+}
+
+Settings of_results(const Recipe& recipe, const Settings& settings) {
+  Settings result(recipe.settings());
+  for (const Setting& setting : settings.all()) {
+    if (setting.saved && setting.shapes_results) result.copy(setting.key, settings);
+  }
+  return result;
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,157 @@
+// Where each row of a table was taken, and sums over those places. Internal to src/ops.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <span>
+#include <utility>
+
+#include <maskgrad/ops/vector.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
+#include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad::ops {
+
+/// The places of each row of a table, in their order, in blocks of kRowsOfBlock.
+class Occurrences {
+ public:
+  /// rows[i]: the row that place i holds; below 0: none. Takes time in proportion to the places.
+  Occurrences(std::span<const std::int64_t> rows, std::int64_t table) {
+    if (std::ssize(rows) > table / 8) {
+      count(rows, table);
+    } else {
+      sort(rows);
+    }
+  }
+
+  /// Places [begin, end) of a row; `part`: its number among the blocks of rows with several, or -1.
+  struct Block {
+    std::int64_t row, begin, end, part;
+  };
+  const PoolVector<Block>& blocks() const { return blocks_; }
+  std::int64_t parts() const { return parts_; }
+  std::span<const std::int64_t> places(const Block& block) const {
+    return {places_.data() + block.begin, Index(block.end - block.begin)};
+  }
+
+ private:
+  using Index = std::size_t;
+
+  void add_blocks(std::int64_t row, std::int64_t begin, std::int64_t end) {
+    const bool is_one = end - begin <= kRowsOfBlock;
+    for (; begin < end; begin += kRowsOfBlock) {
+      blocks_.push_back({row, begin, std::min(begin + kRowsOfBlock, end), is_one ? -1 : parts_++});
+    }
+  }
+  void count(std::span<const std::int64_t> rows, std::int64_t table) {
+    PoolVector<std::int64_t> ends(static_cast<std::size_t>(table));  // of the places of each row, once they are there
+    for (const std::int64_t row : rows) {
+      if (row >= 0) ++ends[Index(row)];
+    }
+    std::int64_t size = 0;
+    for (std::int64_t& end : ends) {
+      const std::int64_t places = end;
+      end = size;  // where they begin
+      size += places;
+    }
+    places_.resize(Index(size));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i] >= 0) places_[Index(ends[Index(rows[i])]++)] = static_cast<std::int64_t>(i);
+    }
+    std::int64_t begin = 0;
+    for (std::int64_t row = 0; row < table; ++row) {
+      add_blocks(row, begin, ends[Index(row)]);
+      begin = ends[Index(row)];
+    }
+  }
+  void sort(std::span<const std::int64_t> rows) {
+    places_.reserve(rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i] >= 0) places_.push_back(static_cast<std::int64_t>(i));
+    }
+    const auto row_of = [&](std::int64_t place) { return rows[Index(place)]; };
+    std::sort(places_.begin(), places_.end(), [&](std::int64_t a, std::int64_t b) {
+      return std::pair(row_of(a), a) < std::pair(row_of(b), b);
+    });
+    for (auto begin = places_.begin(); begin != places_.end();) {
+      const auto end = std::find_if(begin, places_.end(),
+                                    [&](auto place) { return row_of(place) != row_of(*begin); });
+      add_blocks(row_of(*begin), begin - places_.begin(), end - places_.begin());
+      begin = end;
+    }
+  }
+
+  PoolVector<std::int64_t> places_;
+  PoolVector<Block> blocks_;
+  std::int64_t parts_ = 0;
+};
+
+namespace detail {
+
+// Columns [j, j + columns) of the sum of the rows of x at `places`, in their order.
+template <int kVectors, class T>
+void sum_columns_at(std::span<const std::int64_t> places, const T* x, std::int64_t stride,
+                    std::int64_t last, T* sums) {
+  Vec<T> totals[kVectors];
+  unrolled<kVectors>([&](auto v) MASKGRAD_INLINE { totals[v] = Vec<T>(T{}); });
+  for (const std::int64_t place : places) {
+    const T* const row = x + place * stride;
+    unrolled<kVectors>([&](auto v) MASKGRAD_INLINE {
+      const T* const from = row + v * kLanes<T>;
+      totals[v] += kVectors == 1 ? load_first(from, last) : Vec<T>::load_unaligned(from);
+    });
+  }
+  unrolled<kVectors>([&](auto v) MASKGRAD_INLINE {
+    T* const to = sums + v * kLanes<T>;
+    kVectors == 1 ? store_first(totals[v], to, last) : totals[v].store_unaligned(to);
+  });
+}
+
+template <class T>
+void sum_rows_at(std::span<const std::int64_t> places, const T* x, std::int64_t columns, T* sums) {
+  std::int64_t j = 0;
+  constexpr int kVectors = 4;
+  for (; j + kVectors * kLanes<T> <= columns; j += kVectors * kLanes<T>) {
+    sum_columns_at<kVectors>(places, x + j, columns, 0, sums + j);
+  }
+  for (; j < columns; j += kLanes<T>) {
+    sum_columns_at<1>(places, x + j, columns, std::min(kLanes<T>, columns - j), sums + j);
+  }
+}
+
+}  // namespace detail
+
+/// table[row] = sum over its places of x[place], for all rows that have one; x [places, columns].
+/// The order is that of sum_rows(), and the same on any number of threads.
+template <class T>
+void sum_places(const Occurrences& occurrences, const T* x, std::int64_t columns, T* table) {
+  const auto& blocks = occurrences.blocks();
+  const auto count = static_cast<std::int64_t>(blocks.size());
+  Tensor sums = Tensor::empty({occurrences.parts(), columns}, dtype_of<T>);
+  T* const parts = sums.data<T>();
+  parallel_for(count, least_for(4 * kRowsOfBlock * columns), [&](std::int64_t i, std::int64_t end) {
+    for (; i < end; ++i) {
+      const Occurrences::Block& block = blocks[static_cast<std::size_t>(i)];
+      T* const to = block.part < 0 ? table + block.row * columns : parts + block.part * columns;
+      detail::sum_rows_at(occurrences.places(block), x, columns, to);
+    }
+  });
+  for (std::size_t i = 0; i < blocks.size();) {
+    const std::int64_t row = blocks[i].row;
+    if (blocks[i].part < 0) {
+      ++i;
+      continue;
+    }
+    PairwiseSum<T> tree(columns);
+    for (; i < blocks.size() && blocks[i].row == row; ++i) {
+      copy_row(parts + blocks[i].part * columns, tree.row(), columns);
+      tree.add();
+    }
+    tree.finish(table + row * columns);
+  }
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,55 @@
+// Marks on the values of a recorded tape and on their gradients.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include <maskgrad/tensor/tape.hpp>
+
+namespace maskgrad {
+
+/// Marks on a tape, carried by what each operation says of itself: a place is marked when it can
+/// depend on a marked place, whatever the numbers are.
+class MarkedTape {
+ public:
+  explicit MarkedTape(const Tape& tape) : tape_(tape) {}
+
+  /// Marks elements (bool, of its shape) of a leaf.
+  void mark(const Variable& leaf, const Tensor& marks);
+  /// Marks elements of the gradient that arrives at a value.
+  void mark_gradient(const Variable& x, const Tensor& marks);
+
+  /// Carries the marks of values from the first operation to the last. With `holes`, masked
+  /// elements of every value count as marked too.
+  void run(bool holes);
+  /// Carries the marks of gradients from the last operation to the first, after run(). A place of a
+  /// gradient is marked when its rule reads a marked place of the gradient that arrives, or of a
+  /// value. Places that the tape drops are not.
+  void run_back();
+
+  const Tape& tape() const { return tape_; }
+  /// The marks of a value, or of its gradient; all false for one that the tape does not know.
+  Tensor marks(const GradSlot& slot) const { return find(values_, slot); }
+  Tensor gradient_marks(const GradSlot& slot) const { return find(gradients_, slot); }
+  /// Of the output's shape: the places where the gradient of an input reads something marked, a
+  /// value or the gradient that arrives; values alone.
+  Tensor read_by_gradient(const Node& node, std::size_t input) const;
+  Tensor values_read(const Node& node, std::size_t input) const;
+
+ private:
+  using Marks = std::map<const GradSlot*, Tensor>;
+  static Tensor find(const Marks& marks, const GradSlot& slot);
+
+  const Tape& tape_;
+  Marks values_, gradients_;
+};
+
+/// For each operation, whether it gives a result: a value that no further operation reads.
+std::vector<bool> find_results(const Tape& tape);
+
+/// MarkedTape::values_read(), for marks of one's own.
+Tensor values_read(const Node& node, std::size_t input,
+                   const std::function<Tensor(const GradSlot&)>& marks_of);
+
+}  // namespace maskgrad

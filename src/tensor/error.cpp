@@ -1,0 +1,30 @@
+#include <maskgrad/tensor/error.hpp>
+
+namespace maskgrad {
+namespace {
+
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n')
+      line += "\\n";
+    else if (c == '\t')
+      line += "\\t";
+    else if (c == '\r')
+      line += "\\r";
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+      line += fmt::format("\\x{:02x}", static_cast<unsigned>(c));
+    else
+      line += c;
+  }
+  return line;
+}
+
+}  // namespace
+
+Error::Error(std::string_view name, std::string_view text)
+    : std::runtime_error(one_line(fmt::format("[{}] {}", name, text))),
+      name_size_(name.size()),
+      text_size_(std::string_view(what()).size() - name.size() - 3) {}
+
+}  // namespace maskgrad

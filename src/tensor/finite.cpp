@@ -1,0 +1,21 @@
+#include <cmath>
+
+#include <maskgrad/tensor/finite.hpp>
+#include <maskgrad/tensor/mask_kernels.hpp>
+
+namespace maskgrad {
+
+std::optional<NotFinite> find_not_finite(const Tensor& x, const SequenceMask& mask) {
+  const auto find = [&]<class T>(T) -> std::optional<NotFinite> {
+    const T* values = x.data<T>();
+    for (std::int64_t i = 0; i < x.numel(); ++i) {
+      if (std::isfinite(values[i]) || is_hole(mask, x.shape(), i)) continue;
+      const auto value = static_cast<double>(values[i]);
+      return NotFinite{i, std::isnan(value) ? std::abs(value) : value};
+    }
+    return std::nullopt;
+  };
+  return dispatch_dtype(FloatingTypes{}, x.dtype(), "finite", find);
+}
+
+}  // namespace maskgrad

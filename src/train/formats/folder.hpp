@@ -1,0 +1,26 @@
+// Folders: made, listed, and rid of what dead processes left, with errors that name them.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace maskgrad {
+
+/// Makes the folder and those above it; one that is there is fine. Throws Error "[file] cannot
+/// create folder 'x': <reason>".
+void make_folder(const std::filesystem::path& folder);
+
+/// What the folder holds, sorted by name; nothing when there is no such folder. Throws Error
+/// "[file] cannot read folder 'x': <reason>".
+std::vector<std::filesystem::path> list_folder(const std::filesystem::path& folder);
+
+/// Removes the temporary files of AtomicFile (`<target>.tmp.<pid>`) that lie right in the folder
+/// and that nobody writes any more, because their process died: those for whose target's name
+/// `is_target` holds. Returns their paths. Throws Error as list_folder.
+std::vector<std::filesystem::path> remove_dead_temporaries(
+    const std::filesystem::path& folder,
+    const std::function<bool(const std::string& name)>& is_target);
+
+}  // namespace maskgrad

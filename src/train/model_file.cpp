@@ -1,0 +1,36 @@
+#include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/model_file.hpp>
+#include <maskgrad/train/weights_format.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr std::string_view kCheckpointPrefix = "model/";
+
+std::map<std::string, Tensor> weights_of_checkpoint(const std::map<std::string, Tensor>& tensors) {
+  std::map<std::string, Tensor> weights;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with(kCheckpointPrefix)) {
+      weights.emplace(name.substr(kCheckpointPrefix.size()), tensor);
+    }
+  }
+  return weights;
+}
+
+}  // namespace
+
+void save_model(const std::filesystem::path& path, const ParameterBuffer& parameters,
+                const Notes& notes) {
+  save_tensors(path, parameters.named_values(), weights_metadata("model", notes));
+}
+
+ModelFile load_model(const std::filesystem::path& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  const Metadata& metadata = file.metadata();
+  const bool is_checkpoint = is_of_kind(metadata, "checkpoint");
+  if (is_of_kind(metadata, "model")) check_format(metadata, "model", path);
+  const std::map<std::string, Tensor> tensors = load_tensors(file, path.string());
+  return {is_checkpoint ? weights_of_checkpoint(tensors) : tensors, notes_of(metadata)};
+}
+
+}  // namespace maskgrad

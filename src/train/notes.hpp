@@ -1,0 +1,17 @@
+// Short texts by name that travel with a run's weights.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+namespace maskgrad {
+
+/// What a checkpoint or a model says besides its tensors: the settings of its run, the fingerprint
+/// of its data, the digests of its tables. Keys and values may be any bytes.
+using Notes = std::map<std::string, std::string>;
+
+/// Takes one line for whoever watches a run that goes on although something is amiss.
+using Warn = std::function<void(const std::string&)>;
+
+}  // namespace maskgrad

@@ -1,0 +1,48 @@
+// Folders of data shards, and the index that says what belongs there.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <maskgrad/train/formats/digest.hpp>
+
+namespace maskgrad {
+
+/// What an index says of one shard.
+struct ShardEntry {
+  std::string name;  // of the file, in the index's folder
+  std::int64_t records = 0;
+  Digest digest;
+};
+
+/// `shards.json` beside the shards that it lists. TFRecord guards each record by itself; the index
+/// guards the whole: a shard that was cut between two records, emptied, exchanged, added or
+/// removed.
+///
+///   {"format": "maskgrad shards", "version": 1, "shards": [
+///     {"name": "shard_0000.tfrecords", "records": 1000, "bytes": 58412, "crc32c": "1a2b3c4d"}]}
+///
+/// Where `shards` is null the data were not all written.
+std::filesystem::path shard_index_path(const std::filesystem::path& folder);
+
+/// Writes the index. Throws Error as AtomicFile, and for a name that is not UTF-8.
+void write_shard_index(const std::filesystem::path& folder, const std::vector<ShardEntry>& shards);
+
+/// Writes an index that says that the data are not all written yet: list_shards refuses the folder
+/// until write_shard_index() was called.
+void write_unfinished_shard_index(const std::filesystem::path& folder);
+
+/// The shards that an index's text lists. Throws Error "[data] <file> byte 12: ..." where it is
+/// none, and where it is unfinished or of a newer version.
+std::vector<ShardEntry> parse_shard_index(std::string_view text, const std::string& file);
+
+/// The `*.tfrecords` files of a folder, sorted by name; the first `limit` of them, all for 0. Where
+/// the folder has an index, its shards must be the listed ones, and those that are returned have
+/// the listed bytes. Throws Error, in one line that says what to do, when they are not, and when
+/// the folder cannot be read or holds fewer.
+std::vector<std::filesystem::path> list_shards(const std::filesystem::path& folder,
+                                               std::int64_t limit = 0);
+
+}  // namespace maskgrad

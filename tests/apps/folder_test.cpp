@@ -1,0 +1,230 @@
+// Run folders: one run at a time, as they were where nothing was saved, and never another's.
+#include <map>
+
+#include <fmt/format.h>
+
+#include <maskgrad/train/formats/digest.hpp>
+
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class RunFolder : public test::CliTest {
+ protected:
+  // Every file below a folder, and a checksum of what it holds; folders count by their names.
+  std::map<std::string, std::string> contents(const std::string& name) {
+    std::map<std::string, std::string> found;
+    if (!exists(name)) return found;
+    for (const auto& entry : fs::recursive_directory_iterator(path(name))) {
+      const std::string file = entry.path().lexically_relative(path(name)).string();
+      found[file] = entry.is_regular_file() ? to_string(digest_of(read(name + "/" + file))) : "";
+    }
+    return found;
+  }
+  static std::vector<std::string> arguments(const std::vector<std::string>& more) {
+    std::vector<std::string> args = {"train", "blog", "--progress", "off"};
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  }
+};
+
+// A learning rate that makes the second step fail.
+const std::vector<std::string> kTooFast = {"--lr", "1e8"};
+
+std::vector<std::string> with(std::vector<std::string> args, const std::vector<std::string>& more) {
+  args.insert(args.end(), more.begin(), more.end());
+  return args;
+}
+
+TEST_F(RunFolder, IsAsBeforeWhereARunDivergedBeforeItSavedAnything) {
+  fs::create_directories(path("there/logs"));
+  write("there/mine.txt", "mine");
+  const auto before = contents("there");
+  for (const std::vector<std::string>& data : {std::vector<std::string>{"--data", "d"}, {}}) {
+    expect_error(run(arguments(with(with(kTooFast, data), {"--out", "a/b"}))), 1,
+                 "train: step 1: ");
+    EXPECT_FALSE(exists("a"));
+    expect_error(run(arguments(with(with(kTooFast, data), {"--out", "there"}))), 1, "step 1: ");
+    EXPECT_EQ(contents("there"), before);
+  }
+  EXPECT_EQ(train({"--out", "there", "--steps", "3"}).code, 0) << "the corrected command";
+}
+
+TEST_F(RunFolder, HoldsTheFormerRunUntilTheOneThatReplacesItSavesSomething) {
+  ASSERT_EQ(run(arguments({"--out", "r", "--epochs", "1", "--shards", "1"})).code, 0);
+  write("r/notes.txt", "mine");
+  const auto before = contents("r");
+  for (const std::vector<std::string>& data : {std::vector<std::string>{"--data", "d"}, {}}) {
+    expect_error(run(arguments(with(with(kTooFast, data), {"--out", "r", "--force"}))), 1,
+                 "step 1");
+    EXPECT_EQ(contents("r"), before);
+  }
+  expect_error(run(arguments({"--out", "r", "--force", "--data", "none"})), 1, "'none'");
+  EXPECT_EQ(contents("r"), before);
+  ASSERT_EQ(train({"--out", "r", "--force", "--steps", "3", "--no-tensorboard"}).code, 0);
+  EXPECT_EQ(read("r/notes.txt"), "mine");
+  EXPECT_FALSE(exists("r/logs"));
+  EXPECT_FALSE(exists("r/.before"));
+}
+
+TEST_F(RunFolder, KeepsItsCheckpointsWhereARunDivergesAndSaysHowToGoOn) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  const std::string checkpoint = read("r/checkpoints/step_000000000040.safetensors");
+  const auto result = train({"--out", "r", "--resume", "--epochs", "2", "--lr", "1e30"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(
+      result.err,
+      AllOf(HasSubstr("maskgrad: lr: 0.001 -> 1e+30\n"), HasSubstr("\nmaskgrad: train: step "),
+            HasSubstr("; the last checkpoint is kept, go on with: maskgrad train blog --out "
+                      "r --resume\n")));
+  EXPECT_EQ(read("r/checkpoints/step_000000000040.safetensors"), checkpoint);
+  EXPECT_EQ(train({"--out", "r", "--resume", "--epochs", "2", "--lr", "0.001"}).code, 0);
+}
+
+TEST_F(RunFolder, IsOneWordInTheCommandThatGoesOn) {
+  ASSERT_EQ(train({"--out", "it's mine", "--epochs", "1"}).code, 0);
+  EXPECT_THAT(train({"--out", "it's mine", "--resume", "--epochs", "2", "--lr", "1e30"}).err,
+              HasSubstr("go on with: maskgrad train blog --out 'it'\\''s mine' --resume\n"));
+}
+
+TEST_F(RunFolder, IsTidiedUpByTheNextRunWhereOneWasKilledBeforeItSavedAnything) {
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "4000"}).code,
+            0);
+  ASSERT_EQ(run(arguments({"--out", "old", "--epochs", "1", "--shards", "1"})).code, 0);
+  const auto before = contents("old");
+  for (int i = 0; i < 6; ++i) {
+    const auto interval = std::chrono::milliseconds(5 * i);
+    for (const auto& [folder, more] :
+         {std::pair<std::string, std::string>{"new", "--no-shuffle"}, {"old", "--force"}}) {
+      auto killed =
+          start(arguments({"--out", folder, more, "--epochs", "100", "--batch-size", "1"}));
+      std::this_thread::sleep_for(interval);
+      killed.signal(SIGKILL);
+      killed.wait();
+    }
+    // Whatever the former command left: a run that is refused leaves nothing behind, and the old
+    // run is whole again.
+    expect_error(train({"--out", "new", "--lr", "1e30"}), 1, "step ");
+    EXPECT_TRUE(contents("new").empty()) << i;
+    expect_error(train({"--out", "old"}), 2, "'old' holds a run already");
+    EXPECT_EQ(contents("old"), before) << i;
+  }
+}
+
+TEST_F(RunFolder, OfARunThatWasKilledEarlyCanBeResumedFromItsStart) {
+  const std::vector<std::string> args = arguments({"--data", "d", "--out", "r", "--epochs", "3"});
+  ASSERT_EQ(train({"--out", "whole", "--epochs", "3"}).code, 0);
+  auto killed = start(with(args, {"--minutes", "1"}));
+  ASSERT_TRUE(killed.reaches(path("r/config.toml")));
+  killed.signal(SIGSTOP);
+  const bool saved = !fs::is_empty(path("r/checkpoints"));
+  killed.signal(SIGKILL);
+  killed.wait();
+  const auto result = run({"train", "blog", "--out", "r", "--resume", "--progress", "off"});
+  EXPECT_EQ(result.code, 0);
+  if (!saved) {
+    EXPECT_THAT(result.err, HasSubstr("the run in 'r' was broken off before it saved anything: it "
+                                      "starts anew"));
+  }
+  EXPECT_FALSE(exists("r/.before"));
+}
+
+// Two runs of other data on one new folder: one of them has it, whole, and the other has changed
+// nothing of it. Sometimes one is killed.
+TEST_F(RunFolder, BelongsToOneOfTwoRunsThatAreStartedTogether) {
+  ASSERT_EQ(
+      run({"data", "arithmetic", "--out", "e", "--shards", "2", "--samples", "40", "--seed", "1"})
+          .code,
+      0);
+  std::map<std::string, std::string> models;
+  for (const std::string data : {"d", "e"}) {
+    ASSERT_EQ(run(arguments({"--data", data, "--out", "of_" + data, "--epochs", "1"})).code, 0);
+    models[data] = to_string(digest_of(read("of_" + data + "/model.safetensors")));
+  }
+  for (int i = 0; i < 24; ++i) {
+    const std::string folder = fmt::format("both{}/r", i);
+    // The second may fail: then it must not take the first one's folder with it.
+    const bool fails = i % 3 == 1;
+    auto first = start(arguments({"--data", "d", "--out", folder, "--epochs", "1"}));
+    auto second = start(arguments(
+        {"--data", "e", "--out", folder, "--epochs", "1", "--lr", fails ? "1e30" : "0.001"}));
+    if (i % 4 == 3) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(i));
+      second.signal(SIGKILL);
+    }
+    const auto a = first.wait(), b = second.wait();
+    ASSERT_FALSE(a.code == 0 && b.code == 0) << "both say that they trained in " << folder;
+    for (const auto& [result, data] : {std::pair(a, "d"), {b, "e"}}) {
+      if (result.code == 0) {
+        EXPECT_EQ(to_string(digest_of(read(folder + "/model.safetensors"))), models[data]);
+        EXPECT_TRUE(exists(folder + "/checkpoints/step_000000000040.safetensors"));
+      } else if (result.code < 128) {
+        EXPECT_THAT(result.err,
+                    ::testing::AnyOf(HasSubstr("another process is training in"),
+                                     HasSubstr("holds a run already"), HasSubstr("step ")));
+      }
+    }
+    // Whatever was left, the next command finds a folder that it can use.
+    EXPECT_EQ(run(arguments({"--data", "d", "--out", folder, "--steps", "1", "--force"})).code, 0);
+  }
+}
+
+TEST_F(RunFolder, ThatWasMovedAwayIsNotWrittenIntoWhereAnotherStandsNow) {
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "400"}).code,
+            0);
+  auto training = start(arguments({"--data", "big", "--out", "r", "--epochs", "100000"}));
+  ASSERT_TRUE(training.reaches(path("r/checkpoints/step_000000000200.safetensors")));
+  training.signal(SIGSTOP);
+  fs::rename(path("r"), path("moved"));
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  const auto before = contents("r");
+  training.signal(SIGCONT);
+  expect_error(training.wait(), 1,
+               "train: 'r' was moved, removed or replaced while the run was in it");
+  EXPECT_EQ(contents("r"), before);
+  const auto resumed = run({"train", "blog", "--out", "moved", "--resume", "--steps", "1"});
+  EXPECT_THAT(resumed.err, HasSubstr("steps already, and these settings end at 1"))
+      << "the moved run is one still";
+}
+
+TEST_F(RunFolder, ThatIsRemovedEndsItsRun) {
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "400"}).code,
+            0);
+  auto training = start(arguments({"--data", "big", "--out", "r", "--epochs", "100000"}));
+  ASSERT_TRUE(training.reaches(path("r/checkpoints/step_000000000200.safetensors")));
+  training.signal(SIGSTOP);
+  fs::rename(path("r"), path("gone"));
+  fs::remove_all(path("gone"));
+  training.signal(SIGCONT);
+  expect_error(training.wait(), 1, "train: 'r' was moved, removed or replaced");
+  EXPECT_FALSE(exists("r"));
+}
+
+TEST_F(RunFolder, IsRidOfTheFilesThatDeadProcessesLeft) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  const std::vector<std::string> dead = {"r/config.toml.tmp.4194304",
+                                         "r/checkpoints/step_000000000080.safetensors.tmp.4194304"};
+  for (const std::string& file : dead) write(file, "half");
+  write("r/notes.tmp.4194304", "mine");
+  ASSERT_EQ(train({"--out", "r", "--resume", "--epochs", "2"}).code, 0);
+  for (const std::string& file : dead) EXPECT_FALSE(exists(file)) << file;
+  EXPECT_TRUE(exists("r/notes.tmp.4194304")) << "no run wrote it";
+}
+
+TEST_F(RunFolder, WithANameThatTheSystemRefusesIsNamed) {
+  const std::string name(300, 'x');
+  expect_error(train({"--out", name}), 1,
+               "cannot create folder '" + name + "': File name too long");
+  expect_error(run({"eval", name}), 1, "is no run folder: it has no config.toml");
+  expect_error(run({"report", name}), 1, "cannot read folder");
+  expect_error(train({"--out", "/proc/r"}), 1,
+               "cannot create folder '/proc/r': No such file or directory");
+}
+
+}  // namespace
+}  // namespace maskgrad

@@ -1,0 +1,55 @@
+// Memory that the system refuses: one line, code 1, and never a program that hangs.
+#include <fmt/format.h>
+
+#include <maskgrad/train/formats/tensor_file.hpp>
+
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+using Memory = test::CliTest;
+constexpr std::size_t kMiB = 1 << 20;
+
+// A product that OpenBLAS is asked for.
+TEST_F(Memory, ThatALargeProductCannotHaveIsAnError) {
+  const Tensor ones = Tensor::full({1024, 1024}, 1, DType::kFloat32);
+  save_tensors(path("in.safetensors"), {{"a", ones}, {"b", ones}});
+  const std::vector<std::string> args = {"run-op",         "matmul", "--in",
+                                         "in.safetensors", "--out",  "out.safetensors"};
+  for (const std::size_t limit : {40, 60, 80, 120, 160, 180}) {
+    const auto result = run(args, {.memory_limit = limit * kMiB});
+    expect_error(result, 1, "m");
+    EXPECT_FALSE(exists("out.safetensors")) << limit;
+  }
+  EXPECT_EQ(run(args, {.memory_limit = 600 * kMiB}).code, 0);
+  EXPECT_EQ(load_tensors(path("out.safetensors")).at("output").values<float>()[1 << 19], 1024);
+}
+
+TEST_F(Memory, IsHardlyNeededToSayWhatTheProgramIs) {
+  for (const std::size_t limit : {40, 80, 160}) {
+    EXPECT_EQ(run({"--version"}, {.memory_limit = limit * kMiB}).code, 0) << limit;
+  }
+}
+
+TEST_F(Memory, ThatARunCannotHaveIsAnErrorAndLeavesNothing) {
+  constexpr std::size_t kStep = kMiB / 4;
+  std::size_t limit = 10 * kMiB;
+  while (run({"--version"}, {.memory_limit = limit}).code != 0) limit += kStep;
+  int failed = 0;
+  for (;; limit += kStep) {
+    const auto result = train({"--out", "r", "--steps", "50"}, {.memory_limit = limit});
+    if (result.code == 0) break;
+    ++failed;
+    ASSERT_EQ(result.code, 1) << limit << ": " << result.err;
+    ASSERT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    if (exists("r")) {  // it was refused what a report takes, when all was saved
+      ASSERT_TRUE(exists("r/model.safetensors")) << limit;
+      std::filesystem::remove_all(path("r"));
+    }
+  }
+  EXPECT_GT(failed, 3);
+}
+
+}  // namespace
+}  // namespace maskgrad

@@ -1,0 +1,299 @@
+// What a run goes on with: its settings, its data, its files; and what a finished one remembers.
+#include <regex>
+
+#include <fmt/format.h>
+
+#include <maskgrad/train/formats/tensor_file.hpp>
+
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Resume : public test::CliTest {
+ protected:
+  test::CliResult resume(const std::string& run_folder, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> args = {"train",    "blog",       "--out", run_folder,
+                                     "--resume", "--progress", "off"};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(args);
+  }
+  // A run of two epochs of 40 steps in `r`.
+  void train_two_epochs() { ASSERT_EQ(train({"--out", "r", "--epochs", "2"}).code, 0); }
+  void make_data(const std::string& folder, const std::string& samples, const std::string& seed,
+                 const std::string& shards = "2") {
+    ASSERT_EQ(run({"data", "arithmetic", "--out", folder, "--shards", shards, "--samples", samples,
+                   "--seed", seed})
+                  .code,
+              0);
+  }
+  // Changes a line of a run's config.toml as a person does.
+  void edit(const std::string& from, const std::string& to) {
+    const std::string text = read("r/config.toml");
+    ASSERT_THAT(text, HasSubstr(from));
+    write("r/config.toml", std::regex_replace(text, std::regex(from), to));
+  }
+  std::string setting(const std::string& key) {
+    std::smatch match;
+    const std::string text = read("r/config.toml");
+    return std::regex_search(text, match, std::regex("(?:^|\n)" + key + " = (\\S+)"))
+               ? match[1].str()
+               : "none";
+  }
+};
+
+TEST_F(Resume, SaysWhichSettingsChangeAndWritesThemWithItsFirstStep) {
+  train_two_epochs();
+  const std::string config = read("r/config.toml");
+  const auto idle = resume("r", {"--lr", "0.5"});
+  EXPECT_EQ(idle.code, 0);
+  EXPECT_EQ(idle.err, "maskgrad: lr: 0.001 -> 0.5\n");
+  EXPECT_EQ(read("r/config.toml"), config) << "there was no step to make";
+  EXPECT_EQ(resume("r").err, "") << "and nothing is remembered";
+
+  const auto changed = resume("r", {"--lr", "0.5", "--epochs", "3", "--threads", "2"});
+  EXPECT_EQ(changed.code, 0);
+  EXPECT_EQ(changed.err,
+            "maskgrad: epochs: 2 -> 3\nmaskgrad: lr: 0.001 -> 0.5\nmaskgrad: threads: 1 -> 2\n");
+  EXPECT_EQ(setting("lr"), "0.5");
+  EXPECT_EQ(setting("epochs"), "3");
+  EXPECT_EQ(resume("r").err, "");
+}
+
+TEST_F(Resume, ChangesNothingWhereItsFirstStepFails) {
+  train_two_epochs();
+  const std::string config = read("r/config.toml");
+  EXPECT_EQ(resume("r", {"--lr", "1e45", "--epochs", "3"}).code, 1);
+  EXPECT_EQ(read("r/config.toml"), config);
+}
+
+TEST_F(Resume, ShowsWhatAPersonChangedInTheConfig) {
+  train_two_epochs();
+  edit("lr = 0.001", "lr = 0.25 ");
+  edit("epochs = 2", "epochs = 3");
+  const auto result = resume("r");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err, "maskgrad: epochs: 2 -> 3\nmaskgrad: lr: 0.001 -> 0.25\n");
+  edit("seed = 0", "seed = 1");
+  expect_error(resume("r", {"--epochs", "4"}), 2,
+               "the run in 'r' has seed = 0: it cannot go on with 1");
+}
+
+TEST_F(Resume, RefusesAConfigThatLostSettings) {
+  train_two_epochs();
+  const std::string text = read("r/config.toml");
+  const std::size_t lr = text.find("lr = "), end = text.find('\n', lr);
+  write("r/config.toml", text.substr(0, lr) + text.substr(end + 1));
+  expect_error(resume("r", {"--epochs", "3"}), 2, "r/config.toml: 'lr' is missing");
+  write("r/config.toml", text.substr(0, lr + 20));
+  EXPECT_EQ(resume("r", {"--epochs", "3"}).code, 2);
+  write("r/config.toml", text);
+  EXPECT_EQ(resume("r", {"--epochs", "3"}).code, 0);
+}
+
+TEST_F(Resume, GoesOnWithOtherDataAtTheEndOfAnEpochOnly) {
+  make_data("e", "30", "7");  // 30 steps an epoch
+  ASSERT_EQ(train({"--out", "r", "--epochs", "4", "--steps", "50"}).code, 0);
+  expect_error(resume("r", {"--data", "e", "--steps", "0"}), 1,
+               "train: the data are others than the run was trained on: 80 samples, crc32c ");
+  ASSERT_EQ(resume("r", {"--steps", "80"}).code, 0);
+  const auto result = resume("r", {"--data", "e", "--steps", "0"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.err, HasSubstr("epoch 3 begins with them\n"));
+  EXPECT_THAT(result.err, HasSubstr("/d' -> '"));
+  EXPECT_THAT(read("r/epochs.csv"), AllOf(HasSubstr("\n2,80,"), HasSubstr("\n3,110,"),
+                                          HasSubstr("\n4,140,"), Not(HasSubstr("\n5,"))));
+  EXPECT_EQ(resume("r", {"--epochs", "5"}).code, 0) << "from then on these are its data";
+  EXPECT_THAT(read("r/epochs.csv"), HasSubstr("\n5,170,"));
+}
+
+// Without an index beside the shards, the run itself must notice.
+TEST_F(Resume, NoticesDataThatChangedWhereTheyStand) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "2", "--steps", "50"}).code, 0);
+  fs::remove_all(path("d"));
+  make_data("d", "40", "9");
+  expect_error(resume("r", {"--steps", "0"}), 1, "within epoch 2 it cannot go on with them");
+}
+
+TEST_F(Resume, WorksFromAnywhereAndWhereTheFolderWasMovedTo) {
+  fs::create_directory(path("elsewhere"));
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  ASSERT_EQ(run({"train", "blog", "--out", "own", "--epochs", "1", "--progress", "off"}).code, 0);
+  make_data("inside/shards", "40", "0");
+  ASSERT_EQ(run({"train", "blog", "--out", "inside", "--data", "inside/shards", "--epochs", "1",
+                 "--init", "r/model.safetensors", "--progress", "off"})
+                .code,
+            0);
+  EXPECT_THAT(read("r/config.toml"), HasSubstr("data = '" + path("d").string() + "'"));
+  EXPECT_THAT(read("own/config.toml"), HasSubstr("data = ''"));
+  EXPECT_THAT(read("inside/config.toml"), HasSubstr("data = 'shards'"));
+  const std::vector<std::string> losses = {run({"eval", "r"}).out, run({"eval", "own"}).out,
+                                           run({"eval", "inside"}).out};
+  const char* const folders[] = {"r", "own", "inside"};
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    EXPECT_THAT(losses[i], HasSubstr("loss "));
+    const std::string folder = folders[i];
+    fs::rename(path(folder), path("elsewhere/" + folder));
+    const test::CliOptions from = {.folder = "elsewhere"};
+    EXPECT_EQ(run({"eval", folder}, from).out, losses[i]);
+    EXPECT_EQ(run({"eval", "../elsewhere/" + folder}, from).out, losses[i]);
+    EXPECT_EQ(
+        run({"train", "blog", "--out", folder, "--resume", "--epochs", "2", "--progress", "off"},
+            from)
+            .code,
+        0);
+    EXPECT_EQ(run({"report", folder}, from).err, "");
+  }
+}
+
+TEST_F(Resume, NamesTheConfigWhereItsDataAreGone) {
+  train_two_epochs();
+  ASSERT_EQ(run({"train", "blog", "--out", "own", "--epochs", "1", "--progress", "off"}).code, 0);
+  fs::rename(path("d"), path("moved"));
+  fs::remove_all(path("own/data"));
+  const std::string text = "the path stands in 'r/config.toml', and --data overrides it";
+  expect_error(resume("r", {"--epochs", "3"}), 1, text);
+  expect_error(run({"check", "r"}), 1, text);
+  expect_error(run({"eval", "own"}), 1, "'own/data', which the run made, is gone: --data names");
+  const auto moved = resume("r", {"--epochs", "3", "--data", "moved"});
+  EXPECT_EQ(moved.code, 0);
+  EXPECT_THAT(moved.err, Not(HasSubstr("others"))) << "they are the same data";
+}
+
+TEST_F(Resume, IsNoSilentStartWhereTheCheckpointsAreGone) {
+  train_two_epochs();
+  fs::remove_all(path("r/checkpoints"));
+  const std::string config = read("r/config.toml"), model = read("r/model.safetensors");
+  expect_error(
+      resume("r", {"--epochs", "3"}), 1,
+      "'r/checkpoints' holds none of the checkpoints that the run saved: put them back, or "
+      "begin the run anew with --force");
+  EXPECT_EQ(read("r/config.toml"), config);
+  EXPECT_TRUE(read("r/model.safetensors") == model);
+}
+
+TEST_F(Resume, TakesTheCheckpointBeforeADamagedOneWithAWord) {
+  ASSERT_EQ(train({"--out", "whole", "--epochs", "3"}).code, 0);
+  train_two_epochs();
+  const std::string newest = "r/checkpoints/step_000000000080.safetensors";
+  std::string bytes = read(newest);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write(newest, bytes);
+  const auto result = resume("r", {"--epochs", "3"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.err, HasSubstr("'" + newest + "'"));
+  EXPECT_THAT(result.err, HasSubstr("taking the checkpoint before it"));
+  EXPECT_TRUE(read("r/model.safetensors") == read("whole/model.safetensors"))
+      << "as if nothing had been";
+}
+
+TEST_F(Resume, FindsADamagedTableOrLogBeforeItTrains) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "2", "--step-log", "steps.csv"}).code, 0);
+  const auto result = [&] { return resume("r", {"--epochs", "3", "--step-log", "steps.csv"}); };
+  for (const std::string file : {"r/epochs.csv", "steps.csv"}) {
+    const std::string text = read(file);
+    std::string flipped = text;
+    flipped[text.rfind('4')] = '5';
+    write(file, flipped);
+    const auto refused = result();
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_THAT(refused.err, AllOf(HasSubstr("'" + file + "'"), Not(HasSubstr("go on with:"))));
+    EXPECT_FALSE(exists("r/checkpoints/step_000000000120.safetensors"));
+    write(file, text);
+  }
+  EXPECT_EQ(result().code, 0);
+}
+
+TEST_F(Resume, NeedsTheInitialWeightsNoMore) {
+  ASSERT_EQ(train({"--out", "a", "--steps", "5"}).code, 0);
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1", "--init", "a/model.safetensors"}).code, 0);
+  fs::remove_all(path("a"));
+  EXPECT_EQ(resume("r", {"--epochs", "2"}).code, 0);
+}
+
+TEST_F(Resume, ATrainedModelKeepsItsSettingsWhateverTheConfigSays) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "2", "--mask", "query"}).code, 0);
+  const std::string loss = run({"eval", "r"}).out,
+                    answer = run({"predict", "r", "x=1,y=2:x+y"}).out;
+  edit("mask = 'query'", "mask = 'key'  ");
+  const auto eval = run({"eval", "r"});
+  EXPECT_EQ(eval.out, loss);
+  EXPECT_EQ(eval.err,
+            "maskgrad: 'r/config.toml' has changed since the model was trained, which "
+            "keeps its settings: mask: 'query' -> 'key'\n");
+  EXPECT_EQ(run({"predict", "r", "x=1,y=2:x+y"}).out, answer);
+}
+
+TEST_F(Resume, RepeatsARunFromTheConfigOfOneThatWasMoved) {
+  make_data("a/shards", "40", "3");
+  ASSERT_EQ(run({"train", "blog", "--out", "a", "--data", "a/shards", "--steps", "9", "--progress",
+                 "off"})
+                .code,
+            0);
+  fs::create_directory(path("x"));
+  fs::rename(path("a"), path("x/a"));
+  ASSERT_EQ(
+      run({"train", "blog", "--config", "x/a/config.toml", "--out", "b", "--progress", "off"}).code,
+      0);
+  EXPECT_TRUE(read("x/a/model.safetensors") == read("b/model.safetensors"));
+}
+
+TEST_F(Resume, TrainsOnAllShardsThereAre) {
+  make_data("ten", "8", "1", "10");
+  make_data("one", "80", "1", "1");
+  for (const std::string data : {"ten", "one"}) {
+    const auto result =
+        run({"train", "blog", "--data", data, "--out", "of_" + data, "--epochs", "1"});
+    EXPECT_EQ(result.code, 0);
+    EXPECT_THAT(result.err, HasSubstr("parameters, 80 samples, 40 steps of 2\n"));
+  }
+  EXPECT_TRUE(load_tensors(path("of_ten/model.safetensors")).at("dbd.bias").values<float>()[3] ==
+              load_tensors(path("of_one/model.safetensors")).at("dbd.bias").values<float>()[3])
+      << "the same samples, cut otherwise";
+  EXPECT_THAT(
+      run({"train", "blog", "--data", "ten", "--shards", "3", "--out", "three", "--steps", "1"})
+          .err,
+      HasSubstr("24 samples"));
+  // A held-out set counts whole, whatever the run was trained on.
+  EXPECT_THAT(run({"eval", "three", "--data", "ten"}).out, HasSubstr("samples    80\n"));
+  EXPECT_THAT(run({"eval", "three"}).out, HasSubstr("samples    24\n"));
+  EXPECT_EQ(run({"check", "three", "--data", "one", "--elements", "2"}).code, 0);
+}
+
+TEST_F(Resume, MakesTheArticlesTwoShardsWithoutData) {
+  const auto result = run({"train", "blog", "--out", "own", "--steps", "1"});
+  EXPECT_THAT(result.err, HasSubstr(" 2,000 samples, 1 steps of 2\n"));
+  EXPECT_TRUE(exists("own/data/shard_0001.tfrecords"));
+  EXPECT_FALSE(exists("own/data/shard_0002.tfrecords"));
+}
+
+TEST_F(Resume, AReportSaysWhyItHasNoPictureOfMasks) {
+  train_two_epochs();
+  fs::remove_all(path("d"));
+  const auto result = run({"report", "r"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.err,
+              HasSubstr("maskgrad: report: 'r': its masks are not drawn: data: there is "
+                        "no folder '"));
+  EXPECT_THAT(read("r/report.html").find("its masks are not drawn") != std::string::npos, true);
+}
+
+// A point within an epoch, of the run that ended there, is done again by the one that goes on.
+TEST_F(Resume, TakesBackThePointOfARunThatEndedWithinAnEpoch) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "2", "--steps", "50"}).code, 0);
+  ASSERT_EQ(resume("r", {"--steps", "0"}).code, 0);
+  std::string events;
+  for (const auto& entry : fs::directory_iterator(path("r/logs"))) {
+    events += run({"inspect", entry.path().string()}).out;
+  }
+  EXPECT_THAT(events, HasSubstr("epoch/loss"));
+  EXPECT_THAT(events, HasSubstr("say that a run went on"));
+}
+
+}  // namespace
+}  // namespace maskgrad

@@ -1,0 +1,208 @@
+// What check_op() finds in operations whose rule or description is wrong. Faulty versions of the
+// registered operations are in ops/mutation_test.cpp.
+#include <deque>
+#include <functional>
+
+#include <gmock/gmock.h>
+
+#include <maskgrad/tensor/check/op_check.hpp>
+#include <maskgrad/tensor/tape.hpp>
+
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::make;
+using test::to_doubles;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+using Outputs = std::vector<Variable>;
+using Call = std::function<Outputs(const OpDef& self, const Variable& a, const Variable& b)>;
+
+// An operation on a [2, 2, 2] and b [2], which says of itself what an elementwise product may.
+OpDef product_like(const Call& run, const Reads& gradient_of_a = Reads{"b"},
+                   std::vector<std::string> outputs = {"output"}) {
+  static std::deque<OpDef> kept;  // nodes refer to their description
+  OpDef op;
+  op.name = "times";
+  op.inputs = {{.name = "a", .reach = Reach::kElement, .gradient = gradient_of_a},
+               {.name = "b", .reach = Reach::kElement, .gradient = Reads{"a"}}};
+  op.outputs = std::move(outputs);
+  op.mask_rule = MaskRule::kKeeps;
+  op.samples = [](Random&) -> std::vector<OpSample> {
+    return {{{{"a", make({1, -2, 3, 4, 5, -6, 7, 8}, {2, 2, 2})}, {"b", make({0.5, -3}, {2})}}}};
+  };
+  kept.push_back(op);
+  op.call = [run, &self = kept.back()](const OpCall& call) {
+    return run(self, call.input("a"), call.input("b"));
+  };
+  return op;
+}
+
+// f(i) for each element, in the shape and dtype of x.
+template <class F>
+Tensor each(const Tensor& x, F f) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(x.numel()); ++i) values.push_back(f(i));
+  return make(values, x.shape(), x.dtype());
+}
+
+Tensor times(const Tensor& x, const Tensor& z) {
+  const std::vector<double> a = to_doubles(x), b = to_doubles(z);
+  return each(x, [&](std::size_t i) { return a[i] * b[i % b.size()]; });
+}
+
+Variable product(const OpDef& self, const Variable& a, const Variable& b) {
+  return record(self, {&a, &b}, times(a.value(), b.value()),
+                [a = Saved(self, "a", a.value()), b = Saved(self, "b", b.value())](
+                    const Tensor& g, Gradients& grads) {
+                  if (grads.needed(0)) grads.set(0, times(g, *b));
+                  if (grads.needed(1)) grads.set(1, times(g, *a));
+                });
+}
+
+// The product, with another gradient of a.
+Call with_gradient_of_a(
+    const std::function<Tensor(const Tensor& g, const Tensor& a, const Tensor& b)>& gradient) {
+  return [gradient](const OpDef& self, const Variable& a, const Variable& b) -> Outputs {
+    return {record(self, {&a, &b}, times(a.value(), b.value()),
+                   [gradient, a = Saved(self, "a", a.value()), b = Saved(self, "b", b.value())](
+                       const Tensor& g, Gradients& grads) {
+                     if (grads.needed(0)) grads.set(0, gradient(g, *a, *b));
+                     if (grads.needed(1)) grads.set(1, times(g, *a));
+                   })};
+  };
+}
+
+TEST(CheckOp, HasNothingToSayOfAnOperationThatIsRight) {
+  EXPECT_THAT(check_op(product_like([](auto&... all) -> Outputs { return {product(all...)}; })),
+              IsEmpty());
+}
+
+TEST(CheckOp, NamesAnInputThatIsNotRecorded) {
+  const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
+    return Outputs{
+        record(self, {&a}, times(a.value(), b.value()),
+               [b = b.value()](const Tensor& g, Gradients& grads) { grads.set(0, times(g, b)); })};
+  });
+  EXPECT_THAT(check_op(op),
+              Contains("does not give its input 'b' to record(), so it gets no gradient"));
+}
+
+TEST(CheckOp, NamesEveryInputWhenNoneIsRecorded) {
+  const std::vector<std::string> complaints =
+      check_op(product_like([](const OpDef&, const Variable& a, const Variable& b) {
+        return Outputs{Variable(times(a.value(), b.value()))};
+      }));
+  EXPECT_THAT(complaints, Contains(HasSubstr("does not give its input 'a' to record()")));
+  EXPECT_THAT(complaints, Contains(HasSubstr("does not give its input 'b' to record()")));
+}
+
+TEST(CheckOp, SaysWhatAnOperationThrows) {
+  const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
+    return Outputs{record(self, {&a, &b}, times(a.value(), b.value()),
+                          [](const Tensor& g, Gradients& grads) { grads.set(0, g); })};
+  });
+  EXPECT_THAT(check_op(op), Contains("throws [times] gave no gradient for input 1"));
+}
+
+TEST(CheckOp, FindsARuleThatReadsWhatWasWrittenToSince) {
+  const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
+    return Outputs{
+        record(self, {&a, &b}, times(a.value(), b.value()),
+               [a = a.value(), b = Saved(self, "b", b.value())](const Tensor& g, Gradients& grads) {
+                 if (grads.needed(0)) grads.set(0, times(g, *b));
+                 if (grads.needed(1)) grads.set(1, times(g, a));
+               })};
+  });
+  EXPECT_THAT(check_op(op),
+              ::testing::ElementsAre("gives other gradients when 'a' is written to after the "
+                                     "forward pass; what a rule reads must be Saved"));
+}
+
+TEST(CheckOp, NamesWhatAGradientCannotRead) {
+  const OpDef op =
+      product_like([](auto&... all) -> Outputs { return {product(all...)}; }, Reads{"b", "c"});
+  EXPECT_THAT(check_op(op), Contains("says that the gradient of 'a' reads 'c', which is none of "
+                                     "its inputs and outputs"));
+}
+
+// Finite, they are right.
+TEST(CheckOp, FindsAGradientThatReadsMoreThanItSays) {
+  const Call reads_itself =
+      with_gradient_of_a([](const Tensor& g, const Tensor& a, const Tensor& b) {
+        const Tensor zero = times(a, make({0}, {1}, a.dtype()));
+        const std::vector<double> more = to_doubles(zero), exact = to_doubles(times(g, b));
+        return each(g, [&](std::size_t i) { return exact[i] + more[i]; });
+      });
+  EXPECT_THAT(check_op(product_like(reads_itself)),
+              Contains(HasSubstr("at a place of 'a', and it says that it does not depend on")));
+  EXPECT_THAT(check_op(product_like(reads_itself, Reads{"a", "b"})), IsEmpty());
+  EXPECT_THAT(check_op(product_like(reads_itself, Reads::everything())), IsEmpty());
+}
+
+TEST(CheckOp, FindsAGradientThatReadsThoughItSaysItReadsNothing) {
+  EXPECT_THAT(check_op(product_like([](auto&... all) -> Outputs { return {product(all...)}; },
+                                    Reads::nothing())),
+              Contains(HasSubstr("at a place of 'b', and it says that it does not depend on")));
+}
+
+TEST(CheckOp, FindsAGradientThatReadsAnotherPlaceOfTheOneThatArrives) {
+  const Call reads_first = with_gradient_of_a([](const Tensor& g, const Tensor&, const Tensor& b) {
+    const std::vector<double> exact = to_doubles(times(g, b)), all = to_doubles(g);
+    return each(g, [&](std::size_t i) { return exact[i] + 0 * all[0]; });
+  });
+  EXPECT_THAT(check_op(product_like(reads_first)),
+              Contains(HasSubstr("at a place of the gradient that arrives")));
+}
+
+// A rule that sums what was broadcast by itself must leave out what the tape would have dropped.
+TEST(CheckOp, FindsASumOverHoles) {
+  const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
+    return Outputs{record(self, {&a, &b}, times(a.value(), b.value()),
+                          [a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
+                            if (grads.needed(0)) grads.set(0, times(g, b));
+                            if (!grads.needed(1)) return;
+                            const std::vector<double> terms = to_doubles(times(g, a));
+                            std::vector<double> sums(2);
+                            for (std::size_t i = 0; i < terms.size(); ++i) sums[i % 2] += terms[i];
+                            grads.set(1, make(sums, {2}, g.dtype()));
+                          })};
+  });
+  EXPECT_THAT(check_op(op),
+              Contains(HasSubstr("the gradient of 'b' at element 0 of (2,) changes")));
+  EXPECT_THAT(check_op(op), Contains(HasSubstr("in the holes of a mask")));
+}
+
+// The product, and twice a, computed so and with this factor backward.
+OpDef with_second_output(const std::function<double(const std::vector<double>&, std::size_t)>& f,
+                         double back) {
+  return product_like(
+      [f, back](const OpDef& self, const Variable& a, const Variable& b) -> Outputs {
+        const std::vector<double> in = to_doubles(a.value());
+        const Tensor second = each(a.value(), [&](std::size_t i) { return f(in, i); });
+        const auto rule = [back](const Tensor& g, Gradients& grads) {
+          grads.set(0, times(g, make({back}, {1}, g.dtype())));
+        };
+        return {product(self, a, b), record(self, {&a}, second, rule)};
+      },
+      Reads{"b"}, {"output", "doubled"});
+}
+
+TEST(CheckOp, LooksAtEveryOutput) {
+  const auto twice = [](const std::vector<double>& a, std::size_t i) { return 2 * a[i]; };
+  EXPECT_THAT(check_op(with_second_output(twice, 2)), IsEmpty());
+  EXPECT_THAT(check_op(with_second_output(twice, 3)), Contains(HasSubstr("gradient of doubled: ")));
+  const auto reads_first = [](const std::vector<double>& a, std::size_t i) {
+    return 2 * a[i] + 0 * a[0];
+  };
+  EXPECT_THAT(check_op(with_second_output(reads_first, 2)),
+              Contains(HasSubstr("output 'doubled' at element 1 of (2, 2, 2) changes with inf at a "
+                                 "place of 'a'")));
+}
+
+}  // namespace
+}  // namespace maskgrad

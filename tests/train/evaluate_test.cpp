@@ -1,0 +1,69 @@
+// A model on data that it is not trained on.
+#include <gmock/gmock.h>
+
+#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/train/evaluate.hpp>
+
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+#include "train/toy_run.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::ToyRun;
+
+TEST(Evaluate, CountsEverySampleOnceForAnySizeOfBatches) {
+  ToyRun toy({});
+  const Model model = [&](const Batch& batch) { return toy.evaluate(batch); };
+  // Sample by sample, which no batch has a part in.
+  double loss = 0, hits = 0;
+  for (std::int64_t i = 0; i < toy.data.size(); ++i) {
+    const ModelOutput output = toy.evaluate(toy.data.collate({&i, 1}));
+    loss += output.loss.sum.item();
+    hits += output.metrics.front().sum;
+  }
+  for (const std::int64_t size : {1, 3, 4, 10, 100}) {
+    const std::vector<Metric> totals = evaluate(model, toy.data, size);
+    ASSERT_EQ(totals.size(), 2U);
+    EXPECT_EQ(totals[0].name, "loss");
+    EXPECT_NEAR(totals[0].sum, loss, 1e-12);
+    EXPECT_EQ(totals[0].count, 10);
+    EXPECT_EQ(totals[1].name, "accuracy");
+    EXPECT_EQ(totals[1].sum, hits);
+  }
+}
+
+TEST(Evaluate, RefusesALossThatIsNotFinite) {
+  ToyRun toy({});
+  int calls = 0;
+  const Model model = [&](const Batch& batch) {
+    ModelOutput output = toy.evaluate(batch);
+    if (calls++ == 1) output.loss.sum = ops::scale(output.loss.sum, -test::kNaN);
+    return output;
+  };
+  EXPECT_EQ(error_of([&] { evaluate(model, toy.data, 4); }), "[eval] batch 1: the loss is nan");
+}
+
+TEST(Evaluate, RefusesAModelThatChangesItsMetrics) {
+  ToyRun toy({});
+  int calls = 0;
+  const auto with = [&](auto change) {
+    calls = 0;
+    return [&, change](const Batch& batch) {
+      ModelOutput output = toy.evaluate(batch);
+      if (calls++ == 1) change(output.metrics);
+      return output;
+    };
+  };
+  const auto more = with([](auto& metrics) { metrics.push_back({"more", 1, 1}); });
+  EXPECT_EQ(error_of([&] { evaluate(more, toy.data, 4); }),
+            "[eval] the model gave 3 metrics, before it gave 2");
+  const auto renamed = with([](auto& metrics) { metrics[0].name = "hits"; });
+  EXPECT_EQ(error_of([&] { evaluate(renamed, toy.data, 4); }),
+            "[eval] the model gave metric 'hits', before it gave 'accuracy'");
+}
+
+}  // namespace
+}  // namespace maskgrad

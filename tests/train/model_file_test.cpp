@@ -1,0 +1,73 @@
+#include <gmock/gmock.h>
+
+#include <maskgrad/train/checkpoint.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/model_file.hpp>
+
+#include "support/errors.hpp"
+#include "support/files.hpp"
+#include "support/tensors.hpp"
+#include "train/toy_run.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::same_bits;
+using test::ScratchFolder;
+using test::ToyRun;
+
+void expect_weights_of(const ToyRun& toy, const std::map<std::string, Tensor>& tensors) {
+  const auto want = toy.parameters->named_values();
+  ASSERT_EQ(tensors.size(), want.size());
+  for (const auto& [name, tensor] : want) EXPECT_TRUE(same_bits(tensors.at(name), tensor)) << name;
+}
+
+TEST(ModelFile, ComesBackWithItsNotes) {
+  const ScratchFolder folder;
+  const ToyRun toy({});
+  const Notes notes = {{"recipe", "toy"}, {"path", "/a\xff\n"}};
+  save_model(folder / "m", *toy.parameters, notes);
+  const ModelFile model = load_model(folder / "m");
+  expect_weights_of(toy, model.tensors);
+  EXPECT_EQ(model.notes, notes);
+  EXPECT_EQ(read_notes(folder / "m"), notes);
+  EXPECT_TRUE(SafetensorsFile::open(folder / "m").has_digest());
+}
+
+TEST(ModelFile, GivesTheWeightsOfACheckpoint) {
+  const ScratchFolder folder;
+  const ToyRun toy({});
+  save_checkpoint(folder / "c", {}, *toy.parameters, *toy.optimizer, {{"key", "value"}});
+  const ModelFile model = load_model(folder / "c");
+  expect_weights_of(toy, model.tensors);
+  EXPECT_EQ(model.notes, (Notes{{"key", "value"}}));
+}
+
+TEST(ModelFile, IsAnySafetensorsFileOfAnotherProgram) {
+  const auto model = load_model(test::test_data("float32.safetensors"));
+  EXPECT_EQ(model.tensors.size(), 3U);
+  EXPECT_TRUE(model.notes.empty());
+  EXPECT_THAT(error_of([] { read_notes(test::test_data("float32.safetensors")); }),
+              ::testing::HasSubstr("is no checkpoint"));
+}
+
+TEST(ModelFile, IsRefusedWhenANewerProgramWroteItOrItIsDamaged) {
+  const ScratchFolder folder;
+  save_tensors(folder / "m", {}, {{"format", "maskgrad model 3"}});
+  EXPECT_EQ(error_of([&] { load_model(folder / "m"); }),
+            "[model] '" + (folder / "m").string() +
+                "' has format \"maskgrad model 3\", and this maskgrad reads 'maskgrad model 2': "
+                "take a newer one");
+  const ToyRun toy({});
+  save_model(folder / "m", *toy.parameters, {});
+  std::string bytes = read_file(folder / "m");
+  bytes.back() ^= 4;
+  write_file(folder / "m", bytes);
+  EXPECT_THAT(error_of([&] { load_model(folder / "m"); }),
+              ::testing::HasSubstr("the file is damaged"));
+}
+
+}  // namespace
+}  // namespace maskgrad
