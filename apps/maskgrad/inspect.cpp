@@ -11,10 +11,13 @@
 #include <maskgrad/train/formats/tfrecord.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/report/report_run.hpp>
+#include <maskgrad/train/shards.hpp>
 
 #include "command.hpp"
 #include "output.hpp"
 #include "run_folder.hpp"
+#include "run_notes.hpp"
+#include "run_settings.hpp"
 #include "table.hpp"
 #include "text.hpp"
 
@@ -93,6 +96,12 @@ void inspect_records(const fs::path& path) {
         "maskgrad train does not\n",
         reader.overlooked());
   }
+  // Each record is sound; whether they are all there the index knows.
+  try {
+    check_shard(path);
+  } catch (const Error& error) {
+    print("damaged: {}\n", one_line(error.text()));
+  }
 }
 
 void inspect_events(const fs::path& path) {
@@ -142,13 +151,27 @@ std::string epochs_table(const fs::path& path, const Notes& notes) {
   return format_table(rows) + "\n";
 }
 
+// What config.toml says otherwise than the run was trained with, by its newest checkpoint or else
+// by its model.
+std::vector<std::string> changes_in(const RunConfig& config, const RunPaths& paths,
+                                    const Notes& checkpoint, const Notes& model) {
+  if (const auto trained = settings_in(checkpoint, config.recipe, paths, paths.checkpoints)) {
+    return as_stored(*trained, paths.folder).differences(as_stored(config.settings, paths.folder));
+  }
+  const auto trained = settings_in(model, config.recipe, paths, paths.model);
+  if (!trained) return {};
+  return trained->differences(of_results(config.recipe, config.settings));
+}
+
 void inspect_run(const RunPaths& paths) {
   const RunConfig config = read_config(paths);
   std::error_code ignored;
   const bool has_model = fs::exists(paths.model, ignored);
   std::vector<std::string> warnings;
   Notes notes = has_model ? load_model(paths.model).notes : Notes{};
-  notes.merge(newest_notes(paths.folder, warnings));
+  const Notes checkpoint = newest_notes(paths.folder, warnings);
+  const std::vector<std::string> changes = changes_in(config, paths, checkpoint, notes);
+  notes.insert(checkpoint.begin(), checkpoint.end());
   read_event_folder(paths.logs, warnings);
   const bool has_epochs = fs::exists(paths.epochs, ignored);
   const std::string epochs = has_epochs ? epochs_table(paths.epochs, notes) : std::string();
@@ -156,6 +179,7 @@ void inspect_run(const RunPaths& paths) {
   for (const Setting& setting : config.settings.all()) {
     if (setting.saved) print("{:<14} {}\n", setting.key, one_line(to_string(setting.value)));
   }
+  for (const std::string& change : changes) print("changed since training: {}\n", one_line(change));
   print("\n{}", epochs);
   if (has_model)
     inspect_safetensors(paths.model);

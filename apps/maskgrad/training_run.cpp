@@ -116,7 +116,8 @@ TrainState TrainingRun::load_checkpoint() {
 
 void TrainingRun::load_data() {
   const fs::path folder = own_data_ ? paths_.own_data : fs::path(settings_.text("data"));
-  const bool is_from_config = resume_ && settings_.text("data") == trained_.text("data");
+  const bool is_from_config =
+      resume_ && settings_.text("data") == read_saved_settings(recipe_, paths_).text("data");
   check_data_folder(folder, paths_, !is_from_config);
   data_ = recipe_.load_data(settings_, folder, DataPart::kTraining);
   check(data_.size() > 0, "data", "'{}' holds no samples", folder.string());

@@ -151,6 +151,15 @@ TEST_F(Resume, WorksFromAnywhereAndWhereTheFolderWasMovedTo) {
   }
 }
 
+TEST_F(Resume, NamesTheConfigWhereAnEditedPathLeadsNowhere) {
+  train_two_epochs();
+  std::string config = read("r/config.toml");
+  const std::size_t data = config.find("/", config.find("\ndata = "));
+  write("r/config.toml", config.insert(data, "/none"));
+  expect_error(run({"train", "blog", "--out", "r", "--resume", "--epochs", "3"}), 1,
+               "the path stands in 'r/config.toml', and --data overrides it");
+}
+
 TEST_F(Resume, NamesTheConfigWhereItsDataAreGone) {
   train_two_epochs();
   ASSERT_EQ(run({"train", "blog", "--out", "own", "--epochs", "1", "--progress", "off"}).code, 0);
