@@ -56,10 +56,11 @@ Tensor through_relu(Tensor g, const Tensor& y) {
     return xt::where(out > like(out, 0), grad, like(grad, 0));
   };
   Tensor h = g.is_exclusive() ? g : Tensor::empty(g.shape(), g.dtype(), g.device());
+  const Tensor& from = g;  // which is read: what shares its memory may be Saved
   dispatch_device(g.device(), "linear", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
       parallel_for(g.numel(), 4096, [&](std::int64_t i, std::int64_t end) {
-        map_row(rule, end - i, h.data<T>() + i, g.data<T>() + i, y.data<T>() + i);
+        map_row(rule, end - i, h.data<T>() + i, from.data<T>() + i, y.data<T>() + i);
       });
     });
   });

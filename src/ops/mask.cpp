@@ -1,7 +1,6 @@
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
-#include <maskgrad/ops/row_moves.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>

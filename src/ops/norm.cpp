@@ -4,7 +4,6 @@
 #include <maskgrad/ops/norm.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
-#include <maskgrad/ops/shape.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>

@@ -111,6 +111,25 @@ TEST(FusedAttention, IsTheComposedOneForLongSums) {
   }
 }
 
+// Memory that was used before holds something else.
+TEST(FusedAttention, OfNoQueriesGivesKeysAndValuesGradientsOf0) {
+  Random random(15);
+  for (const AttentionSizes& d :
+       {AttentionSizes{1, 1, 1, 0, 20, 3, 3}, {2, 2, 1, 0, 70, 3, 3}, {1, 0, 1, 5, 20, 3, 3}}) {
+    const Tensor keys = Tensor::zeros({d.batch, d.key_heads, d.keys, 3}, DType::kFloat64);
+    const Variable q = leaf(Tensor::zeros({d.batch, d.heads, d.queries, 3}, DType::kFloat64)),
+                   k = leaf(keys.clone()), v = leaf(keys.clone());
+    Tape tape;
+    const Variable y = ops::scaled_dot_product_attention(q, k, v);
+    std::vector<Tensor> used(4);
+    for (Tensor& x : used) x = Tensor::full(keys.shape(), 7.5, DType::kFloat64);
+    used.clear();
+    tape.backward(y, Tensor::zeros(y.shape(), DType::kFloat64));
+    EXPECT_TRUE(same_bits(k.grad(), keys));
+    EXPECT_TRUE(same_bits(v.grad(), keys));
+  }
+}
+
 TEST(FusedAttention, IsTheComposedOneWithABiasOfAnyShapeThatBroadcasts) {
   Random random(4);
   for (int i = 0; i < 8; ++i) {

@@ -195,6 +195,22 @@ TEST(Linear, ChangesNoGradientThatSomebodyElseHolds) {
   EXPECT_TRUE(same_bits(beside.grad(), before));
 }
 
+// To read a gradient is no write to a value that shares its memory.
+TEST(Linear, TakesAGradientThatIsAnInputToo) {
+  Random random(8);
+  const Tensor x = test::uniform(random, {3, 3}, -1, 1), w = test::uniform(random, {3, 3}, -1, 1);
+  const auto gradients = [&](bool is_input) {
+    const Variable input = leaf(x.clone()), weight = leaf(w.clone()),
+                   bias = leaf(Tensor::zeros({3}, DType::kFloat64));
+    Tape tape;
+    const Variable y = ops::linear(input, weight, bias, LinearActivation::kRelu);
+    tape.backward(y, is_input ? weight.value() : w);
+    return std::array<Tensor, 3>{input.grad(), weight.grad(), bias.grad()};
+  };
+  const auto found = gradients(true), expected = gradients(false);
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(same_bits(found[i], expected[i]));
+}
+
 TEST(Linear, GivesTheSameBitsWhenSamplesArePadded) {
   Random random(6);
   constexpr std::int64_t kBatch = 20, kLength = 7, kMore = 6;

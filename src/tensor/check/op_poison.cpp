@@ -15,10 +15,6 @@ using Complaints = std::vector<std::string>;
 
 Tensor none(const Shape& shape) { return Tensor::zeros(shape, DType::kBool); }
 
-Tensor holes_of(const Variable& y) {
-  return opposite(without_holes(opposite(none(y.shape())), y.mask()));
-}
-
 // The first element that differs and is not among those that may; -1 where there is none.
 std::int64_t first_difference(const Tensor& a, const Tensor& b, const Tensor& may) {
   const auto allowed = may.values<bool>();
@@ -55,7 +51,7 @@ void compare(const OpDef& op, const OpResults& clean, const OpResults& poisoned,
   for (std::size_t k = 0; k < clean.outputs.size(); ++k) {
     const Variable& y = clean.outputs[k];
     complain("output '" + op.outputs[k] + "'", y.value(), poisoned.outputs[k].value(),
-             either(may.outputs[k], holes_of(y)));
+             either(may.outputs[k], holes_of(y.mask(), y.shape())));
   }
   for (const auto& [name, gradient] : clean.gradients) {
     if (!gradient.defined()) continue;
