@@ -59,6 +59,7 @@ class Occurrences {
       size += places;
     }
     places_.resize(Index(size));
+    blocks_.reserve(Index(std::min(table, size) + size / kRowsOfBlock));
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (rows[i] >= 0) places_[Index(ends[Index(rows[i])]++)] = static_cast<std::int64_t>(i);
     }
