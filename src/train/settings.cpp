@@ -221,7 +221,9 @@ void Settings::load_saved_toml(const std::filesystem::path& path) {
 }
 
 void Settings::read_saved_toml(std::string_view text, const std::string& source) {
-  check(text.ends_with('\n'), "config", "{}: its last line does not end: the file is damaged",
+  check(text.ends_with('\n'), "config",
+        "{}: its last line does not end: the file is damaged; the run's checkpoints hold a copy of "
+        "it",
         source);
   const auto [version, keys] = take_toml(text, source);
   check(version > 0, "config",
