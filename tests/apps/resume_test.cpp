@@ -90,9 +90,25 @@ TEST_F(Resume, RefusesAConfigThatLostSettings) {
   const std::size_t lr = text.find("lr = "), end = text.find('\n', lr);
   write("r/config.toml", text.substr(0, lr) + text.substr(end + 1));
   expect_error(resume("r", {"--epochs", "3"}), 2, "r/config.toml: 'lr' is missing");
-  write("r/config.toml", text.substr(0, lr + 20));
-  EXPECT_EQ(resume("r", {"--epochs", "3"}).code, 2);
-  write("r/config.toml", text);
+  const std::string advice = "the run's checkpoints hold a copy of it";
+  for (const std::string& cut : {text.substr(0, lr + 20), std::string()}) {
+    write("r/config.toml", cut);
+    expect_error(resume("r", {"--epochs", "3"}), 2, advice);
+  }
+  expect_error(run({"eval", "r"}), 1, advice);
+  // The copy is shown as it was, indented.
+  const std::string shown =
+      run({"inspect", "r/checkpoints/step_000000000080.safetensors"}).out + "\n";
+  const std::string mark = "note.settings:\n";
+  ASSERT_THAT(shown, HasSubstr(mark));
+  std::string copy;
+  for (std::size_t at = shown.find(mark) + mark.size(); shown.substr(at, 2) == "  ";) {
+    const std::size_t line_end = shown.find('\n', at) + 1;
+    copy += shown.substr(at + 2, line_end - at - 2);
+    at = line_end;
+  }
+  EXPECT_EQ(copy, text);
+  write("r/config.toml", copy);
   EXPECT_EQ(resume("r", {"--epochs", "3"}).code, 0);
 }
 
@@ -207,6 +223,19 @@ TEST_F(Resume, FindsADamagedTableOrLogBeforeItTrains) {
     write(file, text);
   }
   EXPECT_EQ(result().code, 0);
+}
+
+TEST_F(Resume, IsSilentAboutInitialWeightsWhereverTheyLie) {
+  ASSERT_EQ(train({"--out", "a", "--steps", "5"}).code, 0);
+  fs::create_directory(path("b"));
+  fs::copy(path("a/model.safetensors"), path("b/weights.safetensors"));
+  EXPECT_EQ(train({"--out", "r", "--steps", "9", "--init", "a/model.safetensors"}).err, "");
+  EXPECT_EQ(
+      train({"--out", "s", "--steps", "9", "--init", path("b/weights.safetensors").string()}).err,
+      "");
+  EXPECT_TRUE(read("r/model.safetensors") == read("s/model.safetensors")) << "the runs are equal";
+  EXPECT_EQ(run({"eval", "r"}).err, "");
+  EXPECT_EQ(resume("r", {"--steps", "12"}).err, "maskgrad: steps: 9 -> 12\n");
 }
 
 TEST_F(Resume, NeedsTheInitialWeightsNoMore) {
