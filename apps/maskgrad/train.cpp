@@ -28,10 +28,13 @@ struct Request {
 // A flag counts more than --set, that more than a file, and that more than the recipe's default.
 void apply(Settings& settings, const Request& request) {
   if (!request.config.empty()) {
-    settings.load_toml(request.config);
-    // A run's own file means its paths from its own folder; one by hand, from here.
     const std::filesystem::path file = request.config;
-    if (is_saved_toml(file)) settings = as_used(settings, file.parent_path());
+    const auto [version, keys] = settings.load_toml(file);
+    // A run's own file means its paths from its own folder; one by hand, from here.
+    const Settings used = as_used(settings, file.parent_path());
+    for (const std::string& key : keys) {
+      if (version > 0) settings.copy(key, used);
+    }
   }
   for (const std::string& pair : request.pairs) settings.set_pair(pair, "--set");
   for (const auto& [key, text] : request.flags) settings.set(key, text, fmt::format("--{}", key));

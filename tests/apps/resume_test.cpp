@@ -272,6 +272,24 @@ TEST_F(Resume, RepeatsARunFromTheConfigOfOneThatWasMoved) {
   EXPECT_TRUE(read("x/a/model.safetensors") == read("b/model.safetensors"));
 }
 
+// The file's paths are meant from its folder, and the run's own are not touched.
+TEST_F(Resume, TakesASettingFromTheConfigOfAnotherFolder) {
+  make_data("r/shards", "40", "3");
+  ASSERT_EQ(run({"train", "blog", "--out", "r", "--data", "r/shards", "--steps", "9", "--progress",
+                 "off"})
+                .code,
+            0);
+  fs::create_directory(path("x"));
+  write("x/part.toml", "version = 2\nlr = 0.5\nsteps = 12\n");
+  EXPECT_EQ(resume("r", {"--config", "x/part.toml"}).err,
+            "maskgrad: steps: 9 -> 12\nmaskgrad: lr: 0.001 -> 0.5\n");
+  fs::rename(path("r/shards"), path("x/shards"));
+  write("x/part.toml", "version = 2\nsteps = 15\ndata = 'shards'\n");
+  const auto moved = resume("r", {"--config", "x/part.toml"});
+  EXPECT_EQ(moved.code, 0);
+  EXPECT_THAT(moved.err, HasSubstr("data: 'shards' -> '" + path("x/shards").string() + "'\n"));
+}
+
 TEST_F(Resume, TrainsOnAllShardsThereAre) {
   make_data("ten", "8", "1", "10");
   make_data("one", "80", "1", "1");
