@@ -26,6 +26,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// The settings of a run stand there as its config.toml had them, to be copied; all else on one
+// line.
+std::string metadata_text(const std::string& key, const std::string& value) {
+  if (key != fmt::format("note.{}", kSettingsNote)) return " " + one_line(value);
+  std::string text;
+  for (std::string_view rest = value; !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    text += fmt::format("\n  {}", one_line(line));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  }
+  return text;
+}
+
 void inspect_safetensors(const fs::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   std::vector<std::vector<std::string>> rows = {{"tensor", "dtype", "shape", "bytes"}};
@@ -39,7 +52,7 @@ void inspect_safetensors(const fs::path& path) {
   print("{}{} tensors, {} bytes\n", format_table(rows), file.entries().size(),
         with_commas(static_cast<std::int64_t>(bytes)));
   for (const auto& [key, value] : file.metadata()) {
-    print("{}: {}\n", plain_or_quoted(key), one_line(value));
+    print("{}:{}\n", plain_or_quoted(key), metadata_text(key, value));
   }
   if (file.has_digest()) print("its digest matches\n");
   for (const std::string& key : file.repeated_keys()) {

@@ -63,7 +63,7 @@ Settings model_settings(const RunPaths& paths, const RunConfig& config, const No
   }
   Settings settings = config.settings;
   for (const Setting& setting : trained->all()) {
-    if (setting.saved && setting.shapes_results) settings.copy(setting.key, *trained);
+    if (is_of_results(setting)) settings.copy(setting.key, *trained);
   }
   return settings;
 }
@@ -91,9 +91,11 @@ RunConfig read_config(const RunPaths& paths) {
   check(paths.is_run(), "run", "'{}' is no run folder: it has no config.toml",
         paths.folder.string());
   const auto name = toml_text(paths.config, "recipe");
-  check(name.has_value(), "run", "'{}' does not name its recipe: the file is damaged",
+  check(name.has_value(), "run",
+        "'{}' does not name its recipe: the file is damaged; the run's checkpoints hold a copy of "
+        "it, which maskgrad inspect shows",
         paths.config.string());
-  const Recipe& recipe = find_recipe(*name);
+  const Recipe& recipe = find_recipe(*name, paths.config.string());
   return {recipe, read_saved_settings(recipe, paths)};
 }
 
