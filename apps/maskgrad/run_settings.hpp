@@ -16,8 +16,10 @@ Settings as_stored(const Settings& settings, const std::filesystem::path& run);
 /// The inverse: with each path as this process can open it.
 Settings as_used(const Settings& settings, const std::filesystem::path& run);
 
-/// Those that shape the results; the others, and where the data are, as the recipe has them. Equal
-/// runs have equal ones.
+/// Copies the settings that shape the results. No path does: what stands in a file counts, not
+/// where it is.
+void copy_results(Settings& to, const Settings& from);
+/// Those that shape the results; the others as the recipe has them. Equal runs have equal ones.
 Settings of_results(const Recipe& recipe, const Settings& settings);
 
 }  // namespace maskgrad::apps
