@@ -53,18 +53,18 @@ ReportRun report_run(const fs::path& folder, const std::string& name) {
   return report;
 }
 
-// What the run was trained with counts, but for where the data are now.
+// What the run was trained with counts, but for where its files are now.
 Settings model_settings(const RunPaths& paths, const RunConfig& config, const Notes& notes) {
   const auto trained = settings_in(notes, config.recipe, paths, paths.model);
   if (!trained) return config.settings;
-  for (const std::string& line : trained->differences(of_results(config.recipe, config.settings))) {
+  const Settings before = of_results(config.recipe, *trained),
+                 now = of_results(config.recipe, config.settings);
+  for (const std::string& line : before.differences(now)) {
     warn(fmt::format("'{}' has changed since the model was trained, which keeps its settings: {}",
                      paths.config.string(), line));
   }
   Settings settings = config.settings;
-  for (const Setting& setting : trained->all()) {
-    if (is_of_results(setting)) settings.copy(setting.key, *trained);
-  }
+  copy_results(settings, *trained);
   return settings;
 }
 

@@ -57,15 +57,16 @@ Settings as_used(const Settings& settings, const fs::path& run) {
   return with_paths(settings, [&](const fs::path& path) { return run / path; });
 }
 
-bool is_of_results(const Setting& setting) {
-  return setting.saved && setting.shapes_results && setting.path == PathTo::kNothing;
+void copy_results(Settings& to, const Settings& from) {
+  for (const Setting& setting : from.all()) {
+    const bool is_place = setting.path != PathTo::kNothing;
+    if (setting.saved && setting.shapes_results && !is_place) to.copy(setting.key, from);
+  }
 }
 
 Settings of_results(const Recipe& recipe, const Settings& settings) {
   Settings result(recipe.settings());
-  for (const Setting& setting : settings.all()) {
-    if (is_of_results(setting)) result.copy(setting.key, settings);
-  }
+  copy_results(result, settings);
   return result;
 }
 

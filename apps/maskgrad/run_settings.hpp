@@ -23,8 +23,9 @@ Settings as_stored(const Settings& settings, const std::filesystem::path& run);
 /// The inverse: with each path as this process can open it.
 Settings as_used(const Settings& settings, const std::filesystem::path& run);
 
-/// True for a setting that shapes the results. Paths do not: where a file lies changes no number.
-bool is_of_results(const Setting& setting);
+/// Copies the settings that shape the results. No path does: what stands in a file counts, not
+/// where it is.
+void copy_results(Settings& to, const Settings& from);
 /// Those that shape the results; the others as the recipe has them. Equal runs have equal ones.
 Settings of_results(const Recipe& recipe, const Settings& settings);
 

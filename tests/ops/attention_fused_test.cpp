@@ -273,5 +273,24 @@ TEST(FusedAttention, WithoutHeadsIsThatOfOneHead) {
   }
 }
 
+// One tile a head, and several.
+TEST(FusedAttention, GivesZeroToAQueryWhoseScoresAreAllMinusInfinity) {
+  Random random(11);
+  for (const std::int64_t n : {3, 64, 150}) {
+    AttentionInputs in = random_attention(random, {1, 1, 1, n, n, 5, 4});
+    in.bias = Tensor::zeros({n, n}, DType::kFloat64);
+    const AttentionResults usual = run_fused(in, {});
+    in.bias[1].fill(-test::kInf);
+    const AttentionResults got = run_fused(in, {});
+    const auto zeros = [](std::int64_t size) { return Tensor::zeros({size}, DType::kFloat64); };
+    for (std::int64_t query = 0; query < n; ++query) {
+      SCOPED_TRACE(fmt::format("query {} of {}", query, n));
+      EXPECT_TRUE(same_bits(got.y[0][0][query], query == 1 ? zeros(4) : usual.y[0][0][query]));
+    }
+    EXPECT_TRUE(same_bits(got.dq[0][0][1], zeros(5)));
+    EXPECT_TRUE(same_bits(got.dbias[1], zeros(n)));
+  }
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -118,6 +118,27 @@ TEST(Linear, LetsNotANumberThrough) {
   }
 }
 
+// By values, not by bits: no operation says which NaN it gives.
+TEST(Linear, GivesWhatTheThreeOperationsGiveOfNumbersThatAreNotFinite) {
+  Random random(7);
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const double special : {kNaN, kInf, -kInf, 0.0}) {
+      Inputs in = random_inputs(random, {3, 7}, 4, 5, dtype);
+      in.x.view(9, {1}).fill(special);
+      in.bias.view(2, {1}).fill(special);
+      for (const LinearActivation activation : kActivations) {
+        SCOPED_TRACE(special);
+        const Results expected = run(composed, in, activation);
+        const Results got = run(ops::linear, in, activation);
+        EXPECT_TRUE(is_close(got.y, to_doubles(expected.y), 0));
+        EXPECT_TRUE(is_close(got.dx, to_doubles(expected.dx), 0));
+        EXPECT_TRUE(is_close(got.dweight, to_doubles(expected.dweight), 0));
+        EXPECT_TRUE(is_close(got.dbias, to_doubles(expected.dbias)));
+      }
+    }
+  }
+}
+
 TEST(Linear, OfNothingIsTheBiasOrEmpty) {
   Random random(4);
   for (const DType dtype : test::kFloatingDTypes) {
