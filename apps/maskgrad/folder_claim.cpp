@@ -10,6 +10,7 @@
 
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/system_call.hpp>
 
 #include "command.hpp"
 
@@ -70,14 +71,17 @@ FolderClaim::FolderClaim(const RunPaths& paths, Purpose purpose) : paths_(paths)
 // False where there is no such folder, or not any more. The system lets go of the lock when the
 // process ends, however it ends.
 bool FolderClaim::lock() {
-  descriptor_ = ::open(paths_.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  descriptor_ = again_if_interrupted(
+      [&] { return ::open(paths_.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (descriptor_ < 0 && errno == ENOENT) return false;
   if (descriptor_ < 0) {
     const char* what = errno == ENOTDIR ? "cannot create folder" : "cannot open folder";
     fail_file(what, paths_.folder, errno);
   }
   // Some network file systems know no locks; there it is up to the user.
-  const bool is_taken = ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const bool is_locked =
+      again_if_interrupted([&] { return ::flock(descriptor_, LOCK_EX | LOCK_NB); }) == 0;
+  const bool is_taken = !is_locked && errno == EWOULDBLOCK;
   if (!is_taken && is_in_place()) return true;
   ::close(descriptor_);
   descriptor_ = -1;

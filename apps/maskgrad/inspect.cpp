@@ -11,10 +11,13 @@
 #include <maskgrad/train/formats/tfrecord.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/report/report_run.hpp>
+#include <maskgrad/train/shards.hpp>
 
 #include "command.hpp"
 #include "output.hpp"
 #include "run_folder.hpp"
+#include "run_notes.hpp"
+#include "run_settings.hpp"
 #include "table.hpp"
 #include "text.hpp"
 
@@ -22,6 +25,19 @@ namespace maskgrad::apps {
 namespace {
 
 namespace fs = std::filesystem;
+
+// The settings of a run stand there as its config.toml had them, to be copied; all else on one
+// line.
+std::string metadata_text(const std::string& key, const std::string& value) {
+  if (key != fmt::format("note.{}", kSettingsNote)) return " " + one_line(value);
+  std::string text;
+  for (std::string_view rest = value; !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    text += fmt::format("\n  {}", one_line(line));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  }
+  return text;
+}
 
 void inspect_safetensors(const fs::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(path);
@@ -36,7 +52,7 @@ void inspect_safetensors(const fs::path& path) {
   print("{}{} tensors, {} bytes\n", format_table(rows), file.entries().size(),
         with_commas(static_cast<std::int64_t>(bytes)));
   for (const auto& [key, value] : file.metadata()) {
-    print("{}: {}\n", plain_or_quoted(key), one_line(value));
+    print("{}:{}\n", plain_or_quoted(key), metadata_text(key, value));
   }
   if (file.has_digest()) print("its digest matches\n");
   for (const std::string& key : file.repeated_keys()) {
@@ -93,6 +109,12 @@ void inspect_records(const fs::path& path) {
         "maskgrad train does not\n",
         reader.overlooked());
   }
+  // Each record is sound; whether they are all there the index knows.
+  try {
+    check_shard(path);
+  } catch (const Error& error) {
+    print("damaged: {}\n", one_line(error.text()));
+  }
 }
 
 void inspect_events(const fs::path& path) {
@@ -142,13 +164,27 @@ std::string epochs_table(const fs::path& path, const Notes& notes) {
   return format_table(rows) + "\n";
 }
 
+// What config.toml says otherwise than the run was trained with, by its newest checkpoint or else
+// by its model.
+std::vector<std::string> changes_in(const RunConfig& config, const RunPaths& paths,
+                                    const Notes& checkpoint, const Notes& model) {
+  if (const auto trained = settings_in(checkpoint, config.recipe, paths, paths.checkpoints)) {
+    return as_stored(*trained, paths.folder).differences(as_stored(config.settings, paths.folder));
+  }
+  const auto trained = settings_in(model, config.recipe, paths, paths.model);
+  if (!trained) return {};
+  return trained->differences(of_results(config.recipe, config.settings));
+}
+
 void inspect_run(const RunPaths& paths) {
   const RunConfig config = read_config(paths);
   std::error_code ignored;
   const bool has_model = fs::exists(paths.model, ignored);
   std::vector<std::string> warnings;
   Notes notes = has_model ? load_model(paths.model).notes : Notes{};
-  notes.merge(newest_notes(paths.folder, warnings));
+  const Notes checkpoint = newest_notes(paths.folder, warnings);
+  const std::vector<std::string> changes = changes_in(config, paths, checkpoint, notes);
+  notes.insert(checkpoint.begin(), checkpoint.end());
   read_event_folder(paths.logs, warnings);
   const bool has_epochs = fs::exists(paths.epochs, ignored);
   const std::string epochs = has_epochs ? epochs_table(paths.epochs, notes) : std::string();
@@ -156,6 +192,7 @@ void inspect_run(const RunPaths& paths) {
   for (const Setting& setting : config.settings.all()) {
     if (setting.saved) print("{:<14} {}\n", setting.key, one_line(to_string(setting.value)));
   }
+  for (const std::string& change : changes) print("changed since training: {}\n", one_line(change));
   print("\n{}", epochs);
   if (has_model)
     inspect_safetensors(paths.model);

@@ -1,7 +1,8 @@
 // maskgrad report
 #include "command.hpp"
 #include "output.hpp"
-#include "run_folder.hpp"
+#include "run_files.hpp"
+#include "run_settings.hpp"
 #include "text.hpp"
 
 namespace maskgrad::apps {
@@ -39,6 +40,10 @@ void report(const Options& options) {
   if (out.empty()) {
     out = options.runs.size() == 1 ? fs::path(options.runs.front()) / "report.html"
                                    : fs::path("report.html");
+  }
+  for (const fs::path& run : runs) {
+    const RunPaths paths(run);
+    if (path_within(out, run) != paths.report.filename()) check_is_no_file_of(paths, out, "report");
   }
   write_report(runs, out);
   print("{}\n", one_line(out.string()));

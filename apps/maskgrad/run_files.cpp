@@ -1,9 +1,13 @@
 #include "run_files.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
 #include <maskgrad/train/formats/folder.hpp>
+
+#include "command.hpp"
+#include "run_settings.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -91,11 +95,7 @@ void move_files(const fs::path& from, const fs::path& to, bool own_data) {
   remove_empty_subfolders(from, own_data);
 }
 
-// A folder that tells that the new run makes its own data.
-constexpr const char* kMakesData = "makes_data";
-
-}  // namespace
-
+// The first thing in the folder that a new run would overwrite; empty when there is none.
 fs::path first_in_the_way(const RunPaths& paths, bool own_data) {
   std::error_code ignored;
   for (const char* file : kFiles) {
@@ -107,6 +107,38 @@ fs::path first_in_the_way(const RunPaths& paths, bool own_data) {
       return path;
   }
   return {};
+}
+
+// A folder that tells that the new run makes its own data.
+constexpr const char* kMakesData = "makes_data";
+
+}  // namespace
+
+void check_holds_no_run(const RunPaths& paths, bool own_data) {
+  if (paths.is_run()) {
+    throw UsageError("train", fmt::format("'{}' holds a run already: --resume goes on with it, "
+                                          "--force replaces it, --out names another folder",
+                                          paths.folder.string()));
+  }
+  const fs::path obstacle = first_in_the_way(paths, own_data);
+  if (obstacle.empty()) return;
+  throw UsageError(
+      "train",
+      fmt::format("there is a '{}' already: --force replaces it, --out names another folder",
+                  obstacle.string()));
+}
+
+void check_is_no_file_of(const RunPaths& paths, const fs::path& path, const char* command) {
+  const fs::path within = path_within(path, paths.folder);
+  if (within.empty()) return;
+  const auto is_first_part = [&](const char* name) { return *within.begin() == name; };
+  const std::vector<Subfolder> subs = subfolders(true);
+  const bool is_own = std::any_of(std::begin(kFiles), std::end(kFiles), is_first_part) ||
+                      std::any_of(subs.begin(), subs.end(),
+                                  [&](const Subfolder& sub) { return is_first_part(sub.name); });
+  if (!is_own) return;
+  throw UsageError(
+      command, fmt::format("'{}' belongs to the run itself: choose another file", path.string()));
 }
 
 void remove_half_written(const RunPaths& paths) {

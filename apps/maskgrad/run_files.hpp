@@ -8,9 +8,14 @@
 
 namespace maskgrad::apps {
 
-/// The first thing in the folder that a new run would overwrite; empty when there is none.
-/// `own_data`: the run makes its own data.
-std::filesystem::path first_in_the_way(const RunPaths& paths, bool own_data);
+/// Throws UsageError where the folder holds anything that a new run would overwrite. `own_data`:
+/// the run makes its own data.
+void check_holds_no_run(const RunPaths& paths, bool own_data);
+
+/// Throws UsageError "[command] ..." where `path`, which the user asks to be written, is one of the
+/// run's own files, there or not.
+void check_is_no_file_of(const RunPaths& paths, const std::filesystem::path& path,
+                         const char* command);
 
 /// Removes the files that a process left half-written when it died, in a folder that no other
 /// process trains in. Throws Error where a folder cannot be read.

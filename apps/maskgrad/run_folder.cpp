@@ -53,18 +53,18 @@ ReportRun report_run(const fs::path& folder, const std::string& name) {
   return report;
 }
 
-// What the run was trained with counts, but for where the data are now.
+// What the run was trained with counts, but for where its files are now.
 Settings model_settings(const RunPaths& paths, const RunConfig& config, const Notes& notes) {
   const auto trained = settings_in(notes, config.recipe, paths, paths.model);
   if (!trained) return config.settings;
-  for (const std::string& line : trained->differences(of_results(config.recipe, config.settings))) {
+  const Settings before = of_results(config.recipe, *trained),
+                 now = of_results(config.recipe, config.settings);
+  for (const std::string& line : before.differences(now)) {
     warn(fmt::format("'{}' has changed since the model was trained, which keeps its settings: {}",
                      paths.config.string(), line));
   }
   Settings settings = config.settings;
-  for (const Setting& setting : trained->all()) {
-    if (setting.saved && setting.shapes_results) settings.copy(setting.key, *trained);
-  }
+  copy_results(settings, *trained);
   return settings;
 }
 
@@ -91,9 +91,11 @@ RunConfig read_config(const RunPaths& paths) {
   check(paths.is_run(), "run", "'{}' is no run folder: it has no config.toml",
         paths.folder.string());
   const auto name = toml_text(paths.config, "recipe");
-  check(name.has_value(), "run", "'{}' does not name its recipe: the file is damaged",
+  check(name.has_value(), "run",
+        "'{}' does not name its recipe: the file is damaged; the run's checkpoints hold a copy of "
+        "it, which maskgrad inspect shows",
         paths.config.string());
-  const Recipe& recipe = find_recipe(*name);
+  const Recipe& recipe = find_recipe(*name, paths.config.string());
   return {recipe, read_saved_settings(recipe, paths)};
 }
 

@@ -1,5 +1,8 @@
 #include "run_settings.hpp"
 
+#include <maskgrad/train/adam.hpp>
+#include <maskgrad/train/sgd.hpp>
+
 namespace maskgrad::apps {
 namespace {
 
@@ -38,11 +41,15 @@ fs::path run_folder(const Recipe& recipe, const Settings& settings) {
   return out.empty() ? fs::path("runs") / recipe.name() : fs::path(out);
 }
 
+fs::path path_within(const fs::path& path, const fs::path& folder) {
+  const fs::path within = resolved(path).lexically_relative(resolved(folder));
+  return within.empty() || *within.begin() == ".." ? fs::path() : within;
+}
+
 Settings as_stored(const Settings& settings, const fs::path& run) {
   return with_paths(settings, [&](const fs::path& path) {
-    const fs::path within = resolved(path).lexically_relative(resolved(run));
-    const bool leads_into_it = !within.empty() && *within.begin() != "..";
-    return leads_into_it ? within : absolute_path(path);
+    const fs::path within = path_within(path, run);
+    return within.empty() ? absolute_path(path) : within;
   });
 }
 
@@ -50,12 +57,25 @@ Settings as_used(const Settings& settings, const fs::path& run) {
   return with_paths(settings, [&](const fs::path& path) { return run / path; });
 }
 
+void copy_results(Settings& to, const Settings& from) {
+  for (const Setting& setting : from.all()) {
+    const bool is_place = setting.path != PathTo::kNothing;
+    if (setting.saved && setting.shapes_results && !is_place) to.copy(setting.key, from);
+  }
+}
+
 Settings of_results(const Recipe& recipe, const Settings& settings) {
   Settings result(recipe.settings());
-  for (const Setting& setting : settings.all()) {
-    if (setting.saved && setting.shapes_results) result.copy(setting.key, settings);
-  }
+  copy_results(result, settings);
   return result;
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
+                                          const ParameterBuffer& parameters) {
+  const std::string& name = settings.text("optimizer");
+  if (name == "sgd") return std::make_unique<Sgd>(parameters, settings.real("momentum"));
+  const Adam::Form form = name == "adam" ? Adam::Form::kKeras : Adam::Form::kPyTorch;
+  return std::make_unique<Adam>(parameters, Adam::Options{.form = form});
 }
 
 }  // namespace maskgrad::apps

@@ -28,10 +28,13 @@ struct Request {
 // A flag counts more than --set, that more than a file, and that more than the recipe's default.
 void apply(Settings& settings, const Request& request) {
   if (!request.config.empty()) {
-    settings.load_toml(request.config);
-    // A run's own file means its paths from its own folder; one by hand, from here.
     const std::filesystem::path file = request.config;
-    if (is_saved_toml(file)) settings = as_used(settings, file.parent_path());
+    const auto [version, keys] = settings.load_toml(file);
+    // A run's own file means its paths from its own folder; one by hand, from here.
+    const Settings used = as_used(settings, file.parent_path());
+    for (const std::string& key : keys) {
+      if (version > 0) settings.copy(key, used);
+    }
   }
   for (const std::string& pair : request.pairs) settings.set_pair(pair, "--set");
   for (const auto& [key, text] : request.flags) settings.set(key, text, fmt::format("--{}", key));
@@ -42,8 +45,9 @@ void check_same_run(const Settings& was, const Settings& now, const RunPaths& pa
   for (const Setting& before : was.all()) {
     const SettingValue& after = now.setting(before.key).value;
     check(!before.saved || before.may_change || before.value == after, "train",
-          "the run in '{}' has {} = {}: it cannot go on with {}", paths.folder.string(), before.key,
-          to_string(before.value), to_string(after));
+          "the run in '{}' has {} = {}: it cannot go on with {}; a new run can, in a folder of its "
+          "own",
+          paths.folder.string(), before.key, to_string(before.value), to_string(after));
   }
 }
 
@@ -87,6 +91,8 @@ void train(const Request& request) {
   const Settings asked = as_usage([&] { return new_settings(request); });
   const RunPaths paths(run_folder(request.recipe, asked));
   const bool resume = asked.flag("resume");
+  const std::string& step_log = asked.text("step_log");
+  if (!step_log.empty()) check_is_no_file_of(paths, step_log, "train");
   FolderClaim claim(paths, resume ? FolderClaim::Purpose::kResume : FolderClaim::Purpose::kNewRun);
   const Settings settings = resume ? resumed_settings(request, paths) : asked;
   TrainingRun run(request.recipe, settings, claim);

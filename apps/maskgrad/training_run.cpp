@@ -3,15 +3,14 @@
 #include <chrono>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
-#include <maskgrad/train/adam.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/finite.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/formats/toml_guard.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/progress.hpp>
 #include <maskgrad/train/run_logs.hpp>
-#include <maskgrad/train/sgd.hpp>
 #include <maskgrad/train/tensorboard_callback.hpp>
 
 #include "command.hpp"
@@ -35,14 +34,6 @@ std::string shape_text(const Shape& shape) {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
-                                          const ParameterBuffer& parameters) {
-  const std::string& name = settings.text("optimizer");
-  if (name == "sgd") return std::make_unique<Sgd>(parameters, settings.real("momentum"));
-  const Adam::Form form = name == "adam" ? Adam::Form::kKeras : Adam::Form::kPyTorch;
-  return std::make_unique<Adam>(parameters, Adam::Options{.form = form});
-}
-
 TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings, FolderClaim& claim)
     : recipe_(recipe),
       settings_(settings),
@@ -51,7 +42,7 @@ TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings, FolderC
       claim_(claim),
       resume_(settings.flag("resume")),
       own_data_(settings.text("data").empty()) {
-  check_folder();
+  if (!resume_ && !settings_.flag("force")) check_holds_no_run(paths_, own_data_);
   set_num_threads(static_cast<int>(settings_.integer("threads")));
   const TrainState state = make_model();
   // Data that is there is read before anything is written; data of its own goes into the folder.
@@ -68,20 +59,6 @@ TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings, FolderC
   check_data(state);
   make_trainer(state);
   add_callbacks();
-}
-
-void TrainingRun::check_folder() const {
-  if (resume_ || settings_.flag("force")) return;
-  as_usage([&] {
-    check(!paths_.is_run(), "train",
-          "'{}' holds a run already: --resume goes on with it, --force replaces it, --out names "
-          "another folder",
-          paths_.folder.string());
-    const fs::path obstacle = first_in_the_way(paths_, own_data_);
-    check(obstacle.empty(), "train",
-          "there is a '{}' already: --force replaces it, --out names another folder",
-          obstacle.string());
-  });
 }
 
 TrainState TrainingRun::make_model() {
@@ -116,7 +93,8 @@ TrainState TrainingRun::load_checkpoint() {
 
 void TrainingRun::load_data() {
   const fs::path folder = own_data_ ? paths_.own_data : fs::path(settings_.text("data"));
-  const bool is_from_config = resume_ && settings_.text("data") == trained_.text("data");
+  const bool is_from_config =
+      resume_ && settings_.text("data") == read_saved_settings(recipe_, paths_).text("data");
   check_data_folder(folder, paths_, !is_from_config);
   data_ = recipe_.load_data(settings_, folder, DataPart::kTraining);
   check(data_.size() > 0, "data", "'{}' holds no samples", folder.string());
@@ -172,11 +150,23 @@ void TrainingRun::write_config() const {
   write_file(paths_.config, as_stored(settings_, paths_.folder).to_toml());
 }
 
+// With a config.toml of settings that lead nowhere, going on would fail again.
+void TrainingRun::put_config_back() const {
+  try {
+    if (!former_config_.empty() && claim_.is_in_place()) write_file(paths_.config, former_config_);
+  } catch (const Error& error) {
+    warn(fmt::format("{}: {}", error.name(), error.text()));
+  }
+}
+
 void TrainingRun::add_callbacks() {
   const LogOrigin origin = {resumed_, warn};
   trainer_->add(std::make_unique<StayInPlace>(claim_));
   trainer_->add(std::make_unique<AtFirstStep>([this] {
-    if (resume_) write_config();
+    if (resume_) {
+      former_config_ = read_file(paths_.config, kMostTomlBytes);
+      write_config();
+    }
     trained_ = settings_;
   }));
   // Files first: what a line of progress reports is on the disk by then.
@@ -242,13 +232,30 @@ Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
   trainer_->add(std::move(last_means));
   try {
     return train(stop, last);
+  } catch (const Diverged& error) {
+    if (!claim_.is_kept()) put_config_back();
+    throw Error(error.name(), fmt::format("{}{}", error.text(), way_out_of_divergence()));
   } catch (const Error& error) {
     // What is refused at the start would be refused again.
-    const bool is_kept = claim_.is_kept() || (resume_ && !claim_.saved_nothing_yet());
-    if (!last.has_started() || !is_kept || !claim_.is_in_place()) throw;
+    if (!last.has_started() || !can_go_on()) throw;
     throw Error(error.name(), fmt::format("{}; the last checkpoint is kept, go on with: {}",
                                           error.text(), command_to_go_on()));
   }
+}
+
+bool TrainingRun::can_go_on() const {
+  const bool has_checkpoint = claim_.is_kept() || (resume_ && !claim_.saved_nothing_yet());
+  return has_checkpoint && claim_.is_in_place();
+}
+
+// Empty where nothing was saved: then the same command may be given again with other settings.
+std::string TrainingRun::way_out_of_divergence() const {
+  if (!can_go_on()) return "";
+  if (!claim_.is_kept()) {
+    return "; the run is as it was before: give the command again with a smaller --lr";
+  }
+  return fmt::format("; the last checkpoint is kept, go on with a smaller --lr: {} --lr {}",
+                     command_to_go_on(), settings_.real("lr") / 10);
 }
 
 Trainer::Outcome TrainingRun::train(const std::atomic<bool>& stop, const LastMeans& last) {

@@ -11,10 +11,6 @@
 
 namespace maskgrad::apps {
 
-/// The optimizer that the settings name.
-std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
-                                          const ParameterBuffer& parameters);
-
 class TrainingRun {
  public:
   /// Reads starting weights, or the last checkpoint with `resume`, and the data, and only then
@@ -31,7 +27,6 @@ class TrainingRun {
   std::string command_to_go_on() const;
 
  private:
-  void check_folder() const;
   TrainState make_model();
   TrainState load_checkpoint();
   void load_data();
@@ -39,12 +34,15 @@ class TrainingRun {
   DataLoader::Options loading() const;
   void make_trainer(const TrainState& state);
   void write_config() const;
+  void put_config_back() const;
   void add_callbacks();
   void add_progress();
   Notes notes() const;
   void print_summary();
   std::string packing_of_next_batch();
   Trainer::Outcome train(const std::atomic<bool>& stop, const LastMeans& last);
+  bool can_go_on() const;
+  std::string way_out_of_divergence() const;
   void finish(const std::string& means, double seconds, std::int64_t steps) const;
 
   const Recipe& recipe_;
@@ -53,7 +51,8 @@ class TrainingRun {
   RunPaths paths_;
   FolderClaim& claim_;
   bool resume_, own_data_;
-  Notes resumed_;  // of the checkpoint that the run goes on from
+  Notes resumed_;              // of the checkpoint that the run goes on from
+  std::string former_config_;  // what config.toml held before the first step of a run that goes on
   SequenceDataset data_;
   DataStart data_start_;
   std::unique_ptr<RecipeModel> model_;

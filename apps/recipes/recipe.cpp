@@ -17,13 +17,13 @@ const std::vector<std::unique_ptr<Recipe>>& recipes() {
   return all;
 }
 
-const Recipe& find_recipe(const std::string& name) {
+const Recipe& find_recipe(const std::string& name, const std::string& source) {
   std::vector<std::string> names;
   for (const auto& recipe : recipes()) {
     if (recipe->name() == name) return *recipe;
     names.push_back(recipe->name());
   }
-  fail("recipe", "there is no recipe '{}'{}", name, did_you_mean(name, names));
+  fail("recipe", "{}: there is no recipe '{}'{}", source, name, did_you_mean(name, names));
 }
 
 std::vector<Setting> training_settings(const std::string& recipe, std::vector<Setting> own) {

@@ -65,8 +65,9 @@ class Recipe {
 
 /// All recipes.
 const std::vector<std::unique_ptr<Recipe>>& recipes();
-/// Throws Error, with the nearest name, when there is none of that name.
-const Recipe& find_recipe(const std::string& name);
+/// Throws Error, with the nearest name, when there is none of that name. `source` is where the name
+/// stands.
+const Recipe& find_recipe(const std::string& name, const std::string& source);
 
 /// The settings that every recipe has; the recipe's own defaults and further settings are merged
 /// in.

@@ -4,7 +4,8 @@
 // They are accurate over the whole range: within 2 units in the last place of the exact value in
 // float32 and 4 in float64, and their gradients within 4 and 8, also beside the roots of a slope
 // and where results are denormal. Where the thread flushes denormal numbers, these are 0. At
-// infinity a function and its slope are their limits. NaN gives NaN, in the gradient too.
+// infinity a function and its slope are their limits. NaN gives NaN, in the gradient too; but relu
+// and leaky_relu choose what to do with a gradient, and let it pass unchanged where x is NaN.
 #pragma once
 
 #include <maskgrad/tensor/variable.hpp>

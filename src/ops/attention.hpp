@@ -32,8 +32,10 @@ struct AttentionOptions {
 /// q [B, H, S, D], k [B, H_kv, T, D], v [B, H_kv, T, D_v], mask broadcasting to [B, H, S, T], or
 /// undefined for all pairs -> [B, H, S, D_v]. Without heads: [B, S, D], [B, T, D], [B, T, D_v] ->
 /// [B, S, D_v]; what a mask [1, B, S, T] says of each head is then meant for each sample.
-/// A query that may attend to nothing gives exactly 0 and sends exactly 0 back. Neither the result
-/// nor a gradient depends on a pair that the mask leaves out, whatever k and v hold there.
+/// A query that may attend to nothing gives exactly 0 and sends exactly 0 back. One whose scores
+/// are all -inf gives 0 as well, where masked_softmax() would give NaN.
+/// Neither the result nor a gradient depends on a pair that the mask leaves out, whatever k and v
+/// hold there.
 /// One pass over tiles of 64 queries, which computes the blocks of pairs that hold kept ones, and a
 /// second one backward, which computes the weights again (Dao et al. 2022, FlashAttention): time in
 /// proportion to the pairs in these blocks, memory to S + T.

@@ -61,11 +61,13 @@ Blas::Gemm<double> Blas::gemm<double>() const {
 }
 
 // OpenBLAS keeps the buffers that it was once asked for. They are asked for together, after the
-// same memory, with some to spare, was had from the system and given back.
+// same memory, with some to spare, was had from the system and given back. Those of others who
+// multiply now may be in use, and are not counted.
 void Blas::allocate_buffers(int wanted) {
   if (wanted <= buffers_) return;
   constexpr std::size_t kBuffer = (128 << 20) + (4 << 20);
-  const std::size_t bytes = static_cast<std::size_t>(wanted - buffers_) * kBuffer;
+  const auto missing = static_cast<std::size_t>(users_ > 0 ? wanted : wanted - buffers_);
+  const std::size_t bytes = missing * kBuffer;
   void* const block =
       ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   check(block != MAP_FAILED, "blas", "the system has no memory for it, {} MiB", bytes >> 20);
@@ -76,14 +78,20 @@ void Blas::allocate_buffers(int wanted) {
   buffers_ = wanted;
 }
 
-Blas::Turn::Turn(Blas& blas, int threads)
-    : blas_(blas), lock_(blas.turn_), threads_before_(blas.get_threads_()) {
-  blas.allocate_buffers(threads);
-  if (threads_before_ != 1) blas.set_threads_(1);
+Blas::Use::Use(Blas& blas, int threads) : blas_(blas), threads_(threads) {
+  const std::lock_guard lock(blas.mutex_);
+  blas.allocate_buffers(blas.users_ + threads);
+  if (blas.users_ == 0) {
+    blas.threads_before_ = blas.get_threads_();
+    if (blas.threads_before_ != 1) blas.set_threads_(1);
+  }
+  blas.users_ += threads;
 }
 
-Blas::Turn::~Turn() {
-  if (threads_before_ != 1) blas_.set_threads_(threads_before_);
+Blas::Use::~Use() {
+  const std::lock_guard lock(blas_.mutex_);
+  blas_.users_ -= threads_;
+  if (blas_.users_ == 0 && blas_.threads_before_ != 1) blas_.set_threads_(blas_.threads_before_);
 }
 
 // The configuration opens with name and version; what follows is how it was built.

@@ -19,29 +19,28 @@ class Blas {
   /// Loads it at the first call. Throws Error "[blas] cannot load libopenblas.so.0: ...".
   static Blas& loaded();
 
-  /// Its cblas_sgemm or cblas_dgemm. To be called while a Turn lasts.
+  /// Its cblas_sgemm or cblas_dgemm. To be called while a Use lasts.
   template <class T>
   Gemm<T> gemm() const;
 
   /// "OpenBLAS 0.3.21, kernels for SkylakeX"
   std::string description() const;
 
-  /// While it lives, this caller has OpenBLAS for itself and up to `threads` threads of ours, each
-  /// of which multiplies alone: with threads of its own OpenBLAS adds in another order. Then
-  /// OpenBLAS has as many threads as before: somebody else in this process may use it.
-  class Turn {
+  /// While one lives, up to `threads` threads of ours may multiply, each alone: with threads of its
+  /// own OpenBLAS adds in another order. After the last, OpenBLAS has as many threads as before:
+  /// somebody else in this process may use it.
+  class Use {
    public:
-    /// Waits for the turns before. Throws Error "[blas] the system has no memory for it, 264 MiB"
-    /// where a buffer for each thread cannot be had.
-    Turn(Blas& blas, int threads);
-    ~Turn();
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
+    /// Throws Error "[blas] the system has no memory for it, 264 MiB" where a buffer for each
+    /// thread cannot be had.
+    Use(Blas& blas, int threads);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
 
    private:
     Blas& blas_;
-    std::unique_lock<std::mutex> lock_;
-    int threads_before_;
+    int threads_;
   };
 
  private:
@@ -57,8 +56,8 @@ class Blas {
   void (*set_threads_)(int);
   void* (*allocate_)(int);
   void (*free_)(void*);
-  std::mutex turn_;
-  int buffers_ = 0;
+  std::mutex mutex_;  // of what follows
+  int users_ = 0, buffers_ = 0, threads_before_ = 1;
 };
 
 }  // namespace maskgrad::ops

@@ -5,6 +5,7 @@
 // so that nearly every instruction is a multiplication.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -63,8 +64,8 @@ class Terms {
   /// How many terms of each sample a chain has.
   std::int64_t of_chain() const { return of_chain(samples_); }
   static std::int64_t of_chain(std::int64_t samples) {
-    return kTermsOfChain /
-           static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(samples)));
+    return kTermsOfChain >>
+           std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(samples, 1) - 1));
   }
 
  private:

@@ -2,7 +2,6 @@
 #include <atomic>
 #include <iterator>
 #include <numeric>
-#include <span>
 
 #include <maskgrad/ops/embedding.hpp>
 #include <maskgrad/ops/occurrences.hpp>

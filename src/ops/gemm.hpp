@@ -11,8 +11,8 @@ struct MatrixProduct {
   bool transpose_a = false, transpose_b = false;
   /// With transpose_a: the k rows of a are those of samples, so many each; 0: of one.
   std::int64_t rows_per_sample = 0;
-  /// The m rows are samples, of which nobody can pad some. OpenBLAS may have the product, in whose
-  /// order of addition the number of rows may count.
+  /// The rows of a are samples, so no padding adds rows. Then OpenBLAS may have the product, whose
+  /// order of addition may depend on their number.
   bool rows_are_samples = false;
 };
 
@@ -24,7 +24,7 @@ struct RowFinish {
 };
 
 /// On several threads where it pays; the same bits on any number of them. Each sum is one of
-/// BatchSum's, whatever the number of rows. T is float or double.
+/// BatchSum's, whatever the number of rows, unless OpenBLAS has the product. T is float or double.
 template <class T>
 void multiply_matrices(const MatrixProduct& product, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish = {});

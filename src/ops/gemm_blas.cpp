@@ -40,7 +40,7 @@ void multiply_by_blas(const MatrixProduct& d, const T* a, const T* b, T* y,
                       const RowFinish<T>& finish) {
   constexpr std::int64_t kRows = 512;  // of a part: more than a copy of b costs
   const std::int64_t parts = d.m / (2 * kRows) * 2;
-  const Blas::Turn turn(Blas::loaded(), std::min(num_threads(), static_cast<int>(parts)));
+  const Blas::Use use(Blas::loaded(), std::min(num_threads(), static_cast<int>(parts)));
   const Strided<T> left = left_of(d, a);
   const auto transpose = [](bool is) { return is ? cxxblas::Trans : cxxblas::NoTrans; };
   parallel_for_parts(d.m, parts, [&](std::int64_t begin, std::int64_t end) {

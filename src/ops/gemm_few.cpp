@@ -11,75 +11,77 @@
 namespace maskgrad::ops {
 namespace {
 
-// A vector of columns of y, or fewer: rows of b [count][k].
+// Rows of a, `stride` apart, whose terms lie side by side.
+template <class T>
+struct Rows {
+  const T* a;
+  std::int64_t stride;
+};
+
+// A vector of columns of y, or fewer: rows of b, `stride` apart.
 template <class T>
 struct Columns {
   const T* b;
-  std::int64_t k, count;
+  std::int64_t stride, count;
 };
 
-// sums[i] += sum of a[p][i] b[j][p] over p = 0 .. terms-1, for a vector of j: a square of b, or the
-// first columns of one, is transposed in registers.
+// sums[i] += sum of a[i][p] b[j][p] over p = 0 .. terms-1, for a vector of j: a square of b, or the
+// first columns of one, is transposed in registers. Behind the last row of b that one is taken
+// again.
 template <bool kWhole, int kRows, class T>
-[[gnu::always_inline]] inline void add_square(const T* a, const T* b, std::int64_t k,
-                                              std::int64_t terms, Vec<T> (&sums)[kRows]) {
+[[gnu::always_inline]] inline void add_square(const T* const (&a)[kRows], std::int64_t at,
+                                              const Columns<T>& columns, std::int64_t terms,
+                                              Vec<T> (&sums)[kRows]) {
   Partials<T> square;
+  const T* b = columns.b + at;
   detail::unrolled<kLanes<T>>([&](auto j) MASKGRAD_INLINE {
     square[j] = kWhole ? Vec<T>::load_unaligned(b) : load_first(b, terms);
-    b += k;
+    if (j + 1 < columns.count) b += columns.stride;
   });
   detail::transpose_registers<T>(square);
   detail::unrolled<kLanes<T>>([&](auto p) MASKGRAD_INLINE {
     if (!kWhole && p >= terms) return;
     detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
-      sums[i] = multiply_add(Vec<T>(a[p * kRows + i]), square[p], sums[i]);
+      sums[i] = multiply_add(Vec<T>(a[i][at + p]), square[p], sums[i]);
     });
   });
 }
 
-// Adds a chain of terms to sums [kRows][kLanes].
-template <class T, int kRows>
-[[gnu::noinline]] void add_chain(const T* a, const T* b, std::int64_t k, std::int64_t terms,
-                                 T* to) {
-  Vec<T> sums[kRows];
+// The sums of a chain, which begins at term `at`, for [kRows] vectors of columns.
+template <int kRows, class T>
+[[gnu::always_inline]] inline void sum_chain(const T* const (&a)[kRows], std::int64_t at,
+                                             const Columns<T>& columns, std::int64_t terms,
+                                             Vec<T> (&sums)[kRows]) {
   detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE { sums[i] = Vec<T>(T{}); });
-  for (; terms >= kLanes<T>; terms -= kLanes<T>, a += kLanes<T> * kRows, b += kLanes<T>) {
-    add_square<true>(a, b, k, kLanes<T>, sums);
+  for (; terms >= kLanes<T>; terms -= kLanes<T>, at += kLanes<T>) {
+    add_square<true>(a, at, columns, kLanes<T>, sums);
   }
-  if (terms > 0) add_square<false>(a, b, k, terms, sums);
-  detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE {
-    (Vec<T>::load_unaligned(to) + sums[i]).store_unaligned(to);
-    to += kLanes<T>;
-  });
+  if (terms > 0) add_square<false>(a, at, columns, terms, sums);
 }
 
-// sums [kRows][kLanes] = those of a group of chains.
-template <class T, int kRows>
-void sum_group(const T* a, Columns<T> columns, std::int64_t terms, T* sums) {
-  std::fill_n(sums, kRows * kLanes<T>, T{});
-  for (; terms > 0;
-       terms -= kTermsOfChain, a += kTermsOfChain * kRows, columns.b += kTermsOfChain) {
-    const std::int64_t of_chain = std::min(kTermsOfChain, terms);
-    if (columns.count == kLanes<T>) {
-      add_chain<T, kRows>(a, columns.b, columns.k, of_chain, sums);
-      continue;
-    }
-    std::array<T, static_cast<std::size_t>(kTermsOfChain * kLanes<T>)> rows{};
-    for (std::int64_t j = 0; j < columns.count; ++j) {
-      copy_row(columns.b + j * columns.k, rows.data() + j * kTermsOfChain, of_chain);
-    }
-    add_chain<T, kRows>(a, rows.data(), kTermsOfChain, of_chain, sums);
+// The sums of a group of chains, rows of one vector each, which begin `stride` apart.
+template <int kRows, class T>
+[[gnu::noinline]] void sum_group(Rows<T> rows, Columns<T> columns, std::int64_t terms, T* to,
+                                 std::int64_t stride = kLanes<T>) {
+  const T* a[kRows];
+  for (int i = 0; i < kRows; ++i) a[i] = rows.a + i * rows.stride;
+  Vec<T> sums[kRows], chain[kRows];
+  sum_chain(a, 0, columns, std::min(kTermsOfChain, terms), sums);
+  for (std::int64_t at = kTermsOfChain; at < terms; at += kTermsOfChain) {
+    sum_chain(a, at, columns, std::min(kTermsOfChain, terms - at), chain);
+    detail::unrolled<kRows>([&](auto i) MASKGRAD_INLINE { sums[i] += chain[i]; });
   }
+  detail::unrolled<kRows>([&](auto i)
+                              MASKGRAD_INLINE { sums[i].store_unaligned(to + i * stride); });
 }
 
-template <class T, int kRows>
-void sum_all_groups(const T* a, Columns<T> columns, T* sums) {
+template <int kRows, class T>
+void sum_all_groups(Rows<T> rows, Columns<T> columns, std::int64_t k, T* sums) {
   constexpr std::int64_t kTerms = kTermsOfChain * kChainsOfGroup;
-  const std::int64_t k = columns.k;
-  if (k <= kTerms) return sum_group<T, kRows>(a, columns, k, sums);
+  if (k <= kTerms) return sum_group<kRows>(rows, columns, k, sums);
   PairwiseSum<T> tree(kRows * kLanes<T>);
-  for (std::int64_t p = 0; p < k; p += kTerms, columns.b += kTerms) {
-    sum_group<T, kRows>(a + p * kRows, columns, std::min(kTerms, k - p), tree.row());
+  for (std::int64_t p = 0; p < k; p += kTerms, rows.a += kTerms, columns.b += kTerms) {
+    sum_group<kRows>(rows, columns, std::min(kTerms, k - p), tree.row());
     tree.add();
   }
   tree.finish(sums);
@@ -89,12 +91,17 @@ void sum_all_groups(const T* a, Columns<T> columns, T* sums) {
 template <class T, int kRows>
 void multiply_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish) {
-  const Strided<T> rows = left_of(d, a);
-  PoolVector<T> left(static_cast<std::size_t>(d.k * kRows));  // [k][kRows]
-  for (std::int64_t p = 0; p < d.k; ++p) {
+  const Strided<T> left = left_of(d, a);
+  PoolVector<T> packed;
+  Rows<T> rows = {left.data, left.row};
+  if (left.column != 1) {
+    packed.reserve(static_cast<std::size_t>(kRows * d.k));
     for (std::int64_t i = 0; i < kRows; ++i) {
-      left[static_cast<std::size_t>(p * kRows + i)] = rows.data[i * rows.row + p * rows.column];
+      for (std::int64_t p = 0; p < d.k; ++p) {
+        packed.push_back(left.data[i * left.row + p * left.column]);
+      }
     }
+    rows = {packed.data(), d.k};
   }
   const std::int64_t vectors = (d.n + kLanes<T> - 1) / kLanes<T>;
   parallel_for(vectors, least_for(kLanes<T> * kRows * d.k), [&](std::int64_t v, std::int64_t end) {
@@ -102,7 +109,11 @@ void multiply_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
     for (; v < end; ++v) {
       const std::int64_t j = v * kLanes<T>;
       const Columns<T> columns = {b + j * d.k, d.k, std::min(kLanes<T>, d.n - j)};
-      sum_all_groups<T, kRows>(left.data(), columns, sums.data());
+      if (d.k <= kTermsOfChain * kChainsOfGroup && columns.count == kLanes<T>) {
+        sum_group<kRows>(rows, columns, d.k, y + j, d.n);
+        continue;
+      }
+      sum_all_groups<kRows>(rows, columns, d.k, sums.data());
       for (std::int64_t i = 0; i < kRows; ++i) {
         copy_row(sums.data() + i * kLanes<T>, y + i * d.n + j, columns.count);
       }

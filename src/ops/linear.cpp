@@ -50,16 +50,18 @@ void check_inputs(const Variable& x, const Variable& weight, const Variable& bia
         "would sum over masked positions of x {}; drop_mask() it on purpose", x.shape());
 }
 
-// g where y > 0, 0 elsewhere; in the memory of g if nobody else holds it.
+// The gradient of relu: 0 where y <= 0, g elsewhere, where y is NaN too; in the memory of g if
+// nobody else holds it.
 Tensor through_relu(Tensor g, const Tensor& y) {
   constexpr auto rule = [](const auto& grad, const auto& out) {
-    return xt::where(out > like(out, 0), grad, like(grad, 0));
+    return xt::where(out <= like(out, 0), like(grad, 0), grad);
   };
   Tensor h = g.is_exclusive() ? g : Tensor::empty(g.shape(), g.dtype(), g.device());
+  const Tensor& from = g;  // which is read: what shares its memory may be Saved
   dispatch_device(g.device(), "linear", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
       parallel_for(g.numel(), 4096, [&](std::int64_t i, std::int64_t end) {
-        map_row(rule, end - i, h.data<T>() + i, g.data<T>() + i, y.data<T>() + i);
+        map_row(rule, end - i, h.data<T>() + i, from.data<T>() + i, y.data<T>() + i);
       });
     });
   });
@@ -79,7 +81,8 @@ Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
 
 }  // namespace
 
-// h = g where y > 0 with relu, else g:  dx = h weight^T,  dweight = x^T h,  dbias = sum of h's rows
+// h = 0 where y <= 0 with relu, else g:  dx = h weight^T,  dweight = x^T h,  dbias = sum of h's
+// rows
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 LinearActivation activation) {
   check_defined(kLinear, {&x, &weight, &bias});

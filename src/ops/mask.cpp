@@ -1,7 +1,6 @@
 #include <maskgrad/ops/broadcast_plan.hpp>
 #include <maskgrad/ops/mask.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
-#include <maskgrad/ops/row_moves.hpp>
 #include <maskgrad/ops/sample.hpp>
 #include <maskgrad/ops/shape.hpp>
 #include <maskgrad/tensor/mask_kernels.hpp>
@@ -94,8 +93,8 @@ Variable with_mask(const Variable& x, const SequenceMask& mask, Scalar fill) {
   check_given(x.defined(), "with_mask", "the input");
   if (!mask.defined()) return x;
   check(!x.mask().defined() || x.mask() == mask || (x.mask() & mask) == mask, "with_mask",
-        "the input carries a mask already that leaves out some of these positions; drop_mask() it "
-        "first");
+        "the input carries a mask already that leaves out some of these positions; give what is in "
+        "both, x.mask() & mask, or drop_mask() it first");
   return fill_and_carry("with_mask", x, mask, fill, mask);
 }
 

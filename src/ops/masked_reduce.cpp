@@ -3,9 +3,7 @@
 #include <maskgrad/ops/masked_reduce.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
-#include <maskgrad/ops/shape.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
 #include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::ops {

@@ -4,7 +4,6 @@
 #include <maskgrad/ops/norm.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/sample.hpp>
-#include <maskgrad/ops/shape.hpp>
 #include <maskgrad/ops/softmax_rows.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
@@ -112,6 +111,12 @@ void check_shapes(const OpDef& op, const Variable& x, const Variable& weight,
         to_string(weight.dtype()), to_string(bias.dtype()));
 }
 
+void check_eps(const OpDef& op, double eps, DType dtype) {
+  const double value = real_argument(op, "eps", eps, dtype);
+  check(value >= 0 && std::isfinite(value), op.name.c_str(),
+        "eps must be finite and at least 0, got {}", value);
+}
+
 // The normalised input, and 1 / sqrt(var + eps) of each row.
 struct Normalised {
   Tensor xhat, rstd;
@@ -193,6 +198,7 @@ Variable normalised_over(const OpDef& op, const Variable& x, const Tensor& keep,
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias, double eps) {
   check_defined(kLayerNorm, {&x, &weight, &bias});
   check_shapes(kLayerNorm, x, weight, bias);
+  check_eps(kLayerNorm, eps, x.dtype());
   check(!x.mask().defined() || x.rank() > 2, "layer_norm",
         "would read masked positions of {}; use masked_layer_norm, or drop_mask() on purpose",
         x.shape());
@@ -205,6 +211,7 @@ Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable
   check_defined(kMaskedLayerNorm, {&x, &weight, &bias});
   check_defined(kMaskedLayerNorm, "mask", keep);
   check_shapes(kMaskedLayerNorm, x, weight, bias);
+  check_eps(kMaskedLayerNorm, eps, x.dtype());
   return normalised_over(kMaskedLayerNorm, x, kept_elements("masked_layer_norm", x, keep), weight,
                          bias, eps);
 }

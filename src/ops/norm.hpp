@@ -7,7 +7,8 @@ namespace maskgrad::ops {
 
 /// y = (x - mean) / sqrt(var + eps) * weight + bias, mean and (biased) variance over the last
 /// dimension. x [..., D], weight [D], bias [D] -> [..., D]. Ba et al. 2016, "Layer normalization".
-/// The mask of x is kept. Throws Error for other shapes or dtypes.
+/// The mask of x is kept. Throws Error for other shapes or dtypes, and for an eps that is below 0,
+/// not finite, or does not fit x's dtype (see Scalar).
 Variable layer_norm(const Variable& x, const Variable& weight, const Variable& bias,
                     double eps = 1e-5);
 

@@ -47,17 +47,19 @@ class Occurrences {
     }
   }
   void count(std::span<const std::int64_t> rows, std::int64_t table) {
-    PoolVector<std::int64_t> ends(static_cast<std::size_t>(table));  // of the places of each row, once they are there
+    // Of each row: first how many places it has, then where they begin, at last where they end.
+    PoolVector<std::int64_t> ends(static_cast<std::size_t>(table));
     for (const std::int64_t row : rows) {
       if (row >= 0) ++ends[Index(row)];
     }
     std::int64_t size = 0;
     for (std::int64_t& end : ends) {
       const std::int64_t places = end;
-      end = size;  // where they begin
+      end = size;
       size += places;
     }
     places_.resize(Index(size));
+    blocks_.reserve(Index(std::min(table, size) + size / kRowsOfBlock));
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (rows[i] >= 0) places_[Index(ends[Index(rows[i])]++)] = static_cast<std::int64_t>(i);
     }
@@ -132,7 +134,7 @@ void sum_places(const Occurrences& occurrences, const T* x, std::int64_t columns
   const auto count = static_cast<std::int64_t>(blocks.size());
   Tensor sums = Tensor::empty({occurrences.parts(), columns}, dtype_of<T>);
   T* const parts = sums.data<T>();
-  parallel_for(count, least_for(4 * kRowsOfBlock * columns), [&](std::int64_t i, std::int64_t end) {
+  parallel_for(count, least_for(4, kRowsOfBlock, columns), [&](std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) {
       const Occurrences::Block& block = blocks[static_cast<std::size_t>(i)];
       T* const to = block.part < 0 ? table + block.row * columns : parts + block.part * columns;

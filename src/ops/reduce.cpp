@@ -1,4 +1,5 @@
-#include <cmath>
+#include <algorithm>
+#include <array>
 
 #include <maskgrad/ops/expression.hpp>
 #include <maskgrad/ops/op_inputs.hpp>

@@ -42,10 +42,6 @@ xsimd::batch_bool<T> among_first(std::int64_t count) {
   return Vec<T>::load_unaligned(kPlaces.data()) < Vec<T>(static_cast<T>(count));
 }
 
-}  // namespace detail
-
-namespace detail {
-
 // So many elements go into lanes one after another; what comes of more is combined in a tree.
 inline constexpr std::int64_t kOfBlock = 512;
 

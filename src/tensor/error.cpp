@@ -23,8 +23,8 @@ std::string one_line(std::string_view text) {
 }  // namespace
 
 Error::Error(std::string_view name, std::string_view text)
-    : std::runtime_error(one_line(fmt::format("[{}] {}", name, text))),
-      name_size_(name.size()),
-      text_size_(std::string_view(what()).size() - name.size() - 3) {}
+    : std::runtime_error(fmt::format("[{}] {}", one_line(name), one_line(text))),
+      name_size_(one_line(name).size()),
+      text_size_(std::string_view(what()).size() - name_size_ - 3) {}
 
 }  // namespace maskgrad

@@ -13,7 +13,7 @@ template <class T>
 void sum_along(const T* x, std::int64_t outer, std::int64_t along, std::int64_t inner, T* sums) {
   constexpr std::int64_t kColumns = 64;  // of a part: whole cache lines
   const std::int64_t parts = (inner + kColumns - 1) / kColumns;
-  parallel_for(outer * parts, least_for(along * kColumns), [&](std::int64_t i, std::int64_t end) {
+  parallel_for(outer * parts, least_for(along, kColumns), [&](std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) {
       const T* const from = x + i / parts * along * inner;
       T* const to = sums + i / parts * inner;

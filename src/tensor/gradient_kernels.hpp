@@ -9,8 +9,8 @@ namespace maskgrad {
 void add_into(Tensor& total, const Tensor& term);
 
 /// Sums `x` over the dimensions along which `shape` was broadcast to x.shape(): dimension by
-/// dimension, the outermost first, each in the order of sum_rows(). Throws Error "[name] ..." when `shape` does not broadcast
-/// to x.shape().
+/// dimension, the outermost first, each in the order of sum_rows(). Throws Error "[name] ..." when
+/// `shape` does not broadcast to x.shape().
 Tensor sum_to(const char* name, const Tensor& x, const Shape& shape);
 /// The same into a tensor of that shape.
 void sum_into(const char* name, const Tensor& x, Tensor& sums);

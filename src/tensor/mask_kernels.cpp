@@ -81,6 +81,12 @@ Tensor without_holes(const Tensor& x, const SequenceMask& mask) {
   return kept;
 }
 
+Tensor holes_of(const SequenceMask& mask, const Shape& shape) {
+  Tensor holes = Tensor::zeros(shape, DType::kBool);
+  if (mask.defined()) fill_holes(holes, mask, true);
+  return holes;
+}
+
 void fill_holes(Tensor& x, const SequenceMask& mask, Scalar value) {
   check(x.shape().starts_with(mask.shape()), "mask", "a mask of {} does not fit a value of {}",
         mask.shape(), x.shape());

@@ -10,6 +10,9 @@ namespace maskgrad {
 /// there is one, does not keep.
 bool is_hole(const SequenceMask& mask, const Shape& shape, std::int64_t element);
 
+/// bool of `shape` [B, S, ...]: whether an element is_hole().
+Tensor holes_of(const SequenceMask& mask, const Shape& shape);
+
 /// Writes `value` to every element of x [B, S, ...] at a position that the mask does not keep.
 /// Throws Error when it does not fit x's dtype.
 void fill_holes(Tensor& x, const SequenceMask& mask, Scalar value);

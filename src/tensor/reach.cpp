@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <numeric>
 
 #include <maskgrad/tensor/reach.hpp>
 
@@ -134,9 +133,12 @@ Tensor opposite(const Tensor& a) {
 Tensor either(const Tensor& a, const Tensor& b) { return combine(a, b, std::logical_or<bool>()); }
 Tensor both(const Tensor& a, const Tensor& b) { return combine(a, b, std::logical_and<bool>()); }
 
-bool any(const Tensor& marked) {
+bool any(const Tensor& marked) { return first_marked(marked) >= 0; }
+
+std::int64_t first_marked(const Tensor& marked) {
   const auto bits = marked.values<bool>();
-  return std::find(bits.begin(), bits.end(), true) != bits.end();
+  const auto found = std::find(bits.begin(), bits.end(), true);
+  return found == bits.end() ? -1 : found - bits.begin();
 }
 
 }  // namespace maskgrad

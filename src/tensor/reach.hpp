@@ -54,5 +54,7 @@ Tensor either(const Tensor& a, const Tensor& b);
 Tensor both(const Tensor& a, const Tensor& b);
 Tensor opposite(const Tensor& a);
 bool any(const Tensor& marked);
+/// The first marked element in row-major order; -1 where there is none.
+std::int64_t first_marked(const Tensor& marked);
 
 }  // namespace maskgrad

@@ -217,8 +217,7 @@ SequenceMask follow_mask(const OpDef& op, std::span<const Variable* const> input
     check(!masked || op.mask_rule != MaskRule::kKeeps || input->mask() == masked->mask(),
           op.name.c_str(),
           "the inputs carry different masks: name intersect_masks() or unite_masks(), or "
-          "drop_mask() one "
-          "of them");
+          "drop_mask() one of them");
     check(op.mask_rule != MaskRule::kKeeps || !is_elementwise(op, i) ||
               input->rank() == output.rank(),
           op.name.c_str(),

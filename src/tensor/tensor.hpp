@@ -133,8 +133,8 @@ Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device
   return result;
 }
 
-/// True when shapes, dtypes and every byte agree (so NaN equals the same NaN, and 0 is not -0), or
-/// both are undefined.
+/// True when shapes, dtypes and every byte agree (so NaN equals the same NaN, and 0 is not -0).
+/// Throws Error for a tensor that was never given a value.
 bool is_identical(const Tensor& a, const Tensor& b);
 
 }  // namespace maskgrad

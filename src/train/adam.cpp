@@ -24,11 +24,9 @@ struct Arrays {
   T *w, *m, *r;
 };
 
-// One loop over all four arrays: three xtensor expressions pass over memory more than once and take
-// 1.3 times as long (49,152 floats: 28 us against 21, AMD EPYC Genoa). Memory is what bounds it,
-// the second-level cache: without root and division it would take 12 us instead of 14, and
-// estimates of them with Newton steps take 18 to 22. Root and division leave room for little else:
-// of the two checks, the one is made before them, and the other is one addition.
+// One loop over all four arrays, each read and written once: memory is what bounds it. Estimates of
+// root and division with Newton steps take longer than these. They leave room for little else: of
+// the two checks, the one is made before them, and the other is one addition.
 template <class T>
 class AdamLoop {
  public:

@@ -99,6 +99,9 @@ bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
                              const std::atomic<bool>* stop) {
   check_arithmetic_data(data);
   make_folder(folder);
+  remove_dead_temporaries(folder, [](const std::string& name) {
+    return name == shard_index_path("") || name.ends_with(".tfrecords");
+  });
   std::vector<ShardEntry> written;
   std::uint64_t index = 0;
   for (std::int64_t shard = 0; shard < data.shards; ++shard) {

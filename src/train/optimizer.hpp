@@ -23,7 +23,7 @@ class Optimizer {
   /// Throws Error for parameters that it was not made for, and for a number that is not finite:
   /// "[adam] the gradient of dense.bias is nan at element 3", or "[adam] dense.bias becomes inf at
   /// element 3 ...". Then it has moved some of the parameters, and training cannot go on from them;
-  /// where a gradient is not finite, it changed neither value nor state.
+  /// where a gradient is not finite, or not when it is scaled, it changed neither value nor state.
   void step(ParameterBuffer& parameters, double lr, double gradient_scale = 1.0);
   /// What it remembers, by name ("m", "r"): flat tensors of the buffer's size. A checkpoint saves
   /// them and writes into them.
@@ -56,7 +56,7 @@ class Optimizer {
   const char* name() const { return name_; }
 
  private:
-  void check_finite(ParameterBuffer& parameters, double lr);
+  void check_finite(ParameterBuffer& parameters, double lr, double gradient_scale);
 
   const char* name_;
   Shape shape_;

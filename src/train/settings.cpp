@@ -123,10 +123,6 @@ Setting Setting::without_effect() const {
   return with([](Setting& setting) { setting.shapes_results = false; });
 }
 
-bool is_saved_toml(const std::filesystem::path& path) {
-  return parse_toml(read_file(path, kMostTomlBytes), path.string()).contains(kVersionKey);
-}
-
 Setting Setting::since(int first) const {
   return with([&](Setting& setting) { setting.version = first; });
 }
@@ -212,8 +208,8 @@ void Settings::set_pair(std::string_view pair, const std::string& source) {
   set(pair.substr(0, equals), pair.substr(equals + 1), source);
 }
 
-void Settings::load_toml(const std::filesystem::path& path) {
-  take_toml(read_file(path, kMostTomlBytes), path.string());
+TomlSettings Settings::load_toml(const std::filesystem::path& path) {
+  return take_toml(read_file(path, kMostTomlBytes), path.string());
 }
 
 void Settings::load_saved_toml(const std::filesystem::path& path) {
@@ -221,7 +217,9 @@ void Settings::load_saved_toml(const std::filesystem::path& path) {
 }
 
 void Settings::read_saved_toml(std::string_view text, const std::string& source) {
-  check(text.ends_with('\n'), "config", "{}: its last line does not end: the file is damaged",
+  check(text.ends_with('\n'), "config",
+        "{}: its last line does not end: the file is damaged; the run's checkpoints hold a copy of "
+        "it",
         source);
   const auto [version, keys] = take_toml(text, source);
   check(version > 0, "config",
@@ -236,9 +234,9 @@ void Settings::read_saved_toml(std::string_view text, const std::string& source)
   }
 }
 
-Settings::TomlKeys Settings::take_toml(std::string_view text, const std::string& source) {
+TomlSettings Settings::take_toml(std::string_view text, const std::string& source) {
   const toml::table table = parse_toml(text, source);
-  TomlKeys taken{version_of(table, source), {}};
+  TomlSettings taken{version_of(table, source), {}};
   for (const auto& [key, node] : table) {
     if (key.str() == kVersionKey) continue;
     const std::string place = fmt::format("{}: line {}", source, key.source().begin.line);

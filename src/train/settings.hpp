@@ -52,6 +52,12 @@ struct Setting {
   }
 };
 
+/// What a TOML file of settings held.
+struct TomlSettings {
+  std::int64_t version;  // above 0 where Settings::to_toml() wrote it
+  std::set<std::string> keys;
+};
+
 /// An ordered list of settings. Each way of setting one checks key, type and range, and throws
 /// Error "[config] <source>: ..." otherwise; for an unknown key it suggests the nearest known one.
 /// An integer may stand for a real number that a double holds exactly.
@@ -73,7 +79,7 @@ class Settings {
   void copy(const std::string& key, const Settings& other);
   /// Sets what a user's TOML file holds, a flat table of any settings. Texts stand there as
   /// toml_quote writes them. Throws Error for a file of more than 1 MiB, too.
-  void load_toml(const std::filesystem::path& path);
+  TomlSettings load_toml(const std::filesystem::path& path);
   /// Sets what to_toml() wrote. Throws Error "[config] x: 'lr' is missing: the file is damaged;
   /// ..." unless the file holds its version, and every saved setting that this version has.
   void load_saved_toml(const std::filesystem::path& path);
@@ -100,22 +106,13 @@ class Settings {
   const std::string& text(std::string_view key) const { return get<std::string>(key); }
 
  private:
-  struct TomlKeys {
-    std::int64_t version;  // 0 where the file does not say
-    std::set<std::string> keys;
-  };
-
   const Setting& find(std::string_view key) const;
   Setting& lookup(std::string_view key, const std::string& source);
-  TomlKeys take_toml(std::string_view text, const std::string& source);
+  TomlSettings take_toml(std::string_view text, const std::string& source);
   static void assign(Setting& setting, SettingValue value, const std::string& source);
 
   std::vector<Setting> settings_;
 };
-
-/// Whether the TOML file is one of Settings::to_toml(): it has a version line. Throws Error when it
-/// cannot be read or is no TOML.
-bool is_saved_toml(const std::filesystem::path& path);
 
 /// The text under one key of a TOML file, whatever else the file holds; nothing when there is none.
 /// Throws Error when the file cannot be read or is no TOML.

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <limits>
 
 #include <maskgrad/ops/vector.hpp>
@@ -53,7 +54,10 @@ class SgdLoop {
 }  // namespace
 
 Sgd::Sgd(const ParameterBuffer& parameters, double momentum)
-    : Optimizer("sgd", parameters), momentum_(momentum), u_(parameters.zeros_beside(0)) {}
+    : Optimizer("sgd", parameters), momentum_(momentum), u_(parameters.zeros_beside(0)) {
+  check(momentum >= 0 && std::isfinite(momentum), name(),
+        "momentum must be finite and at least 0, not {}", momentum);
+}
 
 bool Sgd::update(ParameterBuffer& parameters, double lr, double gradient_scale) {
   Tensor& values = parameters.values();

@@ -77,6 +77,14 @@ void read_version(JsonReader& json) {
   }
 }
 
+// Nothing where the folder has no index.
+std::optional<std::vector<ShardEntry>> read_index(const fs::path& folder) {
+  const fs::path index = shard_index_path(folder);
+  std::error_code ignored;
+  if (!fs::exists(index, ignored)) return std::nullopt;
+  return parse_shard_index(read_file(index, kMostBytes), index.string());
+}
+
 // Throws unless the folder's shards are those that the index lists.
 void check_names(const fs::path& folder, const std::vector<fs::path>& paths,
                  const std::vector<ShardEntry>& entries) {
@@ -98,11 +106,12 @@ void check_names(const fs::path& folder, const std::vector<fs::path>& paths,
   }
 }
 
-// Throws unless the shard has the bytes that the index lists.
+// Throws unless the shard has the bytes that the index lists, if it lists the shard.
 void check_bytes(const fs::path& path, const std::vector<ShardEntry>& entries) {
   const std::string name = path.filename().string();
   const auto entry = std::find_if(entries.begin(), entries.end(),
                                   [&](const ShardEntry& one) { return one.name == name; });
+  if (entry == entries.end()) return;
   RecordReader reader(path);
   check(reader.bytes() == entry->digest.bytes, kName, "'{}' has {} bytes, and had {}: {}",
         path.string(), reader.bytes(), entry->digest.bytes, kAdvice);
@@ -158,12 +167,8 @@ std::vector<fs::path> list_shards(const fs::path& folder, std::int64_t limit) {
   if (!fs::exists(folder, ignored)) fail_file("cannot read folder", folder, ENOENT);
   std::vector<fs::path> paths = list_folder(folder);
   std::erase_if(paths, [](const fs::path& path) { return path.extension() != ".tfrecords"; });
-  const fs::path index = shard_index_path(folder);
-  std::optional<std::vector<ShardEntry>> listed;
-  if (fs::exists(index, ignored)) {
-    listed = parse_shard_index(read_file(index, kMostBytes), index.string());
-    check_names(folder, paths, *listed);
-  }
+  const auto listed = read_index(folder);
+  if (listed) check_names(folder, paths, *listed);
   check(!paths.empty(), kName, "'{}' holds no *.tfrecords file", folder.string());
   if (limit > 0) {
     check(std::ssize(paths) >= limit, kName, "'{}' holds {} *.tfrecords files, {} are wanted",
@@ -174,6 +179,10 @@ std::vector<fs::path> list_shards(const fs::path& folder, std::int64_t limit) {
     for (const fs::path& path : paths) check_bytes(path, *listed);
   }
   return paths;
+}
+
+void check_shard(const fs::path& path) {
+  if (const auto listed = read_index(path.parent_path())) check_bytes(path, *listed);
 }
 
 }  // namespace maskgrad

@@ -45,4 +45,8 @@ std::vector<ShardEntry> parse_shard_index(std::string_view text, const std::stri
 std::vector<std::filesystem::path> list_shards(const std::filesystem::path& folder,
                                                std::int64_t limit = 0);
 
+/// Throws Error unless a shard has the bytes that the index beside it lists. One that is not
+/// listed, or beside which there is no index, is fine.
+void check_shard(const std::filesystem::path& path);
+
 }  // namespace maskgrad

@@ -99,6 +99,7 @@ void StepLog::on_start(const Trainer& trainer) {
     return;
   }
   const std::int64_t step = trainer.state().step;
+  remove_dead_temporaries_of(path_);
   AtomicFile log(path_);
   if (step > 0 && !is_missing(path_)) {
     digest_ = copy_step_log(path_, log, step, origin_.resumed);

@@ -20,6 +20,11 @@ double seconds_since(Clock::time_point start) {
 
 constexpr const char* kAdvice = "a smaller learning rate may help";
 
+template <class... Args>
+[[noreturn]] void diverge(fmt::format_string<Args...> format, Args&&... args) {
+  throw Diverged("train", fmt::format(format, std::forward<Args>(args)...));
+}
+
 }  // namespace
 
 Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
@@ -126,21 +131,22 @@ void Trainer::update(const Batch& batch, double scale) {
 void Trainer::explain_loss(const Batch& batch, double loss) {
   if (std::isnan(loss)) loss = std::abs(loss);  // "nan", never "-nan"
   if (const auto found = find_not_finite(parameters_, parameters_.values())) {
-    fail("train",
-         "step {}: the loss is {}; before this step parameter {} was not finite already: {}",
-         state_.step, loss, found->parameter, kAdvice);
+    diverge("step {}: the loss is {}; before this step parameter {} was not finite already: {}",
+            state_.step, loss, found->parameter, kAdvice);
   }
-  const std::string first = first_not_finite(batch, Pass::kForward);
-  fail("train", "step {}: the loss is {}; first of all, {}", state_.step, loss,
-       first.empty() ? "no operation on the tape gave it" : first);
+  std::string first = first_not_finite(batch, Pass::kForward);
+  if (first.empty()) first = "no operation on the tape gave it";
+  // Before the first step, the learning rate has done nothing yet.
+  diverge("step {}: the loss is {}; first of all, {}{}{}", state_.step, loss, first,
+          state_.step > 0 ? ": " : "", state_.step > 0 ? kAdvice : "");
 }
 
 void Trainer::explain_update(const Batch& batch, std::string_view text) {
   // With parameters that are not finite any more, operations are not to blame.
   const bool finite = !find_not_finite(parameters_, parameters_.values());
   const std::string first = finite ? first_not_finite(batch, Pass::kBackward) : "";
-  fail("train", "step {}: {}{}{}: {}", state_.step, text, first.empty() ? "" : "; first of all, ",
-       first, kAdvice);
+  diverge("step {}: {}{}{}: {}", state_.step, text, first.empty() ? "" : "; first of all, ", first,
+          kAdvice);
 }
 
 std::string Trainer::first_not_finite(const Batch& batch, Pass last) {
@@ -164,8 +170,8 @@ double Trainer::finite_gradient_norm(const Batch& batch) {
     explain_update(batch, fmt::format("the gradient of {} is {} at element {}", found->parameter,
                                       found->value, found->element));
   }
-  fail("train", "step {}: the norm of the gradients is more than a double holds: {}", state_.step,
-       kAdvice);
+  diverge("step {}: the norm of the gradients is more than a double holds: {}", state_.step,
+          kAdvice);
 }
 
 double Trainer::clip_scale(double norm) const {

@@ -10,6 +10,7 @@
 
 #include <maskgrad/ops/loss.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
+#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/data_loader.hpp>
 #include <maskgrad/train/metric.hpp>
 #include <maskgrad/train/notes.hpp>
@@ -49,6 +50,13 @@ struct EpochInfo {
 
 class Trainer;
 
+/// What ends a run whose numbers are not finite any more. The same steps would end it again:
+/// whoever goes on from what was saved takes a smaller learning rate.
+class Diverged : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Gets told what happens. Whatever it throws ends the run.
 class Callback {
  public:
@@ -87,8 +95,8 @@ class Trainer {
   void add(std::unique_ptr<Callback> callback);
 
   /// Trains until the epochs, steps or minutes of the options are reached, or `stop` becomes true.
-  /// Throws Error "[train] step 12: ..." at the step whose loss, gradient or updated parameter is
-  /// not finite, before a callback hears of that step. It names the parameter, and the first
+  /// Throws Diverged "[train] step 12: ..." at the step whose loss, gradient or updated parameter
+  /// is not finite, before a callback hears of that step. It names the parameter, and the first
   /// operation that gave such a number, where a second pass finds it.
   Outcome run(const std::atomic<bool>& stop);
 

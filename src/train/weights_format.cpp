@@ -46,8 +46,8 @@ void check_format(const Metadata& metadata, const char* kind, const std::filesys
   check(is_of_kind(metadata, kind), kind, "'{}' is no {}: its metadata do not have format '{}'",
         name, kind, weights_format(kind));
   check(format != weights_format(kind, 1), kind,
-        "'{}' has format '{}', of an earlier maskgrad: go on with that one, or take only the "
-        "weights into a new run",
+        "'{}' has format '{}', of an earlier maskgrad: go on with that one, or begin a new run "
+        "with its weights (--init)",
         name, format);
   fail(kind, "'{}' has format {}, and this maskgrad reads '{}': take a newer one", name,
        quote(format), weights_format(kind));

@@ -12,6 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 class RunFolder : public test::CliTest {
@@ -72,24 +73,63 @@ TEST_F(RunFolder, HoldsTheFormerRunUntilTheOneThatReplacesItSavesSomething) {
   EXPECT_FALSE(exists("r/.before"));
 }
 
-TEST_F(RunFolder, KeepsItsCheckpointsWhereARunDivergesAndSaysHowToGoOn) {
-  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
-  const std::string checkpoint = read("r/checkpoints/step_000000000040.safetensors");
-  const auto result = train({"--out", "r", "--resume", "--epochs", "2", "--lr", "1e30"});
-  EXPECT_EQ(result.code, 1);
-  EXPECT_THAT(
-      result.err,
-      AllOf(HasSubstr("maskgrad: lr: 0.001 -> 1e+30\n"), HasSubstr("\nmaskgrad: train: step "),
-            HasSubstr("; the last checkpoint is kept, go on with: maskgrad train blog --out "
-                      "r --resume\n")));
-  EXPECT_EQ(read("r/checkpoints/step_000000000040.safetensors"), checkpoint);
-  EXPECT_EQ(train({"--out", "r", "--resume", "--epochs", "2", "--lr", "0.001"}).code, 0);
+TEST_F(RunFolder, IsAsBeforeWhereARunThatGoesOnDivergesBeforeItSavedAnything) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "2", "--steps", "50", "--no-tensorboard"}).code, 0);
+  const auto before = contents("r");
+  for (const char* lr : {"1e8", "1e30", "1e300"}) {
+    const auto result = train({"--out", "r", "--resume", "--steps", "80", "--lr", lr});
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.err,
+                AllOf(HasSubstr("maskgrad: lr: 0.001 -> 1"), HasSubstr("\nmaskgrad: train: step 5"),
+                      EndsWith(": a smaller learning rate may help; the run is as it was before: "
+                               "give the command again with a smaller --lr\n")));
+    EXPECT_EQ(contents("r"), before);
+  }
+  EXPECT_EQ(train({"--out", "r", "--resume"}).code, 0) << "with the settings it had";
+  EXPECT_EQ(train({"--out", "r", "--resume", "--steps", "80", "--lr", "0.01"}).code, 0);
+}
+
+TEST_F(RunFolder, KeepsItsCheckpointsWhereARunDivergesLaterAndSaysHowToGoOn) {
+  const auto result = train(
+      {"--out", "r", "--epochs", "9", "--optimizer", "sgd", "--momentum", "1.5", "--lr", "1e-9"});
+  expect_error(result, 1,
+               ": a smaller learning rate may help; the last checkpoint is kept, go on with a "
+               "smaller --lr: maskgrad train blog --out r --resume --lr 1e-10");
+  ASSERT_TRUE(exists("r/checkpoints/step_000000000040.safetensors"));
+  EXPECT_EQ(run({"train", "blog", "--out", "r", "--resume", "--lr", "1e-10", "--momentum", "0",
+                 "--progress", "off"})
+                .code,
+            0);
 }
 
 TEST_F(RunFolder, IsOneWordInTheCommandThatGoesOn) {
   ASSERT_EQ(train({"--out", "it's mine", "--epochs", "1"}).code, 0);
-  EXPECT_THAT(train({"--out", "it's mine", "--resume", "--epochs", "2", "--lr", "1e30"}).err,
-              HasSubstr("go on with: maskgrad train blog --out 'it'\\''s mine' --resume\n"));
+  EXPECT_THAT(
+      train({"--out", "it's mine", "--resume", "--epochs", "2"}, {.file_limit = 100000}).err,
+      HasSubstr("; the last checkpoint is kept, go on with: maskgrad train blog --out "
+                "'it'\\''s mine' --resume\n"));
+}
+
+TEST_F(RunFolder, TakesNoLogOrReportInPlaceOfARunsOwnFiles) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  std::filesystem::create_directory_symlink(path("r"), path("link"));
+  const auto before = contents("r");
+  for (const std::string file : {"config.toml", "epochs.csv", "model.safetensors",
+                                 "checkpoints/step_000000000040.safetensors", "logs/x", "data/y"}) {
+    for (const std::string folder : {"r", "link", "./r/../r"}) {
+      const std::string text = "'" + folder + "/" + file + "' belongs to the run itself: choose";
+      expect_error(run({"report", "r", "--out", folder + "/" + file}), 2, text);
+      for (const char* way : {"--resume", "--force"}) {
+        expect_error(train({"--out", "r", way, "--step-log", folder + "/" + file}), 2, text);
+      }
+      EXPECT_EQ(contents("r"), before);
+    }
+    expect_error(train({"--out", "new", "--step-log", "new/" + file}), 2, "belongs to the run");
+    EXPECT_FALSE(exists("new"));
+  }
+  EXPECT_EQ(train({"--out", "new", "--steps", "2", "--step-log", "new/steps.csv"}).code, 0);
+  EXPECT_EQ(run({"report", "new", "--out", "new/report.html"}).code, 0);
+  EXPECT_EQ(run({"report", "new", "--out", "new/other.html"}).code, 0);
 }
 
 TEST_F(RunFolder, IsTidiedUpByTheNextRunWhereOneWasKilledBeforeItSavedAnything) {

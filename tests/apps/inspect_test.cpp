@@ -12,6 +12,7 @@ namespace {
 using test::test_data;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Inspect : public test::CliTest {
  protected:
@@ -163,6 +164,32 @@ TEST_F(Inspect, SaysWhatItCannotMakeOut) {
   expect_error(inspect("/dev/zero"), 1, "cannot read '/dev/zero': it is no regular file");
   ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
   expect_error(inspect("pipe"), 1, "cannot read 'pipe': it is no regular file");
+}
+
+TEST_F(Inspect, SaysWhatAPersonChangedInTheSettingsOfARun) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  EXPECT_THAT(accepted("r"), Not(HasSubstr("changed")));
+  std::string config = read("r/config.toml");
+  config.replace(config.find("lr = 0.001"), 10, "lr = 0.5  ");
+  config.replace(config.find("minutes = 0.0"), 13, "minutes = 2.0");
+  write("r/config.toml", config);
+  const std::string changes =
+      "changed since training: minutes: 0.0 -> 2.0\nchanged since training: lr: 0.001 -> 0.5\n";
+  EXPECT_THAT(accepted("r"), HasSubstr(changes));
+  std::filesystem::remove_all(path("r/checkpoints"));
+  EXPECT_THAT(accepted("r"), HasSubstr("changed since training: lr: 0.001 -> 0.5\n"));
+}
+
+TEST_F(Inspect, SaysOfASoundShardThatRecordsAreMissing) {
+  const std::string shard = read("d/shard_0001.tfrecords");
+  EXPECT_THAT(accepted("d/shard_0001.tfrecords"), Not(HasSubstr("damaged")));
+  const auto first = static_cast<unsigned char>(shard[0]) + std::size_t{16};  // with its frame
+  write("d/shard_0001.tfrecords", shard.substr(0, first));
+  EXPECT_THAT(accepted("d/shard_0001.tfrecords"),
+              HasSubstr("damaged: 'd/shard_0001.tfrecords' has " + std::to_string(first) +
+                        " bytes, and had " + std::to_string(shard.size())));
+  write("d/other.tfrecords", shard);
+  EXPECT_THAT(accepted("d/other.tfrecords"), Not(HasSubstr("damaged")));
 }
 
 }  // namespace

@@ -90,9 +90,25 @@ TEST_F(Resume, RefusesAConfigThatLostSettings) {
   const std::size_t lr = text.find("lr = "), end = text.find('\n', lr);
   write("r/config.toml", text.substr(0, lr) + text.substr(end + 1));
   expect_error(resume("r", {"--epochs", "3"}), 2, "r/config.toml: 'lr' is missing");
-  write("r/config.toml", text.substr(0, lr + 20));
-  EXPECT_EQ(resume("r", {"--epochs", "3"}).code, 2);
-  write("r/config.toml", text);
+  const std::string advice = "the run's checkpoints hold a copy of it";
+  for (const std::string& cut : {text.substr(0, lr + 20), std::string()}) {
+    write("r/config.toml", cut);
+    expect_error(resume("r", {"--epochs", "3"}), 2, advice);
+  }
+  expect_error(run({"eval", "r"}), 1, advice);
+  // The copy is shown as it was, indented.
+  const std::string shown =
+      run({"inspect", "r/checkpoints/step_000000000080.safetensors"}).out + "\n";
+  const std::string mark = "note.settings:\n";
+  ASSERT_THAT(shown, HasSubstr(mark));
+  std::string copy;
+  for (std::size_t at = shown.find(mark) + mark.size(); shown.substr(at, 2) == "  ";) {
+    const std::size_t line_end = shown.find('\n', at) + 1;
+    copy += shown.substr(at + 2, line_end - at - 2);
+    at = line_end;
+  }
+  EXPECT_EQ(copy, text);
+  write("r/config.toml", copy);
   EXPECT_EQ(resume("r", {"--epochs", "3"}).code, 0);
 }
 
@@ -149,6 +165,15 @@ TEST_F(Resume, WorksFromAnywhereAndWhereTheFolderWasMovedTo) {
         0);
     EXPECT_EQ(run({"report", folder}, from).err, "");
   }
+}
+
+TEST_F(Resume, NamesTheConfigWhereAnEditedPathLeadsNowhere) {
+  train_two_epochs();
+  std::string config = read("r/config.toml");
+  const std::size_t data = config.find("/", config.find("\ndata = "));
+  write("r/config.toml", config.insert(data, "/none"));
+  expect_error(run({"train", "blog", "--out", "r", "--resume", "--epochs", "3"}), 1,
+               "the path stands in 'r/config.toml', and --data overrides it");
 }
 
 TEST_F(Resume, NamesTheConfigWhereItsDataAreGone) {
@@ -209,6 +234,19 @@ TEST_F(Resume, FindsADamagedTableOrLogBeforeItTrains) {
   EXPECT_EQ(result().code, 0);
 }
 
+TEST_F(Resume, IsSilentAboutInitialWeightsWhereverTheyLie) {
+  ASSERT_EQ(train({"--out", "a", "--steps", "5"}).code, 0);
+  fs::create_directory(path("b"));
+  fs::copy(path("a/model.safetensors"), path("b/weights.safetensors"));
+  EXPECT_EQ(train({"--out", "r", "--steps", "9", "--init", "a/model.safetensors"}).err, "");
+  EXPECT_EQ(
+      train({"--out", "s", "--steps", "9", "--init", path("b/weights.safetensors").string()}).err,
+      "");
+  EXPECT_TRUE(read("r/model.safetensors") == read("s/model.safetensors")) << "the runs are equal";
+  EXPECT_EQ(run({"eval", "r"}).err, "");
+  EXPECT_EQ(resume("r", {"--steps", "12"}).err, "maskgrad: steps: 9 -> 12\n");
+}
+
 TEST_F(Resume, NeedsTheInitialWeightsNoMore) {
   ASSERT_EQ(train({"--out", "a", "--steps", "5"}).code, 0);
   ASSERT_EQ(train({"--out", "r", "--epochs", "1", "--init", "a/model.safetensors"}).code, 0);
@@ -241,6 +279,24 @@ TEST_F(Resume, RepeatsARunFromTheConfigOfOneThatWasMoved) {
       run({"train", "blog", "--config", "x/a/config.toml", "--out", "b", "--progress", "off"}).code,
       0);
   EXPECT_TRUE(read("x/a/model.safetensors") == read("b/model.safetensors"));
+}
+
+// The file's paths are meant from its folder, and the run's own are not touched.
+TEST_F(Resume, TakesASettingFromTheConfigOfAnotherFolder) {
+  make_data("r/shards", "40", "3");
+  ASSERT_EQ(run({"train", "blog", "--out", "r", "--data", "r/shards", "--steps", "9", "--progress",
+                 "off"})
+                .code,
+            0);
+  fs::create_directory(path("x"));
+  write("x/part.toml", "version = 2\nlr = 0.5\nsteps = 12\n");
+  EXPECT_EQ(resume("r", {"--config", "x/part.toml"}).err,
+            "maskgrad: steps: 9 -> 12\nmaskgrad: lr: 0.001 -> 0.5\n");
+  fs::rename(path("r/shards"), path("x/shards"));
+  write("x/part.toml", "version = 2\nsteps = 15\ndata = 'shards'\n");
+  const auto moved = resume("r", {"--config", "x/part.toml"});
+  EXPECT_EQ(moved.code, 0);
+  EXPECT_THAT(moved.err, HasSubstr("data: 'shards' -> '" + path("x/shards").string() + "'\n"));
 }
 
 TEST_F(Resume, TrainsOnAllShardsThereAre) {

@@ -129,6 +129,21 @@ TEST_F(Train, StartsFromWeightsInAFile) {
   }
 }
 
+TEST_F(Train, GivesTheSameModelWhereverItsStartingWeightsWere) {
+  ASSERT_EQ(train({"--out", "a", "--steps", "5"}).code, 0);
+  std::filesystem::create_directory(path("elsewhere"));
+  std::filesystem::copy_file(path("a/model.safetensors"), path("elsewhere/start.safetensors"));
+  const auto from = [&](const std::string& weights, const std::string& out) {
+    return train({"--out", out, "--steps", "3", "--init", weights});
+  };
+  EXPECT_THAT(from("a/model.safetensors", "b").err, Not(HasSubstr("has changed")));
+  EXPECT_THAT(from(path("elsewhere/start.safetensors").string(), "c").err,
+              Not(HasSubstr("has changed")));
+  EXPECT_EQ(read("b/model.safetensors"), read("c/model.safetensors"));
+  EXPECT_EQ(run({"predict", "b", "x=1,y=2:x+y"}).err, "");
+  EXPECT_EQ(setting("b", "init"), fmt::format("'{}'", path("a/model.safetensors").string()));
+}
+
 TEST_F(Train, WritesLinesOfProgressWhereThereIsNoTerminal) {
   const auto result = run({"train", "blog", "--data", "d", "--out", "r", "--epochs", "2"});
   EXPECT_THAT(result.err, HasSubstr("reflect  Reflect  (B, 20, 15)         675  uses\n"));

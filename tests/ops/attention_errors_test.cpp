@@ -79,8 +79,7 @@ TEST(Attention, RefusesShapesThatDoNotFit) {
             k_is + "float64 (2, 2, 6, 7)" + values);
 }
 
-const std::string kReadings =
-    "; bits [n, S, T] mean n heads, and n samples where the inputs have no heads";
+const std::string kReadings = "; bits [n, S, T] mean n heads, and n samples after heads_as_batch()";
 
 TEST(Attention, RefusesMasksBiasesAndOptionsThatDoNotFit) {
   const Variable q = value({2, 4, 3, 5}), k = value({2, 2, 6, 5}), v = value({2, 2, 6, 7});

@@ -111,6 +111,25 @@ TEST(FusedAttention, IsTheComposedOneForLongSums) {
   }
 }
 
+// Memory that was used before holds something else.
+TEST(FusedAttention, OfNoQueriesGivesKeysAndValuesGradientsOf0) {
+  Random random(15);
+  for (const AttentionSizes& d :
+       {AttentionSizes{1, 1, 1, 0, 20, 3, 3}, {2, 2, 1, 0, 70, 3, 3}, {1, 0, 1, 5, 20, 3, 3}}) {
+    const Tensor keys = Tensor::zeros({d.batch, d.key_heads, d.keys, 3}, DType::kFloat64);
+    const Variable q = leaf(Tensor::zeros({d.batch, d.heads, d.queries, 3}, DType::kFloat64)),
+                   k = leaf(keys.clone()), v = leaf(keys.clone());
+    Tape tape;
+    const Variable y = ops::scaled_dot_product_attention(q, k, v);
+    std::vector<Tensor> used(4);
+    for (Tensor& x : used) x = Tensor::full(keys.shape(), 7.5, DType::kFloat64);
+    used.clear();
+    tape.backward(y, Tensor::zeros(y.shape(), DType::kFloat64));
+    EXPECT_TRUE(same_bits(k.grad(), keys));
+    EXPECT_TRUE(same_bits(v.grad(), keys));
+  }
+}
+
 TEST(FusedAttention, IsTheComposedOneWithABiasOfAnyShapeThatBroadcasts) {
   Random random(4);
   for (int i = 0; i < 8; ++i) {
@@ -251,6 +270,25 @@ TEST(FusedAttention, WithoutHeadsIsThatOfOneHead) {
           same_bits(run_fused(none, mask), {flat(expected.y), flat(expected.dq), flat(expected.dk),
                                             flat(expected.dv), expected.dbias}));
     }
+  }
+}
+
+// One tile a head, and several.
+TEST(FusedAttention, GivesZeroToAQueryWhoseScoresAreAllMinusInfinity) {
+  Random random(11);
+  for (const std::int64_t n : {3, 64, 150}) {
+    AttentionInputs in = random_attention(random, {1, 1, 1, n, n, 5, 4});
+    in.bias = Tensor::zeros({n, n}, DType::kFloat64);
+    const AttentionResults usual = run_fused(in, {});
+    in.bias[1].fill(-test::kInf);
+    const AttentionResults got = run_fused(in, {});
+    const auto zeros = [](std::int64_t size) { return Tensor::zeros({size}, DType::kFloat64); };
+    for (std::int64_t query = 0; query < n; ++query) {
+      SCOPED_TRACE(fmt::format("query {} of {}", query, n));
+      EXPECT_TRUE(same_bits(got.y[0][0][query], query == 1 ? zeros(4) : usual.y[0][0][query]));
+    }
+    EXPECT_TRUE(same_bits(got.dq[0][0][1], zeros(5)));
+    EXPECT_TRUE(same_bits(got.dbias[1], zeros(n)));
   }
 }
 

@@ -252,13 +252,13 @@ TEST(AttentionUnderAMask, OfEachHeadIsNotMeantForSamplesThatHaveHeads) {
   const AttentionMask mask = AttentionMask::bits(Tensor::zeros({3, 4, 4}, DType::kBool));
   EXPECT_EQ(error_of([&] { ops::scaled_dot_product_attention(x, x, x, mask); }),
             "[scaled_dot_product_attention] a mask of (1, 3, 4, 4) does not fit pairs of "
-            "(3, 1, 4, 4); bits [n, S, T] mean n heads, and n samples where the inputs have no "
-            "heads");
+            "(3, 1, 4, 4); bits [n, S, T] mean n heads, and n samples after heads_as_batch()");
+  const AttentionMask of_samples = mask.heads_as_batch();
+  EXPECT_EQ(ops::scaled_dot_product_attention(x, x, x, of_samples).shape(), x.shape());
   const Variable flat(Tensor::zeros({2, 4, 2}, DType::kFloat64));
   EXPECT_EQ(error_of([&] { ops::scaled_dot_product_attention(flat, flat, flat, mask); }),
             "[scaled_dot_product_attention] a mask of (1, 3, 4, 4) does not fit pairs of "
-            "(2, 1, 4, 4); bits [n, S, T] mean n heads, and n samples where the inputs have no "
-            "heads");
+            "(2, 1, 4, 4); bits [n, S, T] mean n heads, and n samples after heads_as_batch()");
 }
 
 TEST(AttentionScores, AreProductsOfTheKeptPairsAndExactlyZeroForTheOthers) {

@@ -1,12 +1,15 @@
 // Products of matrices against loops in double. What their bits do not depend on is in
 // gemm_bits_test.cpp.
 #include <cmath>
+#include <thread>
 
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/cpu/pool.hpp>
+#include <maskgrad/tensor/cpu/threads.hpp>
 
 #include "ops/product_operands.hpp"
+#include "support/threads.hpp"
 
 namespace maskgrad {
 namespace {
@@ -199,6 +202,21 @@ TEST(Gemm, IsTheSumOfProductsOfMatricesThatNoCacheHolds) {
       EXPECT_EQ(cut[at], std::max(expected - 10, 0.0));
     }
   }
+}
+
+// Each waits for something that the other has: threads, or OpenBLAS.
+TEST(Gemm, LargeProductsInALoopAndBesideItGoOnTogether) {
+  const test::WithThreads two(2);
+  Random random(11);
+  const MatrixProduct d = {.m = 1024, .n = 1024, .k = 1024, .rows_are_samples = true};
+  const auto operands = Operands<float>::whole(random, d);
+  const auto expected = operands.run();
+  const auto run_some = [&] {
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(operands.run(), expected);
+  };
+  std::thread other(run_some);
+  parallel_for_parts(2, 2, [&](std::int64_t, std::int64_t) { run_some(); });
+  other.join();
 }
 
 // A thread keeps what it transposed, but no more than a cache holds.

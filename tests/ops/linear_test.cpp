@@ -118,6 +118,27 @@ TEST(Linear, LetsNotANumberThrough) {
   }
 }
 
+// By values, not by bits: no operation says which NaN it gives.
+TEST(Linear, GivesWhatTheThreeOperationsGiveOfNumbersThatAreNotFinite) {
+  Random random(7);
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const double special : {kNaN, kInf, -kInf, 0.0}) {
+      Inputs in = random_inputs(random, {3, 7}, 4, 5, dtype);
+      in.x.view(9, {1}).fill(special);
+      in.bias.view(2, {1}).fill(special);
+      for (const LinearActivation activation : kActivations) {
+        SCOPED_TRACE(special);
+        const Results expected = run(composed, in, activation);
+        const Results got = run(ops::linear, in, activation);
+        EXPECT_TRUE(is_close(got.y, to_doubles(expected.y), 0));
+        EXPECT_TRUE(is_close(got.dx, to_doubles(expected.dx), 0));
+        EXPECT_TRUE(is_close(got.dweight, to_doubles(expected.dweight), 0));
+        EXPECT_TRUE(is_close(got.dbias, to_doubles(expected.dbias)));
+      }
+    }
+  }
+}
+
 TEST(Linear, OfNothingIsTheBiasOrEmpty) {
   Random random(4);
   for (const DType dtype : test::kFloatingDTypes) {
@@ -193,6 +214,22 @@ TEST(Linear, ChangesNoGradientThatSomebodyElseHolds) {
   tape.backward(ops::add(y, beside), g);
   EXPECT_TRUE(same_bits(g, before));
   EXPECT_TRUE(same_bits(beside.grad(), before));
+}
+
+// To read a gradient is no write to a value that shares its memory.
+TEST(Linear, TakesAGradientThatIsAnInputToo) {
+  Random random(8);
+  const Tensor x = test::uniform(random, {3, 3}, -1, 1), w = test::uniform(random, {3, 3}, -1, 1);
+  const auto gradients = [&](bool is_input) {
+    const Variable input = leaf(x.clone()), weight = leaf(w.clone()),
+                   bias = leaf(Tensor::zeros({3}, DType::kFloat64));
+    Tape tape;
+    const Variable y = ops::linear(input, weight, bias, LinearActivation::kRelu);
+    tape.backward(y, is_input ? weight.value() : w);
+    return std::array<Tensor, 3>{input.grad(), weight.grad(), bias.grad()};
+  };
+  const auto found = gradients(true), expected = gradients(false);
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(same_bits(found[i], expected[i]));
 }
 
 TEST(Linear, GivesTheSameBitsWhenSamplesArePadded) {

@@ -108,7 +108,8 @@ TEST(WithMask, RefusesASecondMaskAndOneThatDoesNotFit) {
   EXPECT_TRUE(ops::with_mask(x, kMask).mask() == kMask);
   EXPECT_EQ(error_of([&] { ops::with_mask(x, kOther); }),
             "[with_mask] the input carries a mask already that leaves out some of these positions; "
-            "drop_mask() it first");
+            "give what is in both, x.mask() & mask, or drop_mask() it first");
+  EXPECT_TRUE(ops::with_mask(x, x.mask() & kOther).mask() == (kMask & kOther));
   EXPECT_TRUE(ops::with_mask(drop_mask(x), kOther).mask() == kOther);
   EXPECT_EQ(error_of([] {
               ops::with_mask(Variable(make({1, 2}, {1, 2})), kMask);

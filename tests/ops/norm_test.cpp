@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 
 #include <gmock/gmock.h>
@@ -144,6 +145,27 @@ TEST(LayerNorm, OfOneFeatureIsTheBiasAndSendsNothingBack) {
   EXPECT_TRUE(same_bits(got.y, make({7, 7}, {2, 1})));
   EXPECT_TRUE(is_close(got.dx, {0, 0}));
   EXPECT_TRUE(is_close(got.dbias, {6}));
+}
+
+TEST(LayerNorm, RefusesAnEpsThatGivesNoNumber) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const Variable x(Tensor::full({2, 3}, 1, dtype)), w(Tensor::full({3}, 1, dtype));
+    const auto errors_of = [&](double eps) {
+      return std::array{error_of([&] { ops::layer_norm(x, w, w, eps); }),
+                        error_of([&] { ops::masked_layer_norm(x, bits({1}, {}), w, w, eps); })};
+    };
+    for (const double eps : {-1e-5, -1.0, kInf, -kInf, kNaN}) {
+      for (const std::string& error : errors_of(eps)) {
+        EXPECT_THAT(error, ::testing::EndsWith(
+                               fmt::format("eps must be finite and at least 0, got {}", eps)));
+      }
+    }
+    const bool fits = dtype == DType::kFloat64;
+    for (const std::string& error : errors_of(1e39)) {
+      EXPECT_THAT(error, ::testing::EndsWith(fits ? "no error" : "eps 1e+39 is no float32"));
+    }
+    for (const std::string& error : errors_of(0)) EXPECT_EQ(error, "no error");
+  }
 }
 
 TEST(LayerNorm, KeepsItsDigitsFarFromZero) {

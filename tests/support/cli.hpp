@@ -41,8 +41,9 @@ struct CliOptions {
   bool close_out = false;      // standard output is not open at all
   int out_descriptor = -1;     // standard output, if not -1
   std::size_t file_limit = 0;  // bytes that a file may have, as on a disk that is full; 0: no limit
-  std::size_t memory_limit = 0;  // bytes of addresses that it may have; 0: no limit
-  int terminal_columns = 0;      // run on a terminal of this width: all output is in CliResult::out
+  std::size_t memory_limit = 0;               // bytes of addresses that it may have; 0: no limit
+  std::vector<std::string> environment = {};  // further variables, NAME=value
+  int terminal_columns = 0;  // run on a terminal of this width: all output is in CliResult::out
 };
 
 /// A program that was started and not yet waited for.
@@ -127,6 +128,9 @@ class CliProcess {
     if (options_.memory_limit > 0) {
       const rlimit limit = {options_.memory_limit, options_.memory_limit};
       ::setrlimit(RLIMIT_AS, &limit);
+    }
+    for (const std::string& variable : options_.environment) {
+      ::putenv(const_cast<char*>(variable.c_str()));
     }
     ::alarm(100);  // a program that hangs ends with code 142
     const std::filesystem::path folder = folder_.path() / options_.folder;

@@ -57,7 +57,7 @@ TEST_F(CheckpointMetadata, RefusesFilesThatAreNoneAndNamesTheVersion) {
   EXPECT_EQ(load("format", "maskgrad model 2"), none);
   EXPECT_EQ(load("format", "maskgrad checkpoint 1"),
             "[checkpoint] 'FILE' has format 'maskgrad checkpoint 1', of an earlier maskgrad: go on "
-            "with that one, or take only the weights into a new run");
+            "with that one, or begin a new run with its weights (--init)");
   EXPECT_EQ(load("format", "maskgrad checkpoint 3"),
             "[checkpoint] 'FILE' has format \"maskgrad checkpoint 3\", and this maskgrad reads "
             "'maskgrad checkpoint 2': take a newer one");

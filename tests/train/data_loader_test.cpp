@@ -220,13 +220,16 @@ TEST(DataLoader, GivesOneBatchWhereABatchMayHoldMoreThanThereIs) {
 TEST(DataLoader, SaysWhenTheSystemStartsNoThreadForIt) {
   if (!test::kCanLimitMemory) GTEST_SKIP() << "a sanitizer needs all the memory";
   const SequenceDataset dataset = numbered(4);
-  // The C library keeps the stacks of threads that have ended for the next ones, up to 40 MiB.
+  // The C library keeps the stacks of threads that have ended for the next ones, up to 40 MiB:
+  // these take them. They have read a batch before memory gets short.
   std::vector<std::unique_ptr<DataLoader>> loaders;
-  const test::LimitedMemory limited(rlim_t{100} << 20);
+  for (int i = 0; i < 30; ++i) {
+    loaders.push_back(std::make_unique<DataLoader>(dataset, DataLoader::Options{}));
+    loaders.back()->peek();
+  }
   const std::string text = error_of([&] {
-    for (int i = 0; i < 100; ++i) {
-      loaders.push_back(std::make_unique<DataLoader>(dataset, DataLoader::Options{}));
-    }
+    const test::LimitedMemory limited(rlim_t{1} << 20);  // less than a stack
+    const DataLoader one_more(dataset, {});
   });
   EXPECT_THAT(text, ::testing::StartsWith("[data] cannot start the thread that reads ahead: "));
   for (const auto& loader : loaders) EXPECT_EQ(loader->next().size(), 1);

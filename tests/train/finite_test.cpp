@@ -77,6 +77,25 @@ TYPED_TEST(FiniteStep, NamesTheGradientThatIsNot) {
   }
 }
 
+TYPED_TEST(FiniteStep, NamesTheGradientThatIsNotWhenItIsScaled) {
+  for (const DType dtype : kFloatingDTypes) {
+    const double most = dtype == DType::kFloat32 ? 3e38 : 1e308;
+    for (const auto& [gradient, scale] :
+         {std::pair(most, 10.0), {-most, 10.0}, {0.5, kNaN}, {0.5, kInf}}) {
+      Stepping<TypeParam> stepping(dtype);
+      stepping.parameters.gradients().fill(0);
+      stepping.set(stepping.parameters.gradients(), "second", 3, gradient);
+      const bool spoils_zeros = !std::isfinite(scale);
+      EXPECT_THAT(
+          error_of([&, s = scale] { stepping.optimizer.step(stepping.parameters, 0.1, s); }),
+          HasSubstr(fmt::format("] the gradient of {}, scaled by {}, is {} at element {}",
+                                spoils_zeros ? "first" : "second", scale,
+                                spoils_zeros ? kNaN : gradient * kInf, spoils_zeros ? 0 : 3)));
+      for (const double w : to_doubles(stepping.parameters.values())) ASSERT_TRUE(std::isfinite(w));
+    }
+  }
+}
+
 TYPED_TEST(FiniteStep, NamesTheValueThatItMadeSo) {
   Stepping<TypeParam> stepping(DType::kFloat32);
   EXPECT_THAT(stepping.error(1e300),

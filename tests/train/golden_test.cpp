@@ -46,7 +46,7 @@ TEST(GoldenFiles, ACheckpointOfTheFirstVersionIsRefused) {
                         *toy.optimizer);
       }),
       EndsWith("has format 'maskgrad checkpoint 1', of an earlier maskgrad: go on with that "
-               "one, or take only the weights into a new run"));
+               "one, or begin a new run with its weights (--init)"));
 }
 
 TEST(GoldenFiles, SettingsOfTheFirstVersionAreReadOnceTheUserSaysSo) {

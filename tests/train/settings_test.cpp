@@ -259,7 +259,8 @@ TEST(Settings, SayWhatASavedFileLacks) {
       "its settings are right, add the line: version = 1");
   Settings settings = make_settings();
   EXPECT_EQ(loading_saved(settings, toml.substr(0, toml.size() - 1)),
-            "[config] FILE: its last line does not end: the file is damaged");
+            "[config] FILE: its last line does not end: the file is damaged; the run's checkpoints "
+            "hold a copy of it");
 }
 
 TEST(Settings, NeedNotStandInFilesThatAreOlderThanThey) {

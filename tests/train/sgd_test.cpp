@@ -50,6 +50,15 @@ TEST(Sgd, FollowsItsGradientsWithMomentum) {
   }
 }
 
+TEST(Sgd, RefusesAMomentumThatIsNone) {
+  Vector model;
+  const ParameterBuffer parameters(model, DType::kFloat32, 1);
+  for (const double momentum : {-0.1, test::kNaN, test::kInf, -test::kInf}) {
+    EXPECT_EQ(error_of([&] { Sgd(parameters, momentum); }),
+              fmt::format("[sgd] momentum must be finite and at least 0, not {}", momentum));
+  }
+}
+
 // The gradient would be that of a product of the old values and the new.
 TEST(Sgd, MayStepAfterTheBackwardPassAndNotBeforeIt) {
   Vector model;

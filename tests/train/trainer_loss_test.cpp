@@ -46,7 +46,8 @@ std::string divergence(std::int64_t first_bad, std::function<Variable(const Vari
 
 TEST(Trainer, NamesTheFirstOperationThatGaveNoNumber) {
   EXPECT_EQ(divergence(4, [](const Variable& x) { return ops::log(ops::negate(ops::exp(x))); }),
-            "[train] step 4: the loss is nan; first of all, log gave nan at element 0 of ()");
+            "[train] step 4: the loss is nan; first of all, log gave nan at element 0 of (): a "
+            "smaller learning rate may help");
   EXPECT_EQ(
       divergence(0, [](const Variable& x) { return ops::add(ops::exp(ops::scale(x, 1e6)), x); }),
       "[train] step 0: the loss is inf; first of all, exp gave inf at element 0 of ()");
@@ -56,7 +57,8 @@ TEST(Trainer, SaysSoWhenNoOperationGaveIt) {
   EXPECT_EQ(
       divergence(
           1, [](const Variable&) { return Variable(Tensor::full({}, -kInf, DType::kFloat64)); }),
-      "[train] step 1: the loss is -inf; first of all, no operation on the tape gave it");
+      "[train] step 1: the loss is -inf; first of all, no operation on the tape gave it: a "
+      "smaller learning rate may help");
 }
 
 TEST(Trainer, NamesTheParameterThatWasNoNumberBefore) {
@@ -75,8 +77,7 @@ TEST(Trainer, NamesTheParameterThatWasNoNumberBefore) {
 TEST(Trainer, SurvivesALearningRateThatIsFarTooLargeWithAnErrorThatSaysIt) {
   ToyRun toy({.training = {.lr = 1e300, .epochs = 100}, .sgd = true});
   EXPECT_THAT(error_of([&] { toy.run(); }),
-              ::testing::AnyOf(::testing::HasSubstr("a smaller learning rate may help"),
-                               ::testing::HasSubstr("first of all, ")));
+              ::testing::HasSubstr("a smaller learning rate may help"));
 }
 
 TEST(Trainer, TakesNoGradientFromABatchInWhichNothingCounts) {

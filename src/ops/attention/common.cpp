@@ -44,8 +44,8 @@ void check_pairs(const OpDef& op, const Shape& rows, const Shape& keys, const Sh
   check(mask.shape()[2] == pairs[2] && mask.shape()[3] == pairs[3], name,
         "a mask of {} does not fit pairs of {}", mask.shape(), pairs);
   check(can_broadcast(mask.shape(), pairs), name,
-        "a mask of {} does not fit pairs of {}; bits [n, S, T] mean n heads, and n samples where "
-        "the inputs have no heads",
+        "a mask of {} does not fit pairs of {}; bits [n, S, T] mean n heads, and n samples after "
+        "heads_as_batch()",
         mask.shape(), pairs);
 }
 

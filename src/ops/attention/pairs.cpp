@@ -1,6 +1,8 @@
+#include <algorithm>
+
 #include <maskgrad/ops/attention/pairs.hpp>
+#include <maskgrad/ops/batch_sum.hpp>
 #include <maskgrad/ops/row_kernels.hpp>
-#include <maskgrad/tensor/cpu/pairwise_sum.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
@@ -27,8 +29,8 @@ void for_each_query(const Sizes& d, DType dtype, F f) {
   });
 }
 
-// The sum of vectors a_i x_i, i in order: 64 of them one after another, eight such sums too, and
-// those in a balanced binary tree. What does not come is 0 and changes no bit.
+// The sum of vectors a_i x_i, i in order: those of a chain one after another, the chains of a group
+// too, and groups in a balanced binary tree. What does not come is 0 and changes no bit.
 template <class T>
 class VectorSum {
  public:
@@ -51,7 +53,7 @@ class VectorSum {
 
  private:
   using Index = std::size_t;
-  static constexpr std::int64_t kChain = 64, kGroup = 8 * kChain;
+  static constexpr std::int64_t kChain = kTermsOfChain, kGroup = kChainsOfGroup * kChain;
 
   void end_chain() {
     add_row(chain_.data(), group_.data(), size_);

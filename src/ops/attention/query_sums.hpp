@@ -36,8 +36,10 @@ class QuerySums {
     tree_->add(index);
     start_group();
   }
+  /// Sums over no queries are 0.
   void finish() {
-    if (tree_) tree_->finish(out_);
+    if (tree_) return tree_->finish(out_);
+    zero_until(keys_);
   }
 
  private:

@@ -62,7 +62,7 @@ AttentionTiles::AttentionTiles(const AttentionMask& mask) {
   body->per_head = (shape[2] + kQueries - 1) / kQueries;
   body->tiles.resize(static_cast<std::size_t>(heads * body->per_head));
   std::mutex mutex;
-  parallel_for(heads, least_for(64 * shape[2]), [&](std::int64_t first, std::int64_t last) {
+  parallel_for(heads, least_for(64, shape[2]), [&](std::int64_t first, std::int64_t last) {
     const auto tiles = static_cast<std::size_t>((last - first) * body->per_head);
     PoolVector<PairBlock> blocks;
     PoolVector<std::size_t> ends;

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include <maskgrad/tensor/check/marks.hpp>
 #include <maskgrad/tensor/check/poisoned_run.hpp>
 #include <maskgrad/tensor/gradient_kernels.hpp>
@@ -10,10 +8,6 @@ namespace maskgrad::check_detail {
 namespace {
 
 Tensor none(const Shape& shape) { return Tensor::zeros(shape, DType::kBool); }
-
-Tensor holes_of(const GradSlot& slot) {
-  return opposite(without_holes(opposite(none(slot.shape)), slot.mask));
-}
 
 // Marks of a gradient that came in a shape that its input was broadcast to, on the input.
 Tensor on_input(const Tensor& marks, const Shape& shape) {
@@ -33,7 +27,7 @@ BlamingRun::BlamingRun(const Tape& trace, const CleanRun& clean, double poison,
 // Which elements of a value differ from the clean run, and those in holes, which hold poison.
 Tensor BlamingRun::rubbish(const GradSlot& slot) const {
   const auto found = of_values_.find(&slot);
-  return found != of_values_.end() ? found->second : holes_of(slot);
+  return found != of_values_.end() ? found->second : holes_of(slot.mask, slot.shape);
 }
 
 // Changed elements of an output that is a result, or that were made of masked and other places of
@@ -65,7 +59,7 @@ void BlamingRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& 
     changed = none(changed.shape());
   }
   poison_holes(output, mask, poison_);
-  of_values_[node.output().get()] = either(changed, holes_of(*node.output()));
+  of_values_[node.output().get()] = either(changed, holes_of(mask, output.shape()));
 }
 
 // Where a gradient may differ: where all that arrives for it does, or else masked values go into
@@ -116,8 +110,7 @@ void BlamingRun::blame(const std::string& op, const std::string& layer, const st
   for (const MaskLeak& leak : leaks_) {
     if (leak.op == op && leak.layer == layer && leak.what == what) return;
   }
-  const bool* first = std::find(wrong.data<bool>(), wrong.data<bool>() + wrong.numel(), true);
-  const std::int64_t i = first - wrong.data<bool>();
+  const std::int64_t i = first_marked(wrong);
   const auto element = [i](const Tensor& x) { return x.view(i, {}).to(DType::kFloat64).item(); };
   leaks_.push_back({op, layer, what, now.shape(), i, element(clean), element(now), poison_});
 }

@@ -8,7 +8,7 @@ namespace maskgrad {
 namespace {
 
 void mark_holes(Tensor& marks, const SequenceMask& mask) {
-  if (mask.defined()) fill_holes(marks, mask, 1.0);
+  if (mask.defined()) fill_holes(marks, mask, true);
 }
 
 void check_markable(const Variable& x, const Tensor& marks) {

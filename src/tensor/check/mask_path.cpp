@@ -10,12 +10,6 @@ bool is_hole(const GradSlot& slot, std::int64_t element) {
   return maskgrad::is_hole(slot.mask, slot.shape, element);
 }
 
-std::int64_t first_marked(const Tensor& marks) {
-  const auto bits = marks.values<bool>();
-  const auto found = std::find(bits.begin(), bits.end(), true);
-  return found == bits.end() ? -1 : found - bits.begin();
-}
-
 // The first marked element of an input on which element `place` of the output can depend, found by
 // halving; -1 where there is none.
 std::int64_t find_source(const Node& node, std::size_t input, const Tensor& marks,

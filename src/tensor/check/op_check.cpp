@@ -9,7 +9,7 @@
 namespace maskgrad {
 namespace {
 
-using Complaints = std::vector<std::string>;
+using check_detail::Complaints;
 
 // What gradients are said to read must be there.
 void check_names(const OpDef& op, Complaints& complaints) {
@@ -20,7 +20,7 @@ void check_names(const OpDef& op, Complaints& complaints) {
           std::any_of(op.inputs.begin(), op.inputs.end(),
                       [&](const InputSpec& other) { return other.name == name; });
       if (known) continue;
-      complaints.push_back(fmt::format(
+      complaints.add(fmt::format(
           "says that the gradient of '{}' reads '{}', which is none of its inputs and outputs",
           input.name, name));
     }
@@ -31,7 +31,7 @@ void check_recorded(const OpDef& op, const OpSample& sample, Complaints& complai
   const check_detail::DescribedOp described({op, sample});
   for (const auto& [name, leaf] : described.leaves()) {
     if (described.is_recorded(leaf)) continue;
-    complaints.push_back(
+    complaints.add(
         fmt::format("does not give its input '{}' to record(), so it gets no gradient", name));
   }
 }
@@ -47,7 +47,8 @@ void check_sample_gradients(const OpDef& op, const OpSample& sample, Complaints&
     const auto f = [&] { return run_op(op, call)[i]; };
     if (!is_floating(f().dtype())) continue;
     const GradientReport report = check_gradients(f, leaves);
-    if (!report.holds()) complaints.push_back("gradient of " + op.outputs[i] + ": " + report.worst);
+    const std::string what = "gradient of " + op.outputs[i];
+    if (!report.holds()) complaints.add(what, what + ": " + report.worst);
   }
 }
 
@@ -61,7 +62,7 @@ void check_sample(const OpDef& op, const OpSample& sample, Complaints& complaint
       check_detail::check_dependence(op, sample, dtype, complaints);
     }
   } catch (const Error& error) {
-    complaints.push_back(fmt::format("throws {}", error.what()));
+    complaints.add(fmt::format("throws {}", error.what()));
   }
 }
 
@@ -86,9 +87,7 @@ std::vector<std::string> check_op(const OpDef& op) {
   check_names(op, complaints);
   Random random(1, stream_of(op.name));
   for (const OpSample& sample : op.samples(random)) check_sample(op, sample, complaints);
-  std::sort(complaints.begin(), complaints.end());
-  complaints.erase(std::unique(complaints.begin(), complaints.end()), complaints.end());
-  return complaints;
+  return complaints.texts();
 }
 
 }  // namespace maskgrad

@@ -8,7 +8,8 @@
 
 namespace maskgrad {
 
-/// Runs an operation on its own samples and returns what is wrong with it, a line each:
+/// Runs an operation on its own samples and returns what is wrong with it, a line for each kind of
+/// fault and value, with the first place that shows it:
 ///   gradients that differ from central differences (float64);
 ///   inputs that take a gradient and are not recorded;
 ///   places of outputs that change, by a single bit, with a place of an input that they say they do

@@ -55,8 +55,7 @@ bool same(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-void check_overwriting(const OpDef& op, const OpSample& sample,
-                       std::vector<std::string>& complaints) {
+void check_overwriting(const OpDef& op, const OpSample& sample, Complaints& complaints) {
   for (std::size_t root = 0; root < op.outputs.size(); ++root) {
     const auto nothing = [](const OpCall&, const std::vector<Variable>&) {};
     const LeafGradients clean = gradients_after(op, sample, root, nothing);
@@ -64,7 +63,7 @@ void check_overwriting(const OpDef& op, const OpSample& sample,
       const LeafGradients found = gradients_after(op, sample, root, change);
       for (std::size_t i = 0; i < found.size(); ++i) {
         if (same(found[i], clean[i])) continue;
-        complaints.push_back(fmt::format(
+        complaints.add(fmt::format(
             "gives other gradients when {} is written to after the forward pass; what a rule reads "
             "must be Saved",
             what));

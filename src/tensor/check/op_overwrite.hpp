@@ -2,16 +2,13 @@
 // src/tensor/check.
 #pragma once
 
-#include <string>
-#include <vector>
-
+#include <maskgrad/tensor/check/complaints.hpp>
 #include <maskgrad/tensor/op_def.hpp>
 
 namespace maskgrad::check_detail {
 
 /// Overwrites each input and each output of an operation after the forward pass, and adds a line
 /// where the gradients are neither those of the old values nor refused.
-void check_overwriting(const OpDef& op, const OpSample& sample,
-                       std::vector<std::string>& complaints);
+void check_overwriting(const OpDef& op, const OpSample& sample, Complaints& complaints);
 
 }  // namespace maskgrad::check_detail

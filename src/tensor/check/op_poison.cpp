@@ -11,13 +11,7 @@
 namespace maskgrad::check_detail {
 namespace {
 
-using Complaints = std::vector<std::string>;
-
 Tensor none(const Shape& shape) { return Tensor::zeros(shape, DType::kBool); }
-
-Tensor holes_of(const Variable& y) {
-  return opposite(without_holes(opposite(none(y.shape())), y.mask()));
-}
 
 // The first element that differs and is not among those that may; -1 where there is none.
 std::int64_t first_difference(const Tensor& a, const Tensor& b, const Tensor& may) {
@@ -42,20 +36,21 @@ Tensor gradient_for(const Variable& y, const Tensor& silent, DType dtype, double
 
 // What differs between the two runs must be among what may.
 void compare(const OpDef& op, const OpResults& clean, const OpResults& poisoned,
-             const DescribedOp::Marks& may, const std::string& with, Complaints& complaints) {
+             const DescribedOp::Marks& may, double poison, const std::string& where,
+             Complaints& complaints) {
   const auto complain = [&](const std::string& what, const Tensor& a, const Tensor& b,
                             const Tensor& allowed) {
     const std::int64_t at = first_difference(a, b, allowed);
     if (at < 0) return;
-    complaints.push_back(
-        fmt::format("{} at element {} of {} changes with {}, and it says that it "
-                    "does not depend on that",
-                    what, at, a.shape(), with));
+    complaints.add(what + " changes with what stands " + where,
+                   fmt::format("{} at element {} of {} changes with {} {}, and it says that it "
+                               "does not depend on that",
+                               what, at, a.shape(), poison, where));
   };
   for (std::size_t k = 0; k < clean.outputs.size(); ++k) {
     const Variable& y = clean.outputs[k];
     complain("output '" + op.outputs[k] + "'", y.value(), poisoned.outputs[k].value(),
-             either(may.outputs[k], holes_of(y)));
+             either(may.outputs[k], holes_of(y.mask(), y.shape())));
   }
   for (const auto& [name, gradient] : clean.gradients) {
     if (!gradient.defined()) continue;
@@ -85,9 +80,11 @@ void expect_zeros(const OpResults& results, const ByInput& places, Complaints& c
     for (std::int64_t i = 0; i < wide.numel(); ++i) {
       if (!marks.data<bool>()[i] || wide.values<double>()[static_cast<std::size_t>(i)] == 0)
         continue;
-      complaints.push_back(fmt::format(
-          "sends a gradient to element {} of '{}' where 0 arrives at all that depends on it", i,
-          name));
+      complaints.add(
+          "sends a gradient to " + name,
+          fmt::format(
+              "sends a gradient to element {} of '{}' where 0 arrives at all that depends on it", i,
+              name));
       return;
     }
   }
@@ -107,7 +104,7 @@ void check_values(const OpTrial& trial, const DescribedOp& described, const ByIn
     for (const double poison : poisons) {
       const OpResults poisoned =
           run_both_ways(trial.op, trial.poisoned_call(places, poison), root, gradient(poison));
-      compare(trial.op, clean, poisoned, said, fmt::format("{} {}", poison, where), complaints);
+      compare(trial.op, clean, poisoned, said, poison, where, complaints);
     }
   });
 }
@@ -146,8 +143,8 @@ void check_arriving(const OpTrial& trial, const DescribedOp& described, Complain
       for (const double poison : {kInf, kNaN}) {
         Tensor bad = g.clone();
         bad.view(i, {}).fill(poison);
-        compare(trial.op, clean, run_both_ways(trial.op, trial.call(), root, bad), said,
-                fmt::format("{} at a place of the gradient that arrives", poison), complaints);
+        compare(trial.op, clean, run_both_ways(trial.op, trial.call(), root, bad), said, poison,
+                "at a place of the gradient that arrives", complaints);
       }
     }
   });

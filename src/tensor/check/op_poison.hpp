@@ -1,9 +1,7 @@
 // Poison for operations, to see what they depend on. Internal to src/tensor/check.
 #pragma once
 
-#include <string>
-#include <vector>
-
+#include <maskgrad/tensor/check/complaints.hpp>
 #include <maskgrad/tensor/op_def.hpp>
 
 namespace maskgrad::check_detail {
@@ -15,7 +13,6 @@ namespace maskgrad::check_detail {
 ///   with a place of the gradient that arrives at an output: places of gradients;
 ///   with what stands in the holes of inputs that carry a mask, and of that gradient, where the
 ///   operation takes a mask.
-void check_dependence(const OpDef& op, const OpSample& sample, DType dtype,
-                      std::vector<std::string>& complaints);
+void check_dependence(const OpDef& op, const OpSample& sample, DType dtype, Complaints& complaints);
 
 }  // namespace maskgrad::check_detail

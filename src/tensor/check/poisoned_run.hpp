@@ -1,7 +1,7 @@
 // Runs of a model with poison in its masked places. Internal to src/tensor/check.
 #pragma once
 
-#include <functional>
+#include <map>
 #include <vector>
 
 #include <maskgrad/tensor/check/leaks.hpp>

@@ -12,10 +12,7 @@ using check_detail::name_of;
 
 // The first kept element that is marked; -1 where none is.
 std::int64_t first_marked_kept(const GradSlot& slot, const Tensor& marks) {
-  const auto kept = without_holes(marks, slot.mask);
-  const auto bits = kept.values<bool>();
-  const auto found = std::find(bits.begin(), bits.end(), true);
-  return found == bits.end() ? -1 : found - bits.begin();
+  return first_marked(without_holes(marks, slot.mask));
 }
 
 // The first operation whose several kept elements are marked without exception.
@@ -28,7 +25,7 @@ std::string find_everywhere(const MarkedTape& marked) {
     for (std::int64_t e = 0; e < marks.numel(); ++e) {
       if (is_hole(output.mask, output.shape, e)) continue;
       ++kept;
-      kept_marked += std::as_const(marks).data<bool>()[e];
+      kept_marked += marks.data<bool>()[e];
     }
     if (kept > 1 && kept == kept_marked) return name_of(tape, i);
   }

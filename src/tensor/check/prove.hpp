@@ -30,9 +30,10 @@ std::string to_string(const MaskProof& proof);
 
 /// Looks at every result of a tape that traces (Tape::Options::trace), and at the gradient of every
 /// leaf, for a kept place that can depend on a masked place of any value, whatever the numbers are.
-/// Gradients are those of all results. Relies on what each operation says of its reach and of what
-/// its gradients read, which check_op() holds against what it does. What is carried on and dropped
-/// later is no failure. `leaves` gives names to the leaves, for the path.
+/// Gradients are those of all results. What leaves the tape, as a number that is read from value()
+/// does, is not seen; check_mask_leaks() finds what comes of it. Relies on what each operation says
+/// of its reach and of what its gradients read, which check_op() holds against what it does. What
+/// is carried on and dropped later is no failure. `leaves` gives names to the leaves, for the path.
 /// Throws Error for a tape that does not trace.
 MaskProof prove_mask(const Tape& tape, std::span<const NamedLeaf> leaves = {});
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <bit>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -21,20 +20,6 @@ constexpr bool kReuse = true;
 constexpr std::align_val_t kAligned{Pool::kAlignment};
 
 }  // namespace
-
-// Multiples of 64 up to 1 KiB, then four classes to each doubling: at most a quarter is wasted.
-Pool::SizeClass Pool::size_class(std::size_t bytes) {
-  constexpr std::size_t kLine = kAlignment;
-  constexpr std::size_t kLinear = 1024;
-  if (bytes <= kLinear) {
-    const std::size_t lines = bytes == 0 ? 1 : (bytes + kLine - 1) / kLine;
-    return {lines - 1, lines * kLine};
-  }
-  const auto log2 = static_cast<std::size_t>(std::bit_width(bytes - 1)) - 1;  // >= 10
-  const std::size_t step = std::size_t{1} << (log2 - 2);
-  const std::size_t quarters = (bytes + step - 1) / step;  // 5..8
-  return {kLinear / kLine + (log2 - 10) * 4 + (quarters - 5), quarters * step};
-}
 
 Pool& Pool::cpu() {
   // Never destroyed: tensors with static lifetime may outlive any destructor order.
@@ -81,10 +66,6 @@ void* Pool::ask_system(const SizeClass& size) {
   }
   if (!block) throw std::bad_alloc();
   return block;
-}
-
-void Pool::note_most_in_use() {
-  stats_.most_bytes_in_use = std::max(stats_.most_bytes_in_use, stats_.bytes_in_use);
 }
 
 void Pool::deallocate(void* block, std::size_t bytes) noexcept {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -63,9 +64,23 @@ class Pool {
   };
   static constexpr std::size_t kClasses = 256;
 
-  static SizeClass size_class(std::size_t bytes);
+  // Multiples of 64 up to 1 KiB, then four classes to each doubling: at most a quarter is wasted.
+  static SizeClass size_class(std::size_t bytes) {
+    constexpr std::size_t kLine = kAlignment;
+    constexpr std::size_t kLinear = 1024;
+    if (bytes <= kLinear) {
+      const std::size_t lines = bytes == 0 ? 1 : (bytes + kLine - 1) / kLine;
+      return {lines - 1, lines * kLine};
+    }
+    const auto log2 = static_cast<std::size_t>(std::bit_width(bytes - 1)) - 1;  // >= 10
+    const std::size_t quarters = ((bytes - 1) >> (log2 - 2)) + 1;               // 5..8
+    return {kLinear / kLine + (log2 - 10) * 4 + (quarters - 5), quarters << (log2 - 2)};
+  }
   void* ask_system(const SizeClass& size);
-  void note_most_in_use();
+  void note_most_in_use() {
+    if (stats_.bytes_in_use > stats_.most_bytes_in_use) [[unlikely]]
+      stats_.most_bytes_in_use = stats_.bytes_in_use;
+  }
   FreeBlock* take_surplus();
   FreeBlock* take_cached(std::size_t most_to_keep);
   static void give_back(FreeBlock* blocks) noexcept;

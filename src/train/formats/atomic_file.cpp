@@ -8,6 +8,7 @@
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/system_call.hpp>
 
 namespace maskgrad {
@@ -23,9 +24,13 @@ fs::path resolve_link(const fs::path& path) {
   return failed ? path : resolved;
 }
 
+fs::path folder_of(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
+}
+
 /// A rename lasts only once the folder itself is on the disk.
 void sync_folder(const fs::path& file) {
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  const fs::path folder = folder_of(file);
   const int descriptor = again_if_interrupted(
       [&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (descriptor < 0) {
@@ -77,6 +82,12 @@ bool can_be_replaced(const fs::path& path) {
   const fs::file_type type = fs::status(path, ignored).type();
   return type != fs::file_type::character && type != fs::file_type::block &&
          type != fs::file_type::fifo && type != fs::file_type::socket;
+}
+
+void remove_dead_temporaries_of(const fs::path& target) {
+  const fs::path file = resolve_link(target);
+  remove_dead_temporaries(folder_of(file), [name = file.filename().string()](
+                                               const std::string& other) { return other == name; });
 }
 
 void write_file(const fs::path& path, std::string_view bytes) {

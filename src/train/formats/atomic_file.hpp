@@ -39,6 +39,9 @@ class AtomicFile {
 /// False for a device or a pipe, which no other file can take the place of.
 bool can_be_replaced(const std::filesystem::path& path);
 
+/// Removes what processes that died left of an AtomicFile of this target. Throws as list_folder.
+void remove_dead_temporaries_of(const std::filesystem::path& target);
+
 /// Replaces the file's content in one step. Throws as AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 

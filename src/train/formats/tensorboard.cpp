@@ -210,6 +210,9 @@ EventFile read_events(const std::filesystem::path& path) {
     if (error.name() == "file") throw;  // the system, not the bytes
     file.damage = error.text();
   }
+  // The first event tells the version.
+  if (file.events.empty() && file.damage.empty())
+    file.damage = fmt::format("'{}' is empty", path.string());
   return file;
 }
 

@@ -159,6 +159,26 @@ TEST(CheckOp, FindsAGradientThatReadsAnotherPlaceOfTheOneThatArrives) {
               Contains(HasSubstr("at a place of the gradient that arrives")));
 }
 
+TEST(CheckOp, SaysOneMistakeOnceForEachThingThatItSpoils) {
+  const Call reads_first = [](const OpDef& self, const Variable& a, const Variable& b) {
+    const std::vector<double> exact = to_doubles(times(a.value(), b.value()));
+    const double first = to_doubles(a.value())[0];
+    const Tensor y = each(a.value(), [&](std::size_t i) { return exact[i] + first; });
+    return Outputs{record(self, {&a, &b}, y,
+                          [a = Saved(self, "a", a.value()), b = Saved(self, "b", b.value())](
+                              const Tensor& g, Gradients& grads) {
+                            if (grads.needed(0)) grads.set(0, times(g, *b));
+                            if (grads.needed(1)) grads.set(1, times(g, *a));
+                          })};
+  };
+  const std::string tail = ", and it says that it does not depend on that";
+  EXPECT_THAT(check_op(product_like(reads_first)),
+              ::testing::ElementsAre(::testing::StartsWith("gradient of output: a[0] of (2, 2, 2)"),
+                                     "output 'output' at element 1 of (2, 2, 2) changes with 3.75 "
+                                     "at a place of 'a'" +
+                                         tail));
+}
+
 // A rule that sums what was broadcast by itself must leave out what the tape would have dropped.
 TEST(CheckOp, FindsASumOverHoles) {
   const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {

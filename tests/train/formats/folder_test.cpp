@@ -87,5 +87,21 @@ TEST(DeadTemporaries, AreKnownByTheirNamesAlone) {
   EXPECT_THAT(remove_dead_temporaries(folder.path(), any_target), IsEmpty());
 }
 
+TEST(DeadTemporaries, OfOneFileAreRemovedAlone) {
+  const ScratchFolder folder;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const AtomicFile one(folder / "one"), other(folder / "other");
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
+  fs::create_symlink(folder / "one", folder / "link");
+  write_file(folder / "one", "");
+  remove_dead_temporaries_of(folder / "link");
+  EXPECT_THAT(list_folder(folder.path()),
+              ElementsAre(folder / "link", folder / "one",
+                          folder.path() / fmt::format("other.tmp.{}", child)));
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -152,6 +152,7 @@ TEST(TensorBoard, ReadsUpToTheFirstDamageAndSaysWhereThatIs) {
   flipped[40] ^= 1;
   for (const auto& [bytes, damage] : std::vector<std::pair<std::string, std::string>>{
            {sound, ""},
+           {"", fmt::format("'{}' is empty", path.string())},
            {malformed, where + ": byte 2: truncated"},
            {torn.substr(0, torn.size() - 1), where + ": truncated in its data"},
            {torn.substr(0, 26), where + ": truncated in its header"},
@@ -161,7 +162,7 @@ TEST(TensorBoard, ReadsUpToTheFirstDamageAndSaysWhereThatIs) {
     write_file(path, bytes);
     const EventFile file = read_events(path);
     EXPECT_EQ(file.damage, damage);
-    EXPECT_EQ(file.events.size(), bytes == "no events" ? 0U : 1U);
+    EXPECT_EQ(file.events.size(), bytes.starts_with(sound.substr(0, 8)) ? 1U : 0U);
   }
   EXPECT_THAT(error_of([&] { read_events(folder / "none"); }), HasSubstr("cannot open"));
 }
