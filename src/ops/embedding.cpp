@@ -140,10 +140,13 @@ Tensor zeros_for(Gradients& grads, const TableRows& rows, std::int64_t vocabular
 void sum_vectors(const TableRows& rows, std::int64_t vocabulary, const Tensor& g,
                  Gradients& grads) {
   Tensor table = zeros_for(grads, rows, vocabulary);
-  const Occurrences occurrences(rows, vocabulary);
+  const std::int64_t features = g.dim(-1);
   dispatch_device(g.device(), "embedding", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
-      sum_places(occurrences, g.data<T>(), g.dim(-1), table.data<T>());
+      if (sums_in_passing(std::ssize(rows), vocabulary, features)) {
+        return sum_in_passing<T>(rows, g.data<T>(), features, vocabulary, table.data<T>());
+      }
+      sum_places(Occurrences(rows, vocabulary), g.data<T>(), features, table.data<T>());
     });
   });
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <iterator>
 #include <span>
@@ -154,6 +156,75 @@ void sum_places(const Occurrences& occurrences, const T* x, std::int64_t columns
     }
     tree.finish(table + row * columns);
   }
+}
+
+/// Whether one thread sums over the places sooner in passing than it finds them first.
+inline bool sums_in_passing(std::int64_t places, std::int64_t table, std::int64_t columns) {
+  return places > table / 8 && places * columns <= 64 * 1024;
+}
+
+namespace detail {
+
+// The balanced trees of all rows of a table, in whose memory the last block of each row is summed.
+template <class T>
+class TreesOfRows {
+ public:
+  TreesOfRows(std::int64_t rows, std::int64_t columns, T* table)
+      : columns_(columns), size_(Index(rows * columns)), table_(table), blocks_(Index(rows)) {}
+
+  /// The last block of the row is full: moves it away, as PairwiseSum::add() does.
+  void end_block(std::int64_t row) {
+    T* const sum = table_ + row * columns_;
+    const std::uint32_t before = blocks_[Index(row)]++;
+    const auto level = Index(std::countr_one(before));
+    for (Index k = 0; k < level; ++k) add_row(levels_[k].data() + row * columns_, sum, columns_);
+    if (levels_[level].empty()) levels_[level].resize(size_);
+    copy_row(sum, levels_[level].data() + row * columns_, columns_);
+    std::fill_n(sum, columns_, T{});
+  }
+  /// Adds the full blocks of each row to the last one, as PairwiseSum::finish() does.
+  void finish() {
+    for (Index row = 0; row < blocks_.size(); ++row) {
+      for (std::uint32_t left = blocks_[row]; left != 0; left &= left - 1) {
+        const std::size_t at = row * Index(columns_);
+        add_row(levels_[Index(std::countr_zero(left))].data() + at, table_ + at, columns_);
+      }
+    }
+  }
+
+ private:
+  using Index = std::size_t;
+
+  std::int64_t columns_;
+  Index size_;
+  T* table_;
+  PoolVector<std::uint32_t> blocks_;        // of each row, the full ones
+  std::array<PoolVector<T>, 32> levels_{};  // [rows, columns], each made when it is needed
+};
+
+}  // namespace detail
+
+/// The same sums, in one pass over x: rows[i] is the row that place i holds, below 0: none. The
+/// table holds 0 before.
+template <class T>
+void sum_in_passing(std::span<const std::int64_t> rows, const T* x, std::int64_t columns,
+                    std::int64_t table_rows, T* table) {
+  PoolVector<std::int32_t> counts(static_cast<std::size_t>(table_rows));  // of the last block
+  detail::TreesOfRows<T> trees(table_rows, columns, table);
+  for (const std::int64_t row : rows) {
+    if (row >= 0) {
+      std::int32_t& count = counts[static_cast<std::size_t>(row)];
+      // Not before another place comes: most rows have one block, which stays where it is.
+      if (count == kRowsOfBlock) [[unlikely]] {
+        trees.end_block(row);
+        count = 0;
+      }
+      ++count;
+      add_row(x, table + row * columns, columns);
+    }
+    x += columns;
+  }
+  trees.finish();
 }
 
 }  // namespace maskgrad::ops

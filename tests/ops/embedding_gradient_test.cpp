@@ -295,5 +295,30 @@ TEST(EmbeddingGradient, CostsWhatItsTokensDoWhateverTheSizeOfTheTable) {
   EXPECT_EQ(moved_by_a_pass(1'000'000, 200).filled, 2 * large.filled);
 }
 
+// 8 rows of 5,000 places each. Few sums are made in passing, many by threads: in the same order.
+TEST(EmbeddingGradient, HasTheSameBitsForAFeatureAloneAndBesideOthers) {
+  constexpr std::int64_t kPlaces = 40000;
+  for (const DType dtype : kFloatingDTypes) {
+    Random random(4);
+    Tensor tokens = Tensor::empty({kPlaces}, DType::kInt64);
+    for (std::int64_t i = 0; i < kPlaces; ++i) tokens.data<std::int64_t>()[i] = i * 5 % 8;
+    const std::vector<double> g = to_doubles(uniform(random, {kPlaces, 3}));
+    const auto gradient = [&](std::int64_t features) {
+      std::vector<double> part;
+      for (std::size_t i = 0; i < g.size(); i += 3) {
+        part.insert(part.end(), g.begin() + static_cast<std::ptrdiff_t>(i),
+                    g.begin() + static_cast<std::ptrdiff_t>(i) + features);
+      }
+      const Variable weight = leaf(Tensor::zeros({8, features}, dtype));
+      Tape tape;
+      tape.backward(ops::embedding(weight, Variable(tokens)),
+                    test::make(part, {kPlaces, features}, dtype));
+      return to_doubles(weight.grad());
+    };
+    const std::vector<double> alone = gradient(1), beside = gradient(3);
+    for (std::size_t row = 0; row < 8; ++row) EXPECT_EQ(alone[row], beside[3 * row]) << row;
+  }
+}
+
 }  // namespace
 }  // namespace maskgrad
