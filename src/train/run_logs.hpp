@@ -31,7 +31,8 @@ struct LogOrigin {
 };
 
 /// Appends `step,loss` (%.17g) for each step: the loss before that step's update. A run that goes
-/// on rewrites the log up to its step, beside it and in one piece, before it appends.
+/// on rewrites the log up to its step, beside it and in one piece, before it appends. Of a pipe
+/// whose reader leaves, the lines that follow are lost: `warn` hears of it, and the run goes on.
 class StepLog : public Callback {
  public:
   explicit StepLog(std::filesystem::path path, LogOrigin origin = {})
@@ -39,17 +40,21 @@ class StepLog : public Callback {
 
   void on_start(const Trainer& trainer) override;
   void on_step(const StepInfo& step) override;
-  void on_epoch(const Trainer&, const EpochInfo&) override { file_->sync(); }
-  void on_interrupt(const Trainer&) override { file_->sync(); }
+  void on_epoch(const Trainer&, const EpochInfo&) override { sync(); }
+  void on_interrupt(const Trainer&) override { sync(); }
   void add_notes(Notes& notes) const override;
 
  private:
+  void sync();
   void warn_of_new_log(std::int64_t step) const;
+  template <class Work>
+  void unless_reader_left(Work work);
 
   std::filesystem::path path_;
   LogOrigin origin_;
   Digest digest_;  // of all that was written
   std::unique_ptr<OutputFile> file_;
+  bool is_pipe_ = false, reader_left_ = false;
 };
 
 /// Copies the header and the lines of a step log before step `end`. They must be whole, from step 0

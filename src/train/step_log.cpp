@@ -92,7 +92,8 @@ void StepLog::on_start(const Trainer& trainer) {
     add_notes(origin_.resumed);
   }
   digest_ = digest_of(kHeader);
-  if (!can_be_replaced(path_)) {
+  is_pipe_ = !can_be_replaced(path_);
+  if (is_pipe_) {
     file_ = std::make_unique<OutputFile>(path_, OutputFile::Mode::kTruncate);
     file_->write(kHeader);
     file_->flush();
@@ -121,7 +122,26 @@ void StepLog::on_step(const StepInfo& step) {
   const auto [end, size] =
       fmt::format_to_n(line, sizeof line, "{},{:.17g}\n", step.step, step.loss);
   digest_.add({line, size});
-  file_->write({line, size});
+  unless_reader_left([&] { file_->write({line, size}); });
+}
+
+void StepLog::sync() {
+  unless_reader_left([&] { file_->sync(); });
+}
+
+// Steps that somebody watches are no reason to lose a run. A file that cannot be written is.
+template <class Work>
+void StepLog::unless_reader_left(Work work) {
+  if (reader_left_) return;
+  try {
+    work();
+  } catch (const Error& error) {
+    if (!is_pipe_) throw;
+    reader_left_ = true;
+    if (origin_.warn) {
+      origin_.warn(fmt::format("{}: the step log ends here, and the run goes on", error.text()));
+    }
+  }
 }
 
 void StepLog::add_notes(Notes& notes) const { notes[kStepLogNote] = to_string(digest_); }

@@ -1,7 +1,11 @@
 #include <charconv>
+#include <csignal>
 #include <fstream>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <maskgrad/train/run_logs.hpp>
 
@@ -16,6 +20,7 @@ using test::error_of;
 using test::Notes;
 using test::ScratchFolder;
 using test::ToyRun;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -250,6 +255,34 @@ TEST(StepLog, IsReplacedInOnePieceWhenItsRunGoesOn) {
   toy.run(true);
   EXPECT_EQ(read_file(folder / "old"), "step,loss\n0,1\n1,1\n2,1\n") << "it was never truncated";
   EXPECT_THAT(read_file(folder / "steps.csv"), StartsWith("step,loss\n0,1\n1,1\n2,"));
+}
+
+TEST(StepLog, OfAPipeEndsWhenItsReaderLeavesAndTheRunGoesOn) {
+  struct Leaves : Callback {
+    explicit Leaves(int descriptor) : reader(descriptor) {}
+    void on_epoch(const Trainer&, const EpochInfo&) override {
+      if (!has_left) ::close(reader);
+      has_left = true;
+    }
+    int reader;
+    bool has_left = false;
+  };
+  const auto before = std::signal(SIGPIPE, SIG_IGN);
+  const ScratchFolder folder;
+  const auto pipe = folder / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  ASSERT_GE(reader, 0);
+  std::vector<std::string> warnings;
+  ToyRun toy({.training = {.epochs = 4}});
+  toy.trainer->add(std::make_unique<Leaves>(reader));
+  toy.trainer->add(std::make_unique<StepLog>(
+      pipe, LogOrigin{.warn = [&](const std::string& text) { warnings.push_back(text); }}));
+  EXPECT_EQ(error_of([&] { toy.run(); }), "no error");
+  EXPECT_EQ(toy.trainer->state().position.epoch, 4);
+  EXPECT_THAT(warnings, ElementsAre("cannot write '" + pipe.string() +
+                                    "': Broken pipe: the step log ends here, and the run goes on"));
+  std::signal(SIGPIPE, before);
 }
 
 TEST(ReadEpochs, HoldsTheTableAgainstWhatIsVouchedFor) {
