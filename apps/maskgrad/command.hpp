@@ -25,6 +25,9 @@ decltype(auto) as_usage(F&& f) {
   }
 }
 
+/// What the program says for std::bad_alloc.
+inline constexpr const char* kNoMoreMemory = "the system has no more";
+
 /// How the program ended where that is not an error.
 struct ExitCode {
   int code;

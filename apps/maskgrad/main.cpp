@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
   } catch (const maskgrad::Error& error) {
     report_failure(error.name(), error.text());
   } catch (const std::bad_alloc&) {
-    report_failure("memory", "the system has no more");
+    report_failure("memory", kNoMoreMemory);
   } catch (const std::exception& error) {
     report_failure("error", error.what());
   }

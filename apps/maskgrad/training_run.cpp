@@ -236,11 +236,16 @@ Trainer::Outcome TrainingRun::run(const std::atomic<bool>& stop) {
     if (!claim_.is_kept()) put_config_back();
     throw Error(error.name(), fmt::format("{}{}", error.text(), way_out_of_divergence()));
   } catch (const Error& error) {
-    // What is refused at the start would be refused again.
-    if (!last.has_started() || !can_go_on()) throw;
-    throw Error(error.name(), fmt::format("{}; the last checkpoint is kept, go on with: {}",
-                                          error.text(), command_to_go_on()));
+    throw Error(error.name(), std::string(error.text()) + way_to_go_on(last));
+  } catch (const std::bad_alloc&) {
+    throw Error("memory", kNoMoreMemory + way_to_go_on(last));
   }
+}
+
+// Empty without a checkpoint. What is refused at the start would be refused again.
+std::string TrainingRun::way_to_go_on(const LastMeans& last) const {
+  if (!last.has_started() || !can_go_on()) return "";
+  return "; the last checkpoint is kept, go on with: " + command_to_go_on();
 }
 
 bool TrainingRun::can_go_on() const {

@@ -42,6 +42,7 @@ class TrainingRun {
   std::string packing_of_next_batch();
   Trainer::Outcome train(const std::atomic<bool>& stop, const LastMeans& last);
   bool can_go_on() const;
+  std::string way_to_go_on(const LastMeans& last) const;
   std::string way_out_of_divergence() const;
   void finish(const std::string& means, double seconds, std::int64_t steps) const;
 

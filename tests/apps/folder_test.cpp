@@ -32,6 +32,13 @@ class RunFolder : public test::CliTest {
     args.insert(args.end(), more.begin(), more.end());
     return args;
   }
+  // A run in `r` that has a checkpoint, and does not end by itself.
+  test::CliProcess start_endless() {
+    run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "400"});
+    auto training = start(arguments({"--data", "big", "--out", "r", "--epochs", "100000"}));
+    EXPECT_TRUE(training.reaches(path("r/checkpoints/step_000000000200.safetensors")));
+    return training;
+  }
 };
 
 // A learning rate that makes the second step fail.
@@ -215,10 +222,7 @@ TEST_F(RunFolder, BelongsToOneOfTwoRunsThatAreStartedTogether) {
 }
 
 TEST_F(RunFolder, ThatWasMovedAwayIsNotWrittenIntoWhereAnotherStandsNow) {
-  ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "400"}).code,
-            0);
-  auto training = start(arguments({"--data", "big", "--out", "r", "--epochs", "100000"}));
-  ASSERT_TRUE(training.reaches(path("r/checkpoints/step_000000000200.safetensors")));
+  auto training = start_endless();
   training.signal(SIGSTOP);
   fs::rename(path("r"), path("moved"));
   ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
@@ -233,10 +237,7 @@ TEST_F(RunFolder, ThatWasMovedAwayIsNotWrittenIntoWhereAnotherStandsNow) {
 }
 
 TEST_F(RunFolder, ThatIsRemovedEndsItsRun) {
-  ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "400"}).code,
-            0);
-  auto training = start(arguments({"--data", "big", "--out", "r", "--epochs", "100000"}));
-  ASSERT_TRUE(training.reaches(path("r/checkpoints/step_000000000200.safetensors")));
+  auto training = start_endless();
   training.signal(SIGSTOP);
   fs::rename(path("r"), path("gone"));
   fs::remove_all(path("gone"));

@@ -32,6 +32,13 @@ class Resume : public test::CliTest {
                   .code,
               0);
   }
+  // A run of nine steps, whose data lie in its folder.
+  void train_beside_its_data(const std::string& folder) {
+    make_data(folder + "/shards", "40", "3");
+    const auto result = run({"train", "blog", "--out", folder, "--data", folder + "/shards",
+                             "--steps", "9", "--progress", "off"});
+    ASSERT_EQ(result.code, 0) << result.err;
+  }
   // Changes a line of a run's config.toml as a person does.
   void edit(const std::string& from, const std::string& to) {
     const std::string text = read("r/config.toml");
@@ -268,11 +275,7 @@ TEST_F(Resume, ATrainedModelKeepsItsSettingsWhateverTheConfigSays) {
 }
 
 TEST_F(Resume, RepeatsARunFromTheConfigOfOneThatWasMoved) {
-  make_data("a/shards", "40", "3");
-  ASSERT_EQ(run({"train", "blog", "--out", "a", "--data", "a/shards", "--steps", "9", "--progress",
-                 "off"})
-                .code,
-            0);
+  train_beside_its_data("a");
   fs::create_directory(path("x"));
   fs::rename(path("a"), path("x/a"));
   ASSERT_EQ(
@@ -283,11 +286,7 @@ TEST_F(Resume, RepeatsARunFromTheConfigOfOneThatWasMoved) {
 
 // The file's paths are meant from its folder, and the run's own are not touched.
 TEST_F(Resume, TakesASettingFromTheConfigOfAnotherFolder) {
-  make_data("r/shards", "40", "3");
-  ASSERT_EQ(run({"train", "blog", "--out", "r", "--data", "r/shards", "--steps", "9", "--progress",
-                 "off"})
-                .code,
-            0);
+  train_beside_its_data("r");
   fs::create_directory(path("x"));
   write("x/part.toml", "version = 2\nlr = 0.5\nsteps = 12\n");
   EXPECT_EQ(resume("r", {"--config", "x/part.toml"}).err,

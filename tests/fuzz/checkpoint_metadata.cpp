@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/train_state_text.hpp>
 #include <maskgrad/train/weights_format.hpp>
 
-#include "memory_file.hpp"
+#include "harness.hpp"
 
 namespace maskgrad::fuzz {
 namespace {
@@ -54,10 +53,6 @@ void keep_notes(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text = maskgrad::fuzz::text_of(data, size);
   maskgrad::fuzz::keep_notes(text);
-  try {
-    maskgrad::fuzz::read_state(text);
-  } catch (const maskgrad::Error&) {
-    return 0;
-  }
+  maskgrad::fuzz::attempt(maskgrad::fuzz::read_state, text);
   return 0;
 }

@@ -1,9 +1,8 @@
 // Any bytes as an event file and as one event. What is read is written again, and drawn.
-#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
-#include "memory_file.hpp"
+#include "harness.hpp"
 
 namespace maskgrad::fuzz {
 namespace {
@@ -35,10 +34,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const maskgrad::Event& event : maskgrad::read_events(file.path()).events) {
     draw_histograms(event);
   }
-  try {
-    try_event(bytes);
-  } catch (const maskgrad::Error&) {
-    return 0;
-  }
+  attempt(try_event, bytes);
   return 0;
 }

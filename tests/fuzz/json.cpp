@@ -1,11 +1,10 @@
 // Any bytes as JSON. A text that is accepted is read again as what it was.
 #include <vector>
 
-#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/json_reader.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
 
-#include "memory_file.hpp"
+#include "harness.hpp"
 
 namespace maskgrad::fuzz {
 namespace {
@@ -32,15 +31,6 @@ void skip_all(std::string_view text) {
   JsonReader json(text, "json", "text");
   json.skip();
   json.finish();
-}
-
-template <class Read>
-void attempt(Read read, std::string_view text) {
-  try {
-    read(text);
-  } catch (const Error&) {
-    return;
-  }
 }
 
 }  // namespace

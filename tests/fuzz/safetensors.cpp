@@ -1,11 +1,10 @@
 // Any bytes as a safetensors file. One that is accepted and written again holds the same tensors.
 #include <map>
 
-#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
-#include "memory_file.hpp"
+#include "harness.hpp"
 
 namespace maskgrad::fuzz {
 namespace {
@@ -41,10 +40,6 @@ void try_bytes(std::string_view bytes) {
 }  // namespace maskgrad::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  try {
-    maskgrad::fuzz::try_bytes(maskgrad::fuzz::text_of(data, size));
-  } catch (const maskgrad::Error&) {
-    return 0;
-  }
+  maskgrad::fuzz::attempt(maskgrad::fuzz::try_bytes, maskgrad::fuzz::text_of(data, size));
   return 0;
 }

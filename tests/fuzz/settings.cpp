@@ -2,7 +2,7 @@
 // back from their own TOML.
 #include <maskgrad/train/settings.hpp>
 
-#include "memory_file.hpp"
+#include "harness.hpp"
 
 namespace maskgrad::fuzz {
 namespace {
@@ -41,15 +41,6 @@ void take_value(std::string_view bytes) {
   Settings settings = make_settings();
   settings.set("data", bytes, "value");
   expect_back(settings);
-}
-
-template <class Read>
-void attempt(Read read, std::string_view bytes) {
-  try {
-    read(bytes);
-  } catch (const Error&) {
-    return;
-  }
 }
 
 }  // namespace

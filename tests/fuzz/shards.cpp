@@ -2,12 +2,11 @@
 // is written of it.
 #include <algorithm>
 
-#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/shards.hpp>
 
-#include "memory_file.hpp"
+#include "harness.hpp"
 
 namespace maskgrad::fuzz {
 namespace {
@@ -31,10 +30,6 @@ void try_index(std::string_view text) {
 }  // namespace maskgrad::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  try {
-    maskgrad::fuzz::try_index(maskgrad::fuzz::text_of(data, size));
-  } catch (const maskgrad::Error&) {
-    return 0;
-  }
+  maskgrad::fuzz::attempt(maskgrad::fuzz::try_index, maskgrad::fuzz::text_of(data, size));
   return 0;
 }

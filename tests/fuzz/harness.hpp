@@ -1,4 +1,4 @@
-// Bytes as a file that lives in memory, for readers that want a path.
+// What fuzzers share.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <maskgrad/tensor/error.hpp>
+
 namespace maskgrad::fuzz {
 
-/// A regular file without a name of its own, that holds these bytes.
+/// A regular file in memory that holds these bytes, for readers that want a path.
 class MemoryFile {
  public:
   explicit MemoryFile(std::string_view bytes) : descriptor_(::memfd_create("fuzz", 0)) {
@@ -35,6 +37,16 @@ inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
 /// What a fuzzer promises; the process ends where it does not hold.
 inline void expect(bool holds) {
   if (!holds) std::abort();
+}
+
+/// read(bytes), which may refuse them with an Error.
+template <class Read>
+void attempt(Read read, std::string_view bytes) {
+  try {
+    read(bytes);
+  } catch (const Error&) {
+    return;
+  }
 }
 
 }  // namespace maskgrad::fuzz
