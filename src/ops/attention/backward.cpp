@@ -19,7 +19,8 @@ template <class T>
 struct HeadMemory {
   std::int64_t h;
   const T *q, *k, *v, *output, *top, *scale, *grad_output;
-  T *dq = nullptr, *dk = nullptr, *dv = nullptr;
+  T* dq = nullptr;
+  QuerySums<T>*dk = nullptr, *dv = nullptr;
   CompensatedSums<T> dbias = {};  // of the head, or none
 };
 
@@ -44,7 +45,7 @@ class BackwardTile {
       : p_(p),
         factor_(divisor_of(static_cast<T>(p.scale))),
         tile_(p, memory),
-        dq_(p, p.features * ScoreTile<T>::max_columns(p), memory) {
+        dq_(p.features * ScoreTile<T>::max_columns(p), memory) {
     const std::int64_t columns = ScoreTile<T>::max_columns(p);
     weights_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
     dscores_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
@@ -73,8 +74,8 @@ class BackwardTile {
     rows_are_finite_ = all_finite(grad_rows_, count * p_.value_features) &&
                        all_finite(query_rows_, count * p_.features);
     for (ChunkWalk walk(blocks); walk.next();) {
+      dq_.start_group(walk.group());
       add(walk.parts(), head);
-      if (walk.ends_group()) dq_.end_group(walk.group());
     }
     dq_.finish();
     transpose<false>(dq_.data(), tile_.stride(), p_.features, count, T{1},
@@ -125,8 +126,8 @@ class BackwardTile {
     const std::int64_t width = p_.features, value_width = p_.value_features;
     if (parts.size() == 1) {
       const std::int64_t begin = parts[0].begin;
-      return add(parts[0], head, add_to(head.dk + begin * width, width),
-                 add_to(head.dv + begin * value_width, value_width));
+      return add(parts[0], head, add_to(head.dk->row(begin), width),
+                 add_to(head.dv->row(begin), value_width));
     }
     const auto is_before = [](const PairBlock& a, const PairBlock& b) { return a.begin < b.begin; };
     const auto ends_before = [](const PairBlock& a, const PairBlock& b) { return a.end < b.end; };
@@ -139,8 +140,8 @@ class BackwardTile {
       add(part, head, {dk_of_chunk_ + at * width, width, Use::kContinue},
           {dv_of_chunk_ + at * value_width, value_width, Use::kContinue});
     }
-    add_row(dk_of_chunk_, head.dk + first * width, keys * width);
-    add_row(dv_of_chunk_, head.dv + first * value_width, keys * value_width);
+    add_row(dk_of_chunk_, head.dk->row(first), keys * width);
+    add_row(dv_of_chunk_, head.dv->row(first), keys * value_width);
   }
 
   void add(const PairBlock& block, const HeadMemory<T>& head, const Sums<T>& dk,
@@ -298,17 +299,11 @@ class HeadLoop {
                     out_.v.data<T>() + keys * p_.value_features);
     for (std::int64_t i = 0; i < group; ++i) {
       HeadMemory<T> head = memory_of(b, key_head * group + i);
+      head.dk = &dk;
+      head.dv = &dv;
       for (std::int64_t g = 0; g < tile_groups; ++g) {
-        head.dk = dk.data();
-        head.dv = dv.data();
-        for (std::int64_t t = g * kTilesOfGroup; t < std::min(tiles, (g + 1) * kTilesOfGroup);
-             ++t) {
-          for (const PairBlock& block : p_.tiles.blocks(b, head.h, t)) {
-            dk.zero_until(block.end);
-            dv.zero_until(block.end);
-          }
-          tile.run(b, head.h, t, head);
-        }
+        const std::int64_t end = std::min(tiles, (g + 1) * kTilesOfGroup);
+        for (std::int64_t t = g * kTilesOfGroup; t < end; ++t) tile.run(b, head.h, t, head);
         dk.end_group(i * power_of_two(tile_groups) + g);
         dv.end_group(i * power_of_two(tile_groups) + g);
       }

@@ -22,7 +22,7 @@ class ForwardTile {
   ForwardTile(const AttentionProblem& p, Workspace<T>& memory)
       : p_(p),
         tile_(p, memory),
-        sums_(p, (p.value_features + 1) * ScoreTile<T>::max_columns(p), memory) {
+        sums_((p.value_features + 1) * ScoreTile<T>::max_columns(p), memory) {
     const std::int64_t columns = ScoreTile<T>::max_columns(p);
     weights_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
     top_ = memory.take(columns);
@@ -37,8 +37,8 @@ class ForwardTile {
     sums_.start((p_.value_features + 1) * tile_.stride());
     std::fill_n(top_, tile_.stride(), -std::numeric_limits<T>::infinity());
     for (ChunkWalk walk(blocks); walk.next();) {
+      sums_.start_group(walk.group());
       for (const PairBlock& part : walk.parts()) add(part, k, v);
-      if (walk.ends_group()) sums_.end_group(walk.group());
     }
     sums_.finish();
     finish(queries, output, top, scale);

@@ -4,38 +4,39 @@
 #include <algorithm>
 #include <optional>
 
-#include <maskgrad/ops/attention/problem.hpp>
 #include <maskgrad/ops/attention/workspace.hpp>
 #include <maskgrad/tensor/cpu/pairwise_sum.hpp>
 
 namespace maskgrad::ops {
 
 /// A table of sums. The chunks of a group of keys are added to it one by one, groups in a balanced
-/// binary tree.
+/// binary tree, which is only there where several groups have chunks.
 template <class T>
 class KeySums {
  public:
   /// `size`: of the largest table.
-  KeySums(const AttentionProblem& p, std::int64_t size, Workspace<T>& memory)
-      : has_groups_(p.keys > AttentionTiles::kKeysOfGroup), table_(memory.take(size)) {}
+  KeySums(std::int64_t size, Workspace<T>& memory) : table_(memory.take(size)) {}
 
   void start(std::int64_t size) {
     size_ = size;
+    group_ = -1;
     std::fill_n(table_, size, T{});
     tree_.reset();
-    if (has_groups_) tree_.emplace(size);
+  }
+  /// What follows is of group `index`, perhaps the one at hand; none before it follows any more.
+  void start_group(std::int64_t index) {
+    if (index != group_ && group_ >= 0) {
+      put_into_tree();
+      std::fill_n(table_, size_, T{});
+    }
+    group_ = index;
   }
   /// The sums of the group at hand; after finish() all.
   T* data() { return table_; }
-  /// The chunks of group `index` have all been added.
-  void end_group(std::int64_t index) {
-    if (!tree_) return;
-    std::copy_n(table_, size_, tree_->row());
-    tree_->add(index);
-    std::fill_n(table_, size_, T{});
-  }
   void finish() {
-    if (tree_) tree_->finish(table_);
+    if (!tree_) return;
+    put_into_tree();
+    tree_->finish(table_);
   }
   /// Calls f(table) for each table of which the sums consist so far.
   template <class F>
@@ -45,9 +46,14 @@ class KeySums {
   }
 
  private:
-  const bool has_groups_;
+  void put_into_tree() {
+    if (!tree_) tree_.emplace(size_);
+    std::copy_n(table_, size_, tree_->row());
+    tree_->add(group_);
+  }
+
   T* const table_;
-  std::int64_t size_ = 0;
+  std::int64_t size_ = 0, group_ = -1;
   std::optional<PairwiseSum<T>> tree_;
 };
 

@@ -3,56 +3,77 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
-#include <optional>
 
+#include <maskgrad/ops/attention/tiles.hpp>
 #include <maskgrad/tensor/cpu/pairwise_sum.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad::ops {
 
-/// A table with a row for each key. Tiles of queries are added to it one by one; groups of them are
-/// added in a balanced binary tree, where there are several.
+/// Sums over queries, a row for each key. Tiles of queries are added to the rows one by one; groups
+/// of them, where there are several, in a balanced binary tree of each chunk of keys. A group takes
+/// time in proportion to the chunks that it touches.
 template <class T>
 class QuerySums {
  public:
+  static constexpr std::int64_t kKeys = AttentionTiles::kKeys;  // of a chunk
+
   /// The sums go to out [keys][features].
   QuerySums(std::int64_t keys, std::int64_t features, bool has_groups, T* out)
       : keys_(keys), features_(features), out_(out) {
-    if (has_groups) tree_.emplace(keys * features);
-    start_group();
+    const std::int64_t chunks = (keys + kKeys - 1) / kKeys;
+    is_touched_.resize(static_cast<std::size_t>(chunks));
+    if (!has_groups) return;
+    trees_.reserve(static_cast<std::size_t>(chunks));
+    for (std::int64_t c = 0; c < chunks; ++c) trees_.emplace_back(rows_of(c) * features);
   }
 
-  /// What the tiles of this group add to, once zero_until() has been there.
-  T* data() { return table_; }
-  /// Just before a tile adds to rows below `end`, while they are in cache.
-  void zero_until(std::int64_t end) {
-    if (end <= zeroed_) return;
-    std::fill(table_ + zeroed_ * features_, table_ + end * features_, T{});
-    zeroed_ = end;
+  /// The row of a key in the group at hand. The other rows of its chunk stand beside it.
+  T* row(std::int64_t key) {
+    const std::int64_t chunk = key / kKeys;
+    T* const first = table_of(chunk);
+    unsigned char& is_touched = is_touched_[static_cast<std::size_t>(chunk)];
+    if (!is_touched) {
+      std::fill_n(first, rows_of(chunk) * features_, T{});
+      is_touched = 1;
+      touched_.push_back(chunk);
+    }
+    return first + key % kKeys * features_;
   }
   void end_group(std::int64_t index) {
-    zero_until(keys_);
-    if (!tree_) return;
-    tree_->add(index);
-    start_group();
+    if (trees_.empty()) return;
+    for (const std::int64_t chunk : touched_) {
+      trees_[static_cast<std::size_t>(chunk)].add(index);
+      is_touched_[static_cast<std::size_t>(chunk)] = 0;
+    }
+    touched_.clear();
   }
   /// Sums over no queries are 0.
   void finish() {
-    if (tree_) return tree_->finish(out_);
-    zero_until(keys_);
+    for (std::int64_t c = 0; c < std::ssize(is_touched_); ++c) {
+      T* const to = out_ + c * kKeys * features_;
+      if (!trees_.empty()) {
+        trees_[static_cast<std::size_t>(c)].finish(to);
+      } else if (!is_touched_[static_cast<std::size_t>(c)]) {
+        std::fill_n(to, rows_of(c) * features_, T{});
+      }
+    }
   }
 
  private:
-  void start_group() {
-    table_ = tree_ ? tree_->row() : out_;
-    zeroed_ = 0;
+  std::int64_t rows_of(std::int64_t chunk) const { return std::min(kKeys, keys_ - chunk * kKeys); }
+  T* table_of(std::int64_t chunk) {
+    return trees_.empty() ? out_ + chunk * kKeys * features_
+                          : trees_[static_cast<std::size_t>(chunk)].row();
   }
 
   const std::int64_t keys_, features_;
   T* const out_;
-  T* table_ = nullptr;
-  std::int64_t zeroed_ = 0;  // rows
-  std::optional<PairwiseSum<T>> tree_;
+  PoolVector<unsigned char> is_touched_;  // of each chunk, by the group at hand
+  PoolVector<std::int64_t> touched_;      // these chunks
+  PoolVector<PairwiseSum<T>> trees_;      // of each chunk; none without groups
 };
 
 /// Sums of many terms that come in any shape, with what each addition rounded away (Kahan 1965).

@@ -113,12 +113,4 @@ bool ChunkWalk::next_of_many() {
   return true;
 }
 
-bool ChunkWalk::ends_group() const {
-  constexpr auto kGroup = static_cast<std::int32_t>(AttentionTiles::kKeysOfGroup);
-  for (std::size_t i = 0; i < size_; ++i) {
-    if (open_[i].end > end_) return end_ % kGroup == 0;
-  }
-  return next_ == blocks_.size() || blocks_[next_].begin / kGroup != group();
-}
-
 }  // namespace maskgrad::ops

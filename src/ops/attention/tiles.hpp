@@ -75,9 +75,8 @@ class ChunkWalk {
   }
   /// The parts of blocks that lie in the chunk, in the order of their queries.
   std::span<const PairBlock> parts() const { return parts_; }
-  /// The group of keys that the chunk is in, and whether it is the last one there.
+  /// The group of keys that the chunk is in, never one before those of earlier chunks.
   std::int64_t group() const { return parts_[0].begin / AttentionTiles::kKeysOfGroup; }
-  bool ends_group() const;
 
  private:
   using Blocks = std::array<PairBlock, AttentionTiles::kStrips>;

@@ -18,6 +18,12 @@ template <class T>
 class PairwiseSum {
  public:
   explicit PairwiseSum(std::int64_t size) : size_(size) {}
+  PairwiseSum(PairwiseSum&& other) noexcept
+      : size_(other.size_),
+        count_(other.count_),
+        is_live_(std::exchange(other.is_live_, 0)),
+        level_(std::exchange(other.level_, {})),
+        row_(std::exchange(other.row_, nullptr)) {}
   PairwiseSum(const PairwiseSum&) = delete;
   PairwiseSum& operator=(const PairwiseSum&) = delete;
   ~PairwiseSum() {

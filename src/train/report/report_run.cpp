@@ -69,6 +69,35 @@ std::vector<ReportHistograms> histograms_of(std::vector<Event> events,
   return result;
 }
 
+/// What event files lack, from the first epoch on of which they hold a histogram, or of all epochs
+/// without one; empty where that is nothing. A file that was cut between events is sound in itself.
+std::string missing_histograms(const std::vector<ReportHistograms>& histograms,
+                               const std::vector<ReportParameter>& parameters,
+                               const std::map<std::int64_t, std::int64_t>& epochs) {
+  std::map<std::string, const std::map<std::int64_t, Histogram>*> by_tag;
+  const std::map<std::int64_t, Histogram> none;
+  for (const ReportParameter& one : parameters) {
+    by_tag["gradients/" + one.name] = by_tag["weights/" + one.name] = &none;
+  }
+  const auto first_epoch = [](const ReportHistograms& one) { return one.epochs.begin()->first; };
+  for (const ReportHistograms& one : histograms) by_tag[one.tag] = &one.epochs;
+  const auto earliest = std::ranges::min_element(histograms, {}, first_epoch);
+  const std::int64_t first = earliest == histograms.end() ? 0 : first_epoch(*earliest);
+  std::int64_t missing = 0;
+  std::string example;
+  for (const auto& [step, epoch] : epochs) {
+    for (const auto& [tag, found] : by_tag) {
+      if (epoch < first || found->contains(epoch)) continue;
+      if (missing++ == 0) example = fmt::format("'{}' of epoch {}", tag, epoch);
+    }
+  }
+  if (missing == 0) return "";
+  return fmt::format(
+      "its event files lack {} histogram{}, the first is {}: they were cut, or not "
+      "written then",
+      missing, missing == 1 ? "" : "s", example);
+}
+
 /// Into the order in which the model named them when it wrote their histograms.
 void sort_by_histograms(std::vector<ReportParameter>& parameters,
                         const std::vector<ReportHistograms>& histograms) {
@@ -126,11 +155,16 @@ ReportRun load_report_run(const fs::path& folder, std::string name) {
   notes.merge(newest_notes(folder, run.warnings));
   const fs::path table = folder / "epochs.csv";
   run.epochs = read_epochs(table, notes);
-  run.histograms = histograms_of(read_event_folder(folder / "logs", run.warnings),
-                                 epochs_by_step(run.epochs, table));
+  const auto epochs = epochs_by_step(run.epochs, table);
+  const std::size_t warnings = run.warnings.size();
+  std::vector<Event> events = read_event_folder(folder / "logs", run.warnings);
+  const bool looks_whole = !events.empty() && run.warnings.size() == warnings;
+  run.histograms = histograms_of(std::move(events), epochs);
   for (const auto& [parameter, tensor] : model.tensors) {
     run.parameters.push_back(describe(parameter, tensor));
   }
+  const std::string missing = missing_histograms(run.histograms, run.parameters, epochs);
+  if (looks_whole && !missing.empty()) run.warnings.push_back(missing);
   sort_by_histograms(run.parameters, run.histograms);
   return run;
 }

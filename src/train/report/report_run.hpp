@@ -56,7 +56,8 @@ struct ReportRun {
 /// and those of the newest checkpoint vouch for, where they do. A histogram belongs to the epoch
 /// that ended at its step, and one of no epoch's end is left out; where a run that went on wrote a
 /// step again, its last file counts. Of a damaged event file what comes before the damage counts,
-/// and a warning says so. Parameters come in the order of the first histograms, else of their
+/// and a warning says so; another says what an event file should hold that was cut between two
+/// events. Parameters come in the order of the first histograms, else of their
 /// names. Throws Error naming the file that is missing or broken, and
 /// "[report] 'x/epochs.csv': has no column 'steps'".
 ReportRun load_report_run(const std::filesystem::path& folder, std::string name);

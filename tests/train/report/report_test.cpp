@@ -199,6 +199,34 @@ TEST(LoadReportRun, TakesWhatComesBeforeTheDamageInAnEventFileAndSaysSo) {
                                         "out"));
 }
 
+// Every cut between two events leaves a file that is sound in itself.
+TEST(LoadReportRun, SaysWhatIsMissingOfAnEventFileThatWasCutBetweenEvents) {
+  const ScratchFolder folder;
+  write_run(folder.path());
+  std::vector<std::uintmax_t> ends;
+  fs::path file;
+  {
+    EventWriter writer(folder / "logs");
+    file = writer.path();
+    for (const int step : {10, 20}) {
+      for (const char* parameter : {"a.bias", "b.weight"}) {
+        for (const char* kind : {"weights/", "gradients/"}) {
+          writer.flush();
+          ends.push_back(fs::file_size(file));
+          writer.add_histogram(std::string(kind) + parameter, step, std::vector<double>{1, 2});
+        }
+      }
+    }
+  }
+  EXPECT_THAT(load_report_run(folder.path(), "r").warnings, ::testing::IsEmpty());
+  for (std::size_t left = ends.size(); left-- > 0;) {
+    fs::resize_file(file, ends[left]);
+    const ReportRun run = load_report_run(folder.path(), "r");
+    ASSERT_EQ(run.warnings.size(), 1U) << left;
+    EXPECT_THAT(run.warnings[0], HasSubstr(fmt::format("lack {} histogram", ends.size() - left)));
+  }
+}
+
 TEST(LoadReportRun, LeavesOutWhatARestartMadeVoid) {
   const ScratchFolder folder;
   write_run(folder.path());
