@@ -236,9 +236,10 @@ RC_GTEST_PROP(AttentionTiles, AreTakenInChunksThatEndAtMultiplesOf64, ()) {
       RC_ASSERT(!parts.empty());
       RC_ASSERT(parts[0].begin / 64 > chunk);
       chunk = parts[0].begin / 64;
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        const PairBlock& part = parts[i];
-        RC_ASSERT(i == 0 || parts[i - 1].last <= part.first);
+      Int query = 0;
+      for (const PairBlock& part : parts) {
+        RC_ASSERT(query <= part.first);
+        query = part.last;
         RC_ASSERT(part.begin / 64 == chunk);
         RC_ASSERT((part.end - 1) / 64 == chunk);
         const auto block = std::find_if(left.begin(), left.end(), [&](const PairBlock& b) {
