@@ -84,10 +84,10 @@ TYPED_TEST(ZipElements, TakesThreeInputs) {
   const auto f = [](const auto& a, const auto& b, const auto& c)
                      MASKGRAD_INLINE { return (a + b) / c; };
   for (const auto& [sa, sb] : kPairs) {
-    const Shape shape = broadcast("test", sa, sb), sc = {shape.rank() ? shape.dim(0) : 1};
-    const bool fits = shape.rank() <= 1 || shape.dim(-1) == shape.dim(0);
+    const Shape shape = broadcast("test", sa, sb);
+    const Shape row = shape.slice(std::max(0, shape.rank() - 1), shape.rank());
     const Tensor a = counted<T>(sa, 1), b = counted<T>(sb, T(0.5));
-    for (const Shape& own : {shape, Shape{}, fits ? sc : Shape{1}}) {
+    for (const Shape& own : {shape, Shape{}, row}) {
       const Tensor c = counted<T>(own, 3);
       const Tensor y = ops::zip_elements("test", f, a, b, c);
       for (std::int64_t i = 0; i < shape.numel(); ++i) {
