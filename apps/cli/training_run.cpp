@@ -138,6 +138,7 @@ void TrainingRun::make_trainer(const TrainState& state) {
                          .epochs = settings_.integer("epochs"),
                          .max_steps = settings_.integer("steps"),
                          .max_minutes = settings_.real("minutes"),
+                         .checkpoint_every = settings_.integer("checkpoint_every"),
                          .seed = loading().seed},
         state);
     check(state.step <= trainer_->total_steps(), "train",

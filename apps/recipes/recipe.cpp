@@ -47,6 +47,12 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
           .at_least(0)
           .changeable(),
       Setting{"minutes", 0.0, "stop after so many minutes; 0: no limit"}.at_least(0).changeable(),
+      Setting{"checkpoint_every", Int{0},
+              "save a checkpoint every so many steps, too; 0: at the ends of epochs only"}
+          .at_least(0)
+          .changeable()
+          .without_effect()
+          .since(3),
       Setting{"batch_size", Int{32}, "samples in a step"}.at_least(1),
       Setting{"lr", 1e-3, "learning rate"}.at_least(0).changeable(),
       Setting{"clip_norm", 0.0, "scale gradients down to at most this norm; 0: never"}.at_least(0),

@@ -55,10 +55,10 @@ std::optional<Checkpoint> load_latest_checkpoint(const std::filesystem::path& fo
                                                  ParameterBuffer& parameters, Optimizer& optimizer,
                                                  const Warn& warn);
 
-/// Saves `step_<steps>.safetensors` into a folder at the end of each epoch and on interruption, and
-/// keeps the newest three up to there. Later ones were damaged when the run went on, and are
-/// removed once a sound one stands in their place. Notes come from `notes` and from the trainer's
-/// callbacks.
+/// Saves `step_<steps>.safetensors` into a folder at the end of each epoch, on interruption, and
+/// every Trainer::Options::checkpoint_every steps. Keeps the newest three up to there. Later ones
+/// were damaged when the run went on, and are removed once a sound one stands in their place. Notes
+/// come from `notes` and from the trainer's callbacks.
 class CheckpointCallback : public Callback {
  public:
   explicit CheckpointCallback(std::filesystem::path folder, std::function<Notes()> notes = {})
@@ -68,6 +68,7 @@ class CheckpointCallback : public Callback {
   void on_start(const Trainer& trainer) override;
   void on_epoch(const Trainer& trainer, const EpochInfo&) override { save(trainer); }
   void on_interrupt(const Trainer& trainer) override { save(trainer); }
+  void on_checkpoint(const Trainer& trainer) override { save(trainer); }
 
  private:
   void save(const Trainer& trainer) const;

@@ -42,6 +42,8 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
   constexpr double kSmallest = std::numeric_limits<double>::min();  // steps see smaller ones as 0
   check(options.clip_norm == 0 || options.clip_norm >= kSmallest, "train",
         "clip_norm must be 0 or at least {}, not {}", kSmallest, options.clip_norm);
+  check(options.checkpoint_every >= 0, "train", "checkpoint_every must be at least 0, not {}",
+        options.checkpoint_every);
   total_steps_ = count_steps();
 }
 
@@ -81,10 +83,8 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
     if (metrics.front().count == 0) ++state_.skipped;
     const std::int64_t epoch = state_.position.epoch + 1;
     state_.position = loader_.position();
-    for (const auto& callback : callbacks_) {
-      callback->on_step({state_.step, metrics.front().mean()});
-    }
-    ++state_.step;
+    const StepInfo info = {state_.step++, metrics.front().mean()};
+    for (const auto& callback : callbacks_) callback->on_step(*this, info);
     done = state_.step >= total_steps() || out_of_time();
     const bool stopped = stop;  // read once: it may become true at any time
     if (done || state_.position.batch == 0) {
@@ -92,10 +92,16 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
       epoch_start = Clock::now();
     } else if (stopped) {
       for (const auto& callback : callbacks_) callback->on_interrupt(*this);
+    } else if (wants_checkpoint()) {
+      for (const auto& callback : callbacks_) callback->on_checkpoint(*this);
     }
     if (stopped && !done) return Outcome::kInterrupted;
   }
   return Outcome::kDone;
+}
+
+bool Trainer::wants_checkpoint() const {
+  return options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0;
 }
 
 ModelOutput Trainer::run_model(const Batch& batch) {

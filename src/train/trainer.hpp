@@ -63,7 +63,8 @@ class Callback {
  public:
   virtual ~Callback() = default;
   virtual void on_start(const Trainer&) {}
-  virtual void on_step(const StepInfo&) {}
+  /// After each step, which the trainer's state counts already.
+  virtual void on_step(const Trainer&, const StepInfo&) {}
   /// After the last step of an epoch.
   virtual void on_epoch(const Trainer&, const EpochInfo&) {}
   /// After the last step of all, where steps or minutes end the run in the middle of an epoch.
@@ -72,6 +73,9 @@ class Callback {
   }
   /// When the run was asked to stop in the middle of an epoch.
   virtual void on_interrupt(const Trainer&) {}
+  /// In the middle of an epoch, where Options::checkpoint_every asks for a checkpoint. Like
+  /// on_epoch and on_interrupt, it reaches what writes files before what vouches for them.
+  virtual void on_checkpoint(const Trainer&) {}
   /// Adds what a checkpoint of this moment should say of this callback's files.
   virtual void add_notes(Notes&) const {}
 };
@@ -82,14 +86,15 @@ class Trainer {
     double lr = 1e-3;
     double clip_norm = 0.0;  // gradients are scaled to at most this norm; 0: never
     std::int64_t epochs = 1;
-    std::int64_t max_steps = 0;  // 0: as many as the epochs have
-    double max_minutes = 0.0;    // 0: no limit
+    std::int64_t max_steps = 0;         // 0: as many as the epochs have
+    double max_minutes = 0.0;           // 0: no limit
+    std::int64_t checkpoint_every = 0;  // steps; 0: at the ends of epochs only
     std::uint64_t seed = 0;  // of the random numbers that layers draw: Pass::training(seed, step)
   };
   enum class Outcome { kDone, kInterrupted };
 
   /// All four must outlive the trainer; `loader` stands where `state` says. Throws Error for no
-  /// model, when the loader stands elsewhere, and for an option that is not finite.
+  /// model, when the loader stands elsewhere, and for an option that is not finite or below 0.
   Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
           Options options, TrainState state = {});
 
@@ -129,6 +134,7 @@ class Trainer {
   double finite_gradient_norm(const Batch& batch);
   double clip_scale(double norm) const;
   void report_epoch(std::int64_t epoch, double seconds);
+  bool wants_checkpoint() const;
 
   Model model_;
   ParameterBuffer& parameters_;

@@ -163,7 +163,7 @@ TEST_F(SteadyState, NorDoesOneThatPacks) {
 TEST_F(SteadyState, NorDoesTheTrainerWithinAnEpoch) {
   struct Watch : Callback {
     explicit Watch(std::vector<Batch> batches) : held(std::move(batches)) {}
-    void on_step(const StepInfo& step) override {
+    void on_step(const Trainer&, const StepInfo& step) override {
       if (step.step == 510) {  // the second epoch has begun
         held.clear();
         allocations = 0;

@@ -46,7 +46,7 @@ void Progress::on_start(const Trainer& trainer) {
   next_report_ = start_ + interval_;
 }
 
-void Progress::on_step(const StepInfo& step) {
+void Progress::on_step(const Trainer&, const StepInfo& step) {
   done_ = step.step + 1;
   const Clock::time_point now = Clock::now();
   if (now < next_report_) return;
