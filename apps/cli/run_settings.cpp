@@ -70,6 +70,11 @@ Settings of_results(const Recipe& recipe, const Settings& settings) {
   return result;
 }
 
+Schedule schedule_of(const Settings& settings) {
+  return {.kind = schedule_from_string(settings.text("schedule")),
+          .warmup_steps = settings.integer("warmup_steps")};
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
                                           const ParameterBuffer& parameters) {
   const std::string& name = settings.text("optimizer");

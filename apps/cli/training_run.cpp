@@ -134,6 +134,7 @@ void TrainingRun::make_trainer(const TrainState& state) {
         [this](const Batch& batch, Pass& pass) { return model_->evaluate(batch, pass); },
         *parameters_, *optimizer_, *loader_,
         Trainer::Options{.lr = settings_.real("lr"),
+                         .schedule = schedule_of(settings_),
                          .clip_norm = settings_.real("clip_norm"),
                          .epochs = settings_.integer("epochs"),
                          .max_steps = settings_.integer("steps"),

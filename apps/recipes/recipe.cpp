@@ -55,6 +55,14 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
           .since(3),
       Setting{"batch_size", Int{32}, "samples in a step"}.at_least(1),
       Setting{"lr", 1e-3, "learning rate"}.at_least(0).changeable(),
+      Setting{"schedule", Text("constant"), "what becomes of lr over the steps of the run"}
+          .one_of({"constant", "cosine", "wsd"})
+          .changeable()
+          .since(3),
+      Setting{"warmup_steps", Int{0}, "steps over which lr rises from 0 at the start"}
+          .at_least(0)
+          .changeable()
+          .since(3),
       Setting{"clip_norm", 0.0, "scale gradients down to at most this norm; 0: never"}.at_least(0),
       Setting{"optimizer", Text("adam"), "update rule; adam is as Keras forms it"}.one_of(
           {"adam", "adam-pytorch", "sgd"}),

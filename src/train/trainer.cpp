@@ -42,6 +42,7 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
   constexpr double kSmallest = std::numeric_limits<double>::min();  // steps see smaller ones as 0
   check(options.clip_norm == 0 || options.clip_norm >= kSmallest, "train",
         "clip_norm must be 0 or at least {}, not {}", kSmallest, options.clip_norm);
+  check_schedule(options.schedule);
   check(options.checkpoint_every >= 0, "train", "checkpoint_every must be at least 0, not {}",
         options.checkpoint_every);
   total_steps_ = count_steps();
@@ -83,7 +84,8 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
     if (metrics.front().count == 0) ++state_.skipped;
     const std::int64_t epoch = state_.position.epoch + 1;
     state_.position = loader_.position();
-    const StepInfo info = {state_.step++, metrics.front().mean()};
+    const StepInfo info = {state_.step, metrics.front().mean(), learning_rate(state_.step)};
+    ++state_.step;
     for (const auto& callback : callbacks_) callback->on_step(*this, info);
     done = state_.step >= total_steps() || out_of_time();
     const bool stopped = stop;  // read once: it may become true at any time
@@ -133,7 +135,7 @@ PoolVector<Metric> Trainer::step(const Batch& batch) {
 
 void Trainer::update(const Batch& batch, double scale) {
   try {
-    optimizer_.step(parameters_, options_.lr, scale);
+    optimizer_.step(parameters_, learning_rate(state_.step), scale);
   } catch (const Error& error) {
     explain_update(batch, error.text());
   }

@@ -16,6 +16,7 @@
 #include <maskgrad/train/metric.hpp>
 #include <maskgrad/train/notes.hpp>
 #include <maskgrad/train/optim/optimizer.hpp>
+#include <maskgrad/train/optim/schedule.hpp>
 
 namespace maskgrad {
 
@@ -38,6 +39,7 @@ struct TrainState {
 struct StepInfo {
   std::int64_t step;  // 0, 1, ...
   double loss;        // mean over the batch, before the step's update
+  double lr;          // the learning rate of the update
 };
 
 /// An epoch, or what was done of it.
@@ -84,6 +86,7 @@ class Trainer {
  public:
   struct Options {
     double lr = 1e-3;
+    Schedule schedule = {};  // what becomes of lr over the steps of the run
     double clip_norm = 0.0;  // gradients are scaled to at most this norm; 0: never
     std::int64_t epochs = 1;
     std::int64_t max_steps = 0;         // 0: as many as the epochs have
@@ -119,6 +122,10 @@ class Trainer {
   const DataLoader& loader() const { return loader_; }
   /// Steps that the whole run will have, if no time limit ends it earlier.
   std::int64_t total_steps() const { return total_steps_; }
+  /// The learning rate of step 0, 1, ...
+  double learning_rate(std::int64_t step) const {
+    return options_.lr * options_.schedule.factor(step, total_steps_);
+  }
   /// What the callbacks have to say for a checkpoint of this moment.
   Notes notes() const;
 

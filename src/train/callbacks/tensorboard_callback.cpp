@@ -17,7 +17,8 @@ void TensorBoardCallback::on_epoch(const Trainer& trainer, const EpochInfo& epoc
   for (const Metric& metric : epoch.totals) {
     scalars.push_back({"epoch/" + metric.name, static_cast<float>(metric.mean())});
   }
-  scalars.push_back({"epoch/learning_rate", static_cast<float>(trainer.options().lr)});
+  scalars.push_back(
+      {"epoch/learning_rate", static_cast<float>(trainer.learning_rate(epoch.steps - 1))});
   writer_->add(epoch.steps, std::move(scalars));
   ParameterBuffer& parameters = trainer.parameters();
   write_histograms(parameters, "weights/", parameters.values(), epoch.steps);
