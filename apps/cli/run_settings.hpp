@@ -33,6 +33,9 @@ Settings of_results(const Recipe& recipe, const Settings& settings);
 /// The schedule of the learning rate that the settings name.
 Schedule schedule_of(const Settings& settings);
 
+/// The groups that the settings' optimizer wants: adamw takes its weight decay from matrices alone.
+std::vector<ParameterGroup> parameter_groups(const Settings& settings);
+
 /// The optimizer that the settings name.
 std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
                                           const ParameterBuffer& parameters);

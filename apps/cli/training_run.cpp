@@ -64,8 +64,9 @@ TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings, FolderC
 TrainState TrainingRun::make_model() {
   const auto seed = static_cast<std::uint64_t>(settings_.integer("seed"));
   model_ = recipe_.make_model(settings_);
-  parameters_ = std::make_unique<ParameterBuffer>(model_->module(),
-                                                  dtype_from_string(settings_.text("dtype")), seed);
+  parameters_ = std::make_unique<ParameterBuffer>(
+      model_->module(), dtype_from_string(settings_.text("dtype")), seed, Device{},
+      parameter_groups(settings_));
   optimizer_ = make_optimizer(settings_, *parameters_);
   if (resume_ && !claim_.saved_nothing_yet()) return load_checkpoint();
   if (resume_) {

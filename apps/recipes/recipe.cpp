@@ -65,7 +65,11 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
           .since(3),
       Setting{"clip_norm", 0.0, "scale gradients down to at most this norm; 0: never"}.at_least(0),
       Setting{"optimizer", Text("adam"), "update rule; adam is as Keras forms it"}.one_of(
-          {"adam", "adam-pytorch", "sgd"}),
+          {"adam", "adam-pytorch", "adamw", "sgd"}),
+      Setting{"weight_decay", 0.01, "weight decay of adamw, on matrices only"}
+          .at_least(0)
+          .changeable()
+          .since(3),
       Setting{"momentum", 0.9, "momentum of sgd"}.at_least(0).changeable(),
       Setting{"seed", Int{0}, "random numbers of starting weights, data and shuffling"}.at_least(0),
       Setting{"threads", Int{1}, "CPU threads; the results are the same for any number"}

@@ -45,6 +45,9 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
   check_schedule(options.schedule);
   check(options.checkpoint_every >= 0, "train", "checkpoint_every must be at least 0, not {}",
         options.checkpoint_every);
+  const auto& groups = parameters.groups();
+  check(std::any_of(groups.begin(), groups.end(), [](auto& span) { return !span.group.frozen; }),
+        "train", "every parameter is frozen: there is nothing to train");
   total_steps_ = count_steps();
 }
 
