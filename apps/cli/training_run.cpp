@@ -64,9 +64,9 @@ TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings, FolderC
 TrainState TrainingRun::make_model() {
   const auto seed = static_cast<std::uint64_t>(settings_.integer("seed"));
   model_ = recipe_.make_model(settings_);
-  parameters_ = std::make_unique<ParameterBuffer>(
-      model_->module(), dtype_from_string(settings_.text("dtype")), seed, Device{},
-      parameter_groups(settings_));
+  parameters_ = std::make_unique<ParameterBuffer>(model_->module(),
+                                                  dtype_from_string(settings_.text("dtype")), seed,
+                                                  Device{}, parameter_groups(settings_));
   optimizer_ = make_optimizer(settings_, *parameters_);
   if (resume_ && !claim_.saved_nothing_yet()) return load_checkpoint();
   if (resume_) {
@@ -74,11 +74,20 @@ TrainState TrainingRun::make_model() {
                      paths_.folder.string()));
   }
   if (!settings_.text("init").empty()) load_weights(settings_.text("init"), *parameters_);
+  make_average();
   return {};
 }
 
+// Of the weights as they are.
+void TrainingRun::make_average() {
+  const double decay = settings_.real("ema");
+  if (decay > 0) average_ = std::make_unique<WeightAverage>(*parameters_, decay);
+}
+
 TrainState TrainingRun::load_checkpoint() {
-  auto checkpoint = load_latest_checkpoint(paths_.checkpoints, *parameters_, *optimizer_, warn);
+  make_average();
+  auto checkpoint =
+      load_latest_checkpoint(paths_.checkpoints, *parameters_, *optimizer_, warn, average_.get());
   check(checkpoint.has_value(), "train",
         "'{}' holds none of the checkpoints that the run saved: put them back, or begin the run "
         "anew with --force",
@@ -137,6 +146,7 @@ void TrainingRun::make_trainer(const TrainState& state) {
         Trainer::Options{.lr = settings_.real("lr"),
                          .schedule = schedule_of(settings_),
                          .clip_norm = settings_.real("clip_norm"),
+                         .average = average_.get(),
                          .epochs = settings_.integer("epochs"),
                          .max_steps = settings_.integer("steps"),
                          .max_minutes = settings_.real("minutes"),
@@ -287,6 +297,7 @@ Trainer::Outcome TrainingRun::train(const std::atomic<bool>& stop, const LastMea
 
 void TrainingRun::finish(const std::string& means, double seconds, std::int64_t steps) const {
   claim_.check_place();
+  const WithAverage with_average(average_.get(), *parameters_);
   save_model(paths_.model, *parameters_,
              {{"recipe", recipe_.name()},
               {kSettingsNote, of_results(recipe_, trained_).to_toml()},

@@ -29,6 +29,7 @@ class TrainingRun {
  private:
   TrainState make_model();
   TrainState load_checkpoint();
+  void make_average();
   void load_data();
   void check_data(const TrainState& state);
   DataLoader::Options loading() const;
@@ -59,6 +60,7 @@ class TrainingRun {
   std::unique_ptr<RecipeModel> model_;
   std::unique_ptr<ParameterBuffer> parameters_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<WeightAverage> average_;  // where the settings ask for one
   std::unique_ptr<DataLoader> loader_;
   std::unique_ptr<Trainer> trainer_;
 };

@@ -64,6 +64,10 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
           .changeable()
           .since(3),
       Setting{"clip_norm", 0.0, "scale gradients down to at most this norm; 0: never"}.at_least(0),
+      Setting{"ema", 0.0, "decay of an average of the weights that becomes the model; 0: none"}
+          .at_least(0)
+          .at_most(0.9999999)
+          .since(3),
       Setting{"optimizer", Text("adam"), "update rule; adam is as Keras forms it"}.one_of(
           {"adam", "adam-pytorch", "adamw", "sgd"}),
       Setting{"weight_decay", 0.01, "weight decay of adamw, on matrices only"}

@@ -70,7 +70,8 @@ class ParameterBuffer {
 
   /// The parameters by name, as views.
   std::map<std::string, Tensor> named_values() const;
-  /// The parameters that are not frozen by name, as leaves for check_gradients() and check_mask_leaks().
+  /// The parameters that are not frozen by name, as leaves for check_gradients() and
+  /// check_mask_leaks().
   std::vector<NamedLeaf> leaves() const;
   /// Overwrites every parameter, converting between floating dtypes. Throws Error listing each name
   /// that is missing or unknown, each shape that differs and each dtype that is not floating; then

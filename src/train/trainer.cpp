@@ -6,7 +6,6 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/train/finite_parameters.hpp>
-#include <maskgrad/train/optim/gradient_norm.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad {
@@ -33,18 +32,25 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
       parameters_(parameters),
       optimizer_(optimizer),
       loader_(loader),
-      options_(options),
+      options_(std::move(options)),
       state_(std::move(state)) {
   check(model_ != nullptr, "train", "there is no model to train");
   check(loader.position() == state_.position, "train",
         "the data loader stands elsewhere than the run");
-  check(std::isfinite(options.lr), "train", "lr must be a finite number, not {}", options.lr);
+  check(std::isfinite(options_.lr), "train", "lr must be a finite number, not {}", options_.lr);
   constexpr double kSmallest = std::numeric_limits<double>::min();  // steps see smaller ones as 0
-  check(options.clip_norm == 0 || options.clip_norm >= kSmallest, "train",
-        "clip_norm must be 0 or at least {}, not {}", kSmallest, options.clip_norm);
-  check_schedule(options.schedule);
-  check(options.checkpoint_every >= 0, "train", "checkpoint_every must be at least 0, not {}",
-        options.checkpoint_every);
+  check(options_.clip_norm == 0 || options_.clip_norm >= kSmallest, "train",
+        "clip_norm must be 0 or at least {}, not {}", kSmallest, options_.clip_norm);
+  check_schedule(options_.schedule);
+  check(options_.checkpoint_every >= 0, "train", "checkpoint_every must be at least 0, not {}",
+        options_.checkpoint_every);
+  for (const GradientTransform& transform : options_.transforms) {
+    check(transform != nullptr, "train", "a gradient transform is empty");
+  }
+  if (options_.clip_norm > 0) {
+    options_.transforms.insert(options_.transforms.begin(),
+                               maskgrad::clip_norm(options_.clip_norm));
+  }
   const auto& groups = parameters.groups();
   check(std::any_of(groups.begin(), groups.end(), [](auto& span) { return !span.group.frozen; }),
         "train", "every parameter is frozen: there is nothing to train");
@@ -126,14 +132,20 @@ PoolVector<Metric> Trainer::step(const Batch& batch) {
   output.metrics.insert(output.metrics.begin(), loss);
   const bool counts = loss.count > 0;
   if (counts) tape.backward(output.loss.sum, 1.0 / static_cast<double>(loss.count));
-  double scale = 1.0;
-  if (options_.clip_norm > 0) {
-    const double norm = counts ? finite_gradient_norm(batch) : 0.0;
-    scale = clip_scale(norm);
-    output.metrics.push_back({"grad_norm", norm, counts ? 1 : 0});
-  }
+  const double scale = transform_gradients(batch, counts, output.metrics);
   if (counts) update(batch, scale);
   return std::move(output.metrics);
+}
+
+// Returns what the update scales gradients with.
+double Trainer::transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics) {
+  GradientStep step = {parameters_, state_.step, learning_rate(state_.step), counts, metrics};
+  try {
+    for (const GradientTransform& transform : options_.transforms) transform(step);
+  } catch (const Diverged& error) {
+    explain_update(batch, error.text());
+  }
+  return step.scale;
 }
 
 void Trainer::update(const Batch& batch, double scale) {
@@ -142,6 +154,7 @@ void Trainer::update(const Batch& batch, double scale) {
   } catch (const Error& error) {
     explain_update(batch, error.text());
   }
+  if (options_.average) options_.average->update(parameters_);
 }
 
 void Trainer::explain_loss(const Batch& batch, double loss) {
@@ -177,25 +190,6 @@ std::string Trainer::first_not_finite(const Batch& batch, Half last) {
     return fmt::format("{} {}", error.name(), error.text());
   }
   return "";
-}
-
-double Trainer::finite_gradient_norm(const Batch& batch) {
-  const double norm = gradient_norm(parameters_);
-  if (std::isfinite(norm)) return norm;
-  if (const auto found = find_not_finite(parameters_, parameters_.gradients())) {
-    explain_update(batch, fmt::format("the gradient of {} is {} at element {}", found->parameter,
-                                      found->value, found->element));
-  }
-  diverge("step {}: the norm of the gradients is more than a double holds: {}", state_.step,
-          kAdvice);
-}
-
-double Trainer::clip_scale(double norm) const {
-  const double scale = clip_factor(norm, options_.clip_norm);
-  check(scale > 0, "train",
-        "step {}: the gradients have norm {}; scaled to clip_norm {} nothing is left of them",
-        state_.step, norm, options_.clip_norm);
-  return scale;
 }
 
 void Trainer::report_epoch(std::int64_t epoch, double seconds) {

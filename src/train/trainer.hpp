@@ -13,10 +13,13 @@
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/data/data_loader.hpp>
+#include <maskgrad/train/diverged.hpp>
 #include <maskgrad/train/metric.hpp>
 #include <maskgrad/train/notes.hpp>
+#include <maskgrad/train/optim/gradient_transform.hpp>
 #include <maskgrad/train/optim/optimizer.hpp>
 #include <maskgrad/train/optim/schedule.hpp>
+#include <maskgrad/train/optim/weight_average.hpp>
 
 namespace maskgrad {
 
@@ -53,13 +56,6 @@ struct EpochInfo {
 
 class Trainer;
 
-/// What ends a run whose numbers are not finite any more. The same steps would end it again:
-/// whoever goes on from what was saved takes a smaller learning rate.
-class Diverged : public Error {
- public:
-  using Error::Error;
-};
-
 /// Gets told what happens. Whatever it throws ends the run.
 class Callback {
  public:
@@ -88,6 +84,9 @@ class Trainer {
     double lr = 1e-3;
     Schedule schedule = {};  // what becomes of lr over the steps of the run
     double clip_norm = 0.0;  // gradients are scaled to at most this norm; 0: never
+    /// Done to the gradients of each step in this order, clipping by clip_norm before them.
+    std::vector<GradientTransform> transforms = {};
+    WeightAverage* average = nullptr;  // takes in the weights of each step; outlives the trainer
     std::int64_t epochs = 1;
     std::int64_t max_steps = 0;         // 0: as many as the epochs have
     double max_minutes = 0.0;           // 0: no limit
@@ -132,14 +131,13 @@ class Trainer {
  private:
   std::int64_t count_steps() const;
   ModelOutput run_model(const Batch& batch);
+  double transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics);
   void update(const Batch& batch, double scale);
   [[noreturn]] void explain_loss(const Batch& batch, double loss);
   [[noreturn]] void explain_update(const Batch& batch, std::string_view text);
   // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
   enum class Half { kForward, kBackward };
   std::string first_not_finite(const Batch& batch, Half last);
-  double finite_gradient_norm(const Batch& batch);
-  double clip_scale(double norm) const;
   void report_epoch(std::int64_t epoch, double seconds);
   bool wants_checkpoint() const;
 

@@ -95,7 +95,8 @@ class AdamLoop {
     const auto finite = (xsimd::abs(next_m) <= most) & (next_r <= most);
     const Vec<T> ratio = next_m / multiply_add(next_r, Vec<T>(root_), Vec<T>(eps_) * down);
     const auto w = Vec<T>::load_unaligned(a.w);
-    const Vec<T> next_w = xsimd::select(finite, multiply_add(Vec<T>(minus_rate_), ratio, w * Vec<T>(kept_)), w);
+    const Vec<T> next_w =
+        xsimd::select(finite, multiply_add(Vec<T>(minus_rate_), ratio, w * Vec<T>(kept_)), w);
 
     // Rounding may take what is next to the largest number beyond it.
     const Vec<T> whole_m = xsimd::max(xsimd::min(next_m * up, most), -most);

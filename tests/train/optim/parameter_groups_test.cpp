@@ -58,8 +58,7 @@ struct TorchAdamW {
     exp_avg += (grad - exp_avg) * (1 - kBeta1);
     exp_avg_sq = exp_avg_sq * kBeta2 + (1 - kBeta2) * grad * grad;
     const double step_size = lr / (1 - std::pow(kBeta1, t));
-    const double denom =
-        std::sqrt(exp_avg_sq) / std::sqrt(1 - std::pow(kBeta2, t)) + kEps;
+    const double denom = std::sqrt(exp_avg_sq) / std::sqrt(1 - std::pow(kBeta2, t)) + kEps;
     p += -step_size * exp_avg / denom;
   }
 };
