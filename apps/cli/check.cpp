@@ -34,7 +34,8 @@ bool check_model(TrainedRun& run, const Batch& batch, const Options& options) {
   const std::vector<NamedLeaf> leaves = run.parameters().leaves();
   const auto loss = [&] {
     Pass pass;
-    return run.model().evaluate(batch, pass).loss.sum;
+    const ModelOutput output = run.model().evaluate(batch, pass);
+    return objective_of(output, loss_sums(output, "check")).root;
   };
   const GradientReport gradients =
       check_gradients(loss, leaves, {.tolerance = 1e-6, .max_elements = options.elements});

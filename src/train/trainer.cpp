@@ -123,18 +123,28 @@ ModelOutput Trainer::run_model(const Batch& batch) {
 PoolVector<Metric> Trainer::step(const Batch& batch) {
   const FlushDenormals flush_denormals;
   Tape tape;
-  ModelOutput output = run_model(batch);
-  check_given(output.loss.sum.defined(), "train", "the loss");
-  const Metric loss = {"loss", output.loss.sum.item(), output.loss.count};
-  check(loss.count >= 0, "train", "step {}: the model counted {}", state_.step, loss.count);
-  if (!std::isfinite(loss.sum)) explain_loss(batch, loss.sum);
+  const ModelOutput output = run_model(batch);
+  const PoolVector<Metric> sums = finite_sums(batch, output);
+  PoolVector<Metric> metrics = reported(output, sums);
   parameters_.clear_gradients();
-  output.metrics.insert(output.metrics.begin(), loss);
-  const bool counts = loss.count > 0;
-  if (counts) tape.backward(output.loss.sum, 1.0 / static_cast<double>(loss.count));
-  const double scale = transform_gradients(batch, counts, output.metrics);
+  const bool counts = metrics.front().count > 0;
+  if (counts) {
+    const auto [root, seed] = objective_of(output, sums);
+    tape.backward(root, seed);
+  }
+  const double scale = transform_gradients(batch, counts, metrics);
   if (counts) update(batch, scale);
-  return std::move(output.metrics);
+  return metrics;
+}
+
+PoolVector<Metric> Trainer::finite_sums(const Batch& batch, const ModelOutput& output) {
+  PoolVector<Metric> sums = loss_sums(output, "train");
+  for (const Metric& sum : sums) {
+    check(sum.count >= 0, "train", "step {}: the model counted {}", state_.step, sum.count);
+    if (std::isfinite(sum.sum)) continue;
+    explain_loss(batch, sums.size() > 1 ? fmt::format("loss '{}'", sum.name) : "loss", sum.sum);
+  }
+  return sums;
 }
 
 // Returns what the update scales gradients with.
@@ -157,16 +167,16 @@ void Trainer::update(const Batch& batch, double scale) {
   if (options_.average) options_.average->update(parameters_);
 }
 
-void Trainer::explain_loss(const Batch& batch, double loss) {
-  if (std::isnan(loss)) loss = std::abs(loss);  // "nan", never "-nan"
+void Trainer::explain_loss(const Batch& batch, const std::string& what, double value) {
+  if (std::isnan(value)) value = std::abs(value);  // "nan", never "-nan"
   if (const auto found = find_not_finite(parameters_, parameters_.values())) {
-    diverge("step {}: the loss is {}; before this step parameter {} was not finite already: {}",
-            state_.step, loss, found->parameter, kAdvice);
+    diverge("step {}: the {} is {}; before this step parameter {} was not finite already: {}",
+            state_.step, what, value, found->parameter, kAdvice);
   }
   std::string first = first_not_finite(batch, Half::kForward);
   if (first.empty()) first = "no operation on the tape gave it";
   // Before the first step, the learning rate has done nothing yet.
-  diverge("step {}: the loss is {}; first of all, {}{}{}", state_.step, loss, first,
+  diverge("step {}: the {} is {}; first of all, {}{}{}", state_.step, what, value, first,
           state_.step > 0 ? ": " : "", state_.step > 0 ? kAdvice : "");
 }
 
@@ -182,10 +192,12 @@ std::string Trainer::first_not_finite(const Batch& batch, Half last) {
   try {
     FiniteCheck check_finite;
     Tape tape({.observer = &check_finite});
-    const ops::SumCount loss = run_model(batch).loss;
-    if (last == Half::kForward || loss.count == 0) return "";
+    const ModelOutput output = run_model(batch);
+    if (last == Half::kForward) return "";
+    const auto [root, seed] = objective_of(output, loss_sums(output, "train"));
+    if (!root.defined()) return "";
     parameters_.clear_gradients();
-    tape.backward(loss.sum, 1.0 / static_cast<double>(loss.count));
+    tape.backward(root, seed);
   } catch (const Error& error) {
     return fmt::format("{} {}", error.name(), error.text());
   }

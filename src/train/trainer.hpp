@@ -8,13 +8,10 @@
 #include <string>
 #include <vector>
 
-#include <maskgrad/layers/pass.hpp>
-#include <maskgrad/ops/nn/loss.hpp>
-#include <maskgrad/tensor/cpu/pool_allocator.hpp>
-#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/data/data_loader.hpp>
 #include <maskgrad/train/diverged.hpp>
 #include <maskgrad/train/metric.hpp>
+#include <maskgrad/train/model_output.hpp>
 #include <maskgrad/train/notes.hpp>
 #include <maskgrad/train/optim/gradient_transform.hpp>
 #include <maskgrad/train/optim/optimizer.hpp>
@@ -23,19 +20,12 @@
 
 namespace maskgrad {
 
-/// What a model makes of a batch: the loss to be lowered, and metrics to be watched.
-struct ModelOutput {
-  ops::SumCount loss;
-  PoolVector<Metric> metrics = {};
-};
-using Model = std::function<ModelOutput(const Batch&, Pass&)>;
-
 /// How far a run has come: together with weights and the optimizer's state, all that going on
 /// needs.
 struct TrainState {
   std::int64_t step = 0;       // steps done
   DataPosition position;       // of the next batch
-  std::vector<Metric> totals;  // of the epoch under way: the loss, then the model's metrics
+  std::vector<Metric> totals;  // of the epoch under way: the loss, its terms, the model's metrics
   std::int64_t skipped = 0;    // steps whose batch counted nothing, and so moved no weight
 };
 
@@ -109,9 +99,10 @@ class Trainer {
   /// operation that gave such a number, where a second pass finds it.
   Outcome run(const std::atomic<bool>& stop);
 
-  /// One step: forward, backward, update. Returns the loss and metrics as sums and counts; with
-  /// clip_norm the last of them is grad_norm, the norm before it was clipped. A batch that counts
-  /// nothing moves no parameter, and nothing that the optimizer remembers. Throws as run().
+  /// One step: forward, backward, update. Returns the loss, its terms where there are several, and
+  /// metrics as sums and counts; with clip_norm the next is grad_norm, the norm before it was
+  /// clipped. A batch that counts nothing moves no parameter, and nothing that the optimizer
+  /// remembers. Throws as run().
   PoolVector<Metric> step(const Batch& batch);
 
   const TrainState& state() const { return state_; }
@@ -131,9 +122,10 @@ class Trainer {
  private:
   std::int64_t count_steps() const;
   ModelOutput run_model(const Batch& batch);
+  PoolVector<Metric> finite_sums(const Batch& batch, const ModelOutput& output);
   double transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics);
   void update(const Batch& batch, double scale);
-  [[noreturn]] void explain_loss(const Batch& batch, double loss);
+  [[noreturn]] void explain_loss(const Batch& batch, const std::string& what, double value);
   [[noreturn]] void explain_update(const Batch& batch, std::string_view text);
   // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
   enum class Half { kForward, kBackward };

@@ -108,8 +108,8 @@ TEST(Trainer, ReportsTheLossBeforeTheUpdateAndUsesTheMeanOfTheBatch) {
   const std::int64_t first_batch[] = {0, 1, 2, 3};
   const Batch batch = toy.data.collate(first_batch);
   Tape tape;
-  const ops::SumCount loss = toy.evaluate(batch).loss;
-  tape.backward(loss.mean());
+  const LossTerm loss = toy.evaluate(batch).terms.front();
+  tape.backward(loss.sum, 0.25);
   const std::vector<double> gradient = test::to_doubles(toy.parameters->gradients());
   std::vector<double> expected = test::to_doubles(toy.parameters->values());
   for (std::size_t i = 0; i < expected.size(); ++i) expected[i] -= 0.5 * gradient[i];
