@@ -70,7 +70,7 @@ class TrainedRun {
   /// The samples of `folder`, all of them, or when it is empty those that the run was trained on,
   /// from the folder that its settings name or that it made.
   /// Throws Error "[command] '...' holds no samples".
-  SequenceDataset load_data(const std::string& folder, const char* command) const;
+  std::unique_ptr<Dataset> load_data(const std::string& folder, const char* command) const;
 
  private:
   RunPaths paths_;

@@ -107,19 +107,19 @@ void TrainingRun::load_data() {
       resume_ && settings_.text("data") == read_saved_settings(recipe_, paths_).text("data");
   check_data_folder(folder, paths_, !is_from_config);
   data_ = recipe_.load_data(settings_, folder, DataPart::kTraining);
-  check(data_.size() > 0, "data", "'{}' holds no samples", folder.string());
+  check(data_->size() > 0, "data", "'{}' holds no samples", folder.string());
 }
 
 // A run that goes on does so with the data that it was trained on, or begins an epoch with others.
 void TrainingRun::check_data(const TrainState& state) {
   data_start_ = data_start_in(resumed_);
   const auto before = resumed_.find(kDataNote);
-  const std::string now = data_.fingerprint();
+  const std::string now = data_->fingerprint();
   if (before == resumed_.end() || before->second == now) {
     TrainState within = state;  // the part of the run that these data are of
     within.step -= data_start_.step;
     within.position.epoch -= data_start_.epoch;
-    check_position(within, count_batches(data_.size(), settings_.integer("batch_size")),
+    check_position(within, count_batches(data_->size(), settings_.integer("batch_size")),
                    paths_.folder.string());
     return;
   }
@@ -138,7 +138,7 @@ DataLoader::Options TrainingRun::loading() const {
 }
 
 void TrainingRun::make_trainer(const TrainState& state) {
-  loader_ = std::make_unique<DataLoader>(data_, loading(), state.position);
+  loader_ = std::make_unique<DataLoader>(*data_, loading(), state.position);
   as_usage([&] {
     trainer_ = std::make_unique<Trainer>(
         [this](const Batch& batch, Pass& pass) { return model_->evaluate(batch, pass); },
@@ -199,7 +199,7 @@ void TrainingRun::add_callbacks() {
 Notes TrainingRun::notes() const {
   Notes notes = {{"recipe", recipe_.name()},
                  {kSettingsNote, as_stored(trained_, paths_.folder).to_toml()},
-                 {kDataNote, data_.fingerprint()}};
+                 {kDataNote, data_->fingerprint()}};
   add_to(notes, data_start_);
   return notes;
 }
@@ -216,12 +216,12 @@ void TrainingRun::add_progress() {
 void TrainingRun::print_summary() {
   std::vector<std::vector<std::string>> rows = {{"layer", "kind", "output", "parameters", "mask"}};
   const std::int64_t first = 0;
-  for (const LayerSummary& layer : model_->summarize(data_.collate({&first, 1}))) {
+  for (const LayerSummary& layer : model_->summarize(data_->collate({&first, 1}))) {
     rows.push_back({layer.name, layer.kind, shape_text(layer.output), with_commas(layer.parameters),
                     std::string(to_string(layer.mask_rule))});
   }
   write_message(fmt::format("{}{} parameters, {} samples, {} steps of {}\n{}\n", format_table(rows),
-                            with_commas(parameters_->count()), with_commas(data_.size()),
+                            with_commas(parameters_->count()), with_commas(data_->size()),
                             with_commas(trainer_->total_steps()), settings_.integer("batch_size"),
                             packing_of_next_batch()));
 }
@@ -301,7 +301,7 @@ void TrainingRun::finish(const std::string& means, double seconds, std::int64_t 
   save_model(paths_.model, *parameters_,
              {{"recipe", recipe_.name()},
               {kSettingsNote, of_results(recipe_, trained_).to_toml()},
-              {kDataNote, data_.fingerprint()},
+              {kDataNote, data_->fingerprint()},
               {kEpochValuesNote, epoch_values_digest(paths_.epochs)}});
   write_report(std::span(&paths_.folder, 1), paths_.report);
   write_output(means);

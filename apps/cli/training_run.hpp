@@ -55,7 +55,7 @@ class TrainingRun {
   bool resume_, own_data_;
   Notes resumed_;              // of the checkpoint that the run goes on from
   std::string former_config_;  // what config.toml held before the first step of a run that goes on
-  SequenceDataset data_;
+  std::unique_ptr<Dataset> data_;
   DataStart data_start_;
   std::unique_ptr<RecipeModel> model_;
   std::unique_ptr<ParameterBuffer> parameters_;

@@ -56,8 +56,9 @@ class Recipe {
   /// Writes training data of its own.
   virtual void write_data(const Settings& settings, const std::filesystem::path& folder) const = 0;
   /// Reads a data folder.
-  virtual SequenceDataset load_data(const Settings& settings, const std::filesystem::path& folder,
-                                    DataPart part) const = 0;
+  virtual std::unique_ptr<Dataset> load_data(const Settings& settings,
+                                             const std::filesystem::path& folder,
+                                             DataPart part) const = 0;
   virtual std::unique_ptr<RecipeModel> make_model(const Settings& settings) const = 0;
   /// Published curves to draw beside a run's.
   virtual std::vector<ReferenceCurve> references() const { return {}; }

@@ -5,8 +5,7 @@
 
 namespace maskgrad {
 
-std::vector<Metric> evaluate(const Model& model, const SequenceDataset& data,
-                             std::int64_t batch_size) {
+std::vector<Metric> evaluate(const Model& model, const Dataset& data, std::int64_t batch_size) {
   const NoGrad no_grad;
   DataLoader loader(data, {.batch_size = batch_size});
   std::vector<Metric> totals;

@@ -9,6 +9,7 @@
 #include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/optim/adam.hpp>
 #include <maskgrad/train/optim/sgd.hpp>
 #include <maskgrad/train/trainer.hpp>
