@@ -147,6 +147,7 @@ void TrainingRun::make_trainer(const TrainState& state) {
                          .schedule = schedule_of(settings_),
                          .clip_norm = settings_.real("clip_norm"),
                          .average = average_.get(),
+                         .micro_batches = settings_.integer("micro_batches"),
                          .epochs = settings_.integer("epochs"),
                          .max_steps = settings_.integer("steps"),
                          .max_minutes = settings_.real("minutes"),

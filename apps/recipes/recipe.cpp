@@ -54,6 +54,11 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
           .without_effect()
           .since(3),
       Setting{"batch_size", Int{32}, "samples in a step"}.at_least(1),
+      Setting{"micro_batches", Int{1},
+              "parts that a batch is cut into, one after the other: less memory, another rounding"}
+          .at_least(1)
+          .at_most(1'000'000)
+          .since(3),
       Setting{"lr", 1e-3, "learning rate"}.at_least(0).changeable(),
       Setting{"schedule", Text("constant"), "what becomes of lr over the steps of the run"}
           .one_of({"constant", "cosine", "wsd"})

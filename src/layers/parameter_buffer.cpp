@@ -114,6 +114,24 @@ Tensor ParameterBuffer::gradients() {
   return gradients_;
 }
 
+void ParameterBuffer::set_gradients(const Tensor& sum, double factor) {
+  check(sum.shape() == gradients_.shape() && sum.dtype() == dtype(), "parameters",
+        "gradients of {} {} do not fit {} {}", to_string(sum.dtype()), sum.shape(),
+        to_string(dtype()), gradients_.shape());
+  for (const Entry& entry : entries_) {
+    GradSlot* slot = slot_of(entry);
+    if (!slot) continue;
+    slot->has_grad = true;
+    slot->dirty_rows.reset();
+  }
+  dispatch_dtype(FloatingTypes{}, dtype(), "parameters", [&]<class T>(T) {
+    const T scale = static_cast<T>(factor);
+    const T* from = sum.data<T>();
+    T* to = gradients_.data<T>();
+    for (std::int64_t i = 0; i < sum.numel(); ++i) to[i] = from[i] * scale;
+  });
+}
+
 Tensor ParameterBuffer::zeros_beside(int stream) const {
   return stream_of_zeros(stream + 2, values_.numel(), dtype(), values_.device());
 }

@@ -60,6 +60,8 @@ class ParameterBuffer {
     complete_gradients();
     return std::as_const(gradients_).values<T>();
   }
+  /// Replaces all gradients by `factor` times `sum`, of gradients()'s shape and dtype.
+  void set_gradients(const Tensor& sum, double factor);
   /// Forgets all gradients.
   void clear_gradients();
 

@@ -3,9 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include <maskgrad/tensor/autograd/tape.hpp>
-#include <maskgrad/tensor/cpu/denormals.hpp>
-#include <maskgrad/train/finite_parameters.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad {
@@ -15,13 +12,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-constexpr const char* kAdvice = "a smaller learning rate may help";
-
-template <class... Args>
-[[noreturn]] void diverge(fmt::format_string<Args...> format, Args&&... args) {
-  throw Diverged("train", fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace
@@ -54,6 +44,8 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
   const auto& groups = parameters.groups();
   check(std::any_of(groups.begin(), groups.end(), [](auto& span) { return !span.group.frozen; }),
         "train", "every parameter is frozen: there is nothing to train");
+  check(options_.micro_batches >= 1, "train", "micro_batches must be at least 1, not {}",
+        options_.micro_batches);
   total_steps_ = count_steps();
 }
 
@@ -113,95 +105,6 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
 
 bool Trainer::wants_checkpoint() const {
   return options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0;
-}
-
-ModelOutput Trainer::run_model(const Batch& batch) {
-  Pass pass = Pass::training(options_.seed, static_cast<std::uint64_t>(state_.step));
-  return model_(batch, pass);
-}
-
-PoolVector<Metric> Trainer::step(const Batch& batch) {
-  const FlushDenormals flush_denormals;
-  Tape tape;
-  const ModelOutput output = run_model(batch);
-  const PoolVector<Metric> sums = finite_sums(batch, output);
-  PoolVector<Metric> metrics = reported(output, sums);
-  parameters_.clear_gradients();
-  const bool counts = metrics.front().count > 0;
-  if (counts) {
-    const auto [root, seed] = objective_of(output, sums);
-    tape.backward(root, seed);
-  }
-  const double scale = transform_gradients(batch, counts, metrics);
-  if (counts) update(batch, scale);
-  return metrics;
-}
-
-PoolVector<Metric> Trainer::finite_sums(const Batch& batch, const ModelOutput& output) {
-  PoolVector<Metric> sums = loss_sums(output, "train");
-  for (const Metric& sum : sums) {
-    check(sum.count >= 0, "train", "step {}: the model counted {}", state_.step, sum.count);
-    if (std::isfinite(sum.sum)) continue;
-    explain_loss(batch, sums.size() > 1 ? fmt::format("loss '{}'", sum.name) : "loss", sum.sum);
-  }
-  return sums;
-}
-
-// Returns what the update scales gradients with.
-double Trainer::transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics) {
-  GradientStep step = {parameters_, state_.step, learning_rate(state_.step), counts, metrics};
-  try {
-    for (const GradientTransform& transform : options_.transforms) transform(step);
-  } catch (const Diverged& error) {
-    explain_update(batch, error.text());
-  }
-  return step.scale;
-}
-
-void Trainer::update(const Batch& batch, double scale) {
-  try {
-    optimizer_.step(parameters_, learning_rate(state_.step), scale);
-  } catch (const Error& error) {
-    explain_update(batch, error.text());
-  }
-  if (options_.average) options_.average->update(parameters_);
-}
-
-void Trainer::explain_loss(const Batch& batch, const std::string& what, double value) {
-  if (std::isnan(value)) value = std::abs(value);  // "nan", never "-nan"
-  if (const auto found = find_not_finite(parameters_, parameters_.values())) {
-    diverge("step {}: the {} is {}; before this step parameter {} was not finite already: {}",
-            state_.step, what, value, found->parameter, kAdvice);
-  }
-  std::string first = first_not_finite(batch, Half::kForward);
-  if (first.empty()) first = "no operation on the tape gave it";
-  // Before the first step, the learning rate has done nothing yet.
-  diverge("step {}: the {} is {}; first of all, {}{}{}", state_.step, what, value, first,
-          state_.step > 0 ? ": " : "", state_.step > 0 ? kAdvice : "");
-}
-
-void Trainer::explain_update(const Batch& batch, std::string_view text) {
-  // With parameters that are not finite any more, operations are not to blame.
-  const bool finite = !find_not_finite(parameters_, parameters_.values());
-  const std::string first = finite ? first_not_finite(batch, Half::kBackward) : "";
-  diverge("step {}: {}{}{}: {}", state_.step, text, first.empty() ? "" : "; first of all, ", first,
-          kAdvice);
-}
-
-std::string Trainer::first_not_finite(const Batch& batch, Half last) {
-  try {
-    FiniteCheck check_finite;
-    Tape tape({.observer = &check_finite});
-    const ModelOutput output = run_model(batch);
-    if (last == Half::kForward) return "";
-    const auto [root, seed] = objective_of(output, loss_sums(output, "train"));
-    if (!root.defined()) return "";
-    parameters_.clear_gradients();
-    tape.backward(root, seed);
-  } catch (const Error& error) {
-    return fmt::format("{} {}", error.name(), error.text());
-  }
-  return "";
 }
 
 void Trainer::report_epoch(std::int64_t epoch, double seconds) {

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <vector>
+#include <array>
 
 #include <maskgrad/train/data/dataset.hpp>
 #include <maskgrad/train/formats/digest.hpp>
@@ -19,9 +19,11 @@ void for_each_tensor(B& batch, F f) {
 }
 
 Tensor rows_of(const Tensor& tensor, std::int64_t first, std::int64_t count, std::int64_t size) {
-  std::vector<std::int64_t> dims(tensor.shape().begin(), tensor.shape().end());
+  std::array<std::int64_t, Shape::kMaxRank> dims{};
+  std::copy(tensor.shape().begin(), tensor.shape().end(), dims.begin());
   dims[0] = count;
-  return tensor.view(first * (tensor.numel() / size), Shape(dims));
+  return tensor.view(first * (tensor.numel() / size),
+                     Shape(std::span(dims).first(static_cast<std::size_t>(tensor.rank()))));
 }
 
 }  // namespace
@@ -51,7 +53,8 @@ Batch Batch::part(std::int64_t first, std::int64_t count) const {
   Batch result = *this;
   for_each_tensor(result, [&](std::string_view name, Tensor& tensor) {
     check(tensor.rank() > 0 && tensor.dim(0) == samples, "data",
-          "'{}' is {}: it must have a row for each of the {} samples", name, tensor.shape(), samples);
+          "'{}' is {}: it must have a row for each of the {} samples", name, tensor.shape(),
+          samples);
     if (samples > 0) tensor = rows_of(tensor, first, count, samples);
   });
   return result;
