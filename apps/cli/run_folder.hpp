@@ -21,6 +21,7 @@ struct RunPaths {
   std::filesystem::path config = folder / "config.toml";
   std::filesystem::path epochs = folder / "epochs.csv";
   std::filesystem::path model = folder / "model.safetensors";
+  std::filesystem::path best = folder / "best.safetensors";
   std::filesystem::path checkpoints = folder / "checkpoints";
   std::filesystem::path logs = folder / "logs";
   std::filesystem::path report = folder / "report.html";

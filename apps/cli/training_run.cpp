@@ -6,6 +6,7 @@
 #include <maskgrad/train/callbacks/progress.hpp>
 #include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/callbacks/tensorboard_callback.hpp>
+#include <maskgrad/train/callbacks/validation.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/finite_parameters.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
@@ -45,6 +46,7 @@ TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings, FolderC
   if (!resume_ && !settings_.flag("force")) check_holds_no_run(paths_, own_data_);
   set_num_threads(static_cast<int>(settings_.integer("threads")));
   const TrainState state = make_model();
+  load_validation();
   // Data that is there is read before anything is written; data of its own goes into the folder.
   if (!own_data_ || resume_) load_data();
   if (!resume_) {
@@ -108,6 +110,13 @@ void TrainingRun::load_data() {
   check_data_folder(folder, paths_, !is_from_config);
   data_ = recipe_.load_data(settings_, folder, DataPart::kTraining);
   check(data_->size() > 0, "data", "'{}' holds no samples", folder.string());
+}
+
+void TrainingRun::load_validation() {
+  const fs::path folder = settings_.text("val");
+  if (folder.empty()) return;
+  validation_ = recipe_.load_data(settings_, folder, DataPart::kAll);
+  check(validation_->size() > 0, "data", "'{}' holds no samples", folder.string());
 }
 
 // A run that goes on does so with the data that it was trained on, or begins an epoch with others.
@@ -188,12 +197,27 @@ void TrainingRun::add_callbacks() {
   if (!settings_.text("step_log").empty())
     trainer_->add(std::make_unique<StepLog>(settings_.text("step_log"), origin));
   trainer_->add(std::make_unique<EpochLog>(paths_.epochs, origin));
+  if (validation_) add_validation();
   trainer_->add(
       std::make_unique<CheckpointCallback>(paths_.checkpoints, [this] { return notes(); }));
   trainer_->add(std::make_unique<KeepFolder>(claim_));
   if (settings_.flag("tensorboard"))
     trainer_->add(std::make_unique<TensorBoardCallback>(paths_.logs));
   add_progress();
+}
+
+void TrainingRun::add_validation() {
+  trainer_->add(std::make_unique<Validation>(
+      *validation_,
+      Validation::Options{.every_steps = settings_.integer("val_every"),
+                          .patience = settings_.integer("patience"),
+                          .best = paths_.best,
+                          .notes =
+                              [this] {
+                                claim_.check_place();
+                                return model_notes();
+                              }},
+      resumed_));
 }
 
 // For a checkpoint. Its own copy of the settings tells later what was changed in config.toml.
@@ -296,14 +320,19 @@ Trainer::Outcome TrainingRun::train(const std::atomic<bool>& stop, const LastMea
   return Trainer::Outcome::kDone;
 }
 
+// Equal runs have equal ones.
+Notes TrainingRun::model_notes() const {
+  return {{"recipe", recipe_.name()},
+          {kSettingsNote, of_results(recipe_, trained_).to_toml()},
+          {kDataNote, data_->fingerprint()}};
+}
+
 void TrainingRun::finish(const std::string& means, double seconds, std::int64_t steps) const {
   claim_.check_place();
   const WithAverage with_average(average_.get(), *parameters_);
-  save_model(paths_.model, *parameters_,
-             {{"recipe", recipe_.name()},
-              {kSettingsNote, of_results(recipe_, trained_).to_toml()},
-              {kDataNote, data_->fingerprint()},
-              {kEpochValuesNote, epoch_values_digest(paths_.epochs)}});
+  Notes notes = model_notes();
+  notes[kEpochValuesNote] = epoch_values_digest(paths_.epochs);
+  save_model(paths_.model, *parameters_, notes);
   write_report(std::span(&paths_.folder, 1), paths_.report);
   write_output(means);
   if (steps > 0) {

@@ -35,6 +35,19 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
           .folder()
           .changeable()
           .without_effect(),
+      Setting{"val", Text(), "folder of shards to validate on; empty: none"}
+          .folder()
+          .changeable()
+          .without_effect()
+          .since(3),
+      Setting{"val_every", Int{0}, "validate every so many steps; 0: at the ends of epochs"}
+          .at_least(0)
+          .changeable()
+          .since(3),
+      Setting{"patience", Int{0}, "stop after so many validations without a smaller loss; 0: never"}
+          .at_least(0)
+          .changeable()
+          .since(3),
       Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.folder().not_saved(),
       Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu"}).changeable(),
       Setting{"dtype", Text("float32"), "type of weights and activations"}.one_of(
@@ -105,6 +118,13 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
       same->value = std::move(setting.value);
   }
   return all;
+}
+
+void check_training_settings(const Settings& settings) {
+  for (const char* key : {"patience", "val_every"}) {
+    check(settings.integer(key) == 0 || !settings.text("val").empty(), "train", "--{} needs --val",
+          key == std::string_view("val_every") ? "val-every" : key);
+  }
 }
 
 Setting pack_setting() {

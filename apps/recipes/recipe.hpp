@@ -74,6 +74,9 @@ const Recipe& find_recipe(const std::string& name, const std::string& source);
 /// in.
 std::vector<Setting> training_settings(const std::string& recipe, std::vector<Setting> own);
 
+/// Throws Error for settings, of those that every recipe has, that contradict each other.
+void check_training_settings(const Settings& settings);
+
 /// The setting `pack`, for a recipe whose model can run on packed rows: when it does.
 Setting pack_setting();
 

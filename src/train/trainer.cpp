@@ -78,7 +78,7 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
   const auto out_of_time = [&] {
     return options_.max_minutes > 0 && seconds_since(start) >= options_.max_minutes * 60.0;
   };
-  for (bool done = state_.step >= total_steps(); !done;) {
+  for (bool done = state_.step >= total_steps() || a_callback_wants_to_stop(); !done;) {
     const Batch batch = loader_.next();
     const PoolVector<Metric> metrics = step(batch);
     add_metrics(state_.totals, metrics, "train");
@@ -88,7 +88,7 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
     const StepInfo info = {state_.step, metrics.front().mean(), learning_rate(state_.step)};
     ++state_.step;
     for (const auto& callback : callbacks_) callback->on_step(*this, info);
-    done = state_.step >= total_steps() || out_of_time();
+    done = state_.step >= total_steps() || out_of_time() || a_callback_wants_to_stop();
     const bool stopped = stop;  // read once: it may become true at any time
     if (done || state_.position.batch == 0) {
       report_epoch(epoch, seconds_since(epoch_start));
@@ -101,6 +101,15 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
     if (stopped && !done) return Outcome::kInterrupted;
   }
   return Outcome::kDone;
+}
+
+void Trainer::report(const EvaluationInfo& evaluation) const {
+  for (const auto& callback : callbacks_) callback->on_evaluation(*this, evaluation);
+}
+
+bool Trainer::a_callback_wants_to_stop() const {
+  return std::any_of(callbacks_.begin(), callbacks_.end(),
+                     [](const auto& callback) { return callback->wants_to_stop(); });
 }
 
 bool Trainer::wants_checkpoint() const {

@@ -44,6 +44,13 @@ struct EpochInfo {
   std::span<const Metric> totals;
 };
 
+/// What an evaluation gave.
+struct EvaluationInfo {
+  std::int64_t step;  // done when it was made
+  std::span<const Metric> totals;
+  bool is_best;  // of those so far, by its loss
+};
+
 class Trainer;
 
 /// Gets told what happens. Whatever it throws ends the run.
@@ -64,6 +71,10 @@ class Callback {
   /// In the middle of an epoch, where Options::checkpoint_every asks for a checkpoint. Like
   /// on_epoch and on_interrupt, it reaches what writes files before what vouches for them.
   virtual void on_checkpoint(const Trainer&) {}
+  /// After an evaluation on other data than those of the training.
+  virtual void on_evaluation(const Trainer&, const EvaluationInfo&) {}
+  /// Whether the run should end here; asked before the first step and after each.
+  virtual bool wants_to_stop() const { return false; }
   /// Adds what a checkpoint of this moment should say of this callback's files.
   virtual void add_notes(Notes&) const {}
 };
@@ -97,10 +108,10 @@ class Trainer {
   /// Throws Error for a null pointer.
   void add(std::unique_ptr<Callback> callback);
 
-  /// Trains until the epochs, steps or minutes of the options are reached, or `stop` becomes true.
-  /// Throws Diverged "[train] step 12: ..." at the step whose loss, gradient or updated parameter
-  /// is not finite, before a callback hears of that step. It names the parameter, and the first
-  /// operation that gave such a number, where a second pass finds it.
+  /// Trains until the epochs, steps or minutes of the options are reached, a callback wants to
+  /// stop, or `stop` becomes true. Throws Diverged "[train] step 12: ..." at the step whose loss,
+  /// gradient or updated parameter is not finite, before a callback hears of that step. It names
+  /// the parameter, and the first operation that gave such a number, where a second pass finds it.
   Outcome run(const std::atomic<bool>& stop);
 
   /// One step: forward, backward, update. Returns the loss, its terms where there are several, and
@@ -109,6 +120,7 @@ class Trainer {
   /// remembers. Throws as run().
   PoolVector<Metric> step(const Batch& batch);
 
+  const Model& model() const { return model_; }
   const TrainState& state() const { return state_; }
   const Options& options() const { return options_; }
   ParameterBuffer& parameters() const { return parameters_; }
@@ -120,6 +132,8 @@ class Trainer {
   double learning_rate(std::int64_t step) const {
     return options_.lr * options_.schedule.factor(step, total_steps_);
   }
+  /// Tells the callbacks of an evaluation.
+  void report(const EvaluationInfo& evaluation) const;
   /// What the callbacks have to say for a checkpoint of this moment.
   Notes notes() const;
 
@@ -143,6 +157,7 @@ class Trainer {
   std::string first_not_finite(const Batch& part, std::int64_t shard, Half last);
   void report_epoch(std::int64_t epoch, double seconds);
   bool wants_checkpoint() const;
+  bool a_callback_wants_to_stop() const;
 
   Model model_;
   ParameterBuffer& parameters_;

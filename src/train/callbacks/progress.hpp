@@ -43,6 +43,7 @@ class Progress : public Callback {
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
   void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override;
   void on_interrupt(const Trainer& trainer) override;
+  void on_evaluation(const Trainer& trainer, const EvaluationInfo& evaluation) override;
 
  private:
   void report();

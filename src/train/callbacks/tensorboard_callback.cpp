@@ -26,6 +26,15 @@ void TensorBoardCallback::on_epoch(const Trainer& trainer, const EpochInfo& epoc
   writer_->flush();
 }
 
+void TensorBoardCallback::on_evaluation(const Trainer&, const EvaluationInfo& evaluation) {
+  std::vector<SummaryValue> scalars;
+  for (const Metric& metric : evaluation.totals) {
+    scalars.push_back({"validation/" + metric.name, static_cast<float>(metric.mean())});
+  }
+  writer_->add(evaluation.step, std::move(scalars));
+  writer_->flush();
+}
+
 void TensorBoardCallback::write_histograms(const ParameterBuffer& parameters, const char* prefix,
                                            const Tensor& flat, std::int64_t step) {
   for (const ParameterBuffer::Entry& entry : parameters.entries()) {
