@@ -41,9 +41,8 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
     options_.transforms.insert(options_.transforms.begin(),
                                maskgrad::clip_norm(options_.clip_norm));
   }
-  const auto& groups = parameters.groups();
-  check(std::any_of(groups.begin(), groups.end(), [](auto& span) { return !span.group.frozen; }),
-        "train", "every parameter is frozen: there is nothing to train");
+  check(parameters.count() == 0 || !parameters.leaves().empty(), "train",
+        "every parameter is frozen: there is nothing to train");
   check(options_.micro_batches >= 1, "train", "micro_batches must be at least 1, not {}",
         options_.micro_batches);
   total_steps_ = count_steps();

@@ -179,7 +179,7 @@ TEST(ParameterGroups, GoOnFromACheckpointThatKnewNone) {
 TEST(ParameterGroups, LeaveSomethingToTrain) {
   test::ToyRun toy({});
   ParameterBuffer frozen(toy.layers, DType::kFloat64, 1, {},
-                         {{.name = "all", .owns = is_any, .frozen = true}});
+                         {{.name = "all", .owns = is_any, .frozen = true}, {"none", is_any}});
   Adam adam(frozen);
   EXPECT_EQ(test::error_of([&] {
               Trainer([](const Batch&, Pass&) { return ModelOutput{}; }, frozen, adam, *toy.loader,
