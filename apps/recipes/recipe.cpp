@@ -121,10 +121,9 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
 }
 
 void check_training_settings(const Settings& settings) {
-  for (const char* key : {"patience", "val_every"}) {
-    check(settings.integer(key) == 0 || !settings.text("val").empty(), "train", "--{} needs --val",
-          key == std::string_view("val_every") ? "val-every" : key);
-  }
+  const bool validates = !settings.text("val").empty();
+  check(validates || settings.integer("val_every") == 0, "train", "--val-every needs --val");
+  check(validates || settings.integer("patience") == 0, "train", "--patience needs --val");
 }
 
 Setting pack_setting() {
