@@ -15,6 +15,16 @@ namespace maskgrad::ops::functors {
 /// What backward needs of the forward pass.
 enum class Saves { kNothing, kInput, kOutput };
 
+/// The gradient of a rule as a functor of two elements: what the rule saves, and what arrives.
+template <class Rule>
+struct GradientOf {
+  Rule rule;
+  template <class V>
+  MASKGRAD_RULE V operator()(V saved, V g) const {
+    return rule.gradient(saved, g);
+  }
+};
+
 /// f(x) of what is known for z = |x| as f(-z): `tail` where x < 0, else `mirrored`.
 template <class V>
 MASKGRAD_RULE inline V on_side_of(V x, V tail, V mirrored) {
