@@ -1,3 +1,5 @@
+#include <atomic>
+
 #include <maskgrad/ops/cpu/vector/map_elements.hpp>
 #include <maskgrad/ops/functors/loss_rules.hpp>
 #include <maskgrad/ops/nn/element_losses.hpp>
@@ -94,16 +96,13 @@ Tensor total(const OpDef& op, Rule rule, const Tensor& x, const Tensor& target,
   dispatch_device(x.device(), op.name.c_str(), [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), op.name.c_str(), [&]<class T>(T) {
       PoolVector<double> sums(static_cast<std::size_t>(samples));
-      parallel_for(samples, least_for(each, 16), [&](std::int64_t b, std::int64_t end) {
-        for (; b < end; ++b) {
-          const auto term = [&, at = b * each](std::int64_t j) {
-            if (!counted[at + j]) return 0.0;
-            return rule(static_cast<double>(x.data<T>()[at + j]),
-                        static_cast<double>(target.data<T>()[at + j]));
-          };
-          sums[static_cast<std::size_t>(b)] = sum_terms<double>(each, term);
-        }
-      });
+      const auto term = [&](std::int64_t b, std::int64_t j) {
+        const std::int64_t at = b * each + j;
+        if (!counted[at]) return 0.0;
+        return rule(static_cast<double>(x.data<T>()[at]),
+                    static_cast<double>(target.data<T>()[at]));
+      };
+      sum_terms_of_rows(samples, each, 16, term, sums.data());
       *result.data<T>() = static_cast<T>(sum_terms<double>(
           samples, [&](std::int64_t b) { return sums[static_cast<std::size_t>(b)]; }));
     });
@@ -118,6 +117,25 @@ Tensor gradient_of(const OpDef& op, Rule rule, const Tensor& x, const Tensor& ta
   const auto slope = [rule](const auto& of, const auto& to, const auto& dy)
                          MASKGRAD_INLINE { return rule.gradient(of, to, dy); };
   return counted.among(zip_elements(op.name.c_str(), slope, x, target, g));
+}
+
+void check_targets(const Tensor& targets, const Counted& counted) {
+  dispatch_dtype(FloatingTypes{}, targets.dtype(), "bce_with_logits", [&]<class T>(T) {
+    const T* t = targets.data<T>();
+    const auto is_wrong = [&](std::int64_t i) { return !(t[i] >= 0 && t[i] <= 1) && counted[i]; };
+    std::atomic<bool> fit = true;
+    parallel_for(targets.numel(), least_for(2), [&](std::int64_t i, std::int64_t end) {
+      while (i < end && !is_wrong(i)) ++i;
+      if (i < end) fit = false;
+    });
+    if (fit) return;
+    std::int64_t first = 0;
+    while (!is_wrong(first)) ++first;
+    fail("bce_with_logits",
+         "target {} at element {} is outside 0 .. 1; to leave targets out, put a mask on the "
+         "logits with with_mask()",
+         t[first], first);
+  });
 }
 
 }  // namespace
@@ -155,15 +173,7 @@ SumCount bce_with_logits(const Variable& logits, const Tensor& targets) {
   check_defined(kBceWithLogits, "targets", targets);
   check_alike(kBceWithLogits, logits.value(), targets);
   const Counted counted(logits.mask(), logits.shape());
-  dispatch_dtype(FloatingTypes{}, targets.dtype(), "bce_with_logits", [&]<class T>(T) {
-    for (std::int64_t i = 0; i < targets.numel(); ++i) {
-      const T t = targets.data<T>()[i];
-      check((t >= 0 && t <= 1) || !counted[i], "bce_with_logits",
-            "target {} at element {} is outside 0 .. 1; to leave targets out, put a mask on the "
-            "logits with with_mask()",
-            t, i);
-    }
-  });
+  check_targets(targets, counted);
   const auto rule = [=, x = Saved(kBceWithLogits, "logits", logits.value()),
                      t = Saved(kBceWithLogits, "targets", targets)](const Tensor& g,
                                                                     Gradients& grads) {
