@@ -165,6 +165,8 @@ Tensor reached(std::size_t input, const Tensor& marked, const Way& way, const Se
 Variable embedding(const Variable& weight, const Variable& tokens) {
   check_defined(kEmbedding, {&weight, &tokens});
   check(weight.rank() == 2, "embedding", "the table must be [V, D], got {}", weight.shape());
+  check(!weight.mask().defined(), "embedding",
+        "the table takes no mask; drop_mask() it on purpose");
   const std::int64_t vocabulary = weight.dim(0), features = weight.dim(1);
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
   TableRows rows;
