@@ -38,10 +38,10 @@ const OpDef& kConcat = register_op({
 
 // Where the parts of a value of this shape, cut along an axis, lie in memory.
 struct Cuts {
-  std::int64_t outer;               // how often the parts follow each other
-  std::size_t step;                 // bytes of one round of all parts
-  std::vector<std::size_t> begins;  // of each part within a round, and the end
-  std::vector<Shape> shapes;
+  std::int64_t outer;              // how often the parts follow each other
+  std::size_t step;                // bytes of one round of all parts
+  PoolVector<std::size_t> begins;  // of each part within a round, and the end
+  PoolVector<Shape> shapes;
 };
 
 Cuts cuts_of(const Shape& whole, std::span<const Shape> parts, int axis, DType dtype) {
@@ -80,7 +80,7 @@ Tensor take(const Cuts& cuts, std::size_t i, const Tensor& whole) {
 
 Tensor join(std::span<const Tensor> parts, int axis) {
   Shape whole = parts[0].shape().with_dim(axis, 0);
-  std::vector<Shape> shapes;
+  PoolVector<Shape> shapes;
   for (const Tensor& part : parts) {
     shapes.push_back(part.shape());
     whole = whole.with_dim(axis, whole[axis] + part.shape()[axis]);
@@ -97,7 +97,7 @@ SequenceMask joined_mask(std::span<const Variable> values, int axis) {
   bool any_masked = false;
   for (const Variable& value : values) any_masked |= value.mask().defined();
   if (!any_masked) return {};
-  std::vector<Tensor> bits;
+  PoolVector<Tensor> bits;
   for (const Variable& value : values) {
     check(axis < 2 || value.mask() == values[0].mask(), "concat",
           "the values carry different masks: name intersect_masks() or unite_masks(), or "
@@ -118,7 +118,7 @@ int checked_axis(std::span<const Variable> values, std::int64_t axis_given) {
   for (const Variable& value : values) {
     check(value.rank() == first.rank() && value.dtype() == first.dtype() &&
               value.shape().with_dim(axis, 0) == first.shape().with_dim(axis, 0),
-          "concat", "values must be the same but along axis {}: {} {} and {} {}", axis,
+          "concat", "values must be the same except along axis {}: {} {} and {} {}", axis,
           to_string(first.dtype()), first.shape(), to_string(value.dtype()), value.shape());
   }
   return axis;
@@ -129,9 +129,9 @@ int checked_axis(std::span<const Variable> values, std::int64_t axis_given) {
 // dvalues_i = its part of g
 Variable concat(std::span<const Variable> values, std::int64_t axis_given) {
   const int axis = checked_axis(values, axis_given);
-  std::vector<Tensor> parts;
-  std::vector<Shape> shapes;
-  std::vector<const Variable*> inputs;
+  PoolVector<Tensor> parts;
+  PoolVector<Shape> shapes;
+  PoolVector<const Variable*> inputs;
   for (const Variable& value : values) {
     parts.push_back(value.value());
     shapes.push_back(value.shape());

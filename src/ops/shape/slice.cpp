@@ -139,22 +139,21 @@ Variable slice(const Variable& x, std::int64_t axis, std::int64_t begin, std::in
                 with_reach(rule, reach));
 }
 
-std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> sizes,
-                            std::int64_t axis_given) {
+PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> sizes,
+                           std::int64_t axis_given) {
   check_given(x.defined(), "split", "the input");
   const int axis = x.shape().normalize(axis_given);
-  std::int64_t begin = 0;
+  std::int64_t left = x.dim(axis);
+  bool fit = true;
   for (const std::int64_t size : sizes) {
-    check(size >= 0 && size <= x.dim(axis) - begin, "split",
-          "sizes ({}) do not add up to the {} entries of axis {} of {}", fmt::join(sizes, ", "),
-          x.dim(axis), axis, x.shape());
-    begin += size;
+    fit = fit && size >= 0 && size <= left;
+    if (fit) left -= size;
   }
-  check(begin == x.dim(axis), "split",
-        "sizes ({}) do not add up to the {} entries of axis {} of {}", fmt::join(sizes, ", "),
-        x.dim(axis), axis, x.shape());
-  std::vector<Variable> parts;
-  begin = 0;
+  check(fit && left == 0, "split", "sizes ({}) do not add up to the {} entries of axis {} of {}",
+        fmt::join(sizes, ", "), x.dim(axis), axis, x.shape());
+  PoolVector<Variable> parts;
+  parts.reserve(sizes.size());
+  std::int64_t begin = 0;
   for (const std::int64_t size : sizes) {
     parts.push_back(slice(x, axis, begin, begin + size));
     begin += size;
@@ -162,8 +161,8 @@ std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> siz
   return parts;
 }
 
-std::vector<Variable> split(const Variable& x, std::initializer_list<std::int64_t> sizes,
-                            std::int64_t axis) {
+PoolVector<Variable> split(const Variable& x, std::initializer_list<std::int64_t> sizes,
+                           std::int64_t axis) {
   return split(x, std::span(sizes.begin(), sizes.size()), axis);
 }
 

@@ -4,9 +4,9 @@
 #include <initializer_list>
 #include <limits>
 #include <span>
-#include <vector>
 
 #include <maskgrad/tensor/autograd/variable.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad::ops {
 
@@ -23,9 +23,9 @@ Variable slice(const Variable& x, std::int64_t axis, std::int64_t begin, std::in
 
 /// Slices of these sizes one after another, which concat() puts together again. Masks as slice().
 /// Throws Error for a negative size, and sizes that do not add up to the dimension.
-std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> sizes,
-                            std::int64_t axis);
-std::vector<Variable> split(const Variable& x, std::initializer_list<std::int64_t> sizes,
-                            std::int64_t axis);
+PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> sizes,
+                           std::int64_t axis);
+PoolVector<Variable> split(const Variable& x, std::initializer_list<std::int64_t> sizes,
+                           std::int64_t axis);
 
 }  // namespace maskgrad::ops

@@ -114,7 +114,7 @@ TEST(Split, GivesPartsThatConcatPutsTogetherAgain) {
   for (const std::int64_t axis : {1, 2, -1}) {
     const Variable x = leaf(counted({2, 3, 3}), mask);
     Tape tape;
-    const std::vector<Variable> parts = ops::split(x, {1, 0, 2}, axis);
+    const auto parts = ops::split(x, {1, 0, 2}, axis);
     ASSERT_EQ(parts.size(), 3U);
     EXPECT_EQ(parts[1].value().numel(), 0);
     const Variable y = ops::concat(parts, axis);
