@@ -7,6 +7,7 @@
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
@@ -150,15 +151,6 @@ Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, doubl
   return record(op, {&x}, scaled(op, sums, factor), with_reach(rule, reach));
 }
 
-// x as [outer, along, inner] around one axis.
-struct Around {
-  std::int64_t outer, along, inner;
-};
-
-Around around(const Shape& shape, int axis) {
-  return {shape.slice(0, axis).numel(), shape[axis], shape.slice(axis + 1, shape.rank()).numel()};
-}
-
 }  // namespace
 
 Variable sum(const Variable& x, std::span<const std::int64_t> axes, bool keepdims) {
@@ -189,10 +181,9 @@ Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
   dispatch_device(x.device(), "argmax", [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "argmax", [&]<class T>(T) {
       auto* out = y.data<std::int64_t>();
-      parallel_for(d.outer * d.inner, least_for(d.along, 4), [&](std::int64_t i, std::int64_t end) {
+      parallel_for(d.lines(), least_for(d.along, 4), [&](std::int64_t i, std::int64_t end) {
         for (; i < end; ++i) {
-          const T* first = x.data<T>() + (i / d.inner) * d.along * d.inner + i % d.inner;
-          out[i] = argmax_row(first, d.along, d.inner);
+          out[i] = argmax_row(x.data<T>() + d.place(i, 0), d.along, d.inner);
         }
       });
     });
@@ -209,7 +200,7 @@ Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
   const Around d = around(x.shape(), axis);
   // The place in x that element i of the result came from.
   const auto place = [d](const std::int64_t* index, std::int64_t i) {
-    return ((i / d.inner) * d.along + index[i]) * d.inner + i % d.inner;
+    return d.place(i, index[i]);
   };
   Tensor y =
       Tensor::empty(keepdims ? x.shape().with_dim(axis, 1) : best.shape(), x.dtype(), x.device());

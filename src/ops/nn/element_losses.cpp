@@ -8,6 +8,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
+#include <maskgrad/tensor/mask/mask_checks.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -63,26 +64,22 @@ void check_alike(const OpDef& op, const Tensor& x, const Tensor& target) {
 }
 
 // Which elements of a value [B, S, ...] count.
-class Counted {
+class Counted : public KeptPlaces {
  public:
-  Counted(SequenceMask mask, const Shape& shape)
-      : mask_(std::move(mask)),
-        of_position_(mask_.defined() ? shape.slice(2, shape.rank()).numel() : 0),
-        count_(mask_.defined() ? mask_.kept() * of_position_ : shape.numel()) {}
+  Counted(const SequenceMask& mask, const Shape& shape)
+      : KeptPlaces(mask, shape),
+        count_(mask.defined() ? mask.kept() * shape.slice(2, shape.rank()).numel()
+                              : shape.numel()) {}
 
   std::int64_t count() const { return count_; }
-  bool operator[](std::int64_t element) const {
-    return !mask_.defined() || mask_.bits().data<bool>()[element / of_position_];
-  }
-  Tensor among(const Tensor& x) const { return without_holes(x, mask_); }
+  Tensor among(const Tensor& x) const { return without_holes(x, mask()); }
   Tensor reached(const Tensor& marked, const Way& way) const {
     return way.back ? among(spread(Reach::kEverything, marked, way))
                     : spread(Reach::kEverything, among(marked), way);
   }
 
  private:
-  SequenceMask mask_;
-  std::int64_t of_position_, count_;
+  std::int64_t count_;
 };
 
 // Rule(x, t) added over what counts, in double; sample by sample, as what pads them must not change
@@ -145,10 +142,9 @@ SumCount mse(const Variable& prediction, const Variable& target) {
   constexpr functors::SquaredError kRule;
   check_defined(kMse, {&prediction, &target});
   check_alike(kMse, prediction.value(), target.value());
-  const bool both = prediction.mask().defined() && target.mask().defined();
-  check(!both || prediction.mask() == target.mask(), "mse",
-        "the inputs carry different masks: name intersect_masks() or unite_masks(), or "
-        "drop_mask() one of them");
+  if (prediction.mask().defined() && target.mask().defined()) {
+    check_same_mask("mse", prediction.mask(), target.mask());
+  }
   const Counted counted(prediction.mask().defined() ? prediction.mask() : target.mask(),
                         prediction.shape());
   const auto rule = [=, x = Saved(kMse, "prediction", prediction.value()),

@@ -70,29 +70,26 @@ const OpDef& kMaskedLayerNorm = register_op({
 class Kept {
  public:
   explicit Kept(Tensor elements) : elements_(std::move(elements)) {}
-  Kept(SequenceMask positions, const Shape& shape) : positions_(std::move(positions)) {
-    if (!positions_.defined()) return;
-    of_position_ = shape.slice(2, shape.rank()).numel();
-  }
+  Kept(const SequenceMask& mask, const Shape& shape) : positions_(mask, shape) {}
 
   /// Calls f(keep), where keep[j] tells of element j of the row that begins at element `at`.
   template <class F>
   void with_row(std::int64_t at, F f) const {
     if (elements_.defined()) return f(elements_.data<bool>() + at);
-    if (!positions_.defined() || positions_.bits().data<bool>()[at / of_position_]) return f(All());
+    if (positions_[at]) return f(All());
     f(None());
   }
 
   /// Marks of this shape, false at what does not count.
   Tensor among(const Tensor& marked) const {
-    return elements_.defined() ? both(marked, elements_) : without_holes(marked, positions_);
+    return elements_.defined() ? both(marked, elements_) : without_holes(marked, positions_.mask());
   }
 
   /// g, the gradient of a result that carries the same sequence mask, with 0 at what does not
   /// count. The tape has dropped what came to the holes of the mask.
   Tensor of_gradient(const char* name, const Tensor& g) const {
     if (!elements_.defined()) return g;
-    return map_elements(name, functors::ChosenPart<true>(), g, Conditions{elements_});
+    return map_elements(name, functors::KeepWhere<>(), g, Conditions{elements_});
   }
 
  private:
@@ -104,8 +101,7 @@ class Kept {
   };
 
   Tensor elements_;
-  SequenceMask positions_;
-  std::int64_t of_position_ = 0;  // elements
+  KeptPlaces positions_;
 };
 
 // What is kept of one row.

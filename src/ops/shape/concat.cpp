@@ -2,8 +2,10 @@
 
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/mask/mask_checks.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -45,8 +47,9 @@ struct Cuts {
 };
 
 Cuts cuts_of(const Shape& whole, std::span<const Shape> parts, int axis, DType dtype) {
-  const auto inner = static_cast<std::size_t>(whole.slice(axis + 1, whole.rank()).numel());
-  Cuts cuts{whole.slice(0, axis).numel(), 0, {0}, {parts.begin(), parts.end()}};
+  const Around d = around(whole, axis);
+  const auto inner = static_cast<std::size_t>(d.inner);
+  Cuts cuts{d.outer, 0, {0}, {parts.begin(), parts.end()}};
   for (const Shape& part : parts) {
     cuts.step += static_cast<std::size_t>(part[axis]) * inner * size_of(dtype);
     cuts.begins.push_back(cuts.step);
@@ -99,9 +102,7 @@ SequenceMask joined_mask(std::span<const Variable> values, int axis) {
   if (!any_masked) return {};
   PoolVector<Tensor> bits;
   for (const Variable& value : values) {
-    check(axis < 2 || value.mask() == values[0].mask(), "concat",
-          "the values carry different masks: name intersect_masks() or unite_masks(), or "
-          "drop_mask() them");
+    if (axis >= 2) check_same_mask("concat", value.mask(), values[0].mask());
     bits.push_back(value.mask().defined()
                        ? value.mask().bits()
                        : Tensor::full(value.shape().slice(0, 2), 1, DType::kBool));

@@ -3,6 +3,7 @@
 #include <maskgrad/ops/cpu/rows/occurrences.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/gather.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
@@ -116,14 +117,6 @@ struct Choice {
   }
 };
 
-// The elements before, along and behind an axis.
-struct Sizes {
-  std::int64_t outer, along, inner;
-};
-Sizes sizes_around(const Shape& shape, int axis) {
-  return {shape.slice(0, axis).numel(), shape[axis], shape.slice(axis + 1, shape.rank()).numel()};
-}
-
 // Calls f(i, index) for each index that is read. Throws Error for one out of range.
 template <class IsRead, class F>
 void for_each_index(const OpDef& op, const Tensor& indices, int axis, const Shape& shape,
@@ -143,7 +136,7 @@ void for_each_index(const OpDef& op, const Tensor& indices, int axis, const Shap
 // The rows of [outer, along] that the entries at `indices` are. No memory is taken before all
 // indices are checked, nor for rows of no elements.
 Choice entries(const OpDef& op, const Shape& shape, int axis, const Tensor& indices) {
-  const Sizes d = sizes_around(shape, axis);
+  const Around d = around(shape, axis);
   const std::int64_t count = indices.numel();
   Tensor chosen = Tensor::empty({count}, DType::kInt64);
   for_each_index(
@@ -163,13 +156,13 @@ Choice entries(const OpDef& op, const Shape& shape, int axis, const Tensor& indi
 
 // The elements of x, as rows of one column.
 Choice elements(const OpDef& op, const Variable& x, int axis, const Tensor& indices) {
-  const Sizes d = sizes_around(x.shape(), axis);
+  const Around d = around(x.shape(), axis);
   const std::int64_t of_outer = indices.dim(axis) * d.inner;
+  const KeptPlaces kept(x.mask(), indices.shape());
   Choice choice{op.name.c_str(), Tensor::full({indices.numel()}, -1, DType::kInt64), 1,
                 indices.shape()};
   for_each_index(
-      op, indices, axis, x.shape(),
-      [&](std::int64_t i) { return !is_hole(x.mask(), indices.shape(), i); },
+      op, indices, axis, x.shape(), [&](std::int64_t i) { return kept[i]; },
       [&, row = choice.rows.data<std::int64_t>()](std::int64_t i, std::int64_t index) {
         row[i] = (i / of_outer * d.along + index) * d.inner + i % d.inner;
       });

@@ -2,6 +2,7 @@
 
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/slice.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
@@ -41,15 +42,10 @@ const OpDef& kSlice = register_op({
     },
 });
 
-// Entries of a dimension of `size`, and the dimension in memory: [outer, size, inner].
+// Entries of a dimension.
 struct Part {
   int axis;
-  std::int64_t size, begin, count, step;
-
-  std::int64_t outer(const Shape& shape) const { return shape.slice(0, axis).numel(); }
-  std::int64_t inner(const Shape& shape) const {
-    return shape.slice(axis + 1, shape.rank()).numel();
-  }
+  std::int64_t begin, count, step;
 };
 
 Part part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_given,
@@ -64,24 +60,24 @@ Part part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_giv
   check(begin >= 0 && begin <= end && end <= size, "slice",
         "{}:{} is no part of axis {} of {}: 0 <= begin <= end <= {} must hold", begin_given,
         end_given == kToEnd ? std::string("end") : std::to_string(end_given), axis, shape, size);
-  return {axis, size, begin, (end - begin) / step + ((end - begin) % step != 0), step};
+  return {axis, begin, (end - begin) / step + ((end - begin) % step != 0), step};
 }
 
 // Calls f(first element in the whole, first element in the part, how many) for neighbours.
 template <class F>
 void for_each_piece(const Part& part, const Shape& shape, F f) {
-  const std::int64_t inner = part.inner(shape);
+  const Around d = around(shape, part.axis);
   if (part.count == 0) return;
-  const bool is_whole = part.step == 1;
-  const std::int64_t pieces = is_whole ? 1 : part.count, length = inner * (part.count / pieces);
+  const bool are_neighbours = part.step == 1;
+  const std::int64_t pieces = are_neighbours ? 1 : part.count;
+  const std::int64_t length = d.inner * (part.count / pieces);
   if (length == 0) return;
-  parallel_for(part.outer(shape) * pieces, least_for(length),
-               [&](std::int64_t i, std::int64_t end) {
-                 for (; i < end; ++i) {
-                   const std::int64_t entry = part.begin + i % pieces * part.step;
-                   f((i / pieces * part.size + entry) * inner, i * length, length);
-                 }
-               });
+  parallel_for(d.outer * pieces, least_for(length), [&](std::int64_t i, std::int64_t end) {
+    for (; i < end; ++i) {
+      const std::int64_t entry = part.begin + i % pieces * part.step;
+      f((i / pieces * d.along + entry) * d.inner, i * length, length);
+    }
+  });
 }
 
 Tensor take(const Part& part, const Tensor& x) {

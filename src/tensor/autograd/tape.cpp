@@ -5,6 +5,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/autograd/watched.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
+#include <maskgrad/tensor/mask/mask_checks.hpp>
 #include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
@@ -218,16 +219,10 @@ SequenceMask follow_mask(const OpDef& op, std::span<const Variable* const> input
     if (!input->mask().defined()) continue;
     check(op.mask_rule != MaskRule::kUnset, op.name.c_str(),
           "got a mask and does not say what becomes of it; use drop_mask() if it should end here");
-    check(!masked || op.mask_rule != MaskRule::kKeeps || input->mask() == masked->mask(),
-          op.name.c_str(),
-          "the inputs carry different masks: name intersect_masks() or unite_masks(), or "
-          "drop_mask() one of them");
-    check(op.mask_rule != MaskRule::kKeeps || !is_elementwise(op, i) ||
-              input->rank() == output.rank(),
-          op.name.c_str(),
-          "would lose the mask: broadcasting {} to {} moves its positions; use drop_mask() if it "
-          "should end here",
-          input->shape(), output);
+    if (op.mask_rule == MaskRule::kKeeps) {
+      if (masked) check_same_mask(op.name.c_str(), input->mask(), masked->mask());
+      if (is_elementwise(op, i)) check_positions_stay(op.name.c_str(), input->shape(), output);
+    }
     masked = input;
   }
   if (!masked || op.mask_rule != MaskRule::kKeeps) return {};

@@ -11,8 +11,7 @@
 namespace maskgrad {
 
 bool is_hole(const SequenceMask& mask, const Shape& shape, std::int64_t element) {
-  if (!mask.defined()) return false;
-  return !mask.bits().data<bool>()[element / (shape.numel() / mask.bits().numel())];
+  return !KeptPlaces(mask, shape)[element];
 }
 
 namespace {

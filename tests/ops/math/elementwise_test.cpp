@@ -7,6 +7,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
+#include "ops/places.hpp"
 #include "ops/position.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
@@ -39,13 +40,7 @@ const Binary kBinaries[] = {
 
 // The element of x that stands at element i of `to`.
 double at(const Tensor& x, std::int64_t i, const Shape& to) {
-  std::int64_t place = 0, step = 1;
-  for (int axis = 1; axis <= x.rank(); ++axis) {
-    place += x.dim(-axis) == 1 ? 0 : i % to.dim(-axis) * step;
-    step *= x.dim(-axis);
-    i /= to.dim(-axis);
-  }
-  return x.values<double>()[static_cast<std::size_t>(place)];
+  return x.values<double>()[static_cast<std::size_t>(test::place(x.shape(), i, to))];
 }
 
 TEST(BinaryOps, FollowTheirFormulasOverBroadcastShapes) {

@@ -88,8 +88,8 @@ TEST(Concat, RefusesWhatDoesNotFit) {
       error_of([&] {
         ops::concat({x, z}, 2);
       }),
-      "[concat] the values carry different masks: name intersect_masks() or unite_masks(), or "
-      "drop_mask() them");
+      "[concat] the inputs carry different masks: name intersect_masks() or unite_masks(), or "
+      "drop_mask() one of them");
 }
 
 }  // namespace
