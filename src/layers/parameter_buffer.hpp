@@ -9,7 +9,6 @@
 
 #include <maskgrad/layers/module.hpp>
 #include <maskgrad/layers/parameter_group.hpp>
-#include <maskgrad/tensor/check/gradients.hpp>
 
 namespace maskgrad {
 
@@ -20,8 +19,9 @@ class ParameterBuffer {
   struct Entry {
     std::string name;
     Parameter* parameter;
-    std::int64_t first;  // element of the flat tensors; a multiple of 16, for aligned vectors
-    std::size_t group;   // of groups()
+    std::int64_t first;      // element of the flat tensors; a multiple of 16, for aligned vectors
+    std::size_t group;       // of groups()
+    Ref<Gradient> gradient;  // none for a frozen parameter
   };
 
   /// A group and its elements of the flat tensors: first .. end-1, gaps included.
@@ -83,7 +83,7 @@ class ParameterBuffer {
 
  private:
   void add_entries(Module& model, std::vector<ParameterGroup> groups);
-  void make_leaf(const Entry& entry, bool frozen);
+  void make_leaf(Entry& entry, bool frozen);
   void complete_gradients();
 
   std::vector<Entry> entries_;

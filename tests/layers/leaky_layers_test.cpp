@@ -20,6 +20,7 @@
 #include <maskgrad/ops/nn/norm.hpp>
 #include <maskgrad/ops/nn/softmax.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
 #include <maskgrad/tensor/check/prove.hpp>

@@ -9,7 +9,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
 

@@ -35,7 +35,7 @@ struct Stepping {
   explicit Stepping(DType dtype) : parameters(model, dtype, 1), optimizer(parameters) {
     parameters.gradients().fill(0.5);
     for (const auto& entry : parameters.entries()) {
-      entry.parameter->variable().slot()->has_grad = true;
+      entry.gradient->set_arrived();
     }
   }
   void set(Tensor flat, const char* name, std::int64_t element, double value) {

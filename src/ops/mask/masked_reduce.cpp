@@ -4,7 +4,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/around.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 
 namespace maskgrad::ops {
@@ -134,9 +134,9 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
     });
   };
   return record(kMaskedMean, {&x}, std::move(y), d.mask,
-                with_reach(rule, [d](std::size_t, const Tensor& marked, const Way& way) {
-                  return reached(d, marked, way);
-                }));
+                with_reach(rule, [d](std::size_t, const Tensor& marked,
+                                     const Way& way) { return reached(d, marked, way); }),
+                {{"mask", keep}, {"axis", axis}, {"keepdims", keepdims}});
 }
 
 // dx = g at the place that won, 0 elsewhere
@@ -162,9 +162,9 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
     });
   };
   return record(kMaskedMax, {&x}, std::move(y), d.mask,
-                with_reach(rule, [d](std::size_t, const Tensor& marked, const Way& way) {
-                  return reached(d, marked, way);
-                }));
+                with_reach(rule, [d](std::size_t, const Tensor& marked,
+                                     const Way& way) { return reached(d, marked, way); }),
+                {{"mask", keep}, {"axis", axis}, {"keepdims", keepdims}});
 }
 
 Variable masked_mean(const Variable& x, std::int64_t axis, bool keepdims) {

@@ -10,7 +10,7 @@
 #include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -140,7 +140,8 @@ Tensor scaled(const OpDef& op, const Tensor& x, double factor) {
 }
 
 // factor * (sum along axes);  dx = factor * g, repeated along them
-Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, double factor) {
+Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, double factor,
+                    AlsoGiven given) {
   const Tensor sums = sum_to(op.name.c_str(), x.value(), to.keepdims).reshape(to.result);
   const auto rule = [&op, factor, to, shape = x.shape()](const Tensor& g, Gradients& grads) {
     grads.set(0, expand(scaled(op, g, factor).reshape(to.keepdims), shape));
@@ -148,19 +149,21 @@ Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, doubl
   const auto reach = [to](std::size_t, const Tensor& marked, const Way& way) {
     return reached(marked, to.keepdims, way);
   };
-  return record(op, {&x}, scaled(op, sums, factor), with_reach(rule, reach));
+  return record(op, {&x}, scaled(op, sums, factor), with_reach(rule, reach), given);
 }
 
 }  // namespace
 
 Variable sum(const Variable& x, std::span<const std::int64_t> axes, bool keepdims) {
-  return scaled_sum(kSum, x, reduced_shape(kSum, x, axes, keepdims), 1.0);
+  return scaled_sum(kSum, x, reduced_shape(kSum, x, axes, keepdims), 1.0,
+                    {{"axes", axes}, {"keepdims", keepdims}});
 }
 
 Variable mean(const Variable& x, std::span<const std::int64_t> axes, bool keepdims) {
   const Reduced to = reduced_shape(kMean, x, axes, keepdims);
   check(to.count > 0, "mean", "there is nothing to average in {}", x.shape());
-  return scaled_sum(kMean, x, to, 1.0 / static_cast<double>(to.count));
+  return scaled_sum(kMean, x, to, 1.0 / static_cast<double>(to.count),
+                    {{"axes", axes}, {"keepdims", keepdims}});
 }
 
 Variable sum(const Variable& x, std::initializer_list<std::int64_t> axes, bool keepdims) {
@@ -223,7 +226,8 @@ Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
                     },
                     [=](std::size_t, const Tensor& marked, const Way& way) {
                       return reached(marked, reduced, way);
-                    }));
+                    }),
+                {{"axis", axis}, {"keepdims", keepdims}});
 }
 
 }  // namespace maskgrad::ops

@@ -5,7 +5,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/mask/mask_checks.hpp>
 
 namespace maskgrad::ops {
@@ -82,7 +82,8 @@ Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
   const auto reach = [kept](std::size_t input, const Tensor& marked, const Way& way) {
     return reached(*kept, input, marked, way);
   };
-  return record(kWhere, {&a, &b}, std::move(y), with_reach(rule, reach));
+  return record(kWhere, {&a, &b}, std::move(y), with_reach(rule, reach),
+                {{"condition", condition}});
 }
 
 }  // namespace maskgrad::ops

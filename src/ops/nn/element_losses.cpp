@@ -5,7 +5,7 @@
 #include <maskgrad/ops/nn/element_losses.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 #include <maskgrad/tensor/mask/mask_checks.hpp>
@@ -180,7 +180,7 @@ SumCount bce_with_logits(const Variable& logits, const Tensor& targets) {
   };
   Variable sum = record(kBceWithLogits, {&logits},
                         total(kBceWithLogits, kRule, logits.value(), targets, counted),
-                        with_reach(rule, reach));
+                        with_reach(rule, reach), {{"targets", targets}});
   return {std::move(sum), counted.count()};
 }
 

@@ -9,7 +9,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -208,7 +208,8 @@ void gradients(const OpDef& op, const Tensor& g, const Tensor& xhat, const Tenso
   }
 }
 
-Variable normalised_over(const OpDef& op, const Variable& x, const Kept& kept,
+// keep: the bits that `kept` is made from, or undefined.
+Variable normalised_over(const OpDef& op, const Variable& x, const Kept& kept, const Tensor& keep,
                          const Variable& weight, const Variable& bias, double eps) {
   Normalised normalised = normalise(op, x.value(), kept, weight.value(), bias.value(), eps);
   const auto rule = [&op, kept, xhat = normalised.xhat, rstd = normalised.rstd,
@@ -221,7 +222,8 @@ Variable normalised_over(const OpDef& op, const Variable& x, const Kept& kept,
     const Tensor spread_out = spread(reach, before ? kept.among(marked) : marked, way);
     return after ? kept.among(spread_out) : spread_out;
   };
-  return record(op, {&x, &weight, &bias}, std::move(normalised.y), with_reach(rule, reached));
+  return record(op, {&x, &weight, &bias}, std::move(normalised.y), with_reach(rule, reached),
+                {{"mask", keep}, {"eps", eps}});
 }
 
 }  // namespace
@@ -233,7 +235,7 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
   check(!x.mask().defined() || x.rank() > 2, "layer_norm",
         "would read masked positions of {}; use masked_layer_norm, or drop_mask() on purpose",
         x.shape());
-  return normalised_over(kLayerNorm, x, Kept(x.mask(), x.shape()), weight, bias, eps);
+  return normalised_over(kLayerNorm, x, Kept(x.mask(), x.shape()), Tensor(), weight, bias, eps);
 }
 
 Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable& weight,
@@ -243,7 +245,7 @@ Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable
   check_shapes(kMaskedLayerNorm, x, weight, bias);
   check_eps(kMaskedLayerNorm, eps, x.dtype());
   return normalised_over(kMaskedLayerNorm, x, Kept(kept_elements("masked_layer_norm", x, keep)),
-                         weight, bias, eps);
+                         keep, weight, bias, eps);
 }
 
 }  // namespace maskgrad::ops

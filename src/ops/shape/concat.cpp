@@ -4,7 +4,7 @@
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/mask/mask_checks.hpp>
 
 namespace maskgrad::ops {
@@ -152,8 +152,8 @@ Variable concat(std::span<const Variable> values, std::int64_t axis_given) {
     put(of_marks, i, marked, marks);
     return marks;
   };
-  return record(kConcat, inputs, std::move(y), joined_mask(values, axis),
-                with_reach(rule, reached));
+  return record(kConcat, inputs, std::move(y), joined_mask(values, axis), with_reach(rule, reached),
+                {{"axis", axis}});
 }
 
 Variable concat(std::initializer_list<Variable> values, std::int64_t axis) {

@@ -5,7 +5,7 @@
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/gather.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -169,7 +169,8 @@ Choice elements(const OpDef& op, const Variable& x, int axis, const Tensor& indi
   return choice;
 }
 
-Variable chosen(const OpDef& op, const Variable& x, const Choice& choice, SequenceMask mask) {
+Variable chosen(const OpDef& op, const Variable& x, const Choice& choice, SequenceMask mask,
+                AlsoGiven given) {
   auto rule = [choice](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     dx.fill(0.0);
@@ -179,7 +180,7 @@ Variable chosen(const OpDef& op, const Variable& x, const Choice& choice, Sequen
     return way.back ? choice.taken_to(marked, way.input) : choice.take(marked);
   };
   return record(op, {&x}, choice.take(x.value()), std::move(mask),
-                with_reach(std::move(rule), std::move(reach)));
+                with_reach(std::move(rule), std::move(reach)), given);
 }
 
 }  // namespace
@@ -194,7 +195,8 @@ Variable index_select(const Variable& x, std::int64_t axis_given, const Tensor& 
   if (mask.defined() && axis < 2) {
     mask = SequenceMask(entries(kIndexSelect, mask.shape(), axis, indices).take(mask.bits()));
   }
-  return chosen(kIndexSelect, x, entries(kIndexSelect, x.shape(), axis, indices), std::move(mask));
+  return chosen(kIndexSelect, x, entries(kIndexSelect, x.shape(), axis, indices), std::move(mask),
+                {{"indices", indices}, {"axis", axis}});
 }
 
 // dx = g summed over the places an element was taken to
@@ -210,7 +212,8 @@ Variable gather(const Variable& x, std::int64_t axis_given, const Tensor& indice
         "would move the positions of the mask along axis {}; use index_select(), or drop_mask() on "
         "purpose",
         axis);
-  return chosen(kGather, x, elements(kGather, x, axis, indices), x.mask());
+  return chosen(kGather, x, elements(kGather, x, axis, indices), x.mask(),
+                {{"indices", indices}, {"axis", axis}});
 }
 
 }  // namespace maskgrad::ops

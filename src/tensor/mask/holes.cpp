@@ -73,6 +73,15 @@ bool holes_are_finite(const Tensor& x, const SequenceMask& mask) {
   });
 }
 
+void drop_holes(Tensor& x, const SequenceMask& mask) {
+  if (!mask.defined()) return;
+  if (!x.is_exclusive()) {
+    if (x.device().type == DeviceType::kCpu && holes_hold(x, mask, 0.0)) return;
+    x = x.clone();
+  }
+  fill_holes(x, mask, 0.0);
+}
+
 Tensor without_holes(const Tensor& x, const SequenceMask& mask) {
   if (!mask.defined()) return x;
   Tensor kept = x.clone();

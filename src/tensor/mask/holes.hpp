@@ -47,6 +47,10 @@ bool holes_hold(const Tensor& x, const SequenceMask& mask, Scalar value);
 /// True when no element in the holes of the mask is Inf or NaN. x: floating.
 bool holes_are_finite(const Tensor& x, const SequenceMask& mask);
 
+/// Writes 0 into the holes of the mask, if there is one, so that a NaN there is gone. What others
+/// hold too is copied first, unless its holes hold 0 already; on a device nobody looks.
+void drop_holes(Tensor& x, const SequenceMask& mask);
+
 /// x, or when `mask` is defined a copy of it with 0 (false) in the holes.
 Tensor without_holes(const Tensor& x, const SequenceMask& mask);
 

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 #include "ops/mutants/mutant_families.hpp"
 

@@ -5,7 +5,7 @@
 
 #include <gmock/gmock.h>
 
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
 
 #include "support/tensors.hpp"
