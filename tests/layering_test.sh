@@ -25,12 +25,16 @@ report "src/train/data includes more than formats and tensors:" \
   "$(grep -rnE '#include *<maskgrad/' src/train/data | grep -vE '<maskgrad/(tensor|train/formats|train/data)/')"
 report "src includes apps:" "$(grep -rnE '#include *[<"](\.\./)*(apps|recipes)/' src)"
 
-# Headers that say "Internal to" are for their own room.
-public=$(grep -LE '^// .*Internal to' -r src --include='*.hpp')
-report "a public header includes xtensor:" "$(grep -nE '#include *<x(tensor|simd)' $public)"
+# Headers that say "Internal to" are for their own room. One is for users of xtensor, and for nobody else.
+for_xtensor=src/tensor/xtensor.hpp
+public=$(grep -LE '^// .*Internal to' -r src --include='*.hpp' | grep -vx "$for_xtensor")
+report "a public header knows xtensor or xsimd:" "$(grep -nE '#include *<x(tensor|simd)|\bx(t|simd)::' $public)"
+report "$for_xtensor is included:" "$(grep -rnE '#include *<maskgrad/tensor/xtensor.hpp>' src apps)"
+report "$for_xtensor is not there:" "$([ -f $for_xtensor ] || echo "$for_xtensor")"
 
 report "xtensor outside of its way to OpenBLAS:" \
-  "$(grep -rnE '#include *<xtensor' src --include='*.hpp' --include='*.cpp' | grep -v '^src/ops/cpu/gemm/gemm_blas.cpp:')"
+  "$(grep -rnE '#include *<xtensor' src --include='*.hpp' --include='*.cpp' |
+    grep -vE "^(src/ops/cpu/gemm/gemm_blas.cpp|$for_xtensor):")"
 # A GPU runs the same rules: they know no vectors, and nothing of the CPU but where a vector has the same words.
 # How it runs them is told by the files cuda_*.hpp beside them.
 report "a functor knows the CPU:" \

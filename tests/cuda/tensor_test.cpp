@@ -4,6 +4,7 @@
 #include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
+#include <maskgrad/tensor/xtensor.hpp>
 
 #include "cuda/on_cuda.hpp"
 #include "emulation/device.hpp"
@@ -51,6 +52,8 @@ TEST(CudaTensor, IsNotReadByTheHost) {
   EXPECT_EQ(error_of([&] { x.raw_data(); }), kUnreadable);
   EXPECT_EQ(error_of([&] { read.raw_data(); }), kUnreadable);
   EXPECT_EQ(error_of([&] { is_identical(x, x); }), kUnreadable);
+  EXPECT_EQ(error_of([&] { as_xtensor<float>(x); }), kUnreadable);
+  EXPECT_EQ(error_of([&] { as_xtensor<float>(read); }), kUnreadable);
   EXPECT_EQ(error_of([&] { read.view(1, {1}).data<float>(); }), kUnreadable);
   EXPECT_EQ(error_of([&] { read.data<double>(); }), "[tensor] holds float32, not float64");
 }
