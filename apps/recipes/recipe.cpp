@@ -4,18 +4,28 @@
 
 #include <maskgrad/tensor/nearest_name.hpp>
 
-#include "recipes/blog/blog.hpp"
-
 namespace maskgrad::apps {
 
-const std::vector<std::unique_ptr<Recipe>>& recipes() {
-  static const auto all = [] {
-    std::vector<std::unique_ptr<Recipe>> list;
-    list.push_back(make_blog_recipe());
-    return list;
-  }();
+namespace {
+
+std::vector<std::unique_ptr<Recipe>>& registered() {
+  static std::vector<std::unique_ptr<Recipe>> all;
   return all;
 }
+
+}  // namespace
+
+bool register_recipe(std::unique_ptr<Recipe> recipe) {
+  const auto at = std::lower_bound(
+      registered().begin(), registered().end(), recipe->name(),
+      [](const auto& other, const std::string& name) { return other->name() < name; });
+  check(at == registered().end() || (*at)->name() != recipe->name(), "recipe",
+        "there are two recipes called '{}'", recipe->name());
+  registered().insert(at, std::move(recipe));
+  return true;
+}
+
+const std::vector<std::unique_ptr<Recipe>>& recipes() { return registered(); }
 
 const Recipe& find_recipe(const std::string& name, const std::string& source) {
   std::vector<std::string> names;

@@ -64,7 +64,11 @@ class Recipe {
   virtual std::vector<ReferenceCurve> references() const { return {}; }
 };
 
-/// All recipes.
+/// Adds a recipe; called where the program starts:
+///   const bool kRegistered = register_recipe(std::make_unique<BlogRecipe>());
+/// Returns true. Throws Error when its name is taken.
+bool register_recipe(std::unique_ptr<Recipe> recipe);
+/// All recipes, in the order of their names.
 const std::vector<std::unique_ptr<Recipe>>& recipes();
 /// Throws Error, with the nearest name, when there is none of that name. `source` is where the name
 /// stands.

@@ -1,11 +1,10 @@
-// An operation, written in xtensor, and a layer made outside maskgrad: registered, differentiated,
-// found by name, and checked as the operations of maskgrad are.
+// Operations, one of them written in xtensor, and a layer made outside maskgrad: registered,
+// differentiated, found by name, and checked as those of maskgrad are.
 #include <cstdio>
 
 #include <xtensor/xmath.hpp>
 
 #include <maskgrad/layers/check_layer.hpp>
-#include <maskgrad/layers/layer.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
@@ -15,6 +14,10 @@
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
 #include <maskgrad/tensor/xtensor.hpp>
+
+// The templates of tests/adding.
+#include "cube.hpp"
+#include "stretch.hpp"
 
 using namespace maskgrad;
 
@@ -50,45 +53,43 @@ Variable signed_square(const Variable& x) {
                 });
 }
 
-struct SquaredScale : Layer {
-  explicit SquaredScale(std::int64_t features = 2)
-      : Layer("SquaredScale", MaskRule::kKeeps),
-        weight(parameter("weight", {features}, constant(2.0))) {}
-  std::optional<ops::Work> row_work() const override { return ops::Work{}; }
-  Variable forward(const Variable& x, Pass&) override {
-    return signed_square(ops::multiply(x, weight));
-  }
-  Parameter& weight;
-};
+const bool kRegistered =
+    register_layer({"Stretch", [] { return std::make_unique<Stretch>(LayerSample::kFeatures); }});
 
-const LayerSample kSample = {"SquaredScale",
-                             [] { return std::make_unique<SquaredScale>(LayerSample::kFeatures); }};
+Variable cubed(Stretch& layer, const Variable& x) { return ops::cube(layer(x)); }
 
 // What check_op, check_layer and check_mask_leaks complain about.
-std::string complaints(SquaredScale& layer, const ParameterBuffer& parameters) {
+std::string complaints(Stretch& layer, const ParameterBuffer& parameters) {
   std::string text;
-  for (const std::string& line : check_op(kSignedSquare)) text += line + "\n";
-  for (const std::string& line : check_layer(kSample)) text += line + "\n";
+  for (const char* op : {"signed_square", "cube"}) {
+    for (const std::string& line : check_op(find_op(op))) text += line + "\n";
+  }
+  for (const LayerSample& sample : layer_samples()) {
+    for (const std::string& line : check_layer(sample)) text += line + "\n";
+  }
   const std::int64_t lengths[] = {1, 3};
   const Variable x(Tensor::full({2, 3, 2}, 1, DType::kFloat64), Variable::kConstant,
                    SequenceMask::from_lengths(lengths, 3));
   std::vector<NamedLeaf> leaves = parameters.leaves();
   leaves.push_back({"x", x});
   const LeakReport leaks =
-      check_mask_leaks([&] { return ops::sum(ops::fill_masked(layer(x))); }, leaves);
+      check_mask_leaks([&] { return ops::sum(ops::fill_masked(cubed(layer, x))); }, leaves);
   return leaks.holds() ? text : text + to_string(leaks);
 }
 
 }  // namespace
 
 int main() {
-  SquaredScale layer;
+  Stretch layer(2);
   ParameterBuffer parameters(layer, DType::kFloat64, 0);
   const std::string wrong = complaints(layer, parameters);
+  parameters.clear_gradients();
   Tape tape;
-  tape.backward(ops::sum(layer(Variable(Tensor::full({1, 2}, 1, DType::kFloat64)))));
-  const double grad = layer.weight.variable().grad().data<double>()[1];
-  const bool found = find_op("signed_square").has_gradient() && registry().contains("matmul");
-  std::printf("gradient %g, registered %s\n%s", grad, found ? "yes" : "no", wrong.c_str());
-  return grad == 4.0 && found && wrong.empty() ? 0 : 1;
+  tape.backward(ops::sum(cubed(layer, Variable(Tensor::full({1, 2}, 2, DType::kFloat64)))));
+  const Tensor grad = parameters.gradients();
+  const double found = grad.data<double>()[1];  // 3 x^3
+  const bool knows = find_op("cube").has_gradient() && registry().contains("matmul") &&
+                     layer_samples().size() == 1;
+  std::printf("gradient %g, registered %s\n%s", found, knows ? "yes" : "no", wrong.c_str());
+  return found == 24.0 && knows && wrong.empty() ? 0 : 1;
 }

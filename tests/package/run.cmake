@@ -18,8 +18,16 @@ if(count LESS 80)
 endif()
 file(WRITE ${WORK}/headers.cpp ${named})
 
+# The operation and the layer that CONTRIBUTING.md shows, in a folder of the user's.
+foreach(template op/cube.hpp op/cube.cpp layer/stretch.hpp)
+  file(READ ${SOURCE}/../adding/${template} text)
+  string(REPLACE "<maskgrad/ops/math/cube.hpp>" "\"cube.hpp\"" text "${text}")
+  get_filename_component(name ${template} NAME)
+  file(WRITE ${WORK}/own/${name} "${text}")
+endforeach()
+
 set(configure ${CMAKE_COMMAND} -S ${SOURCE} -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${WORK}/install
-    -DCMAKE_CXX_COMPILER=${COMPILER} -DHEADERS=${WORK}/headers.cpp)
+    -DCMAKE_CXX_COMPILER=${COMPILER} -DHEADERS=${WORK}/headers.cpp -DOWN=${WORK}/own)
 run(${configure} -B ${WORK}/build)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${WORK}/build/outside)

@@ -51,21 +51,32 @@ Tensor where_by_products(const OpCall& call) {
   return make(sums, y.shape(), y.dtype());
 }
 
-std::vector<Mutant> mutants() {
-  std::vector<Mutant> all;
-  const auto add = [&](std::vector<Mutant> some) {
-    all.insert(all.end(), some.begin(), some.end());
-  };
-  add(mutants_of_keep_where());
-  add(mutants_of_masked_softmax());
-  add({{"WhereMultipliesByItsCondition", "where", where_by_products, {}}});
+std::vector<Mutant> mutants_of_operations_with_masks() {
+  std::vector<Mutant> all = {{"WhereMultipliesByItsCondition", "where", where_by_products, {}}};
   for (const char* op : {"masked_mean", "masked_max", "masked_layer_norm", "attention_scores",
                          "attention_values", "scaled_dot_product_attention", "self_attention"}) {
-    add(mutants_with_another_mask(op));
+    for (Mutant& mutant : mutants_with_another_mask(op)) all.push_back(std::move(mutant));
   }
-  add(mutants_of_moved_rows());
-  add(mutants_of_attention());
-  add(mutants_of_gradients());
+  return all;
+}
+
+const bool kRegistered = register_mutants(mutants_of_operations_with_masks);
+
+std::vector<std::vector<Mutant> (*)()>& families() {
+  static std::vector<std::vector<Mutant> (*)()> all;
+  return all;
+}
+
+bool register_mutants(std::vector<Mutant> (*make)()) {
+  families().push_back(make);
+  return true;
+}
+
+std::vector<Mutant> mutants() {
+  std::vector<Mutant> all;
+  for (const auto make : families()) {
+    for (Mutant& mutant : make()) all.push_back(std::move(mutant));
+  }
   return all;
 }
 
