@@ -90,7 +90,7 @@ class Trainer {
     WeightAverage* average = nullptr;  // takes in the weights of each step; outlives the trainer
     /// Parts that a batch is cut into, each with a tape, random numbers and a gradient of its own:
     /// so much less memory for the same batch (gradient accumulation). Their number shapes the
-    /// result by rounding, as a ShardTree adds them, and by their random numbers.
+    /// result by rounding, as a MicroBatchTree adds them, and by their random numbers.
     std::int64_t micro_batches = 1;
     std::int64_t epochs = 1;
     std::int64_t max_steps = 0;         // 0: as many as the epochs have
@@ -139,13 +139,13 @@ class Trainer {
 
  private:
   std::int64_t count_steps() const;
-  ModelOutput run_model(const Batch& part, std::int64_t shard);
+  ModelOutput run_model(const Batch& part, std::int64_t index);
   PoolVector<Metric> pass_at_once(const Batch& batch);
-  PoolVector<Metric> pass_in_shards(const Batch& batch);
+  PoolVector<Metric> pass_in_micro_batches(const Batch& batch);
   PoolVector<Metric> count_terms(const Batch& batch);
-  // Calls f(shard, part) for the parts that the batch is cut into, empty ones included.
+  // Calls f(index, part) for the parts that the batch is cut into, empty ones included.
   template <class F>
-  void for_each_shard(const Batch& batch, F f);
+  void for_each_micro_batch(const Batch& batch, F f);
   PoolVector<Metric> finite_sums(const Batch& batch, const ModelOutput& output);
   double transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics);
   void update(const Batch& batch, double scale);
@@ -154,7 +154,7 @@ class Trainer {
   // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
   enum class Half { kForward, kBackward };
   std::string first_not_finite(const Batch& batch, Half last);
-  std::string first_not_finite(const Batch& part, std::int64_t shard, Half last);
+  std::string first_not_finite(const Batch& part, std::int64_t index, Half last);
   void report_epoch(std::int64_t epoch, double seconds);
   bool wants_checkpoint() const;
   bool a_callback_wants_to_stop() const;
