@@ -105,14 +105,16 @@ Settings read_saved_settings(const Recipe& recipe, const RunPaths& paths) {
   return as_used(settings, paths.folder);
 }
 
-void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given) {
+void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given,
+                       const char* flag) {
   std::error_code error;
   if (given || fs::is_directory(folder, error)) return;
   if (folder == paths.own_data) {
-    fail("data", "'{}', which the run made, is gone: --data names another folder", folder.string());
+    fail("data", "'{}', which the run made, is gone: {} names another folder", folder.string(),
+         flag);
   }
-  fail("data", "there is no folder '{}': the path stands in '{}', and --data overrides it",
-       folder.string(), paths.config.string());
+  fail("data", "there is no folder '{}': the path stands in '{}', and {} overrides it",
+       folder.string(), paths.config.string(), flag);
 }
 
 TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)

@@ -48,9 +48,10 @@ RunConfig read_config(const RunPaths& paths);
 /// run of another recipe, too.
 Settings read_saved_settings(const Recipe& recipe, const RunPaths& paths);
 
-/// Throws Error unless the folder is there: `path` stands in the run's config.toml where it is not
-/// `given` on the command line.
-void check_data_folder(const std::filesystem::path& folder, const RunPaths& paths, bool given);
+/// Throws Error unless a folder that stands in the run's config.toml is there; `flag` is the one
+/// that overrides it. One that is `given` on the command line is left to whoever opens it.
+void check_data_folder(const std::filesystem::path& folder, const RunPaths& paths, bool given,
+                       const char* flag = "--data");
 
 /// A run's model with its trained weights.
 class TrainedRun {

@@ -10,10 +10,11 @@
 
 namespace maskgrad::apps {
 
-/// The notes that hold the settings of the run, as its config.toml does, and the fingerprint of its
-/// data.
+/// The notes that hold the settings of the run, as its config.toml does; the fingerprint of its
+/// data; and the steps that its schedule spans, where that shapes the learning rates.
 inline constexpr const char* kSettingsNote = "settings";
 inline constexpr const char* kDataNote = "data";
+inline constexpr const char* kScheduleStepsNote = "schedule_steps";
 
 /// The settings in the notes of a run's file, with paths that this process can open; nothing where
 /// the notes hold none. Throws Error naming `file` where they are damaged.

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/train/callbacks/best_file.hpp>
 #include <maskgrad/train/callbacks/progress.hpp>
 #include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/callbacks/tensorboard_callback.hpp>
@@ -88,8 +89,8 @@ void TrainingRun::make_average() {
 
 TrainState TrainingRun::load_checkpoint() {
   make_average();
-  auto checkpoint =
-      load_latest_checkpoint(paths_.checkpoints, *parameters_, *optimizer_, warn, average_.get());
+  auto checkpoint = load_latest_checkpoint(paths_.checkpoints, *parameters_, *optimizer_, warn,
+                                           average_.get(), &best_);
   check(checkpoint.has_value(), "train",
         "'{}' holds none of the checkpoints that the run saved: put them back, or begin the run "
         "anew with --force",
@@ -103,11 +104,13 @@ TrainState TrainingRun::load_checkpoint() {
   return std::move(checkpoint->state);
 }
 
+bool TrainingRun::is_from_config(const char* key) const {
+  return resume_ && settings_.text(key) == read_saved_settings(recipe_, paths_).text(key);
+}
+
 void TrainingRun::load_data() {
   const fs::path folder = own_data_ ? paths_.own_data : fs::path(settings_.text("data"));
-  const bool is_from_config =
-      resume_ && settings_.text("data") == read_saved_settings(recipe_, paths_).text("data");
-  check_data_folder(folder, paths_, !is_from_config);
+  check_data_folder(folder, paths_, !is_from_config("data"));
   data_ = recipe_.load_data(settings_, folder, DataPart::kTraining);
   check(data_->size() > 0, "data", "'{}' holds no samples", folder.string());
 }
@@ -115,6 +118,13 @@ void TrainingRun::load_data() {
 void TrainingRun::load_validation() {
   const fs::path folder = settings_.text("val");
   if (folder.empty()) return;
+  // Data that are there belong to a run that the new one takes the place of.
+  if (!resume_ && own_data_ && !path_within(folder, paths_.own_data).empty()) {
+    throw UsageError("train", fmt::format("the run makes its own data in '{}': --val must name "
+                                          "another folder",
+                                          folder.string()));
+  }
+  check_data_folder(folder, paths_, !is_from_config("val"), "--val");
   validation_ = recipe_.load_data(settings_, folder, DataPart::kAll);
   check(validation_->size() > 0, "data", "'{}' holds no samples", folder.string());
 }
@@ -123,8 +133,8 @@ void TrainingRun::load_validation() {
 void TrainingRun::check_data(const TrainState& state) {
   data_start_ = data_start_in(resumed_);
   const auto before = resumed_.find(kDataNote);
-  const std::string now = data_->fingerprint();
-  if (before == resumed_.end() || before->second == now) {
+  fingerprint_ = data_->fingerprint();
+  if (before == resumed_.end() || before->second == fingerprint_) {
     TrainState within = state;  // the part of the run that these data are of
     within.step -= data_start_.step;
     within.position.epoch -= data_start_.epoch;
@@ -132,8 +142,9 @@ void TrainingRun::check_data(const TrainState& state) {
                    paths_.folder.string());
     return;
   }
-  const std::string change = fmt::format(
-      "the data are others than the run was trained on: {} were, {} are", before->second, now);
+  const std::string change =
+      fmt::format("the data are others than the run was trained on: {} were, {} are",
+                  before->second, fingerprint_);
   check(state.position.batch == 0, "train", "{}: within epoch {} it cannot go on with them", change,
         state.position.epoch + 1);
   warn(fmt::format("{}: epoch {} begins with them", change, state.position.epoch + 1));
@@ -156,6 +167,7 @@ void TrainingRun::make_trainer(const TrainState& state) {
                          .schedule = schedule_of(settings_),
                          .clip_norm = settings_.real("clip_norm"),
                          .average = average_.get(),
+                         .best = &best_,
                          .micro_batches = settings_.integer("micro_batches"),
                          .epochs = settings_.integer("epochs"),
                          .max_steps = settings_.integer("steps"),
@@ -197,34 +209,28 @@ void TrainingRun::add_callbacks() {
   if (!settings_.text("step_log").empty())
     trainer_->add(std::make_unique<StepLog>(settings_.text("step_log"), origin));
   trainer_->add(std::make_unique<EpochLog>(paths_.epochs, origin));
-  if (validation_) add_validation();
+  if (validation_) {
+    trainer_->add(std::make_unique<Validation>(
+        *validation_, Validation::Options{.every_steps = settings_.integer("val_every"),
+                                          .patience = settings_.integer("patience"),
+                                          .warn = warn}));
+  }
   trainer_->add(
       std::make_unique<CheckpointCallback>(paths_.checkpoints, [this] { return notes(); }));
   trainer_->add(std::make_unique<KeepFolder>(claim_));
+  trainer_->add(std::make_unique<BestFile>(paths_.best, [this] { return model_notes(); }));
   if (settings_.flag("tensorboard"))
     trainer_->add(std::make_unique<TensorBoardCallback>(paths_.logs));
   add_progress();
-}
-
-void TrainingRun::add_validation() {
-  trainer_->add(std::make_unique<Validation>(
-      *validation_,
-      Validation::Options{.every_steps = settings_.integer("val_every"),
-                          .patience = settings_.integer("patience"),
-                          .best = paths_.best,
-                          .notes =
-                              [this] {
-                                claim_.check_place();
-                                return model_notes();
-                              }},
-      resumed_));
 }
 
 // For a checkpoint. Its own copy of the settings tells later what was changed in config.toml.
 Notes TrainingRun::notes() const {
   Notes notes = {{"recipe", recipe_.name()},
                  {kSettingsNote, as_stored(trained_, paths_.folder).to_toml()},
-                 {kDataNote, data_->fingerprint()}};
+                 {kDataNote, fingerprint_}};
+  if (trainer_->options().schedule.kind != Schedule::Kind::kConstant)
+    notes[kScheduleStepsNote] = std::to_string(trainer_->total_steps());
   add_to(notes, data_start_);
   return notes;
 }
@@ -236,6 +242,15 @@ void TrainingRun::add_progress() {
   trainer_->add(
       std::make_unique<Progress>(style == "bar" ? Progress::Style::kBar : Progress::Style::kLines,
                                  wants_color(), write_message, terminal_columns));
+}
+
+// Then its steps have other learning rates than those of a run that was to be so long at once.
+void TrainingRun::warn_of_other_span() const {
+  const auto before = resumed_.find(kScheduleStepsNote);
+  const bool has_span = trainer_->options().schedule.kind != Schedule::Kind::kConstant;
+  const std::string now = std::to_string(trainer_->total_steps());
+  if (!has_span || before == resumed_.end() || before->second == now) return;
+  warn(fmt::format("the schedule now spans {} steps, it was {}", now, before->second));
 }
 
 void TrainingRun::print_summary() {
@@ -307,6 +322,7 @@ Trainer::Outcome TrainingRun::train(const std::atomic<bool>& stop, const LastMea
   for (const std::string& change : before.differences(as_stored(settings_, paths_.folder))) {
     warn(change);
   }
+  warn_of_other_span();
   if (settings_.text("progress") != "off") print_summary();
   const std::int64_t first_step = trainer_->state().step;
   if (first_step == trainer_->total_steps() && settings_.text("progress") != "off") {
@@ -324,7 +340,7 @@ Trainer::Outcome TrainingRun::train(const std::atomic<bool>& stop, const LastMea
 Notes TrainingRun::model_notes() const {
   return {{"recipe", recipe_.name()},
           {kSettingsNote, of_results(recipe_, trained_).to_toml()},
-          {kDataNote, data_->fingerprint()}};
+          {kDataNote, fingerprint_}};
 }
 
 void TrainingRun::finish(const std::string& means, double seconds, std::int64_t steps) const {

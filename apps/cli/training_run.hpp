@@ -32,6 +32,7 @@ class TrainingRun {
   void make_average();
   void load_data();
   void load_validation();
+  bool is_from_config(const char* key) const;
   void check_data(const TrainState& state);
   DataLoader::Options loading() const;
   void make_trainer(const TrainState& state);
@@ -39,9 +40,9 @@ class TrainingRun {
   void put_config_back() const;
   void add_callbacks();
   void add_progress();
-  void add_validation();
   Notes notes() const;
   Notes model_notes() const;
+  void warn_of_other_span() const;
   void print_summary();
   std::string packing_of_next_batch();
   Trainer::Outcome train(const std::atomic<bool>& stop, const LastMeans& last);
@@ -60,11 +61,13 @@ class TrainingRun {
   std::string former_config_;  // what config.toml held before the first step of a run that goes on
   std::unique_ptr<Dataset> data_;
   std::unique_ptr<Dataset> validation_;  // where the settings name some
+  std::string fingerprint_;              // of data_
   DataStart data_start_;
   std::unique_ptr<RecipeModel> model_;
   std::unique_ptr<ParameterBuffer> parameters_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<WeightAverage> average_;  // where the settings ask for one
+  BestWeights best_;                        // where it validates, or did so before
   std::unique_ptr<DataLoader> loader_;
   std::unique_ptr<Trainer> trainer_;
 };

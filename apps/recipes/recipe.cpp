@@ -43,10 +43,12 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
       Setting{"val_every", Int{0}, "validate every so many steps; 0: at the ends of epochs"}
           .at_least(0)
           .changeable()
+          .without_effect()
           .since(3),
       Setting{"patience", Int{0}, "stop after so many validations without a smaller loss; 0: never"}
           .at_least(0)
           .changeable()
+          .without_effect()
           .since(3),
       Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.folder().not_saved(),
       Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu"}).changeable(),
@@ -74,10 +76,10 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
           .since(3),
       Setting{"lr", 1e-3, "learning rate"}.at_least(0).changeable(),
       Setting{"schedule", Text("constant"), "what becomes of lr over the steps of the run"}
-          .one_of({"constant", "cosine", "wsd"})
+          .one_of(schedule_names())
           .changeable()
           .since(3),
-      Setting{"warmup_steps", Int{0}, "steps over which lr rises from 0 at the start"}
+      Setting{"warmup_steps", Int{0}, "steps over which lr rises to its full value"}
           .at_least(0)
           .changeable()
           .since(3),
@@ -122,8 +124,16 @@ std::vector<Setting> training_settings(const std::string& recipe, std::vector<Se
 
 void check_training_settings(const Settings& settings) {
   const bool validates = !settings.text("val").empty();
-  check(validates || settings.integer("val_every") == 0, "train", "--val-every needs --val");
-  check(validates || settings.integer("patience") == 0, "train", "--patience needs --val");
+  const std::int64_t val_every = settings.integer("val_every"),
+                     patience = settings.integer("patience");
+  check(validates || val_every == 0, "train", "val_every is {}: it needs --val, or --val-every 0",
+        val_every);
+  check(validates || patience == 0, "train", "patience is {}: it needs --val, or --patience 0",
+        patience);
+  const std::int64_t parts = settings.integer("micro_batches"),
+                     samples = settings.integer("batch_size");
+  check(parts <= samples, "train", "micro_batches is {}, and a batch has no more than {} samples",
+        parts, samples);
 }
 
 Setting pack_setting() {

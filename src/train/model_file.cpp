@@ -21,7 +21,12 @@ std::map<std::string, Tensor> weights_of_checkpoint(const std::map<std::string, 
 
 void save_model(const std::filesystem::path& path, const ParameterBuffer& parameters,
                 const Notes& notes) {
-  save_tensors(path, parameters.named_values(), weights_metadata("model", notes));
+  save_model(path, parameters.named_values(), notes);
+}
+
+void save_model(const std::filesystem::path& path, const std::map<std::string, Tensor>& weights,
+                const Notes& notes) {
+  save_tensors(path, weights, weights_metadata("model", notes));
 }
 
 ModelFile load_model(const std::filesystem::path& path) {

@@ -19,6 +19,9 @@ struct ModelFile {
 /// digest. The file appears whole or not at all.
 void save_model(const std::filesystem::path& path, const ParameterBuffer& parameters,
                 const Notes& notes);
+/// The same for weights that stand elsewhere than in a model.
+void save_model(const std::filesystem::path& path, const std::map<std::string, Tensor>& weights,
+                const Notes& notes);
 
 /// Reads a model; or the weights of a checkpoint; or all tensors of a safetensors file of another
 /// program, which has no notes. Throws Error naming the file where it is damaged or of a newer

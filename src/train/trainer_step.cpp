@@ -22,8 +22,9 @@ template <class... Args>
 
 // The numbers are those of the step and the micro-batch: those of all steps are counted through.
 ModelOutput Trainer::run_model(const Batch& part, std::int64_t index) {
-  const std::int64_t pass_number = state_.step * options_.micro_batches + index;
-  Pass pass = Pass::training(options_.seed, static_cast<std::uint64_t>(pass_number));
+  const auto step = static_cast<std::uint64_t>(state_.step),  // may wrap, far beyond any run
+      count = static_cast<std::uint64_t>(options_.micro_batches);
+  Pass pass = Pass::training(options_.seed, step * count + static_cast<std::uint64_t>(index));
   return model_(part, pass);
 }
 

@@ -209,10 +209,8 @@ ModelOutput two_terms(ToyRun& toy, const Batch& batch) {
 }
 
 TEST(MicroBatches, DivideEachTermByWhatAllOfThemCount) {
-  ToyRun* self = nullptr;
   ToyRun cut({.training = {.micro_batches = 2}},
-             [&](const Batch& batch, Pass&) { return two_terms(*self, batch); });
-  self = &cut;
+             [](ToyRun& run, const Batch& batch, Pass&) { return two_terms(run, batch); });
   const Batch batch = cut.loader->peek();
   std::vector<double> expected;
   double total = 0.0;
@@ -237,13 +235,11 @@ TEST(MicroBatches, DivideEachTermByWhatAllOfThemCount) {
 
 TEST(MicroBatches, DrawNumbersOfTheirOwn) {
   std::vector<double> drawn;
-  ToyRun* self = nullptr;
-  const auto model = [&](const Batch& batch, Pass& pass) {
+  const auto model = [&](ToyRun& run, const Batch& batch, Pass& pass) {
     drawn.push_back(pass.random().uniform(0.0, 1.0));
-    return self->evaluate(batch);
+    return run.evaluate(batch);
   };
   ToyRun cut({.training = {.micro_batches = 3, .max_steps = 2, .seed = 8}}, model);
-  self = &cut;
   cut.run();
   ASSERT_EQ(drawn.size(), 6U);
   for (std::size_t pass = 0; pass < 6; ++pass) {
@@ -251,25 +247,26 @@ TEST(MicroBatches, DrawNumbersOfTheirOwn) {
   }
 }
 
+// A dropout of sorts: each micro-batch weighs its loss by a number that it draws.
+ModelOutput drawing(ToyRun& run, const Batch& batch, Pass& pass) {
+  ModelOutput output = run.evaluate(batch);
+  output.terms[0].sum = ops::scale(output.terms[0].sum, pass.random().uniform(0.5, 1.5));
+  return output;
+}
+
 TEST(MicroBatches, AreGoneOnWithByteForByte) {
   const test::ToyOptions options = {.training = {.micro_batches = 3, .epochs = 2},
                                     .dtype = DType::kFloat32};
   const test::ScratchFolder whole, broken;
-  ToyRun unbroken(options);
+  ToyRun unbroken(options, drawing);
   unbroken.trainer->add(std::make_unique<CheckpointCallback>(whole.path()));
   unbroken.run();
   {
-    ToyRun first(options);
-    test::Notes::Kept ignored;
-    std::atomic<bool> stop = false;
-    first.trainer->add(
-        std::make_unique<test::Notes>(ignored, [&](auto& step) { stop = step.step == 1; }));
+    ToyRun first(options, drawing);
     first.trainer->add(std::make_unique<CheckpointCallback>(broken.path()));
-    first.run(stop);
+    test::stop_after(first, 2);
   }
-  ToyRun second(options, {}, [&](ParameterBuffer& p, Optimizer& o) {
-    return load_checkpoint(latest_checkpoint(broken.path()).value(), p, o).state;
-  });
+  ToyRun second = test::from_checkpoint(options, broken.path(), drawing);
   second.trainer->add(std::make_unique<CheckpointCallback>(broken.path()));
   second.run();
   const char* const last = "step_000000000006.safetensors";
@@ -277,14 +274,12 @@ TEST(MicroBatches, AreGoneOnWithByteForByte) {
 }
 
 TEST(MicroBatches, SayWhichOperationDiverged) {
-  ToyRun* self = nullptr;
-  ToyRun toy({.training = {.micro_batches = 2}}, [&](const Batch& batch, Pass&) {
-    ModelOutput output = self->evaluate(batch);
+  ToyRun toy({.training = {.micro_batches = 2}}, [](ToyRun& run, const Batch& batch, Pass&) {
+    ModelOutput output = run.evaluate(batch);
     const bool is_second = batch.ids.values<std::int64_t>().front() == 2;
     if (is_second) output.terms[0].sum = ops::log(ops::negate(output.terms[0].sum));
     return output;
   });
-  self = &toy;
   EXPECT_EQ(error_of([&] { toy.run(); }),
             "[train] step 0: the loss is nan; first of all, log gave nan at element 0 of ()");
   EXPECT_EQ(error_of([] { ToyRun({.training = {.micro_batches = 0}}); }),
