@@ -70,12 +70,9 @@ const std::vector<std::unique_ptr<Recipe>>& recipes();
 /// stands.
 const Recipe& find_recipe(const std::string& name, const std::string& source);
 
-/// The settings that every recipe has; the recipe's own defaults and further settings are merged
-/// in.
-std::vector<Setting> training_settings(const std::string& recipe, std::vector<Setting> own);
-
-/// Throws Error for settings, of those that every recipe has, that contradict each other.
-void check_training_settings(const Settings& settings);
+/// training_settings() and what the command line shows; the recipe's own defaults and further
+/// settings are merged in.
+std::vector<Setting> recipe_settings(const std::string& recipe, std::vector<Setting> own);
 
 /// The setting `pack`, for a recipe whose model can run on packed rows: when it does.
 Setting pack_setting();

@@ -28,4 +28,11 @@ void save_model(const std::filesystem::path& path, const std::map<std::string, T
 /// version.
 ModelFile load_model(const std::filesystem::path& path);
 
+/// Puts the weights of a file, read as by load_model, into a model. Throws Error listing every name
+/// and shape that differs, and naming a tensor that is not finite.
+void load_weights(const std::filesystem::path& path, ParameterBuffer& parameters);
+/// The same for a model that was read; errors call it `path`.
+void load_weights(const ModelFile& model, const std::filesystem::path& path,
+                  ParameterBuffer& parameters);
+
 }  // namespace maskgrad

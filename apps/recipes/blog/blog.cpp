@@ -89,7 +89,7 @@ class BlogRecipe : public Recipe {
 
   std::vector<Setting> settings() const override {
     using Int = std::int64_t;
-    return training_settings(
+    return recipe_settings(
         name(),
         {Setting{"batch_size", Int{2}, ""}, Setting{"shuffle", false, ""},
          Setting{"mask", std::string("key"), "axis of the mask in self-attention"}.one_of(
