@@ -25,6 +25,11 @@ report "src/train/data includes more than formats and tensors:" \
   "$(grep -rnE '#include *<maskgrad/' src/train/data | grep -vE '<maskgrad/(tensor|train/formats|train/data)/')"
 report "src includes apps:" "$(grep -rnE '#include *[<"](\.\./)*(apps|recipes)/' src)"
 
+report "src includes the header for programs:" "$(grep -rnE '#include *[<\"]maskgrad/maskgrad.hpp' src)"
+report "src/maskgrad.hpp and docs/headers.md differ:" \
+  "$(diff <(grep -ohE '<maskgrad/[^>]*>' src/maskgrad.hpp) \
+          <(grep -ohE '`<maskgrad/[^>]*>' docs/headers.md | tr -d '`' | grep -vF '<maskgrad/maskgrad.hpp>' | LC_ALL=C sort))"
+
 # Headers that say "Internal to" are for their own room.
 public=$(grep -LE '^// .*Internal to' -r src --include='*.hpp')
 report "a public header includes xtensor:" "$(grep -nE '#include *<x(tensor|simd)' $public)"
