@@ -1,6 +1,7 @@
-// An operation and a layer made outside maskgrad: registered, differentiated, found by name, and
-// checked as the operations of maskgrad are.
+// An operation and a layer made outside maskgrad: registered, differentiated, found by name,
+// checked as the operations of maskgrad are, and trained in a folder.
 #include <cstdio>
+#include <filesystem>
 
 #include <maskgrad/layers/check_layer.hpp>
 #include <maskgrad/layers/layer.hpp>
@@ -12,6 +13,8 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
+#include <maskgrad/train/run/run_paths.hpp>
+#include <maskgrad/train/run/train_in_folder.hpp>
 
 using namespace maskgrad;
 
@@ -78,9 +81,39 @@ std::string complaints(CubedScale& layer, const ParameterBuffer& parameters) {
   return leaks.holds() ? text : text + to_string(leaks);
 }
 
+// Samples of two numbers. Whose sum of cubes, scaled, is to be as small as can be?
+struct Ones : Dataset {
+  std::int64_t size() const override { return 8; }
+  Batch collate(std::span<const std::int64_t> ids) const override {
+    const auto count = static_cast<std::int64_t>(ids.size());
+    return {.inputs = Tensor::full({count, 2}, 1, DType::kFloat32), .targets = {}, .ids = {}};
+  }
+};
+
+// Two epochs in `folder`, then a third by a second call. Returns how the loss went.
+std::vector<double> train(const std::filesystem::path& folder) {
+  CubedScale layer;
+  std::vector<double> losses;
+  const auto loss = [&](const Batch& batch, Pass& pass) -> ModelOutput {
+    return ops::SumCount{ops::sum(layer(Variable(batch.inputs), pass)), batch.size()};
+  };
+  for (const std::int64_t epochs : {2, 3}) {
+    const RunEnd end = train_in_folder(
+        layer, loss, Ones(), {.folder = folder, .resume = true, .epochs = epochs, .batch_size = 4});
+    losses.push_back(end.totals.front().mean());
+  }
+  return losses;
+}
+
+bool trains(const std::filesystem::path& folder) {
+  std::filesystem::remove_all(folder);
+  const std::vector<double> losses = train(folder);
+  return losses[1] < losses[0] && losses[0] < 16 && RunPaths(folder).has_ended();
+}
+
 }  // namespace
 
-int main() {
+int main(int, char** arguments) {
   CubedScale layer;
   ParameterBuffer parameters(layer, DType::kFloat64, 0);
   const std::string wrong = complaints(layer, parameters);
@@ -89,5 +122,5 @@ int main() {
   const double grad = layer.weight.variable().grad().data<double>()[1];
   const bool found = find_op("cube").has_gradient() && registry().contains("matmul");
   std::printf("gradient %g, registered %s\n%s", grad, found ? "yes" : "no", wrong.c_str());
-  return grad == 12.0 && found && wrong.empty() ? 0 : 1;
+  return grad == 12.0 && found && wrong.empty() && trains(arguments[1]) ? 0 : 1;
 }

@@ -21,4 +21,4 @@ file(WRITE ${WORK}/headers.cpp ${named})
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${WORK}/install
     -DCMAKE_CXX_COMPILER=${COMPILER} -DHEADERS=${WORK}/headers.cpp)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
-run(${WORK}/build/outside)
+run(${WORK}/build/outside ${WORK}/run)
