@@ -139,10 +139,10 @@ void ParameterBuffer::clear_gradients() {
   }
 }
 
-std::map<std::string, Tensor> ParameterBuffer::named_values() const {
+std::map<std::string, Tensor> ParameterBuffer::named_pieces(const Tensor& flat) const {
   std::map<std::string, Tensor> named;
   for (const Entry& entry : entries_) {
-    named.emplace(entry.name, values_.view(entry.first, entry.parameter->shape()));
+    named.emplace(entry.name, flat.view(entry.first, entry.parameter->shape()));
   }
   return named;
 }

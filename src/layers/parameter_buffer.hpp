@@ -72,7 +72,9 @@ class ParameterBuffer {
   Tensor zeros_beside(int stream) const;
 
   /// The parameters by name, as views.
-  std::map<std::string, Tensor> named_values() const;
+  std::map<std::string, Tensor> named_values() const { return named_pieces(values_); }
+  /// The same of any tensor [N] that is laid out as values().
+  std::map<std::string, Tensor> named_pieces(const Tensor& flat) const;
   /// The parameters that are not frozen by name, as leaves for check_gradients() and
   /// check_mask_leaks().
   std::vector<NamedLeaf> leaves() const;

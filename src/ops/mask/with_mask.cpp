@@ -49,8 +49,9 @@ const OpDef& kWithMask = register_op({
     .args = {{"fill", Scalar(0.0)}},
     .mask_rule = MaskRule::kChanges,
     .call = [](const OpCall& call) -> std::vector<Variable> {
-      return {with_mask(call.input("input"), SequenceMask(call.input("mask").value()),
-                        call.arg<Scalar>("fill"))};
+      const Tensor& bits = call.input("mask").value();
+      check_defined(find_op("with_mask"), "mask", bits);
+      return {with_mask(call.input("input"), SequenceMask(bits), call.arg<Scalar>("fill"))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       return {{{{"input", sample_uniform(r, {2, 3, 4})}, {"mask", sample_bits(r, {2, 3})}},

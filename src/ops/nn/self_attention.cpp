@@ -43,7 +43,9 @@ const OpDef& kSelfAttention = register_op({
           {{{"qkv", sample_uniform(r, {3, 1, 3, 2})}, {"bias", sample_uniform(r, {3, 1})}},
            {{"dropout", 0.3}}},
           {{{"qkv", sample_uniform(r, {3, 2, 3, 4})}, {"mask", sample_bits(r, {2, 1, 3, 3})}},
-           {{"heads", std::int64_t{2}}}}};
+           {{"heads", std::int64_t{2}}}},
+          {{{"qkv", sample_uniform(r, {3, 2, 3, 2})},
+            {"queries", Tensor::from<bool>({true, false, true, true, true, false}, {2, 3})}}}};
       // Query 1 sees nothing, and nobody sees key 2.
       samples.push_back(
           {{{"qkv", sample_uniform(r, {3, 1, 4, 2})}, {"mask", sample_bits(r, {4, 4})}}});

@@ -1,4 +1,5 @@
 #include <map>
+#include <optional>
 
 #include <maskgrad/tensor/autograd/replay.hpp>
 
@@ -71,6 +72,8 @@ class Replay {
 std::vector<Variable> replay(const Tape& tape, std::span<const Replacement> replacements,
                              std::span<const Variable> results) {
   check(tape.traces(), "replay", "needs a tape that traces: Tape tape({{.trace = true}})");
+  std::optional<NoGrad> no_grad;
+  if (Tape::current() == &tape) no_grad.emplace();  // or it would record what it replays
   Replay replay(replacements);
   for (std::size_t n = 0; n < tape.nodes().size(); ++n) {
     replay.run(*tape.nodes()[n], tape.scope(n));

@@ -60,10 +60,10 @@ void check_sample(const OpDef& op, const OpSample& sample, Complaints& complaint
     check_recorded(op, sample, complaints);
     check_sample_gradients(op, sample, complaints);
     check_detail::check_overwriting(op, sample, complaints);
-    check_detail::check_replay(op, sample, complaints);
     for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
       check_detail::check_dependence(op, sample, dtype, complaints);
     }
+    check_detail::check_replay(op, sample, complaints);
   } catch (const Error& error) {
     complaints.add(fmt::format("throws {}", error.what()));
   }

@@ -1,9 +1,8 @@
-#include "cli/run_settings.hpp"
-
 #include <maskgrad/train/optim/adam.hpp>
 #include <maskgrad/train/optim/sgd.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
 
-namespace maskgrad::apps {
+namespace maskgrad {
 namespace {
 
 namespace fs = std::filesystem;
@@ -36,9 +35,9 @@ fs::path resolved(const fs::path& path) {
 
 }  // namespace
 
-fs::path run_folder(const Recipe& recipe, const Settings& settings) {
+fs::path run_folder(const std::string& name, const Settings& settings) {
   const std::string& out = settings.text("out");
-  return out.empty() ? fs::path("runs") / recipe.name() : fs::path(out);
+  return out.empty() ? fs::path("runs") / name : fs::path(out);
 }
 
 fs::path path_within(const fs::path& path, const fs::path& folder) {
@@ -57,6 +56,12 @@ Settings as_used(const Settings& settings, const fs::path& run) {
   return with_paths(settings, [&](const fs::path& path) { return run / path; });
 }
 
+Settings read_saved_settings(const Settings& defaults, const RunPaths& paths) {
+  Settings settings = defaults;
+  settings.load_saved_toml(paths.config);
+  return as_used(settings, paths.folder);
+}
+
 void copy_results(Settings& to, const Settings& from) {
   for (const Setting& setting : from.all()) {
     const bool is_place = setting.path != PathTo::kNothing;
@@ -64,8 +69,8 @@ void copy_results(Settings& to, const Settings& from) {
   }
 }
 
-Settings of_results(const Recipe& recipe, const Settings& settings) {
-  Settings result(recipe.settings());
+Settings of_results(const Settings& defaults, const Settings& settings) {
+  Settings result = defaults;
   copy_results(result, settings);
   return result;
 }
@@ -91,4 +96,4 @@ std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
   return std::make_unique<Adam>(parameters, options);
 }
 
-}  // namespace maskgrad::apps
+}  // namespace maskgrad

@@ -1,9 +1,8 @@
-#include "cli/folder_claim.hpp"
-
 #include <cerrno>
 #include <optional>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,10 +10,10 @@
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/formats/system_call.hpp>
+#include <maskgrad/train/run/folder_claim.hpp>
+#include <maskgrad/train/run/run_errors.hpp>
 
-#include "cli/command.hpp"
-
-namespace maskgrad::apps {
+namespace maskgrad {
 namespace {
 
 namespace fs = std::filesystem;
@@ -138,4 +137,4 @@ FolderClaim::~FolderClaim() {
   ::close(descriptor_);
 }
 
-}  // namespace maskgrad::apps
+}  // namespace maskgrad

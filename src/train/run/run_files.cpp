@@ -1,15 +1,16 @@
-#include "cli/run_files.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
+#include <fmt/format.h>
+
+#include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/run/run_errors.hpp>
+#include <maskgrad/train/run/run_files.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
 
-#include "cli/command.hpp"
-#include "cli/run_settings.hpp"
-
-namespace maskgrad::apps {
+namespace maskgrad {
 namespace {
 
 namespace fs = std::filesystem;
@@ -115,18 +116,18 @@ constexpr const char* kMakesData = "makes_data";
 
 }  // namespace
 
-void check_holds_no_run(const RunPaths& paths, bool own_data) {
+void check_holds_no_run(const RunPaths& paths, bool own_data, const RunWords& words) {
   if (paths.is_run()) {
-    throw UsageError("train", fmt::format("'{}' holds a run already: --resume goes on with it, "
-                                          "--force replaces it, --out names another folder",
-                                          paths.folder.string()));
+    throw UsageError("train", fmt::format("'{}' holds a run already: {} goes on with it, "
+                                          "{} replaces it, {} names another folder",
+                                          paths.folder.string(), words.setting("resume"),
+                                          words.setting("force"), words.setting("out")));
   }
   const fs::path obstacle = first_in_the_way(paths, own_data);
   if (obstacle.empty()) return;
-  throw UsageError(
-      "train",
-      fmt::format("there is a '{}' already: --force replaces it, --out names another folder",
-                  obstacle.string()));
+  throw UsageError("train",
+                   fmt::format("there is a '{}' already: {} replaces it, {} names another folder",
+                               obstacle.string(), words.setting("force"), words.setting("out")));
 }
 
 void check_is_no_file_of(const RunPaths& paths, const fs::path& path, const char* command) {
@@ -186,4 +187,4 @@ void FormerRun::recover() {
   }
 }
 
-}  // namespace maskgrad::apps
+}  // namespace maskgrad

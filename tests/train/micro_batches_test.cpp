@@ -7,7 +7,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/file.hpp>
-#include <maskgrad/train/shard_tree.hpp>
+#include <maskgrad/train/micro_batch_tree.hpp>
 
 #include "support/errors.hpp"
 #include "support/files.hpp"
@@ -26,14 +26,14 @@ using test::same_bits;
 using test::to_doubles;
 using test::ToyRun;
 
-ShardSums one(const Tensor& gradients) {
+MicroBatchSums one(const Tensor& gradients) {
   return {gradients, {{"loss", gradients.data<double>()[0], 1}}};
 }
 
-std::vector<ShardSums> uneven(std::int64_t shards) {
+std::vector<MicroBatchSums> uneven(std::int64_t count) {
   Random random(4);
-  std::vector<ShardSums> all;
-  for (std::int64_t i = 0; i < shards; ++i) all.push_back(one(test::uniform(random, {5000})));
+  std::vector<MicroBatchSums> all;
+  for (std::int64_t i = 0; i < count; ++i) all.push_back(one(test::uniform(random, {5000})));
   return all;
 }
 
@@ -53,72 +53,80 @@ Tensor summed(std::vector<Tensor> all) {
   return all[0];
 }
 
-TEST(ShardTree, AddsInOneBalancedTreeWhateverTheOrder) {
-  for (const std::int64_t shards : {1, 2, 3, 5, 6, 7, 8, 13}) {
-    const std::vector<ShardSums> all = uneven(shards);
+TEST(MicroBatchTree, AddsInOneBalancedTreeWhateverTheOrder) {
+  for (const std::int64_t count : {1, 2, 3, 5, 6, 7, 8, 13}) {
+    const std::vector<MicroBatchSums> all = uneven(count);
     std::vector<Tensor> gradients;
-    for (const ShardSums& sums : all) gradients.push_back(sums.gradients);
+    for (const MicroBatchSums& sums : all) gradients.push_back(sums.gradients);
     const Tensor expected = summed(gradients);
     std::vector<std::int64_t> order(all.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
     Random random(5);
     for (int trial = 0; trial < 6; ++trial) {
-      ShardTree tree(shards), other(shards);
-      for (const std::int64_t shard : order) {
+      MicroBatchTree tree(count), other(count);
+      for (const std::int64_t index : order) {
         const bool here = trial < 3 || random.below(2) == 0;
-        (here ? tree : other).add(shard, all[static_cast<std::size_t>(shard)]);
+        (here ? tree : other).add(index, all[static_cast<std::size_t>(index)]);
       }
       tree.merge(std::move(other));
-      const ShardSums sums = tree.finish();
-      EXPECT_TRUE(same_bits(sums.gradients, expected)) << shards;
+      const MicroBatchSums sums = tree.finish();
+      EXPECT_TRUE(same_bits(sums.gradients, expected)) << count;
       EXPECT_EQ(sums.metrics.front().sum, expected.data<double>()[0]);
-      EXPECT_EQ(sums.metrics.front().count, shards);
+      EXPECT_EQ(sums.metrics.front().count, count);
       for (std::size_t i = order.size(); i > 1; --i)
         std::swap(order[i - 1], order[random.below(i)]);
     }
   }
 }
 
-TEST(ShardTree, LeavesTheGradientsItIsGivenAlone) {
-  ShardTree tree(4);
+TEST(MicroBatchTree, LeavesTheGradientsItIsGivenAlone) {
+  MicroBatchTree tree(4);
   Tensor buffer = Tensor::full({3}, 1.0, DType::kFloat64);  // of a model, used again and again
-  for (std::int64_t shard = 0; shard < 4; ++shard) {
-    buffer.fill(static_cast<double>(shard + 1));
-    if (shard == 1) {
-      tree.add(shard, {});
+  for (std::int64_t index = 0; index < 4; ++index) {
+    buffer.fill(static_cast<double>(index + 1));
+    if (index == 1) {
+      tree.add(index, {});
       continue;
     }
-    tree.add(shard, {buffer, {}});
-    EXPECT_EQ(buffer.data<double>()[0], static_cast<double>(shard + 1));
+    tree.add(index, {buffer, {}});
+    EXPECT_EQ(buffer.data<double>()[0], static_cast<double>(index + 1));
   }
   buffer.fill(100.0);
   EXPECT_THAT(to_doubles(tree.finish().gradients), ::testing::Each(1.0 + 3.0 + 4.0));
 }
 
-TEST(ShardTree, KeepsATensorForEachLevelWhileShardsComeInOrder) {
+TEST(MicroBatchTree, KeepsATensorForEachLevelWhileTheyComeInOrder) {
   const Tensor gradient = Tensor::full({16}, 1.0, DType::kFloat32);
-  ShardTree tree(1000);
+  MicroBatchTree tree(1000);
   std::int64_t most = 0;
-  for (std::int64_t shard = 0; shard < 1000; ++shard) {
-    tree.add(shard, {gradient, {}});
+  for (std::int64_t index = 0; index < 1000; ++index) {
+    tree.add(index, {gradient, {}});
     most = std::max(most, tree.waiting());
   }
   EXPECT_LE(most, 10);
   EXPECT_EQ(tree.finish().gradients.data<float>()[0], 1000.0F);
 }
 
-TEST(ShardTree, RefusesWhatDoesNotFit) {
+TEST(MicroBatchTree, RefusesWhatDoesNotFit) {
   const Tensor gradient = Tensor::full({2}, 1.0, DType::kFloat64);
-  ShardTree tree(4);
-  EXPECT_EQ(error_of([] { ShardTree(0); }), "[shards] there must be one at least, not 0");
-  EXPECT_EQ(error_of([&] { tree.add(4, {}); }), "[shards] there is no shard 4: there are 4");
+  MicroBatchTree tree(4);
+  EXPECT_EQ(error_of([] { MicroBatchTree(0); }),
+            "[micro_batches] there must be one at least, not 0");
+  EXPECT_EQ(error_of([&] { tree.add(4, {}); }),
+            "[micro_batches] there is no micro-batch 4: there are 4");
   tree.add(0, {gradient, {}});
-  EXPECT_EQ(error_of([&] { tree.add(0, {gradient, {}}); }), "[shards] shard 0 came twice");
+  EXPECT_EQ(error_of([&] {
+              tree.add(0, {gradient, {}});
+            }),
+            "[micro_batches] micro-batch 0 came twice");
   tree.add(1, {gradient, {}});
-  EXPECT_EQ(error_of([&] { tree.add(1, {gradient, {}}); }), "[shards] shard 1 came twice");
-  EXPECT_EQ(error_of([&] { tree.finish(); }), "[shards] some of the 4 are missing");
-  EXPECT_EQ(error_of([&] { tree.merge(ShardTree(3)); }),
-            "[shards] a tree of 3 shards does not fit one of 4");
+  EXPECT_EQ(error_of([&] {
+              tree.add(1, {gradient, {}});
+            }),
+            "[micro_batches] micro-batch 1 came twice");
+  EXPECT_EQ(error_of([&] { tree.finish(); }), "[micro_batches] some of the 4 are missing");
+  EXPECT_EQ(error_of([&] { tree.merge(MicroBatchTree(3)); }),
+            "[micro_batches] a tree of 3 micro-batches does not fit one of 4");
   tree.add(2, {gradient, {}});
   EXPECT_THAT(error_of([&] {
                 tree.add(3, {Tensor::zeros({3}, DType::kFloat64), {}});
@@ -159,22 +167,22 @@ TEST(MicroBatches, HaveTheSameBitsForAnyNumberOfThreads) {
 TEST(MicroBatches, MayBeSpreadOverModelsAndThreads) {
   ToyRun toy({.training = {.lr = 1.0, .micro_batches = 4}, .dtype = DType::kFloat32, .sgd = true});
   const Batch batch = toy.loader->peek();
-  ShardTree trees[2] = {ShardTree(4), ShardTree(4)};
+  MicroBatchTree trees[2] = {MicroBatchTree(4), MicroBatchTree(4)};
   const auto work = [&](std::int64_t half) {
     ToyRun own({.dtype = DType::kFloat32});
-    for (const std::int64_t shard : {2 * half + 1, 2 * half}) {
+    for (const std::int64_t index : {2 * half + 1, 2 * half}) {
       own.parameters->clear_gradients();
       Tape tape;
-      const Variable sum = own.evaluate(batch.part(shard, 1)).terms[0].sum;
+      const Variable sum = own.evaluate(batch.part(index, 1)).terms[0].sum;
       tape.backward(sum);
-      trees[half].add(shard, {own.parameters->gradients(), {{"loss", sum.item(), 1}}});
+      trees[half].add(index, {own.parameters->gradients(), {{"loss", sum.item(), 1}}});
     }
   };
   std::thread first(work, 0), second(work, 1);
   first.join();
   second.join();
   trees[1].merge(std::move(trees[0]));
-  const ShardSums all = trees[1].finish();
+  const MicroBatchSums all = trees[1].finish();
   const auto metrics = toy.trainer->step(toy.loader->next());
   EXPECT_EQ(metrics.front().sum, all.metrics.front().sum);
   std::vector<double> expected = to_doubles(all.gradients);
@@ -189,7 +197,8 @@ TEST(MicroBatches, MayBeMoreThanTheSamples) {
   EXPECT_TRUE(is_close(cut.parameters->values(), to_doubles(whole.parameters->values()), 1e-12));
 }
 
-// Beside the loss of all samples, three times that of a shard, over all samples but the first.
+// Beside the loss of all samples, three times that of a micro-batch, over all samples but the
+// first.
 ModelOutput two_terms(ToyRun& toy, const Batch& batch) {
   ModelOutput output = toy.evaluate(batch);
   output.terms[0].name = "all";
@@ -200,17 +209,15 @@ ModelOutput two_terms(ToyRun& toy, const Batch& batch) {
 }
 
 TEST(MicroBatches, DivideEachTermByWhatAllOfThemCount) {
-  ToyRun* self = nullptr;
   ToyRun cut({.training = {.micro_batches = 2}},
-             [&](const Batch& batch, Pass&) { return two_terms(*self, batch); });
-  self = &cut;
+             [](ToyRun& run, const Batch& batch, Pass&) { return two_terms(run, batch); });
   const Batch batch = cut.loader->peek();
   std::vector<double> expected;
   double total = 0.0;
-  for (std::int64_t shard = 0; shard < 2; ++shard) {
+  for (std::int64_t index = 0; index < 2; ++index) {
     cut.parameters->clear_gradients();
     Tape tape;
-    const ModelOutput output = two_terms(cut, batch.part(2 * shard, 2));
+    const ModelOutput output = two_terms(cut, batch.part(2 * index, 2));
     const Variable sum = ops::add(ops::scale(output.terms[0].sum, 1.0 / 4),
                                   ops::scale(output.terms[1].sum, 0.5 / 3));
     tape.backward(sum);
@@ -228,13 +235,11 @@ TEST(MicroBatches, DivideEachTermByWhatAllOfThemCount) {
 
 TEST(MicroBatches, DrawNumbersOfTheirOwn) {
   std::vector<double> drawn;
-  ToyRun* self = nullptr;
-  const auto model = [&](const Batch& batch, Pass& pass) {
+  const auto model = [&](ToyRun& run, const Batch& batch, Pass& pass) {
     drawn.push_back(pass.random().uniform(0.0, 1.0));
-    return self->evaluate(batch);
+    return run.evaluate(batch);
   };
   ToyRun cut({.training = {.micro_batches = 3, .max_steps = 2, .seed = 8}}, model);
-  self = &cut;
   cut.run();
   ASSERT_EQ(drawn.size(), 6U);
   for (std::size_t pass = 0; pass < 6; ++pass) {
@@ -242,25 +247,26 @@ TEST(MicroBatches, DrawNumbersOfTheirOwn) {
   }
 }
 
+// A dropout of sorts: each micro-batch weighs its loss by a number that it draws.
+ModelOutput drawing(ToyRun& run, const Batch& batch, Pass& pass) {
+  ModelOutput output = run.evaluate(batch);
+  output.terms[0].sum = ops::scale(output.terms[0].sum, pass.random().uniform(0.5, 1.5));
+  return output;
+}
+
 TEST(MicroBatches, AreGoneOnWithByteForByte) {
   const test::ToyOptions options = {.training = {.micro_batches = 3, .epochs = 2},
                                     .dtype = DType::kFloat32};
   const test::ScratchFolder whole, broken;
-  ToyRun unbroken(options);
+  ToyRun unbroken(options, drawing);
   unbroken.trainer->add(std::make_unique<CheckpointCallback>(whole.path()));
   unbroken.run();
   {
-    ToyRun first(options);
-    test::Notes::Kept ignored;
-    std::atomic<bool> stop = false;
-    first.trainer->add(
-        std::make_unique<test::Notes>(ignored, [&](auto& step) { stop = step.step == 1; }));
+    ToyRun first(options, drawing);
     first.trainer->add(std::make_unique<CheckpointCallback>(broken.path()));
-    first.run(stop);
+    test::stop_after(first, 2);
   }
-  ToyRun second(options, {}, [&](ParameterBuffer& p, Optimizer& o) {
-    return load_checkpoint(latest_checkpoint(broken.path()).value(), p, o).state;
-  });
+  ToyRun second = test::from_checkpoint(options, broken.path(), drawing);
   second.trainer->add(std::make_unique<CheckpointCallback>(broken.path()));
   second.run();
   const char* const last = "step_000000000006.safetensors";
@@ -268,14 +274,12 @@ TEST(MicroBatches, AreGoneOnWithByteForByte) {
 }
 
 TEST(MicroBatches, SayWhichOperationDiverged) {
-  ToyRun* self = nullptr;
-  ToyRun toy({.training = {.micro_batches = 2}}, [&](const Batch& batch, Pass&) {
-    ModelOutput output = self->evaluate(batch);
+  ToyRun toy({.training = {.micro_batches = 2}}, [](ToyRun& run, const Batch& batch, Pass&) {
+    ModelOutput output = run.evaluate(batch);
     const bool is_second = batch.ids.values<std::int64_t>().front() == 2;
     if (is_second) output.terms[0].sum = ops::log(ops::negate(output.terms[0].sum));
     return output;
   });
-  self = &toy;
   EXPECT_EQ(error_of([&] { toy.run(); }),
             "[train] step 0: the loss is nan; first of all, log gave nan at element 0 of ()");
   EXPECT_EQ(error_of([] { ToyRun({.training = {.micro_batches = 0}}); }),

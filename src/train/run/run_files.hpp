@@ -4,13 +4,14 @@
 #include <filesystem>
 #include <vector>
 
-#include "cli/run_folder.hpp"
+#include <maskgrad/train/run/run_paths.hpp>
+#include <maskgrad/train/run/run_words.hpp>
 
-namespace maskgrad::apps {
+namespace maskgrad {
 
 /// Throws UsageError where the folder holds anything that a new run would overwrite. `own_data`:
 /// the run makes its own data.
-void check_holds_no_run(const RunPaths& paths, bool own_data);
+void check_holds_no_run(const RunPaths& paths, bool own_data, const RunWords& words);
 
 /// Throws UsageError "[command] ..." where `path`, which the user asks to be written, is one of the
 /// run's own files, there or not.
@@ -50,4 +51,4 @@ class FormerRun {
   RunPaths paths_;
 };
 
-}  // namespace maskgrad::apps
+}  // namespace maskgrad

@@ -1,10 +1,11 @@
-#include "cli/run_notes.hpp"
-
 #include <charconv>
 
-#include "cli/run_settings.hpp"
+#include <fmt/format.h>
 
-namespace maskgrad::apps {
+#include <maskgrad/train/run/run_notes.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
+
+namespace maskgrad {
 namespace {
 
 constexpr const char *kDataStep = "data_since_step", *kDataEpoch = "data_since_epoch";
@@ -22,11 +23,11 @@ std::int64_t number_in(const Notes& notes, const char* key) {
 
 }  // namespace
 
-std::optional<Settings> settings_in(const Notes& notes, const Recipe& recipe, const RunPaths& paths,
-                                    const std::filesystem::path& file) {
+std::optional<Settings> settings_in(const Notes& notes, const Settings& defaults,
+                                    const RunPaths& paths, const std::filesystem::path& file) {
   const auto text = notes.find(kSettingsNote);
   if (text == notes.end()) return std::nullopt;
-  Settings settings(recipe.settings());
+  Settings settings = defaults;
   settings.read_saved_toml(text->second, fmt::format("the settings in '{}'", file.string()));
   return as_used(settings, paths.folder);
 }
@@ -40,4 +41,4 @@ void add_to(Notes& notes, const DataStart& start) {
   notes[kDataEpoch] = std::to_string(start.epoch);
 }
 
-}  // namespace maskgrad::apps
+}  // namespace maskgrad

@@ -1,38 +1,37 @@
-// What a training run does beside its trainer: small callbacks of the program's own.
+// What a run does beside its trainer. Internal to src/train/run.
 #pragma once
 
 #include <functional>
-#include <string>
 #include <utility>
+#include <vector>
 
-#include <fmt/format.h>
-
+#include <maskgrad/train/run/folder_claim.hpp>
 #include <maskgrad/train/trainer.hpp>
 
-#include "cli/folder_claim.hpp"
+namespace maskgrad {
 
-namespace maskgrad::apps {
-
-/// The means of the last epoch, or of what was done of it, to be printed once training has ended.
-class LastMeans : public Callback {
+/// Remembers the totals of the last epoch, or of what was done of it. Stands behind all others.
+class LastEpoch : public Callback {
  public:
   void on_start(const Trainer&) override { has_started_ = true; }
-  void on_epoch(const Trainer&, const EpochInfo& epoch) override { write(epoch, ""); }
+  void on_epoch(const Trainer&, const EpochInfo& epoch) override { keep(epoch, 0); }
   void on_end_within_epoch(const Trainer&, const EpochInfo& part) override {
-    write(part, fmt::format("  mean of the last {} steps", part.batches));
+    keep(part, part.batches);
   }
-  const std::string& text() const { return text_; }
   /// Whether training has begun, and so all callbacks before this one had nothing against it.
   bool has_started() const { return has_started_; }
+  const std::vector<Metric>& totals() const { return totals_; }
+  /// How many batches of an epoch the totals are of; 0: of all.
+  std::int64_t part() const { return part_; }
 
  private:
-  void write(const EpochInfo& epoch, const std::string& remark) {
-    text_.clear();
-    for (const Metric& metric : epoch.totals)
-      text_ += fmt::format("{:<10} {:.4f}{}\n", metric.name, metric.mean(), remark);
+  void keep(const EpochInfo& epoch, std::int64_t part) {
+    totals_.assign(epoch.totals.begin(), epoch.totals.end());
+    part_ = part;
   }
 
-  std::string text_;
+  std::vector<Metric> totals_;
+  std::int64_t part_ = 0;
   bool has_started_ = false;
 };
 
@@ -74,4 +73,4 @@ class AtFirstStep : public Callback {
   std::function<void()> f_;
 };
 
-}  // namespace maskgrad::apps
+}  // namespace maskgrad

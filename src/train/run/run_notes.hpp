@@ -5,20 +5,21 @@
 #include <optional>
 
 #include <maskgrad/train/notes.hpp>
+#include <maskgrad/train/run/run_paths.hpp>
+#include <maskgrad/train/settings.hpp>
 
-#include "cli/run_folder.hpp"
+namespace maskgrad {
 
-namespace maskgrad::apps {
-
-/// The notes that hold the settings of the run, as its config.toml does, and the fingerprint of its
-/// data.
+/// The notes that hold the settings of the run, as its config.toml does; the fingerprint of its
+/// data; and the steps that its schedule spans, where that shapes the learning rates.
 inline constexpr const char* kSettingsNote = "settings";
 inline constexpr const char* kDataNote = "data";
+inline constexpr const char* kScheduleStepsNote = "schedule_steps";
 
 /// The settings in the notes of a run's file, with paths that this process can open; nothing where
 /// the notes hold none. Throws Error naming `file` where they are damaged.
-std::optional<Settings> settings_in(const Notes& notes, const Recipe& recipe, const RunPaths& paths,
-                                    const std::filesystem::path& file);
+std::optional<Settings> settings_in(const Notes& notes, const Settings& defaults,
+                                    const RunPaths& paths, const std::filesystem::path& file);
 
 /// Where a run began with the data that it is trained on now: at its start, unless it went on with
 /// others at the end of an epoch.
@@ -29,4 +30,4 @@ struct DataStart {
 DataStart data_start_in(const Notes& notes);
 void add_to(Notes& notes, const DataStart& start);
 
-}  // namespace maskgrad::apps
+}  // namespace maskgrad

@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <vector>
 
-#include "cli/run_files.hpp"
+#include <maskgrad/train/run/run_files.hpp>
 
-namespace maskgrad::apps {
+namespace maskgrad {
 
 /// Locks a run folder for as long as it lives. Whoever means to write to the folder, or to go on
 /// from what is in it, takes the claim first and looks afterwards.
@@ -47,4 +47,4 @@ class FolderClaim {
   int descriptor_ = -1;
 };
 
-}  // namespace maskgrad::apps
+}  // namespace maskgrad

@@ -1,12 +1,12 @@
 #include <algorithm>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
-#include <maskgrad/train/shard_tree.hpp>
+#include <maskgrad/train/micro_batch_tree.hpp>
 
 namespace maskgrad {
 namespace {
 
-constexpr const char* kName = "shards";
+constexpr const char* kName = "micro_batches";
 
 void add_to(Tensor& sum, const Tensor& more) {
   check(sum.shape() == more.shape() && sum.dtype() == more.dtype(), kName,
@@ -24,34 +24,35 @@ void add_to(Tensor& sum, const Tensor& more) {
 
 }  // namespace
 
-ShardTree::ShardTree(std::int64_t shards) : shards_(shards) {
-  check(shards >= 1, kName, "there must be one at least, not {}", shards);
+MicroBatchTree::MicroBatchTree(std::int64_t count) : count_(count) {
+  check(count >= 1, kName, "there must be one at least, not {}", count);
 }
 
-std::int64_t ShardTree::width(int level) const { return ((shards_ - 1) >> level) + 1; }
+std::int64_t MicroBatchTree::width(int level) const { return ((count_ - 1) >> level) + 1; }
 
-void ShardTree::add(std::int64_t shard, const ShardSums& sums) {
-  check(shard >= 0 && shard < shards_, kName, "there is no shard {}: there are {}", shard, shards_);
-  put({0, shard, sums, false});
+void MicroBatchTree::add(std::int64_t index, const MicroBatchSums& sums) {
+  check(index >= 0 && index < count_, kName, "there is no micro-batch {}: there are {}", index,
+        count_);
+  put({0, index, sums, false});
 }
 
-void ShardTree::merge(ShardTree&& other) {
-  check(other.shards_ == shards_, kName, "a tree of {} shards does not fit one of {}",
-        other.shards_, shards_);
+void MicroBatchTree::merge(MicroBatchTree&& other) {
+  check(other.count_ == count_, kName, "a tree of {} micro-batches does not fit one of {}",
+        other.count_, count_);
   for (Node& node : other.nodes_) put(std::move(node));
   other.nodes_.clear();
 }
 
-ShardSums ShardTree::finish() {
+MicroBatchSums MicroBatchTree::finish() {
   check(nodes_.size() == 1 && width(nodes_[0].level) == 1, kName, "some of the {} are missing",
-        shards_);
-  ShardSums all = std::move(nodes_[0].sums);
+        count_);
+  MicroBatchSums all = std::move(nodes_[0].sums);
   nodes_.clear();
   return all;
 }
 
 // Combines the node with its sibling, and what they give with theirs, as far as they are there.
-void ShardTree::put(Node node) {
+void MicroBatchTree::put(Node node) {
   while (width(node.level) > 1) {
     const std::int64_t sibling = node.index ^ 1;
     if (sibling < width(node.level)) {
@@ -72,19 +73,19 @@ void ShardTree::put(Node node) {
     return other.index >> std::max(0, node.level - other.level) ==
            node.index >> std::max(0, other.level - node.level);
   });
-  check(!came_before, kName, "shard {} came twice", node.index << node.level);
+  check(!came_before, kName, "micro-batch {} came twice", node.index << node.level);
   own(node);
   nodes_.push_back(std::move(node));
 }
 
-void ShardTree::own(Node& node) {
+void MicroBatchTree::own(Node& node) {
   Tensor& gradients = node.sums.gradients;
   if (!node.owns_gradients && gradients.defined()) gradients = gradients.clone();
   node.owns_gradients = true;
 }
 
 // a + b is b + a, bit for bit, so it does not matter which of them came first.
-ShardSums ShardTree::combined(ShardSums waiting, ShardSums more) {
+MicroBatchSums MicroBatchTree::combined(MicroBatchSums waiting, MicroBatchSums more) {
   if (!waiting.gradients.defined()) {
     waiting.gradients = std::move(more.gradients);
   } else if (more.gradients.defined()) {
