@@ -67,7 +67,7 @@ TEST(Utf8, QuotesAsTomlDoesOnOneLine) {
 TEST(Utf8, ShortensLongTextBetweenCharacters) {
   EXPECT_EQ(quote(std::string(60, 'x')), fmt::format("\"{:x<60}\"", ""));
   EXPECT_EQ(quote(std::string(61, 'x')), fmt::format("\"{:x<60}\"...", ""));
-  EXPECT_EQ(quote(std::string(59, 'x') + "éé"), fmt::format("\"{:x<59}\"...", ""));
+  EXPECT_EQ(quote(fmt::format("{:x<59}éé", "")), fmt::format("\"{:x<59}\"...", ""));
 }
 
 }  // namespace
