@@ -34,14 +34,16 @@ function(maskgrad_precompile target)
   endif()
 endfunction()
 
-# maskgrad_calls_only(<target>): it calls what computes. To optimise it much would take a third of its build.
-# A file that includes kernels is compiled as kernels are: a linker may take its copy for the library's.
+# maskgrad_calls_only(<target> [EXCEPT <regex>]): it calls what computes. Optimising it takes a third of its build,
+# and is left out. A file that includes kernels is compiled as kernels are: a linker may take its copy for the library's.
+# So is one whose path matches <regex>, as it computes itself.
 function(maskgrad_calls_only target)
+  cmake_parse_arguments(CALLS "" "EXCEPT" "" ${ARGN})
   set_target_properties(${target} PROPERTIES MASKGRAD_CALLS_ONLY ON)
   get_target_property(sources ${target} SOURCES)
   foreach(source IN LISTS sources)
     file(STRINGS ${source} kernels REGEX "#include .*(ops/(cpu|functors)|xtensor)[/.]" LIMIT_COUNT 1)
-    if(kernels)
+    if(kernels OR (CALLS_EXCEPT AND source MATCHES "${CALLS_EXCEPT}"))
       set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>"
         SKIP_PRECOMPILE_HEADERS ON)
     endif()
