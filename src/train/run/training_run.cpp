@@ -10,7 +10,6 @@
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/run/run_callbacks.hpp>
-#include <maskgrad/train/run/run_errors.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/training_run.hpp>
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/train/run/config_file.hpp>
 #include <maskgrad/train/run/folder_claim.hpp>
-#include <maskgrad/train/run/run_config.hpp>
 #include <maskgrad/train/run/run_data.hpp>
 #include <maskgrad/train/run/run_end.hpp>
 #include <maskgrad/train/run/run_weights.hpp>
