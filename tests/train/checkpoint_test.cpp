@@ -6,9 +6,11 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/layers/embed.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/optim/adam.hpp>
 
 #include "support/errors.hpp"
 #include "support/files.hpp"

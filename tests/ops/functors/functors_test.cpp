@@ -184,7 +184,7 @@ TEST(PowGradient, IsAsCloseAsThePowerIsAndLeavesTheRangeNoEarlier) {
   test::WorstUlps near, far;
   for (int i = 0; i < 200000; ++i) {
     const double x = i % 3 ? std::abs(number(1000)) : number(3);
-    const double p = i % 2 ? exponents[i / 2 % std::size(exponents)] : number(i % 4 ? 4 : 60);
+    const double p = i % 2 ? exponents[i / 2 % std::ssize(exponents)] : number(i % 4 ? 4 : 60);
     const double g = number(i % 5 ? 1020 : 4);
     const long double power =
         std::pow(static_cast<long double>(x), static_cast<long double>(p) - 1);
