@@ -35,10 +35,11 @@ struct TrainingOptions {
   double lr = 1e-3;                 // + learning rate
   Schedule::Kind schedule = Schedule::Kind::kConstant;  // + what becomes of lr over the run's steps
   std::int64_t warmup_steps = 0;                        // + over which lr rises
-  double weight_decay = 0.01;                           // + of adamw, on matrices alone
-  double momentum = 0.9;                                // + of sgd
-  double clip_norm = 0.0;  // gradients are scaled to at most this norm; 0: never
-  double ema = 0.0;        // decay of an average of the weights, which becomes the model; 0: none
+  double decay_share = 0.1;    // + of all steps, the last: over which kWsd lowers lr to 0
+  double weight_decay = 0.01;  // + of adamw, on matrices alone
+  double momentum = 0.9;       // + of sgd
+  double clip_norm = 0.0;      // gradients are scaled to at most this norm; 0: never
+  double ema = 0.0;  // decay of an average of the weights, which becomes the model; 0: none
   std::int64_t checkpoint_every = 0;  // + steps; 0: at the ends of epochs only
   std::int64_t val_every = 0;         // + steps; 0: at the ends of epochs only
   std::int64_t patience = 0;  // + end after so many validations without a smaller loss; 0: never

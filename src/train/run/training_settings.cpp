@@ -82,6 +82,12 @@ std::vector<Setting> how_it_learns(const TrainingOptions& options) {
           .at_least(0)
           .changeable()
           .since(3),
+      Setting{"decay_share", options.decay_share,
+              "share of all steps, the last, over which wsd lowers lr to 0"}
+          .at_least(0)
+          .at_most(1)
+          .changeable()
+          .since(4),
       Setting{"clip_norm", options.clip_norm, "scale gradients down to at most this norm; 0: never"}
           .at_least(0),
       Setting{"ema", options.ema,

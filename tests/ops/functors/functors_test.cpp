@@ -215,6 +215,10 @@ TEST(PowGradient, IsNothingWhereNothingArrivesHoweverLargeThePower) {
   EXPECT_EQ(math::pow_gradient(-1e300, 1.0, 4), -test::kInf);
   EXPECT_EQ(math::pow_gradient(-1e-300, 1.0, 4), 0);
   EXPECT_TRUE(std::isnan(math::pow_gradient(-2.0, 1.0, 0.5)));
+  // Where the power leaves the range of double, too.
+  EXPECT_EQ(math::pow_gradient(1e30F, 0.0F, 20), 0);
+  EXPECT_EQ(math::pow_gradient(1e-30F, 0.0F, -11), 0);
+  EXPECT_EQ(math::pow_gradient(-1e30F, 1.0F, 20), -static_cast<float>(test::kInf));
 }
 
 }  // namespace
