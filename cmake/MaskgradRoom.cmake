@@ -5,8 +5,7 @@
 # room that is not linked cannot be included: an upward include does not compile.
 function(maskgrad_room name)
   cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp
-                                      ${PROJECT_SOURCE_DIR}/src/${name}/*/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
   set(include_root ${PROJECT_BINARY_DIR}/include/${name})
   file(MAKE_DIRECTORY ${include_root}/maskgrad)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/src/${name} ${include_root}/maskgrad/${name} SYMBOLIC)

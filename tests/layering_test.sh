@@ -17,6 +17,11 @@ for i in "${!rooms[@]}"; do
   [ -n "$above" ] && report "src/${rooms[i]} includes a room above it:" \
     "$(grep -rnE "#include *[<\"](\.\./)*(maskgrad/)?($above)/" "src/${rooms[i]}")"
 done
+# Within train: formats know tensors only, and data knows no model.
+report "src/train/formats includes more than tensors:" \
+  "$(grep -rnE '#include *<maskgrad/' src/train/formats | grep -vE '<maskgrad/(tensor|train/formats)/')"
+report "src/train/data includes more than formats and tensors:" \
+  "$(grep -rnE '#include *<maskgrad/' src/train/data | grep -vE '<maskgrad/(tensor|train/formats|train/data)/')"
 report "src includes apps:" "$(grep -rnE '#include *[<"](\.\./)*(apps|recipes)/' src)"
 
 # Headers that say "Internal to" are for their own room.

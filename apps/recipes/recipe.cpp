@@ -1,10 +1,10 @@
-#include "recipe.hpp"
+#include "recipes/recipe.hpp"
 
 #include <algorithm>
 
 #include <maskgrad/tensor/nearest_name.hpp>
 
-#include "blog.hpp"
+#include "recipes/blog/blog.hpp"
 
 namespace maskgrad::apps {
 

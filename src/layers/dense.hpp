@@ -2,8 +2,8 @@
 #pragma once
 
 #include <maskgrad/layers/layer.hpp>
-#include <maskgrad/ops/activation.hpp>
-#include <maskgrad/ops/linear.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/linear.hpp>
 
 namespace maskgrad {
 

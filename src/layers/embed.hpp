@@ -2,7 +2,7 @@
 #pragma once
 
 #include <maskgrad/layers/layer.hpp>
-#include <maskgrad/ops/embedding.hpp>
+#include <maskgrad/ops/nn/embedding.hpp>
 
 namespace maskgrad {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <maskgrad/layers/layer.hpp>
-#include <maskgrad/ops/masked_reduce.hpp>
+#include <maskgrad/ops/mask/masked_reduce.hpp>
 
 namespace maskgrad {
 

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include <maskgrad/layers/module.hpp>
-#include <maskgrad/ops/packing.hpp>
+#include <maskgrad/ops/mask/packing.hpp>
 
 namespace maskgrad {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <maskgrad/layers/layer.hpp>
-#include <maskgrad/ops/norm.hpp>
+#include <maskgrad/ops/nn/norm.hpp>
 
 namespace maskgrad {
 

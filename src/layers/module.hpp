@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <maskgrad/layers/initializers.hpp>
-#include <maskgrad/tensor/variable.hpp>
+#include <maskgrad/tensor/autograd/variable.hpp>
 
 namespace maskgrad {
 

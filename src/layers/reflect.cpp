@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include <maskgrad/layers/reflect.hpp>
-#include <maskgrad/ops/mask.hpp>
-#include <maskgrad/ops/self_attention.hpp>
-#include <maskgrad/ops/stacked_matmul.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/stacked_matmul.hpp>
+#include <maskgrad/ops/nn/self_attention.hpp>
 
 namespace maskgrad {
 namespace {

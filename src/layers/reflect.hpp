@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include <maskgrad/layers/layer.hpp>
-#include <maskgrad/ops/attention.hpp>
-#include <maskgrad/tensor/attention_mask.hpp>
+#include <maskgrad/ops/nn/attention.hpp>
+#include <maskgrad/tensor/mask/attention_mask.hpp>
 
 namespace maskgrad {
 

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include <maskgrad/layers/layer.hpp>
-#include <maskgrad/ops/mask.hpp>
-#include <maskgrad/ops/shape.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad {

@@ -1,8 +1,8 @@
 #include <span>
 
 #include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/scope.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad {
 

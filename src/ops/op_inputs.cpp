@@ -1,6 +1,6 @@
 #include <maskgrad/ops/op_inputs.hpp>
-#include <maskgrad/ops/shape.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad::ops {
 

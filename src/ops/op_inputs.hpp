@@ -1,7 +1,7 @@
 // Inputs that several operations have, and what they check of them. Internal to src/ops.
 #pragma once
 
-#include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/tensor/autograd/op_def.hpp>
 
 namespace maskgrad::ops {
 

@@ -1,7 +1,7 @@
 #include <cmath>
 
 #include <maskgrad/tensor/finite.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad {
 

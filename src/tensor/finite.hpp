@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-#include <maskgrad/tensor/mask.hpp>
+#include <maskgrad/tensor/mask/sequence_mask.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad {

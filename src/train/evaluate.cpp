@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/evaluate.hpp>
 
 namespace maskgrad {

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <limits>
 
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/denormals.hpp>
-#include <maskgrad/tensor/tape.hpp>
-#include <maskgrad/train/finite.hpp>
-#include <maskgrad/train/gradient_norm.hpp>
+#include <maskgrad/train/finite_parameters.hpp>
+#include <maskgrad/train/optim/gradient_norm.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad {

@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
-#include <maskgrad/ops/loss.hpp>
+#include <maskgrad/ops/nn/loss.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/error.hpp>
-#include <maskgrad/train/data_loader.hpp>
+#include <maskgrad/train/data/data_loader.hpp>
 #include <maskgrad/train/metric.hpp>
 #include <maskgrad/train/notes.hpp>
-#include <maskgrad/train/optimizer.hpp>
+#include <maskgrad/train/optim/optimizer.hpp>
 
 namespace maskgrad {
 

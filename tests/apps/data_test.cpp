@@ -1,4 +1,4 @@
-#include <maskgrad/train/arithmetic.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
 
 #include "support/cli.hpp"
 

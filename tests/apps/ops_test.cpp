@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/tensor/autograd/op_def.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "support/cli.hpp"

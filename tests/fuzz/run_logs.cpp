@@ -1,6 +1,6 @@
 // Any bytes as an epochs.csv and as a step log.
+#include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/formats/csv.hpp>
-#include <maskgrad/train/run_logs.hpp>
 
 #include "harness.hpp"
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/tensor/autograd/op_def.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
-#include <maskgrad/tensor/op_def.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 #include "choices.hpp"
 

@@ -2,9 +2,9 @@
 // is written of it.
 #include <algorithm>
 
+#include <maskgrad/train/data/shards.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
-#include <maskgrad/train/shards.hpp>
 
 #include "harness.hpp"
 

@@ -2,8 +2,8 @@
 // it that was there, nothing wrong is left, and the run goes on to the end of the undisturbed one.
 #include <maskgrad/train/formats/safetensors.hpp>
 
-#include "guards/library/fault_kinds.hpp"
 #include "guards/tiny_run.hpp"
+#include "support/faulty_calls/fault_kinds.hpp"
 
 #ifdef MASKGRAD_FAULTY_CALLS
 

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <maskgrad/layers/dense.hpp>
-#include <maskgrad/ops/activation.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 #include "layers/support.hpp"
 #include "support/errors.hpp"

@@ -1,17 +1,17 @@
 // Pieces of models with the faults that people make.
-#include <maskgrad/ops/activation.hpp>
-#include <maskgrad/ops/attention.hpp>
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/linear.hpp>
-#include <maskgrad/ops/mask.hpp>
-#include <maskgrad/ops/matmul.hpp>
-#include <maskgrad/ops/norm.hpp>
-#include <maskgrad/ops/reduce.hpp>
-#include <maskgrad/ops/segments.hpp>
-#include <maskgrad/ops/self_attention.hpp>
-#include <maskgrad/ops/shape.hpp>
-#include <maskgrad/ops/softmax.hpp>
-#include <maskgrad/ops/stacked_matmul.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/linear.hpp>
+#include <maskgrad/ops/math/matmul.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/math/stacked_matmul.hpp>
+#include <maskgrad/ops/nn/attention.hpp>
+#include <maskgrad/ops/nn/norm.hpp>
+#include <maskgrad/ops/nn/self_attention.hpp>
+#include <maskgrad/ops/nn/softmax.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
+#include <maskgrad/ops/shape/segments.hpp>
 
 #include "layers/random_pieces.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <maskgrad/layers/module.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
-#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
 
 #include "support/errors.hpp"
 

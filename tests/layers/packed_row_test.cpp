@@ -12,15 +12,15 @@
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/ops/activation.hpp>
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/mask.hpp>
-#include <maskgrad/ops/masked_reduce.hpp>
-#include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/ops/mask/masked_reduce.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 #include "layers/padded_tokens.hpp"
 #include "layers/support.hpp"

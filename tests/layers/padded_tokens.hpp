@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include <maskgrad/tensor/variable.hpp>
+#include <maskgrad/tensor/autograd/variable.hpp>
 
 namespace maskgrad::test {
 

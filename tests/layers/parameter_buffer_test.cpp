@@ -6,9 +6,9 @@
 #include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"

@@ -8,11 +8,11 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 #include "layers/random_pieces.hpp"
 #include "layers/support.hpp"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <maskgrad/layers/layer.hpp>
-#include <maskgrad/tensor/attention_mask.hpp>
+#include <maskgrad/tensor/mask/attention_mask.hpp>
 
 namespace maskgrad::test {
 

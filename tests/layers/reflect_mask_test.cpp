@@ -5,7 +5,7 @@
 
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 #include "layers/support.hpp"
 

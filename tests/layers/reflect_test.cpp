@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/reflect.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 #include "layers/support.hpp"
 #include "support/errors.hpp"

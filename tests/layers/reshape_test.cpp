@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <maskgrad/layers/reshape.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 #include "layers/support.hpp"
 #include "support/errors.hpp"

@@ -6,7 +6,7 @@
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/ops/activation.hpp>
+#include <maskgrad/ops/math/activation.hpp>
 
 #include "layers/support.hpp"
 #include "support/errors.hpp"

@@ -1,21 +1,21 @@
 // Pieces of models that do right by masks, and what they share with those that do not.
-#include <maskgrad/ops/activation.hpp>
-#include <maskgrad/ops/attention.hpp>
-#include <maskgrad/ops/concat.hpp>
-#include <maskgrad/ops/dropout.hpp>
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/linear.hpp>
-#include <maskgrad/ops/mask.hpp>
-#include <maskgrad/ops/masked_reduce.hpp>
-#include <maskgrad/ops/matmul.hpp>
-#include <maskgrad/ops/norm.hpp>
-#include <maskgrad/ops/packing.hpp>
-#include <maskgrad/ops/reduce.hpp>
-#include <maskgrad/ops/segments.hpp>
-#include <maskgrad/ops/self_attention.hpp>
-#include <maskgrad/ops/shape.hpp>
-#include <maskgrad/ops/softmax.hpp>
-#include <maskgrad/ops/stacked_matmul.hpp>
+#include <maskgrad/ops/mask/masked_reduce.hpp>
+#include <maskgrad/ops/mask/packing.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/linear.hpp>
+#include <maskgrad/ops/math/matmul.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/math/stacked_matmul.hpp>
+#include <maskgrad/ops/nn/attention.hpp>
+#include <maskgrad/ops/nn/dropout.hpp>
+#include <maskgrad/ops/nn/norm.hpp>
+#include <maskgrad/ops/nn/self_attention.hpp>
+#include <maskgrad/ops/nn/softmax.hpp>
+#include <maskgrad/ops/shape/concat.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
+#include <maskgrad/ops/shape/segments.hpp>
 
 #include "layers/random_pieces.hpp"
 

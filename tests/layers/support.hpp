@@ -5,7 +5,7 @@
 
 #include <maskgrad/layers/layer.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/gradient_check.hpp"
 #include "support/tensors.hpp"

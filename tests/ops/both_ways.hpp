@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/tensors.hpp"
 

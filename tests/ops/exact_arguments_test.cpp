@@ -3,14 +3,14 @@
 
 #include <gmock/gmock.h>
 
-#include <maskgrad/ops/activation.hpp>
-#include <maskgrad/ops/attention.hpp>
-#include <maskgrad/ops/boolean_mask.hpp>
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/mask.hpp>
-#include <maskgrad/ops/packing.hpp>
-#include <maskgrad/ops/sequence_mask.hpp>
-#include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/ops/mask/boolean_mask.hpp>
+#include <maskgrad/ops/mask/fill_by_rule.hpp>
+#include <maskgrad/ops/mask/packing.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/nn/attention.hpp>
+#include <maskgrad/tensor/autograd/op_def.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"

@@ -4,18 +4,18 @@
 
 #include <gmock/gmock.h>
 
-#include <maskgrad/ops/attention/common.hpp>
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/embedding.hpp>
-#include <maskgrad/ops/linear.hpp>
-#include <maskgrad/ops/loss.hpp>
-#include <maskgrad/ops/masked_reduce.hpp>
-#include <maskgrad/ops/matmul.hpp>
-#include <maskgrad/ops/norm.hpp>
-#include <maskgrad/ops/reduce.hpp>
-#include <maskgrad/ops/softmax.hpp>
-#include <maskgrad/ops/stacked_matmul.hpp>
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/ops/mask/masked_reduce.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/linear.hpp>
+#include <maskgrad/ops/math/matmul.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/math/stacked_matmul.hpp>
+#include <maskgrad/ops/nn/attention_common.hpp>
+#include <maskgrad/ops/nn/embedding.hpp>
+#include <maskgrad/ops/nn/loss.hpp>
+#include <maskgrad/ops/nn/norm.hpp>
+#include <maskgrad/ops/nn/softmax.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/tensors.hpp"
 

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/tensors.hpp"
 

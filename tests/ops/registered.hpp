@@ -6,10 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <maskgrad/tensor/autograd/op_def.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
-#include <maskgrad/tensor/op_def.hpp>
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 #include "support/tensors.hpp"
 

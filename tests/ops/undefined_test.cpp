@@ -1,19 +1,19 @@
 // Every operation says which of its inputs was never given a value.
 #include "support/undefined.hpp"
 
-#include <maskgrad/ops/attention.hpp>
-#include <maskgrad/ops/boolean_mask.hpp>
-#include <maskgrad/ops/concat.hpp>
-#include <maskgrad/ops/dropout.hpp>
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/loss.hpp>
-#include <maskgrad/ops/mask.hpp>
-#include <maskgrad/ops/masked_reduce.hpp>
-#include <maskgrad/ops/packing.hpp>
-#include <maskgrad/ops/reduce.hpp>
-#include <maskgrad/ops/sequence_mask.hpp>
-#include <maskgrad/ops/shape.hpp>
-#include <maskgrad/ops/stacked_matmul.hpp>
+#include <maskgrad/ops/mask/boolean_mask.hpp>
+#include <maskgrad/ops/mask/fill_by_rule.hpp>
+#include <maskgrad/ops/mask/masked_reduce.hpp>
+#include <maskgrad/ops/mask/packing.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/math/stacked_matmul.hpp>
+#include <maskgrad/ops/nn/attention.hpp>
+#include <maskgrad/ops/nn/dropout.hpp>
+#include <maskgrad/ops/nn/loss.hpp>
+#include <maskgrad/ops/shape/concat.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
 
 #include "ops/registered.hpp"
 

@@ -4,13 +4,13 @@
 
 #include <maskgrad/layers/layer.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/mask.hpp>
-#include <maskgrad/ops/reduce.hpp>
-#include <maskgrad/ops/sample.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 using namespace maskgrad;
 

@@ -9,9 +9,9 @@
 
 #include <gtest/gtest.h>
 
+#include <maskgrad/tensor/autograd/variable.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/tensor/tensor.hpp>
-#include <maskgrad/tensor/variable.hpp>
 
 namespace maskgrad::test {
 

@@ -1,7 +1,10 @@
 // What was never given a value is an error that says so, for every class of this room.
 #include "support/undefined.hpp"
 
-#include <maskgrad/tensor/attention_mask.hpp>
+#include <maskgrad/tensor/autograd/gradient_kernels.hpp>
+#include <maskgrad/tensor/autograd/op_def.hpp>
+#include <maskgrad/tensor/autograd/reach.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/gradients.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/lint.hpp>
@@ -9,12 +12,9 @@
 #include <maskgrad/tensor/check/op_check.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
-#include <maskgrad/tensor/mask_explain.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
-#include <maskgrad/tensor/op_def.hpp>
-#include <maskgrad/tensor/reach.hpp>
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/mask/attention_mask.hpp>
+#include <maskgrad/tensor/mask/explain.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 #include "support/tensors.hpp"
 

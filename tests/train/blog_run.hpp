@@ -10,11 +10,11 @@
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/ops/activation.hpp>
-#include <maskgrad/train/adam.hpp>
-#include <maskgrad/train/arithmetic.hpp>
-#include <maskgrad/train/data_loader.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/data_loader.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/optim/adam.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 #include "support/files.hpp"

@@ -1,7 +1,7 @@
 // A model on data that it is not trained on.
 #include <gmock/gmock.h>
 
-#include <maskgrad/ops/elementwise.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/train/evaluate.hpp>
 
 #include "support/errors.hpp"

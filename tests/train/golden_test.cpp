@@ -2,10 +2,10 @@
 // See tests/data/README.md.
 #include <gmock/gmock.h>
 
-#include <maskgrad/train/arithmetic.hpp>
+#include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/checkpoint.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/model_file.hpp>
-#include <maskgrad/train/run_logs.hpp>
 #include <maskgrad/train/settings.hpp>
 
 #include "support/errors.hpp"

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/global_pool.hpp>
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/tensors.hpp"
 #include "train/blog_run.hpp"

@@ -1,8 +1,8 @@
 // A run that was broken off and goes on is the unbroken run, bit for bit.
 #include <gmock/gmock.h>
 
+#include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/checkpoint.hpp>
-#include <maskgrad/train/run_logs.hpp>
 
 #include "support/files.hpp"
 #include "support/tensors.hpp"

@@ -9,8 +9,8 @@
 #include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/train/adam.hpp>
-#include <maskgrad/train/sgd.hpp>
+#include <maskgrad/train/optim/adam.hpp>
+#include <maskgrad/train/optim/sgd.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad::test {

@@ -3,8 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include <maskgrad/ops/elementwise.hpp>
-#include <maskgrad/ops/reduce.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"

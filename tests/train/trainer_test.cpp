@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"

@@ -1,7 +1,7 @@
 // Batches, models and callbacks that are not there say so.
 #include "support/undefined.hpp"
 
-#include <maskgrad/train/token_masking.hpp>
+#include <maskgrad/train/data/token_masking.hpp>
 
 #include "train/toy_run.hpp"
 

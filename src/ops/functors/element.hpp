@@ -16,7 +16,7 @@
 #include <numbers>
 #include <type_traits>
 
-#include <maskgrad/ops/vector.hpp>
+#include <maskgrad/ops/cpu/vector/vector.hpp>
 
 namespace maskgrad::ops::math {
 

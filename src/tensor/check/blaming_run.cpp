@@ -1,7 +1,7 @@
+#include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/check/marks.hpp>
 #include <maskgrad/tensor/check/poisoned_run.hpp>
-#include <maskgrad/tensor/gradient_kernels.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 #include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad::check_detail {

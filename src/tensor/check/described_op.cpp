@@ -2,7 +2,7 @@
 
 #include <maskgrad/tensor/check/described_op.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad::check_detail {
 namespace {

@@ -3,10 +3,10 @@
 #include <numeric>
 #include <vector>
 
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/gradients.hpp>
 #include <maskgrad/tensor/check/random_weights.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad {
 namespace {

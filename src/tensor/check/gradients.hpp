@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include <maskgrad/tensor/variable.hpp>
+#include <maskgrad/tensor/autograd/variable.hpp>
 
 namespace maskgrad {
 

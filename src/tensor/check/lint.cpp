@@ -1,8 +1,8 @@
 #include <algorithm>
 
+#include <maskgrad/tensor/autograd/op_def.hpp>
 #include <maskgrad/tensor/check/lint.hpp>
-#include <maskgrad/tensor/mask_explain.hpp>
-#include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/tensor/mask/explain.hpp>
 
 namespace maskgrad {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include <maskgrad/tensor/attention_mask.hpp>
-#include <maskgrad/tensor/mask.hpp>
+#include <maskgrad/tensor/mask/attention_mask.hpp>
+#include <maskgrad/tensor/mask/sequence_mask.hpp>
 
 namespace maskgrad {
 

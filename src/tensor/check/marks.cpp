@@ -2,7 +2,7 @@
 #include <set>
 
 #include <maskgrad/tensor/check/marks.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad {
 namespace {

@@ -5,7 +5,7 @@
 #include <map>
 #include <vector>
 
-#include <maskgrad/tensor/tape.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 
 namespace maskgrad {
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include <maskgrad/tensor/check/mask_path.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad::check_detail {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <maskgrad/tensor/op_def.hpp>
+#include <maskgrad/tensor/autograd/op_def.hpp>
 
 namespace maskgrad {
 

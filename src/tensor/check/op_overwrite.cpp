@@ -1,9 +1,9 @@
 #include <functional>
 
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
 #include <maskgrad/tensor/check/op_overwrite.hpp>
 #include <maskgrad/tensor/check/random_weights.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::check_detail {
 namespace {

@@ -2,8 +2,8 @@
 // src/tensor/check.
 #pragma once
 
+#include <maskgrad/tensor/autograd/op_def.hpp>
 #include <maskgrad/tensor/check/complaints.hpp>
-#include <maskgrad/tensor/op_def.hpp>
 
 namespace maskgrad::check_detail {
 

@@ -6,7 +6,7 @@
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/op_poison.hpp>
 #include <maskgrad/tensor/check/random_weights.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad::check_detail {
 namespace {

@@ -1,8 +1,8 @@
 // Poison for operations, to see what they depend on. Internal to src/tensor/check.
 #pragma once
 
+#include <maskgrad/tensor/autograd/op_def.hpp>
 #include <maskgrad/tensor/check/complaints.hpp>
-#include <maskgrad/tensor/op_def.hpp>
 
 namespace maskgrad::check_detail {
 

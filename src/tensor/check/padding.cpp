@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 #include <maskgrad/tensor/scope.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <maskgrad/tensor/check/marks.hpp>
 #include <maskgrad/tensor/check/poisoned_run.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad::check_detail {
 namespace {

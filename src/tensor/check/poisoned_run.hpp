@@ -4,8 +4,8 @@
 #include <map>
 #include <vector>
 
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad::check_detail {
 

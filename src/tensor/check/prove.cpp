@@ -2,7 +2,7 @@
 
 #include <maskgrad/tensor/check/mask_path.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/gradients.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 namespace maskgrad {
 

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <maskgrad/tensor/mask_explain.hpp>
+#include <maskgrad/tensor/mask/explain.hpp>
 #include <maskgrad/train/report/html.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>

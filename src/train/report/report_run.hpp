@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include <maskgrad/tensor/attention_mask.hpp>
+#include <maskgrad/tensor/mask/attention_mask.hpp>
+#include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
-#include <maskgrad/train/run_logs.hpp>
 
 namespace maskgrad {
 

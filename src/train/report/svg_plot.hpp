@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include <maskgrad/tensor/attention_mask.hpp>
+#include <maskgrad/tensor/mask/attention_mask.hpp>
 #include <maskgrad/train/formats/histogram.hpp>
 
 namespace maskgrad {

@@ -5,8 +5,8 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
-#include <maskgrad/tensor/tape.hpp>
 
 #include "support/tensors.hpp"
 

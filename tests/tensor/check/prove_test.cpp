@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/check/prove.hpp>
-#include <maskgrad/tensor/mask_kernels.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 #include <maskgrad/tensor/scope.hpp>
 
 #include "support/errors.hpp"

@@ -1,0 +1,156 @@
+// maskgrad bench
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
+
+#include "cli/bench/benchmarks.hpp"
+#include "cli/bench/machine.hpp"
+#include "cli/command.hpp"
+#include "cli/output.hpp"
+#include "cli/table.hpp"
+#include "cli/usage.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+struct Options {
+  std::vector<std::string> names;
+  std::string json;
+  int threads = 1;
+  AttentionSizes attention;
+};
+
+struct Benchmark {
+  std::string name, what;
+  std::function<std::vector<Result>(const Options&)> run;
+};
+
+const std::vector<Benchmark>& benchmarks() {
+  static const std::vector<Benchmark> all = {
+      {"blog-step",
+       "whole training steps of the blog recipe at batch 2 and 100, one float32 model each",
+       [](const Options&) { return bench_blog_step(); }},
+      {"attention",
+       "attention under six masks at the lengths of --seq, forward, and with its backward",
+       [](const Options& options) { return bench_attention(options.attention); }},
+      {"mask-overhead",
+       "how many percent longer a blog step takes with the key mask than with none",
+       [](const Options&) { return bench_mask_overhead(); }},
+      {"packing", "steps on padded and on packed batches, short samples and long uneven ones",
+       [](const Options&) { return bench_packing(); }},
+      {"kernels", "products of matrices, Adam, loss and embedding, and what bounds them",
+       [](const Options&) { return bench_kernels(); }},
+      {"op-overhead", "cost of one operation on a single element, recorded, and with its backward",
+       [](const Options&) { return bench_op_overhead(); }},
+  };
+  return all;
+}
+
+void check_names(const std::vector<std::string>& names) {
+  std::vector<std::string> known;
+  for (const Benchmark& benchmark : benchmarks()) known.push_back(benchmark.name);
+  for (const std::string& name : names) {
+    check(std::count(known.begin(), known.end(), name) > 0, "bench", "there is no benchmark '{}'{}",
+          name, nearest_or_see(name, known, "maskgrad bench --help"));
+  }
+}
+
+std::vector<Result> run_benchmarks(const Options& options) {
+  std::vector<Result> results;
+  for (const Benchmark& benchmark : benchmarks()) {
+    const bool chosen = options.names.empty() ||
+                        std::count(options.names.begin(), options.names.end(), benchmark.name);
+    if (!chosen) continue;
+    write_message(fmt::format("benchmark {}\n", benchmark.name));
+    const std::vector<Result> more = benchmark.run(options);
+    results.insert(results.end(), more.begin(), more.end());
+  }
+  return results;
+}
+
+// At least two decimals, and three digits that count.
+std::string in_digits(double value) {
+  const double small = value > 0 ? std::ceil(-std::log10(value)) : 0;
+  return fmt::format("{:.{}f}", value, 2 + static_cast<int>(std::max(small, 0.0)));
+}
+
+void print_table(const std::vector<Result>& results) {
+  const auto any = [&](auto has) { return std::any_of(results.begin(), results.end(), has); };
+  const bool any_mask = any([](const Result& r) { return r.kept_share.has_value(); });
+  const bool any_work = any([](const Result& r) { return r.work.has_value(); });
+  std::vector<std::vector<std::string>> rows = {{"benchmark", "median", "min", "p90"}};
+  if (any_mask) rows[0].push_back("kept");
+  if (any_work) rows[0].push_back("rate");
+  for (const Result& result : results) {
+    rows.push_back(
+        {result.key(), in_digits(result.median), in_digits(result.min), in_digits(result.p90)});
+    if (any_mask) {
+      rows.back().push_back(result.kept_share ? fmt::format("{:.3f}", *result.kept_share) : "");
+    }
+    if (any_work) rows.back().push_back(result.rate());
+  }
+  print("{}", format_table(rows));
+}
+
+std::string to_json(const std::vector<Result>& results) {
+  nlohmann::ordered_json json;
+  for (const Result& result : results) {
+    json[result.key()] = result.median;
+    if (result.kept_share) json[result.subject + "_kept_share"] = *result.kept_share;
+  }
+  const Machine machine = this_machine();
+  json["machine"] = {{"processor", machine.processor},
+                     {"threads", machine.threads},
+                     {"compiler", machine.compiler},
+                     {"native", machine.native},
+                     {"blas", machine.blas}};
+  return json.dump(2) + "\n";
+}
+
+void bench(const Options& options) {
+  as_usage([&] {
+    check_names(options.names);
+    check_sizes(options.attention);
+    set_num_threads(options.threads);
+  });
+  // Better to hear now that it cannot be written than when all is measured.
+  if (!options.json.empty()) const AtomicFile attempt(options.json);
+  const std::vector<Result> results = run_benchmarks(options);
+  print_table(results);
+  if (!options.json.empty()) write_file(options.json, to_json(results));
+}
+
+void add_attention_options(CLI::App& command, AttentionSizes& sizes) {
+  const auto add = [&](auto* option) { option->group("Attention"); };
+  add(add_integers(command, "--seq", sizes.lengths, "Lengths of the sequences"));
+  add(add_integer(command, "--batch", sizes.batch, "How many sequences"));
+  add(add_integer(command, "--heads", sizes.heads, "How many heads"));
+  add(add_integer(command, "--dim", sizes.dim, "Features of a head"));
+}
+
+}  // namespace
+
+void add_bench(CLI::App& program) {
+  auto* command = program.add_subcommand("bench", "Run the benchmarks");
+  auto options = std::make_shared<Options>();
+  command->add_option("NAME", options->names, "Which; all if none is given")->type_name("");
+  command
+      ->add_option("--json", options->json,
+                   "File for the medians, by name, and what they were taken on")
+      ->type_name("FILE");
+  add_integer(*command, "--threads", options->threads, "How many threads to use");
+  add_attention_options(*command, options->attention);
+  std::string footer = "Benchmarks:\n";
+  for (const Benchmark& b : benchmarks()) footer += fmt::format("  {:<27} {}\n", b.name, b.what);
+  command->footer(
+      footer + "\nExample: maskgrad bench blog-step attention --seq 128 512 --json figures.json");
+  command->callback([options] { bench(*options); });
+}
+
+}  // namespace maskgrad::apps

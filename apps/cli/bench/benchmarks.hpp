@@ -1,0 +1,40 @@
+// What `maskgrad bench` measures. Each benchmark lives in a file of its own.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cli/bench/timing.hpp"
+
+namespace maskgrad::apps {
+
+/// Whole training steps of the blog recipe with its key mask, float32, at batch 2 and 100.
+std::vector<Result> bench_blog_step();
+
+/// How many percent longer a blog step takes with the key mask than with none.
+std::vector<Result> bench_mask_overhead();
+
+/// Whole training steps that pack never, by choice and always: of the blog recipe at batch 2 and
+/// 100, and of a model of 64 features on 16 samples of 20 to 512 tokens.
+std::vector<Result> bench_packing();
+
+struct AttentionSizes {
+  std::int64_t batch = 4, heads = 4, dim = 64;           // dim: features of a head
+  std::vector<std::int64_t> lengths = {128, 512, 2048};  // S, each measured in turn
+};
+
+/// ops::scaled_dot_product_attention in float32 under no mask, causal, padding, window,
+/// causal_padding and segments: forward without a tape, and forward and backward.
+std::vector<Result> bench_attention(const AttentionSizes& sizes);
+/// Throws Error "[bench] --heads must be 1 to 65536, not 0", and the like for --batch, --dim and
+/// --seq.
+void check_sizes(const AttentionSizes& sizes);
+
+/// The hot kernels by themselves, and what bounds them: multiply-adds, and memory that the
+/// second-level cache holds.
+std::vector<Result> bench_kernels();
+
+/// What the engine costs around an operation: additions of scalars, recorded, and run backward.
+std::vector<Result> bench_op_overhead();
+
+}  // namespace maskgrad::apps

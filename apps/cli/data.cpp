@@ -1,0 +1,76 @@
+// maskgrad data arithmetic
+#include <filesystem>
+#include <memory>
+#include <set>
+
+#include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/formats/folder.hpp>
+
+#include "cli/command.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/output.hpp"
+#include "cli/text.hpp"
+#include "cli/usage.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string out;
+  ArithmeticData data;
+};
+
+// Shards of another data set would be read together with these.
+void check_no_other_shards(const fs::path& folder, std::int64_t shards) {
+  std::set<std::string> replaced;
+  for (std::int64_t shard = 0; shard < shards; ++shard) {
+    replaced.insert(arithmetic_shard_name(shard));
+  }
+  std::error_code ignored;  // no folder yet, or none that can be one
+  if (!fs::is_directory(folder, ignored)) return;
+  for (const fs::path& path : list_folder(folder)) {
+    const std::string name = path.filename().string();
+    check(path.extension() != ".tfrecords" || replaced.contains(name), "data",
+          "'{}' holds another data set's '{}' already: choose another folder", folder.string(),
+          name);
+  }
+}
+
+void write_data(const Options& options) {
+  const ArithmeticData& d = options.data;
+  as_usage([&] {
+    check_arithmetic_data(d);
+    check_no_other_shards(options.out, d.shards);
+  });
+  const InterruptRequest interrupt;
+  if (!write_arithmetic_shards(options.out, d, &interrupt.requested())) {
+    throw ExitCode{interrupt.exit_code()};
+  }
+  print("{} samples in {} shards in {}\n", d.shards * d.samples, d.shards, one_line(options.out));
+}
+
+}  // namespace
+
+void add_data(CLI::App& program) {
+  auto* data = program.add_subcommand("data", "Make training data");
+  data->require_subcommand(1);
+  data->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
+  auto* arithmetic =
+      data->add_subcommand("arithmetic", "Samples like x=-12,y=24:y-x:36, as shard_NNNN.tfrecords");
+  auto options = std::make_shared<Options>();
+  arithmetic->add_option("--out", options->out, "Folder for the shards")
+      ->type_name("FOLDER")
+      ->required();
+  add_integer(*arithmetic, "--shards", options->data.shards, "Number of files");
+  add_integer(*arithmetic, "--samples", options->data.samples, "Samples in each file");
+  add_integer(*arithmetic, "--max-val", options->data.max_val,
+              "Numbers are smaller than this, either sign");
+  add_integer(*arithmetic, "--seed", options->data.seed,
+              "The same seed gives the same bytes on every machine");
+  arithmetic->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
+  arithmetic->callback([options] { write_data(*options); });
+}
+
+}  // namespace maskgrad::apps

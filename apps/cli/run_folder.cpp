@@ -1,0 +1,181 @@
+#include "cli/run_folder.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <maskgrad/tensor/finite.hpp>
+#include <maskgrad/train/finite_parameters.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/model_file.hpp>
+
+#include "cli/output.hpp"
+#include "cli/run_notes.hpp"
+#include "cli/run_settings.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "runs/first/" and "." have a last part too. Runs of one name are told apart by their paths.
+std::string run_name(const fs::path& folder, std::span<const fs::path> folders) {
+  const auto last_part = [](const fs::path& path) {
+    std::error_code ignored;
+    const fs::path whole = fs::absolute(path, ignored).lexically_normal();
+    return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+  };
+  const std::string name = last_part(folder);
+  const auto namesakes = std::count_if(folders.begin(), folders.end(), [&](const fs::path& other) {
+    return last_part(other) == name;
+  });
+  return namesakes > 1 ? folder.string() : name;
+}
+
+// A report without them is one still, and says why.
+void add_masks(ReportRun& report, TrainedRun& run) {
+  try {
+    report.masks = run.attention_masks();
+  } catch (const Error& error) {
+    report.warnings.push_back(
+        fmt::format("its masks are not drawn: {}: {}", error.name(), error.text()));
+    warn(fmt::format("report: '{}': {}", run.paths().folder.string(), report.warnings.back()));
+  }
+}
+
+ReportRun report_run(const fs::path& folder, const std::string& name) {
+  TrainedRun run(folder);
+  ReportRun report = load_report_run(folder, name);
+  add_masks(report, run);
+  for (const Setting& setting : run.settings().all()) {
+    if (setting.saved) report.settings.emplace_back(setting.key, to_string(setting.value));
+  }
+  return report;
+}
+
+// What the run was trained with counts, but for where its files are now.
+Settings model_settings(const RunPaths& paths, const RunConfig& config, const Notes& notes) {
+  const auto trained = settings_in(notes, config.recipe, paths, paths.model);
+  if (!trained) return config.settings;
+  const Settings before = of_results(config.recipe, *trained),
+                 now = of_results(config.recipe, config.settings);
+  for (const std::string& line : before.differences(now)) {
+    warn(fmt::format("'{}' has changed since the model was trained, which keeps its settings: {}",
+                     paths.config.string(), line));
+  }
+  Settings settings = config.settings;
+  copy_results(settings, *trained);
+  return settings;
+}
+
+void load_weights(const ModelFile& model, const fs::path& path, ParameterBuffer& parameters) {
+  for (const auto& [name, tensor] : model.tensors) {
+    const auto found = is_floating(tensor.dtype()) ? find_not_finite(tensor) : std::nullopt;
+    check(!found, "weights", "'{}': {} is {} at element {}: this model is not to be used",
+          path.string(), name, found ? found->value : 0, found ? found->element : 0);
+  }
+  try {
+    parameters.load(model.tensors);
+  } catch (const Error& error) {
+    fail("weights", "'{}' does not fit the model: {}", path.string(), error.text());
+  }
+  if (const auto found = find_not_finite(parameters, parameters.values())) {
+    fail("weights", "'{}': element {} of {} is more than {} holds", path.string(), found->element,
+         found->parameter, to_string(parameters.dtype()));
+  }
+}
+
+}  // namespace
+
+RunConfig read_config(const RunPaths& paths) {
+  check(paths.is_run(), "run", "'{}' is no run folder: it has no config.toml",
+        paths.folder.string());
+  const auto name = toml_text(paths.config, "recipe");
+  check(name.has_value(), "run",
+        "'{}' does not name its recipe: the file is damaged; the run's checkpoints hold a copy of "
+        "it, which maskgrad inspect shows",
+        paths.config.string());
+  const Recipe& recipe = find_recipe(*name, paths.config.string());
+  return {recipe, read_saved_settings(recipe, paths)};
+}
+
+Settings read_saved_settings(const Recipe& recipe, const RunPaths& paths) {
+  Settings settings(recipe.settings());
+  settings.load_saved_toml(paths.config);
+  return as_used(settings, paths.folder);
+}
+
+void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given) {
+  std::error_code error;
+  if (given || fs::is_directory(folder, error)) return;
+  if (folder == paths.own_data) {
+    fail("data", "'{}', which the run made, is gone: --data names another folder", folder.string());
+  }
+  fail("data", "there is no folder '{}': the path stands in '{}', and --data overrides it",
+       folder.string(), paths.config.string());
+}
+
+TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)
+    : paths_(folder), config_(read_config(paths_)) {
+  check(paths_.has_ended(), "run", "'{}' has no model.safetensors: its training has not ended yet",
+        folder.string());
+  const ModelFile model = load_model(paths_.model);
+  config_.settings = model_settings(paths_, config_, model.notes);
+  model_ = config_.recipe.make_model(config_.settings);
+  parameters_ = std::make_unique<ParameterBuffer>(
+      model_->module(), dtype.value_or(dtype_from_string(config_.settings.text("dtype"))), 0);
+  load_weights(model, paths_.model, *parameters_);
+}
+
+SequenceDataset TrainedRun::load_data(const std::string& given, const char* command) const {
+  const std::string& own = settings().text("data");
+  const fs::path folder = !given.empty() ? fs::path(given)
+                          : own.empty()  ? paths_.own_data
+                                         : fs::path(own);
+  check_data_folder(folder, paths_, !given.empty());
+  // A held-out set counts whole; a limit was on what the run trained on.
+  SequenceDataset data =
+      recipe().load_data(settings(), folder, given.empty() ? DataPart::kTraining : DataPart::kAll);
+  check(data.size() > 0, command, "'{}' holds no samples", folder.string());
+  return data;
+}
+
+std::vector<ReportMask> TrainedRun::attention_masks() {
+  const SequenceDataset data = load_data("", "data");
+  const std::int64_t first = 0;
+  return model_->attention_masks(data.collate({&first, 1}));
+}
+
+void load_weights(const fs::path& path, ParameterBuffer& parameters) {
+  load_weights(load_model(path), path, parameters);
+}
+
+std::vector<fs::path> runs_in(const fs::path& folder) {
+  if (RunPaths(folder).is_run()) return {folder};
+  std::error_code error;
+  if (!fs::exists(folder, error)) fail_file("cannot read folder", folder, ENOENT);
+  std::vector<fs::path> runs;
+  for (const fs::path& path : list_folder(folder)) {
+    const bool is_hidden = path.filename().string().starts_with('.');
+    if (!is_hidden && RunPaths(path).is_run()) runs.push_back(path);
+  }
+  check(!runs.empty(), "run", "'{}' is no run folder, and holds none", folder.string());
+  return runs;
+}
+
+void write_report(std::span<const fs::path> folders, const fs::path& out) {
+  std::vector<ReportRun> runs;
+  std::vector<ReferenceCurve> references;
+  std::string title;
+  for (const fs::path& folder : folders) {
+    const Recipe& recipe = read_config(RunPaths(folder)).recipe;
+    runs.push_back(report_run(folder, run_name(folder, folders)));
+    if (title.empty()) {
+      title = fmt::format("maskgrad: {}", recipe.name());
+      references = recipe.references();
+    }
+  }
+  write_file(out, render_report(title, runs, references));
+}
+
+}  // namespace maskgrad::apps

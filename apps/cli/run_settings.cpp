@@ -1,0 +1,81 @@
+#include "cli/run_settings.hpp"
+
+#include <maskgrad/train/optim/adam.hpp>
+#include <maskgrad/train/optim/sgd.hpp>
+
+namespace maskgrad::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The settings with `map` done to each path among those that are saved.
+template <class F>
+Settings with_paths(const Settings& settings, F map) {
+  Settings mapped = settings;
+  for (const Setting& setting : settings.all()) {
+    if (!setting.saved || setting.path == PathTo::kNothing) continue;
+    const std::string& text = settings.text(setting.key);
+    if (!text.empty()) mapped.set(setting.key, map(fs::path(text)).string(), setting.key);
+  }
+  return mapped;
+}
+
+fs::path absolute_path(const fs::path& path) {
+  std::error_code error;
+  const fs::path result = fs::absolute(path, error);
+  check(!error, "train", "cannot tell where '{}' is: {}", path.string(), error.message());
+  return result.lexically_normal();
+}
+
+// Without symbolic links, as far as it is there.
+fs::path resolved(const fs::path& path) {
+  std::error_code error;
+  fs::path result = fs::weakly_canonical(absolute_path(path), error);
+  return error ? absolute_path(path) : result;
+}
+
+}  // namespace
+
+fs::path run_folder(const Recipe& recipe, const Settings& settings) {
+  const std::string& out = settings.text("out");
+  return out.empty() ? fs::path("runs") / recipe.name() : fs::path(out);
+}
+
+fs::path path_within(const fs::path& path, const fs::path& folder) {
+  const fs::path within = resolved(path).lexically_relative(resolved(folder));
+  return within.empty() || *within.begin() == ".." ? fs::path() : within;
+}
+
+Settings as_stored(const Settings& settings, const fs::path& run) {
+  return with_paths(settings, [&](const fs::path& path) {
+    const fs::path within = path_within(path, run);
+    return within.empty() ? absolute_path(path) : within;
+  });
+}
+
+Settings as_used(const Settings& settings, const fs::path& run) {
+  return with_paths(settings, [&](const fs::path& path) { return run / path; });
+}
+
+void copy_results(Settings& to, const Settings& from) {
+  for (const Setting& setting : from.all()) {
+    const bool is_place = setting.path != PathTo::kNothing;
+    if (setting.saved && setting.shapes_results && !is_place) to.copy(setting.key, from);
+  }
+}
+
+Settings of_results(const Recipe& recipe, const Settings& settings) {
+  Settings result(recipe.settings());
+  copy_results(result, settings);
+  return result;
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
+                                          const ParameterBuffer& parameters) {
+  const std::string& name = settings.text("optimizer");
+  if (name == "sgd") return std::make_unique<Sgd>(parameters, settings.real("momentum"));
+  const Adam::Form form = name == "adam" ? Adam::Form::kKeras : Adam::Form::kPyTorch;
+  return std::make_unique<Adam>(parameters, Adam::Options{.form = form});
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,36 @@
+// Settings of a run, in memory and in its files.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include <maskgrad/train/optim/optimizer.hpp>
+
+#include "recipes/recipe.hpp"
+
+namespace maskgrad::apps {
+
+/// The folder that the settings name, or runs/<recipe>.
+std::filesystem::path run_folder(const Recipe& recipe, const Settings& settings);
+
+/// `path` relative to `folder` where it leads into it, links resolved; empty elsewhere.
+std::filesystem::path path_within(const std::filesystem::path& path,
+                                  const std::filesystem::path& folder);
+
+/// With each path as the run's files hold it: relative to the run's folder where it leads into it,
+/// else absolute. So a run works from anywhere, and its folder can be moved.
+Settings as_stored(const Settings& settings, const std::filesystem::path& run);
+/// The inverse: with each path as this process can open it.
+Settings as_used(const Settings& settings, const std::filesystem::path& run);
+
+/// Copies the settings that shape the results. No path does: what stands in a file counts, not
+/// where it is.
+void copy_results(Settings& to, const Settings& from);
+/// Those that shape the results; the others as the recipe has them. Equal runs have equal ones.
+Settings of_results(const Recipe& recipe, const Settings& settings);
+
+/// The optimizer that the settings name.
+std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
+                                          const ParameterBuffer& parameters);
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,90 @@
+#include "cli/usage.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include <maskgrad/tensor/nearest_name.hpp>
+
+namespace maskgrad::apps {
+namespace {
+
+std::vector<CLI::App*> subcommands_of(CLI::App& command) {
+  return command.get_subcommands([](CLI::App*) { return true; });
+}
+
+// What `command` chooses between.
+std::string noun(const CLI::App& command) {
+  if (command.get_name() == "train") return "recipe";
+  return command.get_name() == "data" ? "data set" : "subcommand";
+}
+
+std::string unknown_option(CLI::App& command, const std::string& argument) {
+  const std::string name = argument.substr(0, argument.find('='));
+  for (const CLI::App* sub : subcommands_of(command)) {
+    if (sub->get_option_no_throw(name)) {
+      return fmt::format("option '{}' belongs behind the {} '{}'", name, noun(command),
+                         sub->get_name());
+    }
+  }
+  std::vector<std::string> known;
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
+  }
+  return fmt::format("there is no option '{}'{}", name, did_you_mean(name, known));
+}
+
+std::string unknown_argument(CLI::App& command, const std::string& argument) {
+  std::vector<std::string> known;
+  for (const CLI::App* sub : subcommands_of(command)) known.push_back(sub->get_name());
+  if (known.empty()) return fmt::format("unexpected argument '{}'", argument);
+  return fmt::format("there is no {} '{}'{}", noun(command), argument,
+                     did_you_mean(argument, known));
+}
+
+std::string missing_subcommand(CLI::App& command) {
+  std::string names;
+  for (const CLI::App* sub : subcommands_of(command)) {
+    names += (names.empty() ? "" : ", ") + sub->get_name();
+  }
+  return fmt::format("which {}? {}", noun(command), names);
+}
+
+std::string problem(CLI::App& command, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = command.remaining();
+  const auto option = std::find_if(unknown.begin(), unknown.end(), [](const std::string& text) {
+    return text.size() > 1 && text.starts_with('-');
+  });
+  if (option != unknown.end()) return unknown_option(command, *option);
+  if (!unknown.empty()) return unknown_argument(command, unknown.front());
+  const bool lacks_subcommand =
+      command.get_subcommands().empty() && !subcommands_of(command).empty();
+  if (lacks_subcommand) return missing_subcommand(command);
+  const std::string text = error.what();
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) {
+    return text.substr(0, text.find(':')) + " needs a value";
+  }
+  return text;
+}
+
+}  // namespace
+
+UsageError explain(CLI::App& program, const CLI::ParseError& error) {
+  // The first command with an argument that it does not know, else the last one.
+  CLI::App* command = &program;
+  std::string path = program.get_name();
+  while (command->remaining().empty() && !command->get_subcommands().empty()) {
+    command = command->get_subcommands().front();
+    path += " " + command->get_name();
+  }
+  std::string text = problem(*command, error);
+  if (!text.ends_with('?')) text += fmt::format("; see {} --help", path);
+  return {"usage", text};
+}
+
+std::string nearest_or_see(const std::string& name, std::span<const std::string> known,
+                           const std::string& see) {
+  const std::string nearest = did_you_mean(name, known);
+  return nearest.empty() ? "; see " + see : nearest;
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,154 @@
+#include "recipes/blog/blog.hpp"
+
+#include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/masking.hpp>
+#include <maskgrad/layers/reflect.hpp>
+#include <maskgrad/layers/reshape.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/finite.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/formats/utf8.hpp>
+
+namespace maskgrad::apps {
+namespace {
+
+constexpr std::int64_t kLength = 20, kFeatures = 15, kHidden = 150;
+constexpr auto kVocabulary = static_cast<std::int64_t>(kArithmeticVocabulary.size());
+
+class BlogModel : public RecipeModel {
+ public:
+  explicit BlogModel(const Settings& settings) {
+    model_.add<Masking>("masking", kPadToken)
+        .add<Embed>("embed", kVocabulary, kFeatures)
+        .add<Reflect>("reflect", kFeatures, mask_axis_from_string(settings.text("mask")))
+        .add<Reshape>("reshape", std::vector{kLength * kFeatures})
+        .add<Dense>("dense", kLength * kFeatures, kHidden, ops::relu)
+        .add<Dense>("dbd", kHidden, kVocabulary)
+        .pack(pack_when_from_string(settings.text("pack")));
+  }
+
+  Module& module() override { return model_; }
+
+  ModelOutput evaluate(const Batch& batch) override {
+    const Variable logits = model_(Variable(batch.inputs));
+    const ops::HitsCount right = ops::accuracy(logits, batch.targets);
+    return {ops::cross_entropy(logits, batch.targets),
+            {{"accuracy", static_cast<double>(right.hits), right.count}}};
+  }
+
+  std::vector<LayerSummary> summarize(const Batch& batch) override {
+    return model_.summarize(Variable(batch.inputs));
+  }
+
+  std::vector<std::string> explain_packing(const Batch& batch) override {
+    std::vector<std::string> lines;
+    for (const PackingSummary& summary : model_.explain_packing(Variable(batch.inputs))) {
+      lines.push_back(to_string(summary));
+    }
+    return lines;
+  }
+
+  std::vector<ReportMask> attention_masks(const Batch& batch) override {
+    const Tensor tokens = batch.inputs.view(0, {1, kLength});
+    const auto& reflect = dynamic_cast<const Reflect&>(model_.layer("reflect"));
+    ReportMask mask{"reflect", reflect.pairs(SequenceMask::from_tokens(tokens, kPadToken)), {}};
+    for (const std::int64_t token : tokens.values<std::int64_t>()) {
+      mask.labels.push_back(arithmetic_text({&token, 1}));
+    }
+    return {mask};
+  }
+
+  std::string predict(const std::string& text) override {
+    const NoGrad no_grad;
+    check(text.size() <= kLength, "blog", "{} has {} characters, at most {} fit", quote(text),
+          text.size(), kLength);
+    SequenceDataset question(kLength, kPadToken);
+    question.add(arithmetic_tokens(text), 0);
+    const std::int64_t first = 0;
+    const Variable logits = model_(Variable(question.collate({&first, 1}).inputs));
+    if (const auto found = find_not_finite(logits.value())) {
+      fail("blog", "the model has no answer to {}: it gives {}", quote(text), found->value);
+    }
+    return arithmetic_text(ops::argmax(logits.value(), -1).values<std::int64_t>());
+  }
+
+ private:
+  Sequential model_;
+};
+
+class BlogRecipe : public Recipe {
+ public:
+  std::string name() const override { return "blog"; }
+  std::string summary() const override {
+    return "The article's experiment: x=-12,y=24:y-x -> first character of the answer";
+  }
+
+  std::vector<Setting> settings() const override {
+    using Int = std::int64_t;
+    return training_settings(
+        name(),
+        {Setting{"batch_size", Int{2}, ""}, Setting{"shuffle", false, ""},
+         Setting{"mask", std::string("key"), "axis of the mask in self-attention"}.one_of(
+             {"key", "query", "none"}),
+         pack_setting(),
+         Setting{"shards", Int{0}, "shards to read or make; 0: all that are there, 2 to make"}
+             .at_least(0)
+             .at_most(10000),
+         // Longer numbers would not fit the model's input.
+         Setting{"max_val", Int{100}, "numbers of the data it makes are smaller"}
+             .at_least(1)
+             .at_most(10000)});
+  }
+
+  void check_settings(const Settings& settings) const override {
+    const std::string &pack = settings.text("pack"), &mask = settings.text("mask");
+    check(pack == "never" || mask == "key", "blog",
+          "--pack {0} needs --mask key: with --mask {1} the model reads padding, and a packed row "
+          "has none",
+          pack, mask);
+  }
+
+  void write_data(const Settings& settings, const std::filesystem::path& folder) const override {
+    constexpr std::int64_t kShardsOfTheArticle = 2;
+    const std::int64_t shards = settings.integer("shards");
+    write_arithmetic_shards(folder, {.shards = shards > 0 ? shards : kShardsOfTheArticle,
+                                     .samples = 1000,
+                                     .max_val = settings.integer("max_val"),
+                                     .seed = static_cast<std::uint64_t>(settings.integer("seed"))});
+  }
+
+  SequenceDataset load_data(const Settings& settings, const std::filesystem::path& folder,
+                            DataPart part) const override {
+    SequenceDataset dataset(kLength, kPadToken);
+    const std::int64_t limit = part == DataPart::kAll ? 0 : settings.integer("shards");
+    for (const auto& shard : list_shards(folder, limit)) {
+      for (const ArithmeticSample& sample : read_arithmetic_shard(shard)) {
+        check(!sample.res.empty(), "blog", "'{}' holds a sample without an answer", shard.string());
+        const std::string text = sample.defs + ":" + sample.op;
+        check(text.size() <= kLength, "blog", "'{}' holds '{}', of {} characters: at most {} fit",
+              shard.string(), text, text.size(), kLength);
+        dataset.add(arithmetic_tokens(text), arithmetic_tokens(sample.res).front());
+      }
+    }
+    return dataset;
+  }
+
+  std::unique_ptr<RecipeModel> make_model(const Settings& settings) const override {
+    return std::make_unique<BlogModel>(settings);
+  }
+
+  std::vector<ReferenceCurve> references() const override {
+    return {{"article",
+             "loss",
+             {1.7373, 1.4499, 1.3553, 1.2888, 1.2299, 1.1706, 1.1019, 1.0223, 0.9478, 0.8824}}};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Recipe> make_blog_recipe() { return std::make_unique<BlogRecipe>(); }
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,354 @@
+#include <algorithm>
+#include <span>
+
+#include <maskgrad/ops/cpu/attention/careful_product.hpp>
+#include <maskgrad/ops/cpu/attention/key_sums.hpp>
+#include <maskgrad/ops/cpu/attention/query_sums.hpp>
+#include <maskgrad/ops/cpu/attention/score_tile.hpp>
+#include <maskgrad/ops/cpu/rows/row_kernels.hpp>
+#include <maskgrad/tensor/cpu/threads.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+// So many tiles are added to the gradients of keys one by one.
+constexpr std::int64_t kTilesOfGroup = 8;
+
+// Where one head's inputs and gradients stand.
+template <class T>
+struct HeadMemory {
+  std::int64_t h;
+  const T *q, *k, *v, *output, *top, *scale, *grad_output;
+  T* dq = nullptr;
+  QuerySums<T>*dk = nullptr, *dv = nullptr;
+  CompensatedSums<T> dbias = {};  // of the head, or none
+};
+
+// One tile of queries: with weights p = exp(score - top) scale, dropped weights p',
+//   dv_t += sum_s p'_st g_s        dp_st = drop_st (g_s . v_t)
+//   ds_st = p_st (dp_st - g_s . output_s)
+//   dq_s  = sum_t factor ds_st k_t    dk_t += sum_s factor ds_st q_s
+// `factor` being the scale of the scores. It is multiplied into g where that is transposed, and so
+// into all ds; only a bias, whose gradient they are, divides by it. So what q, k and v get does not
+// depend on whether a bias takes a gradient too. (A scale of 0 comes last instead.)
+template <class T>
+class BackwardTile {
+ public:
+  static std::int64_t workspace(const AttentionProblem& p) {
+    const std::int64_t columns = ScoreTile<T>::max_columns(p);
+    return ScoreTile<T>::workspace(p) +
+           ScoreTile<T>::max_keys(p) * (2 * columns + p.features + p.value_features) +
+           columns * (p.value_features + p.features + 5);
+  }
+
+  BackwardTile(const AttentionProblem& p, Workspace<T>& memory)
+      : p_(p),
+        factor_(divisor_of(static_cast<T>(p.scale))),
+        tile_(p, memory),
+        dq_(p.features * ScoreTile<T>::max_columns(p), memory) {
+    const std::int64_t columns = ScoreTile<T>::max_columns(p);
+    weights_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
+    dscores_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
+    grad_ = memory.take(p.value_features * columns);
+    dk_of_chunk_ = memory.take(ScoreTile<T>::max_keys(p) * p.features);
+    dv_of_chunk_ = memory.take(ScoreTile<T>::max_keys(p) * p.value_features);
+    top_ = memory.take(columns);
+    scale_ = memory.take(columns);
+    delta_ = memory.take(columns);
+    dbias_of_query_ = {memory.take(columns), memory.take(columns)};
+  }
+
+  void run(std::int64_t b, std::int64_t h, std::int64_t tile, const HeadMemory<T>& head) {
+    const std::span<const PairBlock> blocks = p_.tiles.blocks(b, h, tile);
+    const QueryTile queries = queries_of(b, h, blocks);
+    const std::int64_t first = queries.first, count = queries.count();
+    tile_.start(queries, head.q);
+    grad_rows_ = head.grad_output + first * p_.value_features;
+    query_rows_ = head.q + first * p_.features;
+    transpose<true>(grad_rows_, p_.value_features, count, p_.value_features, factor_, grad_,
+                    tile_.stride());
+    read_rows(head.output + first * p_.value_features, head.top + first, head.scale + first, count);
+    dq_.start(p_.features * tile_.stride());
+    std::fill_n(dbias_of_query_.sum, tile_.stride(), T{});
+    std::fill_n(dbias_of_query_.error, tile_.stride(), T{});
+    rows_are_finite_ = all_finite(grad_rows_, count * p_.value_features) &&
+                       all_finite(query_rows_, count * p_.features);
+    for (ChunkWalk walk(blocks); walk.next();) {
+      dq_.start_group(walk.group());
+      add(walk.parts(), head);
+    }
+    dq_.finish();
+    transpose<false>(dq_.data(), tile_.stride(), p_.features, count, T{1},
+                     head.dq + first * p_.features, p_.features);
+    if (head.dbias) {
+      for (std::int64_t s = 0; s < count; ++s) head.dbias.add(0, dbias_of_query_.sum[s]);
+    }
+    p_.for_others(tile, queries, [&](std::int64_t begin, std::int64_t end) {
+      std::fill(head.dq + begin * p_.features, head.dq + end * p_.features, T{});
+    });
+  }
+
+ private:
+  static T divisor_of(T scale) { return scale == 0 ? T{1} : scale; }
+
+  // delta_s = factor g_s . output_s, which is sum_t p_st dp_st
+  void read_rows(const T* output, const T* top, const T* scale, std::int64_t count) {
+    for (std::int64_t s = 0; s < tile_.stride(); s += kLanes<T>) {
+      const std::int64_t n = std::min(kLanes<T>, count - s);
+      load_first(top + s, n).store_unaligned(top_ + s);
+      load_first(scale + s, n).store_unaligned(scale_ + s);
+      Partials<T> products;
+      for (std::int64_t l = 0; l < kLanes<T>; ++l) {
+        products[static_cast<std::size_t>(l)] = l < n ? product_of_row(output, s + l) : Vec<T>(T{});
+      }
+      (Vec<T>(factor_) * sum_lanes<T>(products)).store_unaligned(delta_ + s);
+    }
+  }
+
+  // A vector whose lanes add up to g_s . output_s.
+  Vec<T> product_of_row(const T* output, std::int64_t s) const {
+    const T *grad = grad_rows_ + s * p_.value_features, *out = output + s * p_.value_features;
+    if (p_.value_features > detail::kOfBlock) {
+      const T dot = row_dot(grad, out, p_.value_features);
+      return load_first(&dot, 1);
+    }
+    Vec<T> sum(T{});
+    for (std::int64_t d = 0; d < p_.value_features; d += kLanes<T>) {
+      const std::int64_t n = std::min(kLanes<T>, p_.value_features - d);
+      sum = multiply_add(load_first(grad + d, n), load_first(out + d, n), sum);
+    }
+    return sum;
+  }
+
+  // The parts of a chunk. What they add to a key is one chain over all queries of the tile,
+  // wherever parts end.
+  void add(std::span<const PairBlock> parts, const HeadMemory<T>& head) {
+    const std::int64_t width = p_.features, value_width = p_.value_features;
+    if (parts.size() == 1) {
+      const std::int64_t begin = parts[0].begin;
+      return add(parts[0], head, add_to(head.dk->row(begin), width),
+                 add_to(head.dv->row(begin), value_width));
+    }
+    const auto is_before = [](const PairBlock& a, const PairBlock& b) { return a.begin < b.begin; };
+    const auto ends_before = [](const PairBlock& a, const PairBlock& b) { return a.end < b.end; };
+    const std::int64_t first = std::ranges::min_element(parts, is_before)->begin,
+                       keys = std::ranges::max_element(parts, ends_before)->end - first;
+    std::fill_n(dk_of_chunk_, keys * width, T{});
+    std::fill_n(dv_of_chunk_, keys * value_width, T{});
+    for (const PairBlock& part : parts) {
+      const std::int64_t at = part.begin - first;
+      add(part, head, {dk_of_chunk_ + at * width, width, Use::kContinue},
+          {dv_of_chunk_ + at * value_width, value_width, Use::kContinue});
+    }
+    add_row(dk_of_chunk_, head.dk->row(first), keys * width);
+    add_row(dv_of_chunk_, head.dv->row(first), keys * value_width);
+  }
+
+  void add(const PairBlock& block, const HeadMemory<T>& head, const Sums<T>& dk,
+           const Sums<T>& dv) {
+    const T* keys = head.k + block.begin * p_.features;
+    tile_.scores(block, head.k, weights_);
+    const std::int64_t columns = tile_.columns();
+    tile_.multiply_keys(block, head.v, p_.value_features, grad_, dscores_);
+    for (std::int64_t s = 0; s < columns; s += kLanes<T>) differentiate(block, s);
+    const bool simple =
+        block.full || (rows_are_finite_ && all_finite(keys, block.keys() * p_.features));
+    sum_over_queries(block, simple, weights_, grad_rows_, p_.value_features, dv);
+    if (head.dbias) add_to_bias(block, head.dbias);
+    if (p_.softcap || factor_ != static_cast<T>(p_.scale)) finish_dscores(block);
+    sum_over_queries(block, simple, dscores_, query_rows_, p_.features, dk);
+    const Strided<T> transposed = {keys, 1, p_.features};
+    const Sums<T> dq = add_to(dq_.data() + tile_.offset(), tile_.stride());
+    if (simple) {
+      block_product<false>(p_.features, columns, block.keys(), transposed, dscores_, columns, dq);
+    } else {
+      product_of_kept_columns(p_.features, columns, block.keys(), transposed, dscores_,
+                              tile_.keep().data(), dq);
+    }
+  }
+
+  // Scores -> dropped weights, dp -> ds, for a vector of queries: the block's columns from s on.
+  void differentiate(const PairBlock& block, std::int64_t s) {
+    const std::int64_t columns = tile_.columns(), end = block.keys() * columns;
+    const std::int64_t of_tile = tile_.offset() + s;
+    const Vec<T> zero(T{}), top = Vec<T>::load_unaligned(top_ + of_tile),
+                            scale = Vec<T>::load_unaligned(scale_ + of_tile),
+                            delta = Vec<T>::load_unaligned(delta_ + of_tile);
+    T *const weights = weights_, *const dscores = dscores_;
+    const bool drops = p_.dropout > 0, is_full = block.full;
+    for (std::int64_t at = s; at < end; at += columns) {
+      Vec<T> weight = xsimd::exp(Vec<T>::load_unaligned(weights + at) - top) * scale;
+      Vec<T> dweight = Vec<T>::load_unaligned(dscores + at);
+      if (drops) dweight *= tile_.drop(at);
+      Vec<T> dscore = weight * (dweight - delta);
+      if (drops) weight *= tile_.drop(at);
+      if (!is_full) {
+        const auto kept = tile_.keep()[at];
+        weight = xsimd::select(kept, weight, zero);
+        dscore = xsimd::select(kept, dscore, zero);
+      }
+      weight.store_unaligned(weights + at);
+      dscore.store_unaligned(dscores + at);
+    }
+  }
+
+  // out[t], as `out` says, from the sum over s of table[t][s] rows[s]; rows: of the tile's queries.
+  void sum_over_queries(const PairBlock& block, bool simple, const T* table, const T* rows,
+                        std::int64_t features, const Sums<T>& out) const {
+    const std::int64_t columns = tile_.columns();
+    const T* const own = rows + tile_.offset() * features;
+    if (simple) {
+      block_product<true>(block.keys(), features, block.queries(), Strided<T>{table, columns, 1},
+                          own, features, out);
+    } else {
+      product_of_kept_rows(block.keys(), features, block.queries(), table, tile_.keep().data(),
+                           columns, own, out);
+    }
+  }
+
+  // One that all pairs share is summed query by query first: the order must not depend on where
+  // blocks end.
+  void add_to_bias(const PairBlock& block, const CompensatedSums<T>& dbias) const {
+    auto [of_sample, of_head, of_query, of_key] = p_.bias_stride;
+    CompensatedSums<T> to = dbias.from(block.first * of_query + block.begin * of_key);
+    if (of_query == 0 && of_key == 0) {
+      to = dbias_of_query_.from(tile_.offset());
+      of_query = 1;
+    }
+    for (std::int64_t s = 0; s < block.queries(); ++s) {
+      for (std::int64_t t = 0; t < block.keys(); ++t) {
+        to.add(s * of_query + t * of_key, dscores_[t * tile_.columns() + s] / factor_);
+      }
+    }
+  }
+
+  // Times the slope of the cap, and times a scale of 0, which is not in them yet.
+  void finish_dscores(const PairBlock& block) {
+    const Vec<T> factor(static_cast<T>(p_.scale) / factor_), zero(T{});
+    for (std::int64_t at = 0; at < block.keys() * tile_.columns(); at += kLanes<T>) {
+      Vec<T> dscore = factor * Vec<T>::load_unaligned(dscores_ + at);
+      if (p_.softcap) dscore *= tile_.cap_slope(at);
+      if (!block.full) dscore = xsimd::select(tile_.keep()[at], dscore, zero);
+      dscore.store_unaligned(dscores_ + at);
+    }
+  }
+
+  const AttentionProblem& p_;
+  const T factor_;
+  ScoreTile<T> tile_;
+  const T *grad_rows_ = nullptr, *query_rows_ = nullptr;
+  bool rows_are_finite_ = true;
+  KeySums<T> dq_;                  // [D][stride]
+  T *weights_, *dscores_;          // of a block, [keys][columns]
+  T *dk_of_chunk_, *dv_of_chunk_;  // [keys][D], [keys][D_v]
+  T* grad_;                        // [D_v][stride]
+  T *top_, *scale_, *delta_;
+  CompensatedSums<T> dbias_of_query_;
+};
+
+struct GradientInputs {
+  const Tensor &q, &k, &v;
+  const AttentionForward& forward;
+  const Tensor& grad_output;
+};
+
+template <class T>
+class HeadLoop {
+ public:
+  HeadLoop(const AttentionProblem& p, const GradientInputs& in, AttentionGradients& out)
+      : p_(p), in_(in), out_(out) {
+    const bool shared =
+        out.bias.defined() && out.bias.numel() < p.batch * p.heads * p.queries * p.keys;
+    if (shared) bias_errors_ = Tensor::zeros(out.bias.shape(), out.bias.dtype());
+  }
+
+  // Heads that add to the same gradients follow each other in one task: those of a group to keys
+  // and values, those that share a bias to it.
+  void run() {
+    if (p_.batch == 0) return;
+    const auto& stride = p_.bias_stride;
+    const bool bias = out_.bias.defined();
+    const std::int64_t batches = !bias || stride[0] ? p_.batch : 1,
+                       heads = !bias || stride[1] ? p_.key_heads : 1;
+    const std::int64_t each_b = p_.batch / batches, each_h = p_.key_heads / heads;
+    const std::int64_t group = p_.heads / p_.key_heads;
+    const std::int64_t pairs = each_b * each_h * group * p_.pairs_of_head();
+    const std::int64_t least =
+        least_of_attention(pairs, 3 * p_.features + 2 * p_.value_features + 16);
+    parallel_for(batches * heads, least, [&](std::int64_t i, std::int64_t end) {
+      Workspace<T> memory(BackwardTile<T>::workspace(p_));
+      BackwardTile<T> tile(p_, memory);
+      for (; i < end; ++i) {
+        for (std::int64_t b = i / heads * each_b; b < (i / heads + 1) * each_b; ++b) {
+          for (std::int64_t h = i % heads * each_h; h < (i % heads + 1) * each_h; ++h) {
+            run_group(tile, b, h, group);
+          }
+        }
+      }
+    });
+  }
+
+ private:
+  void run_group(BackwardTile<T>& tile, std::int64_t b, std::int64_t key_head, std::int64_t group) {
+    const std::int64_t tiles = p_.tiles.per_head(),
+                       tile_groups = (tiles + kTilesOfGroup - 1) / kTilesOfGroup;
+    const std::int64_t keys = (b * p_.key_heads + key_head) * p_.keys;
+    const bool has_groups = group * tile_groups > 1;
+    QuerySums<T> dk(p_.keys, p_.features, has_groups, out_.k.data<T>() + keys * p_.features);
+    QuerySums<T> dv(p_.keys, p_.value_features, has_groups,
+                    out_.v.data<T>() + keys * p_.value_features);
+    for (std::int64_t i = 0; i < group; ++i) {
+      HeadMemory<T> head = memory_of(b, key_head * group + i);
+      head.dk = &dk;
+      head.dv = &dv;
+      for (std::int64_t g = 0; g < tile_groups; ++g) {
+        const std::int64_t end = std::min(tiles, (g + 1) * kTilesOfGroup);
+        for (std::int64_t t = g * kTilesOfGroup; t < end; ++t) tile.run(b, head.h, t, head);
+        dk.end_group(i * power_of_two(tile_groups) + g);
+        dv.end_group(i * power_of_two(tile_groups) + g);
+      }
+    }
+    dk.finish();
+    dv.finish();
+  }
+
+  HeadMemory<T> memory_of(std::int64_t b, std::int64_t h) {
+    const std::int64_t rows = (b * p_.heads + h) * p_.queries,
+                       keys = (b * p_.key_heads + p_.key_head(h)) * p_.keys;
+    HeadMemory<T> head = {.h = h,
+                          .q = in_.q.data<T>() + rows * p_.features,
+                          .k = in_.k.data<T>() + keys * p_.features,
+                          .v = in_.v.data<T>() + keys * p_.value_features,
+                          .output = in_.forward.output.data<T>() + rows * p_.value_features,
+                          .top = in_.forward.top.data<T>() + rows,
+                          .scale = in_.forward.scale.data<T>() + rows,
+                          .grad_output = in_.grad_output.data<T>() + rows * p_.value_features,
+                          .dq = out_.q.data<T>() + rows * p_.features};
+    if (out_.bias.defined()) {
+      const CompensatedSums<T> dbias = {out_.bias.data<T>(),
+                                        bias_errors_.defined() ? bias_errors_.data<T>() : nullptr};
+      head.dbias = dbias.from(b * p_.bias_stride[0] + h * p_.bias_stride[1]);
+    }
+    return head;
+  }
+
+  const AttentionProblem& p_;
+  const GradientInputs& in_;
+  AttentionGradients& out_;
+  Tensor bias_errors_;  // undefined when no two pairs share a place of the bias
+};
+
+}  // namespace
+
+void fused_attention_gradients(const AttentionProblem& p, const Tensor& q, const Tensor& k,
+                               const Tensor& v, const AttentionForward& forward,
+                               const Tensor& grad_output, AttentionGradients& gradients) {
+  dispatch_device(q.device(), "scaled_dot_product_attention", [&] {
+    dispatch_dtype(FloatingTypes{}, p.dtype, "scaled_dot_product_attention", [&]<class T>(T) {
+      const GradientInputs inputs = {q, k, v, forward, grad_output};
+      HeadLoop<T>(p, inputs, gradients).run();
+    });
+  });
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,71 @@
+// One call of fused attention. Internal to attention.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include <maskgrad/ops/cpu/attention/tiles.hpp>
+#include <maskgrad/ops/nn/attention.hpp>
+
+namespace maskgrad::ops {
+
+/// Shapes as in attention.hpp. What forward and backward have in common.
+struct AttentionProblem {
+  std::int64_t batch, heads, key_heads, queries, keys, features, value_features;
+  DType dtype;
+  double scale;
+  std::optional<double> softcap;
+  double dropout;
+  std::optional<Random> random;  // of the dropout
+  AttentionMask mask;
+  AttentionTiles tiles;
+  Tensor bias;                              // undefined, or broadcasts to [B, H, S, T]
+  std::array<std::int64_t, 4> bias_stride;  // how far apart neighbours stand in it
+
+  /// Of q, k and v with heads. Everything has been checked.
+  static AttentionProblem of(const Tensor& q, const Tensor& k, const Tensor& v,
+                             const AttentionMask& mask, const AttentionOptions& options);
+
+  std::int64_t key_head(std::int64_t h) const { return h / (heads / key_heads); }
+  /// How many pairs are computed for a head, on average.
+  std::int64_t pairs_of_head() const {
+    const Shape& shape = mask.shape();
+    return tiles.pairs() / std::max<std::int64_t>(1, shape[0] * shape[1]);
+  }
+  /// Calls f(first, last) for the queries of the tile that are not among `those`, twice.
+  template <class F>
+  void for_others(std::int64_t tile, const QueryTile& those, F&& f) const {
+    const std::int64_t begin = tile * AttentionTiles::kQueries;
+    const std::int64_t end = std::min(begin + AttentionTiles::kQueries, queries);
+    const bool none = those.count() == 0;
+    f(begin, none ? begin : those.first);
+    f(none ? begin : those.last, end);
+  }
+};
+
+/// [B, S, D] as one head, [B, 1, S, D].
+Tensor with_heads(const Tensor& x);
+
+struct AttentionForward {
+  Tensor output;  // [B, H, S, D_v]
+  // [B, H, S]: the largest kept score, and 1 / (sum of exp(score - top)), so that a weight is
+  // exp(score - top) * scale. Both 0 for a query without any. In one number, a large top would
+  // swallow the logarithm of the sum.
+  Tensor top, scale;
+};
+/// Where the gradients go: tensors like the inputs; `bias` undefined when nobody asks, else holding
+/// 0.
+struct AttentionGradients {
+  Tensor q, k, v, bias;
+};
+
+/// The parts of softmax(scale q k^T + bias) v that tiles say. No table of S x T is kept (Dao et al.
+/// 2022, "FlashAttention", algorithms 1 and 4).
+AttentionForward fused_attention(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
+                                 const Tensor& v);
+/// Computes the weights again from top and scale, and writes all of the gradients.
+void fused_attention_gradients(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
+                               const Tensor& v, const AttentionForward& forward,
+                               const Tensor& grad_output, AttentionGradients& gradients);
+
+}  // namespace maskgrad::ops

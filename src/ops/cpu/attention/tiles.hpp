@@ -1,0 +1,111 @@
+// What attention has to compute under a mask: for each tile of queries, blocks of pairs.
+// Internal to attention.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include <maskgrad/tensor/mask/attention_mask.hpp>
+
+namespace maskgrad::ops {
+
+/// Pairs that are computed together: keys [begin, end) with queries [first, last). Of a full block
+/// every query attends to every key, and it ends with a strip or with its tile's last query, so
+/// that nothing need be masked.
+struct PairBlock {
+  std::int32_t begin, end, first, last;
+  bool full;
+
+  std::int64_t keys() const { return end - begin; }
+  std::int64_t queries() const { return last - first; }
+  friend bool operator==(const PairBlock&, const PairBlock&) = default;
+};
+
+/// Cuts the queries of a mask into tiles, a tile's keys into chunks, and keeps of each chunk the
+/// blocks that hold its kept pairs. Within a chunk strips of queries have blocks of their own where
+/// that leaves out more than a fifth of the pairs: of the chunk that a diagonal crosses, 11 of 16
+/// are computed. Where blocks end depends on the mask, where tiles, chunks and strips do not: what
+/// other queries attend to changes no bit of a query's result. Immutable; copies share everything.
+/// Takes memory in proportion to queries where rows are intervals.
+class AttentionTiles {
+ public:
+  static constexpr std::int64_t kQueries = 64;  // of a tile
+  static constexpr std::int64_t kKeys = 64;     // of a chunk
+  static constexpr std::int64_t kStrip = 16;    // queries; vectors of no machine are longer
+  static constexpr std::int64_t kStrips = kQueries / kStrip;
+  static constexpr std::int64_t kKeysOfGroup = 8 * kKeys;  // long sums over keys are cut here
+
+  explicit AttentionTiles(const AttentionMask& mask);
+
+  /// Tiles of each head.
+  std::int64_t per_head() const { return body_->per_head; }
+  /// The blocks of a tile, the keys of each query in order, and the queries of each key; b and h
+  /// may be anything where the mask has one for all. Each begins at the first query of a strip and
+  /// ends behind a query that attends to something; it may reach over several chunks.
+  std::span<const PairBlock> blocks(std::int64_t b, std::int64_t h, std::int64_t tile) const;
+  /// Pairs that lie in blocks, of the mask's own shape: what is computed, whether kept or not.
+  std::int64_t pairs() const { return body_->pairs; }
+
+ private:
+  struct Body final : RefCounted {
+    std::int64_t batch = 0, heads = 0, per_head = 0, pairs = 0;
+    PoolVector<PoolVector<PairBlock>> parts;       // of tiles one after another, in any order
+    PoolVector<std::span<const PairBlock>> tiles;  // where the blocks of each stand
+  };
+
+  Ref<const Body> body_;
+};
+
+/// Walks over a tile's blocks chunk by chunk of keys:
+///
+///   for (ChunkWalk walk(blocks); walk.next();) add(walk.parts());
+class ChunkWalk {
+ public:
+  explicit ChunkWalk(std::span<const PairBlock> blocks) : blocks_(blocks) {}
+
+  /// Goes on to the next chunk with any of the blocks, if there is one.
+  bool next() {
+    // One block that lies in one chunk is the usual case where sequences are short.
+    if (blocks_.size() == 1 && blocks_[0].end <= AttentionTiles::kKeys) {
+      parts_ = blocks_;
+      return next_++ == 0;
+    }
+    return next_of_many();
+  }
+  /// The parts of blocks that lie in the chunk, in the order of their queries.
+  std::span<const PairBlock> parts() const { return parts_; }
+  /// The group of keys that the chunk is in, never one before those of earlier chunks.
+  std::int64_t group() const { return parts_[0].begin / AttentionTiles::kKeysOfGroup; }
+
+ private:
+  using Blocks = std::array<PairBlock, AttentionTiles::kStrips>;
+
+  bool next_of_many();
+
+  std::span<const PairBlock> blocks_, parts_;
+  std::size_t next_ = 0;         // the first block that begins behind the chunk
+  Blocks open_, parts_of_open_;  // blocks that reach into the chunk, and their parts there
+  std::size_t size_ = 0;         // of both
+  std::int32_t end_ = 0;         // of the chunk
+};
+
+/// Some queries of head (b, h), from the first on that has pairs to the last.
+struct QueryTile {
+  std::int64_t b, h, first, last;
+
+  std::int64_t count() const { return last - first; }
+};
+
+/// Those of a tile with these blocks.
+inline QueryTile queries_of(std::int64_t b, std::int64_t h, std::span<const PairBlock> blocks) {
+  if (blocks.empty()) return {b, h, 0, 0};
+  QueryTile tile = {b, h, blocks[0].first, blocks[0].last};
+  for (const PairBlock& block : blocks) {
+    tile.first = std::min<std::int64_t>(tile.first, block.first);
+    tile.last = std::max<std::int64_t>(tile.last, block.last);
+  }
+  return tile;
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,105 @@
+#include <atomic>
+#include <iterator>
+
+#include <maskgrad/ops/cpu/gemm/gemm_parts.hpp>
+#include <maskgrad/ops/cpu/gemm/gemm_paths.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+BatchSum sum_of(const MatrixProduct& d) {
+  if (!d.transpose_a || d.rows_per_sample == 0) return d.k;
+  return {d.k / d.rows_per_sample, d.rows_per_sample};
+}
+
+// Rows [begin, end) of y, with b [k, n], its rows `stride` apart.
+template <class T>
+void multiply_and_finish(const MatrixProduct& d, std::int64_t begin, std::int64_t end, const T* a,
+                         const T* b, std::int64_t stride, T* y, const RowFinish<T>& finish) {
+  T* const rows = y + begin * d.n;
+  sum_products<true>(end - begin, d.n, sum_of(d), left_of(d, a).rows_from(begin), b, stride,
+                     store_to(rows, d.n));
+  finish_rows(rows, end - begin, d.n, finish);
+}
+
+// With b [k, n] as it stands.
+template <class T>
+void multiply_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
+                   const RowFinish<T>& finish) {
+  parallel_for_parts(d.m, parts_of_rows(d.m, d.n * d.k), [&](std::int64_t begin, std::int64_t end) {
+    multiply_and_finish(d, begin, end, a, b, d.n, y, finish);
+  });
+}
+
+// b [n, k] transposed, [k, stride], in memory that the thread keeps, 1 MiB of floats at most: once
+// in a call, for all parts that it takes.
+template <class T>
+const T* transposed_by_thread(const MatrixProduct& d, const T* b, std::int64_t stride,
+                              std::uint64_t call) {
+  static thread_local PoolVector<T> columns;
+  static thread_local std::uint64_t of_call = 0;
+  if (of_call != call) {
+    if (std::ssize(columns) < d.k * stride) {
+      columns.clear();  // or its elements would move
+      columns.resize(static_cast<std::size_t>(d.k * stride));
+    }
+    transpose<true>(b, d.k, d.n, d.k, T{1}, columns.data(), stride);
+    of_call = call;
+  }
+  return columns.data();
+}
+
+// With b [n, k]. One or two threads transpose it each for itself while caches hold it: if each of
+// two wrote half, half of the lines would change hands twice, which takes as long. More threads, or
+// all where it is large, transpose it once together.
+template <class T>
+void multiply_transposed(const MatrixProduct& d, const T* a, const T* b, T* y,
+                         const RowFinish<T>& finish) {
+  static std::atomic<std::uint64_t> calls{0};
+  const std::uint64_t call = ++calls;
+  const std::int64_t stride = whole_vectors<T>(d.n);
+  const bool together = num_threads() > 2 || d.k * stride > kCached;
+  const Tensor shared = together ? transposed_by_all(b, d.n, d.k) : Tensor();
+  parallel_for_parts(d.m, parts_of_rows(d.m, d.n * d.k), [&](std::int64_t begin, std::int64_t end) {
+    const T* columns =
+        shared.defined() ? shared.data<T>() : transposed_by_thread(d, b, stride, call);
+    multiply_and_finish(d, begin, end, a, columns, stride, y, finish);
+  });
+}
+
+// A small y that sums over many rows.
+template <class T>
+void multiply_by_groups(const MatrixProduct& d, const T* a, const T* b, T* y,
+                        const RowFinish<T>& finish) {
+  sum_groups(sum_of(d), d.m * d.n * d.k, d.m * d.n, y, [&](const BatchSum::Group& group, T* sums) {
+    block_product<true>(d.m, d.n, group.terms, left_of(d, a).columns_from(group.first),
+                        b + group.first * d.n, d.n, store_to(sums, d.n));
+  });
+  finish_rows(y, d.m, d.n, finish);
+}
+
+}  // namespace
+
+template <class T>
+void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
+                       const RowFinish<T>& finish) {
+  if (d.m == 0 || d.n == 0) return;
+  if (belongs_to_blas(d)) return multiply_by_blas(d, a, b, y, finish);
+  const BatchSum sum = sum_of(d);
+  const bool is_plain = sum.samples() == 1;
+  if (d.transpose_b) {
+    if (is_plain && multiplied_few_rows(d, a, b, y, finish)) return;
+    return multiply_transposed(d, a, b, y, finish);
+  }
+  if (is_plain && multiplied_few_terms(d, a, b, y, finish)) return;
+  if (d.m * d.n <= kFewSums && sum.groups() > 1) return multiply_by_groups(d, a, b, y, finish);
+  multiply_rows(d, a, b, y, finish);
+}
+
+template void multiply_matrices(const MatrixProduct&, const float*, const float*, float*,
+                                const RowFinish<float>&);
+template void multiply_matrices(const MatrixProduct&, const double*, const double*, double*,
+                                const RowFinish<double>&);
+
+}  // namespace maskgrad::ops

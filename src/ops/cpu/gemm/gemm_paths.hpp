@@ -1,0 +1,39 @@
+// The ways that a product of matrices can take, and what they share. Internal to gemm.
+#pragma once
+
+#include <maskgrad/ops/cpu/gemm/block_product.hpp>
+#include <maskgrad/ops/cpu/gemm/gemm.hpp>
+
+namespace maskgrad::ops {
+
+template <class T>
+void finish_rows(T* y, std::int64_t rows, std::int64_t columns, const RowFinish<T>& finish) {
+  for (std::int64_t i = 0; finish.bias && i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) y[i * columns + j] += finish.bias[j];
+  }
+  // A NaN stays.
+  for (std::int64_t i = 0; finish.relu && i < rows * columns; ++i) y[i] = y[i] < T{} ? T{} : y[i];
+}
+
+// Element (i, p) of op(a).
+template <class T>
+Strided<T> left_of(const MatrixProduct& d, const T* a) {
+  return d.transpose_a ? Strided<T>{a, 1, d.m} : Strided<T>{a, d.k, 1};
+}
+
+/// Products of one to four rows with b [n, k], and of sums of one to four terms with b [k, n], of
+/// one sample. False when there are more, and nothing was done.
+template <class T>
+bool multiplied_few_rows(const MatrixProduct& product, const T* a, const T* b, T* y,
+                         const RowFinish<T>& finish);
+template <class T>
+bool multiplied_few_terms(const MatrixProduct& product, const T* a, const T* b, T* y,
+                          const RowFinish<T>& finish);
+
+/// Large products whose rows are samples, by OpenBLAS.
+bool belongs_to_blas(const MatrixProduct& product);
+template <class T>
+void multiply_by_blas(const MatrixProduct& product, const T* a, const T* b, T* y,
+                      const RowFinish<T>& finish);
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,201 @@
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <maskgrad/ops/mask/fill_by_rule.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
+#include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/nearest_name.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+using List = std::vector<std::int64_t>;
+
+constexpr std::string_view kModes[] = {"sequence", "window",    "upper",
+                                       "lower",    "upperdiag", "lowerdiag"};
+
+void check_mode(std::string_view mode) {
+  if (std::find(std::begin(kModes), std::end(kModes), mode) != std::end(kModes)) return;
+  const std::vector<std::string> known(std::begin(kModes), std::end(kModes));
+  fail("sequence_mask", "there is no mode '{}'{}", mode, did_you_mean(std::string(mode), known));
+}
+
+// An argument that may be left out is a list of none or one.
+std::optional<std::int64_t> optional_arg(const OpCall& call, const char* name) {
+  const List& list = call.arg<List>(name);
+  check(list.size() <= 1, "sequence_mask", "argument '{}' takes one number, got {}", name,
+        list.size());
+  return list.empty() ? std::nullopt : std::optional(list.front());
+}
+
+std::vector<Variable> call_sequence_mask(const OpCall& call) {
+  check(!call.has("lengths") || !call.has("centers"), "sequence_mask",
+        "takes lengths or centers, not both");
+  const auto& mode = call.arg<std::string>("mode");
+  check_mode(mode);
+  check(!call.has("centers") || mode == "window", "sequence_mask", "mode '{}' takes no centers",
+        mode);
+  check(!call.has("lengths") || mode == "sequence", "sequence_mask", "mode '{}' takes no lengths",
+        mode);
+  const Tensor given = call.has("lengths")   ? call.input("lengths").value()
+                       : call.has("centers") ? call.input("centers").value()
+                                             : Tensor();
+  return {sequence_mask(call.input("input"), mode, given,
+                        {.axis = call.arg<std::int64_t>("axis"),
+                         .batch = optional_arg(call, "batch"),
+                         .repeat_from_axis = optional_arg(call, "repeat_from_axis"),
+                         .radius = call.arg<std::int64_t>("radius"),
+                         .fill_value = call.arg<Scalar>("fill_value")})};
+}
+
+std::vector<OpSample> sequence_mask_samples(Random& r) {
+  std::vector<OpSample> samples;
+  for (const char* mode : {"upper", "lower", "upperdiag", "lowerdiag"}) {
+    samples.push_back({{{"input", sample_uniform(r, {2, 4, 5})}},
+                       {{"mode", mode},
+                        {"axis", std::int64_t{-1}},
+                        {"batch", List{0}},
+                        {"fill_value", Scalar(-3.0)}}});
+  }
+  samples.push_back(
+      {{{"input", sample_uniform(r, {3, 4, 2})}, {"lengths", sample_indices(r, {3}, 6)}},
+       {{"repeat_from_axis", List{2}}, {"fill_value", Scalar(0.0)}}});
+  samples.push_back(
+      {{{"input", sample_uniform(r, {3, 7})}, {"centers", sample_indices(r, {3}, 7)}},
+       {{"mode", "window"}, {"radius", std::int64_t{1}}, {"fill_value", Scalar(9.0)}}});
+  samples.push_back({{{"input", sample_uniform(r, {2, 0})}}, {{"mode", "upper"}}});
+  return samples;
+}
+
+const OpDef& kSequenceMask = register_op({
+    .name = "sequence_mask",
+    .summary = "the input, filled where a rule of row and column says so",
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()},
+               optional(integer_input("lengths")),
+               optional(integer_input("centers"))},
+    .args = {{"mode", std::string("sequence")},
+             {"axis", std::int64_t{1}},
+             {"batch", List{}},
+             {"repeat_from_axis", List{}},
+             {"radius", std::int64_t{10}},
+             {"fill_value", Scalar(-std::numeric_limits<double>::infinity())}},
+    .mask_rule = MaskRule::kKeeps,
+    .call = call_sequence_mask,
+    .samples = sequence_mask_samples,
+});
+
+std::int64_t product(const Shape& shape, int from, int to) { return shape.slice(from, to).numel(); }
+
+// Calls f(element, filled) for each element.
+template <class F>
+void for_each_element(const Tensor& filled, const MaskLayout& d, F f) {
+  std::int64_t i = 0;
+  for (std::int64_t b = 0; b < d.batches; ++b) {
+    for (std::int64_t place = 0; place < d.rows * d.columns; ++place) {
+      const bool fill = filled.data<bool>()[place];
+      for (std::int64_t r = 0; r < d.repeated; ++r) f(i++, fill);
+    }
+  }
+}
+
+Tensor fill(const Tensor& x, const Tensor& filled, const MaskLayout& layout, Scalar value) {
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  dispatch_device(x.device(), "sequence_mask", [&] {
+    dispatch_dtype(AllTypes{}, x.dtype(), "sequence_mask", [&]<class T>(T) {
+      const T *in = x.data<T>(), filling = value.to<T>("sequence_mask", "fill_value");
+      T* out = y.data<T>();
+      for_each_element(filled, layout,
+                       [=](std::int64_t i, bool fills) { out[i] = fills ? filling : in[i]; });
+    });
+  });
+  return y;
+}
+
+// Lengths or centers of the rows, as int64.
+Tensor rows_of(std::string_view mode, const char* what, const Tensor& given,
+               const MaskLayout& layout) {
+  check(given.defined(), "sequence_mask", "mode '{}' needs {}", mode, what);
+  check(given.rank() == 1 && given.numel() == layout.rows, "sequence_mask",
+        "{} are {}, but there are {} rows", what, given.shape(), layout.rows);
+  check(given.dtype() == DType::kInt32 || given.dtype() == DType::kInt64, "sequence_mask",
+        "{} are {}, they must be int32 or int64", what, to_string(given.dtype()));
+  return given.to(DType::kInt64);
+}
+
+}  // namespace
+
+MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis_given,
+                       std::optional<std::int64_t> batch, std::optional<std::int64_t> repeat_from) {
+  const auto normalize = [&](const char* which, std::int64_t axis) {
+    check(axis >= -shape.rank() && axis < shape.rank(), name, "{} {} is not a dimension of {}",
+          which, axis, shape);
+    return shape.normalize(axis);
+  };
+  check(!batch || !repeat_from, name, "takes batch or repeat_from_axis, not both");
+  const int axis = normalize("axis", axis_given);
+  const int first_row = batch ? normalize("batch", *batch) + 1 : 0;
+  check(first_row <= axis, name, "batch {} must be before axis {}", first_row - 1, axis);
+  const int end = repeat_from ? normalize("repeat_from_axis", *repeat_from) : shape.rank();
+  check(end > axis, name, "repeat_from_axis {} must be after axis {}", end, axis);
+  return {product(shape, 0, first_row), product(shape, first_row, axis), product(shape, axis, end),
+          product(shape, end, shape.rank())};
+}
+
+void check_row_numbers(const Tensor& of_rows, const MaskLayout& layout) {
+  check_given(of_rows.defined(), "sequence_mask", "the number for each row");
+  check(of_rows.dtype() == DType::kInt64 && of_rows.shape() == Shape{layout.rows}, "sequence_mask",
+        "needs int64 {} for the rows, got {} {}", Shape{layout.rows}, to_string(of_rows.dtype()),
+        of_rows.shape());
+}
+
+// dx = 0 where filled, g elsewhere
+Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
+                      Scalar fill_value) {
+  check_defined(kSequenceMask, {&x});
+  check_given(filled.defined(), "sequence_mask", "the decisions");
+  const MaskLayout& d = layout;
+  check(is_floating(x.dtype()), "sequence_mask", "does not take {}", to_string(x.dtype()));
+  check(Shape({d.batches, d.rows, d.columns, d.repeated}).numel() == x.value().numel(),
+        "sequence_mask", "a layout of {} x {} x {} x {} elements does not fit an input of {}",
+        d.batches, d.rows, d.columns, d.repeated, x.shape());
+  check(filled.dtype() == DType::kBool && filled.shape() == Shape{d.rows, d.columns},
+        "sequence_mask", "decisions must be bool {}, got {} {}", Shape{d.rows, d.columns},
+        to_string(filled.dtype()), filled.shape());
+  const auto clear = [layout, decisions = Saved(kSequenceMask, "filled", filled)](const Tensor& g) {
+    return fill(g, *decisions, layout, 0.0);
+  };
+  return record(
+      kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
+      with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
+                 [clear](std::size_t, const Tensor& marked, const Way&) { return clear(marked); }));
+}
+
+Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& given,
+                       const SequenceMaskOptions& o) {
+  check_defined(kSequenceMask, {&x});
+  check_mode(mode);
+  const auto layout = [&] {
+    return mask_layout("sequence_mask", x.shape(), o.axis, o.batch, o.repeat_from_axis);
+  };
+  const auto run = [&](const auto& functor) {
+    return fill_where(x, functor, layout(), o.fill_value);
+  };
+  const bool takes_rows = mode == "sequence" || mode == "window";
+  check(mode == "sequence" || !o.repeat_from_axis, "sequence_mask",
+        "mode '{}' takes no repeat_from_axis", mode);
+  check(takes_rows || !given.defined(), "sequence_mask", "mode '{}' takes no lengths or centers",
+        mode);
+  if (mode == "sequence") return run(Sequence{rows_of(mode, "lengths", given, layout())});
+  if (mode == "window") {
+    check(o.radius >= 0, "sequence_mask", "radius {} must not be negative", o.radius);
+    return run(Window{rows_of(mode, "centers", given, layout()), o.radius});
+  }
+  if (mode == "upper") return run(Upper{});
+  if (mode == "lower") return run(Lower{});
+  if (mode == "upperdiag") return run(UpperDiagonal{});
+  return run(LowerDiagonal{});
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,105 @@
+#include <numeric>
+
+#include <maskgrad/ops/cpu/gemm/row_products.hpp>
+#include <maskgrad/ops/cpu/vector/expression.hpp>
+#include <maskgrad/ops/math/linear.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
+#include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/tensor/autograd/gradient_kernels.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/cpu/threads.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+const OpDef& kLinear = register_op({
+    .name = "linear",
+    .summary = "x weight + bias, and max(., 0) with relu",
+    .inputs = {{.name = "x", .reach = Reach::kByCall, .gradient = Reads{"weight"}},
+               {.name = "weight", .reach = Reach::kByCall, .gradient = Reads{"x"}.outside_holes()},
+               {.name = "bias", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
+    .args = {{"relu", false}},
+    .mask_rule = MaskRule::kKeeps,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      return {linear(call.input("x"), call.input("weight"), call.input("bias"),
+                     call.arg<bool>("relu") ? LinearActivation::kRelu : LinearActivation::kNone)};
+    },
+    .samples = [](Random& r) -> std::vector<OpSample> {
+      std::vector<OpSample> samples;
+      for (const Shape& rows : {Shape{2}, Shape{7}, Shape{2, 3}, Shape{20, 2}, Shape{0}, Shape{}}) {
+        samples.push_back({{{"x", sample_uniform(r, rows.concat({5}))},
+                            {"weight", sample_uniform(r, {5, 4})},
+                            {"bias", sample_uniform(r, {4})}},
+                           {{"relu", samples.size() % 2 == 0}}});
+      }
+      return samples;
+    },
+});
+
+void check_inputs(const Variable& x, const Variable& weight, const Variable& bias) {
+  check(weight.rank() == 2 && bias.rank() == 1 && bias.dim(0) == weight.dim(1), "linear",
+        "needs a weight [I, O] and a bias [O], got {} and {}", weight.shape(), bias.shape());
+  check(x.rank() >= 1 && x.dim(-1) == weight.dim(0), "linear",
+        "inner dimensions must match: x is {}, weight {}", x.shape(), weight.shape());
+  check(x.dtype() == weight.dtype() && x.dtype() == bias.dtype(), "linear",
+        "x is {}, weight {}, bias {}: they must be the same", to_string(x.dtype()),
+        to_string(weight.dtype()), to_string(bias.dtype()));
+  check(!weight.mask().defined() && !bias.mask().defined(), "linear",
+        "weight and bias take no mask; drop_mask() it on purpose");
+  check(!x.mask().defined() || x.rank() > 2, "linear",
+        "would sum over masked positions of x {}; drop_mask() it on purpose", x.shape());
+}
+
+// The gradient of relu: 0 where y <= 0, g elsewhere, where y is NaN too; in the memory of g if
+// nobody else holds it.
+Tensor through_relu(Tensor g, const Tensor& y) {
+  constexpr auto rule = [](const auto& grad, const auto& out) {
+    return xt::where(out <= like(out, 0), like(grad, 0), grad);
+  };
+  Tensor h = g.is_exclusive() ? g : Tensor::empty(g.shape(), g.dtype(), g.device());
+  const Tensor& from = g;  // which is read: what shares its memory may be Saved
+  dispatch_device(g.device(), "linear", [&] {
+    dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
+      parallel_for(g.numel(), 4096, [&](std::int64_t i, std::int64_t end) {
+        map_row(rule, end - i, h.data<T>() + i, from.data<T>() + i, y.data<T>() + i);
+      });
+    });
+  });
+  return h;
+}
+
+// A place of y depends on its row of x, its column of the weight and its place of the bias.
+Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
+  const int last = way.output.rank() - 1;
+  if (input == 1) return spread(std::array<int, 2>{kAlong, last}, marked, way);
+  if (input == 2) return spread(std::array<int, 1>{last}, marked, way);
+  std::array<int, Shape::kMaxRank> ties{};
+  std::iota(ties.begin(), ties.end(), 0);
+  ties[static_cast<std::size_t>(last)] = kAlong;
+  return spread(ties, marked, way);
+}
+
+}  // namespace
+
+// h = 0 where y <= 0 with relu, else g:  dx = h weight^T,  dweight = x^T h,  dbias = sum of h's
+// rows
+Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
+                LinearActivation activation) {
+  check_defined(kLinear, {&x, &weight, &bias});
+  check_inputs(x, weight, bias);
+  const bool relu = activation == LinearActivation::kRelu;
+  const Tensor y = rows_times(x.value(), weight.value(), false, bias.value(), relu);
+  Saved output;
+  if (relu) output = Saved(kLinear, "output", y);
+  auto rule = [=, x = Saved(kLinear, "x", x.value()), w = Saved(kLinear, "weight", weight.value()),
+               mask = x.mask()](Tensor g, Gradients& grads) {
+    const Tensor h = relu ? through_relu(std::move(g), *output) : g;
+    set_gradients(*x, mask, *w, false, h, grads);
+    if (!grads.needed(2)) return;
+    Tensor db = grads.buffer(2);
+    sum_into("linear", h, db);
+  };
+  return record(kLinear, {&x, &weight, &bias}, y, with_reach(std::move(rule), reached));
+}
+
+}  // namespace maskgrad::ops

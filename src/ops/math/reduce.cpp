@@ -1,0 +1,234 @@
+#include <algorithm>
+#include <array>
+
+#include <maskgrad/ops/cpu/rows/row_kernels.hpp>
+#include <maskgrad/ops/cpu/vector/expression.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
+#include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
+#include <maskgrad/tensor/autograd/gradient_kernels.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+using Axes = std::vector<std::int64_t>;
+
+using Reduce = Variable(const Variable&, std::span<const std::int64_t>, bool);
+
+const OpDef& register_sum(const char* name, const char* summary, Reduce* function) {
+  return register_op({
+      .name = name,
+      .summary = summary,
+      .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
+      .args = {{"axes", Axes{}}, {"keepdims", false}},
+      .mask_rule = MaskRule::kKeeps,
+      .call = [=](const OpCall& call) -> std::vector<Variable> {
+        return {function(call.input("input"), call.arg<Axes>("axes"), call.arg<bool>("keepdims"))};
+      },
+      .samples = [](Random& r) -> std::vector<OpSample> {
+        std::vector<OpSample> samples;
+        for (const Axes& axes : {Axes{}, Axes{0}, Axes{-1}, Axes{1, 3}, Axes{0, 1, 2, 3}}) {
+          for (const bool keepdims : {false, true}) {
+            samples.push_back({{{"input", sample_uniform(r, {2, 3, 4, 2})}},
+                               {{"axes", axes}, {"keepdims", keepdims}}});
+          }
+        }
+        return samples;
+      },
+  });
+}
+
+const OpDef& kSum =
+    register_sum("sum", "sum along axes (none given: all)", static_cast<Reduce*>(sum));
+const OpDef& kMean =
+    register_sum("mean", "mean along axes (none given: all)", static_cast<Reduce*>(mean));
+
+std::vector<OpSample> samples_along_axes(Random& r) {
+  std::vector<OpSample> samples;
+  for (const std::int64_t axis : {0, 1, -1}) {
+    samples.push_back({{{"input", sample_uniform(r, {3, 4, 5})}}, {{"axis", axis}}});
+  }
+  return samples;
+}
+
+const OpDef& kMax = register_op({
+    .name = "max",
+    .summary = "largest element along one axis",
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
+    .args = {{"axis", std::int64_t{-1}}, {"keepdims", false}},
+    .mask_rule = MaskRule::kKeeps,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      return {max(call.input("input"), call.arg<std::int64_t>("axis"), call.arg<bool>("keepdims"))};
+    },
+    .samples = samples_along_axes,
+});
+
+const OpDef& kArgmax = register_op({
+    .name = "argmax",
+    .summary = "index of the largest element along one axis",
+    .inputs = {{.name = "input", .reach = Reach::kEverything, .differentiable = false}},
+    .args = {{"axis", std::int64_t{-1}}},
+    .mask_rule = MaskRule::kEnds,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      return {Variable(argmax(call.input("input").value(), call.arg<std::int64_t>("axis")))};
+    },
+    .samples = samples_along_axes,
+});
+
+// Refuses to reduce over the positions of a masked input.
+void check_keeps_positions(const OpDef& op, const Variable& x, int axis) {
+  check(
+      !x.mask().defined() || axis >= 2, op.name.c_str(),
+      "would read masked places along axis {} of {}; use a masked form, or drop_mask() on purpose",
+      axis, x.shape());
+}
+
+// x's shape with 1 along the reduced axes, and the number of elements that go into each result.
+struct Reduced {
+  Shape keepdims, result;
+  std::int64_t count = 1;
+};
+
+Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::int64_t> axes,
+                      bool keepdims) {
+  check_defined(op, {&x});
+  Reduced reduced{x.shape(), x.shape(), 1};
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    const bool chosen = axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
+                          return x.shape().normalize(a) == axis;
+                        });
+    if (!chosen) continue;
+    check_keeps_positions(op, x, axis);
+    reduced.keepdims = reduced.keepdims.with_dim(axis, 1);
+    reduced.count *= x.shape()[axis];
+  }
+  for (const std::int64_t axis : axes) x.shape().normalize(axis);
+  if (keepdims) {
+    reduced.result = reduced.keepdims;
+  } else {
+    std::vector<std::int64_t> dims;
+    for (int axis = 0; axis < x.rank(); ++axis) {
+      const bool chosen =
+          axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
+            return x.shape().normalize(a) == axis;
+          });
+      if (!chosen) dims.push_back(x.shape()[axis]);
+    }
+    reduced.result = Shape(dims);
+  }
+  return reduced;
+}
+
+// Along an axis that is 1 in `keepdims`, the result's shape with all its axes, a place of the
+// result depends on every element.
+Tensor reached(const Tensor& marked, const Shape& keepdims, const Way& way) {
+  std::array<int, Shape::kMaxRank> ties{};
+  for (int axis = 0; axis < keepdims.rank(); ++axis) {
+    ties[static_cast<std::size_t>(axis)] = keepdims[axis] == 1 ? kAlong : axis;
+  }
+  const Way all_axes = {way.input, keepdims, way.back};
+  return spread(ties, marked.reshape(all_axes.from()), all_axes).reshape(way.to());
+}
+
+// factor * (sum along axes);  dx = factor * g, repeated along them
+Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, double factor) {
+  Tensor y = sum_to(op.name.c_str(), x.value(), to.keepdims).reshape(to.result);
+  const auto times = [factor](const auto& a) { return like(a, factor) * a; };
+  if (factor != 1.0) y = map(op.name.c_str(), times, y);
+  return record(op, {&x}, std::move(y),
+                with_reach(
+                    [&op, times, factor, to, shape = x.shape()](const Tensor& g, Gradients& grads) {
+                      const Tensor scaled = factor == 1.0 ? g : map(op.name.c_str(), times, g);
+                      grads.set(0, expand(scaled.reshape(to.keepdims), shape));
+                    },
+                    [to](std::size_t, const Tensor& marked, const Way& way) {
+                      return reached(marked, to.keepdims, way);
+                    }));
+}
+
+// x as [outer, along, inner] around one axis.
+struct Around {
+  std::int64_t outer, along, inner;
+};
+
+Around around(const Shape& shape, int axis) {
+  return {shape.slice(0, axis).numel(), shape[axis], shape.slice(axis + 1, shape.rank()).numel()};
+}
+
+}  // namespace
+
+Variable sum(const Variable& x, std::span<const std::int64_t> axes, bool keepdims) {
+  return scaled_sum(kSum, x, reduced_shape(kSum, x, axes, keepdims), 1.0);
+}
+
+Variable mean(const Variable& x, std::span<const std::int64_t> axes, bool keepdims) {
+  const Reduced to = reduced_shape(kMean, x, axes, keepdims);
+  check(to.count > 0, "mean", "there is nothing to average in {}", x.shape());
+  return scaled_sum(kMean, x, to, 1.0 / static_cast<double>(to.count));
+}
+
+Variable sum(const Variable& x, std::initializer_list<std::int64_t> axes, bool keepdims) {
+  return sum(x, std::span(axes.begin(), axes.size()), keepdims);
+}
+
+Variable mean(const Variable& x, std::initializer_list<std::int64_t> axes, bool keepdims) {
+  return mean(x, std::span(axes.begin(), axes.size()), keepdims);
+}
+
+Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
+  check_defined(kArgmax, "input", x);
+  const int axis = x.shape().normalize(axis_from_end);
+  const Around d = around(x.shape(), axis);
+  check(d.along > 0, "argmax", "there is no element along axis {} of {}", axis, x.shape());
+  Tensor y = Tensor::empty(x.shape().slice(0, axis).concat(x.shape().slice(axis + 1, x.rank())),
+                           DType::kInt64, x.device());
+  dispatch_device(x.device(), "argmax", [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "argmax", [&]<class T>(T) {
+      auto* out = y.data<std::int64_t>();
+      for (std::int64_t i = 0; i < d.outer * d.inner; ++i) {
+        const T* first = x.data<T>() + (i / d.inner) * d.along * d.inner + i % d.inner;
+        out[i] = argmax_row(first, d.along, d.inner);
+      }
+    });
+  });
+  return y;
+}
+
+// y = x[argmax];  dx = g there, 0 elsewhere
+Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
+  check_defined(kMax, {&x});
+  const int axis = x.shape().normalize(axis_from_end);
+  check_keeps_positions(kMax, x, axis);
+  const Tensor best = argmax(x.value(), axis);
+  const Around d = around(x.shape(), axis);
+  // The place in x that element i of the result came from.
+  const auto place = [d](const std::int64_t* index, std::int64_t i) {
+    return ((i / d.inner) * d.along + index[i]) * d.inner + i % d.inner;
+  };
+  Tensor y =
+      Tensor::empty(keepdims ? x.shape().with_dim(axis, 1) : best.shape(), x.dtype(), x.device());
+  dispatch_dtype(FloatingTypes{}, x.dtype(), "max", [&]<class T>(T) {
+    const auto* index = best.data<std::int64_t>();
+    for (std::int64_t i = 0; i < y.numel(); ++i)
+      y.data<T>()[i] = x.value().data<T>()[place(index, i)];
+  });
+  const Shape reduced = x.shape().with_dim(axis, 1);
+  return record(kMax, {&x}, std::move(y),
+                with_reach(
+                    [=](const Tensor& g, Gradients& grads) {
+                      Tensor dx = grads.buffer(0);
+                      dx.fill(0.0);
+                      dispatch_dtype(FloatingTypes{}, g.dtype(), "max", [&]<class T>(T) {
+                        const auto* index = best.data<std::int64_t>();
+                        for (std::int64_t i = 0; i < g.numel(); ++i)
+                          dx.data<T>()[place(index, i)] = g.data<T>()[i];
+                      });
+                    },
+                    [=](std::size_t, const Tensor& marked, const Way& way) {
+                      return reached(marked, reduced, way);
+                    }));
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,62 @@
+// What operations on each element of one input share. Internal to src/ops.
+#pragma once
+
+#include <maskgrad/ops/cpu/vector/map_elements.hpp>
+#include <maskgrad/ops/functors/rules.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
+#include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+
+namespace maskgrad::ops {
+
+/// The argument of an operation f(x, arg).
+struct UnaryArg {
+  const char* name;
+  double fallback;
+};
+
+/// Describes `function`, f(x) or f(x, arg), keeping the mask; samples are uniform in [low, 2). The
+/// gradient reads what `gradient` says.
+template <class Function>
+const OpDef& register_unary(const char* name, const char* summary, Function function,
+                            std::vector<UnaryArg> args = {}, double low = -2.0,
+                            const Reads& gradient = Reads::everything()) {
+  std::vector<ArgSpec> arg_specs;
+  for (const UnaryArg& arg : args) arg_specs.push_back({arg.name, arg.fallback});
+  return register_op({
+      .name = name,
+      .summary = summary,
+      .inputs = {{.name = "input", .reach = Reach::kElement, .gradient = gradient}},
+      .args = arg_specs,
+      .mask_rule = MaskRule::kKeeps,
+      .call = [=](const OpCall& call) -> std::vector<Variable> {
+        if constexpr (std::is_invocable_v<Function, const Variable&>) {
+          return {function(call.input("input"))};
+        } else {
+          return {function(call.input("input"), call.arg<double>(args.front().name))};
+        }
+      },
+      .samples = [=](Random& r) -> std::vector<OpSample> {
+        return {{{{"input", sample_uniform(r, {2, 3, 4}, low)}}},
+                {{{"input", sample_uniform(r, {}, low)}}}};
+      },
+  });
+}
+
+/// f(x) for a rule f of functors/rules.hpp.
+template <class Rule>
+Variable unary(const OpDef& op, const Variable& x, Rule f) {
+  using functors::Saves;
+  check_defined(op, {&x});
+  Tensor y = map_elements(op.name.c_str(), f, x.value());
+  Saved saved;
+  if (Rule::kSaves == Saves::kInput) saved = Saved(op, "input", x.value());
+  if (Rule::kSaves == Saves::kOutput) saved = Saved(op, "output", y);
+  return record(op, {&x}, std::move(y), [&op, f, saved](const Tensor& g, Gradients& grads) {
+    const auto gradient = [f](const auto& s, const auto& dy)
+                              MASKGRAD_INLINE { return f.gradient(s, dy); };
+    grads.set(0, map_elements(op.name.c_str(), gradient, saved.defined() ? *saved : g, g));
+  });
+}
+
+}  // namespace maskgrad::ops

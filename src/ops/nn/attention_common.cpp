@@ -1,0 +1,134 @@
+#include <cmath>
+
+#include <maskgrad/ops/nn/attention_common.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+// Whether rows that do not exist have no interval, `each` of them a row.
+bool only_these(const bool* exists, std::int64_t rows, const KeyInterval* runs, std::int64_t each) {
+  int wrong = 0;
+  for (std::int64_t i = 0; i < each; ++i) {
+    for (std::int64_t s = 0; s < rows; ++s) {
+      wrong |= int{!runs[s * each + i].empty()} & int{!exists[s]};
+    }
+  }
+  return !wrong;
+}
+
+}  // namespace
+
+AttentionMask mask_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
+                           std::int64_t keys) {
+  if (!call.has("mask")) return {};
+  check_defined(op, "mask", call.input("mask").value());
+  return AttentionMask::bits(call.input("mask").value(), queries, keys);
+}
+
+void check_no_sequence_mask(const OpDef& op, std::initializer_list<const Variable*> inputs) {
+  for (const Variable* input : inputs) {
+    check(!input->mask().defined(), op.name.c_str(),
+          "an input of {} carries a mask; give it as AttentionMask::existing, and drop_mask() it",
+          input->shape());
+  }
+}
+
+void check_pairs(const OpDef& op, const Shape& rows, const Shape& keys, const Shape& pairs,
+                 const AttentionMask& mask) {
+  const char* name = op.name.c_str();
+  check(rows[0] == keys[0], name, "batches differ: {} and {}", rows, keys);
+  check(keys[1] > 0 && rows[1] % keys[1] == 0, name,
+        "heads of keys must divide heads of queries: {} and {}", rows, keys);
+  check(mask.defined(), name, "needs a mask; AttentionMask::all() keeps every pair");
+  check(mask.shape()[2] == pairs[2] && mask.shape()[3] == pairs[3], name,
+        "a mask of {} does not fit pairs of {}", mask.shape(), pairs);
+  check(can_broadcast(mask.shape(), pairs), name,
+        "a mask of {} does not fit pairs of {}; bits [n, S, T] mean n heads, and n samples after "
+        "heads_as_batch()",
+        mask.shape(), pairs);
+}
+
+void check_heads(const OpDef& op, const char* what, const Variable& x) {
+  check(x.rank() == 4, op.name.c_str(), "{} must be [B, H, S, D], got {}", what, x.shape());
+}
+
+void check_options(const OpDef& op, const AttentionOptions& options, DType dtype,
+                   const Shape& pairs) {
+  const char* name = op.name.c_str();
+  const double softcap = options.softcap.value_or(1);
+  check(softcap > 0, name, "softcap must be above 0, got {}", softcap);
+  Scalar(softcap).check_fits(name, "softcap", dtype);
+  const bool vanishes = dtype == DType::kFloat32 && static_cast<float>(softcap) == 0;
+  check(!std::isinf(softcap) && !vanishes, name, "softcap {} is no divisor in {}", softcap,
+        to_string(dtype));
+  if (options.scale) Scalar(*options.scale).check_fits(name, "scale", dtype);
+  check(options.dropout >= 0 && options.dropout < 1, name,
+        "dropout must be at least 0 and below 1, got {}", options.dropout);
+  if (options.dropout > 0) numbers_of_dropout(name, options);
+  if (!options.bias.defined()) return;
+  check(can_broadcast(options.bias.shape(), pairs) && options.bias.dtype() == dtype, name,
+        "a bias of {} {} does not fit pairs of {} {}", to_string(options.bias.dtype()),
+        options.bias.shape(), to_string(dtype), pairs);
+}
+
+Random numbers_of_dropout(const char* name, const AttentionOptions& options) {
+  check(
+      options.random.has_value(), name,
+      "a dropout of {} has no random numbers to draw from; give options.random, by layer and step",
+      options.dropout);
+  return *options.random;
+}
+
+void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
+                   const AttentionMask& mask) {
+  if (!queries.defined()) return;
+  const char* name = op.name.c_str();
+  check(input.rank() == 3 && input.starts_with(queries.shape()), name,
+        "queries that exist {} need an input [B, S, D] of their sizes, got {}", queries.shape(),
+        input);
+  const bool* exists = queries.bits().data<bool>();
+  const std::int64_t batch = input[0], length = input[1];
+  // All at once, without a branch each; the first that is wrong is looked for when one is.
+  if (mask.form() == AttentionMask::Form::kIntervals && mask.shape()[0] == batch &&
+      only_these(exists, batch * length, mask.intervals(0, 0, 0).data(),
+                 mask.intervals_per_row())) {
+    return;
+  }
+  for (std::int64_t b = 0; b < batch; ++b) {
+    for (std::int64_t s = 0; s < length; ++s) {
+      if (exists[b * length + s]) continue;
+      mask.for_each_run(b, 0, s, [&](std::int64_t t, std::int64_t) {
+        fail(name, "query {} of sample {} does not exist, but the mask lets it attend to key {}", s,
+             b, t);
+      });
+    }
+  }
+}
+
+std::vector<ArgSpec> attention_args() {
+  return {{"scale", std::nan("")},
+          {"softcap", std::nan("")},
+          {"dropout", 0.0},
+          {"seed", std::int64_t{0}}};
+}
+
+AttentionOptions options_of_call(const OpCall& call) {
+  const auto number = [&](const char* name) {
+    const double value = call.arg<double>(name);
+    return std::isnan(value) ? std::nullopt : std::optional(value);
+  };
+  const auto seed = static_cast<std::uint64_t>(call.arg<std::int64_t>("seed"));
+  return {.bias = call.has("bias") ? call.input("bias") : Variable(),
+          .scale = number("scale"),
+          .softcap = number("softcap"),
+          .dropout = call.arg<double>("dropout"),
+          .random = Random(seed, stream_of("attention"))};
+}
+
+double attention_scale(const AttentionOptions& options, std::int64_t features) {
+  return options.scale.value_or(
+      1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(1, features))));
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,40 @@
+// What the operations of attention check, and what their calls by name say. Internal to attention.
+#pragma once
+
+#include <maskgrad/ops/nn/attention.hpp>
+#include <maskgrad/tensor/autograd/op_def.hpp>
+
+namespace maskgrad::ops {
+
+/// The pairs of the input "mask", a bool tensor that broadcasts to [B, H, S, T]; undefined when
+/// there is none.
+AttentionMask mask_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
+                           std::int64_t keys);
+
+void check_no_sequence_mask(const OpDef& op, std::initializer_list<const Variable*> inputs);
+/// rows and keys [B, H, S, D] and [B, H_kv, T, D']; `pairs` is what the mask must fit.
+void check_pairs(const OpDef& op, const Shape& rows, const Shape& keys, const Shape& pairs,
+                 const AttentionMask& mask);
+void check_heads(const OpDef& op, const char* what, const Variable& x);
+/// softcap, dropout, and a bias for inputs of this dtype.
+void check_options(const OpDef& op, const AttentionOptions& options, DType dtype,
+                   const Shape& pairs);
+/// Throws Error when there are none.
+Random numbers_of_dropout(const char* name, const AttentionOptions& options);
+/// AttentionOptions::queries, for an input of which [B, S, D] are the sizes of one head.
+void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
+                   const AttentionMask& mask);
+
+/// The arguments scale, softcap, dropout and seed; the first two are NaN for none.
+std::vector<ArgSpec> attention_args();
+/// What they say, and the input "bias".
+AttentionOptions options_of_call(const OpCall& call);
+
+/// scaled_dot_product_attention() as three operations, the oracle of the fused one.
+/// `mask` is defined; what the three operations do not check has been checked.
+Variable composed_attention(const Variable& q, const Variable& k, const Variable& v,
+                            const AttentionMask& mask, const AttentionOptions& options);
+/// 1 / sqrt(D) when no scale is given.
+double attention_scale(const AttentionOptions& options, std::int64_t features);
+
+}  // namespace maskgrad::ops

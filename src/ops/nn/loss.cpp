@@ -1,0 +1,180 @@
+#include <maskgrad/ops/cpu/rows/softmax_rows.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/nn/loss.hpp>
+#include <maskgrad/ops/op_inputs.hpp>
+#include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+const OpDef& kCrossEntropy = register_op({
+    .name = "cross_entropy",
+    .summary = "sum of -log softmax(logits)[target], and how many targets",
+    .inputs = {{.name = "logits", .reach = Reach::kByCall}, integer_input("targets")},
+    .outputs = {"sum", "count"},
+    .mask_rule = MaskRule::kUses,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      SumCount loss = cross_entropy(call.input("logits"), call.input("targets").value());
+      return {loss.sum, Variable(Tensor::from<std::int64_t>({loss.count}, {}))};
+    },
+    .samples = [](Random& r) -> std::vector<OpSample> {
+      return {
+          {{{"logits", sample_uniform(r, {4, 20})}, {"targets", sample_indices(r, {4}, 20)}}},
+          {{{"logits", sample_uniform(r, {2, 3, 5})}, {"targets", sample_indices(r, {2, 3}, 5)}}},
+          {{{"logits", sample_uniform(r, {0, 5})}, {"targets", sample_indices(r, {0}, 5)}}}};
+    },
+});
+
+// Calls f(row, target) for each position that counts, and returns how many do.
+template <class F>
+std::int64_t for_each_target(const char* name, const Shape& logits, const Tensor& targets,
+                             const SequenceMask& mask, F f) {
+  const std::int64_t classes = logits.dim(-1);
+  const bool* keep = mask.defined() ? mask.bits().data<bool>() : nullptr;
+  std::int64_t count = 0;
+  dispatch_dtype(IntegerTypes{}, targets.dtype(), name, [&]<class T>(T) {
+    const T* ids = targets.data<T>();
+    for (std::int64_t i = 0; i < targets.numel(); ++i) {
+      if (keep && !keep[i]) continue;
+      check(ids[i] >= 0 && ids[i] < classes, name,
+            "target {} at element {} is outside the {} classes; to leave targets out, put a mask "
+            "[B, S] on the logits [B, S, V] with with_mask()",
+            ids[i], i, classes);
+      f(i, static_cast<std::int64_t>(ids[i]));
+      ++count;
+    }
+  });
+  return count;
+}
+
+void check_shapes(const char* name, const Variable& logits, const Tensor& targets) {
+  check_given(logits.defined(), name, "input 'logits'");
+  check_given(targets.defined(), name, "input 'targets'");
+  check(logits.rank() >= 1 && targets.shape() == logits.shape().slice(0, logits.rank() - 1), name,
+        "logits {} need targets of their shape without the last dimension, got {}", logits.shape(),
+        targets.shape());
+  check(!logits.mask().defined() || logits.mask().shape() == targets.shape(), name,
+        "a mask of {} does not say which of the targets {} count", logits.mask().shape(),
+        targets.shape());
+}
+
+// y = softmax(x); returns -log y[target].
+template <class T>
+T softmax_and_loss(const T* x, std::int64_t target, T* y, std::int64_t n) {
+  const auto [top, sum] = exp_row<T>(x, nullptr, y, n);
+  divide_row<T>(nullptr, sum, y, n);
+  // In this order, or a large top swallows the logarithm.
+  return std::log(sum) + (top - x[target]);
+}
+
+struct LossRows {
+  Tensor softmax;                // of the rows that count, 0 elsewhere
+  PoolVector<std::int64_t> ids;  // the target of each row, -1 where none counts
+  std::int64_t count = 0;
+};
+
+// Rows side by side; their losses are added in double.
+template <class T>
+T sum_losses(const Tensor& logits, LossRows& rows) {
+  const std::int64_t classes = logits.dim(-1);
+  const auto size = static_cast<std::int64_t>(rows.ids.size());
+  PoolVector<T> losses(rows.ids.size());
+  parallel_for(size, least_for(64, classes), [&](std::int64_t i, std::int64_t end) {
+    for (; i < end; ++i) {
+      const std::int64_t target = rows.ids[static_cast<std::size_t>(i)];
+      if (target < 0) continue;
+      losses[static_cast<std::size_t>(i)] = softmax_and_loss(
+          logits.data<T>() + i * classes, target, rows.softmax.data<T>() + i * classes, classes);
+    }
+  });
+  // Sample by sample: what pads them must not change the order.
+  const std::int64_t samples = logits.rank() > 2 ? logits.dim(0) : 1;
+  const std::int64_t of_sample = samples ? size / samples : 0;
+  return static_cast<T>(sum_terms<double>(samples, [&](std::int64_t b) {
+    return sum_terms<double>(of_sample, [&](std::int64_t s) {
+      const auto i = static_cast<std::size_t>(b * of_sample + s);
+      return rows.ids[i] >= 0 ? static_cast<double>(losses[i]) : 0.0;
+    });
+  }));
+}
+
+// dlogits = factor (softmax - onehot(target)), 0 in rows that do not count
+template <class T>
+void spread_losses(const LossRows& rows, T factor, T* dlogits) {
+  const std::int64_t classes = rows.softmax.dim(-1);
+  const auto times = [factor](const Vec<T>& p) { return Vec<T>(factor) * p; };
+  map_vectors(rows.softmax.numel(), dlogits, times, rows.softmax.data<T>());
+  for (const std::int64_t target : rows.ids) {
+    if (target >= 0) {
+      dlogits[target] -= factor;
+    } else {
+      std::fill_n(dlogits, classes, T{});  // an infinite factor makes no 0 of 0
+    }
+    dlogits += classes;
+  }
+}
+
+}  // namespace
+
+Variable SumCount::mean() const {
+  check_given(sum.defined(), "mean", "the sum");
+  return scale(sum, count ? 1.0 / static_cast<double>(count) : 0.0);
+}
+
+// dlogits = g (softmax(logits) - onehot(target))
+SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
+  check_shapes("cross_entropy", logits, targets);
+  const SequenceMask mask = logits.mask();
+  LossRows rows = {Tensor::zeros(logits.shape(), logits.dtype(), logits.device()),
+                   PoolVector<std::int64_t>(static_cast<std::size_t>(targets.numel()), -1)};
+  rows.count = for_each_target("cross_entropy", logits.shape(), targets, mask,
+                               [&](std::int64_t row, std::int64_t target) {
+                                 rows.ids[static_cast<std::size_t>(row)] = target;
+                               });
+  Tensor total = Tensor::zeros({}, logits.dtype(), logits.device());
+  dispatch_device(logits.device(), "cross_entropy", [&] {
+    dispatch_dtype(FloatingTypes{}, logits.dtype(), "cross_entropy",
+                   [&]<class T>(T) { *total.data<T>() = sum_losses<T>(logits.value(), rows); });
+  });
+  Variable sum =
+      record(kCrossEntropy, {&logits}, std::move(total),
+             with_reach(
+                 [rows](const Tensor& g, Gradients& grads) {
+                   Tensor dlogits = grads.buffer(0);
+                   dispatch_device(g.device(), "cross_entropy", [&] {
+                     dispatch_dtype(FloatingTypes{}, g.dtype(), "cross_entropy", [&]<class T>(T) {
+                       spread_losses(rows, *g.data<T>(), dlogits.data<T>());
+                     });
+                   });
+                 },
+                 [mask](std::size_t, const Tensor& marked, const Way& way) {
+                   return way.back ? without_holes(spread(Reach::kEverything, marked, way), mask)
+                                   : spread(Reach::kEverything, without_holes(marked, mask), way);
+                 }));
+  return {std::move(sum), rows.count};
+}
+
+HitsCount accuracy(const Variable& logits, const Tensor& targets) {
+  check_shapes("accuracy", logits, targets);
+  const std::int64_t classes = logits.dim(-1);
+  check(classes <= std::numeric_limits<std::int32_t>::max(), "accuracy", "{} classes are too many",
+        classes);
+  HitsCount result;
+  dispatch_device(logits.device(), "accuracy", [&] {
+    dispatch_dtype(FloatingTypes{}, logits.dtype(), "accuracy", [&]<class T>(T) {
+      const T* x = logits.value().data<T>();
+      result.count = for_each_target("accuracy", logits.shape(), targets, logits.mask(),
+                                     [&](std::int64_t row, std::int64_t target) {
+                                       result.hits +=
+                                           is_largest(x + row * classes, classes, target);
+                                     });
+    });
+  });
+  return result;
+}
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,30 @@
+// The same elements in another arrangement.
+#pragma once
+
+#include <span>
+
+#include <maskgrad/tensor/autograd/variable.hpp>
+
+namespace maskgrad::ops {
+
+/// The same elements, row-major, under another shape; one dimension may be -1. No copy. A mask [B,
+/// S] is kept while the shape still starts with B, S. Throws Error when the number of elements
+/// differs, or a mask has no place in the new shape.
+Variable reshape(const Variable& x, std::span<const std::int64_t> dims);
+Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims);
+
+/// y[i_p0, i_p1, ...] = x[i_0, i_1, ...]: dimension d of y is dimension axes[d] of x. A mask is
+/// kept while the first two dimensions stay where they are. Throws Error unless `axes` is a
+/// permutation, or when the positions of a mask are moved.
+Variable permute(const Variable& x, std::span<const std::int64_t> axes);
+Variable permute(const Variable& x, std::initializer_list<std::int64_t> axes);
+
+/// x repeated to `shape` by the rule of broadcasting. Throws Error when it does not fit.
+Variable broadcast_to(const Variable& x, const Shape& shape);
+
+/// broadcast_to for tensors.
+Tensor expand(const Tensor& x, const Shape& shape);
+/// permute for tensors.
+Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes);
+
+}  // namespace maskgrad::ops

@@ -1,0 +1,131 @@
+// The description of an operation, and the registry of all of them.
+//
+// An operation is described once, in a block beside its kernel. The command line (`maskgrad ops`,
+// `run-op`), the gradient check, the mask checks and the device tests are all derived from it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <maskgrad/tensor/autograd/reach.hpp>
+#include <maskgrad/tensor/autograd/variable.hpp>
+#include <maskgrad/tensor/mask/sequence_mask.hpp>
+#include <maskgrad/tensor/random.hpp>
+
+namespace maskgrad {
+
+/// The dtypes an input may have.
+enum class DTypes : std::uint8_t { kFloating, kInteger, kBool, kAny };
+bool contains(DTypes set, DType dtype);
+/// "float32, float64" and so on.
+std::string to_string(DTypes set);
+
+/// Which values the gradient of an input reads, besides the gradient that arrives. Place p of it
+/// reads place q of such a value where some place of the output depends on both. What is 0 wherever
+/// 0 arrives, whatever the values are, reads nothing: a sum, or a choice. check_op() holds it to
+/// that.
+///   da = g b   .gradient = Reads{"b"}
+class Reads {
+ public:
+  /// Of these inputs and outputs.
+  Reads(std::initializer_list<const char*> names) : names_(names.begin(), names.end()) {}
+  static Reads nothing() { return {}; }
+  /// Every input and output: right for any gradient, if not precise.
+  static Reads everything();
+
+  /// The same, but nothing at positions that the mask of the output leaves out.
+  Reads outside_holes() const;
+
+  const std::vector<std::string>& names() const { return names_; }
+  bool covers(const std::string& name) const;
+  bool leaves_out_holes() const { return leaves_out_holes_; }
+
+ private:
+  std::vector<std::string> names_;
+  bool everything_ = false, leaves_out_holes_ = false;
+};
+
+struct InputSpec {
+  std::string name;
+  Reach reach = Reach::kUnset;
+  Reads gradient = Reads::everything();
+  DTypes dtypes = DTypes::kFloating;
+  bool differentiable = true;
+  bool optional = false;
+  /// Any number of them, from none: name0, name1, ... Repeated inputs stand last.
+  bool repeated = false;
+
+  /// Whether the gradient reads nothing in holes: what it says, and what the tape drops for inputs
+  /// that stand aligned with the output.
+  bool leaves_out_holes() const { return reach == Reach::kElement || gradient.leaves_out_holes(); }
+};
+
+/// A Scalar is for what goes to values of any dtype, as a fill does.
+using ArgValue =
+    std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, Scalar>;
+struct ArgSpec {
+  std::string name;
+  ArgValue fallback;  // the default, which also fixes the argument's type
+};
+
+/// Inputs and arguments by name, as `run-op` and the registry's tests pass them.
+struct OpCall {
+  std::map<std::string, Variable> inputs;
+  std::map<std::string, ArgValue> args;
+
+  const Variable& input(const std::string& name) const { return inputs.at(name); }
+  bool has(const std::string& name) const { return inputs.contains(name); }
+  /// The inputs name0, name1, ... in order.
+  std::vector<Variable> repeated(const std::string& name) const;
+  template <class T>
+  const T& arg(const std::string& name) const {
+    return std::get<T>(args.at(name));
+  }
+};
+
+/// Valid inputs for the registry's tests, drawn from `random`, floating ones in float64.
+struct OpSample {
+  std::map<std::string, Tensor> inputs;
+  std::map<std::string, ArgValue> args = {};
+};
+
+struct OpDef {
+  std::string name;
+  std::string summary;  // one line
+  std::vector<InputSpec> inputs;
+  std::vector<ArgSpec> args = {};
+  std::vector<std::string> outputs = {"output"};
+  MaskRule mask_rule = MaskRule::kUnset;
+  std::function<std::vector<Variable>(const OpCall&)> call;
+  std::function<std::vector<OpSample>(Random& random)> samples;
+
+  bool has_gradient() const;
+  /// The description of the input called `name`, which may be a repeated one: "mask2"; nullptr when
+  /// there is none.
+  const InputSpec* find_input(const std::string& name) const;
+  /// The description and the name of input i of those that record() is given: "weight2".
+  const InputSpec& recorded(std::size_t i) const;
+  std::string recorded_name(std::size_t i) const;
+};
+
+/// Adds an operation; called once for each, where the program starts:
+///   const OpDef& kRelu = register_op({.name = "relu", ...});
+/// Throws Error when the name is taken. The reference stays valid for the program's life.
+const OpDef& register_op(OpDef op);
+
+/// All operations by name.
+const std::map<std::string, OpDef>& registry();
+/// Throws Error "[name] is no operation; did you mean 'relu'?".
+const OpDef& find_op(const std::string& name);
+
+/// Runs an operation by its description: fills in default arguments, then calls it. The outputs
+/// come in the order of op.outputs.
+/// An integer may stand for a real argument, and any number for a Scalar.
+/// Throws Error naming an input that is missing, has no value, is unknown or of a wrong dtype, and
+/// an argument that is unknown, of a wrong type, or a number that does not fit it.
+std::vector<Variable> run_op(const OpDef& op, OpCall call);
+
+}  // namespace maskgrad

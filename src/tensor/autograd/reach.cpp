@@ -1,0 +1,144 @@
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include <maskgrad/tensor/autograd/reach.hpp>
+
+namespace maskgrad {
+namespace {
+
+using Ties = std::array<int, Shape::kMaxRank>;
+
+// The axes of an input aligned with those of the output under broadcasting.
+Ties aligned(const Shape& input, const Shape& output) {
+  Ties ties{};
+  for (int a = 0; a < input.rank(); ++a) {
+    ties[static_cast<std::size_t>(a)] = a + output.rank() - input.rank();
+  }
+  return ties;
+}
+
+// For each axis of `from`, how far a step along it goes among the elements of `to`, when axis a of
+// `from` is axis ties[a] of `to`; 0 where it is none of them, or has one element there.
+std::array<std::int64_t, Shape::kMaxRank> steps(const Shape& from, std::span<const int> ties,
+                                                const Shape& to) {
+  std::array<std::int64_t, Shape::kMaxRank> result{};
+  for (int a = 0; a < from.rank(); ++a) {
+    const int tied = ties[static_cast<std::size_t>(a)];
+    if (tied < 0 || to[tied] == 1) continue;
+    result[static_cast<std::size_t>(a)] = to.slice(tied + 1, to.rank()).numel();
+  }
+  return result;
+}
+
+// Calls f(i, j) for each element i of `from`, and the element j of `to` it is tied to.
+template <class F>
+void for_each_tied(const Shape& from, std::span<const int> ties, const Shape& to, F f) {
+  const auto step = steps(from, ties, to);
+  for (std::int64_t i = 0; i < from.numel(); ++i) {
+    std::int64_t j = 0, rest = i;
+    for (int a = from.rank() - 1; a >= 0; --a) {
+      j += rest % from[a] * step[static_cast<std::size_t>(a)];
+      rest /= from[a];
+    }
+    f(i, j);
+  }
+}
+
+template <class F>
+Tensor combine(const Tensor& a, const Tensor& b, F f) {
+  check(a.shape() == b.shape(), "reach", "marks of {} and {} do not fit", a.shape(), b.shape());
+  Tensor result = Tensor::empty(a.shape(), DType::kBool);
+  std::transform(a.data<bool>(), a.data<bool>() + a.numel(), b.data<bool>(), result.data<bool>(),
+                 f);
+  return result;
+}
+
+}  // namespace
+
+// By way of a shape of the output's rank that has an axis only where one of the input is tied to
+// it.
+Tensor spread(std::span<const int> ties, const Tensor& marked, const Way& way) {
+  Shape shared = way.output;
+  for (int o = 0; o < shared.rank(); ++o) shared = shared.with_dim(o, 1);
+  for (int a = 0; a < way.input.rank(); ++a) {
+    const int tied = ties[static_cast<std::size_t>(a)];
+    if (tied >= 0 && way.input[a] != 1) shared = shared.with_dim(tied, way.output[tied]);
+  }
+  const Ties of_output = aligned(way.output, shared);
+  Tensor seen = Tensor::zeros(shared, DType::kBool), result = Tensor::empty(way.to(), DType::kBool);
+  bool *seen_at = seen.data<bool>(), *result_at = result.data<bool>();
+  for_each_tied(way.from(), way.back ? std::span<const int>(of_output) : ties, shared,
+                [seen_at, from = marked.data<bool>()](std::int64_t i, std::int64_t j) {
+                  seen_at[j] |= from[i];
+                });
+  for_each_tied(
+      way.to(), way.back ? ties : std::span<const int>(of_output), shared,
+      [seen_at, result_at](std::int64_t i, std::int64_t j) { result_at[i] = seen_at[j]; });
+  return result;
+}
+
+Tensor spread(Reach reach, const Tensor& marked, const Way& way) {
+  Ties ties = aligned(way.input, way.output);
+  switch (reach) {
+    case Reach::kLastAxis:
+      if (way.input.rank() > 0) ties[static_cast<std::size_t>(way.input.rank() - 1)] = kAlong;
+      [[fallthrough]];
+    case Reach::kElement:
+      return spread(ties, marked, way);
+    case Reach::kSameOrder:
+      return marked.reshape(way.to());
+    case Reach::kUnset:
+    case Reach::kEverything:
+    case Reach::kByCall:
+      break;
+  }
+  return Tensor::full(way.to(), any(marked), DType::kBool);
+}
+
+Tensor spread_back(const std::function<Tensor(const Tensor&)>& forward, const Tensor& marked,
+                   const Shape& input) {
+  Tensor found = Tensor::zeros(input, DType::kBool);
+  const std::function<void(std::int64_t, std::int64_t)> look = [&](std::int64_t begin,
+                                                                   std::int64_t end) {
+    Tensor part = Tensor::zeros(input, DType::kBool);
+    std::fill(part.data<bool>() + begin, part.data<bool>() + end, true);
+    if (begin == end || !any(both(forward(part), marked))) return;
+    if (end - begin == 1) {
+      found.data<bool>()[begin] = true;
+      return;
+    }
+    const std::int64_t middle = begin + (end - begin) / 2;
+    look(begin, middle);
+    look(middle, end);
+  };
+  look(0, input.numel());
+  return found;
+}
+
+Tensor mark(const Shape& shape, std::int64_t element) {
+  check(element >= 0 && element < shape.numel(), "reach", "{} has no element {}", shape, element);
+  Tensor marks = Tensor::zeros(shape, DType::kBool);
+  marks.data<bool>()[element] = true;
+  return marks;
+}
+
+Tensor opposite(const Tensor& a) {
+  Tensor result = Tensor::empty(a.shape(), DType::kBool);
+  std::transform(a.data<bool>(), a.data<bool>() + a.numel(), result.data<bool>(),
+                 std::logical_not<bool>());
+  return result;
+}
+
+Tensor either(const Tensor& a, const Tensor& b) { return combine(a, b, std::logical_or<bool>()); }
+Tensor both(const Tensor& a, const Tensor& b) { return combine(a, b, std::logical_and<bool>()); }
+
+bool any(const Tensor& marked) { return first_marked(marked) >= 0; }
+
+std::int64_t first_marked(const Tensor& marked) {
+  const auto bits = marked.values<bool>();
+  const auto found = std::find(bits.begin(), bits.end(), true);
+  return found == bits.end() ? -1 : found - bits.begin();
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,310 @@
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <maskgrad/tensor/mask/attention_mask.hpp>
+#include <maskgrad/tensor/mask/rows.hpp>
+
+namespace maskgrad {
+namespace {
+
+using detail::bits_of;
+using detail::every_row;
+
+constexpr const char* kName = "attention_mask";
+constexpr std::size_t kLongestOperand = 100;  // characters
+
+Shape pairs_of(std::int64_t batch, std::int64_t heads, std::int64_t queries, std::int64_t keys) {
+  constexpr std::int64_t kLargest = std::numeric_limits<std::int32_t>::max();
+  check(queries >= 0 && keys >= 0 && queries <= kLargest && keys <= kLargest, kName,
+        "sizes must be in 0..{}: {} queries, {} keys", kLargest, queries, keys);
+  return Shape{batch, heads, queries, keys};
+}
+
+void check_defined(bool defined) { check(defined, kName, "used before it was given a value"); }
+
+void check_not_negative(const char* what, std::int64_t value) {
+  check(value >= 0, kName, "{} must not be negative: {}", what, value);
+}
+
+void check_bits(const Tensor& bits) {
+  check(bits.dtype() == DType::kBool && bits.rank() >= 2 && bits.rank() <= 4, kName,
+        "bits needs bool [S, T], [H, S, T] or [B, H, S, T], got {} {}", to_string(bits.dtype()),
+        bits.shape());
+}
+
+// What lies in 0..keys-1 of lo <= j < hi.
+KeyInterval clip(std::int64_t lo, std::int64_t hi, std::int64_t keys) {
+  lo = std::max<std::int64_t>(lo, 0);
+  hi = std::min(hi, keys);
+  if (lo >= hi) return {};
+  return {static_cast<std::int32_t>(lo), static_cast<std::int32_t>(hi)};
+}
+
+// A list of one run, or of none.
+RunsView as_runs(const KeyInterval& interval) {
+  return {&interval, interval.empty() ? std::size_t{0} : std::size_t{1}};
+}
+
+// The runs of a row where they stand, or else as found in `scratch`.
+RunsView runs_of(const AttentionMask& mask, std::int64_t b, std::int64_t h, std::int64_t s,
+                 Runs& scratch) {
+  if (mask.form() == AttentionMask::Form::kBits) {
+    find_runs(mask.row_bits(b, h, s), static_cast<std::int32_t>(mask.shape()[3]), scratch);
+    return scratch;
+  }
+  RunsView runs = mask.intervals(b, h, s);
+  while (!runs.empty() && runs.back().empty()) runs = runs.first(runs.size() - 1);
+  return runs;
+}
+
+}  // namespace
+
+template <class... Args>
+AttentionMask::Recipe AttentionMask::named(fmt::format_string<Args...> format, Args&&... args) {
+  Recipe recipe;
+  fmt::format_to(std::back_inserter(recipe.text), format, std::forward<Args>(args)...);
+  return recipe;
+}
+
+void AttentionMask::write_operand(const Recipe& operand, Binding within, Text& text) {
+  // A mask that is changed in a loop must not grow without end.
+  const bool is_long = operand.text.size() > kLongestOperand;
+  const bool in_parentheses = !is_long && operand.binding > within;
+  if (in_parentheses) text += '(';
+  text += is_long ? std::string_view("...") : std::string_view(operand.text);
+  if (in_parentheses) text += ')';
+}
+
+// The canonical form of the mask whose row (b, h, s) has the runs that runs_of_row(b, h, s) gives,
+// valid until it is called again, and none where `exists` says so. Copies of it are called for some
+// samples each, in the order of their rows, once for each form that is tried.
+template <class RunsOfRow>
+AttentionMask AttentionMask::build(const Shape& shape, Recipe recipe, const RunsOfRow& runs_of_row,
+                                   const bool* exists) {
+  auto* const body = new Body;
+  const Ref<const Body> owner(body);
+  body->shape = shape;
+  body->recipe = std::move(recipe);
+  body->storage = detail::intervals_of<1>(shape, runs_of_row, exists);
+  body->intervals_per_row = 1;
+  if (!body->storage.defined()) {
+    body->storage = detail::intervals_of<2>(shape, runs_of_row, exists);
+    body->intervals_per_row = 2;
+  }
+  if (body->storage.defined()) {
+    body->intervals = reinterpret_cast<const KeyInterval*>(body->storage.data<std::int32_t>());
+  } else {
+    body->storage = bits_of(shape, runs_of_row, exists);
+    body->bits = body->storage.data<bool>();
+  }
+  return AttentionMask(owner);
+}
+
+template <class IntervalOfRow>
+AttentionMask AttentionMask::one_run_a_row(std::int64_t queries, std::int64_t keys, Recipe recipe,
+                                           IntervalOfRow&& interval_of_row) {
+  const Shape shape = pairs_of(1, 1, queries, keys);
+  return build(shape, std::move(recipe),
+               [&, interval = KeyInterval()](std::int64_t, std::int64_t, std::int64_t i) mutable {
+                 const auto [lo, hi] = interval_of_row(i);
+                 interval = clip(lo, hi, keys);
+                 return as_runs(interval);
+               });
+}
+
+AttentionMask AttentionMask::all(std::int64_t queries, std::int64_t keys) {
+  return one_run_a_row(queries, keys, named("all"),
+                       [keys](std::int64_t) { return std::pair(std::int64_t{0}, keys); });
+}
+
+AttentionMask AttentionMask::causal(std::int64_t queries, std::int64_t keys, std::int64_t offset) {
+  // Beyond the sizes, nothing changes but the danger of an overflow; so for a window.
+  const std::int64_t inside =
+      std::clamp(offset, -std::max<std::int64_t>(queries, 0), std::max<std::int64_t>(keys, 0));
+  return one_run_a_row(
+      queries, keys, offset == 0 ? named("causal") : named("causal(offset {})", offset),
+      [inside](std::int64_t i) { return std::pair(std::int64_t{0}, i + inside + 1); });
+}
+
+AttentionMask AttentionMask::window(std::int64_t queries, std::int64_t keys, std::int64_t left,
+                                    std::int64_t right) {
+  check_not_negative("left of a window", left);
+  check_not_negative("right of a window", right);
+  const std::int64_t before = std::min(left, queries), after = std::min(right, keys);
+  return one_run_a_row(queries, keys, named("window({}, {})", left, right),
+                       [=](std::int64_t i) { return std::pair(i - before, i + after + 1); });
+}
+
+AttentionMask AttentionMask::prefix(std::int64_t queries, std::int64_t keys, std::int64_t n) {
+  check_not_negative("n of a prefix", n);
+  return one_run_a_row(queries, keys, named("prefix({})", n), [n](std::int64_t i) {
+    return std::pair(std::int64_t{0}, std::max(i + 1, n));
+  });
+}
+
+AttentionMask AttentionMask::sink(std::int64_t queries, std::int64_t keys, std::int64_t n) {
+  check_not_negative("n of a sink", n);
+  return one_run_a_row(queries, keys, named("sink({})", n),
+                       [n](std::int64_t) { return std::pair(std::int64_t{0}, n); });
+}
+
+AttentionMask AttentionMask::segments(const Tensor& ids) {
+  check_defined(ids.defined());
+  check((ids.dtype() == DType::kInt32 || ids.dtype() == DType::kInt64) && ids.rank() == 2, kName,
+        "segments needs int32 or int64 [B, S], got {} {}", to_string(ids.dtype()), ids.shape());
+  const std::int64_t size = ids.dim(1);
+  const Tensor wide = ids.to(DType::kInt64);
+  return build(pairs_of(ids.dim(0), 1, size, size), named("segments"),
+               [&, runs = SegmentRuns(size)](std::int64_t b, std::int64_t, std::int64_t s) mutable {
+                 if (s == 0) runs.read(wide.data<std::int64_t>() + b * size);
+                 return runs[s];
+               });
+}
+
+AttentionMask AttentionMask::padding(const SequenceMask& keys, std::int64_t queries) {
+  check_defined(keys.defined());
+  const std::int64_t size = keys.shape()[1];
+  return build(pairs_of(keys.shape()[0], 1, queries, size), named("padding"),
+               [&, runs = Runs()](std::int64_t b, std::int64_t, std::int64_t s) mutable {
+                 const bool* row = keys.bits().data<bool>() + b * size;
+                 if (s == 0) find_runs(row, static_cast<std::int32_t>(size), runs);
+                 return RunsView(runs);
+               });
+}
+
+AttentionMask AttentionMask::existing(const SequenceMask& positions) {
+  check_defined(positions.defined());
+  const bool* exists = positions.bits().data<bool>();
+  const std::int64_t size = positions.shape()[1];
+  return build(
+      pairs_of(positions.shape()[0], 1, size, size), named("existing"),
+      [=, runs = Runs()](std::int64_t b, std::int64_t, std::int64_t s) mutable {
+        if (s == 0) find_runs(exists + b * size, static_cast<std::int32_t>(size), runs);
+        return RunsView(runs);
+      },
+      exists);
+}
+
+AttentionMask AttentionMask::padding(const SequenceMask& keys) {
+  check_defined(keys.defined());
+  return padding(keys, keys.shape()[1]);
+}
+
+AttentionMask AttentionMask::bits(const Tensor& bits) {
+  check_defined(bits.defined());
+  check_bits(bits);
+  return AttentionMask::bits(bits, bits.dim(-2), bits.dim(-1));
+}
+
+AttentionMask AttentionMask::bits(const Tensor& bits, std::int64_t queries, std::int64_t keys) {
+  check_defined(bits.defined());
+  check_bits(bits);
+  const std::int64_t rows = bits.dim(-2), columns = bits.dim(-1);
+  check((rows == queries || rows == 1) && (columns == keys || columns == 1), kName,
+        "bits {} do not stretch to {} queries and {} keys", bits.shape(), queries, keys);
+  const std::int64_t batch = bits.rank() == 4 ? bits.dim(0) : 1;
+  const std::int64_t heads = bits.rank() >= 3 ? bits.dim(-3) : 1;
+  return build(pairs_of(batch, heads, queries, keys), named("bits"),
+               [&, runs = Runs(), whole = KeyInterval()](std::int64_t b, std::int64_t h,
+                                                         std::int64_t s) mutable {
+                 const std::int64_t at = (b * heads + h) * rows + (rows == 1 ? 0 : s);
+                 const bool* row = bits.data<bool>() + at * columns;
+                 if (columns != keys) {
+                   whole = clip(0, *row ? keys : 0, keys);
+                   return as_runs(whole);
+                 }
+                 if (rows != 1 || s == 0) find_runs(row, static_cast<std::int32_t>(keys), runs);
+                 return RunsView(runs);
+               });
+}
+
+template <class Combine>
+AttentionMask AttentionMask::combine(const AttentionMask& a, const AttentionMask& b,
+                                     Binding binding, Combine&& combine_runs) {
+  check_defined(a.defined() && b.defined());
+  const Shape &da = a.shape(), &db = b.shape();
+  const auto meet = [&](int axis) {
+    return da[axis] == db[axis] || da[axis] == 1 || db[axis] == 1;
+  };
+  check(meet(0) && meet(1) && da[2] == db[2] && da[3] == db[3], kName,
+        "sizes must be equal, or 1 for batch and heads: {} and {}", da, db);
+  Recipe recipe = {.text = {}, .binding = binding};
+  write_operand(a.body_->recipe, binding, recipe.text);
+  recipe.text += binding == Binding::kAnd ? " & " : " | ";
+  write_operand(b.body_->recipe, binding, recipe.text);
+  return build(broadcast(kName, da, db), std::move(recipe),
+               [&, of_a = Runs(), of_b = Runs(), both = Runs()](std::int64_t i, std::int64_t h,
+                                                                std::int64_t s) mutable {
+                 combine_runs(runs_of(a, i, h, s, of_a), runs_of(b, i, h, s, of_b), both);
+                 return RunsView(both);
+               });
+}
+
+AttentionMask operator&(const AttentionMask& a, const AttentionMask& b) {
+  return AttentionMask::combine(a, b, AttentionMask::Binding::kAnd, intersect_runs);
+}
+
+AttentionMask operator|(const AttentionMask& a, const AttentionMask& b) {
+  return AttentionMask::combine(a, b, AttentionMask::Binding::kOr, unite_runs);
+}
+
+AttentionMask operator~(const AttentionMask& a) {
+  check_defined(a.defined());
+  AttentionMask::Recipe recipe;
+  recipe.text += '~';
+  AttentionMask::write_operand(a.body_->recipe, AttentionMask::Binding::kAtom, recipe.text);
+  const auto keys = static_cast<std::int32_t>(a.shape()[3]);
+  return AttentionMask::build(
+      a.shape(), std::move(recipe),
+      [&, of_a = Runs(), others = Runs()](std::int64_t b, std::int64_t h, std::int64_t s) mutable {
+        complement_runs(runs_of(a, b, h, s, of_a), keys, others);
+        return RunsView(others);
+      });
+}
+
+bool operator==(const AttentionMask& a, const AttentionMask& b) {
+  if (a.body_ == b.body_) return true;
+  if (!a.defined() || !b.defined()) return false;
+  // One form for each set of pairs, so comparing forms is enough.
+  return a.shape() == b.shape() && is_identical(a.body_->storage, b.body_->storage);
+}
+
+// Rows are stored in the order of (b, h, s), so with one b or one h it is the same.
+AttentionMask AttentionMask::heads_as_batch() const {
+  if (shape()[0] != 1 || shape()[1] == 1) return *this;
+  auto* const body = new Body;
+  const Ref<const Body> owner(body);
+  const Tensor& storage = body_->storage;
+  const Shape front = {shape()[1], 1};
+  body->shape = front.concat(shape().slice(2, 4));
+  body->recipe = body_->recipe;
+  body->storage = storage.reshape(front.concat(storage.shape().slice(2, storage.rank())));
+  body->intervals_per_row = body_->intervals_per_row;
+  body->intervals = body_->intervals;
+  body->bits = body_->bits;
+  return AttentionMask(owner);
+}
+
+void AttentionMask::refuse_undefined() { fail(kName, "used before it was given a value"); }
+
+std::int64_t AttentionMask::kept() const {
+  std::int64_t total = 0;
+  every_row(shape(), [&](std::int64_t b, std::int64_t h, std::int64_t s) {
+    for_each_run(b, h, s, [&](std::int64_t lo, std::int64_t hi) { total += hi - lo; });
+    return true;
+  });
+  return total;
+}
+
+Tensor AttentionMask::to_bits() const {
+  Runs scratch;
+  return bits_of(shape(), [&](std::int64_t b, std::int64_t h, std::int64_t s) {
+    return runs_of(*this, b, h, s, scratch);
+  });
+}
+
+}  // namespace maskgrad

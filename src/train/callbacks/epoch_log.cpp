@@ -1,0 +1,147 @@
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include <maskgrad/train/callbacks/run_logs.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/formats/csv.hpp>
+
+namespace maskgrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kName = "epochs";
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 26;
+constexpr const char* kAdvice = "put it right, or move it away to begin a new table";
+
+double cell_value(const std::string& cell, const std::string& file, std::size_t line) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
+  check(error == std::errc() && end == cell.data() + cell.size(), kName,
+        "'{}' line {}: '{}' is no number", file, line, cell);
+  return value;
+}
+
+std::vector<EpochRow> parse_epochs(std::string_view text, const std::string& file) {
+  check(!text.empty(), kName, "'{}' is empty", file);
+  check(text.ends_with('\n'), kName, "'{}': its last line does not end", file);
+  const std::vector<std::string> names = take_csv_record(text);
+  std::vector<EpochRow> rows;
+  while (!text.empty()) {
+    const std::vector<std::string> cells = take_csv_record(text);
+    const std::size_t line = rows.size() + 2;
+    check(cells.size() == names.size(), kName, "'{}' line {}: has {} cells, the header {}", file,
+          line, cells.size(), names.size());
+    EpochRow row;
+    for (std::size_t c = 0; c < cells.size(); ++c) {
+      row.emplace_back(names[c], cell_value(cells[c], file, line));
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+// Of the header and of the first `rows` rows, or fewer where there are no more.
+std::string values_digest(std::string_view text, std::int64_t rows) {
+  const std::vector<std::string> names = take_csv_record(text);
+  Digest digest;
+  const auto add = [&](const std::vector<std::string>& cells) {
+    for (std::size_t c = 0; c < cells.size(); ++c) {
+      if (names[c] != "seconds")
+        digest.add(csv_cell(cells[c]) + (c + 1 < cells.size() ? ',' : '\n'));
+    }
+  };
+  add(names);
+  std::int64_t done = 0;
+  for (; done < rows && !text.empty(); ++done) add(take_csv_record(text));
+  return fmt::format("{} rows, crc32c {}", done, crc_text(digest.crc));
+}
+
+// Throws unless the text, a sound table, begins with what the notes vouch for.
+void check_digest(std::string_view text, const Notes& notes, const std::string& file) {
+  bool holds = true;
+  if (const auto note = notes.find(kEpochsNote); note != notes.end()) {
+    const auto digest = parse_digest(note->second);
+    check(digest.has_value(), kName, "'{}': '{}' is no digest of it", file, note->second);
+    holds = digest_of(text.substr(0, digest->bytes)) == *digest;
+  }
+  if (const auto note = notes.find(kEpochValuesNote); note != notes.end()) {
+    std::int64_t rows = 0;
+    std::from_chars(note->second.data(), note->second.data() + note->second.size(), rows);
+    holds = holds && values_digest(text, rows) == note->second;
+  }
+  check(holds, kName, "'{}' is not the table that the run wrote: {}", file, kAdvice);
+}
+
+// The header and the lines of the epochs 1 to `epochs`, which must be there.
+std::string_view lines_up_to(std::string_view text, std::int64_t epochs, const std::string& file) {
+  std::string_view rest = text;
+  take_csv_record(rest);
+  for (std::int64_t epoch = 1; epoch <= epochs; ++epoch) {
+    check(!rest.empty(), kName, "'{}' ends before epoch {}, and the run goes on after {}: {}", file,
+          epoch, epochs, kAdvice);
+    const std::string cell = take_csv_record(rest).front();
+    check(cell == std::to_string(epoch), kName, "'{}' line {}: is of epoch {}, not {}: {}", file,
+          epoch + 1, cell, epoch, kAdvice);
+  }
+  return text.substr(0, text.size() - rest.size());
+}
+
+}  // namespace
+
+void EpochLog::on_start(const Trainer& trainer) {
+  if (!text_.empty()) add_notes(origin_.resumed);  // this object logged the steps before itself
+  text_.clear();
+  const std::int64_t epochs = trainer.state().position.epoch;
+  std::error_code ignored;
+  if (trainer.state().step > 0 && fs::exists(path_, ignored)) {
+    // A damaged table is refused now, not when the report at the end of the run reads it.
+    const std::string text = read_file(path_, kMostBytes), file = path_.string();
+    parse_epochs(text, file);
+    check_digest(text, origin_.resumed, file);
+    const auto note = origin_.resumed.find(kEpochsNote);
+    if (note != origin_.resumed.end())
+      text_ = text.substr(0, parse_digest(note->second)->bytes);
+    else if (epochs > 0)
+      text_ = lines_up_to(text, epochs, file);
+  } else if (epochs > 0 && origin_.warn) {
+    origin_.warn(
+        fmt::format("'{}' is new: the {} epochs before are not in it", path_.string(), epochs));
+  }
+}
+
+void EpochLog::on_epoch(const Trainer&, const EpochInfo& epoch) {
+  std::string line = fmt::format("{},{}", epoch.epoch, epoch.steps);
+  for (const Metric& metric : epoch.totals) line += fmt::format(",{:.17g}", metric.mean());
+  write(epoch, fmt::format("{},{:.3f}\n", line, epoch.seconds));
+}
+
+void EpochLog::write(const EpochInfo& epoch, const std::string& row) {
+  std::string header = "epoch,steps";
+  for (const Metric& metric : epoch.totals) header += fmt::format(",{}", csv_cell(metric.name));
+  header += ",seconds\n";
+  if (text_.empty()) text_ = header;
+  check(text_.starts_with(header), kName, "'{}' has other columns than the run: {}", path_.string(),
+        kAdvice);
+  text_ += row;
+  write_file(path_, text_);
+}
+
+void EpochLog::add_notes(Notes& notes) const {
+  if (!text_.empty()) notes[kEpochsNote] = to_string(digest_of(text_));
+}
+
+std::vector<EpochRow> read_epochs(const fs::path& path, const Notes& notes) {
+  const std::string text = read_file(path, kMostBytes), file = path.string();
+  const std::vector<EpochRow> rows = parse_epochs(text, file);
+  check_digest(text, notes, file);
+  return rows;
+}
+
+std::string epoch_values_digest(const fs::path& path) {
+  const std::string text = read_file(path, kMostBytes);
+  return values_digest(text, std::ssize(parse_epochs(text, path.string())));
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,38 @@
+#include <maskgrad/train/callbacks/tensorboard_callback.hpp>
+#include <maskgrad/train/formats/folder.hpp>
+
+namespace maskgrad {
+
+void TensorBoardCallback::on_start(const Trainer& trainer) {
+  make_folder(folder_);
+  writer_ = std::make_unique<EventWriter>(folder_);
+  const TrainState& state = trainer.state();
+  if (state.step == 0) return;
+  // What an epoch's end wrote at this step stands; a point in the middle of one is done again.
+  writer_->add_restart(state.position.batch == 0 ? state.step + 1 : state.step);
+}
+
+void TensorBoardCallback::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {
+  std::vector<SummaryValue> scalars;
+  for (const Metric& metric : epoch.totals) {
+    scalars.push_back({"epoch/" + metric.name, static_cast<float>(metric.mean())});
+  }
+  scalars.push_back({"epoch/learning_rate", static_cast<float>(trainer.options().lr)});
+  writer_->add(epoch.steps, std::move(scalars));
+  ParameterBuffer& parameters = trainer.parameters();
+  write_histograms(parameters, "weights/", parameters.values(), epoch.steps);
+  write_histograms(parameters, "gradients/", parameters.gradients(), epoch.steps);
+  writer_->flush();
+}
+
+void TensorBoardCallback::write_histograms(const ParameterBuffer& parameters, const char* prefix,
+                                           const Tensor& flat, std::int64_t step) {
+  for (const ParameterBuffer::Entry& entry : parameters.entries()) {
+    const Tensor piece = flat.view(entry.first, entry.parameter->shape());
+    dispatch_dtype(FloatingTypes{}, piece.dtype(), "tensorboard", [&]<class T>(T) {
+      writer_->add_histogram(prefix + entry.name, step, piece.values<T>());
+    });
+  }
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,138 @@
+#include <algorithm>
+
+#include <maskgrad/tensor/checked.hpp>
+#include <maskgrad/tensor/random.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/formats/tf_example.hpp>
+#include <maskgrad/train/formats/tfrecord.hpp>
+#include <maskgrad/train/formats/utf8.hpp>
+
+namespace maskgrad {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_token(std::int64_t token) {
+  return token >= 0 && token < static_cast<std::int64_t>(kArithmeticVocabulary.size());
+}
+
+// With all its bytes, where it is well-formed and has several.
+std::string_view first_character(std::string_view text) {
+  std::size_t size = 1;
+  while (size < 4 && size < text.size() && !is_utf8(text.substr(0, size))) ++size;
+  return text.substr(0, is_utf8(text.substr(0, size)) ? size : 1);
+}
+
+// So that a product fits 64 bits.
+void check_max_val(std::int64_t max_val) {
+  check(max_val >= 1 && max_val <= 1'000'000'000, "arithmetic",
+        "max-val must be 1 to 1000000000, not {}", max_val);
+}
+
+std::string feature_text(const Example& example, const char* name, const std::string& where) {
+  const auto found = example.find(name);
+  check(found != example.end(), "arithmetic", "{}: has no feature '{}'", where, name);
+  const auto* tokens = std::get_if<std::vector<std::int64_t>>(&found->second);
+  check(tokens != nullptr, "arithmetic", "{}: feature '{}' does not hold integers", where, name);
+  for (const std::int64_t token : *tokens) {
+    check(is_token(token), "arithmetic",
+          "{}: feature '{}': token {} is outside the vocabulary of {}", where, name, token,
+          kArithmeticVocabulary.size());
+  }
+  return arithmetic_text(*tokens);
+}
+
+}  // namespace
+
+std::vector<std::int64_t> arithmetic_tokens(std::string_view text) {
+  std::vector<std::int64_t> tokens;
+  tokens.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto token = kArithmeticVocabulary.find(text[i]);
+    if (token == std::string_view::npos) {
+      fail("arithmetic", "'{}' in '{}' is not one of the characters \"{}\"",
+           first_character(text.substr(i)), text, kArithmeticVocabulary);
+    }
+    tokens.push_back(static_cast<std::int64_t>(token));
+  }
+  return tokens;
+}
+
+std::string arithmetic_text(std::span<const std::int64_t> tokens) {
+  std::string text;
+  for (const std::int64_t token : tokens) {
+    check(is_token(token), "arithmetic", "token {} is outside the vocabulary of {}", token,
+          kArithmeticVocabulary.size());
+    text += kArithmeticVocabulary[static_cast<std::size_t>(token)];
+  }
+  return text;
+}
+
+ArithmeticSample draw_arithmetic(std::uint64_t seed, std::uint64_t index, std::int64_t max_val) {
+  check_max_val(max_val);
+  Random random(seed, stream_of("arithmetic"), index);
+  const std::int64_t x = random.integer(1 - max_val, max_val - 1);
+  const std::int64_t y = random.integer(1 - max_val, max_val - 1);
+  const bool defines_x_first = random.coin(), starts_with_x = random.coin();
+  const char operation = "+-*"[random.below(3)];
+  const std::int64_t a = starts_with_x ? x : y, b = starts_with_x ? y : x;
+  const std::int64_t result = operation == '+' ? a + b : operation == '-' ? a - b : a * b;
+  return {defines_x_first ? fmt::format("x={},y={}", x, y) : fmt::format("y={},x={}", y, x),
+          fmt::format("{}{}{}", starts_with_x ? 'x' : 'y', operation, starts_with_x ? 'y' : 'x'),
+          fmt::format("{}", result)};
+}
+
+void check_arithmetic_data(const ArithmeticData& data) {
+  check(data.shards >= 1 && data.shards <= 10000, "arithmetic", "shards must be 1 to 10000, not {}",
+        data.shards);
+  check(data.samples >= 1, "arithmetic", "samples must be at least 1, not {}", data.samples);
+  checked_multiply("arithmetic", "samples in all shards", data.shards, data.samples);
+  check_max_val(data.max_val);
+}
+
+std::string arithmetic_shard_name(std::int64_t shard) {
+  return fmt::format("shard_{:04}.tfrecords", shard);
+}
+
+bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
+                             const std::atomic<bool>* stop) {
+  check_arithmetic_data(data);
+  make_folder(folder);
+  remove_dead_temporaries(folder, [](const std::string& name) {
+    return name == shard_index_path("") || name.ends_with(".tfrecords");
+  });
+  std::vector<ShardEntry> written;
+  std::uint64_t index = 0;
+  for (std::int64_t shard = 0; shard < data.shards; ++shard) {
+    const std::string name = arithmetic_shard_name(shard);
+    RecordWriter writer(folder / name);
+    for (std::int64_t i = 0; i < data.samples; ++i) {
+      if (stop && *stop) return false;
+      const ArithmeticSample sample = draw_arithmetic(data.seed, index++, data.max_val);
+      writer.write(encode(Example{{"defs", arithmetic_tokens(sample.defs)},
+                                  {"op", arithmetic_tokens(sample.op)},
+                                  {"res", arithmetic_tokens(sample.res)}}));
+    }
+    // From here on until all are written, the folder holds no whole data set.
+    if (written.empty()) write_unfinished_shard_index(folder);
+    writer.commit();
+    written.push_back({name, writer.count(), writer.digest()});
+  }
+  write_shard_index(folder, written);
+  return true;
+}
+
+std::vector<ArithmeticSample> read_arithmetic_shard(const fs::path& path) {
+  RecordReader reader(path);
+  std::vector<ArithmeticSample> samples;
+  for (std::string record; reader.next(record);) {
+    const std::string where = reader.where();
+    const Example example = decode_example(record, where);
+    samples.push_back({feature_text(example, "defs", where), feature_text(example, "op", where),
+                       feature_text(example, "res", where)});
+  }
+  return samples;
+}
+
+}  // namespace maskgrad

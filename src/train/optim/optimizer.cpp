@@ -1,0 +1,53 @@
+#include <maskgrad/train/finite_parameters.hpp>
+#include <maskgrad/train/optim/gradient_scale.hpp>
+#include <maskgrad/train/optim/optimizer.hpp>
+
+namespace maskgrad {
+namespace {
+
+// As the loops of the optimizers scale them.
+Tensor scaled(const Tensor& gradients, double gradient_scale) {
+  Tensor result = gradients.clone();
+  dispatch_dtype(FloatingTypes{}, result.dtype(), "optimizer", [&]<class T>(T) {
+    const GradientScale<T> scale(gradient_scale);
+    T* g = result.data<T>();
+    for (std::int64_t i = 0; i < result.numel(); ++i) g[i] = g[i] * scale.first * scale.second;
+  });
+  return result;
+}
+
+}  // namespace
+
+void Optimizer::step(ParameterBuffer& parameters, double lr, double gradient_scale) {
+  const Tensor& values = parameters.values();
+  check(values.shape() == shape_ && values.dtype() == dtype_, name_,
+        "was made for parameters {} {}, not {} {}", to_string(dtype_), shape_,
+        to_string(values.dtype()), values.shape());
+  ++steps_;
+  if (!update(parameters, lr, gradient_scale)) [[unlikely]]
+    check_finite(parameters, lr, gradient_scale);
+}
+
+void Optimizer::check_finite(ParameterBuffer& parameters, double lr, double gradient_scale) {
+  const Tensor gradients = parameters.gradients();
+  if (const auto found = find_not_finite(parameters, gradients)) {
+    fail(name_, "the gradient of {} is {} at element {}", found->parameter, found->value,
+         found->element);
+  }
+  if (const auto found = find_not_finite(parameters, scaled(gradients, gradient_scale))) {
+    fail(name_, "the gradient of {}, scaled by {}, is {} at element {}", found->parameter,
+         gradient_scale, found->value, found->element);
+  }
+  if (const auto found = find_not_finite(parameters, parameters.values())) {
+    fail(name_, "{} becomes {} at element {}, at learning rate {}", found->parameter, found->value,
+         found->element, lr);
+  }
+  for (const auto& [key, flat] : state()) {
+    if (const auto found = find_not_finite(parameters, flat)) {
+      fail(name_, "its {} of {} is {} at element {}", key, found->parameter, found->value,
+           found->element);
+    }
+  }
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,146 @@
+#include <array>
+#include <functional>
+
+#include <gmock/gmock.h>
+
+#include <maskgrad/tensor/autograd/reach.hpp>
+
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::bits;
+using test::to_doubles;
+using ::testing::ElementsAre;
+
+TEST(Reach, OfAnElementIsWhatStandsAlignedWithIt) {
+  const Tensor marked = bits({1, 0, 0}, {3, 1});
+  EXPECT_THAT(to_doubles(spread(Reach::kElement, marked, Way{{3, 1}, {3, 2}})),
+              ElementsAre(1, 1, 0, 0, 0, 0));
+  EXPECT_THAT(to_doubles(spread(Reach::kElement, bits({0, 1}, {2}), Way{{2}, {2, 2}})),
+              ElementsAre(0, 1, 0, 1));
+  EXPECT_THAT(to_doubles(spread(Reach::kElement, bits({1}, {}), Way{{}, {2}})), ElementsAre(1, 1));
+}
+
+TEST(Reach, AlongTheLastAxisIsTheWholeRow) {
+  const Tensor marked = bits({0, 0, 1, 0, 0, 0}, {2, 3});
+  EXPECT_THAT(to_doubles(spread(Reach::kLastAxis, marked, Way{{2, 3}, {2, 3}})),
+              ElementsAre(1, 1, 1, 0, 0, 0));
+  EXPECT_THAT(to_doubles(spread(Reach::kLastAxis, marked, Way{{2, 3}, {2, 1}})), ElementsAre(1, 0));
+}
+
+TEST(Reach, InTheSameOrderIsTheSamePlace) {
+  EXPECT_THAT(
+      to_doubles(spread(Reach::kSameOrder, bits({0, 1, 0, 0, 0, 1}, {2, 3}), Way{{2, 3}, {3, 2}})),
+      ElementsAre(0, 1, 0, 0, 0, 1));
+}
+
+TEST(Reach, OfEverythingIsAllOrNothing) {
+  for (const Reach reach : {Reach::kEverything, Reach::kUnset, Reach::kByCall}) {
+    EXPECT_THAT(to_doubles(spread(reach, bits({0, 1}, {2}), Way{{2}, {3}})), ElementsAre(1, 1, 1));
+    EXPECT_THAT(to_doubles(spread(reach, bits({0, 0}, {2}), Way{{2}, {3}})), ElementsAre(0, 0, 0));
+  }
+}
+
+// Places of a matrix product [B, I, K] that depend on marked places, by the definition.
+std::vector<double> product_reach(const Tensor& a, const Tensor& b, bool of_a) {
+  const std::int64_t batch = a.dim(0), rows = a.dim(1), inner = a.dim(2), columns = b.dim(2);
+  std::vector<double> reached;
+  for (std::int64_t n = 0; n < batch * rows * columns; ++n) {
+    const std::int64_t z = n / (rows * columns), i = n / columns % rows, k = n % columns;
+    bool any_marked = false;
+    for (std::int64_t j = 0; j < inner; ++j) {
+      any_marked |= of_a ? a.data<bool>()[(z * rows + i) * inner + j]
+                         : b.data<bool>()[(z * inner + j) * columns + k];
+    }
+    reached.push_back(any_marked);
+  }
+  return reached;
+}
+
+TEST(Reach, OfAProductIsARowAndAColumn) {
+  Random random(1);
+  const std::array<int, 3> of_a = {0, 1, kAlong}, of_b = {0, kAlong, 2};
+  for (int round = 0; round < 50; ++round) {
+    const auto size = [&] { return random.integer(0, 3); };
+    const std::int64_t batch = size(), rows = size(), inner = size(), columns = size();
+    const Tensor a = test::random_bits(random, {batch, rows, inner}, 0.2),
+                 b = test::random_bits(random, {batch, inner, columns}, 0.2);
+    const Shape output = {batch, rows, columns};
+    EXPECT_EQ(to_doubles(spread(of_a, a, Way{a.shape(), output})), product_reach(a, b, true));
+    EXPECT_EQ(to_doubles(spread(of_b, b, Way{b.shape(), output})), product_reach(a, b, false));
+  }
+}
+
+// By the definition: those that lead forward to a marked place.
+Tensor led_from(const std::function<Tensor(const Tensor&)>& forward, const Tensor& marked,
+                const Shape& input) {
+  Tensor found = Tensor::zeros(input, DType::kBool);
+  for (std::int64_t i = 0; i < input.numel(); ++i) {
+    found.data<bool>()[i] = any(both(forward(mark(input, i)), marked));
+  }
+  return found;
+}
+
+void expect_both_ways(Random& random, const Way& way,
+                      const std::function<Tensor(const Tensor&, const Way&)>& spread_marks) {
+  const Way back = {way.input, way.output, true};
+  const auto forward = [&](const Tensor& marks) { return spread_marks(marks, way); };
+  for (const double share : {0.0, 0.1, 0.5}) {
+    const Tensor marked = test::random_bits(random, way.output, share);
+    const Tensor expected = led_from(forward, marked, way.input);
+    EXPECT_TRUE(test::same_bits(spread_marks(marked, back), expected)) << to_string(way.output);
+    EXPECT_TRUE(test::same_bits(spread_back(forward, marked, way.input), expected))
+        << to_string(way.output);
+  }
+}
+
+TEST(Reach, LeadsBackToEveryPlaceThatLeadsForward) {
+  Random random(2);
+  const auto by = [](Reach reach) {
+    return [reach](const Tensor& marked, const Way& way) { return spread(reach, marked, way); };
+  };
+  for (const auto& [input, output] :
+       std::initializer_list<std::pair<Shape, Shape>>{{{3, 4}, {3, 4}},
+                                                      {{4}, {3, 4}},
+                                                      {{3, 1}, {3, 4}},
+                                                      {{}, {2, 2}},
+                                                      {{1}, {3}},
+                                                      {{0}, {0}}}) {
+    for (const Reach reach : {Reach::kElement, Reach::kLastAxis, Reach::kEverything}) {
+      expect_both_ways(random, {input, output}, by(reach));
+    }
+  }
+  expect_both_ways(random, {{2, 3}, {3, 2}}, by(Reach::kSameOrder));
+  const std::array<int, 3> of_a = {0, 1, kAlong}, of_b = {0, kAlong, 2}, turned = {2, 0, 1};
+  for (const std::array<int, 3>& ties : {of_a, of_b}) {
+    expect_both_ways(
+        random, {{2, 3, 4}, ties == of_a ? Shape{2, 3, 5} : Shape{2, 5, 4}},
+        [&](const Tensor& marked, const Way& way) { return spread(ties, marked, way); });
+  }
+  expect_both_ways(random, {{2, 3, 4}, {3, 4, 2}}, [&](const Tensor& marked, const Way& way) {
+    return spread(turned, marked, way);
+  });
+}
+
+TEST(Reach, MarksNoElementThatIsNotThere) {
+  EXPECT_EQ(test::error_of([] { mark({2, 3}, 6); }), "[reach] (2, 3) has no element 6");
+  EXPECT_EQ(test::error_of([] { mark({}, -1); }), "[reach] () has no element -1");
+  EXPECT_EQ(test::error_of([] { mark({0}, 0); }), "[reach] (0,) has no element 0");
+}
+
+TEST(Reach, CombinesMarks) {
+  const Tensor a = bits({0, 0, 1, 1}, {4}), b = bits({0, 1, 0, 1}, {4});
+  EXPECT_THAT(to_doubles(either(a, b)), ElementsAre(0, 1, 1, 1));
+  EXPECT_THAT(to_doubles(both(a, b)), ElementsAre(0, 0, 0, 1));
+  EXPECT_TRUE(any(a));
+  EXPECT_FALSE(any(bits({0, 0}, {2})));
+  EXPECT_FALSE(any(bits({}, {0})));
+  EXPECT_EQ(test::error_of([&] { either(a, bits({1}, {1})); }),
+            "[reach] marks of (4,) and (1,) do not fit");
+}
+
+}  // namespace
+}  // namespace maskgrad
