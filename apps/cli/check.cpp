@@ -32,7 +32,10 @@ bool report(const char* what, bool holds, const std::string& text) {
 // True when everything holds.
 bool check_model(TrainedRun& run, const Batch& batch, const Options& options) {
   const std::vector<NamedLeaf> leaves = run.parameters().leaves();
-  const auto loss = [&] { return run.model().evaluate(batch).loss.sum; };
+  const auto loss = [&] {
+    Pass pass;
+    return run.model().evaluate(batch, pass).loss.sum;
+  };
   const GradientReport gradients =
       check_gradients(loss, leaves, {.tolerance = 1e-6, .max_elements = options.elements});
   const LeakReport leaks = check_mask_leaks(loss, leaves);

@@ -21,7 +21,9 @@ void eval(const Options& options) {
   });
   TrainedRun run(options.run);
   const SequenceDataset data = run.load_data(options.data, "eval");
-  const auto model = [&](const Batch& batch) { return run.model().evaluate(batch); };
+  const auto model = [&](const Batch& batch, Pass& pass) {
+    return run.model().evaluate(batch, pass);
+  };
   for (const Metric& metric : evaluate(model, data, options.batch_size)) {
     print("{:<10} {:.6f}\n", metric.name, metric.mean());
   }

@@ -130,15 +130,16 @@ DataLoader::Options TrainingRun::loading() const {
 void TrainingRun::make_trainer(const TrainState& state) {
   loader_ = std::make_unique<DataLoader>(data_, loading(), state.position);
   as_usage([&] {
-    trainer_ =
-        std::make_unique<Trainer>([this](const Batch& batch) { return model_->evaluate(batch); },
-                                  *parameters_, *optimizer_, *loader_,
-                                  Trainer::Options{.lr = settings_.real("lr"),
-                                                   .clip_norm = settings_.real("clip_norm"),
-                                                   .epochs = settings_.integer("epochs"),
-                                                   .max_steps = settings_.integer("steps"),
-                                                   .max_minutes = settings_.real("minutes")},
-                                  state);
+    trainer_ = std::make_unique<Trainer>(
+        [this](const Batch& batch, Pass& pass) { return model_->evaluate(batch, pass); },
+        *parameters_, *optimizer_, *loader_,
+        Trainer::Options{.lr = settings_.real("lr"),
+                         .clip_norm = settings_.real("clip_norm"),
+                         .epochs = settings_.integer("epochs"),
+                         .max_steps = settings_.integer("steps"),
+                         .max_minutes = settings_.real("minutes"),
+                         .seed = loading().seed},
+        state);
     check(state.step <= trainer_->total_steps(), "train",
           "the run in '{}' has {} steps already, and these settings end at {}",
           paths_.folder.string(), state.step, trainer_->total_steps());

@@ -20,7 +20,7 @@ class RecipeModel {
 
   virtual Module& module() = 0;
   /// Loss and metrics of a batch; what the trainer trains.
-  virtual ModelOutput evaluate(const Batch& batch) = 0;
+  virtual ModelOutput evaluate(const Batch& batch, Pass& pass) = 0;
   /// The table of layers, for the shapes of `batch`.
   virtual std::vector<LayerSummary> summarize(const Batch& batch) = 0;
   /// What packing makes of a batch, and why, a line for each part of the model; empty when its

@@ -26,7 +26,7 @@ class Dense : public Layer {
   }
 
  protected:
-  Variable forward(const Variable& x) override {
+  Variable forward(const Variable& x, Pass&) override {
     if (activation_ == ops::relu) {
       return ops::linear(x, weight_, bias_, ops::LinearActivation::kRelu);
     }

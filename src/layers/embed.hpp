@@ -18,7 +18,9 @@ class Embed : public Layer {
   std::optional<ops::Work> row_work() const override { return ops::Work{}; }
 
  protected:
-  Variable forward(const Variable& tokens) override { return ops::embedding(weight_, tokens); }
+  Variable forward(const Variable& tokens, Pass&) override {
+    return ops::embedding(weight_, tokens);
+  }
 
  private:
   Parameter& weight_;

@@ -18,7 +18,7 @@ class GlobalPool : public Layer {
       : Layer("GlobalPool", MaskRule::kEnds), pooling_(pooling) {}
 
  protected:
-  Variable forward(const Variable& x) override {
+  Variable forward(const Variable& x, Pass&) override {
     check(x.rank() >= 2, "GlobalPool", "needs [B, S, ...], got {}", x.shape());
     return pooling_ == Pooling::kMean ? ops::masked_mean(x, 1) : ops::masked_max(x, 1);
   }

@@ -2,16 +2,54 @@
 #include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
+namespace {
 
-Variable Layer::operator()(const Variable& x) {
+bool is_row(const Variable& x, const ops::Packing& packing) {
+  return x.rank() >= 2 && x.dim(0) == 1 && x.dim(1) == packing.segments.numel() &&
+         !x.mask().defined();
+}
+
+const char* with_mask_or_not(const Variable& x) { return x.mask().defined() ? " with a mask" : ""; }
+
+}  // namespace
+
+Variable Layer::operator()(const Variable& x, Pass& pass) {
   check_given(x.defined(), kind_.c_str(), "its input");
-  const bool masked = x.mask().defined();
-  check(!masked || rule_ != MaskRule::kUnset, kind_.c_str(),
-        "got a mask and does not say what becomes of it; declare keeps, uses, makes, changes or "
-        "ends");
   const Scope scope(name());
-  Variable y = forward(x);
+  check_before(x, pass);
+  Variable y = forward(x, pass);
   check_given(y.defined(), kind_.c_str(), "its output");
+  check_after(x, y, pass);
+  return y;
+}
+
+void Layer::check_before(const Variable& x, const Pass& pass) const {
+  if (pass.packing() == nullptr) {
+    check(of_layers_ || !x.mask().defined() || rule_ != MaskRule::kUnset, kind_.c_str(),
+          "got a mask and does not say what becomes of it; declare keeps, uses, makes, changes or "
+          "ends");
+    return;
+  }
+  check(row_work().has_value(), kind_.c_str(),
+        "does not say how it runs on a packed row; override row_work(), or unpack() first");
+  check(of_layers_ || rule_ == MaskRule::kKeeps || rule_ == MaskRule::kUses, kind_.c_str(),
+        "can run on a packed row only if it declares keeps or uses, not {}; unpack() first",
+        rule_ == MaskRule::kUnset ? "nothing" : to_string(rule_));
+  check(is_row(x, *pass.packing()), kind_.c_str(), "needs a packed row of {} positions, got {}{}",
+        pass.packing()->segments.numel(), x.shape(), with_mask_or_not(x));
+}
+
+void Layer::check_after(const Variable& x, const Variable& y, const Pass& pass) const {
+  if (pass.packing() != nullptr) {
+    check(is_row(y, *pass.packing()), kind_.c_str(), "made {}{} of a packed row of {} positions",
+          y.shape(), with_mask_or_not(y), pass.packing()->segments.numel());
+  } else {
+    check_rule(x, y);
+  }
+}
+
+void Layer::check_rule(const Variable& x, const Variable& y) const {
+  const bool masked = x.mask().defined();
   switch (rule_) {
     case MaskRule::kUnset:
       break;
@@ -36,30 +74,6 @@ Variable Layer::operator()(const Variable& x) {
             "says that it ends the mask, but its output has one");
       break;
   }
-  return y;
 }
-
-Variable Layer::on_row(const Variable& row, const ops::Packing& packing) {
-  check_given(row.defined(), kind_.c_str(), "its input");
-  check_given(packing.segments.defined(), kind_.c_str(), "the packing");
-  const std::int64_t kept = packing.segments.numel();
-  const auto is_row = [&](const Variable& x) {
-    return x.rank() >= 2 && x.dim(0) == 1 && x.dim(1) == kept && !x.mask().defined();
-  };
-  check(row_work().has_value(), kind_.c_str(),
-        "does not say how it runs on a packed row; override row_work(), or unpack() first");
-  check(rule_ == MaskRule::kKeeps || rule_ == MaskRule::kUses, kind_.c_str(),
-        "can run on a packed row only if it declares keeps or uses, not {}; unpack() first",
-        rule_ == MaskRule::kUnset ? "nothing" : to_string(rule_));
-  check(is_row(row), kind_.c_str(), "needs a packed row of {} positions, got {}{}", kept,
-        row.shape(), row.mask().defined() ? " with a mask" : "");
-  const Scope scope(name());
-  Variable y = forward_row(row, packing);
-  check(is_row(y), kind_.c_str(), "made {}{} of a packed row of {} positions", y.shape(),
-        y.mask().defined() ? " with a mask" : "", kept);
-  return y;
-}
-
-Variable Layer::forward_row(const Variable& row, const ops::Packing&) { return forward(row); }
 
 }  // namespace maskgrad

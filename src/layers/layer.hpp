@@ -4,7 +4,7 @@
 #include <optional>
 
 #include <maskgrad/layers/module.hpp>
-#include <maskgrad/ops/mask/packing.hpp>
+#include <maskgrad/layers/pass.hpp>
 
 namespace maskgrad {
 
@@ -13,7 +13,7 @@ namespace maskgrad {
 ///   struct Scale : Layer {
 ///     explicit Scale(std::int64_t features)
 ///         : Layer("Scale", MaskRule::kKeeps), weight(parameter("weight", {features}, ones())) {}
-///     Variable forward(const Variable& x) override { return ops::multiply(x, weight); }
+///     Variable forward(const Variable& x, Pass&) override { return ops::multiply(x, weight); }
 ///     Parameter& weight;
 ///   };
 ///
@@ -26,30 +26,41 @@ class Layer : public Module {
   explicit Layer(std::string kind, MaskRule rule = MaskRule::kUnset)
       : kind_(std::move(kind)), rule_(rule) {}
 
-  virtual Variable operator()(const Variable& x);
+  /// The layer's output for x in this pass. On a packed row (Pass::packing()) x and the output are
+  /// [1, K, ...] without a mask, and the output is what pack() makes of the layer's output for the
+  /// batch, to rounding. Throws Error where the layer breaks its rule, and on a packed row where
+  /// row_work() gives nothing or the rule is neither to keep nor to use the mask.
+  Variable operator()(const Variable& x, Pass& pass);
+  /// In a pass of its own, which is inference.
+  Variable operator()(const Variable& x) {
+    Pass pass;
+    return (*this)(x, pass);
+  }
 
   /// "Dense", for messages and tables.
   const std::string& kind() const { return kind_; }
   MaskRule mask_rule() const { return rule_; }
 
   /// What a layer that can run on the packed row of a batch has to do there; nothing, as here, for
-  /// one that cannot. A layer that computes each position by itself overrides only this; one that
-  /// looks at other positions, or at where a position stands, forward_row() too.
+  /// one that cannot. A layer that computes each position by itself needs no more than this. One
+  /// that looks at other positions, or at where a position stands, asks the pass for them.
   virtual std::optional<ops::Work> row_work() const { return std::nullopt; }
 
-  /// The layer on a packed row, [1, K, ...] -> [1, K, ...]: pack(layer(unpack(row))), to rounding,
-  /// without computing padding. Throws Error when row_work() gives nothing, when the rule is not to
-  /// keep or use the mask, and when what comes or what it gives is no such row.
-  virtual Variable on_row(const Variable& row, const ops::Packing& packing);
-
  protected:
-  virtual Variable forward(const Variable& x) = 0;
-  /// What on_row() runs: forward(row), for each position by itself.
-  virtual Variable forward_row(const Variable& row, const ops::Packing& packing);
+  virtual Variable forward(const Variable& x, Pass& pass) = 0;
+
+  /// For a layer made of layers, which check by themselves what becomes of masks.
+  struct OfLayers {};
+  Layer(std::string kind, OfLayers) : kind_(std::move(kind)), of_layers_(true) {}
 
  private:
+  void check_before(const Variable& x, const Pass& pass) const;
+  void check_after(const Variable& x, const Variable& y, const Pass& pass) const;
+  void check_rule(const Variable& x, const Variable& y) const;
+
   std::string kind_;
-  MaskRule rule_;
+  MaskRule rule_ = MaskRule::kUnset;
+  bool of_layers_ = false;
 };
 
 }  // namespace maskgrad

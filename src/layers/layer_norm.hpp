@@ -23,7 +23,9 @@ class LayerNorm : public Layer {
   }
 
  protected:
-  Variable forward(const Variable& x) override { return ops::layer_norm(x, weight_, bias_, eps_); }
+  Variable forward(const Variable& x, Pass&) override {
+    return ops::layer_norm(x, weight_, bias_, eps_);
+  }
 
  private:
   Parameter& weight_;

@@ -12,7 +12,7 @@ class Masking : public Layer {
   explicit Masking(std::int64_t pad = 0) : Layer("Masking", MaskRule::kMakes), pad_(pad) {}
 
  protected:
-  Variable forward(const Variable& tokens) override {
+  Variable forward(const Variable& tokens, Pass&) override {
     return Variable(tokens.value(), Variable::kConstant,
                     SequenceMask::from_tokens(tokens.value(), pad_));
   }

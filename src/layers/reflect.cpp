@@ -53,41 +53,19 @@ std::optional<ops::Work> Reflect::row_work() const {
   return ops::Work{.per_position = 9 * q_.shape().numel(), .per_pair = 7 * features_ + 32};
 }
 
-void Reflect::check_input(const Variable& x) const {
+Variable Reflect::forward(const Variable& x, Pass& pass) {
   check(x.rank() == 3 && x.dim(2) == features_, "Reflect", "needs [B, S, {}], got {}", features_,
         x.shape());
-}
-
-Variable Reflect::attend(const Variable& x, const AttentionMask& pairs,
-                         const ops::AttentionOptions& options) const {
-  const Variable qkv = ops::stacked_matmul(x, {&q_.variable(), &k_.variable(), &v_.variable()});
-  return ops::self_attention(qkv, pairs, options);
-}
-
-Variable Reflect::attend(const Variable& x, const AttentionMask& pairs) const {
-  check_given(x.defined(), "Reflect", "x");
-  check_input(x);
-  check(!x.mask().defined(), "Reflect",
-        "x {} carries a mask beside the pairs that are to take part; fill_masked() or drop_mask() "
-        "it on purpose",
-        x.shape());
-  return attend(x, pairs, {});
-}
-
-Variable Reflect::forward(const Variable& x) {
-  check_input(x);
-  const SequenceMask& mask = x.mask();
-  const bool keeps = mask.defined() && axis_ == MaskAxis::kKey;
+  const bool keeps = axis_ == MaskAxis::kKey;
   // The other two axes read whatever stands at padding, which is what is wrong with them.
   const Variable input = keeps ? ops::fill_masked(x) : drop_mask(x);
   ops::AttentionOptions options;
-  if (keeps) options.queries = mask;
-  if (mask.defined() && axis_ == MaskAxis::kQuery) options.bias = row_offsets(mask, x.dtype());
-  return attend(input, keeps ? pairs(mask) : AttentionMask(), options);
-}
-
-Variable Reflect::forward_row(const Variable& row, const ops::Packing& packing) {
-  return attend(row, packing.attention());
+  if (keeps) options.queries = x.mask();
+  if (x.mask().defined() && axis_ == MaskAxis::kQuery) {
+    options.bias = row_offsets(x.mask(), x.dtype());
+  }
+  const Variable qkv = ops::stacked_matmul(input, {&q_.variable(), &k_.variable(), &v_.variable()});
+  return ops::self_attention(qkv, keeps ? pass.attention(x) : AttentionMask(), options);
 }
 
 }  // namespace maskgrad

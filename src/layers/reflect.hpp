@@ -23,7 +23,8 @@ MaskAxis mask_axis_from_string(std::string_view name);
 
 /// Self-attention: y = softmax(x q (x k)^T / sqrt(D)) x v.
 /// x [B, S, D] -> [B, S, D]. Parameters q, k, v: each [D, D], Glorot-uniform, no bias.
-/// With kKey the layer uses the mask and passes it on. With kQuery and kNone it ends the mask:
+/// With kKey the layer uses the mask and passes it on, and attends to the pairs of the pass
+/// (Pass::attention()). With kQuery and kNone it ends the mask:
 /// what stands at padding takes part in every average, and every row of the output means something.
 /// Source: the layer `Reflect` of "Unified Adaptable Masking That Follows"; Vaswani et al. 2017,
 /// eq. 1.
@@ -33,24 +34,15 @@ class Reflect : public Layer {
 
   /// Which queries take part with which keys, for a batch with this mask: [B, 1, S, S].
   AttentionMask pairs(const SequenceMask& mask) const;
-  /// The same attention over these pairs, instead of those of a mask: x [B, S, D] without a mask,
-  /// pairs [B or 1, 1, S, S] -> [B, S, D]. Throws Error for other shapes, or an x with a mask.
-  Variable attend(const Variable& x, const AttentionMask& pairs) const;
-
   /// With kKey 9 D^2 for each position (three products and their gradients) and 7 D + 32 for each
   /// pair: two products and, backward, five, and two exponentials at the price of 16
   /// multiplications. Nothing with the other axes: they read padding.
   std::optional<ops::Work> row_work() const override;
 
  protected:
-  Variable forward(const Variable& x) override;
-  Variable forward_row(const Variable& row, const ops::Packing& packing) override;
+  Variable forward(const Variable& x, Pass& pass) override;
 
  private:
-  void check_input(const Variable& x) const;
-  Variable attend(const Variable& x, const AttentionMask& pairs,
-                  const ops::AttentionOptions& options) const;
-
   std::int64_t features_;
   MaskAxis axis_;
   Parameter& q_;

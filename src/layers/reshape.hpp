@@ -19,7 +19,7 @@ class Reshape : public Layer {
       : Layer("Reshape", MaskRule::kEnds), dims_(std::move(dims)) {}
 
  protected:
-  Variable forward(const Variable& x) override {
+  Variable forward(const Variable& x, Pass&) override {
     check(x.rank() >= 1, "Reshape", "needs a batch, got {}", x.shape());
     PoolVector<std::int64_t> dims;  // no malloc in a steady step
     dims.reserve(dims_.size() + 1);

@@ -25,12 +25,6 @@ std::string to_string(const PackingSummary& summary) {
   return fmt::format("{} {}", layers, to_string(summary.plan));
 }
 
-Variable Sequential::operator()(const Variable& x) {
-  check_given(x.defined(), "Sequential", "its input");
-  const Scope scope(name());
-  return forward(x);
-}
-
 Layer& Sequential::layer(const std::string& name) const {
   for (const Part& part : layers_) {
     if (part.name == name) return *part.layer;
@@ -43,10 +37,12 @@ Sequential& Sequential::pack(PackWhen when) {
   return *this;
 }
 
-// As many layers as can run on a row, or one that runs on the batch.
-Sequential::Stretch Sequential::stretch_at(std::size_t first, const SequenceMask& mask) const {
+// As many layers as can run on a row, or one that runs on what it gets.
+Sequential::Stretch Sequential::stretch_at(std::size_t first, const SequenceMask& mask,
+                                           const Pass& pass) const {
   Stretch stretch = {first, first, {}};
-  if (pack_ == PackWhen::kNever || !mask.defined()) return {first, first + 1, {}};
+  if (pack_ == PackWhen::kNever || !mask.defined() || pass.has_pairs())
+    return {first, first + 1, {}};
   ops::Work work;
   for (; stretch.end < layers_.size(); ++stretch.end) {
     const std::optional<ops::Work> more = layers_[stretch.end].layer->row_work();
@@ -59,24 +55,23 @@ Sequential::Stretch Sequential::stretch_at(std::size_t first, const SequenceMask
   return stretch;
 }
 
-Variable Sequential::run(const Stretch& stretch, const Variable& x) const {
+Variable Sequential::run(const Stretch& stretch, const Variable& x, Pass& pass) const {
   const auto parts = std::span(layers_).subspan(stretch.first, stretch.end - stretch.first);
-  Variable y = x;
-  if (!stretch.plan || !stretch.plan->pack) {
-    for (const Part& part : parts) y = (*part.layer)(y);
+  const auto all_of = [&](Variable y, Pass& in) {
+    for (const Part& part : parts) y = (*part.layer)(y, in);
     return y;
-  }
+  };
+  if (!stretch.plan || !stretch.plan->pack) return all_of(x, pass);
   const ops::Packing packing = ops::packing_of(x.mask());
-  y = ops::pack(x, packing);
-  for (const Part& part : parts) y = part.layer->on_row(y, packing);
-  return ops::unpack(y, packing);
+  Pass on_row = pass.on_row(packing);
+  return ops::unpack(all_of(ops::pack(x, packing), on_row), packing);
 }
 
-Variable Sequential::forward(const Variable& x) {
+Variable Sequential::forward(const Variable& x, Pass& pass) {
   Variable y = x;
   for (std::size_t i = 0; i < layers_.size();) {
-    const Stretch stretch = stretch_at(i, y.mask());
-    y = run(stretch, y);
+    const Stretch stretch = stretch_at(i, y.mask(), pass);
+    y = run(stretch, y, pass);
     i = stretch.end;
   }
   return y;
@@ -85,25 +80,18 @@ Variable Sequential::forward(const Variable& x) {
 std::vector<PackingSummary> Sequential::explain_packing(const Variable& x) {
   check_given(x.defined(), "Sequential", "its input");
   const NoGrad no_grad;
+  Pass pass;
   std::vector<PackingSummary> summaries;
   Variable y = x;
   for (std::size_t i = 0; i < layers_.size();) {
-    const Stretch stretch = stretch_at(i, y.mask());
+    const Stretch stretch = stretch_at(i, y.mask(), pass);
     if (stretch.plan) {
       summaries.push_back({layers_[i].name, layers_[stretch.end - 1].name, *stretch.plan});
     }
-    y = run(stretch, y);
+    y = run(stretch, y, pass);
     i = stretch.end;
   }
   return summaries;
-}
-
-Variable Sequential::on_row(const Variable& row, const ops::Packing& packing) {
-  check_given(row.defined(), "Sequential", "its input");
-  const Scope scope(name());
-  Variable y = row;
-  for (const Part& part : layers_) y = part.layer->on_row(y, packing);
-  return y;
 }
 
 std::optional<ops::Work> Sequential::row_work() const {
@@ -118,10 +106,11 @@ std::optional<ops::Work> Sequential::row_work() const {
 
 std::vector<LayerSummary> Sequential::summarize(const Variable& x) {
   const NoGrad no_grad;
+  Pass pass;
   std::vector<LayerSummary> rows;
   Variable y = x;
   for (const Part& part : layers_) {
-    y = (*part.layer)(y);
+    y = (*part.layer)(y, pass);
     std::int64_t count = 0;
     for (const NamedParameter& named : part.layer->parameters()) {
       count += named.parameter->shape().numel();

@@ -40,7 +40,7 @@ std::string to_string(const PackingSummary& summary);
 ///   model.add<Embed>("embed", 20, 15).add<Dense>("dense", 15, 2);
 class Sequential : public Layer {
  public:
-  Sequential() : Layer("Sequential") {}
+  Sequential() : Layer("Sequential", OfLayers{}) {}
 
   /// Makes an L from `args` and appends it; its parameters get names "name.…".
   template <class L, class... Args>
@@ -54,14 +54,12 @@ class Sequential : public Layer {
 
   /// From now on a value that carries a mask is packed before a stretch of layers that can run on a
   /// packed row (Layer::row_work()), or not, as `when` says; what they make of it is unpacked, with
-  /// the mask on it. Results and gradients are the same either way, to rounding.
+  /// the mask on it. Results and gradients are the same either way, to rounding. A pass with pairs
+  /// of its own is never packed.
   Sequential& pack(PackWhen when);
   /// What pack() makes of a batch that is run through, without recording.
   std::vector<PackingSummary> explain_packing(const Variable& x);
 
-  /// The layers themselves check what becomes of masks.
-  Variable operator()(const Variable& x) override;
-  Variable on_row(const Variable& row, const ops::Packing& packing) override;
   /// The sum of its layers' work, if each can run on a row.
   std::optional<ops::Work> row_work() const override;
 
@@ -69,7 +67,7 @@ class Sequential : public Layer {
   std::vector<LayerSummary> summarize(const Variable& x);
 
  protected:
-  Variable forward(const Variable& x) override;
+  Variable forward(const Variable& x, Pass& pass) override;
 
  private:
   struct Part {
@@ -81,8 +79,8 @@ class Sequential : public Layer {
     std::size_t first, end;
     std::optional<ops::PackingPlan> plan;
   };
-  Stretch stretch_at(std::size_t first, const SequenceMask& mask) const;
-  Variable run(const Stretch& stretch, const Variable& x) const;
+  Stretch stretch_at(std::size_t first, const SequenceMask& mask, const Pass& pass) const;
+  Variable run(const Stretch& stretch, const Variable& x, Pass& pass) const;
 
   std::vector<Part> layers_;
   PackWhen pack_ = PackWhen::kNever;

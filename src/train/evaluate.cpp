@@ -11,7 +11,8 @@ std::vector<Metric> evaluate(const Model& model, const SequenceDataset& data,
   DataLoader loader(data, {.batch_size = batch_size});
   std::vector<Metric> totals;
   for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
-    ModelOutput output = model(loader.next());
+    Pass pass;
+    ModelOutput output = model(loader.next(), pass);
     const Metric loss = {"loss", output.loss.sum.item(), output.loss.count};
     check(std::isfinite(loss.sum), "eval", "batch {}: the loss is {}", i,
           std::isnan(loss.sum) ? std::abs(loss.sum) : loss.sum);

@@ -98,10 +98,15 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
   return Outcome::kDone;
 }
 
+ModelOutput Trainer::run_model(const Batch& batch) {
+  Pass pass = Pass::training(options_.seed, static_cast<std::uint64_t>(state_.step));
+  return model_(batch, pass);
+}
+
 PoolVector<Metric> Trainer::step(const Batch& batch) {
   const FlushDenormals flush_denormals;
   Tape tape;
-  ModelOutput output = model_(batch);
+  ModelOutput output = run_model(batch);
   check_given(output.loss.sum.defined(), "train", "the loss");
   const Metric loss = {"loss", output.loss.sum.item(), output.loss.count};
   check(loss.count >= 0, "train", "step {}: the model counted {}", state_.step, loss.count);
@@ -134,7 +139,7 @@ void Trainer::explain_loss(const Batch& batch, double loss) {
     diverge("step {}: the loss is {}; before this step parameter {} was not finite already: {}",
             state_.step, loss, found->parameter, kAdvice);
   }
-  std::string first = first_not_finite(batch, Pass::kForward);
+  std::string first = first_not_finite(batch, Half::kForward);
   if (first.empty()) first = "no operation on the tape gave it";
   // Before the first step, the learning rate has done nothing yet.
   diverge("step {}: the loss is {}; first of all, {}{}{}", state_.step, loss, first,
@@ -144,17 +149,17 @@ void Trainer::explain_loss(const Batch& batch, double loss) {
 void Trainer::explain_update(const Batch& batch, std::string_view text) {
   // With parameters that are not finite any more, operations are not to blame.
   const bool finite = !find_not_finite(parameters_, parameters_.values());
-  const std::string first = finite ? first_not_finite(batch, Pass::kBackward) : "";
+  const std::string first = finite ? first_not_finite(batch, Half::kBackward) : "";
   diverge("step {}: {}{}{}: {}", state_.step, text, first.empty() ? "" : "; first of all, ", first,
           kAdvice);
 }
 
-std::string Trainer::first_not_finite(const Batch& batch, Pass last) {
+std::string Trainer::first_not_finite(const Batch& batch, Half last) {
   try {
     FiniteCheck check_finite;
     Tape tape({.observer = &check_finite});
-    const ops::SumCount loss = model_(batch).loss;
-    if (last == Pass::kForward || loss.count == 0) return "";
+    const ops::SumCount loss = run_model(batch).loss;
+    if (last == Half::kForward || loss.count == 0) return "";
     parameters_.clear_gradients();
     tape.backward(loss.sum, 1.0 / static_cast<double>(loss.count));
   } catch (const Error& error) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/layers/pass.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/error.hpp>
@@ -23,7 +24,7 @@ struct ModelOutput {
   ops::SumCount loss;
   PoolVector<Metric> metrics = {};
 };
-using Model = std::function<ModelOutput(const Batch&)>;
+using Model = std::function<ModelOutput(const Batch&, Pass&)>;
 
 /// How far a run has come: together with weights and the optimizer's state, all that going on
 /// needs.
@@ -83,6 +84,7 @@ class Trainer {
     std::int64_t epochs = 1;
     std::int64_t max_steps = 0;  // 0: as many as the epochs have
     double max_minutes = 0.0;    // 0: no limit
+    std::uint64_t seed = 0;  // of the random numbers that layers draw: Pass::training(seed, step)
   };
   enum class Outcome { kDone, kInterrupted };
 
@@ -117,12 +119,13 @@ class Trainer {
 
  private:
   std::int64_t count_steps() const;
+  ModelOutput run_model(const Batch& batch);
   void update(const Batch& batch, double scale);
   [[noreturn]] void explain_loss(const Batch& batch, double loss);
   [[noreturn]] void explain_update(const Batch& batch, std::string_view text);
   // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
-  enum class Pass { kForward, kBackward };
-  std::string first_not_finite(const Batch& batch, Pass last);
+  enum class Half { kForward, kBackward };
+  std::string first_not_finite(const Batch& batch, Half last);
   double finite_gradient_norm(const Batch& batch);
   double clip_scale(double norm) const;
   void report_epoch(std::int64_t epoch, double seconds);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <maskgrad/layers/check_layer.hpp>
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
@@ -26,6 +27,9 @@ using test::to_doubles;
 using test::uniform;
 
 constexpr std::int64_t kIn = 4, kOut = 3;
+
+const bool kRegistered = register_layer(
+    {"Dense", [] { return std::make_unique<Dense>(LayerSample::kFeatures, kOut, ops::relu); }});
 
 // A bias of 0, as it starts, would hide a missing one.
 void randomize(ParameterBuffer& parameters, Random& random) {

@@ -18,7 +18,7 @@ using Forward = std::function<Variable(const Variable&)>;
 
 struct Custom : Layer {
   Custom(MaskRule rule, Forward f) : Layer("Custom", rule), f_(std::move(f)) {}
-  Variable forward(const Variable& x) override { return f_(x); }
+  Variable forward(const Variable& x, Pass&) override { return f_(x); }
   Forward f_;
 };
 

@@ -43,7 +43,7 @@ class Mistaken : public Layer {
       : Layer("Mistaken", rule), mistake_(std::move(mistake)) {}
 
  protected:
-  Variable forward(const Variable& x) override { return mistake_(x); }
+  Variable forward(const Variable& x, Pass&) override { return mistake_(x); }
 
  private:
   Mistake mistake_;

@@ -1,26 +1,22 @@
 // What every layer promises under a mask: nothing that is masked reaches a result, and padding
 // further changes nothing.
-#include <functional>
-#include <memory>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
+#include <maskgrad/layers/check_layer.hpp>
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/embed.hpp>
-#include <maskgrad/layers/global_pool.hpp>
-#include <maskgrad/layers/layer_norm.hpp>
 #include <maskgrad/layers/masking.hpp>
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/ops/mask/with_mask.hpp>
-#include <maskgrad/ops/math/activation.hpp>
-#include <maskgrad/ops/math/elementwise.hpp>
-#include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
-#include <maskgrad/tensor/check/prove.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
 #include "layers/padded_tokens.hpp"
@@ -35,90 +31,29 @@ using test::padded_tokens;
 
 constexpr std::int64_t kFeatures = 5;
 
-struct Case {
-  const char* name;
-  std::function<void(Sequential&)> add;  // a layer from [B, S, 5] to anything
-  bool any_length = true;
-};
-
-std::vector<Case> cases() {
-  return {
-      {"Dense", [](Sequential& m) { m.add<Dense>("x", kFeatures, 3, ops::relu); }},
-      {"Reflect", [](Sequential& m) { m.add<Reflect>("x", kFeatures); }},
-      {"LayerNorm", [](Sequential& m) { m.add<LayerNorm>("x", kFeatures); }},
-      {"MeanPool", [](Sequential& m) { m.add<GlobalPool>("x"); }},
-      {"MaxPool", [](Sequential& m) { m.add<GlobalPool>("x", Pooling::kMax); }},
-      {"Reshape",
-       [](Sequential& m) { m.add<Reshape>("x", std::vector<std::int64_t>{kLength * kFeatures}); },
-       false},
-      {"ReflectTwiceAndPool", [](Sequential& m) {
-         m.add<Reflect>("one", kFeatures)
-             .add<LayerNorm>("norm", kFeatures)
-             .add<Reflect>("two", kFeatures)
-             .add<GlobalPool>("pool")
-             .add<Dense>("dense", kFeatures, 3);
-       }}};
-}
-
-class MaskPromise : public ::testing::TestWithParam<Case> {
- protected:
-  MaskPromise() {
-    model_.add<Masking>("masking").add<Embed>("embed", kVocabulary, kFeatures);
-    GetParam().add(model_);
-    parameters_ = std::make_unique<ParameterBuffer>(model_, DType::kFloat64, 1);
-  }
-
-  // The sum of the squares of what the model gives, over the places that exist.
-  Variable loss(std::int64_t extra = 0) {
-    const Variable y = ops::fill_masked(model_(padded_tokens(extra)));
-    return ops::sum(ops::multiply(y, y));
-  }
-
-  Sequential model_;
-  std::unique_ptr<ParameterBuffer> parameters_;
-};
-INSTANTIATE_TEST_SUITE_P(Layers, MaskPromise, ::testing::ValuesIn(cases()),
+class RegisteredLayer : public ::testing::TestWithParam<LayerSample> {};
+INSTANTIATE_TEST_SUITE_P(Layers, RegisteredLayer, ::testing::ValuesIn(layer_samples()),
                          [](const auto& one) { return one.param.name; });
 
-TEST_P(MaskPromise, LetsNothingMaskedReachAResult) {
-  const LeakReport report = check_mask_leaks([&] { return loss(); }, parameters_->leaves());
-  EXPECT_TRUE(report.holds()) << to_string(report);
-  EXPECT_GT(report.masked_places, 0);
+TEST_P(RegisteredLayer, KeepsItsPromises) {
+  EXPECT_THAT(check_layer(GetParam()), ::testing::IsEmpty());
 }
 
-TEST_P(MaskPromise, CanBeProved) {
-  Tape tape({.trace = true});
-  loss();
-  const MaskProof proof = prove_mask(tape);
-  EXPECT_TRUE(proof.holds()) << to_string(proof);
-}
-
-TEST_P(MaskPromise, HasTheGradientsThatDifferencesGive) {
-  EXPECT_TRUE(test::gradients_agree([&] { return loss(); }, parameters_->leaves()));
-}
-
-TEST_P(MaskPromise, IsNotChangedByMorePadding) {
-  if (!GetParam().any_length) GTEST_SKIP() << "for one length only";
-  const PaddingReport report =
-      check_padding([&](std::int64_t extra) { return loss(extra); }, parameters_->leaves());
-  EXPECT_TRUE(report.holds()) << to_string(report);
-  EXPECT_GT(report.operations, 2);
-}
-
-// Among them those that say they use the mask. A value without one is a value all of which exists.
-TEST_P(MaskPromise, HoldsForValuesWithoutAMask) {
-  Random random(4);
-  const Tensor values = test::uniform(random, {3, kLength, kFeatures});
-  Sequential layers;
-  GetParam().add(layers);
-  const ParameterBuffer parameters(layers, DType::kFloat64, 1);
-  const auto run = [&](const SequenceMask& mask) {
-    return layers(Variable(values, Variable::kConstant, mask));
-  };
-  const Variable without = run({});
-  const Variable with = run(SequenceMask(Tensor::full({3, kLength}, 1, DType::kBool)));
-  EXPECT_FALSE(without.mask().defined());
-  EXPECT_TRUE(test::same_bits(without.value(), with.value()));
+TEST(RegisteredLayers, AreAllThatThereAre) {
+  std::set<std::string> kinds = {"Masking", "Embed"};  // of the model that check_layer() makes
+  for (const LayerSample& sample : layer_samples()) kinds.insert(sample.make()->kind());
+  const std::regex given(": Layer\\(\"(\\w+)\"");
+  std::int64_t found = 0;
+  for (const auto& file : std::filesystem::directory_iterator(MASKGRAD_SOURCE "/src/layers")) {
+    std::ifstream stream(file.path());
+    const std::string text((std::istreambuf_iterator<char>(stream)), {});
+    for (std::sregex_iterator match(text.begin(), text.end(), given), end; match != end; ++match) {
+      if (file.path().stem() == "layer" || (*match)[1] == "Held") continue;  // an example; a helper
+      ++found;
+      EXPECT_EQ(kinds.count((*match)[1]), 1) << (*match)[1] << " has no sample: register_layer()";
+    }
+  }
+  EXPECT_GE(found, 8);
 }
 
 TEST(MaskPromises, HoldForALossOverPositions) {
@@ -155,7 +90,7 @@ TEST(MaskPromises, HoldForWhatStandsInPaddedTokens) {
     fill_holes(ids, mask, static_cast<double>(pad));
     return test::run_pass(model, parameters, Variable(ids, Variable::kConstant, mask), g);
   };
-  const test::Pass clean = pass(0);
+  const test::PassResults clean = pass(0);
   for (const std::int64_t pad : {1, 6, -1, 1000}) {
     EXPECT_TRUE(test::same_bits(pass(pad).output.value(), clean.output.value()));
     EXPECT_TRUE(test::same_bits(pass(pad).gradients, clean.gradients));

@@ -20,7 +20,7 @@ struct Custom : Layer {
   Custom(MaskRule rule, std::optional<ops::Work> work, std::function<Variable(const Variable&)> f)
       : Layer("Custom", rule), work_(work), f_(std::move(f)) {}
   std::optional<ops::Work> row_work() const override { return work_; }
-  Variable forward(const Variable& x) override { return f_(x); }
+  Variable forward(const Variable& x, Pass&) override { return f_(x); }
   std::optional<ops::Work> work_;
   std::function<Variable(const Variable&)> f_;
 };
@@ -31,7 +31,8 @@ TEST(OnRow, IsRefusedByLayersThatDoNotFitIt) {
   const Variable row(make({1, 2, 3}, {1, 3}));
   const auto said = [&](MaskRule rule, std::optional<ops::Work> work, const Variable& x,
                         const std::function<Variable(const Variable&)>& f) {
-    return error_of([&] { Custom(rule, work, f).on_row(x, packing); });
+    Pass pass = Pass().on_row(packing);
+    return error_of([&] { Custom(rule, work, f)(x, pass); });
   };
   const auto same = [](const Variable& x) { return x; };
   const ops::Work work;
@@ -58,26 +59,6 @@ TEST(OnRow, IsNothingForAReflectThatReadsPadding) {
   EXPECT_TRUE(Reflect(5).row_work().has_value());
   EXPECT_FALSE(Reflect(5, MaskAxis::kQuery).row_work().has_value());
   EXPECT_FALSE(Reflect(5, MaskAxis::kNone).row_work().has_value());
-}
-
-TEST(Reflect, AttendsOverGivenPairs) {
-  Random random(3);
-  Reflect reflect(5);
-  const ParameterBuffer parameters(reflect, DType::kFloat64, 1);
-  const Variable x(test::uniform(random, {1, 4, 5}));
-  // Each position to itself only: what comes out is x v.
-  const Tensor own = Tensor::from<std::int64_t>({0, 1, 2, 3}, {1, 4});
-  const Variable y = reflect.attend(x, AttentionMask::segments(own));
-  const std::vector<double> v = test::to_doubles(parameters.named_values().at("v"));
-  std::vector<double> expected(4 * 5);
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    for (std::size_t d = 0; d < 5; ++d) {
-      expected[i] += x.value().data<double>()[i / 5 * 5 + d] * v[d * 5 + i % 5];
-    }
-  }
-  EXPECT_TRUE(test::is_close(y.value(), expected));
-  EXPECT_EQ(error_of([&] { reflect.attend(Variable(make({1}, {1})), {}); }),
-            "[Reflect] needs [B, S, 5], got (1,)");
 }
 
 TEST(PackWhen, HasANameForEachAndNoOther) {

@@ -39,7 +39,7 @@ class PieceLayer : public Layer {
         positions_(parameter("positions", {kPieceLength, kPieceFeatures}, glorot_uniform())) {}
 
  protected:
-  Variable forward(const Variable& x) override {
+  Variable forward(const Variable& x, Pass&) override {
     return run_(x, {q_, k_, v_, row_, bias_, positions_});
   }
 

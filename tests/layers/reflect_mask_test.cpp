@@ -16,7 +16,7 @@ using test::is_close;
 using test::kFloatingDTypes;
 using test::leaf;
 using test::mask_of;
-using test::Pass;
+using test::PassResults;
 using test::run_pass;
 using test::same_bits;
 using test::to_doubles;
@@ -49,7 +49,7 @@ TEST(ReflectMask, GivesExactZerosAtMaskedPositions) {
     ParameterBuffer parameters(reflect, dtype, 1);
     const Tensor g = uniform(random, {3, 4, kFeatures}).to(dtype);
     const Variable x = leaf(uniform(random, {3, 4, kFeatures}).to(dtype), some_mask());
-    const Pass pass = run_pass(reflect, parameters, x, g);
+    const PassResults pass = run_pass(reflect, parameters, x, g);
     EXPECT_TRUE(all_zero(at(pass.output.value(), some_mask(), false)));
     EXPECT_TRUE(all_zero(at(pass.input_grad, some_mask(), false)));
     for (const double kept : at(pass.output.value(), some_mask(), true)) EXPECT_NE(kept, 0.0);
@@ -64,11 +64,11 @@ TEST(ReflectMask, LetsNoPoisonThroughForwardOrBackward) {
     ParameterBuffer parameters(reflect, dtype, 1);
     const Tensor x = uniform(random, {3, 4, kFeatures}).to(dtype);
     const Tensor g = uniform(random, {3, 4, kFeatures}).to(dtype);
-    const Pass clean = run_pass(reflect, parameters, leaf(x.clone(), some_mask()), g);
+    const PassResults clean = run_pass(reflect, parameters, leaf(x.clone(), some_mask()), g);
     for (const double poison : mask_poisons()) {
       Tensor bad = x.clone();
       fill_holes(bad, some_mask(), poison);
-      const Pass poisoned = run_pass(reflect, parameters, leaf(bad, some_mask()), g);
+      const PassResults poisoned = run_pass(reflect, parameters, leaf(bad, some_mask()), g);
       EXPECT_TRUE(same_bits(clean.output.value(), poisoned.output.value())) << poison;
       EXPECT_TRUE(same_bits(clean.gradients, poisoned.gradients)) << poison;
       EXPECT_TRUE(same_bits(clean.input_grad, poisoned.input_grad)) << poison;
@@ -96,11 +96,11 @@ TEST(ReflectMask, IgnoresGradientsThatArriveAtMaskedPositions) {
   ParameterBuffer parameters(reflect, DType::kFloat32, 1);
   const Variable x = leaf(uniform(random, {3, 4, kFeatures}).to(DType::kFloat32), some_mask());
   const Tensor g = uniform(random, {3, 4, kFeatures}).to(DType::kFloat32);
-  const Pass clean = run_pass(reflect, parameters, x, g);
+  const PassResults clean = run_pass(reflect, parameters, x, g);
   for (const double poison : mask_poisons()) {
     Tensor bad = g.clone();
     fill_holes(bad, some_mask(), poison);
-    const Pass poisoned = run_pass(reflect, parameters, x, bad);
+    const PassResults poisoned = run_pass(reflect, parameters, x, bad);
     EXPECT_TRUE(same_bits(clean.gradients, poisoned.gradients)) << poison;
     EXPECT_TRUE(same_bits(clean.input_grad, poisoned.input_grad)) << poison;
   }
@@ -113,7 +113,7 @@ TEST(ReflectMask, GivesABatchOfNothingButPaddingZerosAndZeroGradients) {
       Reflect reflect(kFeatures);
       ParameterBuffer parameters(reflect, dtype, 1);
       const Variable x = leaf(Tensor::full({2, 4, kFeatures}, poison, dtype), nothing);
-      const Pass pass =
+      const PassResults pass =
           run_pass(reflect, parameters, x, Tensor::full({2, 4, kFeatures}, 1.0, dtype));
       EXPECT_TRUE(all_zero(to_doubles(pass.output.value())));
       EXPECT_TRUE(all_zero(to_doubles(pass.input_grad)));
@@ -129,7 +129,7 @@ TEST(ReflectMask, AppliedToQueriesIsTheSameAsNoMaskAtAll) {
     Tensor x = uniform(random, {3, 4, kFeatures}).to(dtype);
     fill_holes(x, some_mask(), 0);
     const Tensor g = uniform(random, {3, 4, kFeatures}).to(dtype);
-    std::vector<Pass> passes;
+    std::vector<PassResults> passes;
     for (const MaskAxis axis : {MaskAxis::kQuery, MaskAxis::kNone, MaskAxis::kKey}) {
       Reflect reflect(kFeatures, axis);
       ParameterBuffer parameters(reflect, dtype, 1);
@@ -161,8 +161,9 @@ TEST(ReflectMask, DoesNotSeeHowFarABatchIsPadded) {
   const Tensor x = uniform(random, {4, 6, kFeatures}), g = uniform(random, {4, 6, kFeatures});
   Reflect reflect(kFeatures);
   ParameterBuffer parameters(reflect, DType::kFloat64, 1);
-  const Pass short_pass = run_pass(reflect, parameters, leaf(x, narrow), g);
-  const Pass long_pass = run_pass(reflect, parameters, leaf(padded(x, 9), wide), padded(g, 9));
+  const PassResults short_pass = run_pass(reflect, parameters, leaf(x, narrow), g);
+  const PassResults long_pass =
+      run_pass(reflect, parameters, leaf(padded(x, 9), wide), padded(g, 9));
   EXPECT_EQ(at(long_pass.output.value(), wide, true).size(), 11U * kFeatures);
   const auto kept = [&](const Tensor& long_one) { return at(long_one, wide, true); };
   const auto as_tensor = [&](const Tensor& short_one) {

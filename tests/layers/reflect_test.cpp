@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/layers/check_layer.hpp>
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -23,6 +24,9 @@ using test::uniform;
 
 constexpr std::size_t kBatch = 3, kLength = 4, kFeatures = 5;
 constexpr MaskAxis kAxes[] = {MaskAxis::kKey, MaskAxis::kQuery, MaskAxis::kNone};
+
+const bool kRegistered =
+    register_layer({"Reflect", [] { return std::make_unique<Reflect>(LayerSample::kFeatures); }});
 
 // Padding behind, a hole within, and a sample with nothing but padding.
 SequenceMask some_mask() {
@@ -165,15 +169,35 @@ TEST(Reflect, RefusesInputsOfAnotherShape) {
   }
 }
 
-TEST(Reflect, AttendsOverPairsOrUnderAMaskNotOverBoth) {
+TEST(Reflect, AttendsOverThePairsOfThePassThatExist) {
   Reflect reflect(kFeatures);
-  const ParameterBuffer parameters(reflect, DType::kFloat32, 1);
-  const Variable x(Tensor::zeros({kBatch, kLength, kFeatures}, DType::kFloat32),
-                   Variable::kConstant, some_mask());
-  EXPECT_EQ(error_of([&] { reflect.attend(x, AttentionMask::causal(kLength)); }),
-            fmt::format("[Reflect] x {} carries a mask beside the pairs that are to take part; "
-                        "fill_masked() or drop_mask() it on purpose",
-                        x.shape()));
+  const ParameterBuffer parameters(reflect, DType::kFloat64, 1);
+  Random random(5);
+  const Tensor values = test::uniform(random, {kBatch, kLength, kFeatures});
+  const auto run = [&](const SequenceMask& mask, const AttentionMask& pairs) {
+    Pass pass;
+    if (pairs.defined()) pass.set_pairs(pairs);
+    return reflect(Variable(values, Variable::kConstant, mask), pass).value();
+  };
+  // All pairs are what no pairs are, and causal attention shows the first position only itself.
+  EXPECT_TRUE(test::same_bits(run(some_mask(), AttentionMask::all(kLength, kLength)),
+                              run(some_mask(), {})));
+  const Tensor causal = run({}, AttentionMask::causal(kLength));
+  const std::vector<double> v = test::to_doubles(parameters.named_values().at("v"));
+  std::vector<double> first(kFeatures);
+  for (std::size_t d = 0; d < first.size(); ++d) {
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      first[d] += values.data<double>()[i] * v[i * first.size() + d];
+    }
+  }
+  EXPECT_TRUE(test::is_close(causal[0][0].clone(), first));
+  // With both, a position that does not exist stays 0.
+  const Tensor both = run(some_mask(), AttentionMask::causal(kLength));
+  for (std::int64_t i = 0; i < both.numel(); ++i) {
+    if (is_hole(some_mask(), both.shape(), i)) {
+      EXPECT_EQ(both.data<double>()[i], 0);
+    }
+  }
 }
 
 TEST(MaskAxis, HasANameForEachAndNoOther) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <maskgrad/layers/check_layer.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -19,6 +20,12 @@ using test::mask_of;
 using test::same_bits;
 using test::to_doubles;
 using test::uniform;
+
+std::unique_ptr<Layer> flat() {
+  return std::make_unique<Reshape>(
+      std::vector<std::int64_t>{LayerSample::kLength * LayerSample::kFeatures});
+}
+const bool kRegistered = register_layer({"Reshape", flat, /*any_length=*/false});
 
 TEST(Reshape, KeepsTheBatchAndTheOrderOfTheElements) {
   Random random(1);

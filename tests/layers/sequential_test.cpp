@@ -1,7 +1,10 @@
 #include <gmock/gmock.h>
 
+#include <maskgrad/layers/check_layer.hpp>
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/global_pool.hpp>
+#include <maskgrad/layers/layer_norm.hpp>
 #include <maskgrad/layers/masking.hpp>
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/layers/reshape.hpp>
@@ -22,6 +25,36 @@ using test::make;
 using test::same_bits;
 using test::uniform;
 using ::testing::ElementsAre;
+
+constexpr std::int64_t kFeatures = LayerSample::kFeatures;
+
+std::unique_ptr<Layer> blocks_and_pool() {
+  auto m = std::make_unique<Sequential>();
+  m->add<Reflect>("one", kFeatures)
+      .add<LayerNorm>("norm", kFeatures)
+      .add<Reflect>("two", kFeatures)
+      .add<GlobalPool>("pool")
+      .add<Dense>("dense", kFeatures, 3);
+  return m;
+}
+std::unique_ptr<Layer> one_within_another() {
+  struct Block : Sequential {
+    Block() { add<Dense>("in", kFeatures, 3).add<Reflect>("reflect", 3); }
+  };
+  auto m = std::make_unique<Sequential>();
+  m->add<Block>("block").add<Dense>("out", 3, 2);
+  return m;
+}
+std::unique_ptr<Layer> attention_and_reshape() {
+  auto m = std::make_unique<Sequential>();
+  m->add<Reflect>("one", kFeatures)
+      .add<Reshape>("flat", std::vector<std::int64_t>{LayerSample::kLength * kFeatures});
+  return m;
+}
+const bool kRegistered = register_layer({"SequentialOfBlocksAndAPool", blocks_and_pool}) &&
+                         register_layer({"SequentialWithinAnother", one_within_another}) &&
+                         register_layer({"SequentialOfAttentionAndReshape", attention_and_reshape,
+                                         /*any_length=*/false});
 
 // A small model of every layer: tokens [B, 4] -> [B, 6].
 void build(Sequential& model, MaskAxis axis = MaskAxis::kKey) {

@@ -23,15 +23,15 @@ inline SequenceMask mask_of(const std::vector<double>& keep, const Shape& shape)
 }
 
 /// Copies of what a pass gave.
-struct Pass {
+struct PassResults {
   Variable output;
   Tensor input_grad;  // undefined for an input that takes none
   Tensor gradients;   // of all parameters, flat
 };
 
 /// layer(x), then backward from grad_output, whose shape is that of the output.
-inline Pass run_pass(Layer& layer, ParameterBuffer& parameters, Variable x,
-                     const Tensor& grad_output) {
+inline PassResults run_pass(Layer& layer, ParameterBuffer& parameters, Variable x,
+                            const Tensor& grad_output) {
   parameters.clear_gradients();
   if (x.requires_grad()) x.clear_grad();
   Tape tape;

@@ -27,25 +27,27 @@ TEST(Undefined, InputOfALayerIsAnError) {
   const ParameterBuffer parameters(model, DType::kFloat32, 0);
   expect_used_before_a_value({{"Sequential", [&] { model(Variable()); }},
                               {"explain_packing", [&] { model.explain_packing(Variable()); }},
-                              {"summarize", [&] { model.summarize(Variable()); }},
-                              {"on_row", [&] { model.on_row(Variable(), {}); }}});
+                              {"summarize", [&] { model.summarize(Variable()); }}});
   for (const char* name : {"masking", "embed", "reflect", "norm", "dense", "pool", "reshape"}) {
     Layer& layer = model.layer(name);
     EXPECT_EQ(error_of([&] { layer(Variable()); }),
               fmt::format("[{}] its input was used before it was given a value", layer.kind()));
-    const Variable row(Tensor::zeros({1, 2, 4}, DType::kFloat32));
-    expect_used_before_a_value({{name, [&] { layer.on_row(row, {}); }}});
   }
   auto& reflect = dynamic_cast<Reflect&>(model.layer("reflect"));
-  expect_used_before_a_value(
-      {{"pairs", [&] { reflect.pairs({}); }},
-       {"attend", [&] { reflect.attend(Variable(), AttentionMask::all(2, 2)); }}});
+  expect_used_before_a_value({{"pairs", [&] { reflect.pairs({}); }}});
+}
+
+TEST(Undefined, InputOfAPassIsAnError) {
+  Pass pass;
+  expect_used_before_a_value({{"attention", [&] { pass.attention(Variable()); }},
+                              {"positions", [&] { pass.positions(Variable()); }},
+                              {"on_row", [&] { pass.on_row({}); }}});
 }
 
 TEST(Undefined, OutputOfALayerIsAnError) {
   struct Forgetful : Layer {
     Forgetful() : Layer("Forgetful") {}
-    Variable forward(const Variable&) override { return {}; }
+    Variable forward(const Variable&, Pass&) override { return {}; }
   };
   EXPECT_EQ(error_of([] { Forgetful()(Variable(Tensor::zeros({1}, DType::kFloat32))); }),
             "[Forgetful] its output was used before it was given a value");

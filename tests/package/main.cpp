@@ -53,7 +53,7 @@ Variable cube(const Variable& x) {
 struct CubedScale : Layer {
   CubedScale()
       : Layer("CubedScale", MaskRule::kKeeps), weight(parameter("weight", {2}, constant(2.0))) {}
-  Variable forward(const Variable& x) override { return cube(ops::multiply(x, weight)); }
+  Variable forward(const Variable& x, Pass&) override { return cube(ops::multiply(x, weight)); }
   Parameter& weight;
 };
 

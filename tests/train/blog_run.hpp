@@ -41,8 +41,8 @@ class BlogRun {
         parameters(*layers, dtype, 0),
         adam(parameters),
         loader(data, loading),
-        trainer([this](const Batch& batch) { return evaluate(batch); }, parameters, adam, loader,
-                training) {
+        trainer([this](const Batch& batch, Pass&) { return evaluate(batch); }, parameters, adam,
+                loader, training) {
     parameters.load(load_tensors(test_data("blog") / "init.safetensors"));
   }
 

@@ -16,7 +16,7 @@ using test::ToyRun;
 
 TEST(Evaluate, CountsEverySampleOnceForAnySizeOfBatches) {
   ToyRun toy({});
-  const Model model = [&](const Batch& batch) { return toy.evaluate(batch); };
+  const Model model = [&](const Batch& batch, Pass&) { return toy.evaluate(batch); };
   // Sample by sample, which no batch has a part in.
   double loss = 0, hits = 0;
   for (std::int64_t i = 0; i < toy.data.size(); ++i) {
@@ -38,7 +38,7 @@ TEST(Evaluate, CountsEverySampleOnceForAnySizeOfBatches) {
 TEST(Evaluate, RefusesALossThatIsNotFinite) {
   ToyRun toy({});
   int calls = 0;
-  const Model model = [&](const Batch& batch) {
+  const Model model = [&](const Batch& batch, Pass&) {
     ModelOutput output = toy.evaluate(batch);
     if (calls++ == 1) output.loss.sum = ops::scale(output.loss.sum, -test::kNaN);
     return output;
@@ -51,7 +51,7 @@ TEST(Evaluate, RefusesAModelThatChangesItsMetrics) {
   int calls = 0;
   const auto with = [&](auto change) {
     calls = 0;
-    return [&, change](const Batch& batch) {
+    return [&, change](const Batch& batch, Pass&) {
       ModelOutput output = toy.evaluate(batch);
       if (calls++ == 1) change(output.metrics);
       return output;

@@ -130,7 +130,7 @@ std::string error_of_gradient(double bad, bool sgd, DType dtype, double clip_nor
   ToyRun* self = nullptr;
   int calls = 0;
   ToyRun toy({.training = {.clip_norm = clip_norm}, .dtype = dtype, .sgd = sgd},
-             [&](const Batch& batch) {
+             [&](const Batch& batch, Pass&) {
                ModelOutput output = self->evaluate(batch);
                // The step, and the pass that looks for what went wrong.
                if (calls++ < 2) return output;

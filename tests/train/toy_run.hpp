@@ -57,7 +57,7 @@ class ToyRun {
     loader = std::make_unique<DataLoader>(
         data, DataLoader::Options{.batch_size = 4, .shuffle = options.shuffle, .seed = 7},
         state.position);
-    if (!model) model = [this](const Batch& batch) { return evaluate(batch); };
+    if (!model) model = [this](const Batch& batch, Pass&) { return evaluate(batch); };
     trainer = std::make_unique<Trainer>(std::move(model), *parameters, *optimizer, *loader,
                                         options.training, state);
   }

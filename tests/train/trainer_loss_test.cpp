@@ -25,7 +25,7 @@ std::string divergence(std::int64_t first_bad, std::function<Variable(const Vari
   ToyRun* self = nullptr;
   std::int64_t step = 0;
   Tensor before;
-  ToyRun toy({.training = {.epochs = 2}}, [&](const Batch& batch) {
+  ToyRun toy({.training = {.epochs = 2}}, [&](const Batch& batch, Pass&) {
     ModelOutput output = self->evaluate(batch);
     if (step >= first_bad) output.loss.sum = bad(output.loss.sum);
     return output;
@@ -83,7 +83,7 @@ TEST(Trainer, SurvivesALearningRateThatIsFarTooLargeWithAnErrorThatSaysIt) {
 TEST(Trainer, TakesNoGradientFromABatchInWhichNothingCounts) {
   ToyRun* self = nullptr;
   int step = 0;
-  ToyRun toy({.training = {.max_steps = 2}, .sgd = true}, [&](const Batch& batch) {
+  ToyRun toy({.training = {.max_steps = 2}, .sgd = true}, [&](const Batch& batch, Pass&) {
     // Positions as a sequence of targets, all of them masked in the second batch.
     const std::vector<std::int64_t> lengths(4, step++ == 0 ? 1 : 0);
     const Variable logits = self->layers(Variable(batch.inputs));
@@ -112,11 +112,12 @@ TEST(Trainer, MovesNothingByABatchThatCountsNothing) {
     for (const double clip_norm : {0.0, 1.0}) {
       ToyRun* self = nullptr;
       std::int64_t step = 0;
-      ToyRun toy({.training = {.clip_norm = clip_norm}, .sgd = sgd}, [&](const Batch& batch) {
-        ops::SumCount loss = self->evaluate(batch).loss;
-        if (step == 1) loss = {ops::scale(loss.sum, 0.0), 0};
-        return ModelOutput{loss};
-      });
+      ToyRun toy({.training = {.clip_norm = clip_norm}, .sgd = sgd},
+                 [&](const Batch& batch, Pass&) {
+                   ops::SumCount loss = self->evaluate(batch).loss;
+                   if (step == 1) loss = {ops::scale(loss.sum, 0.0), 0};
+                   return ModelOutput{loss};
+                 });
       self = &toy;
       std::vector<Tensor> values, states;
       test::Notes::Kept kept;
@@ -139,7 +140,7 @@ TEST(Trainer, MovesNothingByABatchThatCountsNothing) {
 
 TEST(Trainer, RefusesANegativeCount) {
   ToyRun* self = nullptr;
-  ToyRun toy({}, [&](const Batch& batch) {
+  ToyRun toy({}, [&](const Batch& batch, Pass&) {
     return ModelOutput{{self->evaluate(batch).loss.sum, -1}};
   });
   self = &toy;
@@ -149,7 +150,7 @@ TEST(Trainer, RefusesANegativeCount) {
 TEST(Trainer, RefusesAModelThatChangesItsMetrics) {
   ToyRun* self = nullptr;
   int step = 0;
-  ToyRun toy({}, [&](const Batch& batch) {
+  ToyRun toy({}, [&](const Batch& batch, Pass&) {
     ModelOutput output = self->evaluate(batch);
     if (step++ == 1) output.metrics.clear();
     return output;

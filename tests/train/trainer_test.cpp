@@ -163,7 +163,7 @@ TEST(Trainer, RefusesALoaderThatStandsElsewhere) {
   ToyRun toy({});
   toy.loader->next();
   const auto make = [&] {
-    Trainer([](const Batch&) { return ModelOutput{}; }, *toy.parameters, *toy.optimizer,
+    Trainer([](const Batch&, Pass&) { return ModelOutput{}; }, *toy.parameters, *toy.optimizer,
             *toy.loader, {});
   };
   EXPECT_EQ(error_of(make), "[train] the data loader stands elsewhere than the run");

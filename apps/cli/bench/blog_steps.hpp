@@ -39,8 +39,8 @@ class BlogSteps {
         parameters_(model_->module(), DType::kFloat32, 0),
         optimizer_(make_optimizer(settings_, parameters_)),
         loader_(data_, {.batch_size = batch_size}),
-        trainer_([this](const Batch& batch) { return model_->evaluate(batch); }, parameters_,
-                 *optimizer_, loader_, {}) {}
+        trainer_([this](const Batch& batch, Pass& pass) { return model_->evaluate(batch, pass); },
+                 parameters_, *optimizer_, loader_, {}) {}
 
   void operator()() {
     for (std::int64_t i = 0; i < count; ++i) trainer_.step(loader_.next());

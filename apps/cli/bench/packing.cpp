@@ -40,8 +40,8 @@ class UnevenSteps {
         parameters_(build(pack), DType::kFloat32, 0),
         adam_(parameters_),
         loader_(data_, {.batch_size = kBatch}),
-        trainer_([this](const Batch& batch) { return evaluate(batch); }, parameters_, adam_,
-                 loader_, {}) {}
+        trainer_([this](const Batch& batch, Pass& pass) { return evaluate(batch, pass); },
+                 parameters_, adam_, loader_, {}) {}
 
   std::int64_t count() const { return loader_.batches_per_epoch(); }
   void operator()() {
@@ -58,8 +58,8 @@ class UnevenSteps {
         .add<Dense>("out", kFeatures, 2)
         .pack(pack);
   }
-  ModelOutput evaluate(const Batch& batch) {
-    return {ops::cross_entropy(model_(Variable(batch.inputs)), batch.targets)};
+  ModelOutput evaluate(const Batch& batch, Pass& pass) {
+    return {ops::cross_entropy(model_(Variable(batch.inputs), pass), batch.targets)};
   }
 
   SequenceDataset data_;

@@ -32,8 +32,8 @@ class BlogModel : public RecipeModel {
 
   Module& module() override { return model_; }
 
-  ModelOutput evaluate(const Batch& batch) override {
-    const Variable logits = model_(Variable(batch.inputs));
+  ModelOutput evaluate(const Batch& batch, Pass& pass) override {
+    const Variable logits = model_(Variable(batch.inputs), pass);
     const ops::HitsCount right = ops::accuracy(logits, batch.targets);
     return {ops::cross_entropy(logits, batch.targets),
             {{"accuracy", static_cast<double>(right.hits), right.count}}};

@@ -87,7 +87,7 @@ TEST(EpochLog, HasNoRowForAnEpochThatAStepLimitCutShort) {
 TEST(EpochLog, KeepsMetricsOfAnyName) {
   const ScratchFolder folder;
   const std::vector<std::string> names = {"val/loss", "a,b", "say \"x\"", "two\nlines", "a=b;c"};
-  const Model model = [&](const Batch&) {
+  const Model model = [&](const Batch&, Pass&) {
     ModelOutput output{{Variable(Tensor::full({}, 1, DType::kFloat64)), 0}, {}};
     for (const std::string& name : names) output.metrics.push_back({name, 0.5, 1});
     return output;

@@ -71,7 +71,7 @@ TEST(ClipNorm, ReportsNothingWhenItIsOff) {
 
 // The loss of the toy model times `factor`, backward alone.
 Model steep(ToyRun*& toy, double factor) {
-  return [&toy, factor](const Batch& batch) {
+  return [&toy, factor](const Batch& batch, Pass&) {
     ModelOutput output = toy->evaluate(batch);
     output.loss.sum = test::with_rule(output.loss.sum, [factor](const Tensor& g, Gradients& grads) {
       grads.set(0, Tensor::full(g.shape(), factor * g.item(), g.dtype()));

@@ -1,0 +1,40 @@
+// What every layer promises, and whether one keeps it. For whoever writes a layer.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <maskgrad/layers/layer.hpp>
+
+namespace maskgrad {
+
+/// A layer to be checked.
+struct LayerSample {
+  /// It gets values [B, S, kFeatures], with S = kLength and sometimes more.
+  static constexpr std::int64_t kLength = 4, kFeatures = 5;
+
+  std::string name;  // letters and digits
+  std::function<std::unique_ptr<Layer>()> make;
+  bool any_length = true;  // false: only S = kLength fits
+};
+
+/// Adds a sample to layer_samples(). Returns true, for the initialiser of a constant. Throws Error
+/// for a name that is taken, and for a sample that makes nothing.
+bool register_layer(LayerSample sample);
+/// All that were registered, in the order of their names.
+const std::vector<LayerSample>& layer_samples();
+
+/// Tries the layer in a model that masks and embeds tokens, in float64. Its batch has padding, a
+/// hole within a sequence, and a sequence with nothing but padding. A layer keeps its promises when
+///   nothing masked reaches a result or a gradient: check_mask_leaks() and prove_mask() hold;
+///   its gradients are those of central differences;
+///   further padding changes nothing, to 1e-12;
+///   a mask that keeps everything gives the same bits as no mask;
+///   on a packed row, if it says that it runs there, all of this holds too, and loss and gradients
+///   are those of the padded batch, to 1e-12.
+/// Returns what it does not keep, a text each.
+std::vector<std::string> check_layer(const LayerSample& sample);
+
+}  // namespace maskgrad

@@ -1,0 +1,103 @@
+#include <maskgrad/layers/pass.hpp>
+#include <maskgrad/tensor/scope.hpp>
+
+namespace maskgrad {
+namespace {
+
+Tensor counted_from_zero(const Shape& shape) {
+  Tensor positions = Tensor::empty(shape, DType::kInt64);
+  std::int64_t* p = positions.data<std::int64_t>();
+  for (std::int64_t i = 0; i < shape.numel(); ++i) p[i] = i % shape[1];
+  return positions;
+}
+
+// The number of each kept position within its row.
+Tensor counted_where_kept(const SequenceMask& mask) {
+  const Shape& shape = mask.shape();
+  Tensor positions = Tensor::zeros(shape, DType::kInt64);
+  const bool* keep = mask.bits().data<bool>();
+  std::int64_t* p = positions.data<std::int64_t>();
+  for (std::int64_t b = 0; b < shape[0]; ++b) {
+    std::int64_t next = 0;
+    for (std::int64_t i = b * shape[1]; i < (b + 1) * shape[1]; ++i) {
+      if (keep[i]) p[i] = next++;
+    }
+  }
+  return positions;
+}
+
+// The number of each position of a packed row within its sequence.
+Tensor counted_in_segments(const Tensor& segments) {
+  Tensor positions = Tensor::empty(segments.shape(), DType::kInt64);
+  const std::int64_t* segment = segments.data<std::int64_t>();
+  std::int64_t* p = positions.data<std::int64_t>();
+  for (std::int64_t i = 0; i < segments.numel(); ++i) {
+    p[i] = i > 0 && segment[i] == segment[i - 1] ? p[i - 1] + 1 : 0;
+  }
+  return positions;
+}
+
+}  // namespace
+
+Pass Pass::training(std::uint64_t seed, std::uint64_t step) {
+  Pass pass;
+  pass.random_ = {seed, step};
+  return pass;
+}
+
+Pass Pass::on_row(const ops::Packing& packing) const {
+  check_given(packing.segments.defined(), "pass", "the packing");
+  check(packing_ == nullptr, "pass", "the batch is packed already");
+  check(!has_pairs(), "pass", "a batch whose attention has pairs of its own cannot be packed");
+  Pass pass;
+  pass.random_ = random_;
+  pass.packing_ = &packing;
+  return pass;
+}
+
+Random Pass::random() const {
+  check(is_training(), "pass",
+        "has no random numbers: it is inference; use Pass::training(seed, step) to train");
+  return Random(random_->seed, stream_of(Scope::path()), random_->step);
+}
+
+void Pass::set_pairs(AttentionMask pairs) {
+  check(packing_ == nullptr, "pass", "a packed row cannot have pairs of its own");
+  pairs_ = std::move(pairs);
+  made_ = {};
+}
+
+Pass::OfMask& Pass::of(const SequenceMask& mask) {
+  if (!(made_.mask == mask)) made_ = {mask, {}, {}};
+  return made_;
+}
+
+const AttentionMask& Pass::attention(const Variable& x) {
+  check_given(x.defined(), "pass", "the input of attention");
+  if (packing_ == nullptr && !x.mask().defined()) return pairs_;
+  AttentionMask& pairs = of(x.mask()).pairs;
+  if (pairs.defined()) return pairs;
+  if (packing_ != nullptr) {
+    pairs = packing_->attention();
+  } else {
+    pairs = AttentionMask::existing(x.mask());
+    if (has_pairs()) pairs = pairs & pairs_;
+  }
+  return pairs;
+}
+
+const Tensor& Pass::positions(const Variable& x) {
+  check_given(x.defined(), "pass", "the value whose positions are asked for");
+  check(x.rank() >= 2, "pass", "a value of {} has no positions; it needs [B, S, ...]", x.shape());
+  Tensor& positions = of(x.mask()).positions;
+  const Shape shape = x.shape().slice(0, 2);
+  if (positions.defined() && positions.shape() == shape) return positions;
+  if (packing_ != nullptr) {
+    positions = counted_in_segments(packing_->segments);
+  } else {
+    positions = x.mask().defined() ? counted_where_kept(x.mask()) : counted_from_zero(shape);
+  }
+  return positions;
+}
+
+}  // namespace maskgrad

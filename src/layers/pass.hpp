@@ -1,0 +1,73 @@
+// What layers know of the pass that they take part in, besides their input.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <maskgrad/ops/mask/packing.hpp>
+#include <maskgrad/tensor/mask/attention_mask.hpp>
+#include <maskgrad/tensor/random.hpp>
+
+namespace maskgrad {
+
+/// One run of a model over one batch, forward and backward. A model hands it to its layers, which
+/// may share what one of them made:
+///
+///   Pass pass = Pass::training(seed, step);
+///   const Variable y = model(x, pass);
+///
+/// A pass serves one batch, on one thread.
+class Pass {
+ public:
+  /// Inference: nothing is random, and the last mask or packing is the only state.
+  Pass() = default;
+  /// A training step. Layers draw random numbers from (seed, their names, step).
+  static Pass training(std::uint64_t seed, std::uint64_t step);
+  /// This pass on the packed row of a batch: the same mode and random numbers. `packing` must live
+  /// as long. Throws Error for a pass that is packed already, and for one with pairs of its own.
+  Pass on_row(const ops::Packing& packing) const;
+
+  bool is_training() const { return random_.has_value(); }
+
+  /// Random numbers for the layer at work: those of its path (Scope::path()) in this step. What one
+  /// layer draws does not depend on the others. Each call starts anew. Throws Error in inference.
+  Random random() const;
+
+  /// How the batch is packed; nullptr when it is not. On a packed row every value is [1, K, ...]
+  /// and carries no mask.
+  const ops::Packing* packing() const { return packing_; }
+
+  /// From now on attention takes only these pairs: [B or 1, H or 1, S, S]. Such a batch is not
+  /// packed.
+  void set_pairs(AttentionMask pairs);
+  bool has_pairs() const { return pairs_.defined(); }
+  /// The pairs that self-attention over x [B, S, ...] may take: those of set_pairs() between
+  /// positions that exist, and on a packed row those of one sequence. Undefined means all. Made
+  /// once for each mask, so that all blocks of a model share it. Throws Error when x is undefined.
+  const AttentionMask& attention(const Variable& x);
+
+  /// The number of each position of x [B, S, ...] among those of its sequence that exist: int64
+  /// [B, S], or [1, K] on a packed row. 0, 1, 2, ... in every sequence, whatever padding stands
+  /// before, between or behind; 0 where there is none. Made once for each mask.
+  /// Throws Error when x is undefined or has no positions.
+  const Tensor& positions(const Variable& x);
+
+ private:
+  struct Source {
+    std::uint64_t seed, step;
+  };
+  // What was made of a mask, kept for the next layer that has the same one.
+  struct OfMask {
+    SequenceMask mask;
+    AttentionMask pairs;
+    Tensor positions;
+  };
+  OfMask& of(const SequenceMask& mask);
+
+  std::optional<Source> random_;
+  const ops::Packing* packing_ = nullptr;
+  AttentionMask pairs_;
+  OfMask made_;
+};
+
+}  // namespace maskgrad

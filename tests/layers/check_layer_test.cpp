@@ -1,0 +1,99 @@
+// The check of layers finds layers that break their promises.
+#include <functional>
+
+#include <gmock/gmock.h>
+
+#include <maskgrad/layers/check_layer.hpp>
+#include <maskgrad/ops/mask/masked_reduce.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+
+#include "support/errors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using Forward = std::function<Variable(const Variable&, Pass&)>;
+
+class Custom : public Layer {
+ public:
+  Custom(MaskRule rule, bool on_row, Forward forward)
+      : Layer("Custom", rule), on_row_(on_row), forward_(std::move(forward)) {}
+  std::optional<ops::Work> row_work() const override {
+    return on_row_ ? std::optional(ops::Work{}) : std::nullopt;
+  }
+  Variable forward(const Variable& x, Pass& pass) override { return forward_(x, pass); }
+
+ private:
+  bool on_row_;
+  Forward forward_;
+};
+
+std::vector<std::string> complaints(MaskRule rule, bool on_row, const Forward& forward) {
+  return check_layer({"Custom", [=] { return std::make_unique<Custom>(rule, on_row, forward); }});
+}
+
+Variable mean_of_positions(const Variable& x) {
+  const std::int64_t axes[] = {1};
+  return ops::mean(x, axes, true);
+}
+
+TEST(CheckLayer, HasNothingToSayOfALayerThatKeepsItsPromises) {
+  EXPECT_THAT(
+      complaints(MaskRule::kKeeps, true, [](const Variable& x, Pass&) { return ops::scale(x, 2); }),
+      IsEmpty());
+  EXPECT_THAT(complaints(MaskRule::kEnds, false,
+                         [](const Variable& x, Pass&) { return ops::masked_mean(x, 1); }),
+              IsEmpty());
+}
+
+TEST(CheckLayer, FindsALayerThatReadsPadding) {
+  const auto found = complaints(MaskRule::kKeeps, false, [](const Variable& x, Pass&) {
+    return ops::with_mask(ops::add(drop_mask(x), mean_of_positions(drop_mask(x))), x.mask());
+  });
+  EXPECT_THAT(found, Contains(AllOf(HasSubstr("Custom: "), HasSubstr("mean in layer"))));
+}
+
+TEST(CheckLayer, FindsALayerThatCountsPadding) {
+  const auto found = complaints(MaskRule::kKeeps, false, [](const Variable& x, Pass&) {
+    const Variable y = ops::add(ops::fill_masked(x), mean_of_positions(ops::fill_masked(x)));
+    return x.mask().defined() ? ops::with_mask(y, x.mask()) : y;
+  });
+  EXPECT_THAT(
+      found,
+      Contains(HasSubstr("mean in layer 'sample.layer' changes with 1 more padded positions")));
+}
+
+// On a packed row all sequences are one.
+TEST(CheckLayer, FindsALayerThatMixesTheSequencesOfAPackedRow) {
+  const auto found = complaints(MaskRule::kKeeps, true, [](const Variable& x, Pass&) {
+    const Variable y = ops::add(ops::fill_masked(x), ops::masked_mean(x, 1, true));
+    return x.mask().defined() ? ops::with_mask(y, x.mask()) : y;
+  });
+  EXPECT_THAT(found, Contains(HasSubstr("on a packed row differs by")));
+}
+
+TEST(CheckLayer, FindsALayerThatTakesAFullMaskForSomethingElse) {
+  const auto found = complaints(MaskRule::kKeeps, false, [](const Variable& x, Pass&) {
+    return x.mask().defined() ? ops::scale(x, 2) : ops::scale(x, 3);
+  });
+  EXPECT_THAT(found, Contains(HasSubstr("other bits than no mask")));
+}
+
+TEST(RegisterLayer, RefusesANameTwiceAndASampleThatMakesNothing) {
+  const auto twice = [] { register_layer({"Dense", [] { return std::unique_ptr<Layer>(); }}); };
+  EXPECT_EQ(error_of(twice), "[layer] there are two samples called 'Dense'");
+  EXPECT_EQ(error_of([] {
+              register_layer({"Nothing", {}});
+            }),
+            "[layer] sample 'Nothing' makes no layer");
+}
+
+}  // namespace
+}  // namespace maskgrad

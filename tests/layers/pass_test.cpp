@@ -1,0 +1,100 @@
+#include <gmock/gmock.h>
+
+#include <maskgrad/layers/layer.hpp>
+#include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/tensor/scope.hpp>
+
+#include "layers/support.hpp"
+#include "support/errors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::mask_of;
+using ::testing::ElementsAre;
+
+// Left padding, a hole within, nothing at all.
+SequenceMask some_mask() { return mask_of({0, 1, 1, 1, 0, 1, 0, 0, 0}, {3, 3}); }
+Variable value(SequenceMask mask = {}) {
+  return Variable(Tensor::zeros({3, 3, 2}, DType::kFloat32), Variable::kConstant, std::move(mask));
+}
+std::vector<double> positions_of(Pass& pass, const Variable& x) {
+  return test::to_doubles(pass.positions(x));
+}
+
+TEST(Pass, IsInferenceUnlessItTrains) {
+  EXPECT_FALSE(Pass().is_training());
+  EXPECT_TRUE(Pass::training(1, 2).is_training());
+  EXPECT_EQ(error_of([] { Pass().random(); }),
+            "[pass] has no random numbers: it is inference; use Pass::training(seed, step) to "
+            "train");
+}
+
+TEST(Pass, GivesEachLayerRandomNumbersOfItsOwnInEachStep) {
+  const auto drawn = [](std::uint64_t seed, std::uint64_t step, std::string_view layer) {
+    const Scope scope(layer);
+    return Pass::training(seed, step).random().bits64();
+  };
+  const std::uint64_t first = drawn(1, 2, "a");
+  EXPECT_EQ(drawn(1, 2, "a"), first);
+  EXPECT_NE(drawn(2, 2, "a"), first);
+  EXPECT_NE(drawn(1, 3, "a"), first);
+  EXPECT_NE(drawn(1, 2, "b"), first);
+  EXPECT_EQ(first, Random(1, stream_of("a"), 2).bits64());
+  const ops::Packing packing = ops::packing_of(some_mask());
+  EXPECT_EQ(Pass::training(1, 2).on_row(packing).random().bits64(),
+            Random(1, stream_of(""), 2).bits64());
+}
+
+TEST(Pass, CountsThePositionsThatExist) {
+  Pass pass;
+  EXPECT_THAT(positions_of(pass, value()), ElementsAre(0, 1, 2, 0, 1, 2, 0, 1, 2));
+  EXPECT_THAT(positions_of(pass, value(some_mask())), ElementsAre(0, 0, 1, 0, 0, 1, 0, 0, 0));
+  const Variable other(Tensor::zeros({1, 2}, DType::kFloat32));
+  EXPECT_THAT(positions_of(pass, other), ElementsAre(0, 1));
+  EXPECT_THAT(positions_of(pass, value()), ElementsAre(0, 1, 2, 0, 1, 2, 0, 1, 2));
+  const ops::Packing packing = ops::packing_of(some_mask());
+  Pass row = pass.on_row(packing);
+  EXPECT_THAT(positions_of(row, Variable(Tensor::zeros({1, 4, 2}, DType::kFloat32))),
+              ElementsAre(0, 1, 0, 1));
+  EXPECT_EQ(error_of([&] { pass.positions(Variable(test::make({1}, {1}))); }),
+            "[pass] a value of (1,) has no positions; it needs [B, S, ...]");
+}
+
+TEST(Pass, KnowsWhichPairsMayAttend) {
+  Pass pass;
+  EXPECT_FALSE(pass.attention(value()).defined());
+  EXPECT_TRUE(pass.attention(value(some_mask())) == AttentionMask::existing(some_mask()));
+  pass.set_pairs(AttentionMask::causal(3));
+  EXPECT_TRUE(pass.attention(value()) == AttentionMask::causal(3));
+  EXPECT_TRUE(pass.attention(value(some_mask())) ==
+              (AttentionMask::existing(some_mask()) & AttentionMask::causal(3)));
+  const ops::Packing packing = ops::packing_of(some_mask());
+  Pass row = Pass().on_row(packing);
+  EXPECT_TRUE(row.attention(Variable(Tensor::zeros({1, 4, 2}, DType::kFloat32))) ==
+              AttentionMask::segments(packing.segments));
+}
+
+TEST(Pass, MakesThePairsOfAMaskOnce) {
+  Pass pass;
+  const AttentionMask& first = pass.attention(value(some_mask()));
+  const KeyInterval* runs = first.intervals(0, 0, 0).data();
+  EXPECT_EQ(pass.attention(value(some_mask())).intervals(0, 0, 0).data(), runs);
+}
+
+TEST(Pass, IsPackedOnceAndNotWithPairsOfItsOwn) {
+  const ops::Packing packing = ops::packing_of(some_mask());
+  Pass row = Pass().on_row(packing);
+  EXPECT_EQ(row.packing(), &packing);
+  EXPECT_EQ(error_of([&] { row.on_row(packing); }), "[pass] the batch is packed already");
+  EXPECT_EQ(error_of([&] { row.set_pairs(AttentionMask::causal(3)); }),
+            "[pass] a packed row cannot have pairs of its own");
+  Pass causal;
+  causal.set_pairs(AttentionMask::causal(3));
+  EXPECT_EQ(error_of([&] { causal.on_row(packing); }),
+            "[pass] a batch whose attention has pairs of its own cannot be packed");
+}
+
+}  // namespace
+}  // namespace maskgrad
