@@ -67,37 +67,37 @@ void Pass::set_pairs(AttentionMask pairs) {
   made_ = {};
 }
 
-Pass::OfMask& Pass::of(const SequenceMask& mask) {
-  if (!(made_.mask == mask)) made_ = {mask, {}, {}};
+Pass::OfMask& Pass::of(const Variable& x) {
+  check(x.rank() >= 2, "pass", "a value of {} has no positions; it needs [B, S, ...]", x.shape());
+  const Shape shape = x.shape().slice(0, 2);
+  if (!(made_.shape == shape && made_.mask == x.mask())) made_ = {x.mask(), shape, {}, {}};
   return made_;
 }
 
-const AttentionMask& Pass::attention(const Variable& x) {
+ops::AttentionPlan Pass::plan_of(const SequenceMask& mask, std::int64_t length) const {
+  if (packing_ != nullptr) return packing_->attention();
+  if (mask.defined()) return ops::AttentionPlan::existing(mask, pairs_);
+  return has_pairs() ? pairs_ : AttentionMask::all(length, length);
+}
+
+const ops::AttentionPlan& Pass::attention(const Variable& x) {
   check_given(x.defined(), "pass", "the input of attention");
-  if (packing_ == nullptr && !x.mask().defined()) return pairs_;
-  AttentionMask& pairs = of(x.mask()).pairs;
-  if (pairs.defined()) return pairs;
-  if (packing_ != nullptr) {
-    pairs = packing_->attention();
-  } else {
-    pairs = AttentionMask::existing(x.mask());
-    if (has_pairs()) pairs = pairs & pairs_;
-  }
-  return pairs;
+  OfMask& made = of(x);
+  if (!made.attention.defined()) made.attention = plan_of(x.mask(), made.shape[1]);
+  return made.attention;
 }
 
 const Tensor& Pass::positions(const Variable& x) {
   check_given(x.defined(), "pass", "the value whose positions are asked for");
-  check(x.rank() >= 2, "pass", "a value of {} has no positions; it needs [B, S, ...]", x.shape());
-  Tensor& positions = of(x.mask()).positions;
-  const Shape shape = x.shape().slice(0, 2);
-  if (positions.defined() && positions.shape() == shape) return positions;
+  OfMask& made = of(x);
+  if (made.positions.defined()) return made.positions;
   if (packing_ != nullptr) {
-    positions = counted_in_segments(packing_->segments);
+    made.positions = counted_in_segments(packing_->segments);
   } else {
-    positions = x.mask().defined() ? counted_where_kept(x.mask()) : counted_from_zero(shape);
+    made.positions =
+        x.mask().defined() ? counted_where_kept(x.mask()) : counted_from_zero(made.shape);
   }
-  return positions;
+  return made.positions;
 }
 
 }  // namespace maskgrad

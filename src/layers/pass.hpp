@@ -5,7 +5,7 @@
 #include <optional>
 
 #include <maskgrad/ops/mask/packing.hpp>
-#include <maskgrad/tensor/mask/attention_mask.hpp>
+#include <maskgrad/ops/nn/attention_plan.hpp>
 #include <maskgrad/tensor/random.hpp>
 
 namespace maskgrad {
@@ -41,10 +41,10 @@ class Pass {
   /// packed.
   void set_pairs(AttentionMask pairs);
   bool has_pairs() const { return pairs_.defined(); }
-  /// The pairs that self-attention over x [B, S, ...] may take: those of set_pairs() between
-  /// positions that exist, and on a packed row those of one sequence. Undefined means all. Made
-  /// once for each mask, so that all blocks of a model share it. Throws Error when x is undefined.
-  const AttentionMask& attention(const Variable& x);
+  /// What self-attention over x [B, S, ...] has to compute: the pairs of set_pairs() between
+  /// positions that exist, and on a packed row those of one sequence. Made once for each mask, so
+  /// that all blocks of a model share it. Throws Error when x is undefined or has no positions.
+  const ops::AttentionPlan& attention(const Variable& x);
 
   /// The number of each position of x [B, S, ...] among those of its sequence that exist: int64
   /// [B, S], or [1, K] on a packed row. 0, 1, 2, ... in every sequence, whatever padding stands
@@ -59,10 +59,12 @@ class Pass {
   // What was made of a mask, kept for the next layer that has the same one.
   struct OfMask {
     SequenceMask mask;
-    AttentionMask pairs;
+    Shape shape;  // [B, S], or [1, K] on a packed row
+    ops::AttentionPlan attention;
     Tensor positions;
   };
-  OfMask& of(const SequenceMask& mask);
+  OfMask& of(const Variable& x);
+  ops::AttentionPlan plan_of(const SequenceMask& mask, std::int64_t length) const;
 
   std::optional<Source> random_;
   const ops::Packing* packing_ = nullptr;

@@ -60,12 +60,11 @@ Variable Reflect::forward(const Variable& x, Pass& pass) {
   // The other two axes read whatever stands at padding, which is what is wrong with them.
   const Variable input = keeps ? ops::fill_masked(x) : drop_mask(x);
   ops::AttentionOptions options;
-  if (keeps) options.queries = x.mask();
   if (x.mask().defined() && axis_ == MaskAxis::kQuery) {
     options.bias = row_offsets(x.mask(), x.dtype());
   }
   const Variable qkv = ops::stacked_matmul(input, {&q_.variable(), &k_.variable(), &v_.variable()});
-  return ops::self_attention(qkv, keeps ? pass.attention(x) : AttentionMask(), options);
+  return ops::self_attention(qkv, keeps ? pass.attention(x) : ops::AttentionPlan(), options);
 }
 
 }  // namespace maskgrad

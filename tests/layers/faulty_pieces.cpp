@@ -37,7 +37,7 @@ const std::vector<Piece>& faulty_pieces() {
       {"self_attention_dropped_first", true, MaskRule::kUses,
        [](const Variable& x, const Weights& w) {
          const Variable qkv = ops::stacked_matmul(drop_mask(x), {&w.q, &w.k, &w.v});
-         return ops::self_attention(qkv, AttentionMask::existing(x.mask()), {.queries = x.mask()});
+         return ops::self_attention(qkv, ops::AttentionPlan::existing(x.mask()));
        }},
       {"attention_with_queries_of_padding", true, MaskRule::kUses,
        [](const Variable& x, const Weights& w) {

@@ -64,23 +64,26 @@ TEST(Pass, CountsThePositionsThatExist) {
 
 TEST(Pass, KnowsWhichPairsMayAttend) {
   Pass pass;
-  EXPECT_FALSE(pass.attention(value()).defined());
-  EXPECT_TRUE(pass.attention(value(some_mask())) == AttentionMask::existing(some_mask()));
+  EXPECT_TRUE(pass.attention(value()).pairs() == AttentionMask::all(3, 3));
+  EXPECT_TRUE(pass.attention(value(some_mask())).pairs() == AttentionMask::existing(some_mask()));
+  EXPECT_TRUE(pass.attention(value(some_mask())).queries() == some_mask());
   pass.set_pairs(AttentionMask::causal(3));
-  EXPECT_TRUE(pass.attention(value()) == AttentionMask::causal(3));
-  EXPECT_TRUE(pass.attention(value(some_mask())) ==
+  EXPECT_TRUE(pass.attention(value()).pairs() == AttentionMask::causal(3));
+  EXPECT_TRUE(pass.attention(value(some_mask())).pairs() ==
               (AttentionMask::existing(some_mask()) & AttentionMask::causal(3)));
   const ops::Packing packing = ops::packing_of(some_mask());
   Pass row = Pass().on_row(packing);
-  EXPECT_TRUE(row.attention(Variable(Tensor::zeros({1, 4, 2}, DType::kFloat32))) ==
+  EXPECT_TRUE(row.attention(Variable(Tensor::zeros({1, 4, 2}, DType::kFloat32))).pairs() ==
               AttentionMask::segments(packing.segments));
 }
 
 TEST(Pass, MakesThePairsOfAMaskOnce) {
   Pass pass;
-  const AttentionMask& first = pass.attention(value(some_mask()));
-  const KeyInterval* runs = first.intervals(0, 0, 0).data();
-  EXPECT_EQ(pass.attention(value(some_mask())).intervals(0, 0, 0).data(), runs);
+  const auto runs = [&] {
+    return pass.attention(value(some_mask())).pairs().intervals(0, 0, 0).data();
+  };
+  const KeyInterval* const first = runs();
+  EXPECT_EQ(runs(), first);
 }
 
 TEST(Pass, IsPackedOnceAndNotWithPairsOfItsOwn) {

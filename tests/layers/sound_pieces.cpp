@@ -161,7 +161,7 @@ const std::vector<Piece>& sound_pieces() {
       {"self_attention_of_filled", false, MaskRule::kUses,
        [](const Variable& x, const Weights& w) {
          const Variable qkv = ops::stacked_matmul(ops::fill_masked(x), {&w.q, &w.k, &w.v});
-         return ops::self_attention(qkv, AttentionMask::existing(x.mask()), {.queries = x.mask()});
+         return ops::self_attention(qkv, ops::AttentionPlan::existing(x.mask()));
        }},
       {"attention_by_products", false, MaskRule::kUses, [](const Variable& x, const Weights& w) {
          const Variable h = ops::fill_masked(x);

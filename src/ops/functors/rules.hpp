@@ -88,7 +88,8 @@ struct Gelu {
   template <class V>
   [[gnu::always_inline]] V operator()(V x) const {
     const V z = size_within(x, math::kGeluLimit<math::Element<V>>);
-    return math::add_gelu_tail(positive_part(x), z);
+    // It has the sign of x. Without fused multiplications a sum of zeros would lose it.
+    return math::copysign(math::add_gelu_tail(positive_part(x), z), x);
   }
   template <class V>
   [[gnu::always_inline]] V gradient(V x, V g) const {

@@ -4,21 +4,6 @@
 #include <maskgrad/ops/op_inputs.hpp>
 
 namespace maskgrad::ops {
-namespace {
-
-// Whether rows that do not exist have no interval, `each` of them a row.
-bool only_these(const bool* exists, std::int64_t rows, const KeyInterval* runs, std::int64_t each) {
-  int wrong = 0;
-  for (std::int64_t i = 0; i < each; ++i) {
-    for (std::int64_t s = 0; s < rows; ++s) {
-      wrong |= int{!runs[s * each + i].empty()} & int{!exists[s]};
-    }
-  }
-  return !wrong;
-}
-
-}  // namespace
-
 AttentionMask mask_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
                            std::int64_t keys) {
   if (!call.has("mask")) return {};
@@ -29,7 +14,7 @@ AttentionMask mask_of_call(const OpDef& op, const OpCall& call, std::int64_t que
 void check_no_sequence_mask(const OpDef& op, std::initializer_list<const Variable*> inputs) {
   for (const Variable* input : inputs) {
     check(!input->mask().defined(), op.name.c_str(),
-          "an input of {} carries a mask; give it as AttentionMask::existing, and drop_mask() it",
+          "an input of {} carries a mask; give it as AttentionPlan::existing, and drop_mask() it",
           input->shape());
   }
 }
@@ -80,37 +65,18 @@ Random numbers_of_dropout(const char* name, const AttentionOptions& options) {
   return *options.random;
 }
 
-void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
-                   const AttentionMask& mask) {
-  if (!queries.defined()) return;
-  const char* name = op.name.c_str();
-  check(input.rank() == 3 && input.starts_with(queries.shape()), name,
-        "queries that exist {} need an input [B, S, D] of their sizes, got {}", queries.shape(),
-        input);
-  const bool* exists = queries.bits().data<bool>();
-  const std::int64_t batch = input[0], length = input[1];
-  // All at once, without a branch each; the first that is wrong is looked for when one is.
-  if (mask.form() == AttentionMask::Form::kIntervals && mask.shape()[0] == batch &&
-      only_these(exists, batch * length, mask.intervals(0, 0, 0).data(),
-                 mask.intervals_per_row())) {
-    return;
-  }
-  for (std::int64_t b = 0; b < batch; ++b) {
-    for (std::int64_t s = 0; s < length; ++s) {
-      if (exists[b * length + s]) continue;
-      mask.for_each_run(b, 0, s, [&](std::int64_t t, std::int64_t) {
-        fail(name, "query {} of sample {} does not exist, but the mask lets it attend to key {}", s,
-             b, t);
-      });
-    }
-  }
+void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input) {
+  check(!queries.defined() || (input.rank() == 3 && input.starts_with(queries.shape())),
+        op.name.c_str(), "queries that exist {} need an input [B, S, D] of their sizes, got {}",
+        queries.defined() ? queries.shape() : Shape(), input);
 }
 
 std::vector<ArgSpec> attention_args() {
   return {{"scale", std::nan("")},
           {"softcap", std::nan("")},
           {"dropout", 0.0},
-          {"seed", std::int64_t{0}}};
+          {"seed", std::int64_t{0}},
+          {"heads", std::int64_t{1}}};
 }
 
 AttentionOptions options_of_call(const OpCall& call) {
@@ -123,7 +89,8 @@ AttentionOptions options_of_call(const OpCall& call) {
           .scale = number("scale"),
           .softcap = number("softcap"),
           .dropout = call.arg<double>("dropout"),
-          .random = Random(seed, stream_of("attention"))};
+          .random = Random(seed, stream_of("attention")),
+          .heads = call.arg<std::int64_t>("heads")};
 }
 
 double attention_scale(const AttentionOptions& options, std::int64_t features) {

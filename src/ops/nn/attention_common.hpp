@@ -21,19 +21,18 @@ void check_options(const OpDef& op, const AttentionOptions& options, DType dtype
                    const Shape& pairs);
 /// Throws Error when there are none.
 Random numbers_of_dropout(const char* name, const AttentionOptions& options);
-/// AttentionOptions::queries, for an input of which [B, S, D] are the sizes of one head.
-void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input,
-                   const AttentionMask& mask);
+/// That queries which exist fit an input.
+void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input);
 
-/// The arguments scale, softcap, dropout and seed; the first two are NaN for none.
+/// The arguments scale, softcap, dropout, seed and heads; the first two are NaN for none.
 std::vector<ArgSpec> attention_args();
 /// What they say, and the input "bias".
 AttentionOptions options_of_call(const OpCall& call);
 
 /// scaled_dot_product_attention() as three operations, the oracle of the fused one.
-/// `mask` is defined; what the three operations do not check has been checked.
+/// `plan` has pairs; what the three operations do not check has been checked.
 Variable composed_attention(const Variable& q, const Variable& k, const Variable& v,
-                            const AttentionMask& mask, const AttentionOptions& options);
+                            const AttentionPlan& plan, const AttentionOptions& options);
 /// 1 / sqrt(D) when no scale is given.
 double attention_scale(const AttentionOptions& options, std::int64_t features);
 

@@ -103,7 +103,8 @@ Variable attention_values(const Variable& weights, const Variable& v, const Atte
 }
 
 Variable composed_attention(const Variable& q, const Variable& k, const Variable& v,
-                            const AttentionMask& mask, const AttentionOptions& options) {
+                            const AttentionPlan& plan, const AttentionOptions& options) {
+  const AttentionMask& mask = plan.pairs();
   Variable scores = attention_scores(scale(q, attention_scale(options, q.dim(3))), k, mask);
   if (options.softcap) scores = scale(tanh(scale(scores, 1 / *options.softcap)), *options.softcap);
   if (options.bias.defined()) scores = add(scores, options.bias);

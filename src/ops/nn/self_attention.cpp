@@ -40,7 +40,9 @@ const OpDef& kSelfAttention = register_op({
           {{{"qkv", sample_uniform(r, {3, 2, 2, 3, 2})}, {"mask", sample_bits(r, {2, 1, 3, 3})}},
            {{"softcap", 1.5}, {"scale", 0.7}}},
           {{{"qkv", sample_uniform(r, {3, 1, 3, 2})}, {"bias", sample_uniform(r, {3, 1})}},
-           {{"dropout", 0.3}}}};
+           {{"dropout", 0.3}}},
+          {{{"qkv", sample_uniform(r, {3, 2, 3, 4})}, {"mask", sample_bits(r, {2, 1, 3, 3})}},
+           {{"heads", std::int64_t{2}}}}};
       // Query 1 sees nothing, and nobody sees key 2.
       samples.push_back(
           {{{"qkv", sample_uniform(r, {3, 1, 4, 2})}, {"mask", sample_bits(r, {4, 4})}}});
@@ -52,16 +54,14 @@ const OpDef& kSelfAttention = register_op({
 
 // What depends on marked places of one of the three may depend on those of another.
 Tensor reached(const FusedCall& call, std::size_t input, const Tensor& marked, const Way& way) {
-  const Tensor of_output = way.back ? with_heads(marked) : Tensor();
-  if (input == 1) return call.reached(3, way.back ? of_output : marked, way.back);
+  if (input == 1) return call.reached(3, marked, way.back);
   Tensor places = Tensor::zeros(way.to(), DType::kBool);
   for (const std::size_t i : {0u, 1u, 2u}) {
     const auto part = static_cast<std::int64_t>(i);
     if (way.back) {
-      places[part].copy_from(call.reached(i, of_output, true).reshape(places[part].shape()));
+      places[part].copy_from(call.reached(i, marked, true));
     } else {
-      const Tensor from_part = call.reached(i, with_heads(marked[part]), false);
-      places = either(places, from_part.reshape(way.to()));
+      places = either(places, call.reached(i, marked[part], false));
     }
   }
   return places;
@@ -70,31 +70,29 @@ Tensor reached(const FusedCall& call, std::size_t input, const Tensor& marked, c
 }  // namespace
 
 // As scaled_dot_product_attention()
-Variable self_attention(const Variable& qkv, const AttentionMask& mask,
+Variable self_attention(const Variable& qkv, const AttentionPlan& plan,
                         const AttentionOptions& options) {
   check_defined(kSelfAttention, {&qkv});
   check_no_sequence_mask(kSelfAttention, {&qkv, &options.bias});
   check_shape(qkv);
   const Tensor& all = qkv.value();
-  const Shape output = qkv.shape().slice(1, qkv.rank());
-  const auto part = [&](std::int64_t i) {
-    return Saved(kSelfAttention, "qkv", with_heads(all[i]));
-  };
+  const auto heads = HeadsOfInputs::checked(kSelfAttention, all[0], all[1], all[2], options.heads);
+  const auto part = [&](std::int64_t i) { return Saved(kSelfAttention, "qkv", all[i]); };
   const auto call =
-      make_ref<FusedCall>(kSelfAttention, part(0), part(1), part(2), output, mask, options);
+      make_ref<FusedCall>(kSelfAttention, part(0), part(1), part(2), heads, plan, options);
   auto rule = [=, shape = qkv.shape()](const Tensor& g, Gradients& grads) {
     const Tensor d =
         grads.needed(0) ? grads.buffer(0) : Tensor::empty(shape, g.dtype(), g.device());
-    AttentionGradients parts = {with_heads(d[0]), with_heads(d[1]), with_heads(d[2]), {}};
+    AttentionGradients parts = {d[0], d[1], d[2], {}};
     call->set_gradients(g, call->has_bias() && grads.needed(1), parts);
     if (parts.bias.defined()) grads.set(1, std::move(parts.bias));
   };
   const std::array<const Variable*, 2> inputs = {&qkv, &options.bias};
   return record(
       kSelfAttention, std::span(inputs.data(), options.bias.defined() ? 2u : 1u),
-      call->forward.output.reshape(output), options.queries,
+      call->values.output, plan.queries(),
       with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
-        return reached(*call, input, marked, way).reshape(way.to());
+        return reached(*call, input, marked, way);
       }));
 }
 

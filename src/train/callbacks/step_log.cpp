@@ -118,11 +118,12 @@ void StepLog::warn_of_new_log(std::int64_t step) const {
 }
 
 void StepLog::on_step(const StepInfo& step) {
-  char line[64];
-  const auto [end, size] =
-      fmt::format_to_n(line, sizeof line, "{},{:.17g}\n", step.step, step.loss);
-  digest_.add({line, size});
-  unless_reader_left([&] { file_->write({line, size}); });
+  char memory[64];
+  const auto written =
+      fmt::format_to_n(memory, sizeof memory, "{},{:.17g}\n", step.step, step.loss);
+  const std::string_view line(memory, written.size);
+  digest_.add(line);
+  unless_reader_left([&] { file_->write(line); });
 }
 
 void StepLog::sync() {

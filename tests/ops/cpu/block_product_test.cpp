@@ -268,7 +268,7 @@ TYPED_TEST(BlockProduct, OfKeptRowsHasTheBitsOfThePlainOneAndSkipsPoison) {
       ops::block_product<true>(rows, columns, depth, Strided<TypeParam>{a.data(), stride, 1},
                                b.data(), columns, ops::Sums<TypeParam>{plain.data(), columns, use});
       ops::product_of_kept_rows(rows, columns, depth, a.data(), keep.data(), stride, b.data(),
-                                ops::Sums<TypeParam>{careful.data(), columns, use});
+                                columns, ops::Sums<TypeParam>{careful.data(), columns, use});
       EXPECT_TRUE(same_bits(careful, plain));
     }
     const std::int64_t p = random.integer(0, depth - 1);
@@ -277,6 +277,7 @@ TYPED_TEST(BlockProduct, OfKeptRowsHasTheBitsOfThePlainOneAndSkipsPoison) {
       b[static_cast<std::size_t>(p * columns + j)] = static_cast<TypeParam>(poisons[j % 4]);
     }
     ops::product_of_kept_rows(rows, columns, depth, a.data(), keep.data(), stride, b.data(),
+                              columns,
                               ops::Sums<TypeParam>{poisoned.data(), columns, Use::kContinue});
     for (std::int64_t i = 0; i < rows * columns; ++i) {
       const auto at = static_cast<std::size_t>(i);

@@ -29,9 +29,35 @@ Tensor dense_values(const OpCall& call) {
   return make(out, w.with_dim(3, v[3]), call.input("v").dtype());
 }
 
+// [B, S, H D] -> [B, H, S, D], and back.
+Tensor heads_apart(const Tensor& x, std::int64_t heads) {
+  const std::int64_t swapped[] = {0, 2, 1, 3};
+  return ops::permuted(x.reshape(Shape{x.dim(0), x.dim(1), heads, x.dim(2) / heads}), swapped);
+}
+Tensor heads_together(const Tensor& x) {
+  const std::int64_t swapped[] = {0, 2, 1, 3};
+  return ops::permuted(x, swapped).reshape(Shape{x.dim(0), x.dim(2), x.dim(1) * x.dim(3)});
+}
+std::int64_t heads_of(const OpCall& call) { return call.arg<std::int64_t>("heads"); }
+
+// The same call with the heads of its inputs apart.
+OpCall with_heads_apart(OpCall call) {
+  const std::int64_t heads = heads_of(call);
+  if (heads == 1) return call;
+  const std::int64_t features = call.input("q").dim(2) / heads,
+                     key_heads = call.input("k").dim(2) / features;
+  for (const char* name : {"q", "k", "v"}) {
+    Variable& x = call.inputs[name];
+    x = Variable(heads_apart(x.value(), name[0] == 'q' ? heads : key_heads));
+  }
+  call.args["heads"] = std::int64_t{1};
+  return call;
+}
+
 // The inputs of one call as plain numbers.
 struct Call {
-  explicit Call(const OpCall& call)
+  explicit Call(const OpCall& given) : Call(with_heads_apart(given), 0) {}
+  Call(const OpCall& call, int)
       : q_shape(call.input("q").shape()),
         v_shape(call.input("v").shape()),
         pairs({q_shape[0], q_shape[1], q_shape[2], v_shape[2]}),
@@ -127,7 +153,8 @@ Tensor attend(const OpCall& call) {
       }
     }
   }
-  return make(out, in.pairs.with_dim(3, features), call.input("v").dtype());
+  const Tensor output = make(out, in.pairs.with_dim(3, features), call.input("v").dtype());
+  return heads_of(call) == 1 ? output : heads_together(output);
 }
 
 const std::string kAttention = "scaled_dot_product_attention";
@@ -137,7 +164,8 @@ Gradient dense_value_gradient(const OpCall& call, const Tensor& g) {
   Gradient gradient = true_gradient(kAttention, call, g);
   const Call in(call);
   const std::int64_t keys = in.pairs[3], features = in.v_shape[3];
-  const Values grad = to_doubles(g);
+  const std::int64_t heads = heads_of(call);
+  const Values grad = to_doubles(heads == 1 ? g : heads_apart(g, heads));
   Values dv(in.v.size()), scores(at(keys)), weights(at(keys));
   for (std::int64_t row = 0; row < in.rows(); ++row) {
     for (std::int64_t t = 0; t < keys; ++t) scores[at(t)] = in.score(row, t);
@@ -148,7 +176,8 @@ Gradient dense_value_gradient(const OpCall& call, const Tensor& g) {
                                                   grad[at(row * features + i % features)];
     }
   }
-  gradient["v"] = like(call.input("v"), dv);
+  const Tensor of_heads = make(dv, in.v_shape, call.input("v").dtype());
+  gradient["v"] = heads == 1 ? of_heads : heads_together(of_heads);
   return gradient;
 }
 

@@ -24,8 +24,8 @@ Variable value(const Shape& shape, DType dtype = DType::kFloat32) {
 const std::string kStarts = "[scaled_dot_product_attention] ";
 
 std::string error(const Variable& q, const Variable& k, const Variable& v,
-                  const AttentionMask& mask = {}, const AttentionOptions& options = {}) {
-  return error_of([&] { ops::scaled_dot_product_attention(q, k, v, mask, options); });
+                  const ops::AttentionPlan& plan = {}, const AttentionOptions& options = {}) {
+  return error_of([&] { ops::scaled_dot_product_attention(q, k, v, plan, options); });
 }
 
 TEST(Attention, TakesNothingOfEveryKind) {
@@ -130,41 +130,47 @@ TEST(Attention, RefusesADropoutThatHasNothingToDrawFrom) {
   EXPECT_EQ(error(q, k, v, {}, {.dropout = 0}), "no error");
 }
 
-TEST(Attention, RefusesQueriesThatDoNotExistAndSeeSomething) {
+TEST(Attention, RefusesQueriesOfOtherSizes) {
   const SequenceMask exists(bits({1, 1, 0, 1, 0, 0}, {2, 3}));
-  const auto refused = [&](const Shape& shape, const AttentionMask& mask) {
+  const auto plan = ops::AttentionPlan::existing(exists);
+  const auto refused = [&](const Shape& shape) {
     const Variable x = value(shape);
-    return error(x, x, x, mask, {.queries = exists});
+    return error(x, x, x, plan);
   };
-  EXPECT_EQ(refused({2, 3, 4}, AttentionMask::existing(exists)), "no error");
-  const std::string does_not =
-      kStarts + "query 2 of sample 0 does not exist, but the mask lets it attend to key ";
-  EXPECT_EQ(refused({2, 3, 4}, AttentionMask::padding(exists)), does_not + "0");
-  EXPECT_EQ(refused({2, 3, 4}, {}), does_not + "0");
-  EXPECT_EQ(refused({2, 3, 4}, AttentionMask::existing(exists) | AttentionMask::window(3, 3, 0, 0)),
-            does_not + "2");
-  const AttentionMask two_runs = AttentionMask::sink(3, 3, 1) | AttentionMask::window(3, 3, 0, 0);
-  EXPECT_EQ(two_runs.intervals_per_row(), 2);
-  EXPECT_EQ(refused({2, 3, 4}, two_runs), does_not + "0");
-  EXPECT_EQ(refused({2, 3, 4}, AttentionMask::existing(exists) & two_runs), "no error");
-  const std::string sizes =
-      "queries that exist (2, 3) need an input [B, S, D] of their sizes, got ";
-  EXPECT_EQ(refused({2, 4, 4}, {}), kStarts + sizes + "(2, 4, 4)");
-  EXPECT_EQ(refused({2, 1, 3, 4}, {}), kStarts + sizes + "(2, 1, 3, 4)");
+  EXPECT_EQ(refused({2, 3, 4}), "no error");
+  EXPECT_EQ(refused({2, 4, 4}),
+            kStarts + "a mask of (2, 1, 3, 3) does not fit pairs of (2, 1, 4, 4)");
+  EXPECT_EQ(refused({2, 1, 3, 4}),
+            kStarts +
+                "queries that exist (2, 3) need an input [B, S, D] of their sizes, got "
+                "(2, 1, 3, 4)");
+  EXPECT_EQ(error_of([&] { ops::AttentionPlan::existing(exists, AttentionMask::causal(4)); }),
+            "[attention_mask] sizes must be equal, or 1 for batch and heads: (2, 1, 3, 3) and "
+            "(1, 1, 4, 4)");
 }
 
-// Runs that only bits can hold: keys 0, 2 and 4.
-TEST(Attention, RefusesQueriesThatDoNotExistUnderAMaskOfBits) {
-  const SequenceMask exists(bits({1, 1, 1, 1, 0}, {1, 5}));
-  const AttentionMask every_other =
-      AttentionMask::bits(bits({1, 0, 1, 0, 1}, {1, 5}), /*queries=*/5, /*keys=*/5);
-  ASSERT_EQ(every_other.form(), AttentionMask::Form::kBits);
-  const Variable x = value({1, 5, 2});
-  EXPECT_EQ(error(x, x, x, every_other, {.queries = exists}),
-            kStarts + "query 4 of sample 0 does not exist, but the mask lets it attend to key 0");
-  const AttentionMask existing = every_other & AttentionMask::padding(exists) &
-                                 ~AttentionMask::bits(bits({0, 0, 0, 0, 1}, {5, 1}), 5, 5);
-  EXPECT_EQ(error(x, x, x, existing, {.queries = exists}), "no error");
+TEST(Attention, RefusesHeadsThatNoRowHolds) {
+  const auto refused = [&](const Shape& q, const Shape& k, const Shape& v, std::int64_t heads) {
+    return error(value(q), value(k), value(v), {}, {.heads = heads});
+  };
+  EXPECT_EQ(refused({2, 3, 8}, {2, 5, 4}, {2, 5, 6}, 4), "no error");
+  EXPECT_EQ(refused({2, 3, 8}, {2, 5, 4}, {2, 5, 6}, 3),
+            kStarts + "3 heads do not divide the features of q (2, 3, 8)");
+  EXPECT_EQ(
+      refused({2, 3, 8}, {2, 5, 8}, {2, 5, 8}, 0),
+      kStarts + "heads must be at least 1, and 1 for inputs [B, H, S, D], got 0 for (2, 3, 8)");
+  EXPECT_EQ(
+      refused({2, 2, 3, 8}, {2, 2, 5, 8}, {2, 2, 5, 8}, 2),
+      kStarts + "heads must be at least 1, and 1 for inputs [B, H, S, D], got 2 for (2, 2, 3, 8)");
+  const std::string whole = " are no whole heads of 2 features";
+  EXPECT_EQ(refused({2, 3, 8}, {2, 5, 5}, {2, 5, 6}, 4),
+            kStarts + "k (2, 5, 5) and v (2, 5, 6)" + whole);
+  EXPECT_EQ(refused({2, 3, 8}, {2, 5, 4}, {2, 5, 7}, 4),
+            kStarts + "k (2, 5, 4) and v (2, 5, 7)" + whole);
+  EXPECT_EQ(refused({2, 3, 8}, {2, 5, 1}, {2, 5, 6}, 4),
+            kStarts + "k (2, 5, 1) and v (2, 5, 6)" + whole);
+  EXPECT_EQ(refused({2, 3, 8}, {2, 5, 6}, {2, 5, 6}, 4),
+            kStarts + "heads of keys must divide heads of queries: (2, 4, 3, 2) and (2, 3, 5, 2)");
 }
 
 TEST(Attention, RefusesInputsThatCarryAMaskOfPositions) {
@@ -175,7 +181,7 @@ TEST(Attention, RefusesInputsThatCarryAMaskOfPositions) {
   };
   const auto text = [](const std::string& starts, const std::string& shape) {
     return starts + "an input of " + shape +
-           " carries a mask; give it as AttentionMask::existing, and drop_mask() it";
+           " carries a mask; give it as AttentionPlan::existing, and drop_mask() it";
   };
   const Variable m = masked({2, 4, 3, 5});
   EXPECT_EQ(error(m, x, x), text(kStarts, "(2, 4, 3, 5)"));

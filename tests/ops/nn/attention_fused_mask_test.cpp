@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/cpu/attention/tiles.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
 #include <maskgrad/tensor/cpu/pool.hpp>
 
 #include "ops/nn/attention_runs.hpp"
@@ -326,12 +327,43 @@ TEST(FusedAttentionUnderAMask, PassesOnWhichQueriesExist) {
   Random random(7);
   const auto draw = [&](Int features) { return test::uniform(random, {2, 3, features}); };
   const AttentionInputs in = {draw(4), draw(4), draw(5), draw(5)};
-  const AttentionMask mask = AttentionMask::existing(exists);
-  const AttentionResults plain = run_fused(in, mask),
-                         got = run_fused(in, mask, {.queries = exists});
+  const AttentionResults plain = run_fused(in, AttentionMask::existing(exists)),
+                         got = run_fused(in, ops::AttentionPlan::existing(exists));
   EXPECT_TRUE(got.mask == exists);
   EXPECT_FALSE(plain.mask.defined());
   EXPECT_TRUE(same_bits(got, plain));
+}
+
+// Groups of tiles and of keys have trees of sums; 600 positions have several.
+TEST(FusedAttentionUnderAMask, TakesGroupedHeadsThatShareRows) {
+  Random random(8);
+  const auto beside = [](const Tensor& x) {
+    const Int swapped[] = {0, 2, 1, 3};
+    return ops::permuted(x, swapped).reshape(Shape{x.dim(0), x.dim(2), x.dim(1) * x.dim(3)});
+  };
+  for (const Int length : {3, 70, 600}) {
+    const AttentionSizes d = {2, 4, 2, length, length, 3, 7};
+    const AttentionInputs in = random_attention(random, d);
+    const AttentionInputs rows = {beside(in.q), beside(in.k), beside(in.v), beside(in.g)};
+    for (const AttentionMask& mask : attention_masks(random, d)) {
+      const auto expected = run_fused(in, mask).all();
+      const auto found = run_fused(rows, mask, {.heads = 4}).all();
+      for (std::size_t i = 0; i < 4; ++i) {
+        EXPECT_TRUE(test::same_bits(found[i].second, beside(expected[i].second)))
+            << found[i].first << ", " << length;
+      }
+    }
+  }
+}
+
+TEST(AttentionPlan, KeepsWhatItIsMadeOf) {
+  const SequenceMask exists(test::bits({1, 1, 0, 1, 0, 0}, {2, 3}));
+  const auto plan = ops::AttentionPlan::existing(exists, AttentionMask::causal(3));
+  EXPECT_TRUE(plan.pairs() == (AttentionMask::existing(exists) & AttentionMask::causal(3)));
+  EXPECT_TRUE(plan.queries() == exists);
+  EXPECT_FALSE(ops::AttentionPlan().defined());
+  EXPECT_FALSE(ops::AttentionPlan(AttentionMask()).defined());
+  EXPECT_FALSE(ops::AttentionPlan(AttentionMask::causal(3)).queries().defined());
 }
 
 }  // namespace

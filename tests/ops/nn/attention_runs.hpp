@@ -48,25 +48,22 @@ struct AttentionResults {
   }
 };
 
-using Attention = Variable (*)(const Variable&, const Variable&, const Variable&,
-                               const AttentionMask&, const ops::AttentionOptions&);
-
-inline AttentionResults run_attention(Attention attention, const AttentionInputs& in,
-                                      const AttentionMask& mask,
-                                      ops::AttentionOptions options = {}) {
+template <class Attention, class Pairs>
+AttentionResults run_attention(Attention attention, const AttentionInputs& in, const Pairs& pairs,
+                               ops::AttentionOptions options = {}) {
   const Variable q = leaf(in.q), k = leaf(in.k), v = leaf(in.v);
   if (in.bias.defined()) options.bias = leaf(in.bias);
   Tape tape;
-  const Variable y = attention(q, k, v, mask, options);
+  const Variable y = attention(q, k, v, pairs, options);
   tape.backward(y, in.g);
   return {
       y.value(), q.grad(), k.grad(), v.grad(), in.bias.defined() ? options.bias.grad() : Tensor(),
       y.mask()};
 }
 
-inline AttentionResults run_fused(const AttentionInputs& in, const AttentionMask& mask,
+inline AttentionResults run_fused(const AttentionInputs& in, const ops::AttentionPlan& plan,
                                   const ops::AttentionOptions& options = {}) {
-  return run_attention(ops::scaled_dot_product_attention, in, mask, options);
+  return run_attention(ops::scaled_dot_product_attention, in, plan, options);
 }
 inline AttentionResults run_composed(const AttentionInputs& in, const AttentionMask& mask,
                                      const ops::AttentionOptions& options = {}) {

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/nn/self_attention.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
 
 #include "ops/nn/attention_runs.hpp"
 #include "support/errors.hpp"
@@ -32,12 +33,12 @@ Tensor joined(const Tensor& q, const Tensor& k, const Tensor& v) {
 }
 
 // Its gradient arrives in memory that held NaN, as attention is to write every place of it.
-AttentionResults run_self(const AttentionInputs& in, const AttentionMask& mask,
+AttentionResults run_self(const AttentionInputs& in, const ops::AttentionPlan& plan,
                           AttentionOptions options = {}) {
   const Variable qkv = leaf_over_nan(joined(in.q, in.k, in.v));
   if (in.bias.defined()) options.bias = leaf(in.bias);
   Tape tape;
-  const Variable y = ops::self_attention(qkv, mask, options);
+  const Variable y = ops::self_attention(qkv, plan, options);
   tape.backward(y, in.g);
   const Tensor d = qkv.grad();
   const auto part = [&](Int i) { return d.view(i * in.q.numel(), in.q.shape()); };
@@ -127,10 +128,35 @@ TEST(SelfAttention, PassesOnWhichQueriesExist) {
   Random random(4);
   const auto draw = [&] { return test::uniform(random, {2, 3, 4}); };
   const AttentionInputs in = {draw(), draw(), draw(), draw()};
-  const AttentionMask mask = AttentionMask::existing(exists);
-  const AttentionResults found = run_self(in, mask, {.queries = exists});
+  const AttentionResults found = run_self(in, ops::AttentionPlan::existing(exists));
   EXPECT_TRUE(found.mask == exists);
-  EXPECT_TRUE(same_bits(found, run_fused(in, mask)));
+  EXPECT_TRUE(same_bits(found, run_fused(in, AttentionMask::existing(exists))));
+}
+
+// [B, H, S, D] -> [B, S, H D]
+Tensor beside_each_other(const Tensor& x) {
+  const Int swapped[] = {0, 2, 1, 3};
+  return ops::permuted(x, swapped).reshape(Shape{x.dim(0), x.dim(2), x.dim(1) * x.dim(3)});
+}
+
+TEST(SelfAttention, TakesHeadsThatShareRows) {
+  Random random(6);
+  for (const Int length : {1, 20, 130, 700}) {
+    const AttentionSizes d = {2, 3, 3, length, length, 5, 5};
+    const AttentionInputs in = random_attention(random, d).to(DType::kFloat32);
+    const AttentionInputs rows = {beside_each_other(in.q), beside_each_other(in.k),
+                                  beside_each_other(in.v), beside_each_other(in.g)};
+    for (const AttentionMask& mask : attention_masks(random, d)) {
+      const AttentionResults apart = run_self(in, mask),
+                             beside = run_self(rows, mask, {.heads = 3});
+      const auto expected = apart.all(), found = beside.all();
+      for (std::size_t i = 0; i < 4; ++i) {
+        EXPECT_TRUE(test::same_bits(found[i].second, beside_each_other(expected[i].second)))
+            << found[i].first << ", " << length << ", "
+            << (mask.defined() ? mask.recipe() : "no mask");
+      }
+    }
+  }
 }
 
 TEST(SelfAttention, GivesTheBitsOfOneThreadOnTwoAndThree) {
@@ -147,34 +173,34 @@ TEST(SelfAttention, GivesTheBitsOfOneThreadOnTwoAndThree) {
 }
 
 TEST(SelfAttention, RefusesWhatDoesNotFit) {
-  const auto refused = [](const Shape& shape, const AttentionMask& mask = {},
+  const auto refused = [](const Shape& shape, const ops::AttentionPlan& plan = {},
                           const AttentionOptions& options = {}) {
     const Variable qkv(Tensor::zeros(shape, DType::kFloat32));
-    return error_of([&] { ops::self_attention(qkv, mask, options); });
+    return error_of([&] { ops::self_attention(qkv, plan, options); });
   };
   const std::string name = "[self_attention] ";
   const std::string needs = name + "needs floating [3, B, H, S, D] or [3, B, S, D], got float32 ";
   EXPECT_EQ(refused({2, 2, 4, 5}), needs + "(2, 2, 4, 5)");
   EXPECT_EQ(refused({3, 4, 5}), needs + "(3, 4, 5)");
   EXPECT_EQ(refused({3, 1, 2, 3, 4, 5}), needs + "(3, 1, 2, 3, 4, 5)");
+  EXPECT_EQ(refused({3, 2, 4, 5}, {}, {.heads = 2}),
+            name + "2 heads do not divide the features of q (2, 4, 5)");
   EXPECT_EQ(refused({3, 2, 4, 5}, AttentionMask::causal(5)),
             name + "a mask of (1, 1, 5, 5) does not fit pairs of (2, 1, 4, 4)");
   EXPECT_EQ(refused({3, 2, 4, 5}, {}, {.softcap = 0.0}), name + "softcap must be above 0, got 0");
   const SequenceMask exists(test::bits({1, 0}, {1, 2}));
-  EXPECT_THAT(refused({3, 1, 2, 5}, {}, {.queries = exists}),
-              ::testing::HasSubstr("query 1 of sample 0 does not exist"));
   const Variable integers(Tensor::zeros({3, 1, 2, 5}, DType::kInt64));
   EXPECT_EQ(error_of([&] { ops::self_attention(integers); }),
             name + "needs floating [3, B, H, S, D] or [3, B, S, D], got int64 (3, 1, 2, 5)");
-  EXPECT_THAT(refused({3, 1, 2, 2, 5}, {}, {.queries = exists}),
+  EXPECT_THAT(refused({3, 1, 2, 2, 5}, ops::AttentionPlan::existing(exists)),
               ::testing::HasSubstr("need an input [B, S, D] of their sizes, got (1, 2, 2, 5)"));
   const Variable bias(Tensor::zeros({1, 2, 2}, DType::kFloat32), Variable::kConstant, exists);
   EXPECT_THAT(refused({3, 1, 2, 5}, {}, {.bias = bias}),
-              ::testing::HasSubstr("carries a mask; give it as AttentionMask::existing"));
+              ::testing::HasSubstr("carries a mask; give it as AttentionPlan::existing"));
   const Variable masked(Tensor::zeros({3, 2, 4, 5}, DType::kFloat32), Variable::kConstant,
                         SequenceMask(test::bits({1, 0, 1, 1, 0, 1}, {3, 2})));
   EXPECT_THAT(error_of([&] { ops::self_attention(masked); }),
-              ::testing::HasSubstr("carries a mask; give it as AttentionMask::existing"));
+              ::testing::HasSubstr("carries a mask; give it as AttentionPlan::existing"));
 }
 
 }  // namespace

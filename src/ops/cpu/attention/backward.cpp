@@ -18,13 +18,13 @@ constexpr std::int64_t kTilesOfGroup = 8;
 template <class T>
 struct HeadMemory {
   std::int64_t h;
-  const T *q, *k, *v, *output, *top, *scale, *grad_output;
+  const T *q, *k, *v, *output, *top, *inverse_sum, *grad_output;
   T* dq = nullptr;
   QuerySums<T>*dk = nullptr, *dv = nullptr;
   CompensatedSums<T> dbias = {};  // of the head, or none
 };
 
-// One tile of queries: with weights p = exp(score - top) scale, dropped weights p',
+// One tile of queries: with weights p = exp(score - top) inverse_sum, dropped weights p',
 //   dv_t += sum_s p'_st g_s        dp_st = drop_st (g_s . v_t)
 //   ds_st = p_st (dp_st - g_s . output_s)
 //   dq_s  = sum_t factor ds_st k_t    dk_t += sum_s factor ds_st q_s
@@ -53,7 +53,7 @@ class BackwardTile {
     dk_of_chunk_ = memory.take(ScoreTile<T>::max_keys(p) * p.features);
     dv_of_chunk_ = memory.take(ScoreTile<T>::max_keys(p) * p.value_features);
     top_ = memory.take(columns);
-    scale_ = memory.take(columns);
+    inverse_sum_ = memory.take(columns);
     delta_ = memory.take(columns);
     dbias_of_query_ = {memory.take(columns), memory.take(columns)};
   }
@@ -63,28 +63,31 @@ class BackwardTile {
     const QueryTile queries = queries_of(b, h, blocks);
     const std::int64_t first = queries.first, count = queries.count();
     tile_.start(queries, head.q);
-    grad_rows_ = head.grad_output + first * p_.value_features;
-    query_rows_ = head.q + first * p_.features;
-    transpose<true>(grad_rows_, p_.value_features, count, p_.value_features, factor_, grad_,
+    grad_rows_ = head.grad_output + first * p_.output.row;
+    query_rows_ = head.q + first * p_.q.row;
+    transpose<true>(grad_rows_, p_.output.row, count, p_.value_features, factor_, grad_,
                     tile_.stride());
-    read_rows(head.output + first * p_.value_features, head.top + first, head.scale + first, count);
+    read_rows(head.output + first * p_.output.row, head.top + first, head.inverse_sum + first,
+              count);
     dq_.start(p_.features * tile_.stride());
     std::fill_n(dbias_of_query_.sum, tile_.stride(), T{});
     std::fill_n(dbias_of_query_.error, tile_.stride(), T{});
-    rows_are_finite_ = all_finite(grad_rows_, count * p_.value_features) &&
-                       all_finite(query_rows_, count * p_.features);
+    rows_are_finite_ = all_finite_rows(grad_rows_, count, p_.value_features, p_.output.row) &&
+                       all_finite_rows(query_rows_, count, p_.features, p_.q.row);
     for (ChunkWalk walk(blocks); walk.next();) {
       dq_.start_group(walk.group());
       add(walk.parts(), head);
     }
     dq_.finish();
     transpose<false>(dq_.data(), tile_.stride(), p_.features, count, T{1},
-                     head.dq + first * p_.features, p_.features);
+                     head.dq + first * p_.q.row, p_.q.row);
     if (head.dbias) {
       for (std::int64_t s = 0; s < count; ++s) head.dbias.add(0, dbias_of_query_.sum[s]);
     }
     p_.for_others(tile, queries, [&](std::int64_t begin, std::int64_t end) {
-      std::fill(head.dq + begin * p_.features, head.dq + end * p_.features, T{});
+      for (std::int64_t s = begin; s < end; ++s) {
+        std::fill_n(head.dq + s * p_.q.row, p_.features, T{});
+      }
     });
   }
 
@@ -92,11 +95,11 @@ class BackwardTile {
   static T divisor_of(T scale) { return scale == 0 ? T{1} : scale; }
 
   // delta_s = factor g_s . output_s, which is sum_t p_st dp_st
-  void read_rows(const T* output, const T* top, const T* scale, std::int64_t count) {
+  void read_rows(const T* output, const T* top, const T* inverse_sum, std::int64_t count) {
     for (std::int64_t s = 0; s < tile_.stride(); s += kLanes<T>) {
       const std::int64_t n = std::min(kLanes<T>, count - s);
       load_first(top + s, n).store_unaligned(top_ + s);
-      load_first(scale + s, n).store_unaligned(scale_ + s);
+      load_first(inverse_sum + s, n).store_unaligned(inverse_sum_ + s);
       Partials<T> products;
       for (std::int64_t l = 0; l < kLanes<T>; ++l) {
         products[static_cast<std::size_t>(l)] = l < n ? product_of_row(output, s + l) : Vec<T>(T{});
@@ -107,7 +110,7 @@ class BackwardTile {
 
   // A vector whose lanes add up to g_s . output_s.
   Vec<T> product_of_row(const T* output, std::int64_t s) const {
-    const T *grad = grad_rows_ + s * p_.value_features, *out = output + s * p_.value_features;
+    const T *grad = grad_rows_ + s * p_.output.row, *out = output + s * p_.output.row;
     if (p_.value_features > detail::kOfBlock) {
       const T dot = row_dot(grad, out, p_.value_features);
       return load_first(&dot, 1);
@@ -126,8 +129,8 @@ class BackwardTile {
     const std::int64_t width = p_.features, value_width = p_.value_features;
     if (parts.size() == 1) {
       const std::int64_t begin = parts[0].begin;
-      return add(parts[0], head, add_to(head.dk->row(begin), width),
-                 add_to(head.dv->row(begin), value_width));
+      return add(parts[0], head, add_to(head.dk->row(begin), head.dk->stride()),
+                 add_to(head.dv->row(begin), head.dv->stride()));
     }
     const auto is_before = [](const PairBlock& a, const PairBlock& b) { return a.begin < b.begin; };
     const auto ends_before = [](const PairBlock& a, const PairBlock& b) { return a.end < b.end; };
@@ -140,24 +143,24 @@ class BackwardTile {
       add(part, head, {dk_of_chunk_ + at * width, width, Use::kContinue},
           {dv_of_chunk_ + at * value_width, value_width, Use::kContinue});
     }
-    add_row(dk_of_chunk_, head.dk->row(first), keys * width);
-    add_row(dv_of_chunk_, head.dv->row(first), keys * value_width);
+    head.dk->add_rows(dk_of_chunk_, first, keys);
+    head.dv->add_rows(dv_of_chunk_, first, keys);
   }
 
   void add(const PairBlock& block, const HeadMemory<T>& head, const Sums<T>& dk,
            const Sums<T>& dv) {
-    const T* keys = head.k + block.begin * p_.features;
+    const T* keys = head.k + block.begin * p_.k.row;
     tile_.scores(block, head.k, weights_);
     const std::int64_t columns = tile_.columns();
-    tile_.multiply_keys(block, head.v, p_.value_features, grad_, dscores_);
+    tile_.multiply_keys(block, head.v, p_.v.row, p_.value_features, grad_, dscores_);
     for (std::int64_t s = 0; s < columns; s += kLanes<T>) differentiate(block, s);
-    const bool simple =
-        block.full || (rows_are_finite_ && all_finite(keys, block.keys() * p_.features));
-    sum_over_queries(block, simple, weights_, grad_rows_, p_.value_features, dv);
+    const bool simple = block.full || (rows_are_finite_ &&
+                                       all_finite_rows(keys, block.keys(), p_.features, p_.k.row));
+    sum_over_queries(block, simple, weights_, grad_rows_, p_.output.row, p_.value_features, dv);
     if (head.dbias) add_to_bias(block, head.dbias);
     if (p_.softcap || factor_ != static_cast<T>(p_.scale)) finish_dscores(block);
-    sum_over_queries(block, simple, dscores_, query_rows_, p_.features, dk);
-    const Strided<T> transposed = {keys, 1, p_.features};
+    sum_over_queries(block, simple, dscores_, query_rows_, p_.q.row, p_.features, dk);
+    const Strided<T> transposed = {keys, 1, p_.k.row};
     const Sums<T> dq = add_to(dq_.data() + tile_.offset(), tile_.stride());
     if (simple) {
       block_product<false>(p_.features, columns, block.keys(), transposed, dscores_, columns, dq);
@@ -172,12 +175,12 @@ class BackwardTile {
     const std::int64_t columns = tile_.columns(), end = block.keys() * columns;
     const std::int64_t of_tile = tile_.offset() + s;
     const Vec<T> zero(T{}), top = Vec<T>::load_unaligned(top_ + of_tile),
-                            scale = Vec<T>::load_unaligned(scale_ + of_tile),
+                            inverse_sum = Vec<T>::load_unaligned(inverse_sum_ + of_tile),
                             delta = Vec<T>::load_unaligned(delta_ + of_tile);
     T *const weights = weights_, *const dscores = dscores_;
     const bool drops = p_.dropout > 0, is_full = block.full;
     for (std::int64_t at = s; at < end; at += columns) {
-      Vec<T> weight = xsimd::exp(Vec<T>::load_unaligned(weights + at) - top) * scale;
+      Vec<T> weight = xsimd::exp(Vec<T>::load_unaligned(weights + at) - top) * inverse_sum;
       Vec<T> dweight = Vec<T>::load_unaligned(dscores + at);
       if (drops) dweight *= tile_.drop(at);
       Vec<T> dscore = weight * (dweight - delta);
@@ -192,17 +195,18 @@ class BackwardTile {
     }
   }
 
-  // out[t], as `out` says, from the sum over s of table[t][s] rows[s]; rows: of the tile's queries.
+  // out[t], as `out` says, from the sum over s of table[t][s] rows[s]; rows: of the tile's queries,
+  // `row` elements apart.
   void sum_over_queries(const PairBlock& block, bool simple, const T* table, const T* rows,
-                        std::int64_t features, const Sums<T>& out) const {
+                        std::int64_t row, std::int64_t features, const Sums<T>& out) const {
     const std::int64_t columns = tile_.columns();
-    const T* const own = rows + tile_.offset() * features;
+    const T* const own = rows + tile_.offset() * row;
     if (simple) {
       block_product<true>(block.keys(), features, block.queries(), Strided<T>{table, columns, 1},
-                          own, features, out);
+                          own, row, out);
     } else {
       product_of_kept_rows(block.keys(), features, block.queries(), table, tile_.keep().data(),
-                           columns, own, out);
+                           columns, own, row, out);
     }
   }
 
@@ -242,21 +246,16 @@ class BackwardTile {
   T *weights_, *dscores_;          // of a block, [keys][columns]
   T *dk_of_chunk_, *dv_of_chunk_;  // [keys][D], [keys][D_v]
   T* grad_;                        // [D_v][stride]
-  T *top_, *scale_, *delta_;
+  T *top_, *inverse_sum_, *delta_;
   CompensatedSums<T> dbias_of_query_;
-};
-
-struct GradientInputs {
-  const Tensor &q, &k, &v;
-  const AttentionForward& forward;
-  const Tensor& grad_output;
 };
 
 template <class T>
 class HeadLoop {
  public:
-  HeadLoop(const AttentionProblem& p, const GradientInputs& in, AttentionGradients& out)
-      : p_(p), in_(in), out_(out) {
+  HeadLoop(const AttentionProblem& p, const AttentionValues& in, const Tensor& grad_output,
+           AttentionGradients& out)
+      : p_(p), in_(in), grad_output_(grad_output), out_(out) {
     const bool shared =
         out.bias.defined() && out.bias.numel() < p.batch * p.heads * p.queries * p.keys;
     if (shared) bias_errors_ = Tensor::zeros(out.bias.shape(), out.bias.dtype());
@@ -292,11 +291,11 @@ class HeadLoop {
   void run_group(BackwardTile<T>& tile, std::int64_t b, std::int64_t key_head, std::int64_t group) {
     const std::int64_t tiles = p_.tiles.per_head(),
                        tile_groups = (tiles + kTilesOfGroup - 1) / kTilesOfGroup;
-    const std::int64_t keys = (b * p_.key_heads + key_head) * p_.keys;
     const bool has_groups = group * tile_groups > 1;
-    QuerySums<T> dk(p_.keys, p_.features, has_groups, out_.k.data<T>() + keys * p_.features);
-    QuerySums<T> dv(p_.keys, p_.value_features, has_groups,
-                    out_.v.data<T>() + keys * p_.value_features);
+    QuerySums<T> dk(p_.keys, p_.features, has_groups, out_.k.data<T>() + p_.k.at(b, key_head),
+                    p_.k.row);
+    QuerySums<T> dv(p_.keys, p_.value_features, has_groups, out_.v.data<T>() + p_.v.at(b, key_head),
+                    p_.v.row);
     for (std::int64_t i = 0; i < group; ++i) {
       HeadMemory<T> head = memory_of(b, key_head * group + i);
       head.dk = &dk;
@@ -313,17 +312,16 @@ class HeadLoop {
   }
 
   HeadMemory<T> memory_of(std::int64_t b, std::int64_t h) {
-    const std::int64_t rows = (b * p_.heads + h) * p_.queries,
-                       keys = (b * p_.key_heads + p_.key_head(h)) * p_.keys;
+    const std::int64_t key_head = p_.key_head(h), row = (b * p_.heads + h) * p_.queries;
     HeadMemory<T> head = {.h = h,
-                          .q = in_.q.data<T>() + rows * p_.features,
-                          .k = in_.k.data<T>() + keys * p_.features,
-                          .v = in_.v.data<T>() + keys * p_.value_features,
-                          .output = in_.forward.output.data<T>() + rows * p_.value_features,
-                          .top = in_.forward.top.data<T>() + rows,
-                          .scale = in_.forward.scale.data<T>() + rows,
-                          .grad_output = in_.grad_output.data<T>() + rows * p_.value_features,
-                          .dq = out_.q.data<T>() + rows * p_.features};
+                          .q = in_.q.data<T>() + p_.q.at(b, h),
+                          .k = in_.k.data<T>() + p_.k.at(b, key_head),
+                          .v = in_.v.data<T>() + p_.v.at(b, key_head),
+                          .output = in_.output.data<T>() + p_.output.at(b, h),
+                          .top = in_.top.data<T>() + row,
+                          .inverse_sum = in_.inverse_sum.data<T>() + row,
+                          .grad_output = grad_output_.data<T>() + p_.output.at(b, h),
+                          .dq = out_.q.data<T>() + p_.q.at(b, h)};
     if (out_.bias.defined()) {
       const CompensatedSums<T> dbias = {out_.bias.data<T>(),
                                         bias_errors_.defined() ? bias_errors_.data<T>() : nullptr};
@@ -333,21 +331,19 @@ class HeadLoop {
   }
 
   const AttentionProblem& p_;
-  const GradientInputs& in_;
+  const AttentionValues& in_;
+  const Tensor& grad_output_;
   AttentionGradients& out_;
   Tensor bias_errors_;  // undefined when no two pairs share a place of the bias
 };
 
 }  // namespace
 
-void fused_attention_gradients(const AttentionProblem& p, const Tensor& q, const Tensor& k,
-                               const Tensor& v, const AttentionForward& forward,
+void fused_attention_gradients(const AttentionProblem& p, const AttentionValues& values,
                                const Tensor& grad_output, AttentionGradients& gradients) {
-  dispatch_device(q.device(), "scaled_dot_product_attention", [&] {
-    dispatch_dtype(FloatingTypes{}, p.dtype, "scaled_dot_product_attention", [&]<class T>(T) {
-      const GradientInputs inputs = {q, k, v, forward, grad_output};
-      HeadLoop<T>(p, inputs, gradients).run();
-    });
+  dispatch_device(grad_output.device(), "scaled_dot_product_attention", [&] {
+    dispatch_dtype(FloatingTypes{}, p.dtype, "scaled_dot_product_attention",
+                   [&]<class T>(T) { HeadLoop<T>(p, values, grad_output, gradients).run(); });
   });
 }
 

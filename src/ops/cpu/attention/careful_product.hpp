@@ -44,18 +44,19 @@ void product_of_kept_columns(std::int64_t rows, std::int64_t columns, std::int64
   }
 }
 
-/// c(i, j), as `c` says, from the sum over p with keep(i, p) of a(i, p) b(p, j): one chain. a and
-/// keep [rows][stride], b [depth][columns].
+/// c(i, j), as `c` says, from the sum over p with keep(i, p) of a(i, p) b[p * b_stride + j]: one
+/// chain. a and keep [rows][stride].
 template <class T>
 void product_of_kept_rows(std::int64_t rows, std::int64_t columns, std::int64_t depth, const T* a,
-                          const T* keep, std::int64_t stride, const T* b, const Sums<T>& c) {
+                          const T* keep, std::int64_t stride, const T* b, std::int64_t b_stride,
+                          const Sums<T>& c) {
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; j += kLanes<T>) {
       const std::int64_t count = std::min(kLanes<T>, columns - j);
       detail::use_chain(c.c + i * c.stride + j, count, c.use, [&](Vec<T> sum) {
         for (std::int64_t p = 0; p < depth; ++p) {
           if (keep[i * stride + p] == T{}) continue;
-          const Vec<T> of_b = load_first(b + p * columns + j, count);
+          const Vec<T> of_b = load_first(b + p * b_stride + j, count);
           sum = multiply_add(Vec<T>(a[i * stride + p]), of_b, sum);
         }
         return sum;

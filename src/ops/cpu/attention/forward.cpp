@@ -28,9 +28,9 @@ class ForwardTile {
     top_ = memory.take(columns);
   }
 
-  // q, k, v: those of head (b, h).
+  // q, k, v, ...: those of head (b, h).
   void run(std::int64_t b, std::int64_t h, std::int64_t tile, const T* q, const T* k, const T* v,
-           T* output, T* top, T* scale) {
+           T* output, T* top, T* inverse_sum) {
     const std::span<const PairBlock> blocks = p_.tiles.blocks(b, h, tile);
     const QueryTile queries = queries_of(b, h, blocks);
     tile_.start(queries, q);
@@ -41,11 +41,13 @@ class ForwardTile {
       for (const PairBlock& part : walk.parts()) add(part, k, v);
     }
     sums_.finish();
-    finish(queries, output, top, scale);
+    finish(queries, output, top, inverse_sum);
     const auto write_zeros = [&](std::int64_t first, std::int64_t last) {
-      std::fill(output + first * p_.value_features, output + last * p_.value_features, T{});
+      for (std::int64_t s = first; s < last; ++s) {
+        std::fill_n(output + s * p_.output.row, p_.value_features, T{});
+      }
       std::fill(top + first, top + last, T{});
-      std::fill(scale + first, scale + last, T{});
+      std::fill(inverse_sum + first, inverse_sum + last, T{});
     };
     p_.for_others(tile, queries, write_zeros);
   }
@@ -55,9 +57,9 @@ class ForwardTile {
     tile_.scores(block, k, weights_);
     const std::int64_t columns = tile_.columns(), features = p_.value_features;
     for (std::int64_t s = 0; s < columns; s += kLanes<T>) weigh(block, s);
-    const Strided<T> values = {v + block.begin * features, 1, features};
+    const Strided<T> values = {v + block.begin * p_.v.row, 1, p_.v.row};
     const Sums<T> sums = add_to(sums_.data() + tile_.offset(), tile_.stride());
-    if (block.full || all_finite(values.data, block.keys() * features)) {
+    if (block.full || all_finite_rows(values.data, block.keys(), features, p_.v.row)) {
       block_product<false>(features, columns, block.keys(), values, weights_, columns, sums);
     } else {
       product_of_kept_columns(features, columns, block.keys(), values, weights_,
@@ -108,8 +110,8 @@ class ForwardTile {
   // The sum of each query's weights.
   T* totals() { return sums_.data() + p_.value_features * tile_.stride(); }
 
-  // output, top, scale: those of the head.
-  void finish(const QueryTile& queries, T* output, T* top, T* scale) {
+  // output, top, inverse_sum: those of the head.
+  void finish(const QueryTile& queries, T* output, T* top, T* inverse_sum) {
     for (std::int64_t s = 0; s < tile_.stride(); s += kLanes<T>) {
       const Vec<T> total = Vec<T>::load_unaligned(totals() + s), zero(T{});
       const auto is_empty = total == zero;
@@ -119,10 +121,10 @@ class ForwardTile {
       }
       const std::int64_t first = queries.first + s, n = std::min(kLanes<T>, queries.last - first);
       store_first(xsimd::select(is_empty, zero, Vec<T>::load_unaligned(top_ + s)), top + first, n);
-      store_first(xsimd::select(is_empty, zero, Vec<T>(T{1}) / total), scale + first, n);
+      store_first(xsimd::select(is_empty, zero, Vec<T>(T{1}) / total), inverse_sum + first, n);
     }
     transpose<false>(sums_.data(), tile_.stride(), p_.value_features, queries.count(), T{1},
-                     output + queries.first * p_.value_features, p_.value_features);
+                     output + queries.first * p_.output.row, p_.output.row);
   }
 
   const AttentionProblem& p_;
@@ -133,8 +135,12 @@ class ForwardTile {
 };
 
 template <class T>
-void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, const Tensor& v,
-                 AttentionForward& result) {
+void run_forward(const AttentionProblem& p, AttentionValues& values) {
+  const T *const q = std::as_const(values.q).data<T>(),
+                 *const k = std::as_const(values.k).data<T>(),
+                 *const v = std::as_const(values.v).data<T>();
+  T *const output = values.output.data<T>(), *const top = values.top.data<T>(),
+           *const inverse_sum = values.inverse_sum.data<T>();
   const std::int64_t tiles = p.tiles.per_head();
   const std::int64_t pairs = p.pairs_of_head() / std::max<std::int64_t>(1, tiles),
                      work = p.features + p.value_features + 16;
@@ -143,12 +149,9 @@ void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, co
     ForwardTile<T> tile(p, memory);
     for (; i < end; ++i) {
       const std::int64_t head = i / tiles, b = head / p.heads, h = head % p.heads;
-      const std::int64_t key_head = b * p.key_heads + p.key_head(h);
-      tile.run(b, h, i % tiles, q.data<T>() + head * p.queries * p.features,
-               k.data<T>() + key_head * p.keys * p.features,
-               v.data<T>() + key_head * p.keys * p.value_features,
-               result.output.data<T>() + head * p.queries * p.value_features,
-               result.top.data<T>() + head * p.queries, result.scale.data<T>() + head * p.queries);
+      const std::int64_t key_head = p.key_head(h), row = head * p.queries;
+      tile.run(b, h, i % tiles, q + p.q.at(b, h), k + p.k.at(b, key_head), v + p.v.at(b, key_head),
+               output + p.output.at(b, h), top + row, inverse_sum + row);
     }
   };
   parallel_for(p.batch * p.heads * tiles, least_of_attention(pairs, work), run_tiles);
@@ -156,17 +159,15 @@ void run_forward(const AttentionProblem& p, const Tensor& q, const Tensor& k, co
 
 }  // namespace
 
-AttentionForward fused_attention(const AttentionProblem& p, const Tensor& q, const Tensor& k,
-                                 const Tensor& v) {
-  AttentionForward result = {
-      Tensor::empty({p.batch, p.heads, p.queries, p.value_features}, p.dtype, q.device()),
-      Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, q.device()),
-      Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, q.device())};
-  dispatch_device(q.device(), "scaled_dot_product_attention", [&] {
+void fused_attention(const AttentionProblem& p, const Shape& output, AttentionValues& values) {
+  const Device device = values.q.device();
+  values.output = Tensor::empty(output, p.dtype, device);
+  values.top = Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, device);
+  values.inverse_sum = Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, device);
+  dispatch_device(device, "scaled_dot_product_attention", [&] {
     dispatch_dtype(FloatingTypes{}, p.dtype, "scaled_dot_product_attention",
-                   [&]<class T>(T) { run_forward<T>(p, q, k, v, result); });
+                   [&]<class T>(T) { run_forward<T>(p, values); });
   });
-  return result;
 }
 
 }  // namespace maskgrad::ops

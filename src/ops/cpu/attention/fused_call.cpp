@@ -6,36 +6,81 @@ namespace maskgrad::ops {
 
 namespace {
 
-// The mask of the pairs, every pair without one. Where there are no heads, what the mask has for
-// each head is meant for each sample.
-AttentionMask mask_of_pairs(const AttentionMask& mask, const Shape& pairs, bool has_heads) {
-  if (!mask.defined()) return AttentionMask::all(pairs[2], pairs[3]);
-  const bool by_sample = !has_heads && mask.shape()[0] == 1 && mask.shape()[1] == pairs[0];
-  return by_sample ? mask.heads_as_batch() : mask;
+Shape pairs_of(const HeadsOfInputs& heads) {
+  return {heads.q.batch, heads.q.heads, heads.q.rows, heads.k.rows};
 }
 
-AttentionProblem checked_problem(const OpDef& op, const Tensor& q, const Tensor& k, const Tensor& v,
-                                 const Shape& rows, const AttentionMask& mask,
-                                 const AttentionOptions& options) {
-  const Shape pairs = {q.dim(0), q.dim(1), q.dim(2), k.dim(2)};
-  const AttentionMask kept = mask_of_pairs(mask, pairs, rows.rank() == 4);
-  check_pairs(op, q.shape(), k.shape(), pairs, kept);
+Shape output_of(const Shape& q, const HeadsOfInputs& heads) {
+  return q.with_dim(-1, q.rank() == 4 ? heads.v.features : heads.q.heads * heads.v.features);
+}
+
+// Every pair for a plan without any. Where there is one head, what the pairs are for each head is
+// meant for each sample.
+AttentionPlan plan_of_pairs(const AttentionPlan& plan, const Shape& pairs, bool one_head) {
+  if (!plan.defined()) return AttentionMask::all(pairs[2], pairs[3]);
+  const Shape& given = plan.pairs().shape();
+  const bool by_sample = one_head && given[0] == 1 && given[1] == pairs[0] && pairs[0] > 1;
+  return by_sample ? AttentionPlan(plan.pairs().heads_as_batch()) : plan;
+}
+
+AttentionProblem checked_problem(const OpDef& op, const Tensor& q, const HeadsOfInputs& heads,
+                                 const AttentionPlan& given, const AttentionOptions& options) {
+  const Shape pairs = pairs_of(heads);
+  const bool one_head = q.rank() == 3 && heads.q.heads == 1;
+  const AttentionPlan plan = plan_of_pairs(given, pairs, one_head);
+  check_pairs(op, heads.q.shape(), heads.k.shape(), pairs, plan.pairs());
   check_options(op, options, q.dtype(), pairs);
-  check_queries(op, options.queries, rows, kept);
-  return AttentionProblem::of(q, k, v, kept, options);
+  check_queries(op, given.queries(), q.shape());
+  return AttentionProblem::of(heads.q, heads.k, heads.v, q.dtype(), output_of(q.shape(), heads),
+                              plan, options);
+}
+
+AttentionValues computed(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
+                         const Tensor& v, const HeadsOfInputs& heads) {
+  AttentionValues values = {.q = q, .k = k, .v = v, .output = {}, .top = {}, .inverse_sum = {}};
+  fused_attention(problem, output_of(q.shape(), heads), values);
+  return values;
 }
 
 }  // namespace
 
-FusedCall::FusedCall(const OpDef& op, Saved queries, Saved keys, Saved values, const Shape& rows,
-                     const AttentionMask& mask, const AttentionOptions& options)
+HeadsOfInputs HeadsOfInputs::checked(const OpDef& op, const Tensor& q, const Tensor& k,
+                                     const Tensor& v, std::int64_t heads) {
+  const char* name = op.name.c_str();
+  const bool share_rows = q.rank() == 3;
+  check(heads >= 1 && (share_rows || heads == 1), name,
+        "heads must be at least 1, and 1 for inputs [B, H, S, D], got {} for {}", heads, q.shape());
+  check(!share_rows || q.dim(2) % heads == 0, name, "{} heads do not divide the features of q {}",
+        heads, q.shape());
+  const Heads of_q = Heads::of(q.shape(), heads);
+  // Of keys and values that share rows too, as many heads as the features of a query say.
+  const std::int64_t key_heads =
+      share_rows && heads > 1 && of_q.features > 0 ? k.dim(2) / of_q.features : 1;
+  const bool whole = key_heads > 0 && k.dim(-1) % std::max<std::int64_t>(1, key_heads) == 0 &&
+                     v.dim(-1) % std::max<std::int64_t>(1, key_heads) == 0;
+  check(whole, name, "k {} and v {} are no whole heads of {} features", k.shape(), v.shape(),
+        of_q.features);
+  const Heads of_k = Heads::of(k.shape(), key_heads), of_v = Heads::of(v.shape(), key_heads);
+  check(of_q.features == of_k.features && q.dtype() == k.dtype() && is_floating(q.dtype()), name,
+        "q is {} {}, k is {} {}: features and dtype must be the same", to_string(q.dtype()),
+        q.shape(), to_string(k.dtype()), k.shape());
+  check(of_v.shape().slice(0, 3) == of_k.shape().slice(0, 3) && v.dtype() == k.dtype(), name,
+        "k is {} {}, v is {} {}: all but the features must be the same", to_string(k.dtype()),
+        k.shape(), to_string(v.dtype()), v.shape());
+  return {of_q, of_k, of_v};
+}
+
+FusedCall::FusedCall(const OpDef& op, Saved queries, Saved keys, Saved of_keys,
+                     const HeadsOfInputs& heads_of_inputs, const AttentionPlan& plan,
+                     const AttentionOptions& options)
     : q(std::move(queries)),
       k(std::move(keys)),
-      v(std::move(values)),
+      v(std::move(of_keys)),
       bias(options.bias.defined() ? Saved(op, "bias", options.bias.value()) : Saved()),
-      problem(checked_problem(op, *q, *k, *v, rows, mask, options)),
-      forward(fused_attention(problem, *q, *k, *v)),
-      output(op, "output", forward.output) {}
+      heads(heads_of_inputs),
+      problem(checked_problem(op, *q, heads, plan, options)),
+      values(computed(problem, *q, *k, *v, heads)),
+      output(op, "output", values.output) {}
 
 void FusedCall::set_gradients(const Tensor& grad_output, bool of_bias,
                               AttentionGradients& into) const {
@@ -43,15 +88,22 @@ void FusedCall::set_gradients(const Tensor& grad_output, bool of_bias,
   if (of_bias) {
     into.bias = Tensor::zeros(read_bias.shape(), read_bias.dtype(), read_bias.device());
   }
-  fused_attention_gradients(problem, *q, *k, *v, {*output, forward.top, forward.scale},
-                            with_heads(grad_output), into);
+  const AttentionValues read = {*q, *k, *v, *output, values.top, values.inverse_sum};
+  fused_attention_gradients(problem, read, grad_output, into);
 }
 
 Tensor FusedCall::reached(std::size_t input, const Tensor& marked, bool back) const {
-  const Shape pairs = {problem.batch, problem.heads, problem.queries, problem.keys};
-  const Saved* const inputs[] = {&q, &k, &v, &bias};
-  const Way way = {inputs[input]->shape(), forward.output.shape(), back};
-  return attention_reached(input, marked, way, pairs, problem.mask);
+  const Shape given[] = {q.shape(), k.shape(), v.shape(), has_bias() ? bias.shape() : Shape()};
+  const Heads of_input[] = {heads.q, heads.k, heads.v};
+  const Shape& output_shape = output.shape();
+  const Heads of_output = Heads::of(output_shape, problem.heads);
+  const bool is_bias = input == 3;
+  const Way way = {is_bias ? given[3] : of_input[input].shape(), of_output.shape(), back};
+  const bool as_given = !back && is_bias;
+  const Tensor marks = as_given ? marked : split_heads(marked, back ? of_output : of_input[input]);
+  const Tensor found = attention_reached(input, marks, way, pairs_of(heads), problem.mask);
+  if (!back) return join_heads(found, output_shape);
+  return is_bias ? found : join_heads(found, given[input]);
 }
 
 }  // namespace maskgrad::ops

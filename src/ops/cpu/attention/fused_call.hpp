@@ -8,25 +8,35 @@
 
 namespace maskgrad::ops {
 
+/// The heads of queries, keys and values that fit each other.
+struct HeadsOfInputs {
+  Heads q, k, v;
+
+  /// Throws Error "[name] ..." for shapes and dtypes that do not fit, with the `heads` of
+  /// AttentionOptions.
+  static HeadsOfInputs checked(const OpDef& op, const Tensor& q, const Tensor& k, const Tensor& v,
+                               std::int64_t heads);
+};
+
 /// A call that has been computed, and what its gradients need.
 struct FusedCall final : RefCounted {
-  /// Checks mask, options and which queries exist, and computes the output. q, k and v have heads
-  /// and fit each other; `rows` is the shape of the queries as they were given. A mask that is
-  /// undefined keeps every pair.
-  FusedCall(const OpDef& op, Saved q, Saved k, Saved v, const Shape& rows,
-            const AttentionMask& mask, const AttentionOptions& options);
+  /// Checks pairs, options and which queries exist, and computes the output. A plan without pairs
+  /// keeps every pair.
+  FusedCall(const OpDef& op, Saved q, Saved k, Saved v, const HeadsOfInputs& heads,
+            const AttentionPlan& plan, const AttentionOptions& options);
 
   bool has_bias() const { return bias.defined(); }
 
   /// Writes the gradients of q, k and v to `into`, and makes that of the bias where it is wanted.
   void set_gradients(const Tensor& grad_output, bool of_bias, AttentionGradients& into) const;
-  /// Carries marks between input 0 to 3, q, k, v or the bias, and the output, all with heads.
+  /// Carries marks between input 0 to 3, q, k, v or the bias, and the output, in their own shapes.
   Tensor reached(std::size_t input, const Tensor& marked, bool back) const;
 
   Saved q, k, v, bias;  // `bias` may be undefined
+  HeadsOfInputs heads;
   AttentionProblem problem;
-  AttentionForward forward;
-  Saved output;  // of `forward`
+  AttentionValues values;  // read the first four as Saved
+  Saved output;
 };
 
 }  // namespace maskgrad::ops

@@ -17,26 +17,27 @@ std::array<std::int64_t, 4> strides_of(const Shape& shape) {
 
 }  // namespace
 
-Tensor with_heads(const Tensor& x) {
-  return x.rank() == 3 ? x.view(0, Shape{x.dim(0), 1, x.dim(1), x.dim(2)}) : x;
-}
-
-AttentionProblem AttentionProblem::of(const Tensor& q, const Tensor& k, const Tensor& v,
-                                      const AttentionMask& mask, const AttentionOptions& options) {
-  return {.batch = q.dim(0),
-          .heads = q.dim(1),
-          .key_heads = k.dim(1),
-          .queries = q.dim(2),
-          .keys = k.dim(2),
-          .features = q.dim(3),
-          .value_features = v.dim(3),
-          .dtype = q.dtype(),
-          .scale = attention_scale(options, q.dim(3)),
+AttentionProblem AttentionProblem::of(const Heads& q, const Heads& k, const Heads& v, DType dtype,
+                                      const Shape& output, const AttentionPlan& plan,
+                                      const AttentionOptions& options) {
+  return {.batch = q.batch,
+          .heads = q.heads,
+          .key_heads = k.heads,
+          .queries = q.rows,
+          .keys = k.rows,
+          .features = q.features,
+          .value_features = v.features,
+          .q = q.layout,
+          .k = k.layout,
+          .v = v.layout,
+          .output = Heads::of(output, q.heads).layout,
+          .dtype = dtype,
+          .scale = attention_scale(options, q.features),
           .softcap = options.softcap,
           .dropout = options.dropout,
           .random = options.random,
-          .mask = mask,
-          .tiles = AttentionTiles(mask),
+          .mask = plan.pairs(),
+          .tiles = tiles_of(plan),
           .bias = options.bias.value(),
           .bias_stride = options.bias.defined() ? strides_of(options.bias.shape())
                                                 : std::array<std::int64_t, 4>{}};

@@ -6,12 +6,14 @@
 
 #include <maskgrad/ops/cpu/attention/tiles.hpp>
 #include <maskgrad/ops/nn/attention.hpp>
+#include <maskgrad/ops/nn/head_layout.hpp>
 
 namespace maskgrad::ops {
 
 /// Shapes as in attention.hpp. What forward and backward have in common.
 struct AttentionProblem {
   std::int64_t batch, heads, key_heads, queries, keys, features, value_features;
+  HeadLayout q, k, v, output;  // gradients stand as their inputs do
   DType dtype;
   double scale;
   std::optional<double> softcap;
@@ -22,9 +24,10 @@ struct AttentionProblem {
   Tensor bias;                              // undefined, or broadcasts to [B, H, S, T]
   std::array<std::int64_t, 4> bias_stride;  // how far apart neighbours stand in it
 
-  /// Of q, k and v with heads. Everything has been checked.
-  static AttentionProblem of(const Tensor& q, const Tensor& k, const Tensor& v,
-                             const AttentionMask& mask, const AttentionOptions& options);
+  /// Everything has been checked; `plan` has pairs.
+  static AttentionProblem of(const Heads& q, const Heads& k, const Heads& v, DType dtype,
+                             const Shape& output, const AttentionPlan& plan,
+                             const AttentionOptions& options);
 
   std::int64_t key_head(std::int64_t h) const { return h / (heads / key_heads); }
   /// How many pairs are computed for a head, on average.
@@ -43,15 +46,13 @@ struct AttentionProblem {
   }
 };
 
-/// [B, S, D] as one head, [B, 1, S, D].
-Tensor with_heads(const Tensor& x);
-
-struct AttentionForward {
-  Tensor output;  // [B, H, S, D_v]
+/// What a call reads and writes.
+struct AttentionValues {
+  Tensor q, k, v, output;
   // [B, H, S]: the largest kept score, and 1 / (sum of exp(score - top)), so that a weight is
-  // exp(score - top) * scale. Both 0 for a query without any. In one number, a large top would
-  // swallow the logarithm of the sum.
-  Tensor top, scale;
+  // exp(score - top) * inverse_sum. Both 0 for a query without any. In one number, a large top
+  // would swallow the logarithm of the sum.
+  Tensor top, inverse_sum;
 };
 /// Where the gradients go: tensors like the inputs; `bias` undefined when nobody asks, else holding
 /// 0.
@@ -59,13 +60,12 @@ struct AttentionGradients {
   Tensor q, k, v, bias;
 };
 
-/// The parts of softmax(scale q k^T + bias) v that tiles say. No table of S x T is kept (Dao et al.
-/// 2022, "FlashAttention", algorithms 1 and 4).
-AttentionForward fused_attention(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
-                                 const Tensor& v);
-/// Computes the weights again from top and scale, and writes all of the gradients.
-void fused_attention_gradients(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
-                               const Tensor& v, const AttentionForward& forward,
+/// Makes output, top and inverse_sum from q, k and v: softmax(scale q k^T + bias) v over the parts
+/// that tiles say. No table of S x T is kept (Dao et al. 2022, "FlashAttention", algorithms 1 and
+/// 4). `output` is the shape of the output.
+void fused_attention(const AttentionProblem& problem, const Shape& output, AttentionValues& values);
+/// Computes the weights again from top and inverse_sum, and writes all of the gradients.
+void fused_attention_gradients(const AttentionProblem& problem, const AttentionValues& values,
                                const Tensor& grad_output, AttentionGradients& gradients);
 
 }  // namespace maskgrad::ops

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include <maskgrad/ops/cpu/attention/tiles.hpp>
+#include <maskgrad/ops/cpu/vector/vector.hpp>
 #include <maskgrad/tensor/cpu/pairwise_sum.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
@@ -20,9 +21,9 @@ class QuerySums {
  public:
   static constexpr std::int64_t kKeys = AttentionTiles::kKeys;  // of a chunk
 
-  /// The sums go to out [keys][features].
-  QuerySums(std::int64_t keys, std::int64_t features, bool has_groups, T* out)
-      : keys_(keys), features_(features), out_(out) {
+  /// The sums go to rows of `features` that begin at out, `stride` apart.
+  QuerySums(std::int64_t keys, std::int64_t features, bool has_groups, T* out, std::int64_t stride)
+      : keys_(keys), features_(features), out_(out), out_stride_(stride) {
     const std::int64_t chunks = (keys + kKeys - 1) / kKeys;
     is_touched_.resize(static_cast<std::size_t>(chunks));
     if (!has_groups) return;
@@ -36,11 +37,21 @@ class QuerySums {
     T* const first = table_of(chunk);
     unsigned char& is_touched = is_touched_[static_cast<std::size_t>(chunk)];
     if (!is_touched) {
-      std::fill_n(first, rows_of(chunk) * features_, T{});
+      fill_rows(first, rows_of(chunk));
       is_touched = 1;
       touched_.push_back(chunk);
     }
-    return first + key % kKeys * features_;
+    return first + key % kKeys * stride();
+  }
+  /// How far apart the rows of a chunk stand.
+  std::int64_t stride() const { return trees_.empty() ? out_stride_ : features_; }
+  /// Adds x [count][features] to the rows from `key` on, which are of one chunk.
+  void add_rows(const T* x, std::int64_t key, std::int64_t count) {
+    T* const first = row(key);
+    if (stride() == features_) return add_row(x, first, count * features_);
+    for (std::int64_t i = 0; i < count; ++i) {
+      add_row(x + i * features_, first + i * stride(), features_);
+    }
   }
   void end_group(std::int64_t index) {
     if (trees_.empty()) return;
@@ -53,11 +64,11 @@ class QuerySums {
   /// Sums over no queries are 0.
   void finish() {
     for (std::int64_t c = 0; c < std::ssize(is_touched_); ++c) {
-      T* const to = out_ + c * kKeys * features_;
+      T* const to = out_ + c * kKeys * out_stride_;
       if (!trees_.empty()) {
-        trees_[static_cast<std::size_t>(c)].finish(to);
+        finish_chunk(c, to);
       } else if (!is_touched_[static_cast<std::size_t>(c)]) {
-        std::fill_n(to, rows_of(c) * features_, T{});
+        fill_rows(to, rows_of(c));
       }
     }
   }
@@ -65,15 +76,34 @@ class QuerySums {
  private:
   std::int64_t rows_of(std::int64_t chunk) const { return std::min(kKeys, keys_ - chunk * kKeys); }
   T* table_of(std::int64_t chunk) {
-    return trees_.empty() ? out_ + chunk * kKeys * features_
+    return trees_.empty() ? out_ + chunk * kKeys * out_stride_
                           : trees_[static_cast<std::size_t>(chunk)].row();
+  }
+
+  void fill_rows(T* first, std::int64_t count) const {
+    if (stride() == features_) {
+      std::fill_n(first, count * features_, T{});
+      return;
+    }
+    for (std::int64_t i = 0; i < count; ++i) std::fill_n(first + i * stride(), features_, T{});
+  }
+  void finish_chunk(std::int64_t chunk, T* to) {
+    PairwiseSum<T>& tree = trees_[static_cast<std::size_t>(chunk)];
+    if (out_stride_ == features_) return tree.finish(to);
+    sums_.resize(static_cast<std::size_t>(kKeys * features_));
+    tree.finish(sums_.data());
+    for (std::int64_t i = 0; i < rows_of(chunk); ++i) {
+      std::copy_n(sums_.data() + i * features_, features_, to + i * out_stride_);
+    }
   }
 
   const std::int64_t keys_, features_;
   T* const out_;
+  const std::int64_t out_stride_;
   PoolVector<unsigned char> is_touched_;  // of each chunk, by the group at hand
   PoolVector<std::int64_t> touched_;      // these chunks
   PoolVector<PairwiseSum<T>> trees_;      // of each chunk; none without groups
+  PoolVector<T> sums_;                    // of a chunk, on their way to rows that stand apart
 };
 
 /// Sums of many terms that come in any shape, with what each addition rounded away (Kahan 1965).

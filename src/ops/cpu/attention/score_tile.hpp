@@ -35,11 +35,11 @@ class ScoreTile {
     if (p.softcap) cap_slope_ = memory.take(table);
   }
 
-  /// Takes on these queries, of a head whose queries stand at q [S, D].
+  /// Takes on these queries, of a head whose queries stand from q on.
   void start(const QueryTile& tile, const T* q) {
     tile_ = tile;
     stride_ = whole_vectors<T>(tile.count());
-    transpose<true>(q + tile.first * p_.features, p_.features, tile.count(), p_.features,
+    transpose<true>(q + tile.first * p_.q.row, p_.q.row, tile.count(), p_.features,
                     static_cast<T>(p_.scale), queries_, stride_);
   }
 
@@ -47,11 +47,11 @@ class ScoreTile {
   std::int64_t stride() const { return stride_; }
 
   /// scores[t][s], [keys][columns] of the block, capped and with the bias; nothing is masked yet.
-  /// k: the head's keys [T, D].
+  /// k: where the head's keys stand.
   void scores(const PairBlock& block, const T* k, T* scores) {
     columns_ = whole_vectors<T>(block.queries());
     offset_ = block.first - tile_.first;
-    multiply_keys(block, k, p_.features, queries_, scores);
+    multiply_keys(block, k, p_.k.row, p_.features, queries_, scores);
     if (p_.softcap) cap(block, scores);
     if (p_.bias.defined()) add_bias(block, scores);
     if (!block.full) keep_.write(block, tile_, columns_);
@@ -59,11 +59,11 @@ class ScoreTile {
   }
 
   /// to[t][s] = sum_d x_t[d] columns[d][s], [keys][columns] of the last block given to scores().
-  /// x: something of each of the head's keys [T, features]; columns: of the tile's queries
+  /// x: something of each of the head's keys, `row` elements apart; columns: of the tile's queries
   /// [features][stride].
-  void multiply_keys(const PairBlock& block, const T* x, std::int64_t features, const T* columns,
-                     T* to) const {
-    const Strided<T> keys = {x + block.begin * features, features, 1};
+  void multiply_keys(const PairBlock& block, const T* x, std::int64_t row, std::int64_t features,
+                     const T* columns, T* to) const {
+    const Strided<T> keys = {x + block.begin * row, row, 1};
     sum_products<false>(block.keys(), columns_, features, keys, columns + offset_, stride_,
                         store_to(to, columns_));
   }

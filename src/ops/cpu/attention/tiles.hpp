@@ -6,6 +6,7 @@
 #include <array>
 #include <span>
 
+#include <maskgrad/ops/nn/attention_plan.hpp>
 #include <maskgrad/tensor/mask/attention_mask.hpp>
 
 namespace maskgrad::ops {
@@ -37,6 +38,10 @@ class AttentionTiles {
   static constexpr std::int64_t kKeysOfGroup = 8 * kKeys;  // long sums over keys are cut here
 
   explicit AttentionTiles(const AttentionMask& mask);
+  /// Those of a plan, which has kept their body().
+  explicit AttentionTiles(const Ref<const RefCounted>& body)
+      : body_(static_cast<const Body*>(body.get())) {}
+  Ref<const RefCounted> body() const { return Ref<const RefCounted>(body_.get()); }
 
   /// Tiles of each head.
   std::int64_t per_head() const { return body_->per_head; }
@@ -56,6 +61,9 @@ class AttentionTiles {
 
   Ref<const Body> body_;
 };
+
+/// The tiles of a plan that has pairs.
+AttentionTiles tiles_of(const AttentionPlan& plan);
 
 /// Walks over a tile's blocks chunk by chunk of keys:
 ///

@@ -109,5 +109,13 @@ bool all_finite(const T* x, std::int64_t n) {
   sum = multiply_add(load_first(x + i, n - i), Vec<T>(T{}), sum);
   return xsimd::all(sum == Vec<T>(T{}));
 }
+/// The same of `count` rows of n elements, `stride` apart.
+template <class T>
+bool all_finite_rows(const T* x, std::int64_t count, std::int64_t n, std::int64_t stride) {
+  if (stride == n) return all_finite(x, count * n);
+  bool finite = true;
+  for (std::int64_t i = 0; i < count; ++i) finite = finite && all_finite(x + i * stride, n);
+  return finite;
+}
 
 }  // namespace maskgrad::ops
