@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fails on an include of a room above one's own, and on xtensor in a header that users include.
+# Fails on an include of a room above one's own, on xtensor in a header that users include or where work is
+# hot, and on functors that only a CPU could run.
 #   layering_test.sh SOURCE_FOLDER
 set -u
 cd "$1" || exit 2
@@ -27,6 +28,13 @@ report "src includes apps:" "$(grep -rnE '#include *[<"](\.\./)*(apps|recipes)/'
 # Headers that say "Internal to" are for their own room.
 public=$(grep -LE '^// .*Internal to' -r src --include='*.hpp')
 report "a public header includes xtensor:" "$(grep -nE '#include *<x(tensor|simd)' $public)"
+
+report "xtensor outside of its way to OpenBLAS:" \
+  "$(grep -rnE '#include *<xtensor' src --include='*.hpp' --include='*.cpp' | grep -v '^src/ops/cpu/gemm/gemm_blas.cpp:')"
+# A GPU runs the same rules: they know no vectors, and nothing of the CPU but where a vector has the same words.
+report "a functor knows the CPU:" \
+  "$(grep -nE 'xsimd|_mm[0-9]*_|#include *<maskgrad/(ops/cpu|tensor)/' src/ops/functors/* |
+    grep -vE 'element.hpp:[0-9]+:(#include <maskgrad/ops/cpu/vector/vector_words.hpp>|//.*)$')"
 
 [ $failed -eq 0 ] && [ -n "$public" ] && echo "the rooms include only downwards"
 exit $failed

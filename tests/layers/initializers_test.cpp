@@ -71,6 +71,72 @@ TEST(GlorotUniform, RefusesWhatIsNoMatrix) {
             "[glorot_uniform] needs a matrix [in, out], got (2, 3, 4)");
 }
 
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+double deviation_of(const std::vector<double>& values) {
+  const double mean = mean_of(values);
+  double sum = 0;
+  for (const double v : values) sum += (v - mean) * (v - mean);
+  return std::sqrt(sum / static_cast<double>(values.size()));
+}
+// The share of values within `limit` of the mean.
+double share_within(const std::vector<double>& values, double mean, double limit) {
+  return static_cast<double>(std::count_if(values.begin(), values.end(),
+                                           [&](double v) { return std::abs(v - mean) < limit; })) /
+         static_cast<double>(values.size());
+}
+
+TEST(NormalStart, HasItsMeanItsDeviationAndTheSharesOfTheBell) {
+  const std::vector<double> values = to_doubles(start(normal(3, 0.5), {100000}));
+  EXPECT_NEAR(mean_of(values), 3, 5 * 0.5 / std::sqrt(1e5));
+  EXPECT_NEAR(deviation_of(values), 0.5, 5 * 0.5 / std::sqrt(2e5));
+  for (const double z : {0.5, 1.0, 2.0, 3.0}) {
+    EXPECT_NEAR(share_within(values, 3, z * 0.5), std::erf(z / std::sqrt(2.0)), 0.006) << z;
+  }
+}
+
+TEST(TruncatedNormal, EndsAtTwoDeviationsAndHasTheSharesOfTheBellWithin) {
+  const std::vector<double> values = to_doubles(start(truncated_normal(-1, 0.2), {100000}));
+  EXPECT_EQ(share_within(values, -1, 0.4 + 1e-12), 1);
+  const double whole = std::erf(2 / std::sqrt(2.0));
+  for (const double z : {0.5, 1.0, 1.9}) {
+    EXPECT_NEAR(share_within(values, -1, z * 0.2), std::erf(z / std::sqrt(2.0)) / whole, 0.006);
+  }
+  EXPECT_NEAR(deviation_of(values), 0.8796 * 0.2, 0.002);
+}
+
+TEST(NormalStart, OfNoDeviationIsTheMeanAndOthersAreRefused) {
+  EXPECT_EQ(to_doubles(start(normal(2, 0), {3})), std::vector<double>(3, 2.0));
+  EXPECT_EQ(to_doubles(start(truncated_normal(2, 0), {3})), std::vector<double>(3, 2.0));
+  EXPECT_EQ(error_of([] { return normal(0, -1); }),
+            "[normal] needs a finite mean, and a finite stddev of at least 0, got 0 and -1");
+  EXPECT_EQ(error_of([] { return truncated_normal(NAN, 1); }),
+            "[truncated_normal] needs a finite mean, and a finite stddev of at least 0, got nan "
+            "and 1");
+}
+
+TEST(HeInitializers, HaveTheVarianceTwoOverFanIn) {
+  for (const auto& initializer : {he_normal(), he_uniform()}) {
+    const std::vector<double> values = to_doubles(start(initializer, {200, 300}));
+    const double stddev = std::sqrt(2.0 / 200);
+    EXPECT_NEAR(mean_of(values), 0, 5 * stddev / std::sqrt(6e4));
+    EXPECT_NEAR(deviation_of(values), stddev, 5 * stddev / std::sqrt(1.2e5));
+  }
+  const std::vector<double> values = to_doubles(start(he_uniform(), {200, 300}));
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  EXPECT_GE(*low, -std::sqrt(6.0 / 200));
+  EXPECT_LT(*high, std::sqrt(6.0 / 200));
+  EXPECT_GT(*high, 0.99 * std::sqrt(6.0 / 200));
+}
+
+TEST(HeInitializers, RefuseWhatIsNoMatrix) {
+  EXPECT_EQ(error_of([] { start(he_normal(), {4}); }),
+            "[he_normal] needs a matrix [in, out], got (4,)");
+  EXPECT_EQ(error_of([] { start(he_uniform(), {}); }),
+            "[he_uniform] needs a matrix [in, out], got ()");
+}
+
 TEST(StartingValues, AreTheSameRoundedInEitherDtype) {
   const Tensor wide = weight_of("d", 1, {}, DType::kFloat64);
   const Tensor narrow = weight_of("d", 1, {}, DType::kFloat32);

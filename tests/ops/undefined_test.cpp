@@ -14,6 +14,7 @@
 #include <maskgrad/ops/nn/loss.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
+#include <maskgrad/ops/shape/slice.hpp>
 
 #include "ops/registered.hpp"
 

@@ -46,6 +46,9 @@ const std::vector<Benchmark>& benchmarks() {
        [](const Options&) { return bench_packing(); }},
       {"kernels", "products of matrices, Adam, loss and embedding, and what bounds them",
        [](const Options&) { return bench_kernels(); }},
+      {"elementwise",
+       "operations on each element, beside a copy of as many bytes and their functions alone",
+       [](const Options&) { return bench_elementwise(); }},
       {"op-overhead", "cost of one operation on a single element, recorded, and with its backward",
        [](const Options&) { return bench_op_overhead(); }},
   };

@@ -34,6 +34,10 @@ void check_sizes(const AttentionSizes& sizes);
 /// second-level cache holds.
 std::vector<Result> bench_kernels();
 
+/// Operations on each element of float32 [64, 48, 128], beside a copy that reads and writes as many
+/// bytes, and gelu and silu beside their functions alone.
+std::vector<Result> bench_elementwise();
+
 /// What the engine costs around an operation: additions of scalars, recorded, and run backward.
 std::vector<Result> bench_op_overhead();
 

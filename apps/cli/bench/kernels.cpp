@@ -34,15 +34,6 @@ Variable draw_ids(Random& random, const Shape& shape, std::int64_t below) {
   return Variable(ids);
 }
 
-// So often that one repeat takes about a millisecond.
-Result measure_often(const std::string& subject, const std::function<void()>& f) {
-  f();
-  const auto count = static_cast<std::int64_t>(1 + 1e-3 / seconds_of(f));
-  return measure(subject, "us", 1e6, count, [&] {
-    for (std::int64_t i = 0; i < count; ++i) f();
-  });
-}
-
 // What no kernel can exceed on one core: multiply-adds that wait for nothing.
 Result time_multiply_adds() {
   using Vector [[gnu::vector_size(64)]] = float;

@@ -48,4 +48,12 @@ Result measure(const std::string& subject, const std::string& quantity, double u
   return summarize(subject, quantity, std::move(figures));
 }
 
+Result measure_often(const std::string& subject, const std::function<void()>& f) {
+  f();
+  const auto count = static_cast<std::int64_t>(1 + 1e-3 / seconds_of(f));
+  return measure(subject, "us", 1e6, count, [&] {
+    for (std::int64_t i = 0; i < count; ++i) f();
+  });
+}
+
 }  // namespace maskgrad::apps

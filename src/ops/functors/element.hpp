@@ -8,148 +8,16 @@
 // Call these functions by their full name, math::select(): xsimd has some of the same name.
 #pragma once
 
-#include <bit>
-#include <cmath>
-#include <concepts>
-#include <cstdint>
 #include <limits>
 #include <numbers>
-#include <type_traits>
 
-#include <maskgrad/ops/cpu/vector/vector.hpp>
-
-namespace maskgrad::ops::math {
-
-template <class V>
-struct ElementOf {
-  using Type = V;
-};
-template <class T>
-struct ElementOf<Vec<T>> {
-  using Type = T;
-};
-/// T for a Vec<T>, and for T itself.
-template <class V>
-using Element = typename ElementOf<V>::Type;
-
-/// `value` in each lane, rounded to the element type.
-template <class V>
-[[gnu::always_inline]] inline V constant(double value) {
-  return V(static_cast<Element<V>>(value));
-}
-
-/// yes where `which`, else no.
-template <std::floating_point T>
-[[gnu::always_inline]] inline T select(bool which, T yes, T no) {
-  return which ? yes : no;
-}
-template <class T>
-[[gnu::always_inline]] inline Vec<T> select(const typename Vec<T>::batch_bool_type& which,
-                                            const Vec<T>& yes, const Vec<T>& no) {
-  return xsimd::select(which, yes, no);
-}
-
-/// The smaller of the two; x where x is NaN.
-template <std::floating_point T>
-[[gnu::always_inline]] inline T at_most(T x, T limit) {
-  return limit < x ? limit : x;
-}
-template <class T>
-[[gnu::always_inline]] inline Vec<T> at_most(const Vec<T>& x, const Vec<T>& limit) {
-  return xsimd::min(limit, x);
-}
-
-/// The larger of the two; x where x is NaN.
-template <std::floating_point T>
-[[gnu::always_inline]] inline T at_least(T x, T limit) {
-  return x < limit ? limit : x;
-}
-template <class T>
-[[gnu::always_inline]] inline Vec<T> at_least(const Vec<T>& x, const Vec<T>& limit) {
-  return xsimd::max(limit, x);
-}
-
-template <std::floating_point T>
-[[gnu::always_inline]] inline T abs(T x) {
-  return std::abs(x);
-}
-template <class T>
-[[gnu::always_inline]] inline Vec<T> abs(const Vec<T>& x) {
-  return xsimd::abs(x);
-}
-
-/// |x| with the sign of `sign`.
-template <std::floating_point T>
-[[gnu::always_inline]] inline T copysign(T x, T sign) {
-  return std::copysign(x, sign);
-}
-template <class T>
-[[gnu::always_inline]] inline Vec<T> copysign(const Vec<T>& x, const Vec<T>& sign) {
-  return xsimd::copysign(x, sign);
-}
-
-/// -x. xsimd 8 takes it from 0, which gives 0 the wrong sign.
-template <std::floating_point T>
-[[gnu::always_inline]] inline T negative(T x) {
-  return -x;
-}
-template <class T>
-[[gnu::always_inline]] inline Vec<T> negative(const Vec<T>& x) {
-  return Vec<T>(-x.data);
-}
-
-template <std::floating_point T>
-[[gnu::always_inline]] inline T sqrt(T x) {
-  return std::sqrt(x);
-}
-template <class T>
-[[gnu::always_inline]] inline Vec<T> sqrt(const Vec<T>& x) {
-  return xsimd::sqrt(x);
-}
-
-// Whether the machine rounds x y + z once: both kinds of multiply_add() do, or neither.
-#if XSIMD_WITH_AVX512F || XSIMD_WITH_FMA3_AVX2 || XSIMD_WITH_FMA3_AVX || XSIMD_WITH_FMA3_SSE || \
-    XSIMD_WITH_FMA4 || XSIMD_WITH_NEON64
-inline constexpr bool kFuses = true;
-#else
-inline constexpr bool kFuses = false;
+#include <maskgrad/ops/functors/scalar_words.hpp>
+// A device computes one element at a time.
+#ifndef __CUDACC__
+#include <maskgrad/ops/cpu/vector/vector_words.hpp>
 #endif
 
-/// x y + z
-template <std::floating_point T>
-[[gnu::always_inline]] inline T multiply_add(T x, T y, T z) {
-  if constexpr (kFuses) {
-    return std::fma(x, y, z);
-  } else {
-    return x * y + z;
-  }
-}
-template <class T>
-[[gnu::always_inline]] inline Vec<T> multiply_add(const Vec<T>& x, const Vec<T>& y,
-                                                  const Vec<T>& z) {
-  return ops::multiply_add(x, y, z);
-}
-
-/// An unsigned integer for each element, as wide as that.
-template <class T>
-using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-template <std::floating_point T>
-[[gnu::always_inline]] inline Bits<T> bits_of(T x) {
-  return std::bit_cast<Bits<T>>(x);
-}
-template <class T>
-[[gnu::always_inline]] inline xsimd::batch<Bits<T>> bits_of(const Vec<T>& x) {
-  return xsimd::bitwise_cast<xsimd::batch<Bits<T>>>(x);
-}
-/// The V that has these bits.
-template <class V, class Integers>
-[[gnu::always_inline]] inline V from_bits(const Integers& bits) {
-  if constexpr (std::is_same_v<V, Element<V>>) {
-    return std::bit_cast<V>(bits);
-  } else {
-    return xsimd::bitwise_cast<V>(bits);
-  }
-}
+namespace maskgrad::ops::math {
 
 template <class T>
 inline constexpr int kFractionBits = std::numeric_limits<T>::digits - 1;
@@ -213,13 +81,5 @@ template <class V>
   const V half = math::rounded_product(n, constant<V>(0.5));
   return y * math::two_to_the(half) * math::two_to_the(n - half);
 }
-#if XSIMD_WITH_AVX512F
-[[gnu::always_inline]] inline Vec<float> scaled(const Vec<float>& y, const Vec<float>& n) {
-  return Vec<float>(_mm512_scalef_ps(y, n));
-}
-[[gnu::always_inline]] inline Vec<double> scaled(const Vec<double>& y, const Vec<double>& n) {
-  return Vec<double>(_mm512_scalef_pd(y, n));
-}
-#endif
 
 }  // namespace maskgrad::ops::math

@@ -234,4 +234,35 @@ struct Abs {
   }
 };
 
+/// x^exponent. The slope is 0 everywhere for the exponent 0.
+struct Pow {
+  static constexpr Saves kSaves = Saves::kInput;
+  double exponent;
+  template <class V>
+  [[gnu::always_inline]] V operator()(V x) const {
+    return math::pow(x, exponent);
+  }
+  template <class V>
+  [[gnu::always_inline]] V gradient(V x, V g) const {
+    if (exponent == 0) return math::constant<V>(0);
+    return g * (math::constant<V>(exponent) * math::pow(x, exponent - 1));
+  }
+};
+
+/// The nearest number in [low, high]. The slope is 1 there, ends included, and 0 elsewhere.
+struct Clip {
+  static constexpr Saves kSaves = Saves::kInput;
+  double low, high;
+  template <class V>
+  [[gnu::always_inline]] V operator()(V x) const {
+    return math::at_most(math::at_least(x, math::constant<V>(low)), math::constant<V>(high));
+  }
+  template <class V>
+  [[gnu::always_inline]] V gradient(V x, V g) const {
+    const V zero = math::constant<V>(0);
+    const V within_high = math::select(x <= math::constant<V>(high), g, zero);
+    return math::select(x >= math::constant<V>(low), within_high, zero);
+  }
+};
+
 }  // namespace maskgrad::ops::functors

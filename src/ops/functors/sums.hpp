@@ -6,6 +6,7 @@
 
 #include <maskgrad/ops/functors/element.hpp>
 #include <maskgrad/ops/functors/polynomials.hpp>
+#include <maskgrad/ops/functors/unrolled.hpp>
 
 namespace maskgrad::ops::math {
 

@@ -2,6 +2,8 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/ops/cpu/vector/map_elements.hpp>
+#include <maskgrad/ops/functors/binary_rules.hpp>
 #include <maskgrad/ops/mask/fill_by_rule.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -88,26 +90,14 @@ const OpDef& kSequenceMask = register_op({
 
 std::int64_t product(const Shape& shape, int from, int to) { return shape.slice(from, to).numel(); }
 
-// Calls f(element, filled) for each element.
-template <class F>
-void for_each_element(const Tensor& filled, const MaskLayout& d, F f) {
-  std::int64_t i = 0;
-  for (std::int64_t b = 0; b < d.batches; ++b) {
-    for (std::int64_t place = 0; place < d.rows * d.columns; ++place) {
-      const bool fill = filled.data<bool>()[place];
-      for (std::int64_t r = 0; r < d.repeated; ++r) f(i++, fill);
-    }
-  }
-}
-
 Tensor fill(const Tensor& x, const Tensor& filled, const MaskLayout& layout, Scalar value) {
+  const std::int64_t places = layout.rows * layout.columns;
+  const BroadcastPlan plan("sequence_mask", {layout.batches, places, layout.repeated}, {places, 1});
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   dispatch_device(x.device(), "sequence_mask", [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "sequence_mask", [&]<class T>(T) {
-      const T *in = x.data<T>(), filling = value.to<T>("sequence_mask", "fill_value");
-      T* out = y.data<T>();
-      for_each_element(filled, layout,
-                       [=](std::int64_t i, bool fills) { out[i] = fills ? filling : in[i]; });
+      const functors::FillWhere<T> rule{value.to<T>("sequence_mask", "fill_value")};
+      zip_all(plan, y.data<T>(), rule, x.data<T>(), filled.data<bool>());
     });
   });
   return y;

@@ -1,40 +1,69 @@
+#include <algorithm>
+
 #include <maskgrad/ops/math/broadcast_plan.hpp>
 
 namespace maskgrad::ops {
+namespace {
 
-BroadcastPlan::BroadcastPlan(const char* name, const Shape& a, const Shape& b)
-    : output_(broadcast(name, a, b)) {
-  for (int axis = 0; axis < output_.rank(); ++axis) {
-    const int from_end = output_.rank() - axis;
-    const Axis next = {output_[axis],
-                       from_end <= a.rank() && a[a.rank() - from_end] == output_[axis],
-                       from_end <= b.rank() && b[b.rank() - from_end] == output_[axis]};
-    if (next.size == 1) continue;
-    Axis* last = count_ ? &axes_[static_cast<std::size_t>(count_ - 1)] : nullptr;
-    if (last && last->a == next.a && last->b == next.b)
-      last->size *= next.size;
-    else
-      axes_[static_cast<std::size_t>(count_++)] = next;
-  }
-  // A block needs two axes; those added in front step over nothing.
-  while (count_ < 2) {
-    for (int i = count_; i > 0; --i) {
-      axes_[static_cast<std::size_t>(i)] = axes_[static_cast<std::size_t>(i - 1)];
-    }
-    axes_[0] = Axis{};
-    ++count_;
-  }
+using Has = std::array<bool, BroadcastPlan::kMostOperands>;
+
+Shape common_shape(const char* name, std::initializer_list<const Shape*> operands) {
+  Shape common = **operands.begin();
+  for (const Shape* shape : operands) common = broadcast(name, common, *shape);
+  return common;
 }
 
-BroadcastPlan::Steps BroadcastPlan::steps(int axis) const {
-  Steps step;
-  for (int i = axis + 1; i < count_; ++i) {
-    const Axis& inner = axes_[static_cast<std::size_t>(i)];
-    if (inner.a) step.a *= inner.size;
-    if (inner.b) step.b *= inner.size;
-    step.y *= inner.size;
+// Which operands have this axis of the output; those that are not there have all.
+Has who_has(std::initializer_list<const Shape*> operands, const Shape& output, int axis) {
+  Has has;
+  has.fill(true);
+  const int from_end = output.rank() - axis;
+  bool* next = has.data();
+  for (const Shape* shape : operands) {
+    *next++ = from_end <= shape->rank() && (*shape)[shape->rank() - from_end] == output[axis];
   }
-  return step;
+  return has;
+}
+
+}  // namespace
+
+BroadcastPlan::BroadcastPlan(const char* name, std::initializer_list<const Shape*> operands)
+    : output_(common_shape(name, operands)) {
+  std::array<Has, Shape::kMaxRank> has;
+  for (int i = 0; i < output_.rank(); ++i) {
+    if (output_[i] == 1) continue;
+    const Has here = who_has(operands, output_, i);
+    if (count_ > 0 && has[static_cast<std::size_t>(count_ - 1)] == here) {
+      axes_[static_cast<std::size_t>(count_ - 1)].size *= output_[i];
+    } else {
+      has[static_cast<std::size_t>(count_)] = here;
+      axes_[static_cast<std::size_t>(count_++)].size = output_[i];
+    }
+  }
+  has_columns_.fill(true);
+  if (count_ == 0) return;
+  has_columns_ = has[static_cast<std::size_t>(--count_)];
+  columns_ = axis(count_).size;
+  for (std::size_t operand = 0; operand < kMostOperands; ++operand) {
+    std::int64_t step = has_columns_[operand] ? columns_ : 1;
+    for (int i = count_; i-- > 0;) {
+      if (!has[static_cast<std::size_t>(i)][operand]) continue;
+      axes_[static_cast<std::size_t>(i)].steps[operand] = step;
+      step *= axis(i).size;
+    }
+  }
+  for (int i = 0; i < count_; ++i) rows_ *= axis(i).size;
+}
+
+BroadcastPlan::Row BroadcastPlan::row(std::int64_t index) const {
+  Row row;
+  row.plan_ = this;
+  for (int i = count_; i-- > 0;) {
+    row.index_[static_cast<std::size_t>(i)] = index % axis(i).size;
+    row.step(i, index % axis(i).size);
+    index /= axis(i).size;
+  }
+  return row;
 }
 
 }  // namespace maskgrad::ops

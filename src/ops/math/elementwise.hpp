@@ -17,6 +17,11 @@ Variable maximum(const Variable& a, const Variable& b);
 /// The smaller of a and b. Where they are equal, each gets half of the gradient.
 Variable minimum(const Variable& a, const Variable& b);
 
+/// a where the condition holds, b elsewhere; selected, so that nothing of the other, NaN or Inf,
+/// gets through. da = g where it holds, exactly 0 elsewhere; db the other way round.
+/// condition: bool. a and b: of one dtype, any. The three broadcast. Throws Error otherwise.
+Variable where(const Tensor& condition, const Variable& a, const Variable& b);
+
 // One floating input x of any shape; the output has its shape. As accurate as activation.hpp says.
 
 Variable negate(const Variable& x);  ///< -x
@@ -27,5 +32,13 @@ Variable log(const Variable& x);     ///< natural logarithm
 Variable sqrt(const Variable& x);    ///< square root
 Variable square(const Variable& x);  ///< x^2
 Variable abs(const Variable& x);     ///< |x|, gradient 0 at 0
+/// x^exponent, as std::pow: NaN where x < 0 and the exponent is not whole, 1 for the exponent 0.
+/// dx = exponent x^(exponent - 1) g, which is 0 everywhere for the exponent 0, and infinite at 0
+/// for one below 1. Throws Error for an exponent that is not finite, or does not fit x's dtype.
+Variable pow(const Variable& x, Scalar exponent);
+/// The number in [low, high] that is nearest to x; NaN stays NaN. dx = g where low <= x <= high,
+/// ends included, and exactly 0 elsewhere, where x is NaN too. A bound may be infinite. Throws
+/// Error unless low <= high, and for a bound that does not fit x's dtype.
+Variable clip(const Variable& x, Scalar low, Scalar high);
 
 }  // namespace maskgrad::ops

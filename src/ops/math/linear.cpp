@@ -1,13 +1,13 @@
 #include <numeric>
 
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
-#include <maskgrad/ops/cpu/vector/expression.hpp>
+#include <maskgrad/ops/cpu/vector/map_elements.hpp>
+#include <maskgrad/ops/functors/rules.hpp>
 #include <maskgrad/ops/math/linear.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
-#include <maskgrad/tensor/cpu/threads.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -50,21 +50,12 @@ void check_inputs(const Variable& x, const Variable& weight, const Variable& bia
         "would sum over masked positions of x {}; drop_mask() it on purpose", x.shape());
 }
 
-// The gradient of relu: 0 where y <= 0, g elsewhere, where y is NaN too; in the memory of g if
-// nobody else holds it.
+// The gradient of relu, in the memory of g if nobody else holds it.
 Tensor through_relu(Tensor g, const Tensor& y) {
-  constexpr auto rule = [](const auto& grad, const auto& out) {
-    return xt::where(out <= like(out, 0), like(grad, 0), grad);
-  };
+  constexpr auto rule = [](const auto& out, const auto& grad)
+                            MASKGRAD_INLINE { return functors::Relu().gradient(out, grad); };
   Tensor h = g.is_exclusive() ? g : Tensor::empty(g.shape(), g.dtype(), g.device());
-  const Tensor& from = g;  // which is read: what shares its memory may be Saved
-  dispatch_device(g.device(), "linear", [&] {
-    dispatch_dtype(FloatingTypes{}, g.dtype(), "linear", [&]<class T>(T) {
-      parallel_for(g.numel(), 4096, [&](std::int64_t i, std::int64_t end) {
-        map_row(rule, end - i, h.data<T>() + i, from.data<T>() + i, y.data<T>() + i);
-      });
-    });
-  });
+  map_into("linear", rule, h, y, g);
   return h;
 }
 

@@ -2,7 +2,8 @@
 #include <array>
 
 #include <maskgrad/ops/cpu/rows/row_kernels.hpp>
-#include <maskgrad/ops/cpu/vector/expression.hpp>
+#include <maskgrad/ops/cpu/vector/map_elements.hpp>
+#include <maskgrad/ops/functors/rules.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -132,20 +133,21 @@ Tensor reached(const Tensor& marked, const Shape& keepdims, const Way& way) {
   return spread(ties, marked.reshape(all_axes.from()), all_axes).reshape(way.to());
 }
 
+Tensor scaled(const OpDef& op, const Tensor& x, double factor) {
+  if (factor == 1.0) return x;
+  return map_elements(op.name.c_str(), functors::Scale{functors::Factor(factor)}, x);
+}
+
 // factor * (sum along axes);  dx = factor * g, repeated along them
 Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, double factor) {
-  Tensor y = sum_to(op.name.c_str(), x.value(), to.keepdims).reshape(to.result);
-  const auto times = [factor](const auto& a) { return like(a, factor) * a; };
-  if (factor != 1.0) y = map(op.name.c_str(), times, y);
-  return record(op, {&x}, std::move(y),
-                with_reach(
-                    [&op, times, factor, to, shape = x.shape()](const Tensor& g, Gradients& grads) {
-                      const Tensor scaled = factor == 1.0 ? g : map(op.name.c_str(), times, g);
-                      grads.set(0, expand(scaled.reshape(to.keepdims), shape));
-                    },
-                    [to](std::size_t, const Tensor& marked, const Way& way) {
-                      return reached(marked, to.keepdims, way);
-                    }));
+  const Tensor sums = sum_to(op.name.c_str(), x.value(), to.keepdims).reshape(to.result);
+  const auto rule = [&op, factor, to, shape = x.shape()](const Tensor& g, Gradients& grads) {
+    grads.set(0, expand(scaled(op, g, factor).reshape(to.keepdims), shape));
+  };
+  const auto reach = [to](std::size_t, const Tensor& marked, const Way& way) {
+    return reached(marked, to.keepdims, way);
+  };
+  return record(op, {&x}, scaled(op, sums, factor), with_reach(rule, reach));
 }
 
 // x as [outer, along, inner] around one axis.
@@ -187,10 +189,12 @@ Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
   dispatch_device(x.device(), "argmax", [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "argmax", [&]<class T>(T) {
       auto* out = y.data<std::int64_t>();
-      for (std::int64_t i = 0; i < d.outer * d.inner; ++i) {
-        const T* first = x.data<T>() + (i / d.inner) * d.along * d.inner + i % d.inner;
-        out[i] = argmax_row(first, d.along, d.inner);
-      }
+      parallel_for(d.outer * d.inner, least_for(d.along, 4), [&](std::int64_t i, std::int64_t end) {
+        for (; i < end; ++i) {
+          const T* first = x.data<T>() + (i / d.inner) * d.along * d.inner + i % d.inner;
+          out[i] = argmax_row(first, d.along, d.inner);
+        }
+      });
     });
   });
   return y;

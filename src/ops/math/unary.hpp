@@ -9,14 +9,14 @@
 
 namespace maskgrad::ops {
 
-/// The argument of an operation f(x, arg).
+/// An argument of an operation f(x, arg) or f(x, arg, arg).
 struct UnaryArg {
   const char* name;
   double fallback;
 };
 
-/// Describes `function`, f(x) or f(x, arg), keeping the mask; samples are uniform in [low, 2). The
-/// gradient reads what `gradient` says.
+/// Describes `function`, f(x) with up to two arguments, keeping the mask; samples are uniform in
+/// [low, 2). The gradient reads what `gradient` says.
 template <class Function>
 const OpDef& register_unary(const char* name, const char* summary, Function function,
                             std::vector<UnaryArg> args = {}, double low = -2.0,
@@ -32,8 +32,11 @@ const OpDef& register_unary(const char* name, const char* summary, Function func
       .call = [=](const OpCall& call) -> std::vector<Variable> {
         if constexpr (std::is_invocable_v<Function, const Variable&>) {
           return {function(call.input("input"))};
+        } else if constexpr (std::is_invocable_v<Function, const Variable&, double>) {
+          return {function(call.input("input"), call.arg<double>(args[0].name))};
         } else {
-          return {function(call.input("input"), call.arg<double>(args.front().name))};
+          return {function(call.input("input"), call.arg<double>(args[0].name),
+                           call.arg<double>(args[1].name))};
         }
       },
       .samples = [=](Random& r) -> std::vector<OpSample> {

@@ -1,3 +1,5 @@
+#include <maskgrad/ops/cpu/vector/map_elements.hpp>
+#include <maskgrad/ops/functors/binary_rules.hpp>
 #include <maskgrad/ops/nn/dropout.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -24,18 +26,17 @@ const OpDef& kDropout = register_op({
     },
 });
 
-// Selected: a NaN that is dropped is gone.
-Tensor keep_scaled(const Tensor& x, const Tensor& keep, double factor) {
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  dispatch_device(x.device(), "dropout", [&] {
-    dispatch_dtype(FloatingTypes{}, x.dtype(), "dropout", [&]<class T>(T) {
-      const T *in = x.data<T>(), times = static_cast<T>(factor);
-      const bool* kept = keep.data<bool>();
-      T* out = y.data<T>();
-      for (std::int64_t i = 0; i < y.numel(); ++i) out[i] = kept[i] ? in[i] * times : T{};
-    });
+// Which elements are kept: element i takes number i, on whichever thread.
+Tensor draw_kept(const Shape& shape, double p, const Random& random) {
+  constexpr std::int64_t kLeast = 2048;
+  Tensor keep = Tensor::empty(shape, DType::kBool);
+  bool* const kept = keep.data<bool>();
+  parallel_for(keep.numel(), kLeast, [&](std::int64_t i, std::int64_t end) {
+    Random own = random;
+    own.skip_uniforms(static_cast<std::uint64_t>(i));
+    for (; i < end; ++i) kept[i] = own.uniform() >= p;
   });
-  return y;
+  return keep;
 }
 
 }  // namespace
@@ -44,14 +45,17 @@ Variable dropout(const Variable& x, double p, Random random) {
   check_defined(kDropout, {&x});
   check(p >= 0 && p < 1, "dropout", "p must be at least 0 and below 1, got {}", p);
   if (p == 0) return x;
-  Tensor keep = Tensor::empty(x.shape(), DType::kBool);
-  std::generate_n(keep.data<bool>(), keep.numel(), [&] { return random.uniform() >= p; });
-  const double factor = 1 / (1 - p);
-  return record(
-      kDropout, {&x}, keep_scaled(x.value(), keep, factor),
-      with_reach(
-          [=](const Tensor& g, Gradients& grads) { grads.set(0, keep_scaled(g, keep, factor)); },
-          [keep](std::size_t, const Tensor& marked, const Way&) { return both(marked, keep); }));
+  const Tensor keep = draw_kept(x.shape(), p, random);
+  // Selected: a NaN that is dropped is gone.
+  const functors::KeepScaled scaled{functors::Factor(1 / (1 - p))};
+  const auto rule = [=](const Tensor& g, Gradients& grads) {
+    grads.set(0, map_elements("dropout", scaled, g, Conditions{keep}));
+  };
+  const auto reach = [keep](std::size_t, const Tensor& marked, const Way&) {
+    return both(marked, keep);
+  };
+  return record(kDropout, {&x}, map_elements("dropout", scaled, x.value(), Conditions{keep}),
+                with_reach(rule, reach));
 }
 
 }  // namespace maskgrad::ops

@@ -143,10 +143,8 @@ void sum_vectors(const TableRows& rows, std::int64_t vocabulary, const Tensor& g
   const std::int64_t features = g.dim(-1);
   dispatch_device(g.device(), "embedding", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
-      if (sums_in_passing(std::ssize(rows), vocabulary, features)) {
-        return sum_in_passing<T>(rows, g.data<T>(), features, vocabulary, table.data<T>());
-      }
-      sum_places(Occurrences(rows, vocabulary), g.data<T>(), features, table.data<T>());
+      sum_taken(std::span<const std::int64_t>(rows), g.data<T>(), features, vocabulary,
+                table.data<T>());
     });
   });
 }

@@ -1,4 +1,6 @@
 #include <maskgrad/ops/cpu/rows/softmax_rows.hpp>
+#include <maskgrad/ops/cpu/vector/map_elements.hpp>
+#include <maskgrad/ops/functors/rules.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
@@ -106,8 +108,8 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
 template <class T>
 void spread_losses(const LossRows& rows, T factor, T* dlogits) {
   const std::int64_t classes = rows.softmax.dim(-1);
-  const auto times = [factor](const Vec<T>& p) { return Vec<T>(factor) * p; };
-  map_vectors(rows.softmax.numel(), dlogits, times, rows.softmax.data<T>());
+  const functors::Scale times{functors::Factor(static_cast<double>(factor))};
+  map_all(rows.softmax.numel(), dlogits, times, rows.softmax.data<T>());
   for (const std::int64_t target : rows.ids) {
     if (target >= 0) {
       dlogits[target] -= factor;

@@ -2,6 +2,9 @@
 #include <cmath>
 
 #include <maskgrad/ops/cpu/rows/softmax_rows.hpp>
+#include <maskgrad/ops/cpu/vector/map_elements.hpp>
+#include <maskgrad/ops/functors/binary_rules.hpp>
+#include <maskgrad/ops/functors/norm_rules.hpp>
 #include <maskgrad/ops/nn/norm.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -62,15 +65,60 @@ const OpDef& kMaskedLayerNorm = register_op({
     },
 });
 
-struct RowStatistics {
-  double mean, rstd;
+// Which places of a tensor count: those of a bool tensor of its shape, the positions of a sequence
+// mask, or all.
+class Kept {
+ public:
+  explicit Kept(Tensor elements) : elements_(std::move(elements)) {}
+  Kept(SequenceMask positions, const Shape& shape) : positions_(std::move(positions)) {
+    if (!positions_.defined()) return;
+    of_position_ = shape.slice(2, shape.rank()).numel();
+  }
+
+  /// Calls f(keep), where keep[j] tells of element j of the row that begins at element `at`.
+  template <class F>
+  void with_row(std::int64_t at, F f) const {
+    if (elements_.defined()) return f(elements_.data<bool>() + at);
+    if (!positions_.defined() || positions_.bits().data<bool>()[at / of_position_]) return f(All());
+    f(None());
+  }
+
+  /// Marks of this shape, false at what does not count.
+  Tensor among(const Tensor& marked) const {
+    return elements_.defined() ? both(marked, elements_) : without_holes(marked, positions_);
+  }
+
+  /// g, the gradient of a result that carries the same sequence mask, with 0 at what does not
+  /// count. The tape has dropped what came to the holes of the mask.
+  Tensor of_gradient(const char* name, const Tensor& g) const {
+    if (!elements_.defined()) return g;
+    return map_elements(name, functors::ChosenPart<true>(), g, Conditions{elements_});
+  }
+
+ private:
+  struct All {
+    bool operator[](std::int64_t) const { return true; }
+  };
+  struct None {
+    bool operator[](std::int64_t) const { return false; }
+  };
+
+  Tensor elements_;
+  SequenceMask positions_;
+  std::int64_t of_position_ = 0;  // elements
 };
 
-// Over the kept features of one row.
-template <class T>
-RowStatistics statistics(const T* x, const bool* keep, std::int64_t n, double eps) {
-  const auto count =
-      static_cast<double>(std::max<std::int64_t>(1, std::count(keep, keep + n, true)));
+// What is kept of one row.
+template <class Keep>
+double count_of(const Keep& keep, std::int64_t n) {
+  std::int64_t count = 0;
+  for (std::int64_t j = 0; j < n; ++j) count += keep[j];
+  return static_cast<double>(std::max<std::int64_t>(1, count));
+}
+
+template <class T, class Keep>
+functors::Normalise statistics(const T* x, const Keep& keep, std::int64_t n, double eps) {
+  const double count = count_of(keep, n);
   const auto mean_of = [&](auto term) {
     return sum_terms<double>(
                n, [&](std::int64_t j) { return keep[j] ? term(static_cast<double>(x[j])) : 0.0; }) /
@@ -82,20 +130,18 @@ RowStatistics statistics(const T* x, const bool* keep, std::int64_t n, double ep
 }
 
 // dx = rstd (w g - xhat mean(w g xhat) - mean(w g)) over the kept features
-template <class T>
-void gradient_row(const T* g, const T* xhat, const T* weight, const bool* keep, double rstd, T* dx,
+template <class T, class Keep>
+void gradient_row(const T* g, const T* xhat, const T* weight, const Keep& keep, double rstd, T* dx,
                   std::int64_t n) {
-  const auto count =
-      static_cast<double>(std::max<std::int64_t>(1, std::count(keep, keep + n, true)));
-  const auto scaled = [&](std::int64_t j) { return static_cast<double>(weight[j] * g[j]); };
+  const double count = count_of(keep, n);
+  const auto term = [&](std::int64_t j) { return keep[j] ? weight[j] * g[j] : T{}; };
   const double sum =
-      sum_terms<double>(n, [&](std::int64_t j) { return keep[j] ? scaled(j) : 0.0; });
-  const double dot = sum_terms<double>(
-      n, [&](std::int64_t j) { return keep[j] ? scaled(j) * static_cast<double>(xhat[j]) : 0.0; });
-  for (std::int64_t j = 0; j < n; ++j) {
-    const double d = scaled(j) - sum / count - static_cast<double>(xhat[j]) * (dot / count);
-    dx[j] = keep[j] ? static_cast<T>(rstd * d) : T{};
-  }
+      sum_terms<double>(n, [&](std::int64_t j) { return static_cast<double>(term(j)); });
+  const double dot = sum_terms<double>(n, [&](std::int64_t j) {
+    return static_cast<double>(term(j)) * static_cast<double>(xhat[j]);
+  });
+  const functors::NormGradient rule{sum / count, dot / count, rstd};
+  for (std::int64_t j = 0; j < n; ++j) dx[j] = keep[j] ? rule(weight[j] * g[j], xhat[j]) : T{};
 }
 
 void check_shapes(const OpDef& op, const Variable& x, const Variable& weight,
@@ -117,80 +163,69 @@ void check_eps(const OpDef& op, double eps, DType dtype) {
         "eps must be finite and at least 0, got {}", value);
 }
 
-// The normalised input, and 1 / sqrt(var + eps) of each row.
+// The output, the normalised input, and 1 / sqrt(var + eps) of each row.
 struct Normalised {
-  Tensor xhat, rstd;
+  Tensor y, xhat, rstd;
 };
 
-Normalised normalise(const OpDef& op, const Tensor& x, const Tensor& keep, double eps) {
-  const Rows rows = rows_of(op, x);
+Normalised normalise(const OpDef& op, const Tensor& x, const Kept& kept, const Tensor& weight,
+                     const Tensor& bias, double eps) {
   Normalised result{Tensor::empty(x.shape(), x.dtype(), x.device()),
-                    Tensor::empty({rows.count}, DType::kFloat64)};
+                    Tensor::empty(x.shape(), x.dtype(), x.device()),
+                    Tensor::empty({rows_of(op, x).count}, DType::kFloat64)};
   for_each_row(op, x, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    const T* in = x.data<T>() + at;
-    const bool* kept = keep.data<bool>() + at;
-    const RowStatistics s = statistics(in, kept, n, eps);
-    T* out = result.xhat.data<T>() + at;
-    for (std::int64_t j = 0; j < n; ++j) {
-      out[j] = kept[j] ? static_cast<T>((static_cast<double>(in[j]) - s.mean) * s.rstd) : T{};
-    }
-    result.rstd.data<double>()[at / n] = s.rstd;
+    const T *in = x.data<T>() + at, *w = weight.data<T>(), *b = bias.data<T>();
+    T *xhat = result.xhat.data<T>() + at, *y = result.y.data<T>() + at;
+    kept.with_row(at, [&](const auto& keep) {
+      const functors::Normalise rule = statistics(in, keep, n, eps);
+      constexpr functors::ScaleAndShift kShift;
+      for (std::int64_t j = 0; j < n; ++j) {
+        xhat[j] = keep[j] ? rule(in[j]) : T{};
+        y[j] = keep[j] ? kShift(xhat[j], w[j], b[j]) : T{};
+      }
+      result.rstd.data<double>()[at / n] = rule.rstd;
+    });
   });
   return result;
 }
 
-Tensor scale_and_shift(const OpDef& op, const Tensor& xhat, const Tensor& keep,
-                       const Tensor& weight, const Tensor& bias) {
-  Tensor y = Tensor::empty(xhat.shape(), xhat.dtype(), xhat.device());
-  for_each_row(op, xhat, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    const T *in = xhat.data<T>() + at, *w = weight.data<T>(), *b = bias.data<T>();
-    const bool* kept = keep.data<bool>() + at;
-    T* out = y.data<T>() + at;
-    for (std::int64_t j = 0; j < n; ++j) out[j] = kept[j] ? in[j] * w[j] + b[j] : T{};
-  });
-  return y;
-}
-
 // dw = sum of g xhat over rows, db = sum of g, over the kept features
-void gradients(const OpDef& op, const Tensor& g, const Normalised& normalised, const Tensor& keep,
-               const Tensor& weight, Gradients& grads) {
-  const auto like_g = [&] { return Tensor::empty(g.shape(), g.dtype(), g.device()); };
-  Tensor dx = grads.needed(0) ? grads.buffer(0) : like_g();
-  Tensor of_weight = like_g(), of_bias = like_g();
-  for_each_row(op, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    const T *grad = g.data<T>() + at, *xhat = normalised.xhat.data<T>() + at;
-    const bool* kept = keep.data<bool>() + at;
-    gradient_row(grad, xhat, weight.data<T>(), kept, normalised.rstd.data<double>()[at / n],
-                 dx.data<T>() + at, n);
-    T *dw = of_weight.data<T>() + at, *db = of_bias.data<T>() + at;
-    for (std::int64_t j = 0; j < n; ++j) {
-      db[j] = kept[j] ? grad[j] : T{};
-      dw[j] = kept[j] ? grad[j] * xhat[j] : T{};
-    }
-  });
+void gradients(const OpDef& op, const Tensor& g, const Tensor& xhat, const Tensor& rstd,
+               const Kept& kept, const Tensor& weight, Gradients& grads) {
+  if (grads.needed(0)) {
+    Tensor dx = grads.buffer(0);
+    for_each_row(op, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
+      kept.with_row(at, [&](const auto& keep) {
+        gradient_row(g.data<T>() + at, xhat.data<T>() + at, weight.data<T>(), keep,
+                     rstd.data<double>()[at / n], dx.data<T>() + at, n);
+      });
+    });
+  }
+  if (!grads.needed(1) && !grads.needed(2)) return;
+  const Tensor of_bias = kept.of_gradient(op.name.c_str(), g);
   for (const std::size_t i : {1u, 2u}) {
     if (!grads.needed(i)) continue;
     Tensor sums = grads.buffer(i);
-    sum_into(op.name.c_str(), i == 1 ? of_weight : of_bias, sums);
+    const Tensor terms =
+        i == 1 ? map_elements(op.name.c_str(), functors::Multiply(), of_bias, xhat) : of_bias;
+    sum_into(op.name.c_str(), terms, sums);
   }
 }
 
-// `keep` of every element; holes of the mask that x carries are no features that count.
-Variable normalised_over(const OpDef& op, const Variable& x, const Tensor& keep,
+Variable normalised_over(const OpDef& op, const Variable& x, const Kept& kept,
                          const Variable& weight, const Variable& bias, double eps) {
-  const Normalised normalised = normalise(op, x.value(), keep, eps);
-  const auto rule = [&op, normalised, keep, w = Saved(op, "weight", weight.value())](
-                        const Tensor& g, Gradients& grads) {
-    gradients(op, g, normalised, keep, *w, grads);
+  Normalised normalised = normalise(op, x.value(), kept, weight.value(), bias.value(), eps);
+  const auto rule = [&op, kept, xhat = normalised.xhat, rstd = normalised.rstd,
+                     w = Saved(op, "weight", weight.value())](const Tensor& g, Gradients& grads) {
+    gradients(op, g, xhat, rstd, kept, *w, grads);
   };
-  const auto reached = [keep](std::size_t input, const Tensor& marked, const Way& way) {
-    if (input == 0) return both(spread(Reach::kLastAxis, both(marked, keep), way), keep);
-    return way.back ? spread(Reach::kElement, both(marked, keep), way)
-                    : both(spread(Reach::kElement, marked, way), keep);
+  const auto reached = [kept](std::size_t input, const Tensor& marked, const Way& way) {
+    const Reach reach = input == 0 ? Reach::kLastAxis : Reach::kElement;
+    const bool before = input == 0 || way.back, after = input == 0 || !way.back;
+    const Tensor spread_out = spread(reach, before ? kept.among(marked) : marked, way);
+    return after ? kept.among(spread_out) : spread_out;
   };
-  return record(op, {&x, &weight, &bias},
-                scale_and_shift(op, normalised.xhat, keep, weight.value(), bias.value()),
-                with_reach(rule, reached));
+  return record(op, {&x, &weight, &bias}, std::move(normalised.y), with_reach(rule, reached));
 }
 
 }  // namespace
@@ -202,8 +237,7 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
   check(!x.mask().defined() || x.rank() > 2, "layer_norm",
         "would read masked positions of {}; use masked_layer_norm, or drop_mask() on purpose",
         x.shape());
-  const Tensor all = Tensor::full(x.shape(), 1, DType::kBool);
-  return normalised_over(kLayerNorm, x, without_holes(all, x.mask()), weight, bias, eps);
+  return normalised_over(kLayerNorm, x, Kept(x.mask(), x.shape()), weight, bias, eps);
 }
 
 Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable& weight,
@@ -212,8 +246,8 @@ Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable
   check_defined(kMaskedLayerNorm, "mask", keep);
   check_shapes(kMaskedLayerNorm, x, weight, bias);
   check_eps(kMaskedLayerNorm, eps, x.dtype());
-  return normalised_over(kMaskedLayerNorm, x, kept_elements("masked_layer_norm", x, keep), weight,
-                         bias, eps);
+  return normalised_over(kMaskedLayerNorm, x, Kept(kept_elements("masked_layer_norm", x, keep)),
+                         weight, bias, eps);
 }
 
 }  // namespace maskgrad::ops

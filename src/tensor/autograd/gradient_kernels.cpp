@@ -2,29 +2,70 @@
 #include <utility>
 
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
 namespace maskgrad {
 namespace {
 
-// x [outer, along, inner] -> sums [outer, inner].
-template <class T>
-void sum_along(const T* x, std::int64_t outer, std::int64_t along, std::int64_t inner, T* sums) {
-  constexpr std::int64_t kColumns = 64;  // of a part: whole cache lines
+// x [outer, along, inner] -> sums [outer, inner], in columns of whole cache lines.
+constexpr std::int64_t kColumns = 64;
+
+// Calls f(outer, first column, columns) for the parts of all columns.
+template <class F>
+void for_each_columns(std::int64_t outer, std::int64_t inner, std::int64_t along, F f) {
   const std::int64_t parts = (inner + kColumns - 1) / kColumns;
   parallel_for(outer * parts, least_for(along, kColumns), [&](std::int64_t i, std::int64_t end) {
     for (; i < end; ++i) {
-      const T* const from = x + i / parts * along * inner;
-      T* const to = sums + i / parts * inner;
-      if (inner == 1) {
-        *to = sum_terms<T>(along, [from](std::int64_t j) { return from[j]; });
-        continue;
-      }
       const std::int64_t j = i % parts * kColumns;
-      sum_rows(from + j, along, std::min(kColumns, inner - j), inner, to + j);
+      f(i / parts, j, std::min(kColumns, inner - j));
     }
   });
+}
+
+// Few columns of many rows: chunks of rows side by side, whose sums are then added in the tree that
+// sum_rows() adds blocks in. A chunk of 2^k blocks is a node of that tree, so the bits are the
+// same.
+template <class T>
+void sum_chunks(const T* x, std::int64_t outer, std::int64_t along, std::int64_t inner, T* sums) {
+  constexpr std::int64_t kChunk = 32 * kRowsOfBlock;
+  const std::int64_t chunks = (along + kChunk - 1) / kChunk;
+  PoolVector<T> partial(static_cast<std::size_t>(outer * chunks * inner));
+  T* const of_chunks = partial.data();
+  for_each_columns(
+      outer * chunks, inner, kChunk, [=](std::int64_t i, std::int64_t j, std::int64_t columns) {
+        const std::int64_t first = i % chunks * kChunk;
+        sum_rows(x + (i / chunks * along + first) * inner + j, std::min(kChunk, along - first),
+                 columns, inner, of_chunks + i * inner + j);
+      });
+  for_each_columns(outer, inner, chunks, [=](std::int64_t o, std::int64_t j, std::int64_t columns) {
+    PairwiseSum<T> tree(columns);
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+      std::copy_n(of_chunks + (o * chunks + chunk) * inner + j, columns, tree.row());
+      tree.add();
+    }
+    tree.finish(sums + o * inner + j);
+  });
+}
+
+template <class T>
+void sum_along(const T* x, std::int64_t outer, std::int64_t along, std::int64_t inner, T* sums) {
+  constexpr std::int64_t kTall = 4096, kMostParts = 16;
+  if (inner == 1) {
+    parallel_for(outer, least_for(along), [=](std::int64_t o, std::int64_t end) {
+      for (; o < end; ++o) {
+        sums[o] = sum_terms<T>(along, [from = x + o * along](std::int64_t j) { return from[j]; });
+      }
+    });
+  } else if (along >= kTall && outer * inner <= kMostParts * kColumns) {
+    sum_chunks(x, outer, along, inner, sums);
+  } else {
+    for_each_columns(
+        outer, inner, along, [=](std::int64_t o, std::int64_t j, std::int64_t columns) {
+          sum_rows(x + o * along * inner + j, along, columns, inner, sums + o * inner + j);
+        });
+  }
 }
 
 }  // namespace

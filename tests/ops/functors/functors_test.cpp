@@ -64,6 +64,9 @@ void for_each_rule(Test test) {
   test("sqrt", Sqrt());
   test("square", Square());
   test("abs", Abs());
+  test("pow", Pow{2.5});
+  test("pow of a whole number", Pow{-3});
+  test("clip", Clip{-1.5, 2});
 }
 
 TYPED_TEST(Functors, GiveOneElementTheBitsThatItHasInAVector) {

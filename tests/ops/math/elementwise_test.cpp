@@ -162,6 +162,10 @@ const Unary kUnaries[] = {
     {"sqrt", ops::sqrt, [](double x) { return std::sqrt(x); }, 0},
     {"square", ops::square, [](double x) { return x * x; }, -3},
     {"abs", ops::abs, [](double x) { return std::abs(x); }, -3},
+    {"pow", [](const Variable& x) { return ops::pow(x, 1.5); },
+     [](double x) { return std::pow(x, 1.5); }, 0},
+    {"clip", [](const Variable& x) { return ops::clip(x, -1, 2); },
+     [](double x) { return std::min(std::max(x, -1.0), 2.0); }, -3},
 };
 
 TEST(UnaryOps, FollowTheirFormulas) {
@@ -216,6 +220,75 @@ TEST(Scale, TakesExtremeFactors) {
   EXPECT_TRUE(is_close(ops::scale(y, 1e-38).value(), {-kInf, 3e-20, 0, -3}));
   EXPECT_TRUE(is_close(ops::scale(x, kInf).value(), {kInf, -kInf, kNaN, kInf}));
   EXPECT_TRUE(is_close(ops::scale(x, kNaN).value(), {kNaN, kNaN, kNaN, kNaN}));
+}
+
+TEST(Pow, FollowsStdPowForEverySignAndExponent) {
+  const std::vector<double> x = {0, -0.0, 1, -1, 2.5, -2.5, 1e-30, kInf, -kInf, kNaN};
+  for (const double p : {0.0, 1.0, 2.0, 3.0, 0.5, -1.0, -2.5, 1.0 / 3}) {
+    for (const DType dtype : test::kFloatingDTypes) {
+      std::vector<double> expected, rounded = to_doubles(make(x, {10}, dtype));
+      for (const double e : rounded) expected.push_back(std::pow(e, p));
+      const Tensor y = ops::pow(Variable(make(x, {10}, dtype)), p).value();
+      EXPECT_TRUE(is_close(y, to_doubles(make(expected, {10}, dtype)))) << p;
+    }
+  }
+}
+
+// torch.pow(x, p).backward() at x = 0 for each p.
+TEST(Pow, HasTheGradientsOfPyTorchAtZero) {
+  const std::vector<std::pair<double, double>> expected = {
+      {0, 0}, {1, 5}, {2, 0}, {3, 0}, {1.5, 0}, {0.5, kInf}, {-1, -kInf}, {-2, -kInf}};
+  for (const auto& [p, slope] : expected) {
+    for (const DType dtype : test::kFloatingDTypes) {
+      const Variable x = leaf(make({0}, {1}, dtype));
+      Tape tape;
+      tape.backward(ops::pow(x, p), make({5}, {1}, dtype));
+      EXPECT_TRUE(is_close(x.grad(), {slope})) << p;
+    }
+  }
+}
+
+TEST(Pow, OfExponentZeroIsOneAndSendsNothingBack) {
+  const Variable x = leaf(make({kNaN, kInf, -2}, {3}));
+  Tape tape;
+  const Variable y = ops::pow(x, 0);
+  EXPECT_THAT(to_doubles(y.value()), ElementsAre(1, 1, 1));
+  tape.backward(y, make({kInf, 1, kNaN}, {3}));
+  EXPECT_THAT(to_doubles(x.grad()), ElementsAre(0, 0, 0));
+}
+
+TEST(Pow, RefusesAnExponentThatIsNoNumber) {
+  const Variable x(make({1}, {1}, DType::kFloat32));
+  EXPECT_EQ(error_of([&] { ops::pow(x, kInf); }), "[pow] the exponent must be finite, got inf");
+  EXPECT_EQ(error_of([&] { ops::pow(x, 1e39); }), "[pow] exponent 1e+39 is no float32");
+}
+
+TEST(Clip, TakesTheNearestNumberAndHasSlopeOneUpToItsBounds) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const Variable x = leaf(make({-3, -1, 0.5, 2, 7, kInf, -kInf, kNaN}, {8}, dtype));
+    Tape tape;
+    const Variable y = ops::clip(x, -1, 2);
+    EXPECT_TRUE(is_close(y.value(), {-1, -1, 0.5, 2, 2, 2, -1, kNaN}));
+    tape.backward(y, Tensor::full({8}, 4, dtype));
+    EXPECT_THAT(to_doubles(x.grad()), ElementsAre(0, 4, 4, 4, 0, 0, 0, 0));
+  }
+}
+
+TEST(Clip, LetsNothingOfAnInfiniteGradientThroughOutside) {
+  const Variable x = leaf(make({-3, 0}, {2}));
+  Tape tape;
+  tape.backward(ops::clip(x, -1, 1), make({kNaN, kInf}, {2}));
+  EXPECT_THAT(to_doubles(x.grad()), ElementsAre(0, kInf));
+}
+
+TEST(Clip, TakesBoundsThatAreInfiniteOrEqualAndRefusesOthers) {
+  const Variable x(make({-3, 5}, {2}, DType::kFloat32));
+  EXPECT_THAT(to_doubles(ops::clip(x, 0, kInf).value()), ElementsAre(0, 5));
+  EXPECT_THAT(to_doubles(ops::clip(x, 1, 1).value()), ElementsAre(1, 1));
+  EXPECT_EQ(error_of([&] { ops::clip(x, 2, 1); }), "[clip] low must be at most high, got 2 and 1");
+  EXPECT_EQ(error_of([&] { ops::clip(x, kNaN, 1); }),
+            "[clip] low must be at most high, got nan and 1");
+  EXPECT_EQ(error_of([&] { ops::clip(x, 0, 1e39); }), "[clip] high 1e+39 is no float32");
 }
 
 TEST(Square, HasAGradientWhereTwiceTheInputOverflows) {

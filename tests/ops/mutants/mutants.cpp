@@ -39,6 +39,18 @@ Gradient true_gradient(const std::string& op, const OpCall& call, const Tensor& 
   return result;
 }
 
+// condition a + (1 - condition) b, which lets a NaN of the other through.
+Tensor where_by_products(const OpCall& call) {
+  const Tensor y = true_output("where", call);
+  const auto values = [&](const char* name) {
+    return to_doubles(ops::expand(call.input(name).value(), y.shape()));
+  };
+  const Values a = values("a"), b = values("b"), holds = values("condition");
+  Values sums(a.size());
+  for (std::size_t i = 0; i < a.size(); ++i) sums[i] = holds[i] * a[i] + (1 - holds[i]) * b[i];
+  return make(sums, y.shape(), y.dtype());
+}
+
 std::vector<Mutant> mutants() {
   std::vector<Mutant> all;
   const auto add = [&](std::vector<Mutant> some) {
@@ -46,6 +58,7 @@ std::vector<Mutant> mutants() {
   };
   add(mutants_of_keep_where());
   add(mutants_of_masked_softmax());
+  add({{"WhereMultipliesByItsCondition", "where", where_by_products, {}}});
   for (const char* op : {"masked_mean", "masked_max", "masked_layer_norm", "attention_scores",
                          "attention_values", "scaled_dot_product_attention", "self_attention"}) {
     add(mutants_with_another_mask(op));

@@ -107,6 +107,11 @@ std::vector<Mutant> mutants_of_gradients() {
          return gradient;
        }},
       {"KeepWhereReadsWhatItFilled", "keep_where", {}, also_reads("keep_where", "input", "input")},
+      {"WhereReadsWhatItDifferentiates", "where", {}, also_reads("where", "a", "a")},
+      {"WhereReadsTheOtherInput", "where", {}, also_reads("where", "b", "a")},
+      {"ClipReadsWhatIsOutside", "clip", {}, also_reads("clip", "input", "input")},
+      {"SliceReadsItsInput", "slice", {}, also_reads("slice", "input", "input")},
+      {"GatherReadsItsInput", "gather", {}, also_reads("gather", "input", "input")},
       {"ConcatReadsItsParts", "concat", {}, also_reads("concat", "input0", "input0")},
   };
 }

@@ -1,13 +1,16 @@
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
+#include "support/threads.hpp"
 
 namespace maskgrad {
 namespace {
@@ -61,6 +64,27 @@ TEST(SumTo, AgreesWithTheDefinitionOverRandomShapes) {
       EXPECT_TRUE(is_close(sums, naive_sum_to(x, to), tolerance))
           << to_string(from) << " to " << to_string(to);
     }
+  }
+}
+
+// By sum_rows() of a single thread, whose order it promises.
+TEST(SumTo, AddsManyRowsInTheOrderOfSumRowsOnAnyNumberOfThreads) {
+  Random random(9);
+  for (const std::int64_t rows : {4095, 4096, 5119, 5120, 5121, 8191, 9000, 65536}) {
+    for (const Shape& columns : {Shape{3}, Shape{65}, Shape{2, 7}}) {
+      const Tensor x = test::uniform(random, Shape{rows}.concat(columns)).to(DType::kFloat32);
+      Tensor expected = Tensor::empty(columns, DType::kFloat32);
+      sum_rows(std::as_const(x).data<float>(), rows, columns.numel(), columns.numel(),
+               expected.data<float>());
+      for (const int threads : {1, 3}) {
+        const test::WithThreads some(threads);
+        EXPECT_TRUE(test::same_bits(sum_to("test", x, columns), expected)) << rows;
+      }
+    }
+  }
+  const Tensor deep = test::uniform(random, {3, 5000, 4}), sums = sum_to("test", deep, {3, 1, 4});
+  for (std::int64_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(test::same_bits(sums[i].reshape({4}), sum_to("test", deep[i], {4})));
   }
 }
 

@@ -4,14 +4,14 @@
 // does. Without -march the same code runs on the 16-byte vectors that every x86-64 has.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
-#include <utility>
 
 #include <maskgrad/ops/cpu/vector/vector_parts.hpp>
-
-// Of a lambda: always inlined.
-#define MASKGRAD_INLINE __attribute__((always_inline))
+#include <maskgrad/ops/functors/unrolled.hpp>
 
 namespace maskgrad::ops {
 
@@ -19,20 +19,6 @@ template <class T>
 using Vec = xsimd::batch<T>;
 template <class T>
 inline constexpr auto kLanes = static_cast<std::int64_t>(Vec<T>::size);
-
-namespace detail {
-
-// f(0), f(1), ... f(n - 1), written out: what is indexed by them can live in registers. Give it a
-// lambda that is MASKGRAD_INLINE, else GCC may call it, which moves all it refers to into memory.
-template <int n, class F>
-[[gnu::always_inline]] inline void unrolled(F&& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) MASKGRAD_INLINE {
-    (f(std::integral_constant<int, i>()), ...);
-  }
-  (std::make_integer_sequence<int, n>());
-}
-
-}  // namespace detail
 
 /// x y + z, rounded once where the machine can. xsimd::fma() of version 8 does not know how AVX-512
 /// does that: it multiplies, then adds, which GCC makes one again and Clang does not.
@@ -68,15 +54,60 @@ void store_first(const Vec<T>& x, T* to, std::int64_t count) {
   detail::store_part(x, to, count);
 }
 
+/// Which of kLanes<T> bools are true.
+template <class T>
+typename Vec<T>::batch_bool_type load_bools(const bool* from) {
+  using Bytes [[gnu::vector_size(kLanes<T>)]] = std::uint8_t;
+  using Lanes [[gnu::vector_size(kLanes<T> * sizeof(T))]] = T;
+  Bytes bytes;
+  std::memcpy(&bytes, from, sizeof bytes);
+  const auto lanes = __builtin_convertvector(bytes, Lanes);
+  return Vec<T>(std::bit_cast<typename Vec<T>::register_type>(lanes)) != Vec<T>(T{});
+}
+
+namespace detail {
+
+// Elements as functors take them: numbers as a vector, bools as conditions.
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_lanes(const T* from) {
+  return Vec<T>::load_unaligned(from);
+}
+template <class T>
+[[gnu::always_inline]] inline auto load_lanes(const bool* from) {
+  return load_bools<T>(from);
+}
+template <class T>
+[[gnu::always_inline]] inline Vec<T> load_first_lanes(const T* from, std::int64_t count) {
+  return load_first(from, count);
+}
+template <class T>
+[[gnu::always_inline]] inline auto load_first_lanes(const bool* from, std::int64_t count) {
+  std::array<bool, Vec<T>::size> lanes{};
+  for (std::int64_t i = 0; i < count; ++i) lanes[static_cast<std::size_t>(i)] = from[i];
+  return load_bools<T>(lanes.data());
+}
+
+}  // namespace detail
+
 /// y[j] = f(x[j]...) for j = 0 .. n-1, f being of vectors: the same for each element, wherever it
-/// stands. y may be one of x.
+/// stands. y may be one of x. Those that are bool are conditions.
 template <class T, class F, class... Ts>
 void map_vectors(std::int64_t n, T* y, F f, const Ts*... x) {
   std::int64_t j = 0;
   for (; j + kLanes<T> <= n; j += kLanes<T>) {
-    f(Vec<T>::load_unaligned(x + j)...).store_unaligned(y + j);
+    f(detail::load_lanes<T>(x + j)...).store_unaligned(y + j);
   }
-  if (j < n) store_first(f(load_first(x + j, n - j)...), y + j, n - j);
+  if (j < n) store_first(f(detail::load_first_lanes<T>(x + j, n - j)...), y + j, n - j);
+}
+
+/// The same for T of any dtype; what has no vectors here is computed by itself.
+template <class T, class F, class... Ts>
+void map_row(std::int64_t n, T* y, F f, const Ts*... x) {
+  if constexpr (std::is_floating_point_v<T>) {
+    map_vectors(n, y, f, x...);
+  } else {
+    for (std::int64_t j = 0; j < n; ++j) y[j] = f(x[j]...);
+  }
 }
 
 /// y[0 .. n-1] = x, without the call that std::copy makes: rows are short.

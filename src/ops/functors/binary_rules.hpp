@@ -1,0 +1,136 @@
+// Functions of two or three elements that stand at the same place, and their gradients, for one
+// element or a vector of them. Internal to src/ops.
+#pragma once
+
+#include <maskgrad/ops/functors/element.hpp>
+#include <maskgrad/ops/functors/factor.hpp>
+
+namespace maskgrad::ops::functors {
+
+/// x itself. Elements of any dtype.
+struct Same {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V x) const {
+    return x;
+  }
+};
+
+struct Add {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V a, V b) const {
+    return a + b;
+  }
+};
+
+struct Subtract {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V a, V b) const {
+    return a - b;
+  }
+};
+
+struct Multiply {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V a, V b) const {
+    return a * b;
+  }
+};
+
+struct Divide {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V a, V b) const {
+    return a / b;
+  }
+};
+
+/// -a b
+struct NegatedProduct {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V a, V b) const {
+    return math::negative(a) * b;
+  }
+};
+
+struct Greater {
+  template <class V>
+  [[gnu::always_inline]] auto operator()(V a, V b) const {
+    return a > b;
+  }
+};
+
+struct Less {
+  template <class V>
+  [[gnu::always_inline]] auto operator()(V a, V b) const {
+    return a < b;
+  }
+};
+
+/// Of a and b the one that Wins(a, b); NaN where either is NaN.
+template <class Wins>
+struct Extremum {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V a, V b) const {
+    return math::select(Wins()(b, a), b, math::select(b == b, a, b));
+  }
+};
+
+/// What goes to `of`: all of g where it wins, nothing where `other` does, half where neither does.
+/// Selected, as an infinite g times 0 is NaN.
+template <class Wins>
+struct ShareOf {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V g, V of, V other) const {
+    const V rest =
+        math::select(Wins()(other, of), math::constant<V>(0), g * math::constant<V>(0.5));
+    return math::select(Wins()(of, other), g, rest);
+  }
+};
+
+/// a where the condition holds, else b. Elements of any dtype.
+struct Where {
+  template <class Condition, class V>
+  [[gnu::always_inline]] V operator()(Condition condition, V a, V b) const {
+    return math::select(condition, a, b);
+  }
+};
+
+/// x where it is kept, else `fill`. Elements of any dtype.
+template <class T>
+struct KeepWhere {
+  T fill;
+  template <class V, class Condition>
+  [[gnu::always_inline]] V operator()(V x, Condition keep) const {
+    return math::select(keep, x, V(fill));
+  }
+};
+
+/// `fill` where the condition holds, else x. Elements of any dtype.
+template <class T>
+struct FillWhere {
+  T fill;
+  template <class V, class Condition>
+  [[gnu::always_inline]] V operator()(V x, Condition filled) const {
+    return math::select(filled, V(fill), x);
+  }
+};
+
+/// g where the condition is `chosen`, else exactly 0.
+template <bool chosen>
+struct ChosenPart {
+  template <class V, class Condition>
+  [[gnu::always_inline]] V operator()(V g, Condition condition) const {
+    const V zero = math::constant<V>(0);
+    return chosen ? math::select(condition, g, zero) : math::select(condition, zero, g);
+  }
+};
+
+/// factor x where it is kept, else exactly 0.
+struct KeepScaled {
+  Factor factor;
+  template <class V, class Condition>
+  [[gnu::always_inline]] V operator()(V x, Condition keep) const {
+    return math::select(keep, factor.times(x), math::constant<V>(0));
+  }
+};
+
+}  // namespace maskgrad::ops::functors

@@ -1,0 +1,36 @@
+// What normalisation does to the elements of a row, computed in double. Internal to src/ops.
+#pragma once
+
+#include <maskgrad/ops/functors/element.hpp>
+
+namespace maskgrad::ops::functors {
+
+/// (x - mean) rstd
+struct Normalise {
+  double mean, rstd;
+  template <class T>
+  [[gnu::always_inline]] T operator()(T x) const {
+    return static_cast<T>((static_cast<double>(x) - mean) * rstd);
+  }
+};
+
+/// x weight + bias
+struct ScaleAndShift {
+  template <class V>
+  [[gnu::always_inline]] V operator()(V x, V weight, V bias) const {
+    return math::multiply_add(x, weight, bias);
+  }
+};
+
+/// rstd (wg - mean - xhat slope), wg being weight g, and mean and slope the means of wg and wg xhat
+/// over the row.
+struct NormGradient {
+  double mean, slope, rstd;
+  template <class T>
+  [[gnu::always_inline]] T operator()(T wg, T xhat) const {
+    const double centered = static_cast<double>(wg) - mean;
+    return static_cast<T>(rstd * math::multiply_add(-static_cast<double>(xhat), slope, centered));
+  }
+};
+
+}  // namespace maskgrad::ops::functors

@@ -1,0 +1,22 @@
+// Tensors as text.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad {
+
+/// Dtype and shape, then the elements nested in brackets, as NumPy shows them:
+///   float32 (2, 3)
+///   [[  1, 2.5,  -3],
+///    [nan, inf, 0.1]]
+/// Real numbers have up to six significant digits. Of a long dimension the first and last entries
+/// are shown, with "..." between them: never more than about 30 lines, of any shape. A tensor that
+/// was never given a value is "undefined".
+std::string to_string(const Tensor& x);
+
+std::ostream& operator<<(std::ostream& out, const Tensor& x);
+
+}  // namespace maskgrad
