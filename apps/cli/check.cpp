@@ -18,7 +18,7 @@ struct Options {
   std::int64_t samples = 4, elements = 50;
 };
 
-Batch first_samples(const SequenceDataset& data, std::int64_t count) {
+Batch first_samples(const Dataset& data, std::int64_t count) {
   std::vector<std::int64_t> indices(static_cast<std::size_t>(std::min(count, data.size())));
   std::iota(indices.begin(), indices.end(), std::int64_t{0});
   return data.collate(indices);
@@ -34,7 +34,8 @@ bool check_model(TrainedRun& run, const Batch& batch, const Options& options) {
   const std::vector<NamedLeaf> leaves = run.parameters().leaves();
   const auto loss = [&] {
     Pass pass;
-    return run.model().evaluate(batch, pass).loss.sum;
+    const ModelOutput output = run.model().evaluate(batch, pass);
+    return objective_of(output, loss_sums(output, "check")).root;
   };
   const GradientReport gradients =
       check_gradients(loss, leaves, {.tolerance = 1e-6, .max_elements = options.elements});
@@ -55,8 +56,8 @@ void check_run(const Options& options) {
   });
   // In float64 differences are exact enough to compare gradients with.
   TrainedRun run(options.run, DType::kFloat64);
-  const SequenceDataset data = run.load_data(options.data, "check");
-  if (!check_model(run, first_samples(data, options.samples), options)) {
+  const std::unique_ptr<Dataset> data = run.load_data(options.data, "check");
+  if (!check_model(run, first_samples(*data, options.samples), options)) {
     flush_output();
     throw ExitCode{1};
   }

@@ -20,14 +20,14 @@ void eval(const Options& options) {
           options.batch_size);
   });
   TrainedRun run(options.run);
-  const SequenceDataset data = run.load_data(options.data, "eval");
+  const std::unique_ptr<Dataset> data = run.load_data(options.data, "eval");
   const auto model = [&](const Batch& batch, Pass& pass) {
     return run.model().evaluate(batch, pass);
   };
-  for (const Metric& metric : evaluate(model, data, options.batch_size)) {
+  for (const Metric& metric : evaluate(model, *data, options.batch_size)) {
     print("{:<10} {:.6f}\n", metric.name, metric.mean());
   }
-  print("{:<10} {}\n", "samples", data.size());
+  print("{:<10} {}\n", "samples", data->size());
 }
 
 }  // namespace

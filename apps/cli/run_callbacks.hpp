@@ -44,6 +44,7 @@ class StayInPlace : public Callback {
   void on_start(const Trainer&) override { claim_.check_place(); }
   void on_epoch(const Trainer&, const EpochInfo&) override { claim_.check_place(); }
   void on_interrupt(const Trainer&) override { claim_.check_place(); }
+  void on_checkpoint(const Trainer&) override { claim_.check_place(); }
 
  private:
   const FolderClaim& claim_;
@@ -55,6 +56,7 @@ class KeepFolder : public Callback {
   explicit KeepFolder(FolderClaim& claim) : claim_(claim) {}
   void on_epoch(const Trainer&, const EpochInfo&) override { claim_.keep(); }
   void on_interrupt(const Trainer&) override { claim_.keep(); }
+  void on_checkpoint(const Trainer&) override { claim_.keep(); }
 
  private:
   FolderClaim& claim_;
@@ -64,7 +66,7 @@ class KeepFolder : public Callback {
 class AtFirstStep : public Callback {
  public:
   explicit AtFirstStep(std::function<void()> f) : f_(std::move(f)) {}
-  void on_step(const StepInfo&) override {
+  void on_step(const Trainer&, const StepInfo&) override {
     if (f_) std::exchange(f_, {})();
   }
 

@@ -33,7 +33,8 @@ std::vector<Subfolder> subfolders(bool own_data) {
   if (own_data) all.push_back({"data", is_shard});
   return all;
 }
-constexpr const char* kFiles[] = {"config.toml", "epochs.csv", "model.safetensors", "report.html"};
+constexpr const char* kFiles[] = {"config.toml", "epochs.csv", "model.safetensors",
+                                  "best.safetensors", "report.html"};
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;

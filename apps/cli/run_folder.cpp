@@ -127,23 +127,24 @@ TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)
   load_weights(model, paths_.model, *parameters_);
 }
 
-SequenceDataset TrainedRun::load_data(const std::string& given, const char* command) const {
+std::unique_ptr<Dataset> TrainedRun::load_data(const std::string& given,
+                                               const char* command) const {
   const std::string& own = settings().text("data");
   const fs::path folder = !given.empty() ? fs::path(given)
                           : own.empty()  ? paths_.own_data
                                          : fs::path(own);
   check_data_folder(folder, paths_, !given.empty());
   // A held-out set counts whole; a limit was on what the run trained on.
-  SequenceDataset data =
+  std::unique_ptr<Dataset> data =
       recipe().load_data(settings(), folder, given.empty() ? DataPart::kTraining : DataPart::kAll);
-  check(data.size() > 0, command, "'{}' holds no samples", folder.string());
+  check(data->size() > 0, command, "'{}' holds no samples", folder.string());
   return data;
 }
 
 std::vector<ReportMask> TrainedRun::attention_masks() {
-  const SequenceDataset data = load_data("", "data");
+  const std::unique_ptr<Dataset> data = load_data("", "data");
   const std::int64_t first = 0;
-  return model_->attention_masks(data.collate({&first, 1}));
+  return model_->attention_masks(data->collate({&first, 1}));
 }
 
 void load_weights(const fs::path& path, ParameterBuffer& parameters) {

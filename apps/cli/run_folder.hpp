@@ -21,6 +21,7 @@ struct RunPaths {
   std::filesystem::path config = folder / "config.toml";
   std::filesystem::path epochs = folder / "epochs.csv";
   std::filesystem::path model = folder / "model.safetensors";
+  std::filesystem::path best = folder / "best.safetensors";
   std::filesystem::path checkpoints = folder / "checkpoints";
   std::filesystem::path logs = folder / "logs";
   std::filesystem::path report = folder / "report.html";
@@ -70,7 +71,7 @@ class TrainedRun {
   /// The samples of `folder`, all of them, or when it is empty those that the run was trained on,
   /// from the folder that its settings name or that it made.
   /// Throws Error "[command] '...' holds no samples".
-  SequenceDataset load_data(const std::string& folder, const char* command) const;
+  std::unique_ptr<Dataset> load_data(const std::string& folder, const char* command) const;
 
  private:
   RunPaths paths_;

@@ -70,12 +70,25 @@ Settings of_results(const Recipe& recipe, const Settings& settings) {
   return result;
 }
 
+Schedule schedule_of(const Settings& settings) {
+  return {.kind = schedule_from_string(settings.text("schedule")),
+          .warmup_steps = settings.integer("warmup_steps")};
+}
+
+std::vector<ParameterGroup> parameter_groups(const Settings& settings) {
+  if (settings.text("optimizer") != "adamw") return {};
+  return {{.name = "decay", .owns = is_matrix, .weight_decay = settings.real("weight_decay")},
+          {.name = "no decay", .owns = is_any}};
+}
+
 std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
                                           const ParameterBuffer& parameters) {
   const std::string& name = settings.text("optimizer");
   if (name == "sgd") return std::make_unique<Sgd>(parameters, settings.real("momentum"));
-  const Adam::Form form = name == "adam" ? Adam::Form::kKeras : Adam::Form::kPyTorch;
-  return std::make_unique<Adam>(parameters, Adam::Options{.form = form});
+  Adam::Options options;
+  if (name != "adam") options.form = Adam::Form::kPyTorch;
+  if (name == "adamw") options.eps = 1e-8;  // as torch.optim.AdamW
+  return std::make_unique<Adam>(parameters, options);
 }
 
 }  // namespace maskgrad::apps

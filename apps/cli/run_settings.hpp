@@ -5,6 +5,7 @@
 #include <memory>
 
 #include <maskgrad/train/optim/optimizer.hpp>
+#include <maskgrad/train/optim/schedule.hpp>
 
 #include "recipes/recipe.hpp"
 
@@ -28,6 +29,12 @@ Settings as_used(const Settings& settings, const std::filesystem::path& run);
 void copy_results(Settings& to, const Settings& from);
 /// Those that shape the results; the others as the recipe has them. Equal runs have equal ones.
 Settings of_results(const Recipe& recipe, const Settings& settings);
+
+/// The schedule of the learning rate that the settings name.
+Schedule schedule_of(const Settings& settings);
+
+/// The groups that the settings' optimizer wants: adamw takes its weight decay from matrices alone.
+std::vector<ParameterGroup> parameter_groups(const Settings& settings);
 
 /// The optimizer that the settings name.
 std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,

@@ -71,6 +71,7 @@ Settings resumed_settings(const Request& request, const RunPaths& paths) {
     Settings now = saved;
     apply(now, request);
     check_same_run(as_stored(trained, paths.folder), as_stored(now, paths.folder), paths);
+    check_training_settings(now);
     recipe.check_settings(now);
     return now;
   });
@@ -81,7 +82,9 @@ Settings new_settings(const Request& request) {
   apply(settings, request);
   check(!settings.flag("resume") || !settings.flag("force"), "train",
         "--resume and --force contradict each other");
-  if (!settings.flag("resume")) request.recipe.check_settings(settings);
+  if (settings.flag("resume")) return settings;
+  check_training_settings(settings);
+  request.recipe.check_settings(settings);
   return settings;
 }
 

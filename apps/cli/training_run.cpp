@@ -6,6 +6,7 @@
 #include <maskgrad/train/callbacks/progress.hpp>
 #include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/callbacks/tensorboard_callback.hpp>
+#include <maskgrad/train/callbacks/validation.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/finite_parameters.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
@@ -45,6 +46,7 @@ TrainingRun::TrainingRun(const Recipe& recipe, const Settings& settings, FolderC
   if (!resume_ && !settings_.flag("force")) check_holds_no_run(paths_, own_data_);
   set_num_threads(static_cast<int>(settings_.integer("threads")));
   const TrainState state = make_model();
+  load_validation();
   // Data that is there is read before anything is written; data of its own goes into the folder.
   if (!own_data_ || resume_) load_data();
   if (!resume_) {
@@ -65,7 +67,8 @@ TrainState TrainingRun::make_model() {
   const auto seed = static_cast<std::uint64_t>(settings_.integer("seed"));
   model_ = recipe_.make_model(settings_);
   parameters_ = std::make_unique<ParameterBuffer>(model_->module(),
-                                                  dtype_from_string(settings_.text("dtype")), seed);
+                                                  dtype_from_string(settings_.text("dtype")), seed,
+                                                  Device{}, parameter_groups(settings_));
   optimizer_ = make_optimizer(settings_, *parameters_);
   if (resume_ && !claim_.saved_nothing_yet()) return load_checkpoint();
   if (resume_) {
@@ -73,11 +76,20 @@ TrainState TrainingRun::make_model() {
                      paths_.folder.string()));
   }
   if (!settings_.text("init").empty()) load_weights(settings_.text("init"), *parameters_);
+  make_average();
   return {};
 }
 
+// Of the weights as they are.
+void TrainingRun::make_average() {
+  const double decay = settings_.real("ema");
+  if (decay > 0) average_ = std::make_unique<WeightAverage>(*parameters_, decay);
+}
+
 TrainState TrainingRun::load_checkpoint() {
-  auto checkpoint = load_latest_checkpoint(paths_.checkpoints, *parameters_, *optimizer_, warn);
+  make_average();
+  auto checkpoint =
+      load_latest_checkpoint(paths_.checkpoints, *parameters_, *optimizer_, warn, average_.get());
   check(checkpoint.has_value(), "train",
         "'{}' holds none of the checkpoints that the run saved: put them back, or begin the run "
         "anew with --force",
@@ -97,19 +109,26 @@ void TrainingRun::load_data() {
       resume_ && settings_.text("data") == read_saved_settings(recipe_, paths_).text("data");
   check_data_folder(folder, paths_, !is_from_config);
   data_ = recipe_.load_data(settings_, folder, DataPart::kTraining);
-  check(data_.size() > 0, "data", "'{}' holds no samples", folder.string());
+  check(data_->size() > 0, "data", "'{}' holds no samples", folder.string());
+}
+
+void TrainingRun::load_validation() {
+  const fs::path folder = settings_.text("val");
+  if (folder.empty()) return;
+  validation_ = recipe_.load_data(settings_, folder, DataPart::kAll);
+  check(validation_->size() > 0, "data", "'{}' holds no samples", folder.string());
 }
 
 // A run that goes on does so with the data that it was trained on, or begins an epoch with others.
 void TrainingRun::check_data(const TrainState& state) {
   data_start_ = data_start_in(resumed_);
   const auto before = resumed_.find(kDataNote);
-  const std::string now = data_.fingerprint();
+  const std::string now = data_->fingerprint();
   if (before == resumed_.end() || before->second == now) {
     TrainState within = state;  // the part of the run that these data are of
     within.step -= data_start_.step;
     within.position.epoch -= data_start_.epoch;
-    check_position(within, count_batches(data_.size(), settings_.integer("batch_size")),
+    check_position(within, count_batches(data_->size(), settings_.integer("batch_size")),
                    paths_.folder.string());
     return;
   }
@@ -128,16 +147,20 @@ DataLoader::Options TrainingRun::loading() const {
 }
 
 void TrainingRun::make_trainer(const TrainState& state) {
-  loader_ = std::make_unique<DataLoader>(data_, loading(), state.position);
+  loader_ = std::make_unique<DataLoader>(*data_, loading(), state.position);
   as_usage([&] {
     trainer_ = std::make_unique<Trainer>(
         [this](const Batch& batch, Pass& pass) { return model_->evaluate(batch, pass); },
         *parameters_, *optimizer_, *loader_,
         Trainer::Options{.lr = settings_.real("lr"),
+                         .schedule = schedule_of(settings_),
                          .clip_norm = settings_.real("clip_norm"),
+                         .average = average_.get(),
+                         .micro_batches = settings_.integer("micro_batches"),
                          .epochs = settings_.integer("epochs"),
                          .max_steps = settings_.integer("steps"),
                          .max_minutes = settings_.real("minutes"),
+                         .checkpoint_every = settings_.integer("checkpoint_every"),
                          .seed = loading().seed},
         state);
     check(state.step <= trainer_->total_steps(), "train",
@@ -174,6 +197,7 @@ void TrainingRun::add_callbacks() {
   if (!settings_.text("step_log").empty())
     trainer_->add(std::make_unique<StepLog>(settings_.text("step_log"), origin));
   trainer_->add(std::make_unique<EpochLog>(paths_.epochs, origin));
+  if (validation_) add_validation();
   trainer_->add(
       std::make_unique<CheckpointCallback>(paths_.checkpoints, [this] { return notes(); }));
   trainer_->add(std::make_unique<KeepFolder>(claim_));
@@ -182,11 +206,25 @@ void TrainingRun::add_callbacks() {
   add_progress();
 }
 
+void TrainingRun::add_validation() {
+  trainer_->add(std::make_unique<Validation>(
+      *validation_,
+      Validation::Options{.every_steps = settings_.integer("val_every"),
+                          .patience = settings_.integer("patience"),
+                          .best = paths_.best,
+                          .notes =
+                              [this] {
+                                claim_.check_place();
+                                return model_notes();
+                              }},
+      resumed_));
+}
+
 // For a checkpoint. Its own copy of the settings tells later what was changed in config.toml.
 Notes TrainingRun::notes() const {
   Notes notes = {{"recipe", recipe_.name()},
                  {kSettingsNote, as_stored(trained_, paths_.folder).to_toml()},
-                 {kDataNote, data_.fingerprint()}};
+                 {kDataNote, data_->fingerprint()}};
   add_to(notes, data_start_);
   return notes;
 }
@@ -203,12 +241,12 @@ void TrainingRun::add_progress() {
 void TrainingRun::print_summary() {
   std::vector<std::vector<std::string>> rows = {{"layer", "kind", "output", "parameters", "mask"}};
   const std::int64_t first = 0;
-  for (const LayerSummary& layer : model_->summarize(data_.collate({&first, 1}))) {
+  for (const LayerSummary& layer : model_->summarize(data_->collate({&first, 1}))) {
     rows.push_back({layer.name, layer.kind, shape_text(layer.output), with_commas(layer.parameters),
                     std::string(to_string(layer.mask_rule))});
   }
   write_message(fmt::format("{}{} parameters, {} samples, {} steps of {}\n{}\n", format_table(rows),
-                            with_commas(parameters_->count()), with_commas(data_.size()),
+                            with_commas(parameters_->count()), with_commas(data_->size()),
                             with_commas(trainer_->total_steps()), settings_.integer("batch_size"),
                             packing_of_next_batch()));
 }
@@ -282,13 +320,19 @@ Trainer::Outcome TrainingRun::train(const std::atomic<bool>& stop, const LastMea
   return Trainer::Outcome::kDone;
 }
 
+// Equal runs have equal ones.
+Notes TrainingRun::model_notes() const {
+  return {{"recipe", recipe_.name()},
+          {kSettingsNote, of_results(recipe_, trained_).to_toml()},
+          {kDataNote, data_->fingerprint()}};
+}
+
 void TrainingRun::finish(const std::string& means, double seconds, std::int64_t steps) const {
   claim_.check_place();
-  save_model(paths_.model, *parameters_,
-             {{"recipe", recipe_.name()},
-              {kSettingsNote, of_results(recipe_, trained_).to_toml()},
-              {kDataNote, data_.fingerprint()},
-              {kEpochValuesNote, epoch_values_digest(paths_.epochs)}});
+  const WithAverage with_average(average_.get(), *parameters_);
+  Notes notes = model_notes();
+  notes[kEpochValuesNote] = epoch_values_digest(paths_.epochs);
+  save_model(paths_.model, *parameters_, notes);
   write_report(std::span(&paths_.folder, 1), paths_.report);
   write_output(means);
   if (steps > 0) {

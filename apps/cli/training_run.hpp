@@ -29,7 +29,9 @@ class TrainingRun {
  private:
   TrainState make_model();
   TrainState load_checkpoint();
+  void make_average();
   void load_data();
+  void load_validation();
   void check_data(const TrainState& state);
   DataLoader::Options loading() const;
   void make_trainer(const TrainState& state);
@@ -37,7 +39,9 @@ class TrainingRun {
   void put_config_back() const;
   void add_callbacks();
   void add_progress();
+  void add_validation();
   Notes notes() const;
+  Notes model_notes() const;
   void print_summary();
   std::string packing_of_next_batch();
   Trainer::Outcome train(const std::atomic<bool>& stop, const LastMeans& last);
@@ -54,11 +58,13 @@ class TrainingRun {
   bool resume_, own_data_;
   Notes resumed_;              // of the checkpoint that the run goes on from
   std::string former_config_;  // what config.toml held before the first step of a run that goes on
-  SequenceDataset data_;
+  std::unique_ptr<Dataset> data_;
+  std::unique_ptr<Dataset> validation_;  // where the settings name some
   DataStart data_start_;
   std::unique_ptr<RecipeModel> model_;
   std::unique_ptr<ParameterBuffer> parameters_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<WeightAverage> average_;  // where the settings ask for one
   std::unique_ptr<DataLoader> loader_;
   std::unique_ptr<Trainer> trainer_;
 };

@@ -56,8 +56,9 @@ class Recipe {
   /// Writes training data of its own.
   virtual void write_data(const Settings& settings, const std::filesystem::path& folder) const = 0;
   /// Reads a data folder.
-  virtual SequenceDataset load_data(const Settings& settings, const std::filesystem::path& folder,
-                                    DataPart part) const = 0;
+  virtual std::unique_ptr<Dataset> load_data(const Settings& settings,
+                                             const std::filesystem::path& folder,
+                                             DataPart part) const = 0;
   virtual std::unique_ptr<RecipeModel> make_model(const Settings& settings) const = 0;
   /// Published curves to draw beside a run's.
   virtual std::vector<ReferenceCurve> references() const { return {}; }
@@ -72,6 +73,9 @@ const Recipe& find_recipe(const std::string& name, const std::string& source);
 /// The settings that every recipe has; the recipe's own defaults and further settings are merged
 /// in.
 std::vector<Setting> training_settings(const std::string& recipe, std::vector<Setting> own);
+
+/// Throws Error for settings, of those that every recipe has, that contradict each other.
+void check_training_settings(const Settings& settings);
 
 /// The setting `pack`, for a recipe whose model can run on packed rows: when it does.
 Setting pack_setting();

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cmath>
+
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/tensor/checked.hpp>
 
@@ -25,40 +28,108 @@ Tensor initial_value(const std::string& name, const Parameter& parameter, std::u
   return value;
 }
 
+void check_groups(std::span<const ParameterGroup> groups) {
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const ParameterGroup& group = groups[i];
+    for (std::size_t j = 0; j < i; ++j) {
+      check(groups[j].name != group.name, "parameters", "two groups are called '{}'", group.name);
+    }
+    check(group.owns != nullptr, "parameters", "group '{}' does not say what it owns", group.name);
+    for (const auto& [what, value] :
+         {std::pair("lr_factor", group.lr_factor), {"weight_decay", group.weight_decay}}) {
+      check(value >= 0 && std::isfinite(value), "parameters",
+            "group '{}': {} must be finite and at least 0, not {}", group.name, what, value);
+    }
+  }
+}
+
+// The first of the groups that owns the parameter.
+std::size_t owner_of(const NamedParameter& named, std::span<const ParameterGroup> groups) {
+  const auto owner = std::find_if(groups.begin(), groups.end(), [&](const ParameterGroup& group) {
+    return group.owns(named.name, named.parameter->shape());
+  });
+  check(owner != groups.end(), "parameters", "no group owns '{}' {}", named.name,
+        named.parameter->shape());
+  return static_cast<std::size_t>(owner - groups.begin());
+}
+
+// Null for a frozen parameter.
+GradSlot* slot_of(const ParameterBuffer::Entry& entry) {
+  return entry.parameter->variable().slot().get();
+}
+
 }  // namespace
 
-ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed, Device device) {
+ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed, Device device,
+                                 std::vector<ParameterGroup> groups) {
   check(is_floating(dtype), "parameters", "must be float32 or float64, not {}", to_string(dtype));
-  std::int64_t size = 0;
-  for (const NamedParameter& named : model.parameters()) {
-    entries_.push_back({named.name, named.parameter, size});
-    size =
-        checked_add("parameters", "the elements", size, align_up(named.parameter->shape().numel()));
-    count_ += named.parameter->shape().numel();
-  }
-  values_ = stream_of_zeros(0, size, dtype, device);
-  gradients_ = stream_of_zeros(1, size, dtype, device);
+  check_groups(groups);
+  if (groups.empty()) groups.push_back({.name = "all", .owns = is_any});
+  add_entries(model, std::move(groups));
+  values_ = stream_of_zeros(0, size_, dtype, device);
+  gradients_ = stream_of_zeros(1, size_, dtype, device);
   for (const Entry& entry : entries_) {
-    const Shape& shape = entry.parameter->shape();
-    Tensor value = values_.view(entry.first, shape);
-    value.copy_from(initial_value(entry.name, *entry.parameter, seed).to(dtype));
-    Variable variable(value, Variable::kRequiresGrad);
-    variable.bind(value, gradients_.view(entry.first, shape));
-    entry.parameter->set_variable(std::move(variable));
+    give_value(entry, groups_[entry.group].group.frozen, seed);
   }
+}
+
+void ParameterBuffer::add_entries(Module& model, std::vector<ParameterGroup> groups) {
+  const std::vector<NamedParameter> all = model.parameters();
+  std::vector<std::size_t> owners;
+  for (const NamedParameter& named : all) owners.push_back(owner_of(named, groups));
+  for (std::size_t group = 0; group < groups.size(); ++group) {
+    const std::int64_t first = size_;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (owners[i] != group) continue;
+      const std::int64_t numel = all[i].parameter->shape().numel();
+      entries_.push_back({all[i].name, all[i].parameter, size_, group});
+      size_ = checked_add("parameters", "the elements", size_, align_up(numel));
+      count_ += numel;
+    }
+    groups_.push_back({std::move(groups[group]), first, size_});
+  }
+}
+
+void ParameterBuffer::give_value(const Entry& entry, bool frozen, std::uint64_t seed) {
+  const Shape& shape = entry.parameter->shape();
+  Tensor value = values_.view(entry.first, shape);
+  value.copy_from(initial_value(entry.name, *entry.parameter, seed).to(dtype()));
+  Variable variable(value, frozen ? Variable::kConstant : Variable::kRequiresGrad);
+  if (!frozen) variable.bind(value, gradients_.view(entry.first, shape));
+  entry.parameter->set_variable(std::move(variable));
 }
 
 void ParameterBuffer::complete_gradients() {
   for (const Entry& entry : entries_) {
-    GradSlot& slot = *entry.parameter->variable().slot();
-    if (!slot.has_grad) slot.clear_buffer();
+    GradSlot* slot = slot_of(entry);
+    if (slot && !slot->has_grad) slot->clear_buffer();
   }
 }
 
 Tensor ParameterBuffer::gradients() {
   complete_gradients();
-  for (const Entry& entry : entries_) entry.parameter->variable().slot()->dirty_rows.reset();
+  for (const Entry& entry : entries_) {
+    if (GradSlot* slot = slot_of(entry)) slot->dirty_rows.reset();
+  }
   return gradients_;
+}
+
+void ParameterBuffer::set_gradients(const Tensor& sum, double factor) {
+  check(sum.shape() == gradients_.shape() && sum.dtype() == dtype(), "parameters",
+        "gradients of {} {} do not fit {} {}", to_string(sum.dtype()), sum.shape(),
+        to_string(dtype()), gradients_.shape());
+  for (const Entry& entry : entries_) {
+    GradSlot* slot = slot_of(entry);
+    if (!slot) continue;
+    slot->has_grad = true;
+    slot->dirty_rows.reset();
+  }
+  dispatch_dtype(FloatingTypes{}, dtype(), "parameters", [&]<class T>(T) {
+    const T scale = static_cast<T>(factor);
+    const T* from = sum.data<T>();
+    T* to = gradients_.data<T>();
+    for (std::int64_t i = 0; i < sum.numel(); ++i) to[i] = from[i] * scale;
+  });
 }
 
 Tensor ParameterBuffer::zeros_beside(int stream) const {
@@ -68,7 +139,9 @@ Tensor ParameterBuffer::zeros_beside(int stream) const {
 // Unlike Variable::clear_grad() this keeps what is known of rows that hold 0: the buffer is ours,
 // and whoever was given it to write made the parameters forget that.
 void ParameterBuffer::clear_gradients() {
-  for (const Entry& entry : entries_) entry.parameter->variable().slot()->has_grad = false;
+  for (const Entry& entry : entries_) {
+    if (GradSlot* slot = slot_of(entry)) slot->has_grad = false;
+  }
 }
 
 std::map<std::string, Tensor> ParameterBuffer::named_values() const {
@@ -81,7 +154,10 @@ std::map<std::string, Tensor> ParameterBuffer::named_values() const {
 
 std::vector<NamedLeaf> ParameterBuffer::leaves() const {
   std::vector<NamedLeaf> leaves;
-  for (const Entry& entry : entries_) leaves.push_back({entry.name, entry.parameter->variable()});
+  for (const Entry& entry : entries_) {
+    const Variable& variable = entry.parameter->variable();
+    if (variable.requires_grad()) leaves.push_back({entry.name, variable});
+  }
   return leaves;
 }
 

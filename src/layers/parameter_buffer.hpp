@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <maskgrad/layers/module.hpp>
+#include <maskgrad/layers/parameter_group.hpp>
 #include <maskgrad/tensor/check/gradients.hpp>
 
 namespace maskgrad {
@@ -20,17 +21,30 @@ class ParameterBuffer {
     std::string name;
     Parameter* parameter;
     std::int64_t first;  // element of the flat tensors; a multiple of 16, for aligned vectors
+    std::size_t group;   // of groups()
+  };
+
+  /// A group and its elements of the flat tensors: first .. end-1, gaps included.
+  struct GroupSpan {
+    ParameterGroup group;
+    std::int64_t first, end;
   };
 
   /// Gives every parameter of `model` its starting value, drawn by (seed, name): adding a layer
-  /// changes no other layer's start. Throws Error unless `dtype` is floating.
-  ParameterBuffer(Module& model, DType dtype, std::uint64_t seed, Device device = {});
+  /// changes no other layer's start. A parameter belongs to the first of the groups that owns it;
+  /// a group may own none. Without groups all belong to one.
+  /// Throws Error unless `dtype` is floating, when no group owns a parameter, when two groups have
+  /// one name, and for an lr_factor or weight_decay that is below 0 or not finite.
+  ParameterBuffer(Module& model, DType dtype, std::uint64_t seed, Device device = {},
+                  std::vector<ParameterGroup> groups = {});
   ParameterBuffer(const ParameterBuffer&) = delete;
   ParameterBuffer& operator=(const ParameterBuffer&) = delete;
 
   DType dtype() const { return values_.dtype(); }
+  /// Group by group, and within one in the model's order.
   const std::vector<Entry>& entries() const { return entries_; }
-  /// Number of trained values, without the gaps that alignment leaves.
+  const std::vector<GroupSpan>& groups() const { return groups_; }
+  /// Number of values, frozen ones included, without the gaps that alignment leaves.
   std::int64_t count() const { return count_; }
 
   /// [N]; the gaps hold 0.
@@ -46,6 +60,8 @@ class ParameterBuffer {
     complete_gradients();
     return std::as_const(gradients_).values<T>();
   }
+  /// Replaces all gradients by `factor` times `sum`, of gradients()'s shape and dtype.
+  void set_gradients(const Tensor& sum, double factor);
   /// Forgets all gradients.
   void clear_gradients();
 
@@ -56,7 +72,8 @@ class ParameterBuffer {
 
   /// The parameters by name, as views.
   std::map<std::string, Tensor> named_values() const;
-  /// The parameters by name, as leaves for check_gradients() and check_mask_leaks().
+  /// The parameters that are not frozen by name, as leaves for check_gradients() and
+  /// check_mask_leaks().
   std::vector<NamedLeaf> leaves() const;
   /// Overwrites every parameter, converting between floating dtypes. Throws Error listing each name
   /// that is missing or unknown, each shape that differs and each dtype that is not floating; then
@@ -64,9 +81,13 @@ class ParameterBuffer {
   void load(const std::map<std::string, Tensor>& values);
 
  private:
+  void add_entries(Module& model, std::vector<ParameterGroup> groups);
+  void give_value(const Entry& entry, bool frozen, std::uint64_t seed);
   void complete_gradients();
 
   std::vector<Entry> entries_;
+  std::vector<GroupSpan> groups_;
+  std::int64_t size_ = 0;  // of the flat tensors
   Tensor values_, gradients_;
   std::int64_t count_ = 0;
 };

@@ -19,7 +19,8 @@ constexpr std::size_t kKept = 3;
 
 // Calls f(name in the file, view) for every parameter's piece of every flat tensor.
 template <class F>
-void for_each_piece(const ParameterBuffer& parameters, Optimizer& optimizer, F f) {
+void for_each_piece(const ParameterBuffer& parameters, Optimizer& optimizer,
+                    const WeightAverage* average, F f) {
   const auto pieces = [&](const std::string& prefix, const Tensor& flat) {
     for (const ParameterBuffer::Entry& entry : parameters.entries()) {
       f(prefix + entry.name, flat.view(entry.first, entry.parameter->shape()));
@@ -27,6 +28,7 @@ void for_each_piece(const ParameterBuffer& parameters, Optimizer& optimizer, F f
   };
   pieces("model/", parameters.values());
   for (const auto& [name, flat] : optimizer.state()) pieces("optimizer." + name + "/", flat);
+  if (average) pieces("ema/", average->values());
 }
 
 // The steps that a file's name gives; nothing for a file of another name.
@@ -79,9 +81,10 @@ SoundFile read_state(SafetensorsFile file, const fs::path& path) {
 
 // Throws unless the file's tensors are those that the run has.
 void check_fits(const std::map<std::string, Tensor>& tensors, const fs::path& path,
-                const ParameterBuffer& parameters, Optimizer& optimizer) {
+                const ParameterBuffer& parameters, Optimizer& optimizer,
+                const WeightAverage* average) {
   std::set<std::string> wanted;
-  for_each_piece(parameters, optimizer, [&](const std::string& name, const Tensor& piece) {
+  for_each_piece(parameters, optimizer, average, [&](const std::string& name, const Tensor& piece) {
     wanted.insert(name);
     const auto found = tensors.find(name);
     check(found != tensors.end(), kKind, "'{}' has no tensor '{}'", path.string(), name);
@@ -97,10 +100,10 @@ void check_fits(const std::map<std::string, Tensor>& tensors, const fs::path& pa
 }
 
 Checkpoint put_back(const SoundFile& sound, const fs::path& path, ParameterBuffer& parameters,
-                    Optimizer& optimizer) {
+                    Optimizer& optimizer, WeightAverage* average) {
   const std::map<std::string, Tensor> tensors = load_tensors(sound.file, path.string());
-  check_fits(tensors, path, parameters, optimizer);
-  for_each_piece(parameters, optimizer, [&](const std::string& name, const Tensor& piece) {
+  check_fits(tensors, path, parameters, optimizer, average);
+  for_each_piece(parameters, optimizer, average, [&](const std::string& name, const Tensor& piece) {
     Tensor target = piece;
     target.copy_from(tensors.at(name));
   });
@@ -129,14 +132,15 @@ Judged judge(const fs::path& path) {
 }  // namespace
 
 void save_checkpoint(const fs::path& path, const TrainState& state,
-                     const ParameterBuffer& parameters, Optimizer& optimizer, const Notes& notes) {
+                     const ParameterBuffer& parameters, Optimizer& optimizer, const Notes& notes,
+                     const WeightAverage* average) {
   check(optimizer.steps() == state.step - state.skipped, kKind,
         "'{}': the optimizer has made {} steps, the run {} and {} without it", path.string(),
         optimizer.steps(), state.step - state.skipped, state.skipped);
   check_state(state, path.string());
   check_name(path, state);
   std::map<std::string, Tensor> tensors;
-  for_each_piece(parameters, optimizer, [&](const std::string& name, const Tensor& piece) {
+  for_each_piece(parameters, optimizer, average, [&](const std::string& name, const Tensor& piece) {
     tensors.emplace(name, piece);
   });
   Metadata metadata = weights_metadata(kKind, notes);
@@ -144,11 +148,11 @@ void save_checkpoint(const fs::path& path, const TrainState& state,
   save_tensors(path, tensors, metadata);
 }
 
-Checkpoint load_checkpoint(const fs::path& path, ParameterBuffer& parameters,
-                           Optimizer& optimizer) {
+Checkpoint load_checkpoint(const fs::path& path, ParameterBuffer& parameters, Optimizer& optimizer,
+                           WeightAverage* average) {
   SafetensorsFile file = SafetensorsFile::open(path);
   check_format(file.metadata(), kKind, path);
-  return put_back(read_state(std::move(file), path), path, parameters, optimizer);
+  return put_back(read_state(std::move(file), path), path, parameters, optimizer, average);
 }
 
 Notes read_notes(const fs::path& path) {
@@ -178,10 +182,10 @@ std::optional<fs::path> latest_sound_checkpoint(const fs::path& folder, const Wa
 
 std::optional<Checkpoint> load_latest_checkpoint(const fs::path& folder,
                                                  ParameterBuffer& parameters, Optimizer& optimizer,
-                                                 const Warn& warn) {
+                                                 const Warn& warn, WeightAverage* average) {
   const auto path = latest_sound_checkpoint(folder, warn);
   if (!path) return std::nullopt;
-  return load_checkpoint(*path, parameters, optimizer);
+  return load_checkpoint(*path, parameters, optimizer, average);
 }
 
 void CheckpointCallback::on_start(const Trainer& trainer) {
@@ -196,7 +200,7 @@ void CheckpointCallback::save(const Trainer& trainer) const {
   const std::int64_t step = trainer.state().step;
   // Twelve digits, so that names sort as numbers do.
   save_checkpoint(folder_ / fmt::format("step_{:012}.safetensors", step), trainer.state(),
-                  trainer.parameters(), trainer.optimizer(), notes);
+                  trainer.parameters(), trainer.optimizer(), notes, trainer.options().average);
   std::vector<Candidate> found = checkpoints_in(folder_);
   std::size_t kept = 0;
   for (auto one = found.rbegin(); one != found.rend(); ++one) {

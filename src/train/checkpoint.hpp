@@ -15,20 +15,21 @@ struct Checkpoint {
   Notes notes;
 };
 
-/// Writes weights ("model/NAME"), the optimizer's tensors ("optimizer.m/NAME"), and as metadata the
-/// steps done, the position in the data, the sums of the epoch under way, and notes. Random numbers
-/// need no state of their own: they follow from seed, epoch and step. The file holds a digest, and
-/// appears whole or not at all. Throws Error for a state that load_checkpoint would refuse.
+/// Writes weights ("model/NAME"), the optimizer's tensors ("optimizer.m/NAME"), the average of the
+/// weights where there is one ("ema/NAME"), and as metadata the steps done, the position in the
+/// data, the sums of the epoch under way, and notes. Random numbers need no state of their own:
+/// they follow from seed, epoch and step. The file holds a digest, and appears whole or not at all.
+/// Throws Error for a state that load_checkpoint would refuse.
 void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
                      const ParameterBuffer& parameters, Optimizer& optimizer,
-                     const Notes& notes = {});
+                     const Notes& notes = {}, const WeightAverage* average = nullptr);
 
-/// Puts weights and optimizer back, and returns the state to go on from. Throws Error naming the
-/// file and what is wrong: it is damaged, contradicts itself or its name
+/// Puts weights, optimizer and average back, and returns the state to go on from. Throws Error
+/// naming the file and what is wrong: it is damaged, contradicts itself or its name
 /// `step_<steps>.safetensors`, is of another version, or does not fit (another model, dtype or
 /// optimizer). Then nothing changed.
 Checkpoint load_checkpoint(const std::filesystem::path& path, ParameterBuffer& parameters,
-                           Optimizer& optimizer);
+                           Optimizer& optimizer, WeightAverage* average = nullptr);
 
 /// The notes of a checkpoint or a model; the whole file is held against its digest. Throws Error
 /// for any other file.
@@ -53,12 +54,13 @@ std::optional<std::filesystem::path> latest_sound_checkpoint(const std::filesyst
 /// sound, and as load_checkpoint for a sound one that does not fit.
 std::optional<Checkpoint> load_latest_checkpoint(const std::filesystem::path& folder,
                                                  ParameterBuffer& parameters, Optimizer& optimizer,
-                                                 const Warn& warn);
+                                                 const Warn& warn,
+                                                 WeightAverage* average = nullptr);
 
-/// Saves `step_<steps>.safetensors` into a folder at the end of each epoch and on interruption, and
-/// keeps the newest three up to there. Later ones were damaged when the run went on, and are
-/// removed once a sound one stands in their place. Notes come from `notes` and from the trainer's
-/// callbacks.
+/// Saves `step_<steps>.safetensors` into a folder at the end of each epoch, on interruption, and
+/// every Trainer::Options::checkpoint_every steps. Keeps the newest three up to there. Later ones
+/// were damaged when the run went on, and are removed once a sound one stands in their place. Notes
+/// come from `notes` and from the trainer's callbacks.
 class CheckpointCallback : public Callback {
  public:
   explicit CheckpointCallback(std::filesystem::path folder, std::function<Notes()> notes = {})
@@ -68,6 +70,7 @@ class CheckpointCallback : public Callback {
   void on_start(const Trainer& trainer) override;
   void on_epoch(const Trainer& trainer, const EpochInfo&) override { save(trainer); }
   void on_interrupt(const Trainer& trainer) override { save(trainer); }
+  void on_checkpoint(const Trainer& trainer) override { save(trainer); }
 
  private:
   void save(const Trainer& trainer) const;

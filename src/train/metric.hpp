@@ -21,6 +21,9 @@ struct Metric {
   }
 };
 
+/// Adds `metrics` to `sums`, one by one. Throws Error "[<who>] ..." when they are others.
+void add_each(std::span<Metric> sums, std::span<const Metric> metrics, const char* who);
+
 /// Adds the metrics of one more batch to `totals`, which are empty before the first. Throws Error
 /// "[<who>] ..." when they are others than before.
 void add_metrics(std::vector<Metric>& totals, std::span<const Metric> metrics, const char* who);

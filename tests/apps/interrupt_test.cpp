@@ -65,6 +65,21 @@ TEST_F(Interrupt, AKilledRunGoesOnFromItsLastCheckpoint) {
   expect_same_run("killed", "whole");
 }
 
+TEST_F(Interrupt, AKilledRunGoesOnFromACheckpointWithinAnEpoch) {
+  ASSERT_EQ(run(arguments("whole")).code, 0);
+  std::vector<std::string> often = arguments("killed");
+  often.insert(often.end(), {"--checkpoint-every", "300"});
+  test::CliProcess training = start(often);
+  ASSERT_TRUE(training.reaches(path("killed/checkpoints/step_000000000300.safetensors")));
+  training.signal(SIGKILL);
+  ASSERT_EQ(training.wait().code, 128 + SIGKILL);
+  ASSERT_EQ(resume("killed").code, 0);
+  EXPECT_EQ(read("killed.csv"), read("whole.csv"));
+  EXPECT_EQ(read("killed/model.safetensors"), read("whole/model.safetensors"))
+      << "how often a run saves is no part of what it gives";
+  EXPECT_EQ(epochs("killed"), epochs("whole"));
+}
+
 TEST_F(Interrupt, ARunCanBeStoppedAgainAndAgain) {
   ASSERT_EQ(run(arguments("whole")).code, 0);
   ASSERT_EQ(stopped("often", SIGINT).code, 130);

@@ -220,6 +220,27 @@ TEST(ParameterBuffer, LoadRefusesValuesThatAreNotFloating) {
             "[weights] a.bias holds int64, not float32 or float64");
 }
 
+TEST(ParameterBuffer, TakesGradientsFromElsewhereInPlaceOfItsOwn) {
+  Sequential model;
+  add_layers(model);
+  ParameterBuffer parameters(model, DType::kFloat64, 1);
+  Tensor sum = parameters.zeros_beside(0);
+  for (const auto& entry : parameters.entries()) {
+    sum.view(entry.first, entry.parameter->shape()).fill(6.0);
+  }
+  parameters.clear_gradients();
+  parameters.set_gradients(sum, 0.5);
+  for (const auto& entry : parameters.entries()) {
+    EXPECT_THAT(to_doubles(entry.parameter->variable().grad()), ::testing::Each(3.0)) << entry.name;
+  }
+  EXPECT_THAT(parameters.read_gradients<double>(), ::testing::Contains(3.0)) << "they stay";
+  parameters.clear_gradients();
+  EXPECT_THAT(to_doubles(parameters.gradients()), ::testing::Each(0.0));
+  EXPECT_EQ(error_of([&] { parameters.set_gradients(Tensor::zeros({2}, DType::kFloat64), 1.0); }),
+            fmt::format("[parameters] gradients of float64 (2,) do not fit float64 {}",
+                        parameters.values().shape()));
+}
+
 TEST(ParameterBuffer, RefusesDtypesThatAreNotFloating) {
   Sequential model;
   add_layers(model);

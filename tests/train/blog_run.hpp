@@ -13,6 +13,7 @@
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/data_loader.hpp>
+#include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/optim/adam.hpp>
 #include <maskgrad/train/trainer.hpp>

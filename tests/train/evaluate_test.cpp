@@ -21,7 +21,7 @@ TEST(Evaluate, CountsEverySampleOnceForAnySizeOfBatches) {
   double loss = 0, hits = 0;
   for (std::int64_t i = 0; i < toy.data.size(); ++i) {
     const ModelOutput output = toy.evaluate(toy.data.collate({&i, 1}));
-    loss += output.loss.sum.item();
+    loss += output.terms[0].sum.item();
     hits += output.metrics.front().sum;
   }
   for (const std::int64_t size : {1, 3, 4, 10, 100}) {
@@ -40,7 +40,7 @@ TEST(Evaluate, RefusesALossThatIsNotFinite) {
   int calls = 0;
   const Model model = [&](const Batch& batch, Pass&) {
     ModelOutput output = toy.evaluate(batch);
-    if (calls++ == 1) output.loss.sum = ops::scale(output.loss.sum, -test::kNaN);
+    if (calls++ == 1) output.terms[0].sum = ops::scale(output.terms[0].sum, -test::kNaN);
     return output;
   };
   EXPECT_EQ(error_of([&] { evaluate(model, toy.data, 4); }), "[eval] batch 1: the loss is nan");

@@ -134,8 +134,8 @@ std::string error_of_gradient(double bad, bool sgd, DType dtype, double clip_nor
                ModelOutput output = self->evaluate(batch);
                // The step, and the pass that looks for what went wrong.
                if (calls++ < 2) return output;
-               output.loss.sum =
-                   test::with_rule(output.loss.sum, [bad](const Tensor& g, Gradients& grads) {
+               output.terms[0].sum =
+                   test::with_rule(output.terms[0].sum, [bad](const Tensor& g, Gradients& grads) {
                      grads.set(0, Tensor::full(g.shape(), bad, g.dtype()));
                    });
                return output;

@@ -124,6 +124,38 @@ TEST_P(Resume, AddsUpAnEpochThatAStepLimitCutShort) {
   EXPECT_EQ(read_epochs(folder / "epochs.csv").size(), 4U);
 }
 
+// A process that dies leaves what it logged since; the checkpoint is from within an epoch.
+TEST_P(Resume, GoesOnFromACheckpointWithinAnEpochByteForByte) {
+  const auto run = [](const fs::path& folder, ToyRun& toy, std::int64_t dies_after) {
+    toy.trainer->add(std::make_unique<StepLog>(folder / "steps.csv"));
+    toy.trainer->add(std::make_unique<CheckpointCallback>(folder));
+    Notes::Kept ignored;
+    toy.trainer->add(std::make_unique<Notes>(
+        ignored, [&](auto& step) { check(step.step + 1 < dies_after, "test", "dies"); }));
+    toy.run();
+  };
+  ToyOptions checkpointed = options();
+  checkpointed.training.checkpoint_every = 2;
+  const ScratchFolder unbroken_folder;
+  ToyRun unbroken(checkpointed);
+  run(unbroken_folder.path(), unbroken, kSteps + 1);
+  for (const std::int64_t dies_after : {3, 5, 6, 9, 11}) {
+    const ScratchFolder folder;
+    {
+      ToyRun first(checkpointed);
+      EXPECT_THROW(run(folder.path(), first, dies_after), Error);
+    }
+    const auto second = from_checkpoint(folder.path());
+    const std::int64_t step = second->trainer->state().step;
+    EXPECT_TRUE(step % 2 == 0 || step % 3 == 0) << step;
+    EXPECT_GE(step + 2, dies_after - 1);
+    run(folder.path(), *second, kSteps + 1);
+    EXPECT_EQ(read_file(folder / "steps.csv"), read_file(unbroken_folder / "steps.csv"));
+    const char* const last = "step_000000000012.safetensors";
+    EXPECT_TRUE(read_file(folder / last) == read_file(unbroken_folder / last)) << dies_after;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(, Resume,
                          ::testing::Values(Case{"AdamInFileOrder", DType::kFloat64, false, false},
                                            Case{"AdamShuffled", DType::kFloat32, true, false},

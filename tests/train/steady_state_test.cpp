@@ -123,9 +123,10 @@ class SteadyState : public ::testing::Test {
   }
 
   static std::int64_t allocations_of_a_run(MaskAxis axis, DType dtype, std::int64_t batch_size,
-                                           PackWhen pack = PackWhen::kNever) {
+                                           PackWhen pack = PackWhen::kNever,
+                                           const Trainer::Options& training = {}) {
     const DataLoader::Options loading = {.batch_size = batch_size, .shuffle = true};
-    BlogRun run(axis, dtype, loading);
+    BlogRun run(axis, dtype, loading, training);
     run.layers->pack(pack);
     const auto steps = [&](int count) {
       for (int i = 0; i < count; ++i) run.trainer.step(run.loader.next());
@@ -153,6 +154,13 @@ TEST_F(SteadyState, NorDoesOneOnSeveralThreads) {
       << "the last of " << last_size << " bytes";
 }
 
+TEST_F(SteadyState, NorDoesOneInMicroBatchesThatClips) {
+  EXPECT_EQ(allocations_of_a_run(MaskAxis::kKey, DType::kFloat32, 10, PackWhen::kNever,
+                                 {.clip_norm = 1.0, .micro_batches = 4}),
+            0)
+      << "the last of " << last_size << " bytes";
+}
+
 TEST_F(SteadyState, NorDoesOneThatPacks) {
   for (const PackWhen pack : {PackWhen::kAuto, PackWhen::kAlways}) {
     EXPECT_EQ(allocations_of_a_run(MaskAxis::kKey, DType::kFloat32, 2, pack), 0)
@@ -163,7 +171,7 @@ TEST_F(SteadyState, NorDoesOneThatPacks) {
 TEST_F(SteadyState, NorDoesTheTrainerWithinAnEpoch) {
   struct Watch : Callback {
     explicit Watch(std::vector<Batch> batches) : held(std::move(batches)) {}
-    void on_step(const StepInfo& step) override {
+    void on_step(const Trainer&, const StepInfo& step) override {
       if (step.step == 510) {  // the second epoch has begun
         held.clear();
         allocations = 0;

@@ -9,6 +9,7 @@
 #include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/optim/adam.hpp>
 #include <maskgrad/train/optim/sgd.hpp>
 #include <maskgrad/train/trainer.hpp>
@@ -92,7 +93,7 @@ class Notes : public Callback {
       : kept_(kept), at_step_(std::move(at_step)) {}
 
   void on_start(const Trainer&) override { kept_.events.push_back("start"); }
-  void on_step(const StepInfo& step) override {
+  void on_step(const Trainer&, const StepInfo& step) override {
     kept_.losses.push_back(step.loss);
     kept_.events.push_back(fmt::format("step {}", step.step));
     if (at_step_) at_step_(step);
@@ -107,6 +108,9 @@ class Notes : public Callback {
   }
   void on_interrupt(const Trainer& trainer) override {
     kept_.events.push_back(fmt::format("interrupt at {}", trainer.state().step));
+  }
+  void on_checkpoint(const Trainer& trainer) override {
+    kept_.events.push_back(fmt::format("checkpoint at {}", trainer.state().step));
   }
 
  private:

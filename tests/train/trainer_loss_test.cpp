@@ -27,7 +27,7 @@ std::string divergence(std::int64_t first_bad, std::function<Variable(const Vari
   Tensor before;
   ToyRun toy({.training = {.epochs = 2}}, [&](const Batch& batch, Pass&) {
     ModelOutput output = self->evaluate(batch);
-    if (step >= first_bad) output.loss.sum = bad(output.loss.sum);
+    if (step >= first_bad) output.terms[0].sum = bad(output.terms[0].sum);
     return output;
   });
   self = &toy;
@@ -114,8 +114,9 @@ TEST(Trainer, MovesNothingByABatchThatCountsNothing) {
       std::int64_t step = 0;
       ToyRun toy({.training = {.clip_norm = clip_norm}, .sgd = sgd},
                  [&](const Batch& batch, Pass&) {
-                   ops::SumCount loss = self->evaluate(batch).loss;
-                   if (step == 1) loss = {ops::scale(loss.sum, 0.0), 0};
+                   const Variable sum = self->evaluate(batch).terms[0].sum;
+                   ops::SumCount loss = {sum, batch.size()};
+                   if (step == 1) loss = {ops::scale(sum, 0.0), 0};
                    return ModelOutput{loss};
                  });
       self = &toy;
@@ -141,7 +142,7 @@ TEST(Trainer, MovesNothingByABatchThatCountsNothing) {
 TEST(Trainer, RefusesANegativeCount) {
   ToyRun* self = nullptr;
   ToyRun toy({}, [&](const Batch& batch, Pass&) {
-    return ModelOutput{{self->evaluate(batch).loss.sum, -1}};
+    return ModelOutput{ops::SumCount{self->evaluate(batch).terms[0].sum, -1}};
   });
   self = &toy;
   EXPECT_EQ(error_of([&] { toy.run(); }), "[train] step 0: the model counted -1");

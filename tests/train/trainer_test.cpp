@@ -108,8 +108,8 @@ TEST(Trainer, ReportsTheLossBeforeTheUpdateAndUsesTheMeanOfTheBatch) {
   const std::int64_t first_batch[] = {0, 1, 2, 3};
   const Batch batch = toy.data.collate(first_batch);
   Tape tape;
-  const ops::SumCount loss = toy.evaluate(batch).loss;
-  tape.backward(loss.mean());
+  const LossTerm loss = toy.evaluate(batch).terms.front();
+  tape.backward(loss.sum, 0.25);
   const std::vector<double> gradient = test::to_doubles(toy.parameters->gradients());
   std::vector<double> expected = test::to_doubles(toy.parameters->values());
   for (std::size_t i = 0; i < expected.size(); ++i) expected[i] -= 0.5 * gradient[i];
@@ -129,6 +129,41 @@ TEST(Trainer, StopsBetweenStepsWhenAskedTo) {
   EXPECT_EQ(toy.run(stop), Outcome::kInterrupted);
   EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "step 1", "interrupt at 2"));
   EXPECT_EQ(toy.trainer->state().position, (DataPosition{0, 2}));
+}
+
+TEST(Trainer, AsksForCheckpointsWithinAnEpochAndNotTwiceAtItsEnd) {
+  ToyRun toy({.training = {.epochs = 3, .max_steps = 8, .checkpoint_every = 2}});
+  Notes::Kept kept;
+  std::atomic<bool> stop = false;
+  toy.trainer->add(std::make_unique<Notes>(kept, [&](auto& step) { stop = step.step == 7; }));
+  EXPECT_EQ(toy.run(stop), Outcome::kDone);
+  std::erase_if(kept.events, [](const std::string& event) { return event.starts_with("step"); });
+  EXPECT_THAT(kept.events,
+              ElementsAre("start", "checkpoint at 2", "epoch 1 at 3", "checkpoint at 4",
+                          "epoch 2 at 6", "end at 8, 2 into epoch 3"));
+}
+
+TEST(Trainer, ShowsCallbacksAStateThatCountsTheStep) {
+  struct Watch : Callback {
+    void on_step(const Trainer& trainer, const StepInfo& step) override {
+      EXPECT_EQ(trainer.state().step, step.step + 1);
+      EXPECT_EQ(trainer.optimizer().steps(), trainer.state().step);
+      EXPECT_EQ(trainer.state().position, trainer.loader().position());
+      ++heard;
+    }
+    int heard = 0;
+  };
+  ToyRun toy({});
+  auto watch = std::make_unique<Watch>();
+  const Watch& seen = *watch;
+  toy.trainer->add(std::move(watch));
+  toy.run();
+  EXPECT_EQ(seen.heard, 3);
+}
+
+TEST(Trainer, RefusesToCountStepsBackwards) {
+  EXPECT_EQ(error_of([] { ToyRun({.training = {.checkpoint_every = -1}}); }),
+            "[train] checkpoint_every must be at least 0, not -1");
 }
 
 TEST(Trainer, AskedToStopAtTheEndOfAnEpochEndsItFirst) {

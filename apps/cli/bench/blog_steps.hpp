@@ -5,6 +5,7 @@
 #include <string>
 
 #include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/sequence_dataset.hpp>
 
 #include "cli/run_settings.hpp"
 

@@ -8,6 +8,7 @@
 #include <maskgrad/layers/global_pool.hpp>
 #include <maskgrad/layers/masking.hpp>
 #include <maskgrad/layers/reflect.hpp>
+#include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/optim/adam.hpp>
 
 #include "cli/bench/benchmarks.hpp"

@@ -10,6 +10,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/finite.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
 
 namespace maskgrad::apps {
@@ -120,9 +121,9 @@ class BlogRecipe : public Recipe {
                                      .seed = static_cast<std::uint64_t>(settings.integer("seed"))});
   }
 
-  SequenceDataset load_data(const Settings& settings, const std::filesystem::path& folder,
-                            DataPart part) const override {
-    SequenceDataset dataset(kLength, kPadToken);
+  std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path& folder,
+                                     DataPart part) const override {
+    auto dataset = std::make_unique<SequenceDataset>(kLength, kPadToken);
     const std::int64_t limit = part == DataPart::kAll ? 0 : settings.integer("shards");
     for (const auto& shard : list_shards(folder, limit)) {
       for (const ArithmeticSample& sample : read_arithmetic_shard(shard)) {
@@ -130,7 +131,7 @@ class BlogRecipe : public Recipe {
         const std::string text = sample.defs + ":" + sample.op;
         check(text.size() <= kLength, "blog", "'{}' holds '{}', of {} characters: at most {} fit",
               shard.string(), text, text.size(), kLength);
-        dataset.add(arithmetic_tokens(text), arithmetic_tokens(sample.res).front());
+        dataset->add(arithmetic_tokens(text), arithmetic_tokens(sample.res).front());
       }
     }
     return dataset;

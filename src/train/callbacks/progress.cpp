@@ -14,9 +14,9 @@ std::string text_of(const Metric& metric) {
   return fmt::format("  {} {:.4f}", metric.name, metric.mean());
 }
 
-std::string means(const EpochInfo& epoch) {
+std::string means(std::span<const Metric> totals) {
   std::string text;
-  for (const Metric& metric : epoch.totals) text += text_of(metric);
+  for (const Metric& metric : totals) text += text_of(metric);
   return text;
 }
 
@@ -46,7 +46,7 @@ void Progress::on_start(const Trainer& trainer) {
   next_report_ = start_ + interval_;
 }
 
-void Progress::on_step(const StepInfo& step) {
+void Progress::on_step(const Trainer&, const StepInfo& step) {
   done_ = step.step + 1;
   const Clock::time_point now = Clock::now();
   if (now < next_report_) return;
@@ -103,18 +103,24 @@ std::string Progress::bar(int width) const {
 
 void Progress::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {
   write_whole_line(fmt::format("epoch {}/{}{}  {} steps  {:.1f} s", epoch.epoch,
-                               trainer.options().epochs, means(epoch), epoch.steps, epoch.seconds));
+                               trainer.options().epochs, means(epoch.totals), epoch.steps,
+                               epoch.seconds));
 }
 
 void Progress::on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) {
   write_whole_line(fmt::format("ended after step {}/{}{}  mean of the last {} steps",
-                               trainer.state().step, trainer.total_steps(), means(part),
+                               trainer.state().step, trainer.total_steps(), means(part.totals),
                                part.batches));
 }
 
 void Progress::on_interrupt(const Trainer& trainer) {
   write_whole_line(
       fmt::format("stopped after step {}/{}", trainer.state().step, trainer.total_steps()));
+}
+
+void Progress::on_evaluation(const Trainer&, const EvaluationInfo& evaluation) {
+  write_whole_line(fmt::format("validation after step {}{}{}", evaluation.step,
+                               means(evaluation.totals), evaluation.is_best ? "  the best" : ""));
 }
 
 void Progress::write_whole_line(const std::string& text) {

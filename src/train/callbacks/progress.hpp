@@ -39,10 +39,11 @@ class Progress : public Callback {
   ~Progress() override;
 
   void on_start(const Trainer& trainer) override;
-  void on_step(const StepInfo& step) override;
+  void on_step(const Trainer& trainer, const StepInfo& step) override;
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
   void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override;
   void on_interrupt(const Trainer& trainer) override;
+  void on_evaluation(const Trainer& trainer, const EvaluationInfo& evaluation) override;
 
  private:
   void report();

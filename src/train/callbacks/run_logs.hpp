@@ -39,9 +39,10 @@ class StepLog : public Callback {
       : path_(std::move(path)), origin_(std::move(origin)) {}
 
   void on_start(const Trainer& trainer) override;
-  void on_step(const StepInfo& step) override;
+  void on_step(const Trainer& trainer, const StepInfo& step) override;
   void on_epoch(const Trainer&, const EpochInfo&) override { sync(); }
   void on_interrupt(const Trainer&) override { sync(); }
+  void on_checkpoint(const Trainer&) override { sync(); }
   void add_notes(Notes& notes) const override;
 
  private:

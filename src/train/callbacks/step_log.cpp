@@ -117,7 +117,7 @@ void StepLog::warn_of_new_log(std::int64_t step) const {
   origin_.warn(fmt::format("'{}' is new: the steps before {} are not in it", path_.string(), step));
 }
 
-void StepLog::on_step(const StepInfo& step) {
+void StepLog::on_step(const Trainer&, const StepInfo& step) {
   char memory[64];
   const auto written =
       fmt::format_to_n(memory, sizeof memory, "{},{:.17g}\n", step.step, step.loss);

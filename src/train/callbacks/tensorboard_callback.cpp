@@ -17,11 +17,21 @@ void TensorBoardCallback::on_epoch(const Trainer& trainer, const EpochInfo& epoc
   for (const Metric& metric : epoch.totals) {
     scalars.push_back({"epoch/" + metric.name, static_cast<float>(metric.mean())});
   }
-  scalars.push_back({"epoch/learning_rate", static_cast<float>(trainer.options().lr)});
+  scalars.push_back(
+      {"epoch/learning_rate", static_cast<float>(trainer.learning_rate(epoch.steps - 1))});
   writer_->add(epoch.steps, std::move(scalars));
   ParameterBuffer& parameters = trainer.parameters();
   write_histograms(parameters, "weights/", parameters.values(), epoch.steps);
   write_histograms(parameters, "gradients/", parameters.gradients(), epoch.steps);
+  writer_->flush();
+}
+
+void TensorBoardCallback::on_evaluation(const Trainer&, const EvaluationInfo& evaluation) {
+  std::vector<SummaryValue> scalars;
+  for (const Metric& metric : evaluation.totals) {
+    scalars.push_back({"validation/" + metric.name, static_cast<float>(metric.mean())});
+  }
+  writer_->add(evaluation.step, std::move(scalars));
   writer_->flush();
 }
 

@@ -9,16 +9,17 @@
 namespace maskgrad {
 
 /// At the end of each epoch, and of the run, writes, at the number of steps done: scalars
-/// "epoch/<metric>" and "epoch/learning_rate", histograms "weights/<parameter>" and
-/// "gradients/<parameter>" (those of the last step). Each process that trains a run adds an event
-/// file of its own to the folder; where the run goes on, it begins by saying which steps of the
-/// files before are void.
+/// "epoch/<metric>" and "epoch/learning_rate" (that of the last step), histograms
+/// "weights/<parameter>" and "gradients/<parameter>" (those of the last step). After an evaluation,
+/// scalars "validation/<metric>". Each process that trains a run adds an event file of its own to
+/// the folder; where the run goes on, it begins by saying which steps of the files before are void.
 class TensorBoardCallback : public Callback {
  public:
   explicit TensorBoardCallback(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   void on_start(const Trainer& trainer) override;
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
+  void on_evaluation(const Trainer& trainer, const EvaluationInfo& evaluation) override;
   void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override {
     on_epoch(trainer, part);
   }

@@ -16,7 +16,7 @@ std::int64_t count_batches(std::int64_t samples, std::int64_t batch_size) {
   return samples / batch_size + (samples % batch_size != 0 ? 1 : 0);
 }
 
-DataLoader::DataLoader(const SequenceDataset& dataset, Options options, DataPosition start)
+DataLoader::DataLoader(const Dataset& dataset, Options options, DataPosition start)
     : dataset_(dataset), options_(options), position_(start), reading_(start), ring_(kAhead) {
   check(dataset.size() > 0, "data", "there are no samples");
   check(options.batch_size >= 1, "data", "batch-size must be at least 1, not {}",
@@ -114,6 +114,11 @@ Batch DataLoader::collate(DataPosition position) {
   const std::int64_t count = std::min(options_.batch_size, dataset_.size() - begin);
   Batch batch = dataset_.collate({order_.data() + begin, static_cast<std::size_t>(count)});
   batch.epoch = position.epoch;
+  if (!batch.ids.defined()) {
+    batch.ids = Tensor::from(std::span<const std::int64_t>(order_).subspan(
+                                 static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+                             {count});
+  }
   if (options_.transform) options_.transform(batch);
   return batch;
 }

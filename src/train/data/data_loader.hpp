@@ -39,7 +39,7 @@ class DataLoader {
 
   /// `dataset` must outlive the loader. Throws Error when it is empty, batch_size < 1, or the
   /// system refuses the thread.
-  DataLoader(const SequenceDataset& dataset, Options options, DataPosition start = {});
+  DataLoader(const Dataset& dataset, Options options, DataPosition start = {});
   ~DataLoader();
   DataLoader(const DataLoader&) = delete;
   DataLoader& operator=(const DataLoader&) = delete;
@@ -61,7 +61,7 @@ class DataLoader {
   Batch collate(DataPosition position);
   void advance(DataPosition& position) const;
 
-  const SequenceDataset& dataset_;
+  const Dataset& dataset_;
   Options options_;
   DataPosition position_;
 

@@ -1,72 +1,75 @@
 #include <algorithm>
 #include <array>
-#include <bit>
 
 #include <maskgrad/train/data/dataset.hpp>
 #include <maskgrad/train/formats/digest.hpp>
 
 namespace maskgrad {
+namespace {
 
-SequenceDataset::SequenceDataset(std::int64_t length, std::int64_t pad)
-    : length_(length), pad_(pad) {
-  check(length >= 0, "data", "the length of samples must not be negative: {}", length);
-}
-
-void SequenceDataset::add(std::span<const std::int64_t> tokens, std::int64_t target) {
-  const auto length = static_cast<std::int64_t>(tokens.size());
-  check(length_ == 0 || length <= length_, "data", "sample {} has {} tokens, at most {} fit",
-        size(), length, length_);
-  tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-  begin_.push_back(static_cast<std::int64_t>(tokens_.size()));
-  targets_.push_back(target);
-}
-
-SequenceDataset SequenceDataset::without(std::span<const std::int64_t> ids) const {
-  SequenceDataset kept(length_, pad_);
-  std::vector<std::int64_t> tokens;
-  for (std::size_t i = 0; i < targets_.size(); ++i) {
-    tokens.clear();
-    std::copy_if(tokens_.begin() + begin_[i], tokens_.begin() + begin_[i + 1],
-                 std::back_inserter(tokens), [ids](std::int64_t token) {
-                   return std::find(ids.begin(), ids.end(), token) == ids.end();
-                 });
-    kept.add(tokens, targets_[i]);
+// Calls f(name, tensor) for each tensor that has a value.
+template <class B, class F>
+void for_each_tensor(B& batch, F f) {
+  if (batch.inputs.defined()) f("inputs", batch.inputs);
+  if (batch.targets.defined()) f("targets", batch.targets);
+  if (batch.ids.defined()) f("ids", batch.ids);
+  for (auto& [name, tensor] : batch.others) {
+    if (tensor.defined()) f(std::string_view(name), tensor);
   }
-  return kept;
 }
 
-std::string SequenceDataset::fingerprint() const {
-  static_assert(std::endian::native == std::endian::little, "numbers are summed as they lie");
-  std::uint32_t crc = 0;
-  const auto add = [&crc](std::span<const std::int64_t> numbers) {
-    crc = crc32c({reinterpret_cast<const char*>(numbers.data()), numbers.size_bytes()}, crc);
-  };
-  add(std::array{length_, pad_});
-  add(begin_);  // which says how many tokens and targets follow
-  add(tokens_);
-  add(targets_);
-  return fmt::format("{} samples, crc32c {}", size(), crc_text(crc));
+Tensor rows_of(const Tensor& tensor, std::int64_t first, std::int64_t count, std::int64_t size) {
+  std::array<std::int64_t, Shape::kMaxRank> dims{};
+  std::copy(tensor.shape().begin(), tensor.shape().end(), dims.begin());
+  dims[0] = count;
+  return tensor.view(first * (tensor.numel() / size),
+                     Shape(std::span(dims).first(static_cast<std::size_t>(tensor.rank()))));
 }
 
-Batch SequenceDataset::collate(std::span<const std::int64_t> indices) const {
-  const auto begin = [this](std::int64_t i) { return begin_[static_cast<std::size_t>(i)]; };
-  std::int64_t width = length_;
-  for (const std::int64_t i : indices) {
-    check(i >= 0 && i < size(), "data", "there is no sample {}: there are {}", i, size());
-    width = std::max(width, begin(i + 1) - begin(i));
+}  // namespace
+
+std::int64_t Batch::size() const {
+  const Tensor* any = nullptr;
+  for_each_tensor(*this, [&](std::string_view, const Tensor& tensor) { any = &tensor; });
+  check_given(any != nullptr, "data", "a batch");
+  const Tensor& counted = ids.defined() ? ids : targets.defined() ? targets : *any;
+  check(counted.rank() > 0, "data", "a tensor of a batch has a row for each sample, and no number");
+  return counted.dim(0);
+}
+
+const Tensor& Batch::operator[](std::string_view name) const {
+  const Tensor* found = nullptr;
+  for_each_tensor(*this, [&](std::string_view own, const Tensor& tensor) {
+    if (own == name) found = &tensor;
+  });
+  check(found != nullptr, "data", "the batch has no '{}'", name);
+  return *found;
+}
+
+Batch Batch::part(std::int64_t first, std::int64_t count) const {
+  const std::int64_t samples = size();
+  check(first >= 0 && count >= 0 && first <= samples && count <= samples - first, "data",
+        "there are no samples {} to {} in a batch of {}", first, first + count, samples);
+  Batch result = *this;
+  for_each_tensor(result, [&](std::string_view name, Tensor& tensor) {
+    check(tensor.rank() > 0 && tensor.dim(0) == samples, "data",
+          "'{}' is {}: it must have a row for each of the {} samples", name, tensor.shape(),
+          samples);
+    if (samples > 0) tensor = rows_of(tensor, first, count, samples);
+  });
+  return result;
+}
+
+std::string Dataset::fingerprint() const {
+  Digest digest;
+  for (std::int64_t i = 0; i < size(); ++i) {
+    const Batch batch = collate({&i, 1});
+    for_each_tensor(batch, [&](std::string_view name, const Tensor& tensor) {
+      digest.add(fmt::format("{} {} {}:", name, to_string(tensor.dtype()), tensor.shape()));
+      digest.add({reinterpret_cast<const char*>(tensor.raw_data()), tensor.nbytes()});
+    });
   }
-  const auto count = static_cast<std::int64_t>(indices.size());
-  Batch batch{Tensor::empty({count, width}, DType::kInt64), Tensor::empty({count}, DType::kInt64),
-              Tensor::from(indices, {count})};
-  auto* row = batch.inputs.data<std::int64_t>();
-  auto* target = batch.targets.data<std::int64_t>();
-  for (const std::int64_t i : indices) {
-    const auto* end = std::copy(tokens_.data() + begin(i), tokens_.data() + begin(i + 1), row);
-    std::fill(row + (end - row), row + width, pad_);
-    row += width;
-    *target++ = targets_[static_cast<std::size_t>(i)];
-  }
-  return batch;
+  return fmt::format("{} samples, crc32c {}", size(), crc_text(digest.crc));
 }
 
 }  // namespace maskgrad

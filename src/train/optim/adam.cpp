@@ -12,9 +12,9 @@ namespace {
 using ops::multiply_add;
 using ops::Vec;
 
-// w -= rate * m / (r * root + eps) covers both forms.
+// w = kept * w - rate * m / (r * root + eps) covers both forms.
 struct Factors {
-  double gradient_scale, one_minus_beta1, one_minus_beta2, rate, root, eps;
+  double gradient_scale, one_minus_beta1, one_minus_beta2, rate, root, eps, kept;
 };
 
 // The arrays of one span.
@@ -36,12 +36,13 @@ class AdamLoop {
         c2_(static_cast<T>(f.one_minus_beta2)),
         minus_rate_(static_cast<T>(-f.rate)),
         root_(static_cast<T>(f.root)),
-        eps_(static_cast<T>(f.eps)) {}
+        eps_(static_cast<T>(f.eps)),
+        kept_(static_cast<T>(f.kept)) {}
 
   // False where something was or became not finite, or weights are so large that their sum is not.
   bool run(std::int64_t n, const Arrays<T>& a) const {
     const Vec<T> scale(scale_.first), c1(c1_), c2(c2_), minus_rate(minus_rate_), root(root_),
-        eps(eps_);
+        eps(eps_), kept(kept_);
     const Vec<T> limit(scale_.is_one_factor() ? kLarge * kLarge : T{-1});
     Vec<T> sum(T{});
     bool finite = true;
@@ -53,7 +54,7 @@ class AdamLoop {
       if (xsimd::all(square <= limit)) [[likely]] {
         const Vec<T> next_m = multiply_add(c1, g - m, m), next_r = xsimd::sqrt(square);
         const Vec<T> w = multiply_add(minus_rate, next_m / multiply_add(next_r, root, eps),
-                                      Vec<T>::load_unaligned(a.w + i));
+                                      Vec<T>::load_unaligned(a.w + i) * kept);
         next_m.store_unaligned(a.m + i);
         next_r.store_unaligned(a.r + i);
         w.store_unaligned(a.w + i);
@@ -94,7 +95,8 @@ class AdamLoop {
     const auto finite = (xsimd::abs(next_m) <= most) & (next_r <= most);
     const Vec<T> ratio = next_m / multiply_add(next_r, Vec<T>(root_), Vec<T>(eps_) * down);
     const auto w = Vec<T>::load_unaligned(a.w);
-    const Vec<T> next_w = xsimd::select(finite, multiply_add(Vec<T>(minus_rate_), ratio, w), w);
+    const Vec<T> next_w =
+        xsimd::select(finite, multiply_add(Vec<T>(minus_rate_), ratio, w * Vec<T>(kept_)), w);
 
     // Rounding may take what is next to the largest number beyond it.
     const Vec<T> whole_m = xsimd::max(xsimd::min(next_m * up, most), -most);
@@ -106,7 +108,7 @@ class AdamLoop {
   }
 
   GradientScale<T> scale_;
-  T c1_, c2_, minus_rate_, root_, eps_;
+  T c1_, c2_, minus_rate_, root_, eps_, kept_;
 };
 
 template <class T>
@@ -131,7 +133,8 @@ Adam::Adam(const ParameterBuffer& parameters, Options options)
         to_string(parameters.dtype()), options.eps);
 }
 
-bool Adam::update(ParameterBuffer& parameters, double lr, double gradient_scale) {
+bool Adam::update(ParameterBuffer& parameters, const Part& part, double gradient_scale) {
+  const double lr = part.lr;
   const auto t = static_cast<double>(steps());
   const double correction1 = 1.0 - std::pow(options_.beta1, t);
   const double correction2 = std::sqrt(1.0 - std::pow(options_.beta2, t));
@@ -141,14 +144,15 @@ bool Adam::update(ParameterBuffer& parameters, double lr, double gradient_scale)
                            1.0 - options_.beta2,
                            keras ? lr * correction2 / correction1 : lr / correction1,
                            keras ? 1.0 : 1.0 / correction2,
-                           options_.eps};
+                           options_.eps,
+                           1.0 - lr * part.weight_decay};
   Tensor& values = parameters.values();
   return dispatch_device(values.device(), name(), [&] {
     return dispatch_dtype(FloatingTypes{}, values.dtype(), name(), [&]<class T>(T) {
       const T* g = parameters.read_gradients<T>().data();
       T *w = values.data<T>(), *m = m_.data<T>(), *r = r_.data<T>();
       const AdamLoop<T> loop(factors);
-      return for_each_span(values.numel(), [&](std::int64_t i, std::int64_t end) {
+      return for_each_span(part, [&](std::int64_t i, std::int64_t end) {
         own_lines(w + i, end - i);
         return loop.run(end - i, {g + i, w + i, m + i, r + i});
       });

@@ -10,7 +10,8 @@ namespace maskgrad {
 /// kPyTorch: w -= lr / (1 - b1^t) * m / (r / sqrt(1 - b2^t) + eps)
 /// The forms differ in what eps is compared with. r is the root of what both call v: v overflows
 /// where r does not, so any finite gradient is right, up to the largest number of the dtype.
-/// Sources: keras/optimizers/adam.py (Keras 3), torch.optim.Adam.
+/// With the weight decay of parameter groups it is AdamW (Loshchilov & Hutter 2019).
+/// Sources: keras/optimizers/adam.py (Keras 3), torch.optim.Adam, torch.optim.AdamW.
 class Adam final : public Optimizer {
  public:
   enum class Form { kKeras, kPyTorch };
@@ -27,7 +28,7 @@ class Adam final : public Optimizer {
   std::map<std::string, Tensor> state() override { return {{"m", m_}, {"r", r_}}; }
 
  private:
-  bool update(ParameterBuffer& parameters, double lr, double gradient_scale) override;
+  bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale) override;
 
   Options options_;
   Tensor m_, r_;

@@ -24,7 +24,13 @@ void Optimizer::step(ParameterBuffer& parameters, double lr, double gradient_sca
         "was made for parameters {} {}, not {} {}", to_string(dtype_), shape_,
         to_string(values.dtype()), values.shape());
   ++steps_;
-  if (!update(parameters, lr, gradient_scale)) [[unlikely]]
+  bool finite = true;
+  for (const auto& [group, first, end] : parameters.groups()) {
+    if (group.frozen || first == end) continue;
+    const Part part = {first, end, lr * group.lr_factor, group.weight_decay};
+    if (!update(parameters, part, gradient_scale)) finite = false;
+  }
+  if (!finite) [[unlikely]]
     check_finite(parameters, lr, gradient_scale);
 }
 

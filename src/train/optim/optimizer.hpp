@@ -18,8 +18,10 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  /// Changes the parameters by `gradient_scale` times their gradients at learning rate `lr`; the
-  /// gradients stay as they are.
+  /// Changes the parameters by `gradient_scale` times their gradients, each group at its part of
+  /// the learning rate `lr` and with its weight decay. Frozen groups and the gradients stay as they
+  /// are. Weight decay is decoupled from the gradient (Loshchilov & Hutter 2019): before the rule
+  /// of the optimizer, w -= lr * weight_decay * w.
   /// Throws Error for parameters that it was not made for, and for a number that is not finite:
   /// "[adam] the gradient of dense.bias is nan at element 3", or "[adam] dense.bias becomes inf at
   /// element 3 ...". Then it has moved some of the parameters, and training cannot go on from them;
@@ -36,23 +38,32 @@ class Optimizer {
   Optimizer(const char* name, const ParameterBuffer& parameters)
       : name_(name), shape_(parameters.values().shape()), dtype_(parameters.dtype()) {}
 
-  // Calls f(begin, end) for spans of whole cache lines of `size` elements, on several threads:
-  // small enough that a model of some 50,000 parameters keeps them busy. Returns whether every call
+  /// What update() changes: the elements first .. end-1 of the flat tensors, a group's.
+  struct Part {
+    std::int64_t first, end;
+    double lr;            // the group's
+    double weight_decay;  // before the update, w *= 1 - lr * weight_decay
+  };
+
+  // Calls f(begin, end) for spans of whole cache lines of the part, on several threads: small
+  // enough that a model of some 50,000 parameters keeps them busy. Returns whether every call
   // returned true.
   template <class F>
-  static bool for_each_span(std::int64_t size, F f) {
-    constexpr std::int64_t kSpan = 4096, kLine = 16;  // elements
+  static bool for_each_span(const Part& part, F f) {
+    constexpr std::int64_t kSpan = 4096, kLine = 16;  // elements; a group begins a line
     std::atomic<bool> all = true;
-    parallel_for((size + kLine - 1) / kLine, kSpan / kLine,
+    parallel_for((part.end - part.first + kLine - 1) / kLine, kSpan / kLine,
                  [&](std::int64_t begin, std::int64_t end) {
-                   if (!f(begin * kLine, std::min(end * kLine, size))) all = false;
+                   const std::int64_t first = part.first + begin * kLine;
+                   if (!f(first, std::min(part.first + end * kLine, part.end))) all = false;
                  });
     return all;
   }
 
-  /// One step; steps() counts it already. Returns false where it may have met or made a number that
-  /// is not finite. It must not look for one in a pass of its own: that would cost too much.
-  virtual bool update(ParameterBuffer& parameters, double lr, double gradient_scale) = 0;
+  /// A part of a step, called once for each group; steps() counts the step already. Returns false
+  /// where it may have met or made a number that is not finite. It must not look for one in a pass
+  /// of its own: that would cost too much.
+  virtual bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale) = 0;
   const char* name() const { return name_; }
 
  private:

@@ -15,15 +15,16 @@ using ops::Vec;
 template <class T>
 class SgdLoop {
  public:
-  SgdLoop(double momentum, double lr, double gradient_scale)
+  SgdLoop(double momentum, double lr, double kept, double gradient_scale)
       : momentum_(static_cast<T>(momentum)),
         minus_rate_(static_cast<T>(-lr)),
+        kept_(static_cast<T>(kept)),
         scale_(gradient_scale) {}
 
   // False where something was or became not finite, or weights are so large that their sum is not.
   // Where a gradient is not finite, value and momentum stay as they are.
   bool run(std::int64_t n, const T* g, T* w, T* u) const {
-    const Vec<T> momentum(momentum_), minus_rate(minus_rate_), first(scale_.first),
+    const Vec<T> momentum(momentum_), minus_rate(minus_rate_), kept(kept_), first(scale_.first),
         second(scale_.second), most(std::numeric_limits<T>::max());
     Vec<T> sum(T{});
     bool finite = true;
@@ -32,7 +33,7 @@ class SgdLoop {
       const auto old_u = Vec<T>::load_unaligned(u + i), old_w = Vec<T>::load_unaligned(w + i);
       const auto gradient = Vec<T>::load_unaligned(g + i) * first * second;
       Vec<T> next_u = multiply_add(momentum, old_u, gradient);
-      Vec<T> next_w = multiply_add(minus_rate, next_u, old_w);
+      Vec<T> next_w = multiply_add(minus_rate, next_u, old_w * kept);
       const auto is_finite = xsimd::abs(gradient) <= most;
       if (!xsimd::all(is_finite)) [[unlikely]] {
         next_u = xsimd::select(is_finite, next_u, old_u);
@@ -47,7 +48,7 @@ class SgdLoop {
   }
 
  private:
-  T momentum_, minus_rate_;
+  T momentum_, minus_rate_, kept_;
   GradientScale<T> scale_;
 };
 
@@ -59,14 +60,14 @@ Sgd::Sgd(const ParameterBuffer& parameters, double momentum)
         "momentum must be finite and at least 0, not {}", momentum);
 }
 
-bool Sgd::update(ParameterBuffer& parameters, double lr, double gradient_scale) {
+bool Sgd::update(ParameterBuffer& parameters, const Part& part, double gradient_scale) {
   Tensor& values = parameters.values();
   return dispatch_device(values.device(), name(), [&] {
     return dispatch_dtype(FloatingTypes{}, values.dtype(), name(), [&]<class T>(T) {
       const T* g = parameters.read_gradients<T>().data();
       T *w = values.data<T>(), *u = u_.data<T>();
-      const SgdLoop<T> loop(momentum_, lr, gradient_scale);
-      return for_each_span(values.numel(), [&](std::int64_t i, std::int64_t end) {
+      const SgdLoop<T> loop(momentum_, part.lr, 1.0 - part.lr * part.weight_decay, gradient_scale);
+      return for_each_span(part, [&](std::int64_t i, std::int64_t end) {
         own_lines(w + i, end - i);
         return loop.run(end - i, g + i, w + i, u + i);
       });

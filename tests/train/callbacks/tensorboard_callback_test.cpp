@@ -43,6 +43,16 @@ TEST(TensorBoardCallback, WritesTheCurvesOfEachEpoch) {
   }
 }
 
+TEST(TensorBoardCallback, WritesTheLearningRateOfTheLastStep) {
+  const ScratchFolder folder;
+  ToyRun toy({.training = {.lr = 0.8, .schedule = {.warmup_steps = 4}, .epochs = 2}});
+  toy.trainer->add(std::make_unique<TensorBoardCallback>(folder.path()));
+  toy.run();
+  const auto values = read_folder(folder.path());
+  EXPECT_EQ(std::get<float>(values.at({"epoch/learning_rate", 3}).value), 0.6F);
+  EXPECT_EQ(std::get<float>(values.at({"epoch/learning_rate", 6}).value), 0.8F);
+}
+
 TEST(TensorBoardCallback, WritesHistogramsOfEachParameterAndItsGradient) {
   const ScratchFolder folder;
   ToyRun toy({.training = {.max_steps = 2}});

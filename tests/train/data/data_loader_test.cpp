@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <maskgrad/train/data/data_loader.hpp>
+#include <maskgrad/train/data/sequence_dataset.hpp>
 
 #include "support/errors.hpp"
 #include "support/limited_memory.hpp"

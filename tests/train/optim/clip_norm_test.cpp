@@ -22,7 +22,8 @@ using test::ToyRun;
 std::vector<double> first_gradient(ToyRun& toy) {
   const std::int64_t first_batch[] = {0, 1, 2, 3};
   Tape tape;
-  tape.backward(toy.evaluate(toy.data.collate(first_batch)).loss.mean());
+  const LossTerm loss = toy.evaluate(toy.data.collate(first_batch)).terms.front();
+  tape.backward(loss.sum, 1.0 / static_cast<double>(loss.count));
   return to_doubles(toy.parameters->gradients());
 }
 
@@ -73,9 +74,10 @@ TEST(ClipNorm, ReportsNothingWhenItIsOff) {
 Model steep(ToyRun*& toy, double factor) {
   return [&toy, factor](const Batch& batch, Pass&) {
     ModelOutput output = toy->evaluate(batch);
-    output.loss.sum = test::with_rule(output.loss.sum, [factor](const Tensor& g, Gradients& grads) {
-      grads.set(0, Tensor::full(g.shape(), factor * g.item(), g.dtype()));
-    });
+    output.terms[0].sum =
+        test::with_rule(output.terms[0].sum, [factor](const Tensor& g, Gradients& grads) {
+          grads.set(0, Tensor::full(g.shape(), factor * g.item(), g.dtype()));
+        });
     return output;
   };
 }

@@ -1,0 +1,29 @@
+// Parameters that are trained alike.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <maskgrad/tensor/shape.hpp>
+
+namespace maskgrad {
+
+/// Some of a model's parameters, and how they are trained:
+///   ParameterGroup{.name = "decay", .owns = matrices, .weight_decay = 0.1}
+struct ParameterGroup {
+  std::string name;
+  /// Whether the parameter of this name ("block0.attention.q") and shape belongs to the group.
+  std::function<bool(std::string_view name, const Shape& shape)> owns;
+  double lr_factor = 1.0;     // times the learning rate of the step
+  double weight_decay = 0.0;  // each step takes lr * weight_decay of a weight from it
+  bool frozen = false;        // takes no gradient, and stays as it is
+};
+
+/// For ParameterGroup::owns: parameters of two dimensions or more, so neither biases nor the scales
+/// of norms.
+inline bool is_matrix(std::string_view, const Shape& shape) { return shape.rank() >= 2; }
+/// For the last group: every parameter that is left.
+inline bool is_any(std::string_view, const Shape&) { return true; }
+
+}  // namespace maskgrad

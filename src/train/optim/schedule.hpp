@@ -1,0 +1,45 @@
+// The learning rate as a function of the step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace maskgrad {
+
+/// What the learning rate of each step is, as a factor of the run's. After a linear warm-up (Goyal
+/// et al. 2017),
+///   min(1, (step + 1) / warmup_steps),  step = 0, 1, ...,
+/// it follows one of
+///   kConstant  1
+///   kCosine    (1 + cos(pi p)) / 2, with p = (step - warmup_steps) / (total - warmup_steps):
+///              half a period (Loshchilov & Hutter 2017, without restarts)
+///   kWsd       1, and over the last `decay_share` of all steps (total - step) / their number:
+///              warm-up, stable, decay (Hu et al. 2024, MiniCPM), with the linear tail of
+///              Haegele et al. 2024
+/// Whatever comes after a warm-up that is longer than the run is never reached.
+struct Schedule {
+  enum class Kind { kConstant, kCosine, kWsd };
+
+  Kind kind = Kind::kConstant;
+  std::int64_t warmup_steps = 0;
+  double decay_share = 0.1;  // of kWsd: of all steps
+
+  /// In [0, 1]. It depends on the two numbers alone, so a run that goes on has the rates of the
+  /// unbroken one. Requires 0 <= step < total_steps.
+  double factor(std::int64_t step, std::int64_t total_steps) const;
+
+  friend bool operator==(const Schedule&, const Schedule&) = default;
+};
+
+/// Throws Error "[train] ..." unless warmup_steps is at least 0 and decay_share in (0, 1].
+void check_schedule(const Schedule& schedule);
+
+/// "constant", "cosine", "wsd".
+std::string_view to_string(Schedule::Kind kind);
+/// The inverse. Throws Error for any other text.
+Schedule::Kind schedule_from_string(std::string_view text);
+/// "cosine after 100 steps of warm-up", "wsd with a decay over 0.1 of the run".
+std::string to_string(const Schedule& schedule);
+
+}  // namespace maskgrad

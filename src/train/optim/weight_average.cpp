@@ -1,0 +1,40 @@
+#include <algorithm>
+
+#include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/train/optim/weight_average.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr const char* kName = "ema";
+constexpr std::int64_t kChunk = 4096;  // elements
+
+}  // namespace
+
+WeightAverage::WeightAverage(const ParameterBuffer& parameters, double decay)
+    : decay_(decay), values_(parameters.zeros_beside(2)) {
+  check(decay > 0 && decay < 1, kName, "must be 0, for none, or a decay between 0 and 1, not {}",
+        decay);
+  values_.copy_from(parameters.values());
+}
+
+void WeightAverage::update(const ParameterBuffer& parameters) {
+  const Tensor& weights = parameters.values();
+  dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
+    const T share = static_cast<T>(1.0 - decay_);
+    const T* w = weights.data<T>();
+    T* average = values_.data<T>();
+    parallel_for(weights.numel(), kChunk, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) average[i] += share * (w[i] - average[i]);
+    });
+  });
+}
+
+void WeightAverage::swap(ParameterBuffer& parameters) {
+  dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
+    T* average = values_.data<T>();
+    std::swap_ranges(average, average + values_.numel(), parameters.values().data<T>());
+  });
+}
+
+}  // namespace maskgrad

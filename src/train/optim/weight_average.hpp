@@ -1,0 +1,48 @@
+// The exponential moving average (EMA) of a model's weights.
+#pragma once
+
+#include <maskgrad/layers/parameter_buffer.hpp>
+
+namespace maskgrad {
+
+/// average += (1 - decay) (w - average) after each step, from the weights that it was made with on
+/// (Polyak & Juditsky 1992; tf.train.ExponentialMovingAverage). It often does better than the
+/// weights of the last step.
+class WeightAverage {
+ public:
+  /// Throws Error unless 0 < decay < 1.
+  WeightAverage(const ParameterBuffer& parameters, double decay);
+
+  /// Takes in the weights of one more step.
+  void update(const ParameterBuffer& parameters);
+  /// Exchanges the average and the weights.
+  void swap(ParameterBuffer& parameters);
+
+  double decay() const { return decay_; }
+  /// [N], as ParameterBuffer::values(). A checkpoint saves it and writes into it.
+  const Tensor& values() const { return values_; }
+
+ private:
+  double decay_;
+  Tensor values_;
+};
+
+/// While one lives, the parameters hold the average. Without an average nothing happens.
+class WithAverage {
+ public:
+  WithAverage(WeightAverage* average, ParameterBuffer& parameters)
+      : average_(average), parameters_(parameters) {
+    if (average_) average_->swap(parameters_);
+  }
+  ~WithAverage() {
+    if (average_) average_->swap(parameters_);
+  }
+  WithAverage(const WithAverage&) = delete;
+  WithAverage& operator=(const WithAverage&) = delete;
+
+ private:
+  WeightAverage* average_;
+  ParameterBuffer& parameters_;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,187 @@
+// One step of the trainer: forward, backward, update; and why it failed where it did.
+#include <cmath>
+#include <limits>
+
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/cpu/denormals.hpp>
+#include <maskgrad/train/finite_parameters.hpp>
+#include <maskgrad/train/shard_tree.hpp>
+#include <maskgrad/train/trainer.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr const char* kAdvice = "a smaller learning rate may help";
+
+template <class... Args>
+[[noreturn]] void diverge(fmt::format_string<Args...> format, Args&&... args) {
+  throw Diverged("train", fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace
+
+// The numbers are those of the step and the shard: the shards of all steps are counted through.
+ModelOutput Trainer::run_model(const Batch& part, std::int64_t shard) {
+  const std::int64_t pass_number = state_.step * options_.micro_batches + shard;
+  Pass pass = Pass::training(options_.seed, static_cast<std::uint64_t>(pass_number));
+  return model_(part, pass);
+}
+
+PoolVector<Metric> Trainer::step(const Batch& batch) {
+  const FlushDenormals flush_denormals;
+  PoolVector<Metric> metrics =
+      options_.micro_batches == 1 ? pass_at_once(batch) : pass_in_shards(batch);
+  const bool counts = metrics.front().count > 0;
+  const double scale = transform_gradients(batch, counts, metrics);
+  if (counts) update(batch, scale);
+  return metrics;
+}
+
+PoolVector<Metric> Trainer::pass_at_once(const Batch& batch) {
+  Tape tape;
+  const ModelOutput output = run_model(batch, 0);
+  const PoolVector<Metric> sums = finite_sums(batch, output);
+  parameters_.clear_gradients();
+  const auto [root, seed] = objective_of(output, sums);
+  if (root.defined()) tape.backward(root, seed);
+  return reported(output, sums);
+}
+
+template <class F>
+void Trainer::for_each_shard(const Batch& batch, F f) {
+  const std::int64_t shards = options_.micro_batches;
+  if (shards == 1) return f(std::int64_t{0}, batch);
+  const std::int64_t samples = batch.size();
+  check(samples < std::numeric_limits<std::int64_t>::max() / shards, "train",
+        "{} micro-batches of {} samples are more than can be counted", shards, samples);
+  for (std::int64_t shard = 0; shard < shards; ++shard) {
+    const std::int64_t first = shard * samples / shards, end = (shard + 1) * samples / shards;
+    f(shard, batch.part(first, end - first));
+  }
+}
+
+// The count of a term is known when all shards have run. Where there is one term, it divides the
+// sum of their gradients; where there are several, the model runs forward twice.
+PoolVector<Metric> Trainer::pass_in_shards(const Batch& batch) {
+  ShardTree tree(options_.micro_batches);
+  ModelOutput last;
+  PoolVector<Metric> counted;
+  for_each_shard(batch, [&](std::int64_t shard, const Batch& part) {
+    if (part.size() == 0) return tree.add(shard, {});
+    Tape tape;
+    ModelOutput output = run_model(part, shard);
+    ShardSums sums = {{}, finite_sums(batch, output)};
+    const bool are_several = sums.metrics.size() > 1;
+    if (are_several && counted.empty()) counted = count_terms(batch);
+    parameters_.clear_gradients();
+    const Objective objective = are_several
+                                    ? objective_of(output, counted)
+                                    : Objective{output.terms[0].sum, output.terms[0].weight};
+    if (total_loss(output, sums.metrics).count > 0) {
+      tape.backward(objective.root, objective.seed);
+      sums.gradients = parameters_.gradients();
+    }
+    sums.metrics.insert(sums.metrics.end(), output.metrics.begin(), output.metrics.end());
+    tree.add(shard, sums);
+    last = std::move(output);
+  });
+  ShardSums all = tree.finish();
+  const auto terms = all.metrics.begin() + static_cast<std::ptrdiff_t>(last.terms.size());
+  last.metrics.assign(terms, all.metrics.end());
+  all.metrics.erase(terms, all.metrics.end());
+  parameters_.clear_gradients();
+  if (all.gradients.defined()) {
+    const double count = static_cast<double>(all.metrics[0].count);
+    parameters_.set_gradients(all.gradients, all.metrics.size() > 1 ? 1.0 : 1.0 / count);
+  }
+  return reported(last, all.metrics);
+}
+
+// What the terms count in all shards.
+PoolVector<Metric> Trainer::count_terms(const Batch& batch) {
+  const NoGrad no_grad;
+  ShardTree tree(options_.micro_batches);
+  for_each_shard(batch, [&](std::int64_t shard, const Batch& part) {
+    ShardSums sums;
+    if (part.size() > 0) sums.metrics = finite_sums(batch, run_model(part, shard));
+    tree.add(shard, sums);
+  });
+  return tree.finish().metrics;
+}
+
+PoolVector<Metric> Trainer::finite_sums(const Batch& batch, const ModelOutput& output) {
+  PoolVector<Metric> sums = loss_sums(output, "train");
+  for (const Metric& sum : sums) {
+    check(sum.count >= 0, "train", "step {}: the model counted {}", state_.step, sum.count);
+    if (std::isfinite(sum.sum)) continue;
+    explain_loss(batch, sums.size() > 1 ? fmt::format("loss '{}'", sum.name) : "loss", sum.sum);
+  }
+  return sums;
+}
+
+// Returns what the update scales gradients with.
+double Trainer::transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics) {
+  GradientStep step = {parameters_, state_.step, learning_rate(state_.step), counts, metrics};
+  try {
+    for (const GradientTransform& transform : options_.transforms) transform(step);
+  } catch (const Diverged& error) {
+    explain_update(batch, error.text());
+  }
+  return step.scale;
+}
+
+void Trainer::update(const Batch& batch, double scale) {
+  try {
+    optimizer_.step(parameters_, learning_rate(state_.step), scale);
+  } catch (const Error& error) {
+    explain_update(batch, error.text());
+  }
+  if (options_.average) options_.average->update(parameters_);
+}
+
+void Trainer::explain_loss(const Batch& batch, const std::string& what, double value) {
+  if (std::isnan(value)) value = std::abs(value);  // "nan", never "-nan"
+  if (const auto found = find_not_finite(parameters_, parameters_.values())) {
+    diverge("step {}: the {} is {}; before this step parameter {} was not finite already: {}",
+            state_.step, what, value, found->parameter, kAdvice);
+  }
+  std::string first = first_not_finite(batch, Half::kForward);
+  if (first.empty()) first = "no operation on the tape gave it";
+  // Before the first step, the learning rate has done nothing yet.
+  diverge("step {}: the {} is {}; first of all, {}{}{}", state_.step, what, value, first,
+          state_.step > 0 ? ": " : "", state_.step > 0 ? kAdvice : "");
+}
+
+void Trainer::explain_update(const Batch& batch, std::string_view text) {
+  // With parameters that are not finite any more, operations are not to blame.
+  const bool finite = !find_not_finite(parameters_, parameters_.values());
+  const std::string first = finite ? first_not_finite(batch, Half::kBackward) : "";
+  diverge("step {}: {}{}{}: {}", state_.step, text, first.empty() ? "" : "; first of all, ", first,
+          kAdvice);
+}
+
+std::string Trainer::first_not_finite(const Batch& batch, Half last) {
+  std::string first;
+  for_each_shard(batch, [&](std::int64_t shard, const Batch& part) {
+    if (first.empty() && part.size() > 0) first = first_not_finite(part, shard, last);
+  });
+  return first;
+}
+
+std::string Trainer::first_not_finite(const Batch& part, std::int64_t shard, Half last) {
+  try {
+    FiniteCheck check_finite;
+    Tape tape({.observer = &check_finite});
+    const ModelOutput output = run_model(part, shard);
+    if (last == Half::kForward) return "";
+    const auto [root, seed] = objective_of(output, loss_sums(output, "train"));
+    if (!root.defined()) return "";
+    parameters_.clear_gradients();
+    tape.backward(root, seed);
+  } catch (const Error& error) {
+    return fmt::format("{} {}", error.name(), error.text());
+  }
+  return "";
+}
+
+}  // namespace maskgrad
