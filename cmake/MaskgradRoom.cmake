@@ -1,3 +1,17 @@
+# Installs the headers of src/<name>/, but for those that say they are internal.
+function(maskgrad_install_headers name)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src
+       ${PROJECT_SOURCE_DIR}/src/${name}/*.hpp)
+  foreach(header IN LISTS headers)
+    file(STRINGS ${PROJECT_SOURCE_DIR}/src/${header} internal REGEX "^// .*Internal to" LIMIT_COUNT 1)
+    if(NOT internal)
+      get_filename_component(folder ${header} DIRECTORY)
+      install(FILES ${PROJECT_SOURCE_DIR}/src/${header}
+              DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/maskgrad/${folder})
+    endif()
+  endforeach()
+endfunction()
+
 # maskgrad_room(<name> [PUBLIC <lib>...] [PRIVATE <lib>...])
 #
 # Builds src/<name>/ as the library maskgrad::<name>. Its headers are found as <maskgrad/<name>/...>
@@ -35,6 +49,5 @@ function(maskgrad_room name)
     $<INSTALL_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,maskgrad::${name}_archive>>)
 
   install(TARGETS ${target} ${target}_whole EXPORT maskgradTargets)
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/${name}
-          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/maskgrad FILES_MATCHING PATTERN "*.hpp")
+  maskgrad_install_headers(${name})
 endfunction()

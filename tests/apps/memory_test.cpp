@@ -18,7 +18,7 @@ TEST_F(Memory, ThatALargeProductCannotHaveIsAnError) {
   save_tensors(path("in.safetensors"), {{"a", ones}, {"b", ones}});
   const std::vector<std::string> args = {"run-op",         "matmul", "--in",
                                          "in.safetensors", "--out",  "out.safetensors"};
-  for (const std::size_t limit : {40, 60, 80, 120, 160, 180}) {
+  for (const std::size_t limit : {40U, 60U, 80U, 120U, 160U, 180U}) {
     const auto result = run(args, {.memory_limit = limit * kMiB});
     expect_error(result, 1, "m");
     EXPECT_FALSE(exists("out.safetensors")) << limit;
@@ -28,7 +28,7 @@ TEST_F(Memory, ThatALargeProductCannotHaveIsAnError) {
 }
 
 TEST_F(Memory, IsHardlyNeededToSayWhatTheProgramIs) {
-  for (const std::size_t limit : {40, 80, 160}) {
+  for (const std::size_t limit : {40U, 80U, 160U}) {
     EXPECT_EQ(run({"--version"}, {.memory_limit = limit * kMiB}).code, 0) << limit;
   }
 }

@@ -2,6 +2,7 @@
 // checked as the operations of maskgrad are.
 #include <cstdio>
 
+#include <maskgrad/layers/check_layer.hpp>
 #include <maskgrad/layers/layer.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
@@ -51,16 +52,22 @@ Variable cube(const Variable& x) {
 }
 
 struct CubedScale : Layer {
-  CubedScale()
-      : Layer("CubedScale", MaskRule::kKeeps), weight(parameter("weight", {2}, constant(2.0))) {}
+  explicit CubedScale(std::int64_t features = 2)
+      : Layer("CubedScale", MaskRule::kKeeps),
+        weight(parameter("weight", {features}, constant(2.0))) {}
+  std::optional<ops::Work> row_work() const override { return ops::Work{}; }
   Variable forward(const Variable& x, Pass&) override { return cube(ops::multiply(x, weight)); }
   Parameter& weight;
 };
 
-// What check_op and check_mask_leaks complain about.
+const LayerSample kSample = {"CubedScale",
+                             [] { return std::make_unique<CubedScale>(LayerSample::kFeatures); }};
+
+// What check_op, check_layer and check_mask_leaks complain about.
 std::string complaints(CubedScale& layer, const ParameterBuffer& parameters) {
   std::string text;
   for (const std::string& line : check_op(kCube)) text += line + "\n";
+  for (const std::string& line : check_layer(kSample)) text += line + "\n";
   const std::int64_t lengths[] = {1, 3};
   const Variable x(Tensor::full({2, 3, 2}, 1, DType::kFloat64), Variable::kConstant,
                    SequenceMask::from_lengths(lengths, 3));

@@ -8,7 +8,17 @@ endfunction()
 
 file(REMOVE_RECURSE ${WORK})
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/install)
+
+# Every header that docs/headers.md names is there, and includes nothing that is not.
+file(STRINGS ${DOCS}/headers.md named REGEX "`<maskgrad/")
+list(TRANSFORM named REPLACE ".*`(<maskgrad/[^>]*>)`.*" "#include \\1\n")
+list(LENGTH named count)
+if(count LESS 80)
+  message(FATAL_ERROR "${DOCS}/headers.md names ${count} headers")
+endif()
+file(WRITE ${WORK}/headers.cpp ${named})
+
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${WORK}/install
-    -DCMAKE_CXX_COMPILER=${COMPILER})
+    -DCMAKE_CXX_COMPILER=${COMPILER} -DHEADERS=${WORK}/headers.cpp)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${WORK}/build/outside)

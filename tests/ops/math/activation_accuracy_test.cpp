@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/ops/functors/element.hpp>
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
@@ -137,9 +138,11 @@ TEST(ElementwiseAccuracy, IsWithinAFewUlpOfFiftyDigitsOverTheWholeRange) {
 }
 
 // What is below the least normal number may be 0 then, and so may be what is computed of that.
+// Without fused multiplications the same goes for a product that something is added to.
 template <class T>
 void expect_accurate_or_flushed(const Points& points) {
   constexpr double kLeast = std::numeric_limits<T>::min();
+  constexpr double kLost = ops::math::kFuses ? 0.0 : kLeast;
   const std::vector<T> x(points.x.begin(), points.x.end());
   Results<T> results;
   {
@@ -152,7 +155,7 @@ void expect_accurate_or_flushed(const Points& points) {
       const double size = std::ldexp(std::abs(exact.high + exact.low), exact.exponent);
       if (y == 0 && size < 1.01 * kLeast) {
         EXPECT_EQ(std::signbit(y), std::signbit(exact.high)) << points.name << " of " << x[i];
-      } else {
+      } else if (!(std::abs(std::abs(static_cast<double>(y)) - size) <= kLost)) {
         EXPECT_LE(ulps(y, exact), most) << points.name << " of " << x[i];
       }
     };
