@@ -48,6 +48,8 @@ function(maskgrad_room name)
     $<BUILD_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,${target}>>
     $<INSTALL_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,maskgrad::${name}_archive>>)
 
+  maskgrad_room_kernels(${name})
+
   install(TARGETS ${target} ${target}_whole EXPORT maskgradTargets)
   maskgrad_install_headers(${name})
 endfunction()

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "cli/command.hpp"
@@ -43,12 +44,15 @@ std::string main_dtypes(const OpDef& op) {
   return to_string(found != op.inputs.end() ? found->dtypes : op.inputs.front().dtypes);
 }
 
+// Where some kernel of the operation is in this build.
+std::string devices(const OpDef& op) { return KernelSlot::any_of(op.name) ? "cpu, cuda" : "cpu"; }
+
 void list_all() {
   std::vector<std::vector<std::string>> rows = {
       {"op", "inputs", "arguments", "outputs", "dtypes", "devices", "mask", "gradient"}};
   for (const auto& [name, op] : registry()) {
     rows.push_back({name, names(op.inputs), arguments(op),
-                    fmt::format("{}", fmt::join(op.outputs, ", ")), main_dtypes(op), "cpu",
+                    fmt::format("{}", fmt::join(op.outputs, ", ")), main_dtypes(op), devices(op),
                     std::string(to_string(op.mask_rule)), op.has_gradient() ? "yes" : "no"});
   }
   write_output(format_table(rows));
@@ -65,7 +69,7 @@ void describe(const OpDef& op) {
     print("  argument  {:<12} {} by default\n", arg.name, to_text(arg.fallback));
   }
   for (const std::string& output : op.outputs) print("  output    {}\n", output);
-  print("  devices   cpu\n  mask      {}\n", to_string(op.mask_rule));
+  print("  devices   {}\n  mask      {}\n", devices(op), to_string(op.mask_rule));
 }
 
 // Writes inputs to try the operation on, and says how.

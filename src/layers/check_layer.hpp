@@ -21,7 +21,7 @@ struct LayerSample {
 };
 
 /// Adds a sample to layer_samples(). Returns true, for the initialiser of a constant. Throws Error
-/// for a name that is taken, and for a sample that makes nothing.
+/// for a name that is taken or has other characters, and for a sample without a function.
 bool register_layer(LayerSample sample);
 /// All that were registered, in the order of their names.
 const std::vector<LayerSample>& layer_samples();
@@ -29,12 +29,13 @@ const std::vector<LayerSample>& layer_samples();
 /// Tries the layer in a model that masks and embeds tokens, in float64. Its batch has padding, a
 /// hole within a sequence, and a sequence with nothing but padding. A layer keeps its promises when
 ///   nothing masked reaches a result or a gradient: check_mask_leaks() and prove_mask() hold;
-///   its gradients are those of central differences;
+///   its gradients are those of central differences, in inference and in training;
 ///   further padding changes nothing, to 1e-12;
 ///   a mask that keeps everything gives the same bits as no mask;
 ///   on a packed row, if it says that it runs there, all of this holds too, and loss and gradients
 ///   are those of the padded batch, to 1e-12.
-/// Returns what it does not keep, a text each.
+/// Returns a text for each promise that is broken, and for each Error that the layer throws; none
+/// when all hold. Throws Error as register_layer(), but for the name being taken.
 std::vector<std::string> check_layer(const LayerSample& sample);
 
 }  // namespace maskgrad

@@ -28,8 +28,9 @@ class Layer : public Module {
 
   /// The layer's output for x in this pass. On a packed row (Pass::packing()) x and the output are
   /// [1, K, ...] without a mask, and the output is what pack() makes of the layer's output for the
-  /// batch, to rounding. Throws Error where the layer breaks its rule, and on a packed row where
-  /// row_work() gives nothing or the rule is neither to keep nor to use the mask.
+  /// batch, to rounding, and but for what it draws at random. Throws Error where the layer breaks
+  /// its rule, and on a packed row where row_work() gives nothing or the rule is neither to keep
+  /// nor to use the mask.
   Variable operator()(const Variable& x, Pass& pass);
   /// In a pass of its own, which is inference.
   Variable operator()(const Variable& x) {
@@ -49,7 +50,8 @@ class Layer : public Module {
  protected:
   virtual Variable forward(const Variable& x, Pass& pass) = 0;
 
-  /// For a layer made of layers, which check by themselves what becomes of masks.
+  /// For a layer made of layers. They check by themselves what becomes of masks; nobody checks what
+  /// else its own forward() does to them.
   struct OfLayers {};
   Layer(std::string kind, OfLayers) : kind_(std::move(kind)), of_layers_(true) {}
 

@@ -68,9 +68,14 @@ ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed,
   add_entries(model, std::move(groups));
   values_ = stream_of_zeros(0, size_, dtype, device);
   gradients_ = stream_of_zeros(1, size_, dtype, device);
+  // Drawn on the host, and uploaded at once.
+  Tensor start = device == Device{} ? values_ : Tensor::zeros({size_}, dtype);
   for (const Entry& entry : entries_) {
-    give_value(entry, groups_[entry.group].group.frozen, seed);
+    start.view(entry.first, entry.parameter->shape())
+        .copy_from(initial_value(entry.name, *entry.parameter, seed).to(dtype));
+    make_leaf(entry, groups_[entry.group].group.frozen);
   }
+  values_.copy_from(start);
 }
 
 void ParameterBuffer::add_entries(Module& model, std::vector<ParameterGroup> groups) {
@@ -90,10 +95,9 @@ void ParameterBuffer::add_entries(Module& model, std::vector<ParameterGroup> gro
   }
 }
 
-void ParameterBuffer::give_value(const Entry& entry, bool frozen, std::uint64_t seed) {
+void ParameterBuffer::make_leaf(const Entry& entry, bool frozen) {
   const Shape& shape = entry.parameter->shape();
-  Tensor value = values_.view(entry.first, shape);
-  value.copy_from(initial_value(entry.name, *entry.parameter, seed).to(dtype()));
+  const Tensor value = values_.view(entry.first, shape);
   Variable variable(value, frozen ? Variable::kConstant : Variable::kRequiresGrad);
   if (!frozen) variable.bind(value, gradients_.view(entry.first, shape));
   entry.parameter->set_variable(std::move(variable));

@@ -31,8 +31,9 @@ class ParameterBuffer {
   };
 
   /// Gives every parameter of `model` its starting value, drawn by (seed, name): adding a layer
-  /// changes no other layer's start. A parameter belongs to the first of the groups that owns it;
-  /// a group may own none. Without groups all belong to one.
+  /// changes no other layer's start, and neither does the device, where all of them are from then
+  /// on. A parameter belongs to the first of the groups that owns it; a group may own none. Without
+  /// groups all belong to one.
   /// Throws Error unless `dtype` is floating, when no group owns a parameter, when two groups have
   /// one name, and for an lr_factor or weight_decay that is below 0 or not finite.
   ParameterBuffer(Module& model, DType dtype, std::uint64_t seed, Device device = {},
@@ -82,7 +83,7 @@ class ParameterBuffer {
 
  private:
   void add_entries(Module& model, std::vector<ParameterGroup> groups);
-  void give_value(const Entry& entry, bool frozen, std::uint64_t seed);
+  void make_leaf(const Entry& entry, bool frozen);
   void complete_gradients();
 
   std::vector<Entry> entries_;

@@ -10,7 +10,7 @@
 namespace maskgrad {
 
 /// Some of a model's parameters, and how they are trained:
-///   ParameterGroup{.name = "decay", .owns = matrices, .weight_decay = 0.1}
+///   ParameterGroup{.name = "decay", .owns = is_matrix, .weight_decay = 0.1}
 struct ParameterGroup {
   std::string name;
   /// Whether the parameter of this name ("block0.attention.q") and shape belongs to the group.

@@ -55,23 +55,37 @@ Pass Pass::on_row(const ops::Packing& packing) const {
   return pass;
 }
 
-Random Pass::random() const {
+Random Pass::random(std::string_view use) const {
   check(is_training(), "pass",
         "has no random numbers: it is inference; use Pass::training(seed, step) to train");
-  return Random(random_->seed, stream_of(Scope::path()), random_->step);
+  PoolVector<char> path;  // no malloc in a steady step
+  const auto append = [&](std::string_view name) {
+    if (!path.empty()) path.push_back('.');
+    path.insert(path.end(), name.begin(), name.end());
+  };
+  Scope::for_each(append);
+  if (!use.empty()) append(use);
+  return Random(random_->seed, stream_of({path.data(), path.size()}), random_->step);
 }
 
 void Pass::set_pairs(AttentionMask pairs) {
   check(packing_ == nullptr, "pass", "a packed row cannot have pairs of its own");
   pairs_ = std::move(pairs);
-  made_ = {};
+  made_.clear();
 }
 
 Pass::OfMask& Pass::of(const Variable& x) {
   check(x.rank() >= 2, "pass", "a value of {} has no positions; it needs [B, S, ...]", x.shape());
   const Shape shape = x.shape().slice(0, 2);
-  if (!(made_.shape == shape && made_.mask == x.mask())) made_ = {x.mask(), shape, {}, {}};
-  return made_;
+  if (packing_ != nullptr) {
+    check(shape == packing_->segments.shape(), "pass",
+          "a value of {} does not stand on the packed row of {} positions", x.shape(),
+          packing_->segments.numel());
+  }
+  for (OfMask& made : made_) {
+    if (made.shape == shape && made.mask == x.mask()) return made;
+  }
+  return made_.emplace_back(OfMask{x.mask(), shape, {}, {}});
 }
 
 ops::AttentionPlan Pass::plan_of(const SequenceMask& mask, std::int64_t length) const {
@@ -80,14 +94,14 @@ ops::AttentionPlan Pass::plan_of(const SequenceMask& mask, std::int64_t length) 
   return has_pairs() ? pairs_ : AttentionMask::all(length, length);
 }
 
-const ops::AttentionPlan& Pass::attention(const Variable& x) {
+ops::AttentionPlan Pass::attention(const Variable& x) {
   check_given(x.defined(), "pass", "the input of attention");
   OfMask& made = of(x);
   if (!made.attention.defined()) made.attention = plan_of(x.mask(), made.shape[1]);
   return made.attention;
 }
 
-const Tensor& Pass::positions(const Variable& x) {
+Tensor Pass::positions(const Variable& x) {
   check_given(x.defined(), "pass", "the value whose positions are asked for");
   OfMask& made = of(x);
   if (made.positions.defined()) return made.positions;

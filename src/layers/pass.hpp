@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include <maskgrad/ops/mask/packing.hpp>
 #include <maskgrad/ops/nn/attention_plan.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/random.hpp>
 
 namespace maskgrad {
@@ -19,7 +21,7 @@ namespace maskgrad {
 /// A pass serves one batch, on one thread.
 class Pass {
  public:
-  /// Inference: nothing is random, and the last mask or packing is the only state.
+  /// Inference: no layer draws random numbers.
   Pass() = default;
   /// A training step. Layers draw random numbers from (seed, their names, step).
   static Pass training(std::uint64_t seed, std::uint64_t step);
@@ -29,34 +31,37 @@ class Pass {
 
   bool is_training() const { return random_.has_value(); }
 
-  /// Random numbers for the layer at work: those of its path (Scope::path()) in this step. What one
-  /// layer draws does not depend on the others. Each call starts anew. Throws Error in inference.
-  Random random() const;
+  /// Random numbers for the layer at work in this step. They depend on its path (Scope::path(), the
+  /// scopes around the model included) and on `use`, which tells apart what one layer draws for
+  /// several things. Each call starts anew. On a packed row number i belongs to another element
+  /// than in the padded batch. Throws Error in inference.
+  Random random(std::string_view use = {}) const;
 
   /// How the batch is packed; nullptr when it is not. On a packed row every value is [1, K, ...]
   /// and carries no mask.
   const ops::Packing* packing() const { return packing_; }
 
-  /// From now on attention takes only these pairs: [B or 1, H or 1, S, S]. Such a batch is not
-  /// packed.
+  /// From now on attention takes only these pairs: [B or 1, H or 1, S, S]. (Bits [B, S, S] are read
+  /// as heads: give AttentionMask::heads_as_batch() of them.) Such a batch is not packed.
   void set_pairs(AttentionMask pairs);
   bool has_pairs() const { return pairs_.defined(); }
   /// What self-attention over x [B, S, ...] has to compute: the pairs of set_pairs() between
   /// positions that exist, and on a packed row those of one sequence. Made once for each mask, so
-  /// that all blocks of a model share it. Throws Error when x is undefined or has no positions.
-  const ops::AttentionPlan& attention(const Variable& x);
+  /// that all blocks of a model share it. Throws Error when x is undefined, has no
+  /// positions, or others than the packed row.
+  ops::AttentionPlan attention(const Variable& x);
 
   /// The number of each position of x [B, S, ...] among those of its sequence that exist: int64
   /// [B, S], or [1, K] on a packed row. 0, 1, 2, ... in every sequence, whatever padding stands
-  /// before, between or behind; 0 where there is none. Made once for each mask.
-  /// Throws Error when x is undefined or has no positions.
-  const Tensor& positions(const Variable& x);
+  /// before, between or behind; 0 at positions that do not exist. Made once for each mask.
+  /// Throws Error when x is undefined, has no positions, or others than the packed row.
+  Tensor positions(const Variable& x);
 
  private:
   struct Source {
     std::uint64_t seed, step;
   };
-  // What was made of a mask, kept for the next layer that has the same one.
+  // What was made for values of these positions, kept for the next layer.
   struct OfMask {
     SequenceMask mask;
     Shape shape;  // [B, S], or [1, K] on a packed row
@@ -69,7 +74,7 @@ class Pass {
   std::optional<Source> random_;
   const ops::Packing* packing_ = nullptr;
   AttentionMask pairs_;
-  OfMask made_;
+  PoolVector<OfMask> made_;  // of each mask in the model: one, or a few
 };
 
 }  // namespace maskgrad

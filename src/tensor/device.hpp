@@ -22,7 +22,7 @@ constexpr std::string_view to_string(DeviceType type) {
   return type == DeviceType::kCpu ? "cpu" : "cuda";
 }
 
-/// The one helper that chooses a kernel by device: runs `cpu` for a tensor on the CPU.
+/// Runs `cpu` for a tensor on the CPU; for what has no kernel slot (cuda/kernel_slot.hpp) yet.
 /// Throws Error "[name] has no CUDA kernel" otherwise.
 template <class Cpu>
 decltype(auto) dispatch_device(Device device, const char* name, Cpu&& cpu) {

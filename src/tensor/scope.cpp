@@ -4,10 +4,10 @@ namespace maskgrad {
 
 std::string Scope::path() {
   std::string path;
-  for (const Scope* scope = innermost(); scope; scope = scope->outer()) {
-    if (scope->name_.empty()) continue;
-    path.insert(0, path.empty() ? std::string(scope->name_) : std::string(scope->name_) + ".");
-  }
+  for_each([&](std::string_view name) {
+    if (!path.empty()) path += '.';
+    path += name;
+  });
   return path;
 }
 

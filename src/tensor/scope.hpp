@@ -19,9 +19,21 @@ class Scope : private Nested<Scope> {
 
   /// The names of all scopes of this thread, outermost first, joined by dots.
   static std::string path();
+  /// Calls f(name) for each of these names.
+  template <class F>
+  static void for_each(F f) {
+    for_each_from(innermost(), f);
+  }
 
  private:
   friend class Nested<Scope>;
+  template <class F>
+  static void for_each_from(const Scope* scope, F& f) {
+    if (scope == nullptr) return;
+    for_each_from(scope->outer(), f);
+    if (!scope->name_.empty()) f(scope->name_);
+  }
+
   std::string_view name_;
 };
 

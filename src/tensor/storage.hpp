@@ -11,12 +11,15 @@
 
 namespace maskgrad {
 
-/// Memory of fixed size on one device, aligned to Pool::kAlignment, from the device's pool.
+/// Memory of fixed size on one device, aligned to Pool::kAlignment: from the pool, or from the
+/// device.
 class Storage final : public RefCounted {
  public:
-  /// Throws Error "[storage] this build has no CUDA support" for a device it cannot serve.
+  /// Throws Error "[device] this build has no CUDA; ..." for a device that the build cannot serve,
+  /// and std::bad_alloc when the device has no more.
   static Ref<Storage> allocate(std::size_t bytes, Device device);
 
+  /// On `device()`: the host must not read through it elsewhere than on the CPU.
   std::byte* data() const { return data_; }
   Device device() const { return device_; }
 
@@ -34,7 +37,8 @@ class Storage final : public RefCounted {
   }
   void set_version(std::uint32_t version) { version_.store(version, std::memory_order_relaxed); }
 
-  // Header and data share one block of the pool; its size is kept in the header.
+  // On the CPU header and data share one block of the pool; its size is kept in the header. For a
+  // device the block holds the header alone.
   static void operator delete(Storage* storage, std::destroying_delete_t);
 
  private:

@@ -2,7 +2,9 @@
 #include <cstring>
 #include <new>
 
+#include <maskgrad/tensor/cast.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
+#include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad {
@@ -21,25 +23,39 @@ To convert(From x) {
   }
 }
 
+bool is_on_cpu(const Tensor& x) { return x.device().type == DeviceType::kCpu; }
+
+// Of a number as an element of the type T holds it.
+template <class T>
+std::uint64_t bits_of(T value) {
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  return bits;
+}
+
 }  // namespace
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   Tensor result;
   result.shape_ = shape;
-  result.dtype_ = dtype;
+  result.kind_ = {dtype, device.type};
   try {
     result.storage_ = Storage::allocate(result.nbytes(), device);
   } catch (const std::bad_alloc&) {
-    fail("tensor", "{} {} takes {} bytes, which the system does not have", to_string(dtype), shape,
-         result.nbytes());
+    fail("tensor", "{} {} takes {} bytes, which the {} does not have", to_string(dtype), shape,
+         result.nbytes(), device.type == DeviceType::kCpu ? "system" : "device");
   }
   return result;
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
   Tensor result = empty(shape, dtype, device);
-  std::memset(result.raw_data(), 0, result.nbytes());
   Traffic::add_filled(result.nbytes());
+  if (device.type == DeviceType::kCpu) {
+    std::memset(result.raw_data(), 0, result.nbytes());
+  } else {
+    cuda_memory->fill(result.written(), 1, 0, result.nbytes());
+  }
   return result;
 }
 
@@ -51,16 +67,22 @@ Tensor Tensor::full(const Shape& shape, Scalar value, DType dtype, Device device
 
 void Tensor::refuse_undefined() { fail("tensor", "used before it was given a value"); }
 
-void Tensor::refuse(DType wanted) const {
+void Tensor::refuse(Kind wanted) const {
   if (!defined()) refuse_undefined();
-  fail("tensor", "holds {}, not {}", to_string(dtype_), to_string(wanted));
+  check(dtype() == wanted.dtype, "tensor", "holds {}, not {}", to_string(dtype()),
+        to_string(wanted.dtype));
+  check(wanted.device != DeviceType::kCpu, "tensor", "is on {}: the host cannot read it",
+        to_string(kind_.device));
+  fail("tensor", "is on {}: a kernel for {} cannot read it", to_string(kind_.device),
+       to_string(wanted.device));
 }
 
 Scalar Tensor::only_element() const {
   storage();
   check(numel() == 1, "tensor", "item() needs exactly one element, the shape is {}", shape_);
+  if (!is_on_cpu(*this)) return to(Device{}).only_element();
   Scalar element = false;
-  dispatch_dtype(AllTypes{}, dtype_, "tensor", [&]<class T>(T) { element = *data<T>(); });
+  dispatch_dtype(AllTypes{}, dtype(), "tensor", [&]<class T>(T) { element = *data<T>(); });
   return element;
 }
 
@@ -83,7 +105,7 @@ Tensor Tensor::view(std::int64_t first, const Shape& shape) const {
   check(first >= 0 && shape.numel() <= numel() - first, "tensor",
         "a view of {} elements from {} does not lie inside {}", shape.numel(), first, shape_);
   Tensor result = *this;
-  result.offset_ += static_cast<std::size_t>(first) * size_of(dtype_);
+  result.offset_ += static_cast<std::size_t>(first) * size_of(dtype());
   result.shape_ = shape;
   return result;
 }
@@ -96,39 +118,73 @@ Tensor Tensor::operator[](std::int64_t i) const {
 }
 
 Tensor Tensor::clone() const {
-  Tensor result = empty(shape_, dtype_, device());
-  std::memcpy(result.raw_data(), raw_data(), nbytes());
-  Traffic::add_copied(nbytes());
+  Tensor result = empty(shape_, dtype(), device());
+  result.copy_from(*this);
   return result;
 }
 
-Tensor Tensor::to(DType dtype) const {
+Tensor Tensor::to(DType wanted) const {
   storage();
-  if (dtype == dtype_) return *this;
-  Tensor result = empty(shape_, dtype, device());
+  if (wanted == dtype()) return *this;
+  Tensor result = empty(shape_, wanted, device());
   Traffic::add_copied(result.nbytes());
-  dispatch_dtype(AllTypes{}, dtype_, "tensor", [&]<class From>(From) {
-    dispatch_dtype(AllTypes{}, dtype, "tensor", [&]<class To>(To) {
-      std::transform(data<From>(), data<From>() + numel(), result.data<To>(), convert<To, From>);
+  const auto on_cpu = [&] {
+    dispatch_dtype(AllTypes{}, dtype(), "tensor", [&]<class From>(From) {
+      dispatch_dtype(AllTypes{}, wanted, "tensor", [&]<class To>(To) {
+        std::transform(data<From>(), data<From>() + numel(), result.data<To>(), convert<To, From>);
+      });
     });
-  });
+  };
+  dispatch_device(device(), kCastCuda, on_cpu, *this, result);
+  return result;
+}
+
+Tensor Tensor::to(Device wanted) const {
+  if (wanted == device()) return *this;
+  Tensor result = empty(shape_, dtype(), wanted);
+  result.copy_from(*this);
   return result;
 }
 
 void Tensor::copy_from(const Tensor& source) {
   storage(), source.storage();
-  check(source.shape_ == shape_ && source.dtype_ == dtype_, "tensor",
-        "cannot copy {} {} into {} {}", to_string(source.dtype_), source.shape_, to_string(dtype_),
-        shape_);
+  check(source.shape_ == shape_ && source.dtype() == dtype(), "tensor",
+        "cannot copy {} {} into {} {}", to_string(source.dtype()), source.shape_,
+        to_string(dtype()), shape_);
   if (is_same_view(source)) return;
-  std::memmove(raw_data(), source.raw_data(), nbytes());
   Traffic::add_copied(nbytes());
+  const bool from_cpu = is_on_cpu(source), to_cpu = is_on_cpu(*this);
+  std::byte* const to = written();
+  if (from_cpu && to_cpu) {
+    std::memmove(to, source.place(), nbytes());
+  } else if (from_cpu) {
+    cuda_memory->upload(to, source.place(), nbytes());
+  } else if (to_cpu) {
+    Traffic::add_sync();
+    cuda_memory->download(to, source.place(), nbytes());
+  } else {
+    // What overlaps is copied apart first.
+    const Tensor apart = storage_ == source.storage_ ? source.to_new_place() : source;
+    cuda_memory->copy(to, apart.place(), nbytes());
+  }
+}
+
+// A copy on the same CUDA device.
+Tensor Tensor::to_new_place() const {
+  Tensor copied = empty(shape_, dtype(), device());
+  cuda_memory->copy(copied.written(), place(), nbytes());
+  return copied;
 }
 
 void Tensor::fill(Scalar value) {
   Traffic::add_filled(nbytes());
-  dispatch_dtype(AllTypes{}, dtype_, "tensor", [&]<class T>(T) {
-    std::fill_n(data<T>(), numel(), value.to<T>("tensor", "fill"));
+  dispatch_dtype(AllTypes{}, dtype(), "tensor", [&]<class T>(T) {
+    const T element = value.to<T>("tensor", "fill");
+    if (is_on_cpu(*this)) {
+      std::fill_n(data<T>(), numel(), element);
+    } else {
+      cuda_memory->fill(written(), sizeof(T), bits_of(element), static_cast<std::size_t>(numel()));
+    }
   });
 }
 

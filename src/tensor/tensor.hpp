@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <initializer_list>
 #include <span>
 #include <utility>
@@ -26,7 +27,8 @@ class Tensor {
   static Tensor zeros(const Shape& shape, DType dtype, Device device = {});
   /// Every element `value`. Throws Error when it does not fit `dtype`; see Scalar.
   static Tensor full(const Shape& shape, Scalar value, DType dtype, Device device = {});
-  /// A copy of `values`, in row-major order. Throws Error unless there are shape.numel() of them.
+  /// A copy of `values`, which are on the host, in row-major order. Throws Error unless there are
+  /// shape.numel() of them.
   template <class T>
   static Tensor from(std::span<const T> values, const Shape& shape, Device device = {});
   template <class T>
@@ -39,34 +41,49 @@ class Tensor {
   int rank() const { return shape_.rank(); }
   std::int64_t dim(int axis) const { return shape_.dim(axis); }
   std::int64_t numel() const { return shape_.numel(); }
-  std::size_t nbytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype_); }
-  DType dtype() const { return dtype_; }
+  std::size_t nbytes() const { return static_cast<std::size_t>(numel()) * size_of(dtype()); }
+  DType dtype() const { return kind_.dtype; }
   Device device() const { return storage().device(); }
 
-  /// The elements. Throws Error when T is not the tensor's dtype. Asking for them through a Tensor
-  /// that is not const counts as a write: what a tape saved of this memory cannot be read any more.
+  /// The elements. Throws Error when T is not the tensor's dtype, and "[tensor] is on cuda: the
+  /// host cannot read it". Asking for them through a Tensor that is not const counts as a write:
+  /// what a tape saved of this memory cannot be read any more.
   template <class T>
   T* data() {
-    check_dtype(dtype_of<T>);
-    return reinterpret_cast<T*>(raw_data());
+    check_kind({dtype_of<T>, DeviceType::kCpu});
+    return reinterpret_cast<T*>(written());
   }
   template <class T>
   const T* data() const {
-    check_dtype(dtype_of<T>);
-    return reinterpret_cast<const T*>(storage_->data() + offset_);
+    check_kind({dtype_of<T>, DeviceType::kCpu});
+    return reinterpret_cast<const T*>(place());
   }
   template <class T>
   std::span<const T> values() const {
     return {data<T>(), static_cast<std::size_t>(numel())};
   }
   std::byte* raw_data() {
-    Storage& memory = storage();
-    memory.note_write();
-    return memory.data() + offset_;
+    check_kind({dtype(), DeviceType::kCpu});
+    return written();
   }
-  const std::byte* raw_data() const { return storage().data() + offset_; }
-  /// The only element, as a double or a T. Throws Error unless numel() == 1, and when the element
-  /// does not fit; see Scalar.
+  const std::byte* raw_data() const {
+    check_kind({dtype(), DeviceType::kCpu});
+    return place();
+  }
+  /// The elements of a tensor that is on CUDA, for kernels. Throws Error for one that is not, and
+  /// when T is not its dtype.
+  template <class T>
+  T* device_data() {
+    check_kind({dtype_of<T>, DeviceType::kCuda});
+    return reinterpret_cast<T*>(written());
+  }
+  template <class T>
+  const T* device_data() const {
+    check_kind({dtype_of<T>, DeviceType::kCuda});
+    return reinterpret_cast<const T*>(place());
+  }
+  /// The only element, as a double or a T; the host waits for one on a device. Throws Error unless
+  /// numel() == 1, and when the element does not fit; see Scalar.
   double item() const { return item<double>(); }
   template <class T>
   T item() const {
@@ -86,9 +103,13 @@ class Tensor {
   /// These values in another dtype; the same storage when the dtype is the same. What a floating
   /// type does not hold is rounded, beyond the range of float32 to Inf. Real numbers are cut
   /// towards 0 into integers. Into bool goes whether a value is not 0. Throws Error for a value
-  /// that an integer type has no number for: out of range, Inf or NaN.
+  /// that an integer type has no number for: out of range, Inf or NaN. On CUDA only between
+  /// floating types.
   Tensor to(DType dtype) const;
-  /// Overwrites the elements. Throws Error unless shape and dtype are the same.
+  /// These values on another device; the same storage when they are there. To the CPU it waits.
+  Tensor to(Device device) const;
+  /// Overwrites the elements, also from another device. Throws Error unless shape and dtype are the
+  /// same.
   void copy_from(const Tensor& source);
   /// Sets every element to `value`. Throws Error when it does not fit the dtype.
   void fill(Scalar value);
@@ -109,32 +130,46 @@ class Tensor {
       refuse_undefined();
     return *storage_;
   }
-  void check_dtype(DType wanted) const {
-    if (!defined() || dtype_ != wanted) [[unlikely]]
+  // Compared as one number.
+  struct Kind {
+    DType dtype = DType::kFloat32;
+    DeviceType device = DeviceType::kCpu;
+  };
+  void check_kind(Kind wanted) const {
+    if (!defined() || std::bit_cast<std::uint16_t>(kind_) != std::bit_cast<std::uint16_t>(wanted))
+        [[unlikely]]
       refuse(wanted);
   }
   // Here no argument of a message is made ready when there is nothing to say.
-  [[noreturn]] void refuse(DType wanted) const;
+  [[noreturn]] void refuse(Kind wanted) const;
   [[noreturn]] static void refuse_undefined();
   Scalar only_element() const;
+  Tensor to_new_place() const;
+
+  // Wherever it is.
+  const std::byte* place() const { return storage_->data() + offset_; }
+  std::byte* written() {
+    storage_->note_write();
+    return storage_->data() + offset_;
+  }
 
   Ref<Storage> storage_;
   std::size_t offset_ = 0;  // bytes
   Shape shape_;
-  DType dtype_ = DType::kFloat32;
+  Kind kind_;
 };
 
 template <class T>
 Tensor Tensor::from(std::span<const T> values, const Shape& shape, Device device) {
   check(static_cast<std::int64_t>(values.size()) == shape.numel(), "tensor",
         "{} values do not fill shape {}", values.size(), shape);
-  Tensor result = empty(shape, dtype_of<T>, device);
+  Tensor result = empty(shape, dtype_of<T>);
   std::copy(values.begin(), values.end(), result.data<T>());
-  return result;
+  return result.to(device);
 }
 
 /// True when shapes, dtypes and every byte agree (so NaN equals the same NaN, and 0 is not -0).
-/// Throws Error for a tensor that was never given a value.
+/// Throws Error for a tensor that was never given a value, and for one that is not on the CPU.
 bool is_identical(const Tensor& a, const Tensor& b);
 
 }  // namespace maskgrad

@@ -1,4 +1,5 @@
 // The check of layers finds layers that break their promises.
+#include <cmath>
 #include <functional>
 
 #include <gmock/gmock.h>
@@ -8,6 +9,7 @@
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/nn/dropout.hpp>
 
 #include "support/errors.hpp"
 
@@ -76,7 +78,7 @@ TEST(CheckLayer, FindsALayerThatMixesTheSequencesOfAPackedRow) {
     const Variable y = ops::add(ops::fill_masked(x), ops::masked_mean(x, 1, true));
     return x.mask().defined() ? ops::with_mask(y, x.mask()) : y;
   });
-  EXPECT_THAT(found, Contains(HasSubstr("on a packed row differs by")));
+  EXPECT_THAT(found, Contains(HasSubstr("on a packed row the loss or a gradient is")));
 }
 
 TEST(CheckLayer, FindsALayerThatTakesAFullMaskForSomethingElse) {
@@ -86,6 +88,39 @@ TEST(CheckLayer, FindsALayerThatTakesAFullMaskForSomethingElse) {
   EXPECT_THAT(found, Contains(HasSubstr("other bits than no mask")));
 }
 
+// Padding is read in training only.
+TEST(CheckLayer, FindsALayerThatReadsPaddingInTraining) {
+  const auto found = complaints(MaskRule::kKeeps, false, [](const Variable& x, Pass& pass) {
+    if (!pass.is_training()) return ops::scale(x, 2);
+    return ops::with_mask(ops::add(drop_mask(x), mean_of_positions(drop_mask(x))), x.mask());
+  });
+  EXPECT_THAT(found, Contains(HasSubstr("Custom: in training: ")));
+}
+
+TEST(CheckLayer, HoldsForALayerThatDropsAtRandom) {
+  EXPECT_THAT(complaints(MaskRule::kKeeps, true,
+                         [](const Variable& x, Pass& pass) {
+                           return pass.is_training() ? ops::dropout(x, 0.5, pass.random()) : x;
+                         }),
+              IsEmpty());
+}
+
+TEST(CheckLayer, FindsANaNOnAPackedRow) {
+  const auto found = complaints(MaskRule::kKeeps, true, [](const Variable& x, Pass& pass) {
+    return ops::scale(x, pass.packing() ? std::nan("") : 2.0);
+  });
+  EXPECT_THAT(found, Contains(HasSubstr("on a packed row the loss or a gradient is nan")));
+}
+
+TEST(CheckLayer, TellsWhatALayerThrows) {
+  const auto found = complaints(MaskRule::kKeeps, true, [](const Variable& x, Pass&) {
+    return Variable(x.value());  // loses the mask
+  });
+  EXPECT_THAT(found, Contains(HasSubstr("throws [Custom] says that it keeps the mask")));
+  const LayerSample nothing = {"Nothing", [] { return std::unique_ptr<Layer>(); }};
+  EXPECT_THAT(check_layer(nothing), Contains(HasSubstr("is no module")));
+}
+
 TEST(RegisterLayer, RefusesANameTwiceAndASampleThatMakesNothing) {
   const auto twice = [] { register_layer({"Dense", [] { return std::unique_ptr<Layer>(); }}); };
   EXPECT_EQ(error_of(twice), "[layer] there are two samples called 'Dense'");
@@ -93,6 +128,12 @@ TEST(RegisterLayer, RefusesANameTwiceAndASampleThatMakesNothing) {
               register_layer({"Nothing", {}});
             }),
             "[layer] sample 'Nothing' makes no layer");
+  for (const char* name : {"", "two words", "a-b"}) {
+    EXPECT_EQ(error_of([&] {
+                check_layer({name, [] { return std::unique_ptr<Layer>(); }});
+              }),
+              fmt::format("[layer] a sample's name must be letters and digits, not '{}'", name));
+  }
 }
 
 }  // namespace

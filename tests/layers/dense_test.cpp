@@ -19,7 +19,6 @@ using test::gradients_agree;
 using test::is_close;
 using test::kFloatingDTypes;
 using test::leaf;
-using test::leaves_of;
 using test::mask_of;
 using test::run_pass;
 using test::same_bits;
@@ -79,7 +78,7 @@ TEST(Dense, HasTheGradientsOfInputWeightAndBias) {
       ParameterBuffer parameters(dense, DType::kFloat64, 1);
       randomize(parameters, random);
       const Variable x = leaf(uniform(random, {2, 3, kIn}), mask);
-      auto leaves = leaves_of(parameters);
+      auto leaves = parameters.leaves();
       leaves.push_back({"x", x});
       EXPECT_TRUE(gradients_agree([&] { return dense(x); }, leaves));
     }

@@ -12,7 +12,6 @@ namespace {
 using test::error_of;
 using test::gradients_agree;
 using test::kFloatingDTypes;
-using test::leaves_of;
 using test::make;
 using test::run_pass;
 using test::same_bits;
@@ -58,9 +57,9 @@ TEST(Embed, HasTheGradientOfItsTable) {
   Embed embed(kVocabulary, kFeatures);
   const ParameterBuffer parameters(embed, DType::kFloat64, 1);
   const Variable x = masked({5, 1, 0, 2, 0, 5, 5, 3});
-  EXPECT_TRUE(gradients_agree([&] { return embed(x); }, leaves_of(parameters)));
+  EXPECT_TRUE(gradients_agree([&] { return embed(x); }, parameters.leaves()));
   const Variable unmasked = drop_mask(x);
-  EXPECT_TRUE(gradients_agree([&] { return embed(unmasked); }, leaves_of(parameters)));
+  EXPECT_TRUE(gradients_agree([&] { return embed(unmasked); }, parameters.leaves()));
 }
 
 TEST(Embed, AddsUpTheGradientsOfARowAndLeavesUnusedRowsAtZero) {

@@ -42,9 +42,14 @@ TEST(Pass, GivesEachLayerRandomNumbersOfItsOwnInEachStep) {
   EXPECT_NE(drawn(1, 3, "a"), first);
   EXPECT_NE(drawn(1, 2, "b"), first);
   EXPECT_EQ(first, Random(1, stream_of("a"), 2).bits64());
+  const Scope outer("block"), inner("a");
+  EXPECT_EQ(Pass::training(1, 2).random("weights").bits64(),
+            Random(1, stream_of("block.a.weights"), 2).bits64());
+  EXPECT_NE(Pass::training(1, 2).random("weights").bits64(),
+            Pass::training(1, 2).random("output").bits64());
   const ops::Packing packing = ops::packing_of(some_mask());
   EXPECT_EQ(Pass::training(1, 2).on_row(packing).random().bits64(),
-            Random(1, stream_of(""), 2).bits64());
+            Random(1, stream_of("block.a"), 2).bits64());
 }
 
 TEST(Pass, CountsThePositionsThatExist) {
@@ -60,6 +65,8 @@ TEST(Pass, CountsThePositionsThatExist) {
               ElementsAre(0, 1, 0, 1));
   EXPECT_EQ(error_of([&] { pass.positions(Variable(test::make({1}, {1}))); }),
             "[pass] a value of (1,) has no positions; it needs [B, S, ...]");
+  EXPECT_EQ(error_of([&] { row.positions(value()); }),
+            "[pass] a value of (3, 3, 2) does not stand on the packed row of 4 positions");
 }
 
 TEST(Pass, KnowsWhichPairsMayAttend) {
@@ -77,13 +84,18 @@ TEST(Pass, KnowsWhichPairsMayAttend) {
               AttentionMask::segments(packing.segments));
 }
 
-TEST(Pass, MakesThePairsOfAMaskOnce) {
+// Those of an encoder and of a decoder, by turns.
+TEST(Pass, MakesThePlanOfEachMaskOnce) {
   Pass pass;
-  const auto runs = [&] {
-    return pass.attention(value(some_mask())).pairs().intervals(0, 0, 0).data();
+  const SequenceMask other = mask_of({1, 1, 1, 1, 1, 0, 0, 0, 0}, {3, 3});
+  const ops::AttentionPlan first = pass.attention(value(some_mask())),
+                           second = pass.attention(value(other));
+  const auto runs = [](const ops::AttentionPlan& plan) {
+    return plan.pairs().intervals(0, 0, 0).data();
   };
-  const KeyInterval* const first = runs();
-  EXPECT_EQ(runs(), first);
+  EXPECT_EQ(runs(pass.attention(value(some_mask()))), runs(first));
+  EXPECT_EQ(runs(pass.attention(value(other))), runs(second));
+  EXPECT_NE(runs(first), runs(second));
 }
 
 TEST(Pass, IsPackedOnceAndNotWithPairsOfItsOwn) {

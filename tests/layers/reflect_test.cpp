@@ -17,7 +17,6 @@ using test::gradients_agree;
 using test::is_close;
 using test::kFloatingDTypes;
 using test::leaf;
-using test::leaves_of;
 using test::mask_of;
 using test::to_doubles;
 using test::uniform;
@@ -128,7 +127,7 @@ TEST(Reflect, HasTheGradientsOfInputAndWeights) {
       const ParameterBuffer parameters(reflect, DType::kFloat64, 1);
       const Variable x =
           leaf(with_zeros(uniform(random, {kBatch, kLength, kFeatures}), mask), mask);
-      auto leaves = leaves_of(parameters);
+      auto leaves = parameters.leaves();
       // The other axes read what stands at masked positions, but no gradient comes back there.
       if (axis == MaskAxis::kKey || !(mask == some_mask())) leaves.push_back({"x", x});
       EXPECT_TRUE(gradients_agree([&] { return reflect(x); }, leaves)) << to_string(axis);

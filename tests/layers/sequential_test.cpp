@@ -20,7 +20,6 @@ namespace {
 using test::error_of;
 using test::gradients_agree;
 using test::leaf;
-using test::leaves_of;
 using test::make;
 using test::same_bits;
 using test::uniform;
@@ -124,7 +123,7 @@ TEST(Sequential, HasTheGradientsOfAWholeModel) {
     Sequential model;
     build(model, axis);
     const ParameterBuffer parameters(model, DType::kFloat64, 1);
-    EXPECT_TRUE(gradients_agree([&] { return model(tokens()); }, leaves_of(parameters)))
+    EXPECT_TRUE(gradients_agree([&] { return model(tokens()); }, parameters.leaves()))
         << to_string(axis);
   }
 }

@@ -12,11 +12,6 @@
 
 namespace maskgrad::test {
 
-/// The parameters as leaves for gradients_agree.
-inline std::vector<NamedLeaf> leaves_of(const ParameterBuffer& parameters) {
-  return parameters.leaves();
-}
-
 /// The mask with keep[b][s].
 inline SequenceMask mask_of(const std::vector<double>& keep, const Shape& shape) {
   return SequenceMask(bits(keep, shape));

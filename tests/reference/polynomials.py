@@ -196,11 +196,11 @@ def polynomial(name, text, function, weight, low, high, degrees, keeps_rest=Fals
         terms, rest, error = fit.rounded_terms(bits, keeps_rest)
         errors.append(f"2^{mp.nstr(mp.log(error, 2), 4)} in {dtype}")
         kind = f"Polynomial<{dtype}, {len(terms)}>"
-        lines += ["template <>", f"inline constexpr {kind} {name}<{dtype}>{{"]
+        lines += ["template <>", f"MASKGRAD_TABLE {kind} {name}<{dtype}>{{"]
         lines += ["    {" + ",\n     ".join(literal(term, dtype) for term in terms) + "},"]
         lines += [f"    {literal(rest, dtype)}}};"]
     comment(f"{text} Relative error {', '.join(errors)}.")
-    print(f"template <class T>\ninline constexpr Polynomial<T, 1> {name}{{}};")
+    print(f"template <class T>\nMASKGRAD_TABLE Polynomial<T, 1> {name}{{}};")
     print("\n".join(lines))
 
 
@@ -213,22 +213,22 @@ def ratio(name, text, function, weight, first, degrees):
                 .rounded_terms(BITS[dtype]) for c in range(4, 21))
         upper, lower, error = min(fits, key=lambda fit: fit[2])
         errors.append(f"2^{mp.nstr(mp.log(error, 2), 4)} in {dtype}")
-        lines += ["template <>", f"inline constexpr Ratio<{dtype}, {degree}> {name}<{dtype}>{{"]
+        lines += ["template <>", f"MASKGRAD_TABLE Ratio<{dtype}, {degree}> {name}<{dtype}>{{"]
         lines += ["    {" + ",\n     ".join(literal(term, dtype) for term in upper) + "},"]
         lines += ["    {" + ",\n     ".join(literal(term, dtype) for term in lower) + "}};"]
     comment(f"{text} Relative error {', '.join(errors)}.")
-    print(f"template <class T>\ninline constexpr Ratio<T, 1> {name}{{}};")
+    print(f"template <class T>\nMASKGRAD_TABLE Ratio<T, 1> {name}{{}};")
     print("\n".join(lines))
 
 
 def split(name, text, value, high_bits=BITS):
     """A constant as the sum of two, the first of so many bits."""
     comment(text)
-    print(f"template <class T>\ninline constexpr Split<T> {name}{{}};")
+    print(f"template <class T>\nMASKGRAD_TABLE Split<T> {name}{{}};")
     for dtype, bits in BITS.items():
         high = rounded(value, high_bits[dtype])
         low = rounded(value - high, bits)
-        print(f"template <>\ninline constexpr Split<{dtype}> {name}<{dtype}>{{"
+        print(f"template <>\nMASKGRAD_TABLE Split<{dtype}> {name}<{dtype}>{{"
               f"{literal(high, dtype)}, {literal(low, dtype)}}};")
 
 
@@ -238,6 +238,8 @@ HEAD = """\
 
 #include <array>
 #include <cstddef>
+
+#include <maskgrad/ops/functors/rule.hpp>
 
 namespace maskgrad::ops::math {
 

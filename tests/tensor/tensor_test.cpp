@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
 #include "support/errors.hpp"
@@ -211,10 +212,14 @@ TEST(Tensor, IsIdenticalByBytes) {
 }
 
 TEST(Tensor, RefusesADeviceThatIsNotThere) {
-  EXPECT_EQ(error_of([] {
-              Tensor::empty({1}, DType::kFloat32, {DeviceType::kCuda, 0});
-            }),
-            "[storage] this build has no CUDA support");
+  const std::string error = error_of([] {
+    Tensor::empty({1}, DType::kFloat32, {DeviceType::kCuda, 0});
+  });
+  if (!cuda_memory) {
+    EXPECT_EQ(error, "[device] this build has no CUDA; configure with -DMASKGRAD_CUDA=ON");
+  } else if (error != "no error") {
+    EXPECT_TRUE(error.starts_with("[device] cuda: ")) << error;
+  }
 }
 
 TEST(Tensor, RefusesMoreBytesThanTheSystemHas) {

@@ -4,41 +4,42 @@
 
 #include <maskgrad/ops/functors/element.hpp>
 #include <maskgrad/ops/functors/factor.hpp>
+#include <maskgrad/ops/functors/rule.hpp>
 
 namespace maskgrad::ops::functors {
 
 /// x itself. Elements of any dtype.
 struct Same {
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return x;
   }
 };
 
 struct Add {
   template <class V>
-  [[gnu::always_inline]] V operator()(V a, V b) const {
+  MASKGRAD_RULE V operator()(V a, V b) const {
     return a + b;
   }
 };
 
 struct Subtract {
   template <class V>
-  [[gnu::always_inline]] V operator()(V a, V b) const {
+  MASKGRAD_RULE V operator()(V a, V b) const {
     return a - b;
   }
 };
 
 struct Multiply {
   template <class V>
-  [[gnu::always_inline]] V operator()(V a, V b) const {
+  MASKGRAD_RULE V operator()(V a, V b) const {
     return a * b;
   }
 };
 
 struct Divide {
   template <class V>
-  [[gnu::always_inline]] V operator()(V a, V b) const {
+  MASKGRAD_RULE V operator()(V a, V b) const {
     return a / b;
   }
 };
@@ -46,21 +47,21 @@ struct Divide {
 /// -a b
 struct NegatedProduct {
   template <class V>
-  [[gnu::always_inline]] V operator()(V a, V b) const {
+  MASKGRAD_RULE V operator()(V a, V b) const {
     return math::negative(a) * b;
   }
 };
 
 struct Greater {
   template <class V>
-  [[gnu::always_inline]] auto operator()(V a, V b) const {
+  MASKGRAD_RULE auto operator()(V a, V b) const {
     return a > b;
   }
 };
 
 struct Less {
   template <class V>
-  [[gnu::always_inline]] auto operator()(V a, V b) const {
+  MASKGRAD_RULE auto operator()(V a, V b) const {
     return a < b;
   }
 };
@@ -69,7 +70,7 @@ struct Less {
 template <class Wins>
 struct Extremum {
   template <class V>
-  [[gnu::always_inline]] V operator()(V a, V b) const {
+  MASKGRAD_RULE V operator()(V a, V b) const {
     return math::select(Wins()(b, a), b, math::select(b == b, a, b));
   }
 };
@@ -79,7 +80,7 @@ struct Extremum {
 template <class Wins>
 struct ShareOf {
   template <class V>
-  [[gnu::always_inline]] V operator()(V g, V of, V other) const {
+  MASKGRAD_RULE V operator()(V g, V of, V other) const {
     const V rest =
         math::select(Wins()(other, of), math::constant<V>(0), g * math::constant<V>(0.5));
     return math::select(Wins()(of, other), g, rest);
@@ -89,7 +90,7 @@ struct ShareOf {
 /// a where the condition holds, else b. Elements of any dtype.
 struct Where {
   template <class Condition, class V>
-  [[gnu::always_inline]] V operator()(Condition condition, V a, V b) const {
+  MASKGRAD_RULE V operator()(Condition condition, V a, V b) const {
     return math::select(condition, a, b);
   }
 };
@@ -99,7 +100,7 @@ template <class T>
 struct KeepWhere {
   T fill;
   template <class V, class Condition>
-  [[gnu::always_inline]] V operator()(V x, Condition keep) const {
+  MASKGRAD_RULE V operator()(V x, Condition keep) const {
     return math::select(keep, x, V(fill));
   }
 };
@@ -109,7 +110,7 @@ template <class T>
 struct FillWhere {
   T fill;
   template <class V, class Condition>
-  [[gnu::always_inline]] V operator()(V x, Condition filled) const {
+  MASKGRAD_RULE V operator()(V x, Condition filled) const {
     return math::select(filled, V(fill), x);
   }
 };
@@ -118,7 +119,7 @@ struct FillWhere {
 template <bool chosen>
 struct ChosenPart {
   template <class V, class Condition>
-  [[gnu::always_inline]] V operator()(V g, Condition condition) const {
+  MASKGRAD_RULE V operator()(V g, Condition condition) const {
     const V zero = math::constant<V>(0);
     return chosen ? math::select(condition, g, zero) : math::select(condition, zero, g);
   }
@@ -128,7 +129,7 @@ struct ChosenPart {
 struct KeepScaled {
   Factor factor;
   template <class V, class Condition>
-  [[gnu::always_inline]] V operator()(V x, Condition keep) const {
+  MASKGRAD_RULE V operator()(V x, Condition keep) const {
     return math::select(keep, factor.times(x), math::constant<V>(0));
   }
 };

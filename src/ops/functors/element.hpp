@@ -11,6 +11,7 @@
 #include <limits>
 #include <numbers>
 
+#include <maskgrad/ops/functors/rule.hpp>
 #include <maskgrad/ops/functors/scalar_words.hpp>
 // A device computes one element at a time.
 #ifndef __CUDACC__
@@ -30,7 +31,7 @@ inline constexpr T kShift = static_cast<T>(Bits<T>{3} << (kFractionBits<T> - 1))
 /// x with the lower half of its significant bits 0. What remains has 12 bits in float and 26 in
 /// double, and so has half of the bits of a product.
 template <class V>
-[[gnu::always_inline]] inline V upper_half(V x) {
+MASKGRAD_RULE inline V upper_half(V x) {
   using T = Element<V>;
   constexpr int kDropped = (std::numeric_limits<T>::digits + 1) / 2;
   const auto bits = math::bits_of(x);
@@ -40,7 +41,7 @@ template <class V>
 
 /// 2^(n + more) for whole n, where that is a normal number.
 template <class V>
-[[gnu::always_inline]] inline V two_to_the(V n, int more = 0) {
+MASKGRAD_RULE inline V two_to_the(V n, int more = 0) {
   using T = Element<V>;
   const V exponent = n + V(kShift<T> + static_cast<T>(kBias<T> + more));
   return math::from_bits<V>(math::bits_of(exponent) << kFractionBits<T>);
@@ -52,7 +53,7 @@ struct Binary {
   V exponent, fraction;
 };
 template <class V>
-[[gnu::always_inline]] inline Binary<V> binary(V x) {
+MASKGRAD_RULE inline Binary<V> binary(V x) {
   using T = Element<V>;
   using Integers = decltype(math::bits_of(x));
   constexpr Bits<T> kRoot = std::bit_cast<Bits<T>>(static_cast<T>(std::numbers::sqrt2 / 2)),
@@ -69,7 +70,7 @@ template <class V>
 
 /// x factor, less than 2^22, rounded to a whole number: of two that are as near to the even one.
 template <class V>
-[[gnu::always_inline]] inline V rounded_product(V x, V factor) {
+MASKGRAD_RULE inline V rounded_product(V x, V factor) {
   const V shift(kShift<Element<V>>);
   return math::multiply_add(x, factor, shift) - shift;
 }
@@ -77,7 +78,7 @@ template <class V>
 /// y 2^n for whole numbers n, at most twice what two_to_the() takes: rounded once where the result
 /// is denormal, infinite where it overflows. |y| is near 1.
 template <class V>
-[[gnu::always_inline]] inline V scaled(V y, V n) {
+MASKGRAD_RULE inline V scaled(V y, V n) {
   const V half = math::rounded_product(n, constant<V>(0.5));
   return y * math::two_to_the(half) * math::two_to_the(n - half);
 }

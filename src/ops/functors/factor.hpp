@@ -5,6 +5,7 @@
 #include <limits>
 #include <type_traits>
 
+#include <maskgrad/ops/functors/rule.hpp>
 #include <maskgrad/ops/functors/sums.hpp>
 
 namespace maskgrad::ops::functors {
@@ -18,7 +19,7 @@ class Factor {
 
   /// The factor as a sum.
   template <class V>
-  [[gnu::always_inline]] math::Pair<V> parts() const {
+  MASKGRAD_RULE math::Pair<V> parts() const {
     if constexpr (std::is_same_v<math::Element<V>, float>) {
       return {V(of_float_.hi), V(of_float_.lo)};
     } else {
@@ -26,12 +27,12 @@ class Factor {
     }
   }
   template <class V>
-  [[gnu::always_inline]] V times(V x) const {
+  MASKGRAD_RULE V times(V x) const {
     return x * parts<V>().hi;
   }
   /// 1, or 1 / 2 for a factor so large that twice as much is out of range.
   template <class T>
-  [[gnu::always_inline]] T room() const {
+  MASKGRAD_RULE T room() const {
     return std::abs(value_) > std::numeric_limits<T>::max() / 2 ? T(0.5) : T(1);
   }
 

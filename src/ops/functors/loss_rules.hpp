@@ -3,6 +3,7 @@
 #pragma once
 
 #include <maskgrad/ops/functors/math.hpp>
+#include <maskgrad/ops/functors/rule.hpp>
 #include <maskgrad/ops/functors/rules.hpp>
 
 namespace maskgrad::ops::functors {
@@ -10,11 +11,11 @@ namespace maskgrad::ops::functors {
 /// (x - t)^2
 struct SquaredError {
   template <class V>
-  [[gnu::always_inline]] V operator()(V x, V t) const {
+  MASKGRAD_RULE V operator()(V x, V t) const {
     return (x - t) * (x - t);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V t, V g) const {
+  MASKGRAD_RULE V gradient(V x, V t, V g) const {
     return g * (x - t) * math::constant<V>(2);
   }
 };
@@ -24,13 +25,13 @@ struct SquaredError {
 /// is 0 or 1.
 struct BinaryCrossEntropy {
   template <class V>
-  [[gnu::always_inline]] V operator()(V x, V t) const {
+  MASKGRAD_RULE V operator()(V x, V t) const {
     const V tail = math::softplus_tail(size_within(x, math::kExpLimit<math::Element<V>>));
     const V weight = on_side_of(x, math::negative(t), math::constant<V>(1) - t);
     return math::multiply_add(weight, x, tail);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V t, V g) const {
+  MASKGRAD_RULE V gradient(V x, V t, V g) const {
     const V low = t * math::sigmoid(math::negative(x));
     return g * math::multiply_add(math::constant<V>(1) - t, math::sigmoid(x), math::negative(low));
   }

@@ -11,6 +11,7 @@
 #include <numbers>
 #include <type_traits>
 
+#include <maskgrad/ops/functors/rule.hpp>
 #include <maskgrad/ops/functors/sums.hpp>
 
 namespace maskgrad::ops::math {
@@ -25,14 +26,14 @@ struct Reduced {
   V n, r;
 };
 template <class V>
-[[gnu::always_inline]] inline Reduced<V> reduced(V x) {
+MASKGRAD_RULE inline Reduced<V> reduced(V x) {
   using T = Element<V>;
   const V n = math::rounded_product(x, constant<V>(std::numbers::log2e));
   const V r = math::multiply_add(n, V(-kLog2<T>.high), x);
   return {n, math::multiply_add(n, V(-kLog2<T>.low), r)};
 }
 template <class V>
-[[gnu::always_inline]] inline Reduced<V> reduced(const Pair<V>& x) {
+MASKGRAD_RULE inline Reduced<V> reduced(const Pair<V>& x) {
   using T = Element<V>;
   const V n = math::rounded_product(x.hi, constant<V>(std::numbers::log2e));
   const V r = math::multiply_add(n, V(-kLog2<T>.high), x.hi);
@@ -45,18 +46,18 @@ struct Exponential {
   V n, q;
 };
 template <class V>
-[[gnu::always_inline]] inline Exponential<V> exponential(const Reduced<V>& x) {
+MASKGRAD_RULE inline Exponential<V> exponential(const Reduced<V>& x) {
   const V terms = math::polynomial(kExpTerms<Element<V>>.terms, x.r);
   return {x.n, math::multiply_add(x.r * x.r, terms, x.r)};
 }
 template <class V>
-[[gnu::always_inline]] inline Exponential<V> exponential(V x) {
+MASKGRAD_RULE inline Exponential<V> exponential(V x) {
   return math::exponential(math::reduced(x));
 }
 
 /// e^x
 template <class V>
-[[gnu::always_inline]] inline V exp(V x) {
+MASKGRAD_RULE inline V exp(V x) {
   const V limit = constant<V>(kExpLimit<Element<V>>);
   const auto e = math::exponential(math::at_most(math::at_least(x, math::negative(limit)), limit));
   return math::scaled(constant<V>(1) + e.q, e.n);
@@ -65,7 +66,7 @@ template <class V>
 /// Natural logarithm. With x = 2^k m, f = m - 1 and s = f / (2 + f):
 /// log x = k log 2 + f - s (f - s^2 p(s^2)), p being kLogTerms.
 template <class V>
-[[gnu::always_inline]] inline V log(V x) {
+MASKGRAD_RULE inline V log(V x) {
   using T = Element<V>;
   constexpr T kInfinity = std::numeric_limits<T>::infinity();
   constexpr int kDigits = std::numeric_limits<T>::digits;
@@ -86,7 +87,7 @@ template <class V>
 
 /// 2^more (1 + e^x), nearly rounded once. Requires 2^more e^x to be a normal number.
 template <class V>
-[[gnu::always_inline]] inline V one_plus_exp(V x, int more = 0) {
+MASKGRAD_RULE inline V one_plus_exp(V x, int more = 0) {
   const auto e = math::exponential(x);
   const V power = math::two_to_the(e.n, more), one = math::two_to_the(constant<V>(0), more);
   const auto sum = math::fast_sum(power, one);
@@ -95,7 +96,7 @@ template <class V>
 
 /// e^-x - 1 for x >= 0, its rounding kept apart.
 template <class V>
-[[gnu::always_inline]] inline Pair<V> expm1_of_minus(V x) {
+MASKGRAD_RULE inline Pair<V> expm1_of_minus(V x) {
   constexpr double kMost = 40;  // -1 from there on
   const auto e = math::exponential(math::negative(math::at_most(x, constant<V>(kMost))));
   const V power = math::two_to_the(e.n);
@@ -104,7 +105,7 @@ template <class V>
 
 /// tanh z for z >= 0: z + z^3 f(z^2) near 0, f being kTanhTerms, and 1 - 2 / (1 + e^2z) beyond.
 template <class V>
-[[gnu::always_inline]] inline V tanh_of_positive(V z) {
+MASKGRAD_RULE inline V tanh_of_positive(V z) {
   const V square = z * z, one = constant<V>(1);
   const V near =
       math::multiply_add(square * z, math::polynomial(kTanhTerms<Element<V>>.terms, square), z);
@@ -114,7 +115,7 @@ template <class V>
 
 /// 1 / (1 + e^-x)
 template <class V>
-[[gnu::always_inline]] inline V sigmoid(V x) {
+MASKGRAD_RULE inline V sigmoid(V x) {
   using T = Element<V>;
   // Below kLeast it is 0, above kMost 1. The power of two keeps e^-x from overflowing.
   constexpr double kLeast = std::is_same_v<T, float> ? -104.3 : -745.2, kMost = 40;
@@ -125,7 +126,7 @@ template <class V>
 
 /// times sigmoid'(z) = times t / (1 + t)^2 with t = e^-z, for z >= 0; `times` is a power of two.
 template <class V>
-[[gnu::always_inline]] inline V sigmoid_slope(V z, double times = 1) {
+MASKGRAD_RULE inline V sigmoid_slope(V z, double times = 1) {
   const auto e = math::exponential(math::negative(z));
   const V many = constant<V>(times);
   const V many_t = math::scaled(math::multiply_add(many, e.q, many), e.n);
@@ -135,7 +136,7 @@ template <class V>
 
 /// softplus(-z) = log(1 + e^-z)
 template <class V>
-[[gnu::always_inline]] inline V softplus_tail(V z) {
+MASKGRAD_RULE inline V softplus_tail(V z) {
   const auto e = math::exponential(math::negative(z));
   const V t = math::scaled(constant<V>(1) + e.q, e.n);
   const auto f = math::polynomial_sum(kLog1pTerms<Element<V>>, t);
@@ -150,7 +151,7 @@ inline constexpr int kSiluPower = std::is_same_v<T, float> ? -32 : -62;
 
 /// start + silu(-z), silu(-z) = -z / (1 + e^z)
 template <class V>
-[[gnu::always_inline]] inline V add_silu_tail(V start, V z) {
+MASKGRAD_RULE inline V add_silu_tail(V start, V z) {
   using T = Element<V>;
   const V y = math::at_most(z, constant<V>(kSiluLimit<T>));
   const V power = math::two_to_the(constant<V>(0), kSiluPower<T>);
@@ -160,7 +161,7 @@ template <class V>
 /// silu'(-z) = (1 - z sigmoid(z)) / (1 + e^z). Near its root z0 the numerator is x + x^2 f(x) with
 /// x = z0 - z, f being kSiluSlopeTerms.
 template <class V>
-[[gnu::always_inline]] inline V silu_slope_tail(V z) {
+MASKGRAD_RULE inline V silu_slope_tail(V z) {
   using T = Element<V>;
   const V y = math::at_most(z, constant<V>(kSiluLimit<T>)), one = constant<V>(1);
   const V power = math::two_to_the(constant<V>(0), kSiluPower<T>);
@@ -178,14 +179,14 @@ inline constexpr double kGeluLimit = std::is_same_v<T, float> ? 14.9 : 38.9;
 
 /// -z^2 / 2
 template <class V>
-[[gnu::always_inline]] inline Reduced<V> minus_half_square(V z) {
+MASKGRAD_RULE inline Reduced<V> minus_half_square(V z) {
   const V half = constant<V>(-0.5) * z, y = half * z;
   return math::reduced(Pair<V>{y, math::product_error(half, z, y)});
 }
 
 /// c (1 + x) e^r for small r and x, as a sum.
 template <class V, class T>
-[[gnu::always_inline]] inline Pair<V> times_exp(const Split<T>& c, V x, V r) {
+MASKGRAD_RULE inline Pair<V> times_exp(const Split<T>& c, V x, V r) {
   // e^r = 1 + r + terms, and (1 + x) e^r = 1 + r + more.
   const V square = r * r, p = math::polynomial(kExpTerms<T>.terms, r), terms = square * p;
   const V exp = constant<V>(1) + math::multiply_add(square, p, r);
@@ -200,7 +201,7 @@ template <class V, class T>
 /// z Phi(-z) = phi(z) z b / (z b + a). The fraction lies between 0.65 and 1. It is computed as
 /// (1 + c) / (1 + 7 / 32) because c is small, and so is the error of c.
 template <class V>
-[[gnu::always_inline]] inline V add_gelu_tail(V start, V z) {
+MASKGRAD_RULE inline V add_gelu_tail(V start, V z) {
   using T = Element<V>;
   const V square = z * z;
   const auto f = math::polynomial_sum(kGeluTerms<T>, square);
@@ -220,7 +221,7 @@ template <class V>
 /// gelu'(-z) = Phi(-z) - z phi(z) = phi(z) (z0 - z) (1 + a / b), z0 being its root, a and b those
 /// of kGeluSlopeRatio.
 template <class V>
-[[gnu::always_inline]] inline V gelu_slope_tail(V z) {
+MASKGRAD_RULE inline V gelu_slope_tail(V z) {
   using T = Element<V>;
   auto w = math::sum(V(kGeluRoot<T>.high), math::negative(z));
   w.lo = w.lo + V(kGeluRoot<T>.low);

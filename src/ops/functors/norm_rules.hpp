@@ -2,6 +2,7 @@
 #pragma once
 
 #include <maskgrad/ops/functors/element.hpp>
+#include <maskgrad/ops/functors/rule.hpp>
 
 namespace maskgrad::ops::functors {
 
@@ -9,7 +10,7 @@ namespace maskgrad::ops::functors {
 struct Normalise {
   double mean, rstd;
   template <class T>
-  [[gnu::always_inline]] T operator()(T x) const {
+  MASKGRAD_RULE T operator()(T x) const {
     return static_cast<T>((static_cast<double>(x) - mean) * rstd);
   }
 };
@@ -17,7 +18,7 @@ struct Normalise {
 /// x weight + bias
 struct ScaleAndShift {
   template <class V>
-  [[gnu::always_inline]] V operator()(V x, V weight, V bias) const {
+  MASKGRAD_RULE V operator()(V x, V weight, V bias) const {
     return math::multiply_add(x, weight, bias);
   }
 };
@@ -27,7 +28,7 @@ struct ScaleAndShift {
 struct NormGradient {
   double mean, slope, rstd;
   template <class T>
-  [[gnu::always_inline]] T operator()(T wg, T xhat) const {
+  MASKGRAD_RULE T operator()(T wg, T xhat) const {
     const double centered = static_cast<double>(wg) - mean;
     return static_cast<T>(rstd * math::multiply_add(-static_cast<double>(xhat), slope, centered));
   }

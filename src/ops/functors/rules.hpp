@@ -8,38 +8,49 @@
 
 #include <maskgrad/ops/functors/factor.hpp>
 #include <maskgrad/ops/functors/math.hpp>
+#include <maskgrad/ops/functors/rule.hpp>
 
 namespace maskgrad::ops::functors {
 
 /// What backward needs of the forward pass.
 enum class Saves { kNothing, kInput, kOutput };
 
+/// The gradient of a rule as a functor of two elements: what the rule saves, and what arrives.
+template <class Rule>
+struct GradientOf {
+  Rule rule;
+  template <class V>
+  MASKGRAD_RULE V operator()(V saved, V g) const {
+    return rule.gradient(saved, g);
+  }
+};
+
 /// f(x) of what is known for z = |x| as f(-z): `tail` where x < 0, else `mirrored`.
 template <class V>
-[[gnu::always_inline]] inline V on_side_of(V x, V tail, V mirrored) {
+MASKGRAD_RULE inline V on_side_of(V x, V tail, V mirrored) {
   return math::select(x < math::constant<V>(0), tail, mirrored);
 }
 
 /// x where x >= 0, else -0, which keeps the sign of what is added.
 template <class V>
-[[gnu::always_inline]] inline V positive_part(V x) {
+MASKGRAD_RULE inline V positive_part(V x) {
   return math::at_least(x, math::constant<V>(-0.0));
 }
 
 /// |x|, at most `limit`.
 template <class V>
-[[gnu::always_inline]] inline V size_within(V x, double limit) {
+MASKGRAD_RULE inline V size_within(V x, double limit) {
   return math::at_most(math::abs(x), math::constant<V>(limit));
 }
 
 struct Sigmoid {
   static constexpr Saves kSaves = Saves::kInput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::sigmoid(x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     return g * math::sigmoid_slope(size_within(x, math::kExpLimit<math::Element<V>>));
   }
 };
@@ -47,12 +58,12 @@ struct Sigmoid {
 struct Tanh {
   static constexpr Saves kSaves = Saves::kInput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::copysign(math::tanh_of_positive(math::abs(x)), x);
   }
   // tanh'(x) = 4 sigmoid'(2 x)
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     return g * math::sigmoid_slope(size_within(x + x, math::kExpLimit<math::Element<V>>), 4);
   }
 };
@@ -60,12 +71,12 @@ struct Tanh {
 struct Softplus {
   static constexpr Saves kSaves = Saves::kInput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     const V tail = math::softplus_tail(size_within(x, math::kExpLimit<math::Element<V>>));
     return positive_part(x) + tail;
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     return g * math::sigmoid(x);
   }
 };
@@ -73,11 +84,11 @@ struct Softplus {
 struct Silu {
   static constexpr Saves kSaves = Saves::kInput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::add_silu_tail(positive_part(x), math::abs(x));
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     const V tail = math::silu_slope_tail(math::abs(x));
     return g * on_side_of(x, tail, math::constant<V>(1) - tail);
   }
@@ -86,13 +97,13 @@ struct Silu {
 struct Gelu {
   static constexpr Saves kSaves = Saves::kInput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     const V z = size_within(x, math::kGeluLimit<math::Element<V>>);
     // It has the sign of x. Without fused multiplications a sum of zeros would lose it.
     return math::copysign(math::add_gelu_tail(positive_part(x), z), x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     const V tail = math::gelu_slope_tail(size_within(x, math::kGeluLimit<math::Element<V>>));
     return g * on_side_of(x, tail, math::constant<V>(1) - tail);
   }
@@ -101,11 +112,11 @@ struct Gelu {
 struct Relu {
   static constexpr Saves kSaves = Saves::kOutput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return on_side_of(x, math::constant<V>(0), x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V y, V g) const {
+  MASKGRAD_RULE V gradient(V y, V g) const {
     const V zero = math::constant<V>(0);
     return math::select(y <= zero, zero, g);
   }
@@ -115,11 +126,11 @@ struct LeakyRelu {
   static constexpr Saves kSaves = Saves::kInput;
   Factor slope;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return on_side_of(x, slope.times(x), x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     return math::select(x <= math::constant<V>(0), slope.times(g), g);
   }
 };
@@ -128,14 +139,14 @@ struct Elu {
   static constexpr Saves kSaves = Saves::kInput;
   Factor alpha;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     const auto y = math::expm1_of_minus(math::abs(x));
     const auto factor = alpha.parts<V>();
     const V low = math::multiply_add(factor.hi, y.lo, factor.lo * y.hi);
     return on_side_of(x, math::fused_multiply_add(factor.hi, y.hi, low), x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     const auto e =
         math::exponential(math::negative(size_within(x, math::kExpLimit<math::Element<V>>)));
     // e^x may be denormal where alpha e^x is not.
@@ -149,11 +160,11 @@ struct Elu {
 struct Negate {
   static constexpr Saves kSaves = Saves::kNothing;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::negative(x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V, V g) const {
+  MASKGRAD_RULE V gradient(V, V g) const {
     return math::negative(g);
   }
 };
@@ -162,11 +173,11 @@ struct Scale {
   static constexpr Saves kSaves = Saves::kNothing;
   Factor factor;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return factor.times(x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V, V g) const {
+  MASKGRAD_RULE V gradient(V, V g) const {
     return factor.times(g);
   }
 };
@@ -174,11 +185,11 @@ struct Scale {
 struct Exp {
   static constexpr Saves kSaves = Saves::kOutput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::exp(x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V y, V g) const {
+  MASKGRAD_RULE V gradient(V y, V g) const {
     return y * g;
   }
 };
@@ -186,11 +197,11 @@ struct Exp {
 struct Log {
   static constexpr Saves kSaves = Saves::kInput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::log(x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     return g / x;
   }
 };
@@ -198,11 +209,11 @@ struct Log {
 struct Sqrt {
   static constexpr Saves kSaves = Saves::kOutput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::sqrt(x);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V y, V g) const {
+  MASKGRAD_RULE V gradient(V y, V g) const {
     return g / (y + y);
   }
 };
@@ -210,12 +221,12 @@ struct Sqrt {
 struct Square {
   static constexpr Saves kSaves = Saves::kInput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return x * x;
   }
   // In this order, so that neither product overflows where the gradient does not.
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     return g * x * math::constant<V>(2);
   }
 };
@@ -223,12 +234,12 @@ struct Square {
 struct Abs {
   static constexpr Saves kSaves = Saves::kInput;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::abs(x);
   }
   // x - x: 0, or NaN
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     const V zero = math::constant<V>(0);
     return math::select(x > zero, g, math::select(x < zero, math::negative(g), x - x));
   }
@@ -239,11 +250,11 @@ struct Pow {
   static constexpr Saves kSaves = Saves::kInput;
   double exponent;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::pow(x, exponent);
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     if (exponent == 0) return math::constant<V>(0);
     return g * (math::constant<V>(exponent) * math::pow(x, exponent - 1));
   }
@@ -254,11 +265,11 @@ struct Clip {
   static constexpr Saves kSaves = Saves::kInput;
   double low, high;
   template <class V>
-  [[gnu::always_inline]] V operator()(V x) const {
+  MASKGRAD_RULE V operator()(V x) const {
     return math::at_most(math::at_least(x, math::constant<V>(low)), math::constant<V>(high));
   }
   template <class V>
-  [[gnu::always_inline]] V gradient(V x, V g) const {
+  MASKGRAD_RULE V gradient(V x, V g) const {
     const V zero = math::constant<V>(0);
     const V within_high = math::select(x <= math::constant<V>(high), g, zero);
     return math::select(x >= math::constant<V>(low), within_high, zero);

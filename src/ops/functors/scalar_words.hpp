@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <maskgrad/ops/functors/rule.hpp>
+
 namespace maskgrad::ops::math {
 
 template <class V>
@@ -17,60 +19,65 @@ struct ElementOf {
 template <class V>
 using Element = typename ElementOf<V>::Type;
 
+/// An element of any dtype.
+template <class T>
+concept Arithmetic = std::is_arithmetic_v<T>;
+
 /// `value` in each lane, rounded to the element type.
 template <class V>
-[[gnu::always_inline]] inline V constant(double value) {
+MASKGRAD_RULE inline V constant(double value) {
   return V(static_cast<Element<V>>(value));
 }
 
 /// yes where `which`, else no.
-template <class T>
-requires std::is_arithmetic_v<T>
-[[gnu::always_inline]] inline T select(bool which, T yes, T no) { return which ? yes : no; }
+template <Arithmetic T>
+MASKGRAD_RULE inline T select(bool which, T yes, T no) {
+  return which ? yes : no;
+}
 
 /// The smaller of the two; x where x is NaN.
 template <std::floating_point T>
-[[gnu::always_inline]] inline T at_most(T x, T limit) {
+MASKGRAD_RULE inline T at_most(T x, T limit) {
   return limit < x ? limit : x;
 }
 
 /// The larger of the two; x where x is NaN.
 template <std::floating_point T>
-[[gnu::always_inline]] inline T at_least(T x, T limit) {
+MASKGRAD_RULE inline T at_least(T x, T limit) {
   return x < limit ? limit : x;
 }
 
 template <std::floating_point T>
-[[gnu::always_inline]] inline T abs(T x) {
+MASKGRAD_RULE inline T abs(T x) {
   return std::abs(x);
 }
 
 /// |x| with the sign of `sign`.
 template <std::floating_point T>
-[[gnu::always_inline]] inline T copysign(T x, T sign) {
+MASKGRAD_RULE inline T copysign(T x, T sign) {
   return std::copysign(x, sign);
 }
 
 /// -x, of 0 too
 template <std::floating_point T>
-[[gnu::always_inline]] inline T negative(T x) {
+MASKGRAD_RULE inline T negative(T x) {
   return -x;
 }
 
 template <std::floating_point T>
-[[gnu::always_inline]] inline T sqrt(T x) {
+MASKGRAD_RULE inline T sqrt(T x) {
   return std::sqrt(x);
 }
 
 /// x^p, rounded once more than that in double at most.
 template <std::floating_point T>
-[[gnu::always_inline]] inline T pow(T x, double p) {
+MASKGRAD_RULE inline T pow(T x, double p) {
   return static_cast<T>(std::pow(static_cast<double>(x), p));
 }
 
 /// Whether the machine rounds x y + z once: both kinds of multiply_add() do, or neither.
 #if defined(__FMA__) || defined(__FMA4__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA) || \
-    defined(__CUDA_ARCH__)
+    defined(__CUDACC__)
 inline constexpr bool kFuses = true;
 #else
 inline constexpr bool kFuses = false;
@@ -78,7 +85,7 @@ inline constexpr bool kFuses = false;
 
 /// x y + z
 template <std::floating_point T>
-[[gnu::always_inline]] inline T multiply_add(T x, T y, T z) {
+MASKGRAD_RULE inline T multiply_add(T x, T y, T z) {
   if constexpr (kFuses) {
     return std::fma(x, y, z);
   } else {
@@ -90,12 +97,12 @@ template <std::floating_point T>
 template <class T>
 using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
 template <std::floating_point T>
-[[gnu::always_inline]] inline Bits<T> bits_of(T x) {
+MASKGRAD_RULE inline Bits<T> bits_of(T x) {
   return std::bit_cast<Bits<T>>(x);
 }
 /// The V that has these bits.
 template <std::floating_point V>
-[[gnu::always_inline]] inline V from_bits(Bits<V> bits) {
+MASKGRAD_RULE inline V from_bits(Bits<V> bits) {
   return std::bit_cast<V>(bits);
 }
 

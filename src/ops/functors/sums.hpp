@@ -6,6 +6,7 @@
 
 #include <maskgrad/ops/functors/element.hpp>
 #include <maskgrad/ops/functors/polynomials.hpp>
+#include <maskgrad/ops/functors/rule.hpp>
 #include <maskgrad/ops/functors/unrolled.hpp>
 
 namespace maskgrad::ops::math {
@@ -18,21 +19,21 @@ struct Pair {
 
 /// large + small without error, for |large| >= |small|.
 template <class V>
-[[gnu::always_inline]] inline Pair<V> fast_sum(V large, V small) {
+MASKGRAD_RULE inline Pair<V> fast_sum(V large, V small) {
   const V sum = large + small;
   return {sum, small - (sum - large)};
 }
 
 /// x + y without error.
 template <class V>
-[[gnu::always_inline]] inline Pair<V> sum(V x, V y) {
+MASKGRAD_RULE inline Pair<V> sum(V x, V y) {
   const V sum = x + y, of_y = sum - x;
   return {sum, (x - (sum - of_y)) + (y - of_y)};
 }
 
 /// x y - p without error, p being x y rounded.
 template <class V>
-[[gnu::always_inline]] inline V product_error(V x, V y, V p) {
+MASKGRAD_RULE inline V product_error(V x, V y, V p) {
   if constexpr (kFuses) {
     return math::multiply_add(x, y, math::negative(p));
   } else {
@@ -43,7 +44,7 @@ template <class V>
 
 /// x y + z, nearly rounded once on every machine.
 template <class V>
-[[gnu::always_inline]] inline V fused_multiply_add(V x, V y, V z) {
+MASKGRAD_RULE inline V fused_multiply_add(V x, V y, V z) {
   if constexpr (kFuses) {
     return math::multiply_add(x, y, z);
   } else {
@@ -55,7 +56,7 @@ template <class V>
 
 /// x y + z, its rounding kept apart; for |z| >= |x y|, and a sum that is not much smaller than z.
 template <class V>
-[[gnu::always_inline]] inline Pair<V> product_sum(V x, V y, V z) {
+MASKGRAD_RULE inline Pair<V> product_sum(V x, V y, V z) {
   if constexpr (kFuses) {
     const V sum = math::multiply_add(x, y, z);
     return {sum, math::multiply_add(x, y, z - sum)};
@@ -67,7 +68,7 @@ template <class V>
 
 /// c_first + c_(first + 1) x + c_(first + 2) x^2 + ...
 template <std::size_t first = 0, class V, class T, std::size_t n>
-[[gnu::always_inline]] inline V polynomial(const std::array<T, n>& terms, V x) {
+MASKGRAD_RULE inline V polynomial(const std::array<T, n>& terms, V x) {
   V y(terms[n - 1]);
   detail::unrolled<static_cast<int>(n - 1 - first)>([&](auto i) MASKGRAD_INLINE {
     y = math::multiply_add(y, x, V(terms[n - 2 - static_cast<std::size_t>(i)]));
@@ -77,7 +78,7 @@ template <std::size_t first = 0, class V, class T, std::size_t n>
 
 /// The whole polynomial, its last rounding kept apart; for |c_0| >= |c_1 x + ...|.
 template <class V, class T, std::size_t n>
-[[gnu::always_inline]] inline Pair<V> polynomial_sum(const Polynomial<T, n>& p, V x) {
+MASKGRAD_RULE inline Pair<V> polynomial_sum(const Polynomial<T, n>& p, V x) {
   const auto sum = math::product_sum(math::polynomial<1>(p.terms, x), x, V(p.terms[0]));
   return {sum.hi, sum.lo + V(p.rest)};
 }

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include <maskgrad/ops/functors/rule.hpp>
+
 // Of a lambda: always inlined.
 #define MASKGRAD_INLINE __attribute__((always_inline))
 
@@ -13,7 +15,7 @@ namespace detail {
 // f(0), f(1), ... f(n - 1), written out: what is indexed by them can live in registers. Give it a
 // lambda that is MASKGRAD_INLINE, else GCC may call it, which moves all it refers to into memory.
 template <int n, class F>
-[[gnu::always_inline]] inline void unrolled(F&& f) {
+MASKGRAD_RULE inline void unrolled(F&& f) {
   [&]<int... i>(std::integer_sequence<int, i...>) MASKGRAD_INLINE {
     (f(std::integral_constant<int, i>()), ...);
   }

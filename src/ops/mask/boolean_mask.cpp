@@ -228,7 +228,8 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
   check_unmask(masks, values);
   const std::vector<Tensor> owned = first_true_places(masks);
   const std::int64_t places = masks[0].numel();
-  Tensor y = Tensor::zeros(values[0].shape().with_dim(0, places), values[0].dtype());
+  Tensor y =
+      Tensor::zeros(values[0].shape().with_dim(0, places), values[0].dtype(), values[0].device());
   std::vector<const Variable*> inputs;
   for (std::size_t i = 0; i < values.size(); ++i) {
     check(values[i].dim(0) == owned[i].numel(), "boolean_unmask",

@@ -52,10 +52,8 @@ void check_inputs(const Variable& x, const Variable& weight, const Variable& bia
 
 // The gradient of relu, in the memory of g if nobody else holds it.
 Tensor through_relu(Tensor g, const Tensor& y) {
-  constexpr auto rule = [](const auto& out, const auto& grad)
-                            MASKGRAD_INLINE { return functors::Relu().gradient(out, grad); };
   Tensor h = g.is_exclusive() ? g : Tensor::empty(g.shape(), g.dtype(), g.device());
-  map_into("linear", rule, h, y, g);
+  map_into("linear", functors::GradientOf<functors::Relu>(), h, y, g);
   return h;
 }
 

@@ -56,8 +56,7 @@ Variable unary(const OpDef& op, const Variable& x, Rule f) {
   if (Rule::kSaves == Saves::kInput) saved = Saved(op, "input", x.value());
   if (Rule::kSaves == Saves::kOutput) saved = Saved(op, "output", y);
   return record(op, {&x}, std::move(y), [&op, f, saved](const Tensor& g, Gradients& grads) {
-    const auto gradient = [f](const auto& s, const auto& dy)
-                              MASKGRAD_INLINE { return f.gradient(s, dy); };
+    const functors::GradientOf<Rule> gradient{f};
     grads.set(0, map_elements(op.name.c_str(), gradient, saved.defined() ? *saved : g, g));
   });
 }

@@ -95,7 +95,7 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
   };
   const std::array<const Variable*, 4> inputs = {&q, &k, &v, &options.bias};
   return record(
-      kAttention, std::span(inputs.data(), options.bias.defined() ? 4u : 3u), call->values.output,
+      kAttention, std::span(inputs.data(), options.bias.defined() ? 4u : 3u), *call->output,
       plan.queries(),
       with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
         return call->reached(input, marked, way.back);

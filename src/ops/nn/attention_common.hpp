@@ -21,7 +21,7 @@ void check_options(const OpDef& op, const AttentionOptions& options, DType dtype
                    const Shape& pairs);
 /// Throws Error when there are none.
 Random numbers_of_dropout(const char* name, const AttentionOptions& options);
-/// That queries which exist fit an input.
+/// Throws Error unless the queries of a plan fit the input.
 void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input);
 
 /// The arguments scale, softcap, dropout, seed and heads; the first two are NaN for none.

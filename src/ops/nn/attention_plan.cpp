@@ -17,6 +17,7 @@ AttentionPlan AttentionPlan::existing(const SequenceMask& positions, const Atten
 AttentionTiles tiles_of(const AttentionPlan& plan) { return AttentionTiles(plan.tiles_); }
 
 AttentionExplanation explain_attention(const AttentionPlan& plan) {
+  check_given(plan.defined(), "explain_attention", "the plan");
   const AttentionMask& mask = plan.pairs();
   const MaskExplanation about = explain(mask, AttentionTiles::kQueries);
   const bool one =

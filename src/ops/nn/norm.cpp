@@ -172,7 +172,7 @@ Normalised normalise(const OpDef& op, const Tensor& x, const Kept& kept, const T
                      const Tensor& bias, double eps) {
   Normalised result{Tensor::empty(x.shape(), x.dtype(), x.device()),
                     Tensor::empty(x.shape(), x.dtype(), x.device()),
-                    Tensor::empty({rows_of(op, x).count}, DType::kFloat64)};
+                    Tensor::empty({rows_of(op, x).count}, DType::kFloat64, x.device())};
   for_each_row(op, x, [&]<class T>(T, std::int64_t at, std::int64_t n) {
     const T *in = x.data<T>() + at, *w = weight.data<T>(), *b = bias.data<T>();
     T *xhat = result.xhat.data<T>() + at, *y = result.y.data<T>() + at;

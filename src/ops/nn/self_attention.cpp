@@ -89,8 +89,8 @@ Variable self_attention(const Variable& qkv, const AttentionPlan& plan,
   };
   const std::array<const Variable*, 2> inputs = {&qkv, &options.bias};
   return record(
-      kSelfAttention, std::span(inputs.data(), options.bias.defined() ? 2u : 1u),
-      call->values.output, plan.queries(),
+      kSelfAttention, std::span(inputs.data(), options.bias.defined() ? 2u : 1u), *call->output,
+      plan.queries(),
       with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
         return reached(*call, input, marked, way);
       }));

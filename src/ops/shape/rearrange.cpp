@@ -167,10 +167,13 @@ Tensor expand(const Tensor& x, const Shape& shape) {
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   Traffic::add_copied(y.nbytes());
   const BroadcastPlan plan("broadcast_to", x.shape(), shape);
-  dispatch_device(x.device(), "broadcast_to", [&] {
+  constexpr functors::Same kCopy;
+  const auto on_cpu = [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "broadcast_to",
-                   [&]<class T>(T) { zip_all(plan, y.data<T>(), functors::Same(), x.data<T>()); });
-  });
+                   [&]<class T>(T) { zip_all(plan, y.data<T>(), kCopy, x.data<T>()); });
+  };
+  dispatch_device(x.device(), "broadcast_to", kElementwiseCuda<functors::Same, Tensor>, on_cpu,
+                  kCopy, x, y);
   return y;
 }
 

@@ -73,7 +73,7 @@ void sum_along(const T* x, std::int64_t outer, std::int64_t along, std::int64_t 
 void add_into(Tensor& total, const Tensor& term) {
   check(total.shape() == term.shape(), "add_into", "shapes differ: {} and {}", total.shape(),
         term.shape());
-  dispatch_device(total.device(), "add_into", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, total.dtype(), "add_into", [&]<class T>(T) {
       T* sum = total.data<T>();
       const T* x = term.data<T>();
@@ -81,7 +81,8 @@ void add_into(Tensor& total, const Tensor& term) {
         for (; i < end; ++i) sum[i] += x[i];
       });
     });
-  });
+  };
+  dispatch_device(total.device(), kAddIntoCuda, on_cpu, total, term);
 }
 
 Tensor sum_to(const char* name, const Tensor& x, const Shape& shape) {
@@ -110,12 +111,14 @@ void sum_into(const char* name, const Tensor& x, Tensor& sums) {
                 after = terms.shape().slice(axis + 1, x.rank());
     const Shape summed = terms.shape().with_dim(axis, 1);
     Tensor to = axis == last ? sums.reshape(summed) : Tensor::empty(summed, x.dtype(), x.device());
-    dispatch_device(x.device(), name, [&] {
+    const auto on_cpu = [&] {
       dispatch_dtype(FloatingTypes{}, x.dtype(), name, [&]<class T>(T) {
         sum_along(std::as_const(terms).data<T>(), before.numel(), along.numel(), after.numel(),
                   to.data<T>());
       });
-    });
+    };
+    dispatch_device(x.device(), name, kSumAlongCuda, on_cpu, std::as_const(terms), before.numel(),
+                    along.numel(), after.numel(), to);
     terms = to;
   }
 }

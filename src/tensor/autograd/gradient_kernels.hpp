@@ -1,9 +1,15 @@
 // What the tape does to gradients between two rules: add, and sum what was broadcast.
 #pragma once
 
-#include <maskgrad/tensor/tensor.hpp>
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 
 namespace maskgrad {
+
+inline constinit CudaKernel<void(Tensor& total, const Tensor& term)> kAddIntoCuda{"add_into"};
+/// x [outer, along, inner] -> sums [outer, inner]
+inline constinit CudaKernel<void(const Tensor& x, std::int64_t outer, std::int64_t along,
+                                 std::int64_t inner, Tensor& sums)>
+    kSumAlongCuda{"sum_to"};
 
 /// total += term, element by element; the same shape and floating dtype.
 void add_into(Tensor& total, const Tensor& term);

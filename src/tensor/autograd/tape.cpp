@@ -11,11 +11,12 @@ namespace maskgrad {
 namespace {
 
 // Drops what arrived at masked places: written, so that a NaN born there dies there. What others
-// hold too is copied first, unless nothing is there to be dropped.
+// hold too is copied first, unless nothing is there to be dropped: on a device that is not looked
+// at.
 void drop_holes(Tensor& grad, const SequenceMask& mask) {
   if (!mask.defined()) return;
   if (!grad.is_exclusive()) {
-    if (holes_hold(grad, mask, 0.0)) return;
+    if (grad.device().type == DeviceType::kCpu && holes_hold(grad, mask, 0.0)) return;
     grad = grad.clone();
   }
   fill_holes(grad, mask, 0.0);
@@ -50,13 +51,14 @@ bool Gradients::may_claim(std::size_t input) const {
 Tensor Gradients::buffer(std::size_t input) {
   GradSlot& slot = *inputs_[input];
   slot.dirty_rows.reset();
-  values_[input] = may_claim(input) ? slot.grad : Tensor::empty(slot.shape, slot.dtype);
+  values_[input] =
+      may_claim(input) ? slot.grad : Tensor::empty(slot.shape, slot.dtype, slot.device);
   return values_[input];
 }
 
 Tensor Gradients::zeros(std::size_t input, PoolVector<std::int64_t> rows) {
   GradSlot& slot = *inputs_[input];
-  if (!may_claim(input)) return values_[input] = Tensor::zeros(slot.shape, slot.dtype);
+  if (!may_claim(input)) return values_[input] = Tensor::zeros(slot.shape, slot.dtype, slot.device);
   slot.clear_buffer();
   slot.dirty_rows = std::move(rows);
   return values_[input] = slot.grad;
@@ -97,7 +99,7 @@ void Tape::add(Ref<Node> node) {
 // While tracing a constant has one too, so that what its mask says is not lost.
 Ref<GradSlot> Tape::slot_of(const Variable& x) {
   if (x.slot_ || !current() || !current()->options_.trace) return x.slot_;
-  auto slot = make_ref<GradSlot>(x.shape(), x.dtype(), x.mask(), std::uint64_t{0});
+  auto slot = make_ref<GradSlot>(x.value(), x.mask(), std::uint64_t{0});
   slot->is_constant = true;
   return slot;
 }
@@ -125,7 +127,7 @@ PoolVector<Ref<GradSlot>> Tape::input_slots(const OpDef& op,
 }
 
 Ref<GradSlot> Tape::output_slot(const Tensor& value, const SequenceMask& mask) const {
-  return make_ref<GradSlot>(value.shape(), value.dtype(), mask, id_);
+  return make_ref<GradSlot>(value, mask, id_);
 }
 
 void Tape::backward(const Variable& root, double seed) {
@@ -190,6 +192,8 @@ void Tape::accumulate(const char* op, std::size_t input, GradSlot& slot, Tensor 
   check(grad.dtype() == slot.dtype && (!is_broadcast || can_broadcast(slot.shape, grad.shape())),
         op, "gave a gradient of {} {} for input {} of {} {}", to_string(grad.dtype()), grad.shape(),
         input, to_string(slot.dtype), slot.shape);
+  check(grad.device() == slot.device, op, "gave a gradient on {} for input {} on {}",
+        to_string(grad.device().type), input, to_string(slot.device.type));
   if (is_broadcast) grad = sum_to(op, grad, slot.shape);
   if (slot.tape == 0) drop_holes(grad, slot.mask);
   if (!grad.is_same_view(slot.grad)) slot.dirty_rows.reset();

@@ -7,7 +7,7 @@
 namespace maskgrad {
 
 void GradSlot::clear_buffer() {
-  if (!dirty_rows) {
+  if (!dirty_rows || device.type != DeviceType::kCpu) {
     grad.fill(0.0);
   } else if (!dirty_rows->empty()) {
     const std::size_t row_bytes = grad.nbytes() / static_cast<std::size_t>(shape[0]);
@@ -27,7 +27,7 @@ Variable::Variable(Tensor value, Grad grad, SequenceMask mask)
   if (grad == kConstant) return;
   check(is_floating(value_.dtype()), "variable", "only floating values take gradients, not {}",
         to_string(value_.dtype()));
-  slot_ = make_ref<GradSlot>(value_.shape(), value_.dtype(), mask_, std::uint64_t{0});
+  slot_ = make_ref<GradSlot>(value_, mask_, std::uint64_t{0});
 }
 
 Tensor Variable::grad() const {
@@ -56,8 +56,12 @@ void Variable::bind(Tensor value, Tensor grad) {
           "a buffer of {} {} does not fit a leaf of {} {}", to_string(buffer->dtype()),
           buffer->shape(), to_string(dtype()), shape());
   }
+  check(value.device() == grad.device(), "variable",
+        "the value's buffer is on {} and the gradient's on {}", to_string(value.device().type),
+        to_string(grad.device().type));
   value.copy_from(value_);
   value_ = std::move(value);
+  slot_->device = grad.device();
   slot_->grad = std::move(grad);
   slot_->has_grad = false;
   slot_->dirty_rows.reset();

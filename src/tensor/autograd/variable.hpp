@@ -11,15 +11,16 @@ namespace maskgrad {
 
 /// Where the gradient of one value gathers during a backward pass.
 struct GradSlot final : RefCounted {
-  GradSlot(Shape shape_of_value, DType dtype_of_value, SequenceMask mask_of_value,
-           std::uint64_t tape_of_value)
-      : shape(shape_of_value),
-        dtype(dtype_of_value),
+  GradSlot(const Tensor& value, SequenceMask mask_of_value, std::uint64_t tape_of_value)
+      : shape(value.shape()),
+        dtype(value.dtype()),
+        device(value.device()),
         mask(std::move(mask_of_value)),
         tape(tape_of_value) {}
 
   Shape shape;
   DType dtype;
+  Device device;
   SequenceMask mask;   // gradients at its holes are dropped
   std::uint64_t tape;  // the tape that recorded the value; 0 for a leaf
   Tensor grad;         // undefined until something arrives, unless a buffer was bound to a leaf
@@ -31,7 +32,7 @@ struct GradSlot final : RefCounted {
   // known unless the last to write was a rule that named its rows, and nobody else can have written
   // since.
   std::optional<PoolVector<std::int64_t>> dirty_rows;
-  /// Sets a bound `grad` to 0: where they are known, its dirty rows alone.
+  /// Sets a bound `grad` to 0: on the CPU, where they are known, its dirty rows alone.
   void clear_buffer();
 };
 
@@ -70,8 +71,9 @@ class Variable {
   void clear_grad();
 
   /// Leaves only: moves the value into `value` and lets gradients gather in `grad`, two views of
-  /// this leaf's shape and dtype, usually into the flat buffers of a whole model. Throws Error when
-  /// a copy of this handle or a tape holds the leaf: it would keep the old value.
+  /// this leaf's shape and dtype, usually into the flat buffers of a whole model. The two are on
+  /// one device, where the leaf is from then on. Throws Error when a copy of this handle or a tape
+  /// holds the leaf: it would keep the old value.
   void bind(Tensor value, Tensor grad);
 
  private:

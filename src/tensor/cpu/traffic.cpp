@@ -5,11 +5,11 @@
 namespace maskgrad {
 namespace {
 
-std::atomic<std::uint64_t> total_copied{0}, total_filled{0};
+std::atomic<std::uint64_t> total_copied{0}, total_filled{0}, total_syncs{0};
 
 }  // namespace
 
-Traffic Traffic::so_far() { return {total_copied, total_filled}; }
+Traffic Traffic::so_far() { return {total_copied, total_filled, total_syncs}; }
 
 void Traffic::add_copied(std::size_t bytes) {
   total_copied.fetch_add(bytes, std::memory_order_relaxed);
@@ -18,5 +18,7 @@ void Traffic::add_copied(std::size_t bytes) {
 void Traffic::add_filled(std::size_t bytes) {
   total_filled.fetch_add(bytes, std::memory_order_relaxed);
 }
+
+void Traffic::add_sync() { total_syncs.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace maskgrad

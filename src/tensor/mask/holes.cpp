@@ -90,13 +90,14 @@ Tensor holes_of(const SequenceMask& mask, const Shape& shape) {
 void fill_holes(Tensor& x, const SequenceMask& mask, Scalar value) {
   check(x.shape().starts_with(mask.shape()), "mask", "a mask of {} does not fit a value of {}",
         mask.shape(), x.shape());
-  dispatch_device(x.device(), "fill_holes", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "fill_holes", [&]<class T>(T) {
       const T filling = value.to<T>("mask", "fill");
       for_each_hole(x.data<T>(), x.numel(), mask,
                     [filling](T* at, T* end) { std::fill(at, end, filling); });
     });
-  });
+  };
+  dispatch_device(x.device(), kFillHolesCuda, on_cpu, x, mask, value);
 }
 
 }  // namespace maskgrad

@@ -1,10 +1,14 @@
 // Reading and writing the masked places of values.
 #pragma once
 
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 #include <maskgrad/tensor/mask/sequence_mask.hpp>
-#include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad {
+
+/// x [B, S, ...], the mask [B, S] on the host, a value that fits x's dtype.
+inline constinit CudaKernel<void(Tensor& x, const SequenceMask& mask, Scalar value)> kFillHolesCuda{
+    "fill_holes"};
 
 /// True when this element of a value of `shape` [B, S, ...] is at a position that the mask, if
 /// there is one, does not keep.

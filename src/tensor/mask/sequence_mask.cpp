@@ -19,6 +19,8 @@ SequenceMask::SequenceMask(Tensor bits)
   check_given(bits_.tensor().defined(), "sequence_mask", "the bits");
   check(bits_.tensor().dtype() == DType::kBool && shape().rank() == 2, "sequence_mask",
         "needs bool [B, S], got {} {}", to_string(bits_.tensor().dtype()), shape());
+  check(bits_.tensor().device().type == DeviceType::kCpu, "sequence_mask",
+        "a mask is made of bits on the host; these are on cuda, fetch them with to(Device{{}})");
 }
 
 void SequenceMask::refuse() {

@@ -33,8 +33,8 @@ stroke:var(--surface);stroke-width:.9}
 .mask{max-width:400px}.mask .all{fill:var(--grid)}.mask .kept{fill:var(--series)}
 .mask .tick{font-size:11px}
 @supports not (color:color-mix(in srgb,red,blue)){.ridges .ridge{fill:var(--series)}}
-@media (max-width:560px){.plot:not(.ridges) text{font-size:17px}
-.plot:not(.ridges) .name{font-size:19px}}
+@media (max-width:560px){.plot:not(.ridges,.mask) text{font-size:17px}
+.plot:not(.ridges,.mask) .name{font-size:19px}}
 )css";
 }
 

@@ -4,6 +4,7 @@
 #include <maskgrad/ops/shape/rearrange.hpp>
 
 #include "ops/mutants/mutant_families.hpp"
+#include "support/heads.hpp"
 
 namespace maskgrad::test {
 namespace {
@@ -29,15 +30,6 @@ Tensor dense_values(const OpCall& call) {
   return make(out, w.with_dim(3, v[3]), call.input("v").dtype());
 }
 
-// [B, S, H D] -> [B, H, S, D], and back.
-Tensor heads_apart(const Tensor& x, std::int64_t heads) {
-  const std::int64_t swapped[] = {0, 2, 1, 3};
-  return ops::permuted(x.reshape(Shape{x.dim(0), x.dim(1), heads, x.dim(2) / heads}), swapped);
-}
-Tensor heads_together(const Tensor& x) {
-  const std::int64_t swapped[] = {0, 2, 1, 3};
-  return ops::permuted(x, swapped).reshape(Shape{x.dim(0), x.dim(2), x.dim(1) * x.dim(3)});
-}
 std::int64_t heads_of(const OpCall& call) { return call.arg<std::int64_t>("heads"); }
 
 // The same call with the heads of its inputs apart.

@@ -4,10 +4,10 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/cpu/attention/tiles.hpp>
-#include <maskgrad/ops/shape/rearrange.hpp>
 #include <maskgrad/tensor/cpu/pool.hpp>
 
 #include "ops/nn/attention_runs.hpp"
+#include "support/heads.hpp"
 
 namespace maskgrad {
 namespace {
@@ -16,6 +16,7 @@ using ops::AttentionOptions;
 using test::AttentionInputs;
 using test::AttentionResults;
 using test::AttentionSizes;
+using test::heads_together;
 using test::kInf;
 using test::kNaN;
 using test::random_attention;
@@ -337,19 +338,16 @@ TEST(FusedAttentionUnderAMask, PassesOnWhichQueriesExist) {
 // Groups of tiles and of keys have trees of sums; 600 positions have several.
 TEST(FusedAttentionUnderAMask, TakesGroupedHeadsThatShareRows) {
   Random random(8);
-  const auto beside = [](const Tensor& x) {
-    const Int swapped[] = {0, 2, 1, 3};
-    return ops::permuted(x, swapped).reshape(Shape{x.dim(0), x.dim(2), x.dim(1) * x.dim(3)});
-  };
   for (const Int length : {3, 70, 600}) {
     const AttentionSizes d = {2, 4, 2, length, length, 3, 7};
     const AttentionInputs in = random_attention(random, d);
-    const AttentionInputs rows = {beside(in.q), beside(in.k), beside(in.v), beside(in.g)};
+    const AttentionInputs rows = {heads_together(in.q), heads_together(in.k), heads_together(in.v),
+                                  heads_together(in.g)};
     for (const AttentionMask& mask : attention_masks(random, d)) {
       const auto expected = run_fused(in, mask).all();
       const auto found = run_fused(rows, mask, {.heads = 4}).all();
       for (std::size_t i = 0; i < 4; ++i) {
-        EXPECT_TRUE(test::same_bits(found[i].second, beside(expected[i].second)))
+        EXPECT_TRUE(test::same_bits(found[i].second, heads_together(expected[i].second)))
             << found[i].first << ", " << length;
       }
     }

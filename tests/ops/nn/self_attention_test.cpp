@@ -2,10 +2,10 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/nn/self_attention.hpp>
-#include <maskgrad/ops/shape/rearrange.hpp>
 
 #include "ops/nn/attention_runs.hpp"
 #include "support/errors.hpp"
+#include "support/heads.hpp"
 #include "support/threads.hpp"
 
 namespace maskgrad {
@@ -16,6 +16,7 @@ using test::AttentionInputs;
 using test::AttentionResults;
 using test::AttentionSizes;
 using test::error_of;
+using test::heads_together;
 using test::leaf;
 using test::leaf_over_nan;
 using test::random_attention;
@@ -133,25 +134,19 @@ TEST(SelfAttention, PassesOnWhichQueriesExist) {
   EXPECT_TRUE(same_bits(found, run_fused(in, AttentionMask::existing(exists))));
 }
 
-// [B, H, S, D] -> [B, S, H D]
-Tensor beside_each_other(const Tensor& x) {
-  const Int swapped[] = {0, 2, 1, 3};
-  return ops::permuted(x, swapped).reshape(Shape{x.dim(0), x.dim(2), x.dim(1) * x.dim(3)});
-}
-
 TEST(SelfAttention, TakesHeadsThatShareRows) {
   Random random(6);
   for (const Int length : {1, 20, 130, 700}) {
     const AttentionSizes d = {2, 3, 3, length, length, 5, 5};
     const AttentionInputs in = random_attention(random, d).to(DType::kFloat32);
-    const AttentionInputs rows = {beside_each_other(in.q), beside_each_other(in.k),
-                                  beside_each_other(in.v), beside_each_other(in.g)};
+    const AttentionInputs rows = {heads_together(in.q), heads_together(in.k), heads_together(in.v),
+                                  heads_together(in.g)};
     for (const AttentionMask& mask : attention_masks(random, d)) {
       const AttentionResults apart = run_self(in, mask),
                              beside = run_self(rows, mask, {.heads = 3});
       const auto expected = apart.all(), found = beside.all();
       for (std::size_t i = 0; i < 4; ++i) {
-        EXPECT_TRUE(test::same_bits(found[i].second, beside_each_other(expected[i].second)))
+        EXPECT_TRUE(test::same_bits(found[i].second, heads_together(expected[i].second)))
             << found[i].first << ", " << length << ", "
             << (mask.defined() ? mask.recipe() : "no mask");
       }

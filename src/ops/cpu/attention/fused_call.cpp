@@ -35,13 +35,6 @@ AttentionProblem checked_problem(const OpDef& op, const Tensor& q, const HeadsOf
                               plan, options);
 }
 
-AttentionValues computed(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
-                         const Tensor& v, const HeadsOfInputs& heads) {
-  AttentionValues values = {.q = q, .k = k, .v = v, .output = {}, .top = {}, .inverse_sum = {}};
-  fused_attention(problem, output_of(q.shape(), heads), values);
-  return values;
-}
-
 }  // namespace
 
 HeadsOfInputs HeadsOfInputs::checked(const OpDef& op, const Tensor& q, const Tensor& k,
@@ -78,9 +71,13 @@ FusedCall::FusedCall(const OpDef& op, Saved queries, Saved keys, Saved of_keys,
       v(std::move(of_keys)),
       bias(options.bias.defined() ? Saved(op, "bias", options.bias.value()) : Saved()),
       heads(heads_of_inputs),
-      problem(checked_problem(op, *q, heads, plan, options)),
-      values(computed(problem, *q, *k, *v, heads)),
-      output(op, "output", values.output) {}
+      problem(checked_problem(op, *q, heads, plan, options)) {
+  AttentionValues values = {*q, *k, *v, {}, {}, {}};
+  fused_attention(problem, output_of(q.shape(), heads), values);
+  output = Saved(op, "output", values.output);
+  top = std::move(values.top);
+  inverse_sum = std::move(values.inverse_sum);
+}
 
 void FusedCall::set_gradients(const Tensor& grad_output, bool of_bias,
                               AttentionGradients& into) const {
@@ -88,7 +85,7 @@ void FusedCall::set_gradients(const Tensor& grad_output, bool of_bias,
   if (of_bias) {
     into.bias = Tensor::zeros(read_bias.shape(), read_bias.dtype(), read_bias.device());
   }
-  const AttentionValues read = {*q, *k, *v, *output, values.top, values.inverse_sum};
+  const AttentionValues read = {*q, *k, *v, *output, top, inverse_sum};
   fused_attention_gradients(problem, read, grad_output, into);
 }
 

@@ -35,8 +35,8 @@ struct FusedCall final : RefCounted {
   Saved q, k, v, bias;  // `bias` may be undefined
   HeadsOfInputs heads;
   AttentionProblem problem;
-  AttentionValues values;  // read the first four as Saved
   Saved output;
+  Tensor top, inverse_sum;  // as in AttentionValues
 };
 
 }  // namespace maskgrad::ops

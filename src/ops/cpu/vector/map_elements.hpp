@@ -10,9 +10,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include <maskgrad/ops/cpu/vector/vector.hpp>
+#include <maskgrad/ops/functors/cuda_slots.hpp>
 #include <maskgrad/ops/math/broadcast_plan.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/tensor.hpp>
@@ -45,6 +47,18 @@ inline void check_same_dtype(const char* name, const Tensor& a, const Tensor& b)
         to_string(a.dtype()), to_string(b.dtype()));
 }
 inline void check_same_dtype(const char*, const Tensor&, const Conditions&) {}
+
+// y = f(x, ...): by `on_cpu`, or by the functor's kernel. None takes conditions.
+template <class F, class Cpu, class... Rest>
+void dispatch_elements(const char* name, const F& f, Cpu&& on_cpu, Tensor& y, const Tensor& x,
+                       const Rest&... rest) {
+  if constexpr ((std::is_same_v<Rest, Tensor> && ...)) {
+    dispatch_device(x.device(), name, kElementwiseCuda<F, Tensor, Rest...>, on_cpu, f, x, rest...,
+                    y);
+  } else {
+    dispatch_device(x.device(), name, on_cpu);
+  }
+}
 
 // An operand of a row: its own elements, or the one that stands for all columns, repeated in memory
 // of its own.
@@ -130,12 +144,13 @@ void zip_all(const BroadcastPlan& plan, T* y, F f, const Ts*... x) {
 /// All have the shape of x, and its floating dtype but for Conditions.
 template <class F, class... Rest>
 void map_into(const char* name, F f, Tensor& y, const Tensor& x, const Rest&... rest) {
-  dispatch_device(x.device(), name, [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), name, [&]<class T>(T) {
       const T* from = x.data<T>();
       map_all(x.numel(), y.data<T>(), f, from, detail::elements<T>(rest)...);
     });
-  });
+  };
+  detail::dispatch_elements(name, f, on_cpu, y, x, rest...);
 }
 
 /// The same into a new tensor.
@@ -154,11 +169,12 @@ Tensor zip_elements(const char* name, F f, const Tensor& x, const Rest&... rest)
   if (((detail::shape_of(rest) == x.shape()) && ...)) return map_elements(name, f, x, rest...);
   const BroadcastPlan plan(name, {&x.shape(), &detail::shape_of(rest)...});
   Tensor y = Tensor::empty(plan.output(), x.dtype(), x.device());
-  dispatch_device(x.device(), name, [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), name, [&]<class T>(T) {
       zip_all(plan, y.data<T>(), f, x.data<T>(), detail::elements<T>(rest)...);
     });
-  });
+  };
+  detail::dispatch_elements(name, f, on_cpu, y, x, rest...);
   return y;
 }
 

@@ -1,0 +1,58 @@
+# Whether .cu files are compiled for a GPU. A room without CUDA is the same with or without it; its kernels
+# are a library of their own, maskgrad_<room>_cuda, which maskgrad::<room> brings along.
+set(MASKGRAD_CUDA AUTO CACHE STRING "CUDA kernels: ON, OFF, or AUTO (where there are a GPU and a CUDA compiler)")
+set_property(CACHE MASKGRAD_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(MASKGRAD_CUDA_ARCHITECTURES 90 CACHE STRING "The GPUs that CUDA kernels are compiled for: 90 for an H100")
+set(MASKGRAD_HAS_CUDA OFF)
+
+# Kernels take long to compile, and nothing runs them where there is no GPU.
+set(tries_cuda ${MASKGRAD_CUDA})
+if(MASKGRAD_CUDA STREQUAL "AUTO")
+  execute_process(COMMAND nvidia-smi -L OUTPUT_VARIABLE gpus RESULT_VARIABLE ignored ERROR_QUIET)
+  string(REGEX MATCH "^GPU" tries_cuda "${gpus}")
+endif()
+
+if(tries_cuda)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_ARCHITECTURES ${MASKGRAD_CUDA_ARCHITECTURES})
+    if(MASKGRAD_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
+      set(CMAKE_CUDA_COMPILER_LAUNCHER ${MASKGRAD_CCACHE})
+    endif()
+    enable_language(CUDA)
+    # CMake 3.25 does not know that nvcc has C++20.
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    endif()
+    set(CMAKE_CUDA_STANDARD 20)
+    find_package(CUDAToolkit REQUIRED)
+    set(MASKGRAD_HAS_CUDA ON)
+  elseif(MASKGRAD_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "MASKGRAD_CUDA=ON, but CMake finds no CUDA compiler; name it in CUDACXX")
+  endif()
+endif()
+
+# maskgrad_room_kernels(<name>): src/<name>/**/*.cu for a GPU, linked by whoever links maskgrad::<name>.
+# A target with the property MASKGRAD_EMULATED goes without, and brings emulated kernels of its own.
+function(maskgrad_room_kernels name)
+  file(GLOB_RECURSE kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cu)
+  if(NOT MASKGRAD_HAS_CUDA OR NOT kernels)
+    return()
+  endif()
+  set(target maskgrad_${name}_cuda)
+  add_library(${target} STATIC ${kernels})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name}_cuda_archive)
+  # fmt 9 turns its constexpr off for nvcc, and then cannot check its formats.
+  target_compile_options(${target} PRIVATE -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr
+    -Xcompiler=-Wall,-Wextra)
+  # Not linked to the room: that is in the program whole already.
+  target_include_directories(${target} PRIVATE
+    $<TARGET_PROPERTY:maskgrad_${name},INTERFACE_INCLUDE_DIRECTORIES>)
+  target_link_libraries(${target} PUBLIC CUDA::cudart_static)
+  set(emulated $<BOOL:$<TARGET_PROPERTY:MASKGRAD_EMULATED>>)
+  target_link_libraries(maskgrad_${name}_whole INTERFACE
+    $<BUILD_INTERFACE:$<$<NOT:${emulated}>:$<LINK_LIBRARY:WHOLE_ARCHIVE,${target}>>>
+    $<INSTALL_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,maskgrad::${name}_cuda_archive>>)
+  install(TARGETS ${target} EXPORT maskgradTargets)
+endfunction()

@@ -1,0 +1,13 @@
+// The slots of kernels that run a functor on each element. Internal to src/ops.
+#pragma once
+
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
+
+namespace maskgrad::ops {
+
+/// y = f(x...) element by element, where x broadcast to y's shape; each X is Tensor.
+template <class F, class... X>
+inline constinit CudaKernel<void(const F& f, const X&... x, Tensor& y)> kElementwiseCuda{
+    "elementwise"};
+
+}  // namespace maskgrad::ops

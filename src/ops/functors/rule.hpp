@@ -1,0 +1,13 @@
+// What functors of elements are declared with, so that CUDA kernels can call them. Internal to
+// src/ops.
+#pragma once
+
+#if defined(__CUDACC__)
+/// Of a function: for the host and for a device.
+#define MASKGRAD_RULE __host__ __device__
+/// Of a constant whose address functions take.
+#define MASKGRAD_TABLE __device__ constexpr
+#else
+#define MASKGRAD_RULE [[gnu::always_inline]]
+#define MASKGRAD_TABLE inline constexpr
+#endif

@@ -1,0 +1,104 @@
+// Sums in the order of cpu/row_sums.hpp, so that they have the CPU's bits.
+#include <maskgrad/tensor/autograd/gradient_kernels.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
+#include <maskgrad/tensor/cuda/warp.hpp>
+
+namespace maskgrad {
+namespace {
+
+template <class T>
+__global__ void add_into_kernel(T* total, const T* term, std::int64_t count) {
+  const std::int64_t i = cuda::thread_number();
+  if (i < count) total[i] += term[i];
+}
+
+void add_into_on_device(Tensor& total, const Tensor& term) {
+  dispatch_dtype(FloatingTypes{}, total.dtype(), "add_into", [&]<class T>(T) {
+    cuda::launch({"add_into", cuda::blocks_for(total.numel()), cuda::kThreads}, add_into_kernel<T>,
+                 total.device_data<T>(), term.device_data<T>(), total.numel());
+  });
+}
+
+// `outer` runs of `size` numbers, each a matrix of `columns` whose last row may be short; its rows
+// in blocks of kRowsOfBlock.
+struct Matrices {
+  std::int64_t outer, size, columns, blocks;
+};
+
+// Adjacent numbers, as a sum over the last axis has them, are 16 columns, which are added last.
+constexpr std::int64_t kLanesOfRow = 16;
+
+Matrices matrices(std::int64_t outer, std::int64_t along, std::int64_t inner) {
+  const std::int64_t columns = inner == 1 ? kLanesOfRow : inner;
+  const std::int64_t of_block = columns * kRowsOfBlock;
+  return {outer, along * inner, columns, (along * inner + of_block - 1) / of_block};
+}
+
+// partial [outer, blocks, columns]: a thread for the rows of one block in one column.
+template <class T>
+__global__ void sum_blocks_kernel(const T* x, Matrices m, T* partial) {
+  const std::int64_t i = cuda::thread_number();
+  if (i >= m.outer * m.blocks * m.columns) return;
+  const std::int64_t column = i % m.columns, block = i / m.columns % m.blocks;
+  const T* const of_run = x + i / m.columns / m.blocks * m.size;
+  const std::int64_t first = block * kRowsOfBlock * m.columns + column;
+  T total = 0;
+  for (std::int64_t row = 0; row < kRowsOfBlock; ++row) {
+    const std::int64_t at = first + row * m.columns;
+    if (at < m.size) total += of_run[at];
+  }
+  partial[i] = total;
+}
+
+// Adds up the blocks in a balanced tree of their indices. A block of threads has 16 columns of one
+// run, and as many threads for each of them.
+constexpr unsigned kColumnsOfTile = 16, kThreadsOfColumn = 16;
+
+template <class T>
+__global__ void add_blocks_kernel(T* partial, Matrices m, bool adds_columns, T* sums) {
+  const std::int64_t column = std::int64_t{blockIdx.x} * kColumnsOfTile + threadIdx.x;
+  const bool has_column = column < m.columns && m.blocks > 0;
+  T* const first = partial + blockIdx.y * m.blocks * m.columns + column;
+  for (std::int64_t step = 1; step < m.blocks; step *= 2) {
+    for (std::int64_t b = threadIdx.y * 2 * step; has_column && b + step < m.blocks;
+         b += kThreadsOfColumn * 2 * step) {
+      first[b * m.columns] += first[(b + step) * m.columns];
+    }
+    __syncthreads();
+  }
+  T total = has_column ? *first : T{0};
+  if (adds_columns) total = cuda::sum_of_lanes<kLanesOfRow>(total);
+  if (threadIdx.y > 0 || column >= m.columns) return;
+  if (!adds_columns) {
+    sums[blockIdx.y * m.columns + column] = total;
+  } else if (column == 0) {
+    sums[blockIdx.y] = total;
+  }
+}
+
+template <class T>
+void sum_along(const Tensor& x, const Matrices& m, bool adds_columns, Tensor& sums) {
+  constexpr std::int64_t kMostRuns = 65535;  // of one grid
+  Tensor partial = Tensor::empty({m.outer, m.blocks, m.columns}, x.dtype(), x.device());
+  cuda::launch({"sum_to", cuda::blocks_for(partial.numel()), cuda::kThreads}, sum_blocks_kernel<T>,
+               x.device_data<T>(), m, partial.device_data<T>());
+  for (std::int64_t run = 0; run < m.outer; run += kMostRuns) {
+    const dim3 grid(cuda::blocks_for(m.columns, kColumnsOfTile),
+                    static_cast<unsigned>(std::min(kMostRuns, m.outer - run)));
+    cuda::launch({"sum_to", grid, dim3(kColumnsOfTile, kThreadsOfColumn)}, add_blocks_kernel<T>,
+                 partial.device_data<T>() + run * m.blocks * m.columns, m, adds_columns,
+                 sums.device_data<T>() + run * (adds_columns ? 1 : m.columns));
+  }
+}
+
+const bool kFilled = kAddIntoCuda.fill(add_into_on_device) &&
+                     kSumAlongCuda.fill([](const Tensor& x, std::int64_t outer, std::int64_t along,
+                                           std::int64_t inner, Tensor& sums) {
+                       if (sums.numel() == 0) return;
+                       dispatch_dtype(FloatingTypes{}, x.dtype(), "sum_to", [&]<class T>(T) {
+                         sum_along<T>(x, matrices(outer, along, inner), inner == 1, sums);
+                       });
+                     });
+
+}  // namespace
+}  // namespace maskgrad

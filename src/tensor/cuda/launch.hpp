@@ -1,0 +1,57 @@
+// How kernels are started, and what they share. For `.cu` files.
+//
+// Tests compile the same files for an emulated device (tests/emulation). So kernels use the macros
+// and functions here where CUDA has a syntax of its own, and no atomics on floating numbers: the
+// order of every sum is fixed.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include <maskgrad/tensor/cuda/runtime.hpp>
+
+#if defined(__CUDACC__)
+/// MASKGRAD_SHARED(float, tile, [64][65]): memory that the threads of a block share, at most 48
+/// KiB.
+#define MASKGRAD_SHARED(type, name, dims) __shared__ type name dims
+#endif
+
+namespace maskgrad::cuda {
+
+/// Which kernel, for messages, and how many blocks of how many threads.
+struct Launch {
+  const char* name;
+  dim3 grid, block;
+};
+
+/// Starts kernel(args...) on stream(); a grid without blocks starts nothing. The arguments are
+/// converted to the kernel's parameters, which are copied bytes. Throws Error "[name] cuda: ..."
+/// for what the device refuses to start.
+template <class... P, class... A>
+void launch(const Launch& how, void (*kernel)(P...), A... args) {
+  static_assert((std::is_trivially_copyable_v<P> && ...));
+  if (how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
+  cudaLaunchConfig_t config{};
+  config.gridDim = how.grid;
+  config.blockDim = how.block;
+  config.stream = stream();
+#if !defined(__CUDACC__)
+  config.name = how.name;  // the emulated device names kernels in its messages
+#endif
+  check_cuda(cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...), how.name);
+}
+
+/// Threads of a block in kernels with a thread for each element.
+inline constexpr unsigned kThreads = 256;
+
+/// The blocks that n elements, rows or tiles take, `each` in a block.
+inline unsigned blocks_for(std::int64_t n, unsigned each = kThreads) {
+  return static_cast<unsigned>((n + each - 1) / each);
+}
+
+/// The number of this thread among all of the grid, in kernels with a thread for each element.
+__device__ inline std::int64_t thread_number() {
+  return std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+}
+
+}  // namespace maskgrad::cuda

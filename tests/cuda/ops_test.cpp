@@ -1,0 +1,90 @@
+// Every registered operation on a device: the CPU's bits where it has kernels, else an error that
+// says what is missing. No operation reads the device's memory on the host unseen.
+#include <gmock/gmock.h>
+
+#include "cuda/on_cuda.hpp"
+#include "ops/registered.hpp"
+#include "support/errors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::kCuda;
+using ::testing::HasSubstr;
+
+// Outputs and gradients of a call, brought to the host.
+std::vector<Tensor> run(const OpDef& op, const OpSample& sample, DType dtype, Device device) {
+  OpCall call;
+  call.args = sample.args;
+  for (const auto& [name, x] : sample.inputs) {
+    const bool moves = is_floating(x.dtype());
+    call.inputs[name] = moves ? test::leaf(x.to(dtype).to(device)) : Variable(x);
+  }
+  Tape tape;
+  std::vector<Tensor> all;
+  const std::vector<Variable> outputs = run_op(op, call);
+  for (const Variable& y : outputs) all.push_back(y.value().to(Device{}));
+  if (!outputs.front().requires_grad()) return all;
+  Random random(2);
+  tape.backward(outputs.front(),
+                test::uniform(random, outputs.front().shape()).to(dtype).to(device));
+  for (const auto& [name, input] : call.inputs) {
+    if (!input.requires_grad()) continue;
+    const Tensor grad = input.grad();
+    all.push_back(grad.defined() ? grad.to(Device{}) : Tensor::zeros({}, dtype));
+  }
+  return all;
+}
+
+bool says_what_is_missing(const std::string& error) {
+  return error.find("has no CUDA kernel") != std::string::npos ||
+         error.find("is on cuda: the host cannot read it") != std::string::npos ||
+         error.find("got one input on cuda and another on cpu") != std::string::npos ||
+         error.find("gave a gradient on cpu") != std::string::npos;
+}
+
+class EveryOp : public test::EachOp {};
+
+TEST_P(EveryOp, HasTheBitsOfTheCpuOrSaysWhatIsMissing) {
+  for (const OpSample& sample : samples()) {
+    for (const DType dtype : test::kFloatingDTypes) {
+      const std::vector<Tensor> wanted = run(op(), sample, dtype, Device{});
+      test::in_each_order([&] {
+        try {
+          const std::vector<Tensor> got = run(op(), sample, dtype, kCuda);
+          ASSERT_EQ(got.size(), wanted.size());
+          for (std::size_t i = 0; i < got.size(); ++i) {
+            EXPECT_TRUE(test::same_bits(got[i], wanted[i])) << i;
+          }
+        } catch (const Error& error) {
+          EXPECT_TRUE(says_what_is_missing(error.what())) << error.what();
+          RecordProperty("missing", error.what());
+        }
+      });
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, EveryOp, ::testing::ValuesIn(test::op_names()),
+                         test::op_test_name);
+
+// The operations with kernels run, all of them: an error would pass above.
+class OpWithKernels : public test::EachOp {};
+
+TEST_P(OpWithKernels, Runs) {
+  EXPECT_TRUE(KernelSlot::any_of(op().name));
+  for (const OpSample& sample : samples()) {
+    EXPECT_EQ(test::error_of([&] { run(op(), sample, DType::kFloat32, kCuda); }), "no error");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, OpWithKernels,
+                         ::testing::Values("abs", "add", "broadcast_to", "clip", "divide", "elu",
+                                           "exp", "gelu", "leaky_relu", "log", "maximum", "minimum",
+                                           "multiply", "negate", "pow", "relu", "scale", "sigmoid",
+                                           "silu", "softplus", "sqrt", "square", "subtract",
+                                           "tanh"),
+                         test::op_test_name);
+
+}  // namespace
+}  // namespace maskgrad

@@ -1,0 +1,135 @@
+// A model of elementwise operations trains on a device as it does on the CPU, bit for bit.
+#include <gmock/gmock.h>
+
+#include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/cpu/traffic.hpp>
+
+#include "cuda/on_cuda.hpp"
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::kCuda;
+using test::leaf;
+
+// y = sum(relu(a x + b) w) for x [5, 6], or of what a mask keeps of [2, 3, 6].
+struct Model {
+  Variable a, b, w;
+  Tensor x;
+  SequenceMask mask;
+
+  Model(Device device, DType dtype, bool has_mask) {
+    Random random(5);
+    const auto start = [&](const Shape& shape) {
+      return test::uniform(random, shape).to(dtype).to(device);
+    };
+    for (Variable* p : {&a, &b, &w}) *p = leaf(start({6}));
+    x = start(has_mask ? Shape{2, 3, 6} : Shape{5, 6});
+    if (has_mask) mask = SequenceMask(test::bits({1, 1, 0, 1, 0, 0}, {2, 3}));
+  }
+
+  // Returns the loss before the step.
+  Tensor step() {
+    Tensor loss;
+    {
+      Tape tape;
+      const Variable h =
+          ops::relu(ops::add(ops::multiply(Variable(x, Variable::kConstant, mask), a), b));
+      const Variable y = ops::sum(drop_mask(ops::multiply(h, w)));
+      tape.backward(y, 0.5);
+      loss = y.value();
+    }
+    for (Variable* p : {&a, &b, &w}) {
+      const Variable change = ops::scale(Variable(p->grad()), 0.01);
+      *p = leaf(ops::subtract(Variable(p->value()), change).value());
+    }
+    return loss;
+  }
+
+  // Losses of some steps, then the parameters.
+  std::vector<Tensor> train() {
+    std::vector<Tensor> all;
+    for (int i = 0; i < 6; ++i) all.push_back(step());
+    for (const Variable* p : {&a, &b, &w}) all.push_back(p->value());
+    return all;
+  }
+};
+
+TEST(CudaTraining, HasTheBitsOfTheCpuInEveryOrderOfThreads) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const bool has_mask : {false, true}) {
+      const std::vector<Tensor> wanted = Model({}, dtype, has_mask).train();
+      EXPECT_FALSE(is_identical(wanted[0], wanted[5]));
+      test::in_each_order([&] {
+        const std::vector<Tensor> got = Model(kCuda, dtype, has_mask).train();
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+          EXPECT_EQ(got[i].device(), kCuda);
+          EXPECT_TRUE(test::same_bits(got[i].to(Device{}), wanted[i])) << i;
+        }
+      });
+    }
+  }
+}
+
+TEST(CudaTraining, MakesTheHostWaitForNothing) {
+  Model model(kCuda, DType::kFloat32, true);
+  model.step();
+  const std::uint64_t before = Traffic::so_far().syncs;
+  model.step();
+  EXPECT_EQ(Traffic::so_far().syncs, before);
+}
+
+TEST(CudaTraining, DropsWhatArrivesAtHoles) {
+  const SequenceMask mask(test::bits({1, 0, 1, 1}, {2, 2}));
+  const Tensor x = test::make({1, 2, test::kNaN, -test::kInf, 3, 4, 5, -6}, {2, 2, 2});
+  const Tensor g = test::make({1, 1, 7, 8, 1, 1, 1, 1}, {2, 2, 2});
+  const auto gradients = [&](Device device) {
+    Tape tape;
+    const Variable a = leaf(test::make({2, 3}, {2}).to(device)), value = leaf(x.to(device), mask);
+    tape.backward(ops::multiply(value, a), g.to(device));
+    return std::pair(a.grad().to(Device{}), value.grad().to(Device{}));
+  };
+  const auto wanted = gradients({}), got = gradients(kCuda);
+  EXPECT_EQ(test::to_doubles(got.first), (std::vector<double>{9, 0}));  // 1 + 3 + 5, 2 + 4 - 6
+  EXPECT_TRUE(is_identical(got.first, wanted.first));
+  EXPECT_TRUE(is_identical(got.second, wanted.second));
+}
+
+TEST(CudaTraining, StartsWithTheParametersOfTheCpu) {
+  Dense here(4, 3), there(4, 3);
+  const ParameterBuffer on_cpu(here, DType::kFloat32, 7);
+  ParameterBuffer on_cuda(there, DType::kFloat32, 7, kCuda);
+  EXPECT_TRUE(is_identical(on_cuda.values().to(Device{}), on_cpu.values()));
+  for (const auto& [name, value] : on_cuda.named_values()) {
+    EXPECT_EQ(value.device(), kCuda);
+    EXPECT_TRUE(is_identical(value.to(Device{}), on_cpu.named_values().at(name)));
+  }
+  EXPECT_THAT(test::to_doubles(on_cuda.gradients().to(Device{})), ::testing::Each(0));
+  EXPECT_EQ(on_cuda.zeros_beside(0).device(), kCuda);
+  EXPECT_EQ(test::error_of([&] { on_cuda.read_gradients<float>(); }),
+            "[tensor] is on cuda: the host cannot read it");
+}
+
+TEST(CudaTraining, LoadsParametersFromTheHost) {
+  Dense model(4, 3);
+  ParameterBuffer buffer(model, DType::kFloat32, 7, kCuda);
+  Random random(6);
+  std::map<std::string, Tensor> values;
+  for (const auto& [name, value] : buffer.named_values()) {
+    values.emplace(name, test::uniform(random, value.shape()));
+  }
+  buffer.load(values);
+  for (const auto& [name, value] : buffer.named_values()) {
+    EXPECT_TRUE(is_identical(value.to(Device{}), values.at(name).to(DType::kFloat32)));
+  }
+}
+
+}  // namespace
+}  // namespace maskgrad

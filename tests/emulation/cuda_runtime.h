@@ -1,0 +1,85 @@
+// What <cuda_runtime.h> declares, as far as this project uses it, for the emulated device.
+#pragma once
+
+#include <cmath>
+#include <tuple>
+
+#include "emulation/emulator.hpp"
+
+// ---- in kernels
+
+#define __global__ __attribute__((noinline))
+#define __device__
+#define __host__
+#define __launch_bounds__(...)
+
+#define MASKGRAD_PLACE (::maskgrad::emulation::Place{__FILE__, __LINE__})
+#define __syncthreads() static_cast<void>(::maskgrad::emulation::sync_threads(MASKGRAD_PLACE))
+#define __syncthreads_or(vote) \
+  static_cast<int>(::maskgrad::emulation::sync_threads(MASKGRAD_PLACE, (vote) != 0).any)
+#define __syncthreads_and(vote) \
+  static_cast<int>(::maskgrad::emulation::sync_threads(MASKGRAD_PLACE, (vote) != 0).all)
+#define __syncthreads_count(vote) \
+  ::maskgrad::emulation::sync_threads(MASKGRAD_PLACE, (vote) != 0).count
+#define __syncwarp() ::maskgrad::emulation::sync_warp(0xffffffffu, MASKGRAD_PLACE)
+#define __shfl_sync(mask, value, from) \
+  ::maskgrad::emulation::shuffle(mask, value, static_cast<unsigned>(from), MASKGRAD_PLACE)
+#define __shfl_xor_sync(mask, value, by)                                                           \
+  ::maskgrad::emulation::shuffle(mask, value,                                                      \
+                                 ::maskgrad::emulation::current->lane ^ static_cast<unsigned>(by), \
+                                 MASKGRAD_PLACE)
+#define __ballot_sync(mask, vote) ::maskgrad::emulation::ballot(mask, (vote) != 0, MASKGRAD_PLACE)
+
+#define MASKGRAD_SHARED(type, name, dims) \
+  auto& name = ::maskgrad::emulation::shared<type dims>([] {})
+
+// ---- on the host
+
+#define CUDART_VERSION 13000
+
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidConfiguration = 9,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100,
+};
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+inline constexpr unsigned cudaStreamNonBlocking = 1;
+using cudaStream_t = struct CUstream_st*;
+
+const char* cudaGetErrorString(cudaError_t error);
+cudaError_t cudaDriverGetVersion(int* version);
+cudaError_t cudaGetDeviceCount(int* count);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaMallocAsync(void** block, std::size_t bytes, cudaStream_t stream);
+cudaError_t cudaFreeAsync(void* block, cudaStream_t stream);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  std::size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+  const char* name = nullptr;  // not of CUDA's
+};
+
+namespace maskgrad::emulation {
+/// Work waits in a stream until somebody waits for it.
+void enqueue(cudaStream_t stream, std::function<void()> work);
+}  // namespace maskgrad::emulation
+
+template <class... P, class... A>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(P...), A... args) {
+  const maskgrad::emulation::Config how{config->gridDim, config->blockDim};
+  if (!is_valid(how) || config->dynamicSmemBytes != 0) return cudaErrorInvalidConfiguration;
+  maskgrad::emulation::enqueue(config->stream, [how, name = config->name, kernel, args...] {
+    // On the stack: what a kernel reads of the heap is the host's.
+    const std::tuple<P...> given(args...);
+    void (*const begin)(P...) = kernel;
+    maskgrad::emulation::run(how, name, [&] { std::apply(begin, given); });
+  });
+  return cudaSuccess;
+}

@@ -1,0 +1,25 @@
+// The emulated device as tests see it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace maskgrad::emulation {
+
+/// What the next calls of CUDA's find: a driver for this version of CUDA (12040 for 12.4; 0: none),
+/// and so many GPUs. While one lives.
+class Installed {
+ public:
+  Installed(int driver, int gpus);
+  ~Installed();
+  Installed(const Installed&) = delete;
+  Installed& operator=(const Installed&) = delete;
+
+ private:
+  int driver_, gpus_;
+};
+
+/// Kernels and copies that wait in streams.
+std::size_t waiting();
+
+}  // namespace maskgrad::emulation

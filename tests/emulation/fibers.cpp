@@ -1,0 +1,130 @@
+#include "emulation/fibers.hpp"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <pthread.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+#include "emulation/memory.hpp"
+
+// Saves what a call must keep (System V, x86-64), and goes on with another stack. A system call, as
+// swapcontext() makes, would take ten times as long.
+extern "C" void maskgrad_switch_stack(void** save, void* load);
+asm(R"(
+.text
+.globl maskgrad_switch_stack
+.type maskgrad_switch_stack,@function
+maskgrad_switch_stack:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size maskgrad_switch_stack,.-maskgrad_switch_stack
+)");
+
+namespace maskgrad::emulation {
+namespace {
+
+std::pair<const std::byte*, std::size_t> stack_of_this_thread() {
+  pthread_attr_t attributes;
+  void* low = nullptr;
+  std::size_t size = 0;
+  pthread_getattr_np(pthread_self(), &attributes);
+  pthread_attr_getstack(&attributes, &low, &size);
+  pthread_attr_destroy(&attributes);
+  return {static_cast<const std::byte*>(low), size};
+}
+
+struct Fibers {
+  std::byte* const stacks = static_cast<std::byte*>(reserve(kStackBytes * kMostFibers));
+  const std::pair<const std::byte*, std::size_t> main_stack = stack_of_this_thread();
+  Fiber main;
+  std::vector<std::unique_ptr<Fiber>> all;
+  std::vector<Fiber*> idle;
+};
+
+Fibers& fibers() {
+  static Fibers fibers;
+  return fibers;
+}
+
+bool is_within(const std::byte* begin, std::size_t size, const void* place) {
+  return static_cast<std::size_t>(static_cast<const std::byte*>(place) - begin) < size;
+}
+
+}  // namespace
+
+Fiber& main_fiber() { return fibers().main; }
+
+void switch_to(Fiber& from, Fiber& to) {
+#if defined(__SANITIZE_ADDRESS__)
+  const auto [bottom, size] = to.stack
+                                  ? std::pair<const std::byte*, std::size_t>(to.stack, kStackBytes)
+                                  : fibers().main_stack;
+  __sanitizer_start_switch_fiber(&from.fake_stack, bottom, size);
+#endif
+  maskgrad_switch_stack(&from.stopped_at, to.stopped_at);
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
+#endif
+}
+
+Fiber& take_fiber(void (*body)()) {
+  Fibers& f = fibers();
+  if (!f.idle.empty()) {
+    Fiber* const idle = f.idle.back();
+    f.idle.pop_back();
+    return *idle;
+  }
+  auto made = std::make_unique<Fiber>();
+  made->stack = f.stacks + f.all.size() * kStackBytes;
+  auto** top = reinterpret_cast<void**>(made->stack + kStackBytes - 64);
+  *--top = nullptr;                        // where `body` would return to
+  *--top = reinterpret_cast<void*>(body);  // where the switch returns to
+  for (int saved = 0; saved < 6; ++saved) *--top = nullptr;
+  made->stopped_at = top;
+  f.all.push_back(std::move(made));
+  return *f.all.back();
+}
+
+void give_back(Fiber& fiber) { fibers().idle.push_back(&fiber); }
+
+void abandon_fibers() {
+  Fibers& f = fibers();
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_UNPOISON_MEMORY_REGION(f.stacks, kStackBytes * kMostFibers);
+#endif
+  f.idle.clear();
+  f.all.clear();
+}
+
+void note_start() {
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
+#endif
+}
+
+bool is_on_a_stack(const void* place) {
+  const Fibers& f = fibers();
+  return is_within(f.stacks, kStackBytes * kMostFibers, place) ||
+         is_within(f.main_stack.first, f.main_stack.second, place);
+}
+
+}  // namespace maskgrad::emulation
