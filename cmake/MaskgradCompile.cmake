@@ -43,7 +43,8 @@ if(MASKGRAD_SANITIZER)
   target_link_options(maskgrad_compile INTERFACE -fsanitize=${MASKGRAD_SANITIZER})
 endif()
 
-# xtensor, xtensor-blas and xsimd, for the .cpp files of the rooms that compute. No public header includes them.
+# xtensor, xtensor-blas and xsimd, for the .cpp files of the rooms that compute. No public header includes them
+# but maskgrad/tensor/xtensor.hpp, which is for users: see maskgrad::xtensor.
 add_library(maskgrad_xtensor INTERFACE)
 target_compile_definitions(maskgrad_xtensor INTERFACE XTENSOR_USE_XSIMD HAVE_CBLAS=1)
 # GCC 12 takes the undefined vectors inside its own AVX-512 intrinsics for ours (GCC bug 105593).

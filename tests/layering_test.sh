@@ -25,12 +25,21 @@ report "src/train/data includes more than formats and tensors:" \
   "$(grep -rnE '#include *<maskgrad/' src/train/data | grep -vE '<maskgrad/(tensor|train/formats|train/data)/')"
 report "src includes apps:" "$(grep -rnE '#include *[<"](\.\./)*(apps|recipes)/' src)"
 
-# Headers that say "Internal to" are for their own room.
-public=$(grep -LE '^// .*Internal to' -r src --include='*.hpp')
-report "a public header includes xtensor:" "$(grep -nE '#include *<x(tensor|simd)' $public)"
+report "src includes the header for programs:" "$(grep -rnE '#include *[<\"]maskgrad/maskgrad.hpp' src)"
+report "src/maskgrad.hpp and docs/headers.md differ:" \
+  "$(diff <(grep -ohE '<maskgrad/[^>]*>' src/maskgrad.hpp) \
+          <(grep -ohE '`<maskgrad/[^>]*>' docs/headers.md | tr -d '`' | grep -vE '<maskgrad/(maskgrad|tensor/xtensor).hpp>' | LC_ALL=C sort))"
+
+# Headers that say "Internal to" are for their own room. One is for users of xtensor, and for nobody else.
+for_xtensor=src/tensor/xtensor.hpp
+public=$(grep -LE '^// .*Internal to' -r src --include='*.hpp' | grep -vx "$for_xtensor")
+report "a public header knows xtensor or xsimd:" "$(grep -nE '#include *<x(tensor|simd)|\bx(t|simd)::' $public)"
+report "$for_xtensor is included:" "$(grep -rnE '#include *<maskgrad/tensor/xtensor.hpp>' src apps)"
+report "$for_xtensor is not there:" "$([ -f $for_xtensor ] || echo "$for_xtensor")"
 
 report "xtensor outside of its way to OpenBLAS:" \
-  "$(grep -rnE '#include *<xtensor' src --include='*.hpp' --include='*.cpp' | grep -v '^src/ops/cpu/gemm/gemm_blas.cpp:')"
+  "$(grep -rnE '#include *<xtensor' src --include='*.hpp' --include='*.cpp' |
+    grep -vE "^(src/ops/cpu/gemm/gemm_blas.cpp|$for_xtensor):")"
 # A GPU runs the same rules: they know no vectors, and nothing of the CPU but where a vector has the same words.
 # How it runs them is told by the files cuda_*.hpp beside them.
 report "a functor knows the CPU:" \

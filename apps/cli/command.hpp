@@ -5,28 +5,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include <maskgrad/tensor/error.hpp>
+#include <maskgrad/train/run/run_errors.hpp>
 
 namespace maskgrad::apps {
-
-/// Wrong usage or configuration: exit code 2, where other errors give 1.
-class UsageError : public Error {
- public:
-  using Error::Error;
-};
-
-/// Runs `f`; an Error it throws becomes a UsageError.
-template <class F>
-decltype(auto) as_usage(F&& f) {
-  try {
-    return f();
-  } catch (const Error& error) {
-    throw UsageError(error.name(), error.text());
-  }
-}
-
-/// What the program says for std::bad_alloc.
-inline constexpr const char* kNoMoreMemory = "the system has no more";
 
 /// How the program ended where that is not an error.
 struct ExitCode {

@@ -12,12 +12,12 @@
 #include <maskgrad/train/formats/tfrecord.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/report/report_run.hpp>
+#include <maskgrad/train/run/run_notes.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
-#include "cli/run_notes.hpp"
-#include "cli/run_settings.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
 
@@ -168,12 +168,13 @@ std::string epochs_table(const fs::path& path, const Notes& notes) {
 // by its model.
 std::vector<std::string> changes_in(const RunConfig& config, const RunPaths& paths,
                                     const Notes& checkpoint, const Notes& model) {
-  if (const auto trained = settings_in(checkpoint, config.recipe, paths, paths.checkpoints)) {
+  const Settings defaults(config.recipe.settings());
+  if (const auto trained = settings_in(checkpoint, defaults, paths, paths.checkpoints)) {
     return as_stored(*trained, paths.folder).differences(as_stored(config.settings, paths.folder));
   }
-  const auto trained = settings_in(model, config.recipe, paths, paths.model);
+  const auto trained = settings_in(model, defaults, paths, paths.model);
   if (!trained) return {};
-  return trained->differences(of_results(config.recipe, config.settings));
+  return trained->differences(of_results(defaults, config.settings));
 }
 
 void inspect_run(const RunPaths& paths) {

@@ -59,13 +59,13 @@ int main(int argc, char** argv) {
     return run(argc, argv);
   } catch (const ExitCode& exit) {
     return exit.code;
-  } catch (const UsageError& error) {
+  } catch (const maskgrad::UsageError& error) {
     report_failure(error.name(), error.text());
     return 2;
   } catch (const maskgrad::Error& error) {
     report_failure(error.name(), error.text());
   } catch (const std::bad_alloc&) {
-    report_failure("memory", kNoMoreMemory);
+    report_failure("memory", maskgrad::kNoMoreMemory);
   } catch (const std::exception& error) {
     report_failure("error", error.what());
   }

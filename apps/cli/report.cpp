@@ -1,8 +1,10 @@
 // maskgrad report
+#include <maskgrad/train/run/run_files.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
+
 #include "cli/command.hpp"
 #include "cli/output.hpp"
-#include "cli/run_files.hpp"
-#include "cli/run_settings.hpp"
+#include "cli/run_folder.hpp"
 #include "cli/text.hpp"
 
 namespace maskgrad::apps {

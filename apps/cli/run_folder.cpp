@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <cerrno>
 
-#include <maskgrad/tensor/finite.hpp>
-#include <maskgrad/train/finite_parameters.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/model_file.hpp>
+#include <maskgrad/train/run/run_notes.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
 
 #include "cli/output.hpp"
-#include "cli/run_notes.hpp"
-#include "cli/run_settings.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -55,10 +53,11 @@ ReportRun report_run(const fs::path& folder, const std::string& name) {
 
 // What the run was trained with counts, but for where its files are now.
 Settings model_settings(const RunPaths& paths, const RunConfig& config, const Notes& notes) {
-  const auto trained = settings_in(notes, config.recipe, paths, paths.model);
+  const Settings defaults(config.recipe.settings());
+  const auto trained = settings_in(notes, defaults, paths, paths.model);
   if (!trained) return config.settings;
-  const Settings before = of_results(config.recipe, *trained),
-                 now = of_results(config.recipe, config.settings);
+  const Settings before = of_results(defaults, *trained),
+                 now = of_results(defaults, config.settings);
   for (const std::string& line : before.differences(now)) {
     warn(fmt::format("'{}' has changed since the model was trained, which keeps its settings: {}",
                      paths.config.string(), line));
@@ -66,23 +65,6 @@ Settings model_settings(const RunPaths& paths, const RunConfig& config, const No
   Settings settings = config.settings;
   copy_results(settings, *trained);
   return settings;
-}
-
-void load_weights(const ModelFile& model, const fs::path& path, ParameterBuffer& parameters) {
-  for (const auto& [name, tensor] : model.tensors) {
-    const auto found = is_floating(tensor.dtype()) ? find_not_finite(tensor) : std::nullopt;
-    check(!found, "weights", "'{}': {} is {} at element {}: this model is not to be used",
-          path.string(), name, found ? found->value : 0, found ? found->element : 0);
-  }
-  try {
-    parameters.load(model.tensors);
-  } catch (const Error& error) {
-    fail("weights", "'{}' does not fit the model: {}", path.string(), error.text());
-  }
-  if (const auto found = find_not_finite(parameters, parameters.values())) {
-    fail("weights", "'{}': element {} of {} is more than {} holds", path.string(), found->element,
-         found->parameter, to_string(parameters.dtype()));
-  }
 }
 
 }  // namespace
@@ -96,23 +78,19 @@ RunConfig read_config(const RunPaths& paths) {
         "it, which maskgrad inspect shows",
         paths.config.string());
   const Recipe& recipe = find_recipe(*name, paths.config.string());
-  return {recipe, read_saved_settings(recipe, paths)};
+  return {recipe, read_saved_settings(Settings(recipe.settings()), paths)};
 }
 
-Settings read_saved_settings(const Recipe& recipe, const RunPaths& paths) {
-  Settings settings(recipe.settings());
-  settings.load_saved_toml(paths.config);
-  return as_used(settings, paths.folder);
-}
-
-void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given) {
+void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given,
+                       const char* flag) {
   std::error_code error;
   if (given || fs::is_directory(folder, error)) return;
   if (folder == paths.own_data) {
-    fail("data", "'{}', which the run made, is gone: --data names another folder", folder.string());
+    fail("data", "'{}', which the run made, is gone: {} names another folder", folder.string(),
+         flag);
   }
-  fail("data", "there is no folder '{}': the path stands in '{}', and --data overrides it",
-       folder.string(), paths.config.string());
+  fail("data", "there is no folder '{}': the path stands in '{}', and {} overrides it",
+       folder.string(), paths.config.string(), flag);
 }
 
 TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)
@@ -145,10 +123,6 @@ std::vector<ReportMask> TrainedRun::attention_masks() {
   const std::unique_ptr<Dataset> data = load_data("", "data");
   const std::int64_t first = 0;
   return model_->attention_masks(data->collate({&first, 1}));
-}
-
-void load_weights(const fs::path& path, ParameterBuffer& parameters) {
-  load_weights(load_model(path), path, parameters);
 }
 
 std::vector<fs::path> runs_in(const fs::path& folder) {

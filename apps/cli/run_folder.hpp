@@ -1,4 +1,4 @@
-// Run folders: config.toml, epochs.csv, model.safetensors, checkpoints/, logs/, report.html.
+// Runs of recipes, from their folders.
 #pragma once
 
 #include <filesystem>
@@ -8,34 +8,11 @@
 #include <vector>
 
 #include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/train/run/run_paths.hpp>
 
 #include "recipes/recipe.hpp"
 
 namespace maskgrad::apps {
-
-/// The files of a run folder.
-struct RunPaths {
-  explicit RunPaths(std::filesystem::path run) : folder(std::move(run)) {}
-
-  std::filesystem::path folder;
-  std::filesystem::path config = folder / "config.toml";
-  std::filesystem::path epochs = folder / "epochs.csv";
-  std::filesystem::path model = folder / "model.safetensors";
-  std::filesystem::path best = folder / "best.safetensors";
-  std::filesystem::path checkpoints = folder / "checkpoints";
-  std::filesystem::path logs = folder / "logs";
-  std::filesystem::path report = folder / "report.html";
-  std::filesystem::path own_data = folder / "data";
-
-  bool is_run() const { return exists(config); }
-  bool has_ended() const { return exists(model); }
-
- private:
-  static bool exists(const std::filesystem::path& path) {
-    std::error_code ignored;  // what cannot be looked at is not there
-    return std::filesystem::exists(path, ignored);
-  }
-};
 
 /// Recipe and settings of a run, from its config.toml. Throws Error when the folder holds no run.
 struct RunConfig {
@@ -44,13 +21,10 @@ struct RunConfig {
 };
 RunConfig read_config(const RunPaths& paths);
 
-/// The settings in a run's config.toml, with paths that this process can open. Throws Error for a
-/// run of another recipe, too.
-Settings read_saved_settings(const Recipe& recipe, const RunPaths& paths);
-
-/// Throws Error unless the folder is there: `path` stands in the run's config.toml where it is not
-/// `given` on the command line.
-void check_data_folder(const std::filesystem::path& folder, const RunPaths& paths, bool given);
+/// Throws Error unless a folder that stands in the run's config.toml is there; `flag` is the one
+/// that overrides it. One that is `given` on the command line is left to whoever opens it.
+void check_data_folder(const std::filesystem::path& folder, const RunPaths& paths, bool given,
+                       const char* flag = "--data");
 
 /// A run's model with its trained weights.
 class TrainedRun {
@@ -79,10 +53,6 @@ class TrainedRun {
   std::unique_ptr<RecipeModel> model_;
   std::unique_ptr<ParameterBuffer> parameters_;
 };
-
-/// Loads a safetensors file into a model. Throws Error listing every name and shape that differs,
-/// and naming a tensor that is not finite.
-void load_weights(const std::filesystem::path& path, ParameterBuffer& parameters);
 
 /// `folder` itself when it is a run, else the runs right below it, sorted by name.
 /// Throws Error when there is none.

@@ -52,7 +52,7 @@ void run(const Options& options) {
   Tape tape;
   const std::vector<Variable> outputs = run_op(op, call);
   std::map<std::string, Tensor> results;
-  for (std::size_t i = 0; i < outputs.size(); ++i) results[op.outputs[i]] = outputs[i].value();
+  for (std::size_t i = 0; i < outputs.size(); ++i) results[op.output_name(i)] = outputs[i].value();
   if (options.grad) {
     tape.backward(outputs.front(), grad_output);
     for (const auto& [name, input] : call.inputs) {

@@ -1,18 +1,18 @@
 // maskgrad train
-#include <algorithm>
 #include <cctype>
 
 #include <fmt/format.h>
 
-#include <maskgrad/train/checkpoint.hpp>
+#include <maskgrad/train/run/run_files.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
+#include <maskgrad/train/run/same_run.hpp>
+#include <maskgrad/train/run/training_settings.hpp>
 
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
-#include "cli/run_notes.hpp"
-#include "cli/run_settings.hpp"
 #include "cli/text.hpp"
-#include "cli/training_run.hpp"
+#include "cli/train_recipe.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -40,39 +40,25 @@ void apply(Settings& settings, const Request& request) {
   for (const auto& [key, text] : request.flags) settings.set(key, text, fmt::format("--{}", key));
 }
 
-// With any other setting changed, config.toml would no longer say how the run came about.
-void check_same_run(const Settings& was, const Settings& now, const RunPaths& paths) {
-  for (const Setting& before : was.all()) {
-    const SettingValue& after = now.setting(before.key).value;
-    check(!before.saved || before.may_change || before.value == after, "train",
-          "the run in '{}' has {} = {}: it cannot go on with {}; a new run can, in a folder of its "
-          "own",
-          paths.folder.string(), before.key, to_string(before.value), to_string(after));
-  }
-}
-
-// What the run was trained with last, by its newest checkpoint; by its config.toml where it has
-// none.
-Settings trained_with(const Recipe& recipe, const RunPaths& paths, const Settings& saved) {
-  const auto checkpoint = latest_sound_checkpoint(paths.checkpoints);
-  if (!checkpoint) return saved;
-  return settings_in(read_notes(*checkpoint), recipe, paths, *checkpoint).value_or(saved);
+void check_settings(const Recipe& recipe, const Settings& settings) {
+  check_training_settings(settings, !settings.text("val").empty(), {.setting = flag_name});
+  recipe.check_settings(settings);
 }
 
 // A resumed run goes on with the settings in its config.toml, and what is said now on top.
 Settings resumed_settings(const Request& request, const RunPaths& paths) {
   const Recipe& recipe = request.recipe;
+  const Settings defaults(recipe.settings());
   const Settings saved = as_usage([&] {
     check(paths.is_run(), "train", "there is no run in '{}' to resume", paths.folder.string());
-    return read_saved_settings(recipe, paths);
+    return read_saved_settings(defaults, paths);
   });
-  const Settings trained = trained_with(recipe, paths, saved);
+  const Settings trained = trained_with(defaults, paths, saved);
   return as_usage([&] {
     Settings now = saved;
     apply(now, request);
-    check_same_run(as_stored(trained, paths.folder), as_stored(now, paths.folder), paths);
-    check_training_settings(now);
-    recipe.check_settings(now);
+    check_same_run(trained, now, paths);
+    check_settings(recipe, now);
     return now;
   });
 }
@@ -83,8 +69,7 @@ Settings new_settings(const Request& request) {
   check(!settings.flag("resume") || !settings.flag("force"), "train",
         "--resume and --force contradict each other");
   if (settings.flag("resume")) return settings;
-  check_training_settings(settings);
-  request.recipe.check_settings(settings);
+  check_settings(request.recipe, settings);
   return settings;
 }
 
@@ -92,23 +77,17 @@ void train(const Request& request) {
   survive_closed_pipes();
   const InterruptRequest interrupt;
   const Settings asked = as_usage([&] { return new_settings(request); });
-  const RunPaths paths(run_folder(request.recipe, asked));
+  const RunPaths paths(run_folder(request.recipe.name(), asked));
   const bool resume = asked.flag("resume");
   const std::string& step_log = asked.text("step_log");
   if (!step_log.empty()) check_is_no_file_of(paths, step_log, "train");
   FolderClaim claim(paths, resume ? FolderClaim::Purpose::kResume : FolderClaim::Purpose::kNewRun);
   const Settings settings = resume ? resumed_settings(request, paths) : asked;
-  TrainingRun run(request.recipe, settings, claim);
-  if (run.run(interrupt.requested()) == Trainer::Outcome::kDone) return;
-  write_message(
-      fmt::format("maskgrad: interrupted; go on with: {}\n", one_line(run.command_to_go_on())));
+  const auto outcome = train_recipe(request.recipe, settings, claim, interrupt.requested());
+  if (outcome == Trainer::Outcome::kDone) return;
+  write_message(fmt::format("maskgrad: interrupted; go on with: {}\n",
+                            one_line(command_to_go_on(request.recipe, paths))));
   throw ExitCode{interrupt.exit_code()};
-}
-
-// "batch_size" -> "--batch-size"
-std::string flag_name(std::string key) {
-  std::replace(key.begin(), key.end(), '_', '-');
-  return fmt::format("--{}", key);
 }
 
 std::string capitalized(std::string text) {

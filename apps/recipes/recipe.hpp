@@ -64,18 +64,19 @@ class Recipe {
   virtual std::vector<ReferenceCurve> references() const { return {}; }
 };
 
-/// All recipes.
+/// Adds a recipe; called where the program starts:
+///   const bool kRegistered = register_recipe(std::make_unique<BlogRecipe>());
+/// Returns true. Throws Error when its name is taken.
+bool register_recipe(std::unique_ptr<Recipe> recipe);
+/// All recipes, in the order of their names.
 const std::vector<std::unique_ptr<Recipe>>& recipes();
 /// Throws Error, with the nearest name, when there is none of that name. `source` is where the name
 /// stands.
 const Recipe& find_recipe(const std::string& name, const std::string& source);
 
-/// The settings that every recipe has; the recipe's own defaults and further settings are merged
-/// in.
-std::vector<Setting> training_settings(const std::string& recipe, std::vector<Setting> own);
-
-/// Throws Error for settings, of those that every recipe has, that contradict each other.
-void check_training_settings(const Settings& settings);
+/// training_settings() and what the command line shows; the recipe's own defaults and further
+/// settings are merged in.
+std::vector<Setting> recipe_settings(const std::string& recipe, std::vector<Setting> own);
 
 /// The setting `pack`, for a recipe whose model can run on packed rows: when it does.
 Setting pack_setting();

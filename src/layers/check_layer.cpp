@@ -11,7 +11,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/replay.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
@@ -112,10 +112,27 @@ class Promises {
     const GradientReport gradients = check_gradients([&] { return loss(); }, leaves);
     if (!gradients.holds()) complain(where, to_string(gradients));
     prove(model, way.trains, where);
+    replay_step(model, way.trains, where);
     // In training, more padding is another number of elements to draw for.
     if (!sample_.any_length || way.trains) return;
     const PaddingReport padding = check_padding(loss, leaves);
     if (!padding.holds()) complain(where, to_string(padding));
+  }
+
+  // With every parameter 1.25 times what it was.
+  void replay_step(Model& model, bool trains, std::string_view where) {
+    const std::vector<NamedLeaf> leaves = model.parameters->leaves();
+    std::vector<Replacement> others;
+    for (const auto& [name, leaf] : leaves) {
+      others.push_back({leaf, Variable(ops::scale(Variable(leaf.value()), 1.25).value())});
+    }
+    const Tape tape({.trace = true});
+    const Variable loss = model.loss(trains);
+    const NoGrad no_grad;
+    const Variable replayed = replay(tape, others, std::span(&loss, 1))[0];
+    for (const auto& [leaf, other] : others) Tensor(leaf.value()).copy_from(other.value());
+    if (is_identical(replayed.value(), model.loss(trains).value())) return;
+    complain(where, "its recorded step, run again with other parameters, gives something else");
   }
 
   void prove(Model& model, bool trains, std::string_view where) {

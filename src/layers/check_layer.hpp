@@ -30,6 +30,7 @@ const std::vector<LayerSample>& layer_samples();
 /// hole within a sequence, and a sequence with nothing but padding. A layer keeps its promises when
 ///   nothing masked reaches a result or a gradient: check_mask_leaks() and prove_mask() hold;
 ///   its gradients are those of central differences, in inference and in training;
+///   its recorded step, run again with other parameters, gives what the layer gives with them;
 ///   further padding changes nothing, to 1e-12;
 ///   a mask that keeps everything gives the same bits as no mask;
 ///   on a packed row, if it says that it runs there, all of this holds too, and loss and gradients

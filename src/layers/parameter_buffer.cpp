@@ -53,11 +53,6 @@ std::size_t owner_of(const NamedParameter& named, std::span<const ParameterGroup
   return static_cast<std::size_t>(owner - groups.begin());
 }
 
-// Null for a frozen parameter.
-GradSlot* slot_of(const ParameterBuffer::Entry& entry) {
-  return entry.parameter->variable().slot().get();
-}
-
 }  // namespace
 
 ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed, Device device,
@@ -70,7 +65,7 @@ ParameterBuffer::ParameterBuffer(Module& model, DType dtype, std::uint64_t seed,
   gradients_ = stream_of_zeros(1, size_, dtype, device);
   // Drawn on the host, and uploaded at once.
   Tensor start = device == Device{} ? values_ : Tensor::zeros({size_}, dtype);
-  for (const Entry& entry : entries_) {
+  for (Entry& entry : entries_) {
     start.view(entry.first, entry.parameter->shape())
         .copy_from(initial_value(entry.name, *entry.parameter, seed).to(dtype));
     make_leaf(entry, groups_[entry.group].group.frozen);
@@ -87,7 +82,7 @@ void ParameterBuffer::add_entries(Module& model, std::vector<ParameterGroup> gro
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (owners[i] != group) continue;
       const std::int64_t numel = all[i].parameter->shape().numel();
-      entries_.push_back({all[i].name, all[i].parameter, size_, group});
+      entries_.push_back({all[i].name, all[i].parameter, size_, group, {}});
       size_ = checked_add("parameters", "the elements", size_, align_up(numel));
       count_ += numel;
     }
@@ -95,25 +90,24 @@ void ParameterBuffer::add_entries(Module& model, std::vector<ParameterGroup> gro
   }
 }
 
-void ParameterBuffer::make_leaf(const Entry& entry, bool frozen) {
+void ParameterBuffer::make_leaf(Entry& entry, bool frozen) {
   const Shape& shape = entry.parameter->shape();
   const Tensor value = values_.view(entry.first, shape);
   Variable variable(value, frozen ? Variable::kConstant : Variable::kRequiresGrad);
-  if (!frozen) variable.bind(value, gradients_.view(entry.first, shape));
+  if (!frozen) entry.gradient = variable.bind(value, gradients_.view(entry.first, shape));
   entry.parameter->set_variable(std::move(variable));
 }
 
 void ParameterBuffer::complete_gradients() {
   for (const Entry& entry : entries_) {
-    GradSlot* slot = slot_of(entry);
-    if (slot && !slot->has_grad) slot->clear_buffer();
+    if (entry.gradient) entry.gradient->complete();
   }
 }
 
 Tensor ParameterBuffer::gradients() {
   complete_gradients();
   for (const Entry& entry : entries_) {
-    if (GradSlot* slot = slot_of(entry)) slot->dirty_rows.reset();
+    if (entry.gradient) entry.gradient->forget_rows();
   }
   return gradients_;
 }
@@ -123,10 +117,7 @@ void ParameterBuffer::set_gradients(const Tensor& sum, double factor) {
         "gradients of {} {} do not fit {} {}", to_string(sum.dtype()), sum.shape(),
         to_string(dtype()), gradients_.shape());
   for (const Entry& entry : entries_) {
-    GradSlot* slot = slot_of(entry);
-    if (!slot) continue;
-    slot->has_grad = true;
-    slot->dirty_rows.reset();
+    if (entry.gradient) entry.gradient->set_arrived();
   }
   dispatch_dtype(FloatingTypes{}, dtype(), "parameters", [&]<class T>(T) {
     const T scale = static_cast<T>(factor);
@@ -144,14 +135,14 @@ Tensor ParameterBuffer::zeros_beside(int stream) const {
 // and whoever was given it to write made the parameters forget that.
 void ParameterBuffer::clear_gradients() {
   for (const Entry& entry : entries_) {
-    if (GradSlot* slot = slot_of(entry)) slot->has_grad = false;
+    if (entry.gradient) entry.gradient->clear();
   }
 }
 
-std::map<std::string, Tensor> ParameterBuffer::named_values() const {
+std::map<std::string, Tensor> ParameterBuffer::named_pieces(const Tensor& flat) const {
   std::map<std::string, Tensor> named;
   for (const Entry& entry : entries_) {
-    named.emplace(entry.name, values_.view(entry.first, entry.parameter->shape()));
+    named.emplace(entry.name, flat.view(entry.first, entry.parameter->shape()));
   }
   return named;
 }

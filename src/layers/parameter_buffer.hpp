@@ -9,7 +9,6 @@
 
 #include <maskgrad/layers/module.hpp>
 #include <maskgrad/layers/parameter_group.hpp>
-#include <maskgrad/tensor/check/gradients.hpp>
 
 namespace maskgrad {
 
@@ -20,8 +19,9 @@ class ParameterBuffer {
   struct Entry {
     std::string name;
     Parameter* parameter;
-    std::int64_t first;  // element of the flat tensors; a multiple of 16, for aligned vectors
-    std::size_t group;   // of groups()
+    std::int64_t first;      // element of the flat tensors; a multiple of 16, for aligned vectors
+    std::size_t group;       // of groups()
+    Ref<Gradient> gradient;  // none for a frozen parameter
   };
 
   /// A group and its elements of the flat tensors: first .. end-1, gaps included.
@@ -72,7 +72,9 @@ class ParameterBuffer {
   Tensor zeros_beside(int stream) const;
 
   /// The parameters by name, as views.
-  std::map<std::string, Tensor> named_values() const;
+  std::map<std::string, Tensor> named_values() const { return named_pieces(values_); }
+  /// The same of any tensor [N] that is laid out as values().
+  std::map<std::string, Tensor> named_pieces(const Tensor& flat) const;
   /// The parameters that are not frozen by name, as leaves for check_gradients() and
   /// check_mask_leaks().
   std::vector<NamedLeaf> leaves() const;
@@ -83,7 +85,7 @@ class ParameterBuffer {
 
  private:
   void add_entries(Module& model, std::vector<ParameterGroup> groups);
-  void make_leaf(const Entry& entry, bool frozen);
+  void make_leaf(Entry& entry, bool frozen);
   void complete_gradients();
 
   std::vector<Entry> entries_;

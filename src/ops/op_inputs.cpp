@@ -43,4 +43,10 @@ Tensor kept_elements(const char* name, const Variable& x, const Tensor& keep) {
   return kept;
 }
 
+Random random_of_call(const OpCall& call, const char* stream) {
+  const auto& state = call.arg<std::vector<std::int64_t>>("state");
+  if (!state.empty()) return Random::from_state(state);
+  return Random(static_cast<std::uint64_t>(call.arg<std::int64_t>("seed")), stream_of(stream));
+}
+
 }  // namespace maskgrad::ops

@@ -33,6 +33,10 @@ double real_argument(const OpDef& op, const char* argument, Scalar value, DType 
 /// Throws Error "[name] a mask of int32 (3,) does not fit an input of (2, 3)" unless `keep` is bool
 /// and broadcasts to `shape`.
 void check_mask_fits(const char* name, const Tensor& keep, const Shape& shape);
+/// The generator that the argument "state" says; where that is empty, one of the argument "seed"
+/// and a stream of this name.
+Random random_of_call(const OpCall& call, const char* stream);
+
 /// `keep` for each element of x, as a tensor of its own. What the mask of x leaves out is not kept
 /// either. Throws Error as check_mask_fits.
 Tensor kept_elements(const char* name, const Variable& x, const Tensor& keep);

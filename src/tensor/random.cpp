@@ -33,6 +33,28 @@ void Random::draw_block() {
   used_ = 0;
 }
 
+Random::State Random::state() const {
+  return {static_cast<std::int64_t>(seed_), static_cast<std::int64_t>(stream_),
+          static_cast<std::int64_t>(step_), static_cast<std::int64_t>(block_),
+          static_cast<std::int64_t>(used_)};
+}
+
+Random Random::from_state(std::span<const std::int64_t> state) {
+  const bool is_one = state.size() == 5 && state[1] >= 0 && state[1] <= 0xffffffff &&
+                      state[3] >= 0 && state[4] >= 0 && state[4] <= 4 &&
+                      (state[3] > 0 || state[4] == 4);
+  check(is_one, "random", "these numbers are no state of a generator");
+  Random random(static_cast<std::uint64_t>(state[0]), static_cast<std::uint32_t>(state[1]),
+                static_cast<std::uint64_t>(state[2]));
+  random.block_ = static_cast<std::uint64_t>(state[3]);
+  const auto used = static_cast<std::uint32_t>(state[4]);
+  if (used == 4) return random;
+  --random.block_;
+  random.draw_block();
+  random.used_ = used;
+  return random;
+}
+
 std::uint32_t Random::bits32() {
   if (used_ == words_.size()) draw_block();
   return words_[used_++];

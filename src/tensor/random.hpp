@@ -4,6 +4,7 @@
 #include <array>
 #include <concepts>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace maskgrad {
@@ -38,6 +39,12 @@ class Random {
   /// Goes on as if `count` numbers had been drawn with uniform(). Throws Error when there are not
   /// so many left.
   void skip_uniforms(std::uint64_t count);
+
+  /// All that a generator is, as numbers, and the generator that they say. Throws Error for numbers
+  /// that state() does not give.
+  using State = std::array<std::int64_t, 5>;
+  State state() const;
+  static Random from_state(std::span<const std::int64_t> state);
 
  private:
   std::uint64_t draw_below(std::uint64_t bound);

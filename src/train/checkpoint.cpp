@@ -20,7 +20,7 @@ constexpr std::size_t kKept = 3;
 // Calls f(name in the file, view) for every parameter's piece of every flat tensor.
 template <class F>
 void for_each_piece(const ParameterBuffer& parameters, Optimizer& optimizer,
-                    const WeightAverage* average, F f) {
+                    const WeightAverage* average, const BestWeights* best, F f) {
   const auto pieces = [&](const std::string& prefix, const Tensor& flat) {
     for (const ParameterBuffer::Entry& entry : parameters.entries()) {
       f(prefix + entry.name, flat.view(entry.first, entry.parameter->shape()));
@@ -29,6 +29,7 @@ void for_each_piece(const ParameterBuffer& parameters, Optimizer& optimizer,
   pieces("model/", parameters.values());
   for (const auto& [name, flat] : optimizer.state()) pieces("optimizer." + name + "/", flat);
   if (average) pieces("ema/", average->values());
+  if (best && best->defined()) pieces("best/", best->values);
 }
 
 // The steps that a file's name gives; nothing for a file of another name.
@@ -82,9 +83,9 @@ SoundFile read_state(SafetensorsFile file, const fs::path& path) {
 // Throws unless the file's tensors are those that the run has.
 void check_fits(const std::map<std::string, Tensor>& tensors, const fs::path& path,
                 const ParameterBuffer& parameters, Optimizer& optimizer,
-                const WeightAverage* average) {
+                const WeightAverage* average, const BestWeights& best) {
   std::set<std::string> wanted;
-  for_each_piece(parameters, optimizer, average, [&](const std::string& name, const Tensor& piece) {
+  const auto check_piece = [&](const std::string& name, const Tensor& piece) {
     wanted.insert(name);
     const auto found = tensors.find(name);
     check(found != tensors.end(), kKind, "'{}' has no tensor '{}'", path.string(), name);
@@ -92,23 +93,38 @@ void check_fits(const std::map<std::string, Tensor>& tensors, const fs::path& pa
           "'{}': '{}' is {} {}, the run's is {} {}", path.string(), name,
           to_string(found->second.dtype()), found->second.shape(), to_string(piece.dtype()),
           piece.shape());
-  });
+  };
+  for_each_piece(parameters, optimizer, average, &best, check_piece);
   for (const auto& [name, tensor] : tensors) {
     check(wanted.contains(name), kKind, "'{}' holds '{}', which the run does not have",
           path.string(), name);
   }
 }
 
+// With values that are still to be filled, where the notes say that there are some.
+BestWeights best_in(const Notes& notes, const TrainState& state, const fs::path& path,
+                    const ParameterBuffer& parameters) {
+  const auto note = notes.find(kValidationNote);
+  if (note == notes.end()) return {};
+  BestWeights best = BestWeights::from_note(note->second, state.step, path.string());
+  best.values = parameters.zeros_beside(2);
+  return best;
+}
+
 Checkpoint put_back(const SoundFile& sound, const fs::path& path, ParameterBuffer& parameters,
-                    Optimizer& optimizer, WeightAverage* average) {
+                    Optimizer& optimizer, WeightAverage* average, BestWeights* best) {
   const std::map<std::string, Tensor> tensors = load_tensors(sound.file, path.string());
-  check_fits(tensors, path, parameters, optimizer, average);
-  for_each_piece(parameters, optimizer, average, [&](const std::string& name, const Tensor& piece) {
+  const Notes notes = notes_of(sound.file.metadata());
+  const BestWeights found = best ? best_in(notes, sound.state, path, parameters) : BestWeights{};
+  check_fits(tensors, path, parameters, optimizer, average, found);
+  const auto fill = [&](const std::string& name, const Tensor& piece) {
     Tensor target = piece;
     target.copy_from(tensors.at(name));
-  });
+  };
+  for_each_piece(parameters, optimizer, average, &found, fill);
+  if (best) *best = found;
   optimizer.set_steps(sound.state.step - sound.state.skipped);
-  return {sound.state, notes_of(sound.file.metadata())};
+  return {sound.state, notes};
 }
 
 // The file where it is sound, or why it is not.
@@ -133,26 +149,29 @@ Judged judge(const fs::path& path) {
 
 void save_checkpoint(const fs::path& path, const TrainState& state,
                      const ParameterBuffer& parameters, Optimizer& optimizer, const Notes& notes,
-                     const WeightAverage* average) {
+                     const WeightAverage* average, const BestWeights* best) {
   check(optimizer.steps() == state.step - state.skipped, kKind,
         "'{}': the optimizer has made {} steps, the run {} and {} without it", path.string(),
         optimizer.steps(), state.step - state.skipped, state.skipped);
   check_state(state, path.string());
   check_name(path, state);
   std::map<std::string, Tensor> tensors;
-  for_each_piece(parameters, optimizer, average, [&](const std::string& name, const Tensor& piece) {
+  const auto add = [&](const std::string& name, const Tensor& piece) {
     tensors.emplace(name, piece);
-  });
-  Metadata metadata = weights_metadata(kKind, notes);
+  };
+  for_each_piece(parameters, optimizer, average, best, add);
+  Notes all_notes = notes;
+  if (best && best->defined()) all_notes[kValidationNote] = best->note();
+  Metadata metadata = weights_metadata(kKind, all_notes);
   metadata.merge(metadata_of(state));
   save_tensors(path, tensors, metadata);
 }
 
 Checkpoint load_checkpoint(const fs::path& path, ParameterBuffer& parameters, Optimizer& optimizer,
-                           WeightAverage* average) {
+                           WeightAverage* average, BestWeights* best) {
   SafetensorsFile file = SafetensorsFile::open(path);
   check_format(file.metadata(), kKind, path);
-  return put_back(read_state(std::move(file), path), path, parameters, optimizer, average);
+  return put_back(read_state(std::move(file), path), path, parameters, optimizer, average, best);
 }
 
 Notes read_notes(const fs::path& path) {
@@ -182,10 +201,11 @@ std::optional<fs::path> latest_sound_checkpoint(const fs::path& folder, const Wa
 
 std::optional<Checkpoint> load_latest_checkpoint(const fs::path& folder,
                                                  ParameterBuffer& parameters, Optimizer& optimizer,
-                                                 const Warn& warn, WeightAverage* average) {
+                                                 const Warn& warn, WeightAverage* average,
+                                                 BestWeights* best) {
   const auto path = latest_sound_checkpoint(folder, warn);
   if (!path) return std::nullopt;
-  return load_checkpoint(*path, parameters, optimizer, average);
+  return load_checkpoint(*path, parameters, optimizer, average, best);
 }
 
 void CheckpointCallback::on_start(const Trainer& trainer) {
@@ -200,7 +220,8 @@ void CheckpointCallback::save(const Trainer& trainer) const {
   const std::int64_t step = trainer.state().step;
   // Twelve digits, so that names sort as numbers do.
   save_checkpoint(folder_ / fmt::format("step_{:012}.safetensors", step), trainer.state(),
-                  trainer.parameters(), trainer.optimizer(), notes, trainer.options().average);
+                  trainer.parameters(), trainer.optimizer(), notes, trainer.options().average,
+                  trainer.options().best);
   std::vector<Candidate> found = checkpoints_in(folder_);
   std::size_t kept = 0;
   for (auto one = found.rbegin(); one != found.rend(); ++one) {

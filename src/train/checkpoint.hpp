@@ -16,20 +16,23 @@ struct Checkpoint {
 };
 
 /// Writes weights ("model/NAME"), the optimizer's tensors ("optimizer.m/NAME"), the average of the
-/// weights where there is one ("ema/NAME"), and as metadata the steps done, the position in the
-/// data, the sums of the epoch under way, and notes. Random numbers need no state of their own:
-/// they follow from seed, epoch and step. The file holds a digest, and appears whole or not at all.
-/// Throws Error for a state that load_checkpoint would refuse.
+/// weights ("ema/NAME") and the best weights ("best/NAME") where there are some, and as metadata
+/// the steps done, the position in the data, the sums of the epoch under way, and notes. Random
+/// numbers need no state of their own: they follow from seed, epoch and step. The file holds a
+/// digest, and appears whole or not at all. Throws Error for a state that load_checkpoint would
+/// refuse.
 void save_checkpoint(const std::filesystem::path& path, const TrainState& state,
                      const ParameterBuffer& parameters, Optimizer& optimizer,
-                     const Notes& notes = {}, const WeightAverage* average = nullptr);
+                     const Notes& notes = {}, const WeightAverage* average = nullptr,
+                     const BestWeights* best = nullptr);
 
-/// Puts weights, optimizer and average back, and returns the state to go on from. Throws Error
-/// naming the file and what is wrong: it is damaged, contradicts itself or its name
-/// `step_<steps>.safetensors`, is of another version, or does not fit (another model, dtype or
-/// optimizer). Then nothing changed.
+/// Puts weights, optimizer, average and best weights back, and returns the state to go on from.
+/// `best` is undefined where the run had none. Throws Error naming the file and what is wrong: it
+/// is damaged, contradicts itself or its name `step_<steps>.safetensors`, is of another version, or
+/// does not fit (another model, dtype or optimizer). Then nothing changed.
 Checkpoint load_checkpoint(const std::filesystem::path& path, ParameterBuffer& parameters,
-                           Optimizer& optimizer, WeightAverage* average = nullptr);
+                           Optimizer& optimizer, WeightAverage* average = nullptr,
+                           BestWeights* best = nullptr);
 
 /// The notes of a checkpoint or a model; the whole file is held against its digest. Throws Error
 /// for any other file.
@@ -54,8 +57,8 @@ std::optional<std::filesystem::path> latest_sound_checkpoint(const std::filesyst
 /// sound, and as load_checkpoint for a sound one that does not fit.
 std::optional<Checkpoint> load_latest_checkpoint(const std::filesystem::path& folder,
                                                  ParameterBuffer& parameters, Optimizer& optimizer,
-                                                 const Warn& warn,
-                                                 WeightAverage* average = nullptr);
+                                                 const Warn& warn, WeightAverage* average = nullptr,
+                                                 BestWeights* best = nullptr);
 
 /// Saves `step_<steps>.safetensors` into a folder at the end of each epoch, on interruption, and
 /// every Trainer::Options::checkpoint_every steps. Keeps the newest three up to there. Later ones

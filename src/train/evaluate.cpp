@@ -4,21 +4,38 @@
 #include <maskgrad/train/evaluate.hpp>
 
 namespace maskgrad {
+namespace {
+
+constexpr const char* kName = "eval";
+
+void check_finite(std::span<const Metric> sums, std::int64_t batch) {
+  for (const Metric& sum : sums) {
+    if (std::isfinite(sum.sum)) continue;
+    const std::string what = sums.size() > 1 ? fmt::format("loss '{}'", sum.name) : "loss";
+    const double value = std::isnan(sum.sum) ? std::abs(sum.sum) : sum.sum;  // never "-nan"
+    throw Diverged(kName, fmt::format("batch {}: the {} is {}", batch, what, value));
+  }
+}
+
+}  // namespace
 
 std::vector<Metric> evaluate(const Model& model, const Dataset& data, std::int64_t batch_size) {
   const NoGrad no_grad;
   DataLoader loader(data, {.batch_size = batch_size});
-  std::vector<Metric> totals;
+  std::vector<Metric> totals;  // the terms, then the metrics
+  ModelOutput output;
   for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
     Pass pass;
-    const ModelOutput output = model(loader.next(), pass);
-    const PoolVector<Metric> metrics = reported(output, loss_sums(output, "eval"));
-    const double loss = metrics.front().sum;
-    check(std::isfinite(loss), "eval", "batch {}: the loss is {}", i,
-          std::isnan(loss) ? std::abs(loss) : loss);
-    add_metrics(totals, metrics, "eval");
+    output = model(loader.next(), pass);
+    PoolVector<Metric> sums = loss_sums(output, kName);
+    check_finite(sums, i);
+    sums.insert(sums.end(), output.metrics.begin(), output.metrics.end());
+    add_metrics(totals, sums, kName);
   }
-  return totals;
+  const auto terms = totals.begin() + static_cast<std::ptrdiff_t>(output.terms.size());
+  output.metrics.assign(terms, totals.end());
+  const PoolVector<Metric> all = reported(output, std::span(totals.begin(), terms));
+  return {all.begin(), all.end()};
 }
 
 }  // namespace maskgrad

@@ -1,3 +1,5 @@
+#include <maskgrad/tensor/finite.hpp>
+#include <maskgrad/train/finite_parameters.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/weights_format.hpp>
@@ -21,7 +23,12 @@ std::map<std::string, Tensor> weights_of_checkpoint(const std::map<std::string, 
 
 void save_model(const std::filesystem::path& path, const ParameterBuffer& parameters,
                 const Notes& notes) {
-  save_tensors(path, parameters.named_values(), weights_metadata("model", notes));
+  save_model(path, parameters.named_values(), notes);
+}
+
+void save_model(const std::filesystem::path& path, const std::map<std::string, Tensor>& weights,
+                const Notes& notes) {
+  save_tensors(path, weights, weights_metadata("model", notes));
 }
 
 ModelFile load_model(const std::filesystem::path& path) {
@@ -31,6 +38,28 @@ ModelFile load_model(const std::filesystem::path& path) {
   if (is_of_kind(metadata, "model")) check_format(metadata, "model", path);
   const std::map<std::string, Tensor> tensors = load_tensors(file, path.string());
   return {is_checkpoint ? weights_of_checkpoint(tensors) : tensors, notes_of(metadata)};
+}
+
+void load_weights(const ModelFile& model, const std::filesystem::path& path,
+                  ParameterBuffer& parameters) {
+  for (const auto& [name, tensor] : model.tensors) {
+    const auto found = is_floating(tensor.dtype()) ? find_not_finite(tensor) : std::nullopt;
+    check(!found, "weights", "'{}': {} is {} at element {}: this model is not to be used",
+          path.string(), name, found ? found->value : 0, found ? found->element : 0);
+  }
+  try {
+    parameters.load(model.tensors);
+  } catch (const Error& error) {
+    fail("weights", "'{}' does not fit the model: {}", path.string(), error.text());
+  }
+  if (const auto found = find_not_finite(parameters, parameters.values())) {
+    fail("weights", "'{}': element {} of {} is more than {} holds", path.string(), found->element,
+         found->parameter, to_string(parameters.dtype()));
+  }
+}
+
+void load_weights(const std::filesystem::path& path, ParameterBuffer& parameters) {
+  load_weights(load_model(path), path, parameters);
 }
 
 }  // namespace maskgrad

@@ -29,7 +29,7 @@ struct Setting {
   bool saved = true;                      // false: about one call of the program, not about the run
   PathTo path = PathTo::kNothing;
   bool may_change = false;     // when a run goes on
-  bool shapes_results = true;  // false: any value gives the same numbers
+  bool shapes_results = true;  // false: with any value, each step gives the same numbers
   int version = 1;             // of saved files, the first that holds it
 
   // The same setting with one property more, for lists of them.

@@ -110,8 +110,10 @@ void check_state(const TrainState& state, const std::string& file) {
   check(state.skipped >= 0 && state.skipped <= state.step, kName,
         "'{}' contradicts itself: {} of {} steps skipped", file, state.skipped, state.step);
   for (const Metric& metric : state.totals) {
-    check(metric.count >= 0, kName, "'{}' contradicts itself: {} counts {}", file,
-          quote(metric.name), metric.count);
+    // Half of what a number holds leaves room for the rest of the epoch.
+    constexpr std::int64_t kMost = INT64_MAX / 2;
+    check(metric.count >= 0 && metric.count <= kMost, kName,
+          "'{}' contradicts itself: {} counts {}", file, quote(metric.name), metric.count);
   }
 }
 

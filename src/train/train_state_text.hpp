@@ -18,7 +18,8 @@ Metadata metadata_of(const TrainState& state);
 TrainState train_state_of(const Metadata& metadata, const std::string& file);
 
 /// Throws Error "[checkpoint] '<file>' contradicts itself: ..." for a state that no run can have:
-/// numbers below 0, more batches or epochs than steps, more steps skipped than made.
+/// numbers below 0, more batches or epochs than steps, more steps skipped than made, counts of
+/// 2^62 and more.
 void check_state(const TrainState& state, const std::string& file);
 
 }  // namespace maskgrad

@@ -14,6 +14,30 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+void check_options(const Trainer::Options& options) {
+  const auto check_number = [](const char* name, double value) {
+    check(std::isfinite(value) && value >= 0, "train", "{} must be finite and at least 0, not {}",
+          name, value);
+  };
+  const auto check_count = [](const char* name, std::int64_t value, std::int64_t least) {
+    check(value >= least, "train", "{} must be at least {}, not {}", name, least, value);
+  };
+  check_number("lr", options.lr);
+  check_number("max_minutes", options.max_minutes);
+  check_count("micro_batches", options.micro_batches, 1);
+  check_count("epochs", options.epochs, 0);
+  check_count("max_steps", options.max_steps, 0);
+  check_count("checkpoint_every", options.checkpoint_every, 0);
+  constexpr double kSmallest = std::numeric_limits<double>::min();  // steps see smaller ones as 0
+  const bool is_norm = std::isfinite(options.clip_norm) && options.clip_norm >= kSmallest;
+  check(options.clip_norm == 0 || is_norm, "train",
+        "clip_norm must be 0, or finite and at least {}, not {}", kSmallest, options.clip_norm);
+  check_schedule(options.schedule);
+  for (const GradientTransform& transform : options.transforms) {
+    check(transform != nullptr, "train", "a gradient transform is empty");
+  }
+}
+
 }  // namespace
 
 Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
@@ -27,24 +51,13 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
   check(model_ != nullptr, "train", "there is no model to train");
   check(loader.position() == state_.position, "train",
         "the data loader stands elsewhere than the run");
-  check(std::isfinite(options_.lr), "train", "lr must be a finite number, not {}", options_.lr);
-  constexpr double kSmallest = std::numeric_limits<double>::min();  // steps see smaller ones as 0
-  check(options_.clip_norm == 0 || options_.clip_norm >= kSmallest, "train",
-        "clip_norm must be 0 or at least {}, not {}", kSmallest, options_.clip_norm);
-  check_schedule(options_.schedule);
-  check(options_.checkpoint_every >= 0, "train", "checkpoint_every must be at least 0, not {}",
-        options_.checkpoint_every);
-  for (const GradientTransform& transform : options_.transforms) {
-    check(transform != nullptr, "train", "a gradient transform is empty");
-  }
+  check_options(options_);
   if (options_.clip_norm > 0) {
     options_.transforms.insert(options_.transforms.begin(),
                                maskgrad::clip_norm(options_.clip_norm));
   }
   check(parameters.count() == 0 || !parameters.leaves().empty(), "train",
         "every parameter is frozen: there is nothing to train");
-  check(options_.micro_batches >= 1, "train", "micro_batches must be at least 1, not {}",
-        options_.micro_batches);
   total_steps_ = count_steps();
 }
 
@@ -90,7 +103,8 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
     done = state_.step >= total_steps() || out_of_time() || a_callback_wants_to_stop();
     const bool stopped = stop;  // read once: it may become true at any time
     if (done || state_.position.batch == 0) {
-      report_epoch(epoch, seconds_since(epoch_start));
+      tell_epoch(epoch, seconds_since(epoch_start), done);
+      done = done || a_callback_wants_to_stop();  // by what it did with the epoch
       epoch_start = Clock::now();
     } else if (stopped) {
       for (const auto& callback : callbacks_) callback->on_interrupt(*this);
@@ -102,7 +116,7 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
   return Outcome::kDone;
 }
 
-void Trainer::report(const EvaluationInfo& evaluation) const {
+void Trainer::tell_evaluation(const EvaluationInfo& evaluation) const {
   for (const auto& callback : callbacks_) callback->on_evaluation(*this, evaluation);
 }
 
@@ -115,15 +129,16 @@ bool Trainer::wants_checkpoint() const {
   return options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0;
 }
 
-void Trainer::report_epoch(std::int64_t epoch, double seconds) {
+void Trainer::tell_epoch(std::int64_t epoch, double seconds, bool is_last) {
   const std::vector<Metric> totals = state_.totals;
   const std::int64_t batches = state_.position.batch;
   if (batches == 0) {
     state_.totals.clear();
-    const EpochInfo info = {epoch, state_.step, loader_.batches_per_epoch(), seconds, totals};
+    const EpochInfo info = {epoch,   state_.step, loader_.batches_per_epoch(),
+                            seconds, totals,      is_last};
     for (const auto& callback : callbacks_) callback->on_epoch(*this, info);
   } else {
-    const EpochInfo info = {epoch, state_.step, batches, seconds, totals};
+    const EpochInfo info = {epoch, state_.step, batches, seconds, totals, is_last};
     for (const auto& callback : callbacks_) callback->on_end_within_epoch(*this, info);
   }
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/train/best_weights.hpp>
 #include <maskgrad/train/data/data_loader.hpp>
 #include <maskgrad/train/diverged.hpp>
 #include <maskgrad/train/metric.hpp>
@@ -41,7 +42,9 @@ struct EpochInfo {
   std::int64_t steps;    // done in all
   std::int64_t batches;  // of this epoch: what the totals are of
   double seconds;        // spent in this epoch by this process
+  /// The loss is the mean of the steps' losses, each weighing as its largest count does.
   std::span<const Metric> totals;
+  bool is_last;  // the run ends with it, whatever callbacks make of it
 };
 
 /// What an evaluation gave.
@@ -73,7 +76,7 @@ class Callback {
   virtual void on_checkpoint(const Trainer&) {}
   /// After an evaluation on other data than those of the training.
   virtual void on_evaluation(const Trainer&, const EvaluationInfo&) {}
-  /// Whether the run should end here; asked before the first step and after each.
+  /// Whether the run should end here; asked before the first step, after each, and after epochs.
   virtual bool wants_to_stop() const { return false; }
   /// Adds what a checkpoint of this moment should say of this callback's files.
   virtual void add_notes(Notes&) const {}
@@ -88,9 +91,10 @@ class Trainer {
     /// Done to the gradients of each step in this order, clipping by clip_norm before them.
     std::vector<GradientTransform> transforms = {};
     WeightAverage* average = nullptr;  // takes in the weights of each step; outlives the trainer
+    BestWeights* best = nullptr;       // kept by Validation; outlives the trainer
     /// Parts that a batch is cut into, each with a tape, random numbers and a gradient of its own:
-    /// so much less memory for the same batch (gradient accumulation). Their number shapes the
-    /// result by rounding, as a ShardTree adds them, and by their random numbers.
+    /// so much less memory for the same batch (gradient accumulation). Another number gives other
+    /// rounding and other random numbers.
     std::int64_t micro_batches = 1;
     std::int64_t epochs = 1;
     std::int64_t max_steps = 0;         // 0: as many as the epochs have
@@ -101,7 +105,9 @@ class Trainer {
   enum class Outcome { kDone, kInterrupted };
 
   /// All four must outlive the trainer; `loader` stands where `state` says. Throws Error for no
-  /// model, when the loader stands elsewhere, and for an option that is not finite or below 0.
+  /// model, when the loader stands elsewhere, for an option that is not finite or below 0, a
+  /// clip_norm above 0 that is too small for a step to see, no micro-batch, an empty transform, and
+  /// as check_schedule.
   Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
           Options options, TrainState state = {});
 
@@ -133,19 +139,19 @@ class Trainer {
     return options_.lr * options_.schedule.factor(step, total_steps_);
   }
   /// Tells the callbacks of an evaluation.
-  void report(const EvaluationInfo& evaluation) const;
+  void tell_evaluation(const EvaluationInfo& evaluation) const;
   /// What the callbacks have to say for a checkpoint of this moment.
   Notes notes() const;
 
  private:
   std::int64_t count_steps() const;
-  ModelOutput run_model(const Batch& part, std::int64_t shard);
+  ModelOutput run_model(const Batch& part, std::int64_t index);
   PoolVector<Metric> pass_at_once(const Batch& batch);
-  PoolVector<Metric> pass_in_shards(const Batch& batch);
+  PoolVector<Metric> pass_in_micro_batches(const Batch& batch);
   PoolVector<Metric> count_terms(const Batch& batch);
-  // Calls f(shard, part) for the parts that the batch is cut into, empty ones included.
+  // Calls f(index, part) for the parts that the batch is cut into, empty ones included.
   template <class F>
-  void for_each_shard(const Batch& batch, F f);
+  void for_each_micro_batch(const Batch& batch, F f);
   PoolVector<Metric> finite_sums(const Batch& batch, const ModelOutput& output);
   double transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics);
   void update(const Batch& batch, double scale);
@@ -154,8 +160,8 @@ class Trainer {
   // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
   enum class Half { kForward, kBackward };
   std::string first_not_finite(const Batch& batch, Half last);
-  std::string first_not_finite(const Batch& part, std::int64_t shard, Half last);
-  void report_epoch(std::int64_t epoch, double seconds);
+  std::string first_not_finite(const Batch& part, std::int64_t index, Half last);
+  void tell_epoch(std::int64_t epoch, double seconds, bool is_last);
   bool wants_checkpoint() const;
   bool a_callback_wants_to_stop() const;
 

@@ -5,7 +5,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/train/finite_parameters.hpp>
-#include <maskgrad/train/shard_tree.hpp>
+#include <maskgrad/train/micro_batch_tree.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad {
@@ -20,17 +20,18 @@ template <class... Args>
 
 }  // namespace
 
-// The numbers are those of the step and the shard: the shards of all steps are counted through.
-ModelOutput Trainer::run_model(const Batch& part, std::int64_t shard) {
-  const std::int64_t pass_number = state_.step * options_.micro_batches + shard;
-  Pass pass = Pass::training(options_.seed, static_cast<std::uint64_t>(pass_number));
+// The numbers are those of the step and the micro-batch: those of all steps are counted through.
+ModelOutput Trainer::run_model(const Batch& part, std::int64_t index) {
+  const auto step = static_cast<std::uint64_t>(state_.step),  // may wrap, far beyond any run
+      count = static_cast<std::uint64_t>(options_.micro_batches);
+  Pass pass = Pass::training(options_.seed, step * count + static_cast<std::uint64_t>(index));
   return model_(part, pass);
 }
 
 PoolVector<Metric> Trainer::step(const Batch& batch) {
   const FlushDenormals flush_denormals;
   PoolVector<Metric> metrics =
-      options_.micro_batches == 1 ? pass_at_once(batch) : pass_in_shards(batch);
+      options_.micro_batches == 1 ? pass_at_once(batch) : pass_in_micro_batches(batch);
   const bool counts = metrics.front().count > 0;
   const double scale = transform_gradients(batch, counts, metrics);
   if (counts) update(batch, scale);
@@ -48,29 +49,29 @@ PoolVector<Metric> Trainer::pass_at_once(const Batch& batch) {
 }
 
 template <class F>
-void Trainer::for_each_shard(const Batch& batch, F f) {
-  const std::int64_t shards = options_.micro_batches;
-  if (shards == 1) return f(std::int64_t{0}, batch);
+void Trainer::for_each_micro_batch(const Batch& batch, F f) {
+  const std::int64_t count = options_.micro_batches;
+  if (count == 1) return f(std::int64_t{0}, batch);
   const std::int64_t samples = batch.size();
-  check(samples < std::numeric_limits<std::int64_t>::max() / shards, "train",
-        "{} micro-batches of {} samples are more than can be counted", shards, samples);
-  for (std::int64_t shard = 0; shard < shards; ++shard) {
-    const std::int64_t first = shard * samples / shards, end = (shard + 1) * samples / shards;
-    f(shard, batch.part(first, end - first));
+  check(samples < std::numeric_limits<std::int64_t>::max() / count, "train",
+        "{} micro-batches of {} samples are more than can be counted", count, samples);
+  for (std::int64_t index = 0; index < count; ++index) {
+    const std::int64_t first = index * samples / count, end = (index + 1) * samples / count;
+    f(index, batch.part(first, end - first));
   }
 }
 
-// The count of a term is known when all shards have run. Where there is one term, it divides the
-// sum of their gradients; where there are several, the model runs forward twice.
-PoolVector<Metric> Trainer::pass_in_shards(const Batch& batch) {
-  ShardTree tree(options_.micro_batches);
+// The count of a term is known when all micro-batches have run. Where there is one term, it divides
+// the sum of their gradients; where there are several, the model runs forward twice.
+PoolVector<Metric> Trainer::pass_in_micro_batches(const Batch& batch) {
+  MicroBatchTree tree(options_.micro_batches);
   ModelOutput last;
   PoolVector<Metric> counted;
-  for_each_shard(batch, [&](std::int64_t shard, const Batch& part) {
-    if (part.size() == 0) return tree.add(shard, {});
+  for_each_micro_batch(batch, [&](std::int64_t index, const Batch& part) {
+    if (part.size() == 0) return tree.add(index, {});
     Tape tape;
-    ModelOutput output = run_model(part, shard);
-    ShardSums sums = {{}, finite_sums(batch, output)};
+    ModelOutput output = run_model(part, index);
+    MicroBatchSums sums = {{}, finite_sums(batch, output)};
     const bool are_several = sums.metrics.size() > 1;
     if (are_several && counted.empty()) counted = count_terms(batch);
     parameters_.clear_gradients();
@@ -82,10 +83,10 @@ PoolVector<Metric> Trainer::pass_in_shards(const Batch& batch) {
       sums.gradients = parameters_.gradients();
     }
     sums.metrics.insert(sums.metrics.end(), output.metrics.begin(), output.metrics.end());
-    tree.add(shard, sums);
+    tree.add(index, sums);
     last = std::move(output);
   });
-  ShardSums all = tree.finish();
+  MicroBatchSums all = tree.finish();
   const auto terms = all.metrics.begin() + static_cast<std::ptrdiff_t>(last.terms.size());
   last.metrics.assign(terms, all.metrics.end());
   all.metrics.erase(terms, all.metrics.end());
@@ -97,14 +98,14 @@ PoolVector<Metric> Trainer::pass_in_shards(const Batch& batch) {
   return reported(last, all.metrics);
 }
 
-// What the terms count in all shards.
+// What the terms count in all micro-batches.
 PoolVector<Metric> Trainer::count_terms(const Batch& batch) {
   const NoGrad no_grad;
-  ShardTree tree(options_.micro_batches);
-  for_each_shard(batch, [&](std::int64_t shard, const Batch& part) {
-    ShardSums sums;
-    if (part.size() > 0) sums.metrics = finite_sums(batch, run_model(part, shard));
-    tree.add(shard, sums);
+  MicroBatchTree tree(options_.micro_batches);
+  for_each_micro_batch(batch, [&](std::int64_t index, const Batch& part) {
+    MicroBatchSums sums;
+    if (part.size() > 0) sums.metrics = finite_sums(batch, run_model(part, index));
+    tree.add(index, sums);
   });
   return tree.finish().metrics;
 }
@@ -162,17 +163,17 @@ void Trainer::explain_update(const Batch& batch, std::string_view text) {
 
 std::string Trainer::first_not_finite(const Batch& batch, Half last) {
   std::string first;
-  for_each_shard(batch, [&](std::int64_t shard, const Batch& part) {
-    if (first.empty() && part.size() > 0) first = first_not_finite(part, shard, last);
+  for_each_micro_batch(batch, [&](std::int64_t index, const Batch& part) {
+    if (first.empty() && part.size() > 0) first = first_not_finite(part, index, last);
   });
   return first;
 }
 
-std::string Trainer::first_not_finite(const Batch& part, std::int64_t shard, Half last) {
+std::string Trainer::first_not_finite(const Batch& part, std::int64_t index, Half last) {
   try {
     FiniteCheck check_finite;
     Tape tape({.observer = &check_finite});
-    const ModelOutput output = run_model(part, shard);
+    const ModelOutput output = run_model(part, index);
     if (last == Half::kForward) return "";
     const auto [root, seed] = objective_of(output, loss_sums(output, "train"));
     if (!root.defined()) return "";

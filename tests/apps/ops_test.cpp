@@ -45,7 +45,8 @@ TEST_F(Ops, RunsEveryOperationOnItsOwnSample) {
     std::replace(args.begin(), args.end(), std::string("FILE"), std::string("out.safetensors"));
     const auto result = run(args);
     EXPECT_EQ(result.code, 0) << name << ": " << result.err;
-    EXPECT_EQ(load_tensors(path("out.safetensors")).size(), op.outputs.size()) << name;
+    const std::size_t count = load_tensors(path("out.safetensors")).size();
+    EXPECT_TRUE(op.repeats_outputs || count == op.outputs.size()) << name << ": " << count;
   }
 }
 

@@ -91,6 +91,15 @@ TEST_F(Resume, ShowsWhatAPersonChangedInTheConfig) {
                "the run in 'r' has seed = 0: it cannot go on with 1");
 }
 
+TEST_F(Resume, SaysThatAScheduleSpansOtherStepsThanBefore) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "13", "--schedule", "cosine"}).code, 0);
+  EXPECT_THAT(resume("r", {"--steps", "17"}).err,
+              HasSubstr("maskgrad: the schedule now spans 17 steps, it was 13\n"));
+  EXPECT_THAT(resume("r").err, Not(HasSubstr("spans")));
+  ASSERT_EQ(train({"--out", "constant", "--steps", "13"}).code, 0);
+  EXPECT_THAT(resume("constant", {"--steps", "17"}).err, Not(HasSubstr("spans")));
+}
+
 TEST_F(Resume, ReadsAConfigThatIsOlderThanSomeSettings) {
   train_two_epochs();
   std::string old;

@@ -17,6 +17,14 @@ TEST_F(TrainRefusals, MoreThreadsThanTheSystemStartsAreRefusedInOneLine) {
   EXPECT_FALSE(exists("r"));
 }
 
+TEST_F(TrainRefusals, MicroBatchesWithoutASampleAreRefused) {
+  expect_error(train({"--out", "r", "--batch-size", "4", "--micro-batches", "5"}), 2,
+               "train: micro_batches is 5, and a batch has no more than 4 samples");
+  EXPECT_FALSE(exists("r"));
+  EXPECT_EQ(train({"--out", "r", "--batch-size", "4", "--micro-batches", "4", "--steps", "1"}).code,
+            0);
+}
+
 TEST_F(TrainRefusals, AnExistingRunIsKept) {
   ASSERT_EQ(train({"--out", "r", "--steps", "2"}).code, 0);
   const std::string model = read("r/model.safetensors"), config = read("r/config.toml");

@@ -28,8 +28,7 @@ TEST_F(Validation, KeepsTheBestWeightsBesideTheLast) {
                     HasSubstr("validation after step 112  loss "),
                     HasSubstr("validation after step 120  loss "), HasSubstr("the best")));
   ASSERT_EQ(train({"--out", "plain", "--epochs", "3"}).code, 0);
-  EXPECT_TRUE(read("r/model.safetensors").size() > 0);
-  EXPECT_EQ(run({"eval", "r", "--data", "v"}).out, run({"eval", "plain", "--data", "v"}).out)
+  EXPECT_TRUE(read("r/model.safetensors") == read("plain/model.safetensors"))
       << "it changes nothing else";
   EXPECT_THAT(run({"inspect", "r/best.safetensors"}).out, HasSubstr("dbd.bias"));
   EXPECT_EQ(train({"--out", "on", "--steps", "1", "--init", "r/best.safetensors"}).code, 0);
@@ -43,7 +42,10 @@ TEST_F(Validation, StopsWhenNothingGetsBetter) {
   ASSERT_EQ(train(idle).code, 0);
   EXPECT_TRUE(exists("r/checkpoints/step_000000000015.safetensors")) << "the first, and two more";
   EXPECT_TRUE(exists("r/model.safetensors"));
-  ASSERT_EQ(run({"train", "blog", "--out", "r", "--resume", "--progress", "off"}).code, 0);
+  const auto over = run({"train", "blog", "--out", "r", "--resume", "--progress", "off"});
+  ASSERT_EQ(over.code, 0);
+  EXPECT_THAT(over.err, HasSubstr("nothing beat the best validation 2 times: a larger patience "
+                                  "goes on"));
   EXPECT_FALSE(exists("r/checkpoints/step_000000000016.safetensors"));
   ASSERT_EQ(
       run({"train", "blog", "--out", "r", "--resume", "--patience", "3", "--progress", "off"}).code,
@@ -52,10 +54,80 @@ TEST_F(Validation, StopsWhenNothingGetsBetter) {
 }
 
 TEST_F(Validation, NeedsData) {
-  expect_error(train({"--out", "r", "--patience", "2"}), 2, "train: --patience needs --val");
-  expect_error(train({"--out", "r", "--val-every", "2"}), 2, "train: --val-every needs --val");
+  expect_error(train({"--out", "r", "--patience", "2"}), 2,
+               "train: patience is 2: it needs --val, or --patience 0");
+  expect_error(train({"--out", "r", "--val-every", "7"}), 2,
+               "train: val_every is 7: it needs --val, or --val-every 0");
   expect_error(train({"--out", "r", "--val", "none"}), 1, "'none'");
   EXPECT_FALSE(exists("r"));
+}
+
+TEST_F(Validation, DoesNotTakeTheDataThatTheRunMakesItself) {
+  const std::vector<std::string> own = {"train",   "blog", "--out",      "r",
+                                        "--steps", "1",    "--progress", "off"};
+  ASSERT_EQ(run(own).code, 0);
+  const std::string data = read("r/data/shards.json"), config = read("r/config.toml");
+  std::vector<std::string> on_its_own = own;
+  on_its_own.insert(on_its_own.end(), {"--force", "--val", "r/data"});
+  expect_error(run(on_its_own), 2,
+               "train: the run makes its own data in 'r/data': --val must name another folder");
+  EXPECT_EQ(read("r/data/shards.json"), data);
+  EXPECT_EQ(read("r/config.toml"), config);
+}
+
+TEST_F(Validation, CanBeTurnedOffWhereItsDataAreGone) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "3", "--val", "v", "--val-every", "2"}).code, 0);
+  std::filesystem::rename(path("v"), path("moved"));
+  const auto resume = [&](std::vector<std::string> more) {
+    std::vector<std::string> args = {"train",    "blog",       "--out", "r",
+                                     "--resume", "--progress", "off"};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(args);
+  };
+  expect_error(resume({"--steps", "5"}), 1,
+               "data: there is no folder '" + path("v").string() +
+                   "': the path stands in 'r/config.toml', and --val overrides it");
+  const std::string best = read("r/best.safetensors");
+  expect_error(resume({"--steps", "5", "--val", ""}), 2,
+               "train: val_every is 2: it needs --val, or --val-every 0");
+  EXPECT_EQ(resume({"--steps", "5", "--val", "", "--val-every", "0"}).code, 0);
+  EXPECT_TRUE(read("r/best.safetensors") == best) << "what was best is kept";
+  const auto again = resume({"--steps", "6", "--val", "moved", "--val-every", "2"});
+  EXPECT_EQ(again.code, 0);
+  EXPECT_THAT(again.err, Not(HasSubstr("sought anew")));
+}
+
+// The learning rate finds better weights, throws the run far off, and then beyond all numbers.
+TEST_F(Validation, OfARunThatFailsLeavesTheBestWeightsOfItsCheckpoint) {
+  const std::vector<std::string> slow = {"--out", "r",           "--steps", "10",   "--val",
+                                         "v",     "--optimizer", "sgd",     "--lr", "1e-4"};
+  ASSERT_EQ(train(slow).code, 0);
+  const std::string best = read("r/best.safetensors"), config = read("r/config.toml");
+  const auto result = run({"train", "blog", "--out", "r", "--resume", "--steps", "80",
+                           "--val-every", "1", "--lr", "0.3", "--progress", "lines"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("the best\n"), HasSubstr("the loss is nan; the run is as it was "
+                                                       "before: give the command again with a "
+                                                       "smaller --lr\n")));
+  EXPECT_TRUE(read("r/best.safetensors") == best);
+  EXPECT_EQ(read("r/config.toml"), config);
+}
+
+TEST_F(Validation, SaysThatItsDataAreOthers) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "3", "--val", "v"}).code, 0);
+  const auto result =
+      run({"train", "blog", "--out", "r", "--resume", "--steps", "5", "--val", "d"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("the validation data are others than before: 30 samples, "));
+}
+
+TEST_F(Validation, WritesTheBestWeightsAgainWhereTheyAreMissing) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "3", "--val", "v"}).code, 0);
+  const std::string best = read("r/best.safetensors");
+  std::filesystem::remove(path("r/best.safetensors"));
+  ASSERT_EQ(run({"train", "blog", "--out", "r", "--resume", "--progress", "off"}).code, 0);
+  EXPECT_TRUE(read("r/best.safetensors") == best);
 }
 
 TEST_F(Validation, HasAPathThatIsMeantFromAnywhere) {

@@ -1,9 +1,12 @@
 // Tensors on a device: what goes there comes back, and the host reads nothing that is there.
+#include <thread>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
+#include <maskgrad/tensor/xtensor.hpp>
 
 #include "cuda/on_cuda.hpp"
 #include "emulation/device.hpp"
@@ -51,6 +54,8 @@ TEST(CudaTensor, IsNotReadByTheHost) {
   EXPECT_EQ(error_of([&] { x.raw_data(); }), kUnreadable);
   EXPECT_EQ(error_of([&] { read.raw_data(); }), kUnreadable);
   EXPECT_EQ(error_of([&] { is_identical(x, x); }), kUnreadable);
+  EXPECT_EQ(error_of([&] { as_xtensor<float>(x); }), kUnreadable);
+  EXPECT_EQ(error_of([&] { as_xtensor<float>(read); }), kUnreadable);
   EXPECT_EQ(error_of([&] { read.view(1, {1}).data<float>(); }), kUnreadable);
   EXPECT_EQ(error_of([&] { read.data<double>(); }), "[tensor] holds float32, not float64");
 }
@@ -185,6 +190,97 @@ TEST(CudaMask, FillsTheHolesOfEveryDType) {
   Tensor there = Tensor::zeros({2, 3}, DType::kFloat32, kCuda);
   EXPECT_EQ(error_of([&] { fill_holes(there, mask, 1e300); }).substr(0, 6), "[mask]");
   EXPECT_EQ(error_of([&] { holes_hold(there, mask, 0); }), kUnreadable);
+}
+
+// Uploads since the last call.
+std::uint64_t uploads() {
+  static std::uint64_t before = 0;
+  const std::uint64_t now = emulation::counters().uploads;
+  return now - std::exchange(before, now);
+}
+
+TEST(CudaMask, UploadsItsBitsOnceForAllCopies) {
+  const SequenceMask mask(test::bits({1, 0, 1, 1}, {2, 2})), copy = mask;
+  Tensor x = Tensor::zeros({2, 2, 3}, DType::kFloat32, kCuda);
+  uploads();
+  EXPECT_TRUE(is_identical(mask.bits_on(kCuda).to(Device{}), mask.bits()));
+  EXPECT_EQ(uploads(), 1U);
+  const Traffic before = Traffic::so_far();
+  EXPECT_TRUE(copy.bits_on(kCuda).is_same_view(mask.bits_on(kCuda)));
+  fill_holes(x, mask, 1);
+  fill_holes(x, copy, 2);
+  EXPECT_EQ(uploads(), 0U);
+  EXPECT_EQ(Traffic::so_far().copied, before.copied);
+  EXPECT_EQ(Traffic::so_far().syncs, before.syncs);
+  fill_holes(x, SequenceMask(mask.bits()), 3);  // another mask with the same bits
+  EXPECT_EQ(uploads(), 1U);
+  EXPECT_THAT(to_doubles(x.to(Device{})), ElementsAre(0, 0, 0, 3, 3, 3, 0, 0, 0, 0, 0, 0));
+}
+
+TEST(CudaMask, UploadsNothingForTheHost) {
+  const SequenceMask mask(test::bits({1, 0}, {1, 2})), nothing;
+  Tensor x = Tensor::zeros({1, 2}, DType::kFloat32);
+  uploads();
+  EXPECT_TRUE(mask.bits_on(Device{}).is_same_view(mask.bits()));
+  fill_holes(x, mask, 1);
+  EXPECT_THAT(to_doubles(x), ElementsAre(0, 1));
+  EXPECT_FALSE(nothing.bits_on(kCuda).defined());
+  EXPECT_EQ(uploads(), 0U);
+}
+
+TEST(CudaMask, UploadsOnceHoweverManyThreadsAsk) {
+  const SequenceMask mask(test::bits({1, 0, 1, 1}, {2, 2}));
+  uploads();
+  std::vector<Tensor> there(4);
+  {
+    std::vector<std::jthread> threads;
+    for (Tensor& one : there) {
+      threads.emplace_back([&one, copy = mask] { one = copy.bits_on(kCuda); });
+    }
+  }
+  EXPECT_EQ(uploads(), 1U);
+  for (const Tensor& one : there) EXPECT_TRUE(one.is_same_view(mask.bits_on(kCuda)));
+}
+
+TEST(CudaMask, GivesItsMemoryOnTheDeviceBackWithItsLastCopy) {
+  cuda::synchronize();
+  const std::size_t before = emulation::blocks_in_use();
+  {
+    SequenceMask copy;
+    {
+      const SequenceMask mask(test::bits({1, 0, 1, 1}, {2, 2}));
+      mask.bits_on(kCuda);
+      copy = mask;
+    }
+    cuda::synchronize();
+    EXPECT_EQ(emulation::blocks_in_use(), before + 1);
+  }
+  cuda::synchronize();
+  EXPECT_EQ(emulation::blocks_in_use(), before);
+}
+
+TEST(CudaMask, IsOfNoUseThereOnceItsBitsWereWrittenTo) {
+  const auto refusal = [](bool on_device) {
+    const SequenceMask mask(test::bits({1, 0}, {1, 2}));
+    Tensor there = mask.bits_on(kCuda), here = mask.bits();
+    (on_device ? there : here).fill(true);
+    Tensor x = Tensor::zeros({1, 2}, DType::kFloat32, kCuda);
+    return error_of([&] { fill_holes(x, mask, 1); });
+  };
+  const char* const refused =
+      "[sequence_mask] somebody wrote to the bits of a mask; clone() them, and make a mask of that";
+  EXPECT_EQ(refusal(false), refused);
+  EXPECT_EQ(refusal(true), refused);
+}
+
+TEST(CudaMask, IsOnTheOneDeviceOfAProcess) {
+  const SequenceMask mask(test::bits({1, 0}, {1, 2}));
+  mask.bits_on(kCuda);
+  EXPECT_EQ(error_of([&] {
+              mask.bits_on({DeviceType::kCuda, 3});
+            }),
+            "[device] a process uses one CUDA device, not number 3");
+  EXPECT_EQ(mask.bits_on(kCuda).device(), kCuda);
 }
 
 }  // namespace

@@ -86,6 +86,15 @@ TEST(CudaTraining, MakesTheHostWaitForNothing) {
   EXPECT_EQ(Traffic::so_far().syncs, before);
 }
 
+// The bits of the mask are there from the first step on.
+TEST(CudaTraining, UploadsNothingInASteadyStep) {
+  Model model(kCuda, DType::kFloat32, true);
+  model.step();
+  const std::uint64_t before = emulation::counters().uploads;
+  model.step();
+  EXPECT_EQ(emulation::counters().uploads, before);
+}
+
 TEST(CudaTraining, DropsWhatArrivesAtHoles) {
   const SequenceMask mask(test::bits({1, 0, 1, 1}, {2, 2}));
   const Tensor x = test::make({1, 2, test::kNaN, -test::kInf, 3, 4, 5, -6}, {2, 2, 2});

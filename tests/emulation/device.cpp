@@ -7,6 +7,7 @@
 
 #include <cuda_runtime.h>
 
+#include "emulation/emulator.hpp"
 #include "emulation/memory.hpp"
 
 struct CUstream_st {
@@ -100,6 +101,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
     return cudaErrorInvalidValue;
   }
   if (kind == cudaMemcpyHostToDevice) {
+    ++counters().uploads;
     const auto* first = static_cast<const std::byte*>(from);
     enqueue(stream, [to, bytes = std::vector(first, first + bytes)] {
       std::memcpy(to, bytes.data(), bytes.size());

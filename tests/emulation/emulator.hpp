@@ -31,6 +31,7 @@ void set_order(Order order, std::uint64_t seed = 1);
 struct Counters {
   std::uint64_t launches = 0, blocks = 0;
   std::uint64_t accesses = 0;  // by kernels, where they are seen
+  std::uint64_t uploads = 0;   // copies from the host
 };
 Counters& counters();
 

@@ -15,11 +15,13 @@ namespace maskgrad::test {
 struct RunEnd {
   std::string model, config, steps;
   std::string epochs;  // without seconds
+  std::string best;
 
   /// Names what is not equal; empty where all is.
   std::string differences(const RunEnd& other) const {
     std::string names;
     if (model != other.model) names += " model.safetensors";
+    if (best != other.best) names += " best.safetensors";
     if (config != other.config) names += " config.toml";
     if (steps != other.steps) names += " steps.csv";
     if (epochs != other.epochs) names += " epochs.csv";
@@ -65,7 +67,8 @@ class TinyRun : public CliTest {
     return args;
   }
   static std::vector<std::string> new_run(int epochs) {
-    return train_args({"--data", "d", "--shuffle", "--epochs", std::to_string(epochs)});
+    return train_args(
+        {"--data", "d", "--val", "d", "--shuffle", "--epochs", std::to_string(epochs)});
   }
   static std::vector<std::string> resumed_run(int epochs) {
     return train_args({"--resume", "--epochs", std::to_string(epochs)});
@@ -79,12 +82,13 @@ class TinyRun : public CliTest {
   RunEnd end() const {
     for (const char* file : {"model.safetensors", "config.toml", "epochs.csv"}) {
       if (!exists(std::string("w/r/") + file))
-        return {.model = "", .config = "", .steps = "none", .epochs = ""};
+        return {.model = "", .config = "", .steps = "none", .epochs = "", .best = ""};
     }
     return {.model = read("w/r/model.safetensors"),
             .config = read("w/r/config.toml"),
             .steps = exists("w/steps.csv") ? read("w/steps.csv") : "none",
-            .epochs = without_seconds(read("w/r/epochs.csv"))};
+            .epochs = without_seconds(read("w/r/epochs.csv")),
+            .best = exists("w/r/best.safetensors") ? read("w/r/best.safetensors") : "none"};
   }
 
   /// What such a run comes to when nothing disturbs it.

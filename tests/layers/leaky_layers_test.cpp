@@ -20,6 +20,7 @@
 #include <maskgrad/ops/nn/norm.hpp>
 #include <maskgrad/ops/nn/softmax.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
@@ -73,9 +74,9 @@ std::vector<Case> cases() {
        [](const Variable& x) { return ops::max(drop_mask(x), 1); }},
       {"SumsOverAllPositions", "sum", ends,
        [=](const Variable& x) { return ops::sum(drop_mask(x), positions); }},
-      {"ShiftsTheMask", "keep_where", MaskRule::kChanges,
+      {"ShiftsTheMask", "with_mask", MaskRule::kChanges,
        [](const Variable& x) { return ops::with_mask(drop_mask(x), shifted(x.mask())); }},
-      {"InvertsTheMask", "keep_where", MaskRule::kChanges,
+      {"InvertsTheMask", "with_mask", MaskRule::kChanges,
        [](const Variable& x) { return ops::with_mask(drop_mask(x), ~x.mask()); }},
       {"AddsTheMeanOfThePositions", "mean", keeps,
        [=](const Variable& x) {

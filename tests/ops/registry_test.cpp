@@ -44,7 +44,8 @@ TEST_P(Registered, HasSamplesThatRun) {
   ASSERT_FALSE(samples().empty());
   for (const OpSample& sample : samples()) {
     for (const auto& [name, input] : sample.inputs) EXPECT_NE(input.dtype(), DType::kFloat32);
-    EXPECT_EQ(run_op(op(), call_of(op(), sample)).size(), op().outputs.size());
+    const std::size_t count = run_op(op(), call_of(op(), sample)).size();
+    EXPECT_TRUE(op().repeats_outputs || count == op().outputs.size()) << count;
   }
 }
 

@@ -1,93 +1,128 @@
-// An operation and a layer made outside maskgrad: registered, differentiated, found by name, and
-// checked as the operations of maskgrad are.
+// Operations, one of them written in xtensor, and a layer made outside maskgrad: registered,
+// differentiated, found by name, checked as those of maskgrad are, and trained in a folder.
 #include <cstdio>
+#include <filesystem>
+
+#include <xtensor/xmath.hpp>
 
 #include <maskgrad/layers/check_layer.hpp>
-#include <maskgrad/layers/layer.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
+#include <maskgrad/tensor/xtensor.hpp>
+#include <maskgrad/train/run/run_paths.hpp>
+#include <maskgrad/train/run/train_in_folder.hpp>
+
+// The templates of tests/adding.
+#include "cube.hpp"
+#include "stretch.hpp"
 
 using namespace maskgrad;
 
 namespace {
 
-Variable cube(const Variable& x);
+Variable signed_square(const Variable& x);
 
-const OpDef& kCube = register_op({
-    .name = "cube",
-    .summary = "x^3",
+const OpDef& kSignedSquare = register_op({
+    .name = "signed_square",
+    .summary = "x |x|",
     .inputs = {{.name = "input", .reach = Reach::kElement, .gradient = Reads{"input"}}},
     .mask_rule = MaskRule::kKeeps,
-    .call = [](const OpCall& call) -> std::vector<Variable> { return {cube(call.input("input"))}; },
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      return {signed_square(call.input("input"))};
+    },
     .samples = [](Random& r) -> std::vector<OpSample> {
       return {{{{"input", ops::sample_uniform(r, {2, 3})}}}};
     },
 });
 
-// f(x_i, g_i) element by element, in x's dtype.
-template <class F>
-Tensor map(const Tensor& x, const Tensor& g, F f) {
-  Tensor y = Tensor::empty(x.shape(), x.dtype());
-  dispatch_dtype(FloatingTypes{}, x.dtype(), "cube", [&]<class T>(T) {
-    for (std::int64_t i = 0; i < y.numel(); ++i) {
-      y.data<T>()[i] = f(x.data<T>()[i], g.data<T>()[i]);
-    }
+// y = x |x|;  dx = 2 |x| g
+Variable signed_square(const Variable& x) {
+  const Tensor y = dispatch_dtype(FloatingTypes{}, x.dtype(), "signed_square", [&]<class T>(T) {
+    const auto in = as_xtensor<T>(x.value());
+    return from_xtensor(in * xt::abs(in));
   });
-  return y;
-}
-
-// dx = 3 x^2 g
-Variable cube(const Variable& x) {
-  const Tensor y = map(x.value(), x.value(), [](auto a, auto) { return a * a * a; });
-  return record(kCube, {&x}, y,
-                [x = Saved(kCube, "input", x.value())](const Tensor& g, Gradients& grads) {
-                  grads.set(0, map(*x, g, [](auto a, auto d) { return 3 * a * a * d; }));
+  return record(kSignedSquare, {&x}, y,
+                [x = Saved(kSignedSquare, "input", x.value())](const Tensor& g, Gradients& grads) {
+                  dispatch_dtype(FloatingTypes{}, g.dtype(), "signed_square", [&]<class T>(T) {
+                    grads.set(0,
+                              from_xtensor(T(2) * xt::abs(as_xtensor<T>(*x)) * as_xtensor<T>(g)));
+                  });
                 });
 }
 
-struct CubedScale : Layer {
-  explicit CubedScale(std::int64_t features = 2)
-      : Layer("CubedScale", MaskRule::kKeeps),
-        weight(parameter("weight", {features}, constant(2.0))) {}
-  std::optional<ops::Work> row_work() const override { return ops::Work{}; }
-  Variable forward(const Variable& x, Pass&) override { return cube(ops::multiply(x, weight)); }
-  Parameter& weight;
-};
+const bool kRegistered =
+    register_layer({"Stretch", [] { return std::make_unique<Stretch>(LayerSample::kFeatures); }});
 
-const LayerSample kSample = {"CubedScale",
-                             [] { return std::make_unique<CubedScale>(LayerSample::kFeatures); }};
+Variable cubed(Stretch& layer, const Variable& x) { return ops::cube(layer(x)); }
 
 // What check_op, check_layer and check_mask_leaks complain about.
-std::string complaints(CubedScale& layer, const ParameterBuffer& parameters) {
+std::string complaints(Stretch& layer, const ParameterBuffer& parameters) {
   std::string text;
-  for (const std::string& line : check_op(kCube)) text += line + "\n";
-  for (const std::string& line : check_layer(kSample)) text += line + "\n";
+  for (const char* op : {"signed_square", "cube"}) {
+    for (const std::string& line : check_op(find_op(op))) text += line + "\n";
+  }
+  for (const LayerSample& sample : layer_samples()) {
+    for (const std::string& line : check_layer(sample)) text += line + "\n";
+  }
   const std::int64_t lengths[] = {1, 3};
   const Variable x(Tensor::full({2, 3, 2}, 1, DType::kFloat64), Variable::kConstant,
                    SequenceMask::from_lengths(lengths, 3));
   std::vector<NamedLeaf> leaves = parameters.leaves();
   leaves.push_back({"x", x});
   const LeakReport leaks =
-      check_mask_leaks([&] { return ops::sum(ops::fill_masked(layer(x))); }, leaves);
+      check_mask_leaks([&] { return ops::sum(ops::fill_masked(cubed(layer, x))); }, leaves);
   return leaks.holds() ? text : text + to_string(leaks);
+}
+
+// Samples of two numbers. Whose sum of cubes, scaled, is to be as small as can be?
+struct Ones : Dataset {
+  std::int64_t size() const override { return 8; }
+  Batch collate(std::span<const std::int64_t> ids) const override {
+    const auto count = static_cast<std::int64_t>(ids.size());
+    return {.inputs = Tensor::full({count, 2}, 1, DType::kFloat32), .targets = {}, .ids = {}};
+  }
+};
+
+// Two epochs in `folder`, then a third by a second call. Returns how the loss went.
+std::vector<double> train(const std::filesystem::path& folder) {
+  Stretch layer(2);
+  std::vector<double> losses;
+  const auto loss = [&](const Batch& batch, Pass& pass) -> ModelOutput {
+    return ops::SumCount{ops::sum(ops::cube(layer(Variable(batch.inputs), pass))), batch.size()};
+  };
+  for (const std::int64_t epochs : {2, 3}) {
+    const RunEnd end = train_in_folder(
+        layer, loss, Ones(), {.folder = folder, .resume = true, .epochs = epochs, .batch_size = 4});
+    losses.push_back(end.totals.front().mean());
+  }
+  return losses;
+}
+
+bool trains(const std::filesystem::path& folder) {
+  std::filesystem::remove_all(folder);
+  const std::vector<double> losses = train(folder);
+  return losses[1] < losses[0] && losses[0] < 2 && RunPaths(folder).has_ended();
 }
 
 }  // namespace
 
-int main() {
-  CubedScale layer;
+int main(int, char** arguments) {
+  Stretch layer(2);
   ParameterBuffer parameters(layer, DType::kFloat64, 0);
   const std::string wrong = complaints(layer, parameters);
+  parameters.clear_gradients();
   Tape tape;
-  tape.backward(ops::sum(layer(Variable(Tensor::full({1, 2}, 1, DType::kFloat64)))));
-  const double grad = layer.weight.variable().grad().data<double>()[1];
-  const bool found = find_op("cube").has_gradient() && registry().contains("matmul");
-  std::printf("gradient %g, registered %s\n%s", grad, found ? "yes" : "no", wrong.c_str());
-  return grad == 12.0 && found && wrong.empty() ? 0 : 1;
+  tape.backward(ops::sum(cubed(layer, Variable(Tensor::full({1, 2}, 2, DType::kFloat64)))));
+  const Tensor grad = parameters.gradients();
+  const double found = grad.data<double>()[1];  // 3 x^3
+  const bool knows = find_op("cube").has_gradient() && registry().contains("matmul") &&
+                     layer_samples().size() == 1;
+  std::printf("gradient %g, registered %s\n%s", found, knows ? "yes" : "no", wrong.c_str());
+  return found == 24.0 && knows && wrong.empty() && trains(arguments[1]) ? 0 : 1;
 }

@@ -18,7 +18,24 @@ if(count LESS 80)
 endif()
 file(WRITE ${WORK}/headers.cpp ${named})
 
-run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${WORK}/install
-    -DCMAKE_CXX_COMPILER=${COMPILER} -DHEADERS=${WORK}/headers.cpp)
+# The operation and the layer that CONTRIBUTING.md shows, in a folder of the user's.
+foreach(template op/cube.hpp op/cube.cpp layer/stretch.hpp)
+  file(READ ${SOURCE}/../adding/${template} text)
+  string(REPLACE "<maskgrad/ops/math/cube.hpp>" "\"cube.hpp\"" text "${text}")
+  get_filename_component(name ${template} NAME)
+  file(WRITE ${WORK}/own/${name} "${text}")
+endforeach()
+
+set(configure ${CMAKE_COMMAND} -S ${SOURCE} -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${WORK}/install
+    -DCMAKE_CXX_COMPILER=${COMPILER} -DHEADERS=${WORK}/headers.cpp -DOWN=${WORK}/own)
+run(${configure} -B ${WORK}/build)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
-run(${WORK}/build/outside)
+run(${WORK}/build/outside ${WORK}/run)
+
+# What a component needs is asked for by name.
+execute_process(COMMAND ${configure} -B ${WORK}/without -DCMAKE_DISABLE_FIND_PACKAGE_xtensor=ON
+                RESULT_VARIABLE code OUTPUT_QUIET ERROR_VARIABLE error)
+string(REGEX REPLACE "[ \n]+" " " error "${error}")
+if(NOT code OR NOT error MATCHES "the component xtensor needs the library xtensor \\(Debian: libxtensor-dev\\)")
+  message(FATAL_ERROR "without xtensor: ${code} ${error}")
+endif()

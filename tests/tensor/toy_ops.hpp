@@ -1,7 +1,7 @@
 // A few operations in float64, written for the tests of the tape: loops and nothing else.
 #pragma once
 
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
 #include "support/tensors.hpp"

@@ -88,6 +88,9 @@ TEST_F(CheckpointMetadata, RefusesNumbersThatContradictEachOther) {
   EXPECT_THAT(load(first_epoch), ::testing::HasSubstr("7 steps do not reach batch 1 of epoch 0"));
   first_epoch["batch"] = "7";
   EXPECT_THAT(load(first_epoch), ::testing::HasSubstr("has no tensor"));
+  EXPECT_THAT(load("totals", R"([["a",1,9223372036854775807]])"),
+              ::testing::HasSubstr("\"a\" counts 9223372036854775807"))
+      << "the next batch could not be added";
 }
 
 TEST_F(CheckpointMetadata, RefusesTotalsThatAreNone) {

@@ -156,7 +156,7 @@ TEST(Checkpoint, KeepsMetricsOfAnyNameAndValue) {
     state.totals.push_back({name, 1.0 / 3.0, 7});
   }
   for (const double sum : {0.0, -0.0, 1e308, -5e-324, 1e22, 0.1, inf, -inf}) {
-    state.totals.push_back({"sum", sum, INT64_MAX});
+    state.totals.push_back({"sum", sum, INT64_MAX / 2});
   }
   state.totals.push_back({"nan", std::nan(""), 0});
   save_checkpoint(folder / "c", state, *toy.parameters, *toy.optimizer);
@@ -201,6 +201,45 @@ TEST(Checkpoint, RefusesAFileThatBearsTheNameOfAnotherStep) {
                                 *toy.optimizer);
               }),
               ::testing::HasSubstr("holds the state after 3 steps: it was renamed"));
+}
+
+TEST(Checkpoint, KeepsTheBestWeightsBesideTheOthers) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const ScratchFolder folder;
+    ToyRun toy({.dtype = dtype});
+    toy.best = {toy.parameters->values().clone(), 2, 1.0 / 3.0, 1, "ten samples"};
+    toy.run();
+    save_checkpoint(folder / "c", toy.trainer->state(), *toy.parameters, *toy.optimizer, {},
+                    nullptr, &toy.best);
+    ToyRun other({.dtype = dtype, .seed = 2});
+    load_checkpoint(folder / "c", *other.parameters, *other.optimizer, nullptr, &other.best);
+    EXPECT_TRUE(same_bits(other.parameters->values(), toy.parameters->values()));
+    EXPECT_TRUE(same_bits(other.best.values, toy.best.values));
+    EXPECT_FALSE(same_bits(other.best.values, toy.parameters->values()));
+    EXPECT_EQ(other.best.loss, 1.0 / 3.0);
+    EXPECT_EQ(other.best.note(), toy.best.note());
+    EXPECT_THAT(
+        error_of([&] { load_checkpoint(folder / "c", *other.parameters, *other.optimizer); }),
+        ::testing::EndsWith("holds 'best/dense.bias', which the run does not have"));
+    save_checkpoint(folder / "without", toy.trainer->state(), *toy.parameters, *toy.optimizer);
+    load_checkpoint(folder / "without", *other.parameters, *other.optimizer, nullptr, &other.best);
+    EXPECT_FALSE(other.best.defined());
+  }
+}
+
+TEST(Checkpoint, RefusesANoteOfBestWeightsWithoutThem) {
+  const ScratchFolder folder;
+  ToyRun toy({});
+  const auto loading_with = [&](const std::string& note) {
+    save_checkpoint(folder / "c", {}, *toy.parameters, *toy.optimizer, {{kValidationNote, note}});
+    return error_of([&] {
+      load_checkpoint(folder / "c", *toy.parameters, *toy.optimizer, nullptr, &toy.best);
+    });
+  };
+  EXPECT_THAT(loading_with("0 0.5 0 data"),
+              ::testing::EndsWith("has no tensor 'best/embed.weight'"));
+  EXPECT_THAT(loading_with("1 0.5 0 data"),
+              ::testing::HasSubstr("is not one of validation after 0 steps"));
 }
 
 TEST(Checkpoint, KeepsNotesOfAnyBytes) {

@@ -35,6 +35,40 @@ TEST(Evaluate, CountsEverySampleOnceForAnySizeOfBatches) {
   }
 }
 
+// Terms that count sample i (i + 1) mod 3 and (i + 2) mod 3 times: the first is 1 for each, the
+// second i.
+TEST(Evaluate, DividesEachTermByWhatItCountsInAllBatches) {
+  ToyRun toy({});
+  const auto counts = [](std::int64_t id, std::int64_t shift) { return (id + shift) % 3; };
+  const Model model = [&](const Batch& batch, Pass&) {
+    double first = 0, second = 0;
+    std::int64_t first_count = 0, second_count = 0;
+    for (const std::int64_t id : batch.ids.values<std::int64_t>()) {
+      first += static_cast<double>(counts(id, 1));
+      first_count += counts(id, 1);
+      second += static_cast<double>(id * counts(id, 2));
+      second_count += counts(id, 2);
+    }
+    const auto scalar = [](double x) { return Variable(Tensor::full({}, x, DType::kFloat64)); };
+    return ModelOutput{{{"first", scalar(first), first_count, 1.0},
+                        {"second", scalar(second), second_count, 0.5}}};
+  };
+  double sum = 0;
+  std::int64_t count = 0;
+  for (std::int64_t id = 0; id < 10; ++id) {
+    sum += static_cast<double>(id * counts(id, 2));
+    count += counts(id, 2);
+  }
+  for (const std::int64_t size : {1, 3, 10}) {
+    const std::vector<Metric> totals = evaluate(model, toy.data, size);
+    ASSERT_EQ(totals.size(), 3U);
+    EXPECT_NEAR(totals[0].mean(), 1.0 + 0.5 * sum / static_cast<double>(count), 1e-14) << size;
+    EXPECT_EQ(totals[2].name, "second");
+    EXPECT_EQ(totals[2].sum, sum);
+    EXPECT_EQ(totals[2].count, count);
+  }
+}
+
 TEST(Evaluate, RefusesALossThatIsNotFinite) {
   ToyRun toy({});
   int calls = 0;
@@ -44,6 +78,8 @@ TEST(Evaluate, RefusesALossThatIsNotFinite) {
     return output;
   };
   EXPECT_EQ(error_of([&] { evaluate(model, toy.data, 4); }), "[eval] batch 1: the loss is nan");
+  calls = 0;
+  EXPECT_THROW(evaluate(model, toy.data, 4), Diverged);
 }
 
 TEST(Evaluate, RefusesAModelThatChangesItsMetrics) {

@@ -35,7 +35,7 @@ struct Stepping {
   explicit Stepping(DType dtype) : parameters(model, dtype, 1), optimizer(parameters) {
     parameters.gradients().fill(0.5);
     for (const auto& entry : parameters.entries()) {
-      entry.parameter->variable().slot()->has_grad = true;
+      entry.gradient->set_arrived();
     }
   }
   void set(Tensor flat, const char* name, std::int64_t element, double value) {
@@ -127,11 +127,10 @@ TYPED_TEST(FiniteStep, TakesValuesWhoseSumIsNotFinite) {
 
 // Trains a model whose gradient is `bad` at the third step, and gives the error.
 std::string error_of_gradient(double bad, bool sgd, DType dtype, double clip_norm) {
-  ToyRun* self = nullptr;
   int calls = 0;
   ToyRun toy({.training = {.clip_norm = clip_norm}, .dtype = dtype, .sgd = sgd},
-             [&](const Batch& batch, Pass&) {
-               ModelOutput output = self->evaluate(batch);
+             [&](ToyRun& run, const Batch& batch, Pass&) {
+               ModelOutput output = run.evaluate(batch);
                // The step, and the pass that looks for what went wrong.
                if (calls++ < 2) return output;
                output.terms[0].sum =
@@ -140,7 +139,6 @@ std::string error_of_gradient(double bad, bool sgd, DType dtype, double clip_nor
                    });
                return output;
              });
-  self = &toy;
   Notes::Kept kept;
   toy.trainer->add(std::make_unique<Notes>(kept));
   std::string text = error_of([&] { toy.run(); });
@@ -184,13 +182,14 @@ TEST(Trainer, RefusesOptionsThatAreNotFinite) {
   const auto error = [](Trainer::Options options) {
     return error_of([&] { ToyRun({.training = options}); });
   };
-  EXPECT_EQ(error({.lr = kNaN}), "[train] lr must be a finite number, not nan");
-  EXPECT_EQ(error({.lr = kInf}), "[train] lr must be a finite number, not inf");
+  EXPECT_EQ(error({.lr = kNaN}), "[train] lr must be finite and at least 0, not nan");
+  EXPECT_EQ(error({.lr = kInf}), "[train] lr must be finite and at least 0, not inf");
   EXPECT_THAT(error({.clip_norm = kNaN}),
-              StartsWith("[train] clip_norm must be 0 or at least 2.2"));
-  EXPECT_THAT(error({.clip_norm = -1}), StartsWith("[train] clip_norm must be 0 or at least 2.2"));
+              StartsWith("[train] clip_norm must be 0, or finite and at least 2.2"));
+  EXPECT_THAT(error({.clip_norm = -1}),
+              StartsWith("[train] clip_norm must be 0, or finite and at least 2.2"));
   EXPECT_THAT(error({.clip_norm = 5e-324}),
-              StartsWith("[train] clip_norm must be 0 or at least 2.2"));
+              StartsWith("[train] clip_norm must be 0, or finite and at least 2.2"));
 }
 
 }  // namespace

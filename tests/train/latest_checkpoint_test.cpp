@@ -124,7 +124,7 @@ TEST_F(LatestCheckpoint, MakesWayForTheSoundOnesThatTakeThePlaceOfDamagedOnes) {
   flip_a_bit(6);
   std::atomic<bool> stop = true;
   ToyRun toy({.training = {.epochs = 3}}, {},
-             [&](ParameterBuffer& p, Optimizer& o) { return load(p, o)->state; });
+             [&](ToyRun& run) { return load(*run.parameters, *run.optimizer)->state; });
   toy.trainer->add(std::make_unique<CheckpointCallback>(folder_.path()));
   toy.run(stop);  // stops after one step
   EXPECT_TRUE(fs::exists(path(3)));

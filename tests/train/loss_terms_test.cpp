@@ -15,6 +15,7 @@ namespace {
 
 using test::error_of;
 using test::to_doubles;
+using test::ToyModel;
 using test::ToyRun;
 
 // The sum of squares of a parameter.
@@ -27,11 +28,11 @@ Variable squares(ToyRun& toy, const std::string& name) {
 }
 
 // Cross-entropy, and a penalty on the weights of the last layer.
-Model penalized(ToyRun*& toy, double weight, std::int64_t count = 1) {
-  return [&toy, weight, count](const Batch& batch, Pass&) {
-    ModelOutput output = toy->evaluate(batch);
+ToyModel penalized(double weight, std::int64_t count = 1) {
+  return [weight, count](ToyRun& toy, const Batch& batch, Pass&) {
+    ModelOutput output = toy.evaluate(batch);
     output.terms[0].name = "entropy";
-    output.terms.push_back({"penalty", squares(*toy, "dense.weight"), count, weight});
+    output.terms.push_back({"penalty", squares(toy, "dense.weight"), count, weight});
     return output;
   };
 }
@@ -44,9 +45,7 @@ std::vector<double> gradient_of(ToyRun& toy, const std::function<Variable()>& f)
 }
 
 TEST(LossTerms, AddUpToTheGradientOfTheirWeightedMeans) {
-  ToyRun* self = nullptr;
-  ToyRun toy({.training = {.lr = 0.5}, .sgd = true}, penalized(self, 0.25));
-  self = &toy;
+  ToyRun toy({.training = {.lr = 0.5}, .sgd = true}, penalized(0.25));
   const Batch batch = toy.loader->peek();
   const auto entropy = gradient_of(toy, [&] { return toy.evaluate(batch).terms[0].sum; });
   const auto penalty = gradient_of(toy, [&] { return squares(toy, "dense.weight"); });
@@ -59,9 +58,7 @@ TEST(LossTerms, AddUpToTheGradientOfTheirWeightedMeans) {
 }
 
 TEST(LossTerms, AreReportedByNameBehindTheirSum) {
-  ToyRun* self = nullptr;
-  ToyRun toy({}, penalized(self, 0.25));
-  self = &toy;
+  ToyRun toy({}, penalized(0.25));
   const Batch batch = toy.loader->peek();
   const double entropy = toy.evaluate(batch).terms[0].sum.item(),
                penalty = squares(toy, "dense.weight").item();
@@ -80,19 +77,15 @@ TEST(LossTerms, AreReportedByNameBehindTheirSum) {
 }
 
 TEST(LossTerms, AreEvaluatedByNameToo) {
-  ToyRun* self = nullptr;
-  ToyRun toy({});
-  self = &toy;
-  const auto totals = evaluate(penalized(self, 0.5), toy.data, 5);
+  ToyRun toy({}, penalized(0.5));
+  const auto totals = evaluate(toy.trainer->model(), toy.data, 5);
   ASSERT_EQ(totals.size(), 4U);
   EXPECT_NEAR(totals[0].mean(), totals[1].mean() + 0.5 * totals[2].mean(), 1e-14);
   EXPECT_NEAR(totals[2].mean(), squares(toy, "dense.weight").item(), 1e-14);
 }
 
 TEST(LossTerms, ThatCountNothingAddNothing) {
-  ToyRun* self = nullptr;
-  ToyRun with({.sgd = true}, penalized(self, 1e6, 0)), without({.sgd = true});
-  self = &with;
+  ToyRun with({.sgd = true}, penalized(1e6, 0)), without({.sgd = true});
   const auto metrics = with.trainer->step(with.loader->next());
   without.trainer->step(without.loader->next());
   EXPECT_EQ(metrics[2].count, 0);
@@ -101,13 +94,11 @@ TEST(LossTerms, ThatCountNothingAddNothing) {
 }
 
 TEST(LossTerms, MoveWeightsWhereOneOfThemCounts) {
-  ToyRun* self = nullptr;
-  ToyRun toy({.training = {.max_steps = 1}}, [&](const Batch& batch, Pass& pass) {
-    ModelOutput output = penalized(self, 1.0)(batch, pass);
+  ToyRun toy({.training = {.max_steps = 1}}, [&](ToyRun& run, const Batch& batch, Pass& pass) {
+    ModelOutput output = penalized(1.0)(run, batch, pass);
     output.terms[0].count = 0;
     return output;
   });
-  self = &toy;
   const Tensor before = toy.parameters->values().clone();
   toy.run();
   EXPECT_EQ(toy.trainer->state().skipped, 0);
@@ -115,13 +106,11 @@ TEST(LossTerms, MoveWeightsWhereOneOfThemCounts) {
 }
 
 TEST(LossTerms, OneAloneHasItsWeight) {
-  ToyRun* self = nullptr;
-  ToyRun halved({.training = {.lr = 1.0}, .sgd = true}, [&](const Batch& batch, Pass&) {
-    ModelOutput output = self->evaluate(batch);
+  ToyRun halved({.training = {.lr = 1.0}, .sgd = true}, [](ToyRun& run, const Batch& batch, Pass&) {
+    ModelOutput output = run.evaluate(batch);
     output.terms[0].weight = 0.5;
     return output;
   });
-  self = &halved;
   ToyRun plain({.training = {.lr = 0.5}, .sgd = true});
   const double loss = halved.trainer->step(halved.loader->next()).front().mean();
   EXPECT_EQ(loss, plain.trainer->step(plain.loader->next()).front().mean() / 2);
@@ -129,13 +118,11 @@ TEST(LossTerms, OneAloneHasItsWeight) {
 }
 
 TEST(LossTerms, ThatAreNoNumbersAreNamed) {
-  ToyRun* self = nullptr;
-  ToyRun toy({}, [&](const Batch& batch, Pass& pass) {
-    ModelOutput output = penalized(self, 1.0)(batch, pass);
+  ToyRun toy({}, [&](ToyRun& run, const Batch& batch, Pass& pass) {
+    ModelOutput output = penalized(1.0)(run, batch, pass);
     output.terms[1].sum = ops::log(ops::negate(output.terms[1].sum));
     return output;
   });
-  self = &toy;
   EXPECT_EQ(error_of([&] { toy.run(); }),
             "[train] step 0: the loss 'penalty' is nan; first of all, log gave nan at element 0 of "
             "()");
@@ -143,13 +130,11 @@ TEST(LossTerms, ThatAreNoNumbersAreNamed) {
 
 TEST(LossTerms, ThatMakeNoSenseAreRefused) {
   const auto error = [](auto change) {
-    ToyRun* self = nullptr;
-    ToyRun toy({}, [&](const Batch& batch, Pass& pass) {
-      ModelOutput output = penalized(self, 1.0)(batch, pass);
+    ToyRun toy({}, [&](ToyRun& run, const Batch& batch, Pass& pass) {
+      ModelOutput output = penalized(1.0)(run, batch, pass);
       change(output.terms);
       return output;
     });
-    self = &toy;
     return error_of([&] { toy.run(); });
   };
   EXPECT_EQ(error([](auto& terms) { terms[1].name = "loss"; }),

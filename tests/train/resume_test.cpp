@@ -39,22 +39,15 @@ class Resume : public ::testing::TestWithParam<Case> {
   // Logs and checkpoints in `folder`; stops after `until` steps.
   static void train(const fs::path& folder, ToyRun& toy, Notes::Kept& kept,
                     std::int64_t until = kSteps) {
-    std::atomic<bool> stop = false;
     toy.trainer->add(std::make_unique<StepLog>(folder / "steps.csv"));
     toy.trainer->add(std::make_unique<EpochLog>(folder / "epochs.csv"));
-    toy.trainer->add(
-        std::make_unique<Notes>(kept, [&](auto& step) { stop = step.step + 1 == until; }));
+    toy.trainer->add(std::make_unique<Notes>(kept));
     toy.trainer->add(std::make_unique<CheckpointCallback>(folder));
-    toy.run(stop);
+    test::stop_after(toy, until);
   }
 
-  // A run that knows nothing but the newest checkpoint of the folder.
-  static std::unique_ptr<ToyRun> from_checkpoint(const fs::path& folder) {
-    ToyOptions other = options();
-    other.seed = 99;
-    return std::make_unique<ToyRun>(other, Model{}, [&](ParameterBuffer& p, Optimizer& o) {
-      return load_checkpoint(latest_checkpoint(folder).value(), p, o).state;
-    });
+  static ToyRun from_checkpoint(const fs::path& folder) {
+    return test::from_checkpoint(options(), folder);
   }
 };
 
@@ -71,11 +64,11 @@ TEST_P(Resume, GivesTheLossesOfTheUnbrokenRunFromEveryStep) {
       train(folder.path(), first, kept, broken_at);
     }
     ASSERT_EQ(static_cast<std::int64_t>(kept.losses.size()), broken_at);
-    const auto second = from_checkpoint(folder.path());
-    train(folder.path(), *second, kept);
+    ToyRun second = from_checkpoint(folder.path());
+    train(folder.path(), second, kept);
     EXPECT_EQ(kept.losses, expected.losses) << broken_at;
     EXPECT_EQ(kept.epoch_losses, expected.epoch_losses) << broken_at;
-    EXPECT_TRUE(same_bits(second->parameters->values(), unbroken.parameters->values()));
+    EXPECT_TRUE(same_bits(second.parameters->values(), unbroken.parameters->values()));
     EXPECT_EQ(read_file(folder / "steps.csv"), read_file(unbroken_folder / "steps.csv"));
   }
 }
@@ -92,8 +85,8 @@ TEST_P(Resume, GoesOnFromAnOlderCheckpointOverItsOwnLogs) {
   // Killed after a checkpoint, a run has logged steps and epochs that it will do again.
   fs::remove(folder / "step_000000000012.safetensors");
   fs::remove(folder / "step_000000000009.safetensors");
-  const auto toy = from_checkpoint(folder.path());
-  train(folder.path(), *toy, again);
+  ToyRun toy = from_checkpoint(folder.path());
+  train(folder.path(), toy, again);
   EXPECT_EQ(again.losses.size(), 6U);
   EXPECT_EQ(read_file(folder / "steps.csv"), steps);
   const std::vector<EpochRow> rows = read_epochs(folder / "epochs.csv");
@@ -117,8 +110,8 @@ TEST_P(Resume, AddsUpAnEpochThatAStepLimitCutShort) {
   }
   EXPECT_EQ(kept.epoch_losses.size(), 1U);
   EXPECT_EQ(read_epochs(folder / "epochs.csv").size(), 1U) << "a part of an epoch is no row";
-  const auto second = from_checkpoint(folder.path());
-  train(folder.path(), *second, kept);
+  ToyRun second = from_checkpoint(folder.path());
+  train(folder.path(), second, kept);
   EXPECT_EQ(kept.losses, expected.losses);
   EXPECT_EQ(kept.epoch_losses, expected.epoch_losses);
   EXPECT_EQ(read_epochs(folder / "epochs.csv").size(), 4U);
@@ -145,11 +138,11 @@ TEST_P(Resume, GoesOnFromACheckpointWithinAnEpochByteForByte) {
       ToyRun first(checkpointed);
       EXPECT_THROW(run(folder.path(), first, dies_after), Error);
     }
-    const auto second = from_checkpoint(folder.path());
-    const std::int64_t step = second->trainer->state().step;
+    ToyRun second = from_checkpoint(folder.path());
+    const std::int64_t step = second.trainer->state().step;
     EXPECT_TRUE(step % 2 == 0 || step % 3 == 0) << step;
     EXPECT_GE(step + 2, dies_after - 1);
-    run(folder.path(), *second, kSteps + 1);
+    run(folder.path(), second, kSteps + 1);
     EXPECT_EQ(read_file(folder / "steps.csv"), read_file(unbroken_folder / "steps.csv"));
     const char* const last = "step_000000000012.safetensors";
     EXPECT_TRUE(read_file(folder / last) == read_file(unbroken_folder / last)) << dies_after;

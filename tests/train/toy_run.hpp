@@ -9,6 +9,7 @@
 #include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/optim/adam.hpp>
 #include <maskgrad/train/optim/sgd.hpp>
@@ -35,16 +36,22 @@ struct ToyOptions {
   bool sgd = false;
   std::uint64_t seed = 1;  // of the starting weights
   std::int64_t width = 5;
+  double ema = 0;  // decay of an average of the weights; 0: none
 };
+
+class ToyRun;
+/// A model that may use the layers of the run that it is trained in.
+using ToyModel = std::function<ModelOutput(ToyRun&, const Batch&, Pass&)>;
 
 /// Data, model, optimizer, loader and trainer, in an order that lets one refer to the others.
 /// Batches of 4, 4 and 2.
 class ToyRun {
  public:
-  /// `prepare` may load a checkpoint into parameters and optimizer; it returns where to go on.
-  using Prepare = std::function<TrainState(ParameterBuffer&, Optimizer&)>;
+  /// `prepare` may load a checkpoint into the run, which has no loader and no trainer yet; it
+  /// returns where to go on.
+  using Prepare = std::function<TrainState(ToyRun&)>;
 
-  explicit ToyRun(ToyOptions options, Model model = {}, const Prepare& prepare = {})
+  explicit ToyRun(ToyOptions options, ToyModel model = {}, const Prepare& prepare = {})
       : data(toy_data()) {
     layers.add<Embed>("embed", 5, 4)
         .add<Reshape>("reshape", std::vector<std::int64_t>{12})
@@ -54,13 +61,17 @@ class ToyRun {
       optimizer = std::make_unique<Sgd>(*parameters, 0.9);
     else
       optimizer = std::make_unique<Adam>(*parameters);
-    const TrainState state = prepare ? prepare(*parameters, *optimizer) : TrainState{};
+    if (options.ema > 0) average = std::make_unique<WeightAverage>(*parameters, options.ema);
+    options.training.average = average.get();
+    options.training.best = &best;
+    const TrainState state = prepare ? prepare(*this) : TrainState{};
     loader = std::make_unique<DataLoader>(
         data, DataLoader::Options{.batch_size = 4, .shuffle = options.shuffle, .seed = 7},
         state.position);
-    if (!model) model = [this](const Batch& batch, Pass&) { return evaluate(batch); };
-    trainer = std::make_unique<Trainer>(std::move(model), *parameters, *optimizer, *loader,
-                                        options.training, state);
+    if (!model) model = [](ToyRun& run, const Batch& batch, Pass&) { return run.evaluate(batch); };
+    trainer = std::make_unique<Trainer>(
+        [this, model](const Batch& batch, Pass& pass) { return model(*this, batch, pass); },
+        *parameters, *optimizer, *loader, options.training, state);
   }
 
   ModelOutput evaluate(const Batch& batch) {
@@ -70,15 +81,47 @@ class ToyRun {
             {{"accuracy", static_cast<double>(right.hits), right.count}}};
   }
 
+  ToyRun(const ToyRun&) = delete;
+  ToyRun& operator=(const ToyRun&) = delete;
+
   Trainer::Outcome run(const std::atomic<bool>& stop = false) { return trainer->run(stop); }
 
   SequenceDataset data;
   Sequential layers;
   std::unique_ptr<ParameterBuffer> parameters;
   std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<WeightAverage> average;
+  BestWeights best;
   std::unique_ptr<DataLoader> loader;
   std::unique_ptr<Trainer> trainer;
 };
+
+/// A run that knows nothing but a folder's newest checkpoint: it starts from other weights.
+inline ToyRun from_checkpoint(ToyOptions options, const std::filesystem::path& folder,
+                              ToyModel model = {}) {
+  options.seed += 99;
+  return ToyRun(options, std::move(model), [&](ToyRun& run) {
+    return load_checkpoint(latest_checkpoint(folder).value(), *run.parameters, *run.optimizer,
+                           run.average.get(), &run.best)
+        .state;
+  });
+}
+
+/// Trains until so many steps are done in all, as if the run was asked to stop then.
+inline Trainer::Outcome stop_after(ToyRun& toy, std::int64_t steps) {
+  struct Stop : Callback {
+    void on_step(const Trainer&, const StepInfo& step) override {
+      if (step.step + 1 == at) *stop = true;
+    }
+    std::int64_t at = 0;
+    std::shared_ptr<std::atomic<bool>> stop = std::make_shared<std::atomic<bool>>(false);
+  };
+  auto watch = std::make_unique<Stop>();
+  watch->at = steps;
+  const auto stop = watch->stop;
+  toy.trainer->add(std::move(watch));
+  return toy.run(*stop);
+}
 
 /// Notes losses and epochs for the test, and may do something at each step.
 class Notes : public Callback {

@@ -22,15 +22,13 @@ using test::ToyRun;
 // Trains a model whose loss is bad from step `first_bad` on, and gives the error. Checks that the
 // failing step changed nothing.
 std::string divergence(std::int64_t first_bad, std::function<Variable(const Variable&)> bad) {
-  ToyRun* self = nullptr;
   std::int64_t step = 0;
   Tensor before;
-  ToyRun toy({.training = {.epochs = 2}}, [&](const Batch& batch, Pass&) {
-    ModelOutput output = self->evaluate(batch);
+  ToyRun toy({.training = {.epochs = 2}}, [&](ToyRun& run, const Batch& batch, Pass&) {
+    ModelOutput output = run.evaluate(batch);
     if (step >= first_bad) output.terms[0].sum = bad(output.terms[0].sum);
     return output;
   });
-  self = &toy;
   test::Notes::Kept kept;
   before = toy.parameters->values().clone();
   toy.trainer->add(std::make_unique<test::Notes>(kept, [&](const StepInfo&) {
@@ -81,17 +79,16 @@ TEST(Trainer, SurvivesALearningRateThatIsFarTooLargeWithAnErrorThatSaysIt) {
 }
 
 TEST(Trainer, TakesNoGradientFromABatchInWhichNothingCounts) {
-  ToyRun* self = nullptr;
   int step = 0;
-  ToyRun toy({.training = {.max_steps = 2}, .sgd = true}, [&](const Batch& batch, Pass&) {
-    // Positions as a sequence of targets, all of them masked in the second batch.
-    const std::vector<std::int64_t> lengths(4, step++ == 0 ? 1 : 0);
-    const Variable logits = self->layers(Variable(batch.inputs));
-    const Variable sequence =
-        ops::with_mask(ops::reshape(logits, {4, 1, 5}), SequenceMask::from_lengths(lengths, 1));
-    return ModelOutput{ops::cross_entropy(sequence, batch.targets.reshape({4, 1}))};
-  });
-  self = &toy;
+  ToyRun toy(
+      {.training = {.max_steps = 2}, .sgd = true}, [&](ToyRun& run, const Batch& batch, Pass&) {
+        // Positions as a sequence of targets, all of them masked in the second batch.
+        const std::vector<std::int64_t> lengths(4, step++ == 0 ? 1 : 0);
+        const Variable logits = run.layers(Variable(batch.inputs));
+        const Variable sequence =
+            ops::with_mask(ops::reshape(logits, {4, 1, 5}), SequenceMask::from_lengths(lengths, 1));
+        return ModelOutput{ops::cross_entropy(sequence, batch.targets.reshape({4, 1}))};
+      });
   test::Notes::Kept kept;
   Tensor after_first;
   toy.trainer->add(std::make_unique<test::Notes>(kept, [&](const StepInfo& info) {
@@ -110,16 +107,14 @@ TEST(Trainer, TakesNoGradientFromABatchInWhichNothingCounts) {
 TEST(Trainer, MovesNothingByABatchThatCountsNothing) {
   for (const bool sgd : {false, true}) {
     for (const double clip_norm : {0.0, 1.0}) {
-      ToyRun* self = nullptr;
       std::int64_t step = 0;
       ToyRun toy({.training = {.clip_norm = clip_norm}, .sgd = sgd},
-                 [&](const Batch& batch, Pass&) {
-                   const Variable sum = self->evaluate(batch).terms[0].sum;
+                 [&](ToyRun& run, const Batch& batch, Pass&) {
+                   const Variable sum = run.evaluate(batch).terms[0].sum;
                    ops::SumCount loss = {sum, batch.size()};
                    if (step == 1) loss = {ops::scale(sum, 0.0), 0};
                    return ModelOutput{loss};
                  });
-      self = &toy;
       std::vector<Tensor> values, states;
       test::Notes::Kept kept;
       toy.trainer->add(std::make_unique<test::Notes>(kept, [&](const StepInfo&) {
@@ -140,23 +135,19 @@ TEST(Trainer, MovesNothingByABatchThatCountsNothing) {
 }
 
 TEST(Trainer, RefusesANegativeCount) {
-  ToyRun* self = nullptr;
-  ToyRun toy({}, [&](const Batch& batch, Pass&) {
-    return ModelOutput{ops::SumCount{self->evaluate(batch).terms[0].sum, -1}};
+  ToyRun toy({}, [&](ToyRun& run, const Batch& batch, Pass&) {
+    return ModelOutput{ops::SumCount{run.evaluate(batch).terms[0].sum, -1}};
   });
-  self = &toy;
   EXPECT_EQ(error_of([&] { toy.run(); }), "[train] step 0: the model counted -1");
 }
 
 TEST(Trainer, RefusesAModelThatChangesItsMetrics) {
-  ToyRun* self = nullptr;
   int step = 0;
-  ToyRun toy({}, [&](const Batch& batch, Pass&) {
-    ModelOutput output = self->evaluate(batch);
+  ToyRun toy({}, [&](ToyRun& run, const Batch& batch, Pass&) {
+    ModelOutput output = run.evaluate(batch);
     if (step++ == 1) output.metrics.clear();
     return output;
   });
-  self = &toy;
   EXPECT_EQ(error_of([&] { toy.run(); }), "[train] the model gave 1 metrics, before it gave 2");
 }
 

@@ -161,9 +161,41 @@ TEST(Trainer, ShowsCallbacksAStateThatCountsTheStep) {
   EXPECT_EQ(seen.heard, 3);
 }
 
-TEST(Trainer, RefusesToCountStepsBackwards) {
-  EXPECT_EQ(error_of([] { ToyRun({.training = {.checkpoint_every = -1}}); }),
+TEST(Trainer, RefusesOptionsThatMakeNoSense) {
+  const auto making = [](const Trainer::Options& options) {
+    return error_of([&] { ToyRun({.training = options}); });
+  };
+  EXPECT_EQ(making({.checkpoint_every = -1}),
             "[train] checkpoint_every must be at least 0, not -1");
+  EXPECT_EQ(making({.epochs = -1}), "[train] epochs must be at least 0, not -1");
+  EXPECT_EQ(making({.max_steps = -3}), "[train] max_steps must be at least 0, not -3");
+  EXPECT_EQ(making({.micro_batches = 0}), "[train] micro_batches must be at least 1, not 0");
+  EXPECT_EQ(making({.lr = -0.5}), "[train] lr must be finite and at least 0, not -0.5");
+  EXPECT_EQ(making({.max_minutes = -1}),
+            "[train] max_minutes must be finite and at least 0, not -1");
+  EXPECT_EQ(making({.max_minutes = test::kNaN}),
+            "[train] max_minutes must be finite and at least 0, not nan");
+  EXPECT_THAT(making({.clip_norm = test::kInf}),
+              ::testing::StartsWith("[train] clip_norm must be 0, or finite and at least 2.2"));
+}
+
+TEST(Trainer, SaysWhichEpochIsTheLast) {
+  struct Lasts : Callback {
+    explicit Lasts(std::vector<bool>& all) : lasts(all) {}
+    void on_epoch(const Trainer&, const EpochInfo& info) override { lasts.push_back(info.is_last); }
+    void on_end_within_epoch(const Trainer& trainer, const EpochInfo& info) override {
+      on_epoch(trainer, info);
+    }
+    std::vector<bool>& lasts;
+  };
+  for (const std::int64_t steps : {6, 7}) {
+    std::vector<bool> lasts;
+    ToyRun toy({.training = {.epochs = 9, .max_steps = steps}});
+    toy.trainer->add(std::make_unique<Lasts>(lasts));
+    toy.run();
+    EXPECT_EQ(lasts, steps == 6 ? std::vector<bool>({false, true})
+                                : std::vector<bool>({false, false, true}));
+  }
 }
 
 TEST(Trainer, AskedToStopAtTheEndOfAnEpochEndsItFirst) {

@@ -21,7 +21,7 @@ TEST(Undefined, BatchSaysSo) {
 }
 
 TEST(Undefined, LossOfAModelIsAnError) {
-  test::ToyRun toy({}, [](const Batch&, Pass&) { return ModelOutput{}; });
+  test::ToyRun toy({}, [](test::ToyRun&, const Batch&, Pass&) { return ModelOutput{}; });
   EXPECT_EQ(error_of([&] { toy.run(); }), "[train] the loss was used before it was given a value");
 }
 

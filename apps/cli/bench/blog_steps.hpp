@@ -6,8 +6,9 @@
 
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
 
-#include "cli/run_settings.hpp"
+#include "recipes/recipe.hpp"
 
 namespace maskgrad::apps {
 

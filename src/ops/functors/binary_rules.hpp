@@ -95,33 +95,24 @@ struct Where {
   }
 };
 
-/// x where it is kept, else `fill`. Elements of any dtype.
-template <class T>
+/// x where it is kept, else `fill`: exactly 0 unless told. Elements of any dtype that T converts
+/// to.
+template <class T = float>
 struct KeepWhere {
-  T fill;
+  T fill{};
   template <class V, class Condition>
   MASKGRAD_RULE V operator()(V x, Condition keep) const {
     return math::select(keep, x, V(fill));
   }
 };
 
-/// `fill` where the condition holds, else x. Elements of any dtype.
-template <class T>
+/// `fill` where the condition holds, exactly 0 unless told, else x. Elements as for KeepWhere.
+template <class T = float>
 struct FillWhere {
-  T fill;
+  T fill{};
   template <class V, class Condition>
   MASKGRAD_RULE V operator()(V x, Condition filled) const {
     return math::select(filled, V(fill), x);
-  }
-};
-
-/// g where the condition is `chosen`, else exactly 0.
-template <bool chosen>
-struct ChosenPart {
-  template <class V, class Condition>
-  MASKGRAD_RULE V operator()(V g, Condition condition) const {
-    const V zero = math::constant<V>(0);
-    return chosen ? math::select(condition, g, zero) : math::select(condition, zero, g);
   }
 };
 

@@ -256,7 +256,7 @@ struct Pow {
   template <class V>
   MASKGRAD_RULE V gradient(V x, V g) const {
     if (exponent == 0) return math::constant<V>(0);
-    return g * (math::constant<V>(exponent) * math::pow(x, exponent - 1));
+    return math::pow_gradient(x, g, exponent);
   }
 };
 

@@ -4,7 +4,7 @@
 #include <maskgrad/ops/mask/boolean_mask.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -196,7 +196,8 @@ KeptRows boolean_mask(const Variable& data, const Tensor& mask) {
              with_reach([put](const Tensor& g, Gradients& grads) { grads.set(0, put(g)); },
                         [take, put](std::size_t, const Tensor& marked, const Way& way) {
                           return way.back ? put(marked) : take(marked);
-                        }));
+                        }),
+             {{"mask", mask}});
   return {output, indices};
 }
 
@@ -231,12 +232,14 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
   Tensor y =
       Tensor::zeros(values[0].shape().with_dim(0, places), values[0].dtype(), values[0].device());
   std::vector<const Variable*> inputs;
+  PoolVector<Given> given;
   for (std::size_t i = 0; i < values.size(); ++i) {
     check(values[i].dim(0) == owned[i].numel(), "boolean_unmask",
           "mask {} is the first true one at {} places, but there are {} values for it", i,
           owned[i].numel(), values[i].dim(0));
     place_rows(values[i].value(), owned[i].values<std::int64_t>(), y);
     inputs.push_back(&values[i]);
+    given.push_back({"mask", i, masks[i]});
   }
   return record(kBooleanUnmask, inputs, std::move(y), SequenceMask(),
                 with_reach(
@@ -249,7 +252,8 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
                     [=](std::size_t i, const Tensor& marked, const Way& way) {
                       const auto own = owned[i].values<std::int64_t>();
                       return way.back ? take_rows(marked, own) : put_rows(marked, own, places, 0.0);
-                    }));
+                    }),
+                given);
 }
 
 // dvalues = g at the kept places
@@ -272,7 +276,8 @@ Variable unmask_fill(const Variable& values, const Tensor& mask, Scalar fill) {
                 with_reach([take](const Tensor& g, Gradients& grads) { grads.set(0, take(g)); },
                            [take, put_marks](std::size_t, const Tensor& marked, const Way& way) {
                              return way.back ? take(marked) : put_marks(marked);
-                           }));
+                           }),
+                {{"mask", mask}, {"fill", fill}});
 }
 
 Tensor true_counts(const Tensor& mask) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -7,7 +8,7 @@
 #include <maskgrad/ops/mask/fill_by_rule.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/nearest_name.hpp>
 
 namespace maskgrad::ops {
@@ -17,6 +18,8 @@ using List = std::vector<std::int64_t>;
 
 constexpr std::string_view kModes[] = {"sequence", "window",    "upper",
                                        "lower",    "upperdiag", "lowerdiag"};
+// The input "filled" holds the decisions of a functor that has no name.
+constexpr const char* kFilled = "filled";
 
 void check_mode(std::string_view mode) {
   if (std::find(std::begin(kModes), std::end(kModes), mode) != std::end(kModes)) return;
@@ -32,7 +35,17 @@ std::optional<std::int64_t> optional_arg(const OpCall& call, const char* name) {
   return list.empty() ? std::nullopt : std::optional(list.front());
 }
 
+Variable fill_as_given(const OpCall& call) {
+  const List& sizes = call.arg<List>("layout");
+  check(call.has(kFilled) && sizes.size() == 4, "sequence_mask",
+        "mode 'filled' needs the decisions 'filled', and four sizes as 'layout'");
+  return fill_by_rows(call.input("input"), call.input(kFilled).value(),
+                      {sizes[0], sizes[1], sizes[2], sizes[3]}, call.arg<Scalar>("fill_value"));
+}
+
 std::vector<Variable> call_sequence_mask(const OpCall& call) {
+  if (call.arg<std::string>("mode") == kFilled) return {fill_as_given(call)};
+  check(!call.has(kFilled), "sequence_mask", "only mode 'filled' takes decisions");
   check(!call.has("lengths") || !call.has("centers"), "sequence_mask",
         "takes lengths or centers, not both");
   const auto& mode = call.arg<std::string>("mode");
@@ -68,20 +81,27 @@ std::vector<OpSample> sequence_mask_samples(Random& r) {
       {{{"input", sample_uniform(r, {3, 7})}, {"centers", sample_indices(r, {3}, 7)}},
        {{"mode", "window"}, {"radius", std::int64_t{1}}, {"fill_value", Scalar(9.0)}}});
   samples.push_back({{{"input", sample_uniform(r, {2, 0})}}, {{"mode", "upper"}}});
+  samples.push_back(
+      {{{"input", sample_uniform(r, {2, 2, 3})}, {kFilled, sample_bits(r, {2, 3})}},
+       {{"mode", kFilled}, {"layout", List{2, 2, 3, 1}}, {"fill_value", Scalar(5.0)}}});
   return samples;
 }
+
+constexpr std::span<const std::int64_t> kNone;
 
 const OpDef& kSequenceMask = register_op({
     .name = "sequence_mask",
     .summary = "the input, filled where a rule of row and column says so",
     .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()},
                optional(integer_input("lengths")),
-               optional(integer_input("centers"))},
+               optional(integer_input("centers")),
+               optional(mask_input(Reach::kEverything, kFilled))},
     .args = {{"mode", std::string("sequence")},
              {"axis", std::int64_t{1}},
              {"batch", List{}},
              {"repeat_from_axis", List{}},
              {"radius", std::int64_t{10}},
+             {"layout", List{}},
              {"fill_value", Scalar(-std::numeric_limits<double>::infinity())}},
     .mask_rule = MaskRule::kKeeps,
     .call = call_sequence_mask,
@@ -114,6 +134,11 @@ Tensor rows_of(std::string_view mode, const char* what, const Tensor& given,
   return given.to(DType::kInt64);
 }
 
+// None or one.
+std::span<const std::int64_t> list_of(const std::optional<std::int64_t>& x) {
+  return x ? std::span(&*x, 1) : kNone;
+}
+
 }  // namespace
 
 MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis_given,
@@ -142,7 +167,7 @@ void check_row_numbers(const Tensor& of_rows, const MaskLayout& layout) {
 
 // dx = 0 where filled, g elsewhere
 Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
-                      Scalar fill_value) {
+                      Scalar fill_value, AlsoGiven given) {
   check_defined(kSequenceMask, {&x});
   check_given(filled.defined(), "sequence_mask", "the decisions");
   const MaskLayout& d = layout;
@@ -153,13 +178,19 @@ Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout&
   check(filled.dtype() == DType::kBool && filled.shape() == Shape{d.rows, d.columns},
         "sequence_mask", "decisions must be bool {}, got {} {}", Shape{d.rows, d.columns},
         to_string(filled.dtype()), filled.shape());
-  const auto clear = [layout, decisions = Saved(kSequenceMask, "filled", filled)](const Tensor& g) {
-    return fill(g, *decisions, layout, 0.0);
+  const auto clear = [layout, saved = Saved(kSequenceMask, kFilled, filled)](const Tensor& g) {
+    return fill(g, *saved, layout, 0.0);
   };
+  const std::array<std::int64_t, 4> sizes = {d.batches, d.rows, d.columns, d.repeated};
+  const PoolVector<Given> decisions = {
+      {kFilled, filled}, {"mode", kFilled},           {"axis", 1},
+      {"batch", kNone},  {"repeat_from_axis", kNone}, {"radius", 0},
+      {"layout", sizes}, {"fill_value", fill_value}};
   return record(
       kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
       with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
-                 [clear](std::size_t, const Tensor& marked, const Way&) { return clear(marked); }));
+                 [clear](std::size_t, const Tensor& marked, const Way&) { return clear(marked); }),
+      given.empty() ? AlsoGiven(decisions) : given);
 }
 
 Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& given,
@@ -170,7 +201,15 @@ Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& g
     return mask_layout("sequence_mask", x.shape(), o.axis, o.batch, o.repeat_from_axis);
   };
   const auto run = [&](const auto& functor) {
-    return fill_where(x, functor, layout(), o.fill_value);
+    return fill_where(x, functor, layout(), o.fill_value,
+                      {{mode == "window" ? "centers" : "lengths", given},
+                       {"mode", mode},
+                       {"axis", o.axis},
+                       {"batch", list_of(o.batch)},
+                       {"repeat_from_axis", list_of(o.repeat_from_axis)},
+                       {"radius", o.radius},
+                       {"layout", kNone},
+                       {"fill_value", o.fill_value}});
   };
   const bool takes_rows = mode == "sequence" || mode == "window";
   check(mode == "sequence" || !o.repeat_from_axis, "sequence_mask",

@@ -3,7 +3,8 @@
 #include <maskgrad/ops/mask/masked_reduce.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/ops/shape/around.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 
 namespace maskgrad::ops {
@@ -46,18 +47,11 @@ const OpDef& kMaskedMax = register_masked(
     "masked_max", "largest element along one axis over the kept places, 0 over none",
     static_cast<Reduce*>(masked_max));
 
-// x as [outer, along, inner] around one axis, with the mask that every element has.
-struct Reduction {
-  std::int64_t outer, along, inner;
+// x around one axis, with the mask that every element has. Each line along the axis is one result.
+struct Reduction : Around {
   Shape keepdims, result;
   Tensor keep;
   SequenceMask mask;
-
-  std::int64_t results() const { return outer * inner; }
-  // Element j along the axis of result i.
-  std::int64_t place(std::int64_t i, std::int64_t j) const {
-    return ((i / inner) * along + j) * inner + i % inner;
-  }
 };
 
 Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
@@ -70,9 +64,7 @@ Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
   check(axis > 0 || !x.mask().defined(), op.name.c_str(),
         "would mix the samples of a masked batch {}; drop_mask() it on purpose", x.shape());
   const Shape before = x.shape().slice(0, axis), after = x.shape().slice(axis + 1, x.rank());
-  Reduction d{
-      before.numel(), x.shape()[axis], after.numel(), x.shape().with_dim(axis, 1), {}, {}, {}};
-  d.keep = kept;
+  Reduction d{around(x.shape(), axis), x.shape().with_dim(axis, 1), {}, kept, {}};
   d.result = keepdims ? d.keepdims : before.concat(after);
   if (axis > 1) d.mask = x.mask();
   return d;
@@ -83,7 +75,7 @@ Tensor reached(const Reduction& d, const Tensor& marked, const Way& way) {
   Tensor marks = Tensor::zeros(way.to(), DType::kBool);
   const bool *keep = d.keep.data<bool>(), *from = marked.data<bool>();
   bool* to = marks.data<bool>();
-  for (std::int64_t i = 0; i < d.results(); ++i) {
+  for (std::int64_t i = 0; i < d.lines(); ++i) {
     for (std::int64_t j = 0; j < d.along; ++j) {
       const std::int64_t place = d.place(i, j);
       if (!keep[place]) continue;
@@ -120,7 +112,7 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
   Tensor y = Tensor::empty(d.result, x.dtype(), x.device());
   dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_mean", [&]<class T>(T) {
     const T* in = x.value().data<T>();
-    for (std::int64_t i = 0; i < d.results(); ++i) {
+    for (std::int64_t i = 0; i < d.lines(); ++i) {
       const T sum = sum_terms<T>(d.along, [&](std::int64_t j) {
         const std::int64_t place = d.place(i, j);
         return d.keep.data<bool>()[place] ? in[place] : T{};
@@ -132,7 +124,7 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
   const auto rule = [d](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_mean", [&]<class T>(T) {
-      for (std::int64_t i = 0; i < d.results(); ++i) {
+      for (std::int64_t i = 0; i < d.lines(); ++i) {
         const T share = g.data<T>()[i] / static_cast<T>(kept_count(d, i));
         for (std::int64_t j = 0; j < d.along; ++j) {
           const std::int64_t place = d.place(i, j);
@@ -142,19 +134,19 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
     });
   };
   return record(kMaskedMean, {&x}, std::move(y), d.mask,
-                with_reach(rule, [d](std::size_t, const Tensor& marked, const Way& way) {
-                  return reached(d, marked, way);
-                }));
+                with_reach(rule, [d](std::size_t, const Tensor& marked,
+                                     const Way& way) { return reached(d, marked, way); }),
+                {{"mask", keep}, {"axis", axis}, {"keepdims", keepdims}});
 }
 
 // dx = g at the place that won, 0 elsewhere
 Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bool keepdims) {
   const Reduction d = reduction_of(kMaskedMax, x, keep, axis, keepdims);
   Tensor y = Tensor::empty(d.result, x.dtype(), x.device());
-  Tensor best = Tensor::empty({d.results()}, DType::kInt64, x.device());
+  Tensor best = Tensor::empty({d.lines()}, DType::kInt64, x.device());
   dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_max", [&]<class T>(T) {
     const T* in = x.value().data<T>();
-    for (std::int64_t i = 0; i < d.results(); ++i) {
+    for (std::int64_t i = 0; i < d.lines(); ++i) {
       const std::int64_t j = best.data<std::int64_t>()[i] = largest(d, in, i);
       y.data<T>()[i] = j < 0 ? T{} : in[d.place(i, j)];
     }
@@ -163,16 +155,16 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
     Tensor dx = grads.buffer(0);
     dx.fill(0.0);
     dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_max", [&]<class T>(T) {
-      for (std::int64_t i = 0; i < d.results(); ++i) {
+      for (std::int64_t i = 0; i < d.lines(); ++i) {
         const std::int64_t j = best.data<std::int64_t>()[i];
         if (j >= 0) dx.data<T>()[d.place(i, j)] = g.data<T>()[i];
       }
     });
   };
   return record(kMaskedMax, {&x}, std::move(y), d.mask,
-                with_reach(rule, [d](std::size_t, const Tensor& marked, const Way& way) {
-                  return reached(d, marked, way);
-                }));
+                with_reach(rule, [d](std::size_t, const Tensor& marked,
+                                     const Way& way) { return reached(d, marked, way); }),
+                {{"mask", keep}, {"axis", axis}, {"keepdims", keepdims}});
 }
 
 Variable masked_mean(const Variable& x, std::int64_t axis, bool keepdims) {

@@ -7,7 +7,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 #include <maskgrad/tensor/mask/runs.hpp>
 
@@ -170,9 +170,9 @@ Variable by_kept_rows(const OpDef& op, const Variable& x, const Tensor& mask, Fo
     });
   };
   return record(op, {&x}, y,
-                with_reach(rule, [keep](std::size_t, const Tensor& marked, const Way& way) {
-                  return keep.reached(marked, way);
-                }));
+                with_reach(rule, [keep](std::size_t, const Tensor& marked,
+                                        const Way& way) { return keep.reached(marked, way); }),
+                {{"mask", mask}});
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad::ops {
@@ -35,6 +35,46 @@ const OpDef& kKeepWhere = register_op({
     },
 });
 
+InputSpec input_with_holes() {
+  return {.name = "input",
+          .reach = Reach::kByCall,
+          .gradient = Reads::nothing(),
+          .dtypes = DTypes::kAny};
+}
+
+const OpDef& kWithMask = register_op({
+    .name = "with_mask",
+    .summary = "the input with a mask on it, fill at its holes",
+    .inputs = {input_with_holes(), mask_input(Reach::kEverything)},
+    .args = {{"fill", Scalar(0.0)}},
+    .mask_rule = MaskRule::kChanges,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      const Tensor& bits = call.input("mask").value();
+      check_defined(find_op("with_mask"), "mask", bits);
+      return {with_mask(call.input("input"), SequenceMask(bits), call.arg<Scalar>("fill"))};
+    },
+    .samples = [](Random& r) -> std::vector<OpSample> {
+      return {{{{"input", sample_uniform(r, {2, 3, 4})}, {"mask", sample_bits(r, {2, 3})}},
+               {{"fill", Scalar(-2.5)}}},
+              {{{"input", sample_uniform(r, {2, 3})}, {"mask", sample_bits(r, {2, 3})}}},
+              {{{"input", sample_uniform(r, {0, 3})}, {"mask", sample_bits(r, {0, 3})}}}};
+    },
+});
+
+const OpDef& kFillMasked = register_op({
+    .name = "fill_masked",
+    .summary = "fill at the holes of the input's own mask, which ends",
+    .inputs = {input_with_holes()},
+    .args = {{"fill", Scalar(0.0)}},
+    .mask_rule = MaskRule::kEnds,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      return {fill_masked(call.input("input"), call.arg<Scalar>("fill"))};
+    },
+    .samples = [](Random& r) -> std::vector<OpSample> {
+      return {{{{"input", sample_uniform(r, {2, 3, 4})}}, {{"fill", Scalar(-2.5)}}}};
+    },
+});
+
 Tensor select(const Tensor& x, const Tensor& keep, Scalar fill) {
   check_mask_fits("keep_where", keep, x.shape());
   const BroadcastPlan plan("keep_where", x.shape(), keep.shape());
@@ -50,9 +90,9 @@ Tensor select(const Tensor& x, const Tensor& keep, Scalar fill) {
 
 // x with `fill` in the holes of `mask`, carrying `carried`.
 // dx = g: either x or y carries the mask, so the tape drops what comes to its holes.
-Variable fill_and_carry(const char* name, const Variable& x, const SequenceMask& mask, Scalar fill,
+Variable fill_and_carry(const OpDef& op, const Variable& x, const SequenceMask& mask, Scalar fill,
                         const SequenceMask& carried) {
-  fill.check_fits(name, "fill", x.dtype());
+  fill.check_fits(op.name.c_str(), "fill", x.dtype());
   // A layer before may have filled them already, and what nobody masks any more nobody writes to.
   const bool is_filled = !carried.defined() && holes_hold(x.value(), mask, fill);
   Tensor y = is_filled ? x.value() : x.value().clone();
@@ -61,7 +101,8 @@ Variable fill_and_carry(const char* name, const Variable& x, const SequenceMask&
   const auto reached = [mask](std::size_t, const Tensor& marked, const Way&) {
     return without_holes(marked, mask);
   };
-  return record(kKeepWhere, {&x}, std::move(y), carried, with_reach(rule, reached));
+  return record(op, {&x}, std::move(y), carried, with_reach(rule, reached),
+                {{"mask", carried}, {"fill", fill}});
 }
 
 // a and b with 0 at their own holes, both carrying `mask`; without one where no position is
@@ -83,7 +124,8 @@ Variable keep_where(const Variable& x, const Tensor& mask, Scalar fill) {
       with_reach([keep](const Tensor& g, Gradients& grads) { grads.set(0, select(g, *keep, 0.0)); },
                  [keep](std::size_t, const Tensor& marked, const Way&) {
                    return both(marked, expand(*keep, marked.shape()));
-                 }));
+                 }),
+      {{"mask", mask}, {"fill", fill}});
 }
 
 Variable with_mask(const Variable& x, const SequenceMask& mask, Scalar fill) {
@@ -92,12 +134,12 @@ Variable with_mask(const Variable& x, const SequenceMask& mask, Scalar fill) {
   check(!x.mask().defined() || x.mask() == mask || (x.mask() & mask) == mask, "with_mask",
         "the input carries a mask already that leaves out some of these positions; give what is in "
         "both, x.mask() & mask, or drop_mask() it first");
-  return fill_and_carry("with_mask", x, mask, fill, mask);
+  return fill_and_carry(kWithMask, x, mask, fill, mask);
 }
 
 Variable fill_masked(const Variable& x, Scalar fill) {
   check_given(x.defined(), "fill_masked", "the input");
-  return x.mask().defined() ? fill_and_carry("fill_masked", x, x.mask(), fill, {}) : x;
+  return x.mask().defined() ? fill_and_carry(kFillMasked, x, x.mask(), fill, {}) : x;
 }
 
 CommonMask intersect_masks(const Variable& a, const Variable& b) {

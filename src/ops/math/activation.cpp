@@ -18,10 +18,10 @@ const OpDef& kElu =
 const OpDef& kGelu = register_unary("gelu", "x Phi(x), by erf", gelu);
 const OpDef& kSilu = register_unary("silu", "x sigmoid(x)", silu);
 
-functors::Factor factor(const OpDef& op, const char* argument, Scalar given, DType dtype) {
+double finite_argument(const OpDef& op, const char* argument, Scalar given, DType dtype) {
   const double value = real_argument(op, argument, given, dtype);
   check(std::isfinite(value), op.name.c_str(), "{} must be finite, got {}", argument, value);
-  return functors::Factor(value);
+  return value;
 }
 
 }  // namespace
@@ -34,11 +34,13 @@ Variable gelu(const Variable& x) { return unary(kGelu, x, functors::Gelu()); }
 Variable silu(const Variable& x) { return unary(kSilu, x, functors::Silu()); }
 
 Variable leaky_relu(const Variable& x, Scalar slope) {
-  return unary(kLeakyRelu, x, functors::LeakyRelu{factor(kLeakyRelu, "slope", slope, x.dtype())});
+  const double value = finite_argument(kLeakyRelu, "slope", slope, x.dtype());
+  return unary(kLeakyRelu, x, functors::LeakyRelu{functors::Factor(value)}, {{"slope", value}});
 }
 
 Variable elu(const Variable& x, Scalar alpha) {
-  return unary(kElu, x, functors::Elu{factor(kElu, "alpha", alpha, x.dtype())});
+  const double value = finite_argument(kElu, "alpha", alpha, x.dtype());
+  return unary(kElu, x, functors::Elu{functors::Factor(value)}, {{"alpha", value}});
 }
 
 }  // namespace maskgrad::ops

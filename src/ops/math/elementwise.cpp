@@ -115,13 +115,13 @@ Variable abs(const Variable& x) { return unary(kAbs, x, functors::Abs()); }
 
 Variable scale(const Variable& x, Scalar factor) {
   const double value = real_argument(kScale, "factor", factor, x.dtype());
-  return unary(kScale, x, functors::Scale{functors::Factor(value)});
+  return unary(kScale, x, functors::Scale{functors::Factor(value)}, {{"factor", value}});
 }
 
 Variable pow(const Variable& x, Scalar exponent) {
   const double value = real_argument(kPow, "exponent", exponent, x.dtype());
   check(std::isfinite(value), "pow", "the exponent must be finite, got {}", value);
-  return unary(kPow, x, functors::Pow{value});
+  return unary(kPow, x, functors::Pow{value}, {{"exponent", value}});
 }
 
 Variable clip(const Variable& x, Scalar low, Scalar high) {
@@ -129,7 +129,7 @@ Variable clip(const Variable& x, Scalar low, Scalar high) {
                                real_argument(kClip, "high", high, x.dtype())};
   check(clipped.low <= clipped.high, "clip", "low must be at most high, got {} and {}", clipped.low,
         clipped.high);
-  return unary(kClip, x, clipped);
+  return unary(kClip, x, clipped, {{"low", clipped.low}, {"high", clipped.high}});
 }
 
 }  // namespace maskgrad::ops

@@ -36,9 +36,9 @@ Variable abs(const Variable& x);     ///< |x|, gradient 0 at 0
 /// dx = exponent x^(exponent - 1) g, which is 0 everywhere for the exponent 0, and infinite at 0
 /// for one below 1. Throws Error for an exponent that is not finite, or does not fit x's dtype.
 Variable pow(const Variable& x, Scalar exponent);
-/// The number in [low, high] that is nearest to x; NaN stays NaN. dx = g where low <= x <= high,
-/// ends included, and exactly 0 elsewhere, where x is NaN too. A bound may be infinite. Throws
-/// Error unless low <= high, and for a bound that does not fit x's dtype.
+/// The number in [low, high] that is nearest to x; NaN stays NaN. dx = g for low <= x <= high.
+/// Elsewhere, and where x is NaN, dx is exactly 0. A bound may be infinite. Throws Error unless
+/// low <= high, and for a bound that does not fit x's dtype.
 Variable clip(const Variable& x, Scalar low, Scalar high);
 
 }  // namespace maskgrad::ops

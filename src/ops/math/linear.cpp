@@ -1,4 +1,3 @@
-#include <numeric>
 
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
 #include <maskgrad/ops/cpu/vector/map_elements.hpp>
@@ -7,7 +6,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -15,9 +14,9 @@ namespace {
 const OpDef& kLinear = register_op({
     .name = "linear",
     .summary = "x weight + bias, and max(., 0) with relu",
-    .inputs = {{.name = "x", .reach = Reach::kByCall, .gradient = Reads{"weight"}},
-               {.name = "weight", .reach = Reach::kByCall, .gradient = Reads{"x"}.outside_holes()},
-               {.name = "bias", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
+    .inputs = {{.name = "x", .reach = "...k->...n", .gradient = Reads{"weight"}},
+               {.name = "weight", .reach = "kn->...n", .gradient = Reads{"x"}.outside_holes()},
+               {.name = "bias", .reach = "n->...n", .gradient = Reads::nothing()}},
     .args = {{"relu", false}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -57,17 +56,6 @@ Tensor through_relu(Tensor g, const Tensor& y) {
   return h;
 }
 
-// A place of y depends on its row of x, its column of the weight and its place of the bias.
-Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
-  const int last = way.output.rank() - 1;
-  if (input == 1) return spread(std::array<int, 2>{kAlong, last}, marked, way);
-  if (input == 2) return spread(std::array<int, 1>{last}, marked, way);
-  std::array<int, Shape::kMaxRank> ties{};
-  std::iota(ties.begin(), ties.end(), 0);
-  ties[static_cast<std::size_t>(last)] = kAlong;
-  return spread(ties, marked, way);
-}
-
 }  // namespace
 
 // h = 0 where y <= 0 with relu, else g:  dx = h weight^T,  dweight = x^T h,  dbias = sum of h's
@@ -88,7 +76,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
     Tensor db = grads.buffer(2);
     sum_into("linear", h, db);
   };
-  return record(kLinear, {&x, &weight, &bias}, y, with_reach(std::move(rule), reached));
+  return record(kLinear, {&x, &weight, &bias}, y, std::move(rule), {{"relu", relu}});
 }
 
 }  // namespace maskgrad::ops

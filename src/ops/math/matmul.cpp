@@ -4,7 +4,7 @@
 #include <maskgrad/ops/math/matmul.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -92,14 +92,9 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
 
 // A place of the product depends on a row of op(a) and a column of op(b).
 Tensor reached(std::size_t input, bool transposed, const Tensor& marked, const Way& way) {
-  std::array<int, Shape::kMaxRank> ties{};
-  const int rank = way.input.rank(), end = way.output.rank();
-  for (int axis = 0; axis < rank; ++axis) ties[static_cast<std::size_t>(axis)] = axis + end - rank;
-  const bool inner_is_last = (input == 0) != transposed;
-  const int shared = input == 0 ? end - 2 : end - 1;
-  ties[static_cast<std::size_t>(rank - 2)] = inner_is_last ? shared : kAlong;
-  ties[static_cast<std::size_t>(rank - 1)] = inner_is_last ? kAlong : shared;
-  return spread(ties, marked, way);
+  const Reach of_a = transposed ? "...ki->...ij" : "...ik->...ij";
+  const Reach of_b = transposed ? "...jk->...ij" : "...kj->...ij";
+  return spread(input == 0 ? of_a : of_b, marked, way);
 }
 
 void check_masks(const Variable& a, const Variable& b, bool transpose_a) {
@@ -120,11 +115,12 @@ Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
   auto rule = [tb = transpose_b, a = Saved(kMatmul, "a", a.value()),
                b = Saved(kMatmul, "b", b.value()), mask = a.mask()](
                   const Tensor& g, Gradients& grads) { set_gradients(*a, mask, *b, tb, g, grads); };
-  return record(
-      kMatmul, {&a, &b}, std::move(y),
-      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
-        return reached(input, input == 1 && transpose_b, marked, way);
-      }));
+  return record(kMatmul, {&a, &b}, std::move(y),
+                with_reach(std::move(rule),
+                           [=](std::size_t input, const Tensor& marked, const Way& way) {
+                             return reached(input, input == 1 && transpose_b, marked, way);
+                           }),
+                {{"transpose_a", false}, {"transpose_b", transpose_b}});
 }
 
 }  // namespace
@@ -143,11 +139,13 @@ Variable matmul(const Variable& a, const Variable& b, bool transpose_a, bool tra
     const Tensor kept = without_holes(*a, mask);
     grads.set(1, tb ? product(g, kept, true, ta) : product(kept, g, !ta, false));
   };
-  return record(
-      kMatmul, {&a, &b}, std::move(y),
-      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
-        return reached(input, input == 0 ? transpose_a : transpose_b, marked, way);
-      }));
+  return record(kMatmul, {&a, &b}, std::move(y),
+                with_reach(std::move(rule),
+                           [=](std::size_t input, const Tensor& marked, const Way& way) {
+                             return reached(input, input == 0 ? transpose_a : transpose_b, marked,
+                                            way);
+                           }),
+                {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}});
 }
 
 }  // namespace maskgrad::ops

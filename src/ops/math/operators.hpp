@@ -1,12 +1,13 @@
 // + - * / on variables, and with a number on either side:  y = 2 * x + b / (1 - z)
 //
-// The same as add(), subtract(), multiply(), divide() and negate(). A number becomes a scalar of
-// the variable's dtype; Error when it does not fit that (see Scalar).
+// The same as add(), subtract(), multiply(), divide() and negate(); times a number is scale().
+// Other numbers become a scalar of the variable's dtype. Throws Error for one that does not fit
+// that dtype (see Scalar).
 #pragma once
 
 #include <maskgrad/ops/math/elementwise.hpp>
 
-// Where a Variable is, so that they are found without a using-directive.
+// They stand in the namespace of Variable, so that C++ finds them without a using-directive.
 namespace maskgrad {
 
 namespace ops {
@@ -34,12 +35,8 @@ inline Variable operator-(Scalar a, const Variable& b) {
 }
 
 inline Variable operator*(const Variable& a, const Variable& b) { return ops::multiply(a, b); }
-inline Variable operator*(const Variable& a, Scalar b) {
-  return ops::multiply(a, ops::constant_like("multiply", b, a));
-}
-inline Variable operator*(Scalar a, const Variable& b) {
-  return ops::multiply(ops::constant_like("multiply", a, b), b);
-}
+inline Variable operator*(const Variable& a, Scalar b) { return ops::scale(a, b); }
+inline Variable operator*(Scalar a, const Variable& b) { return ops::scale(b, a); }
 
 inline Variable operator/(const Variable& a, const Variable& b) { return ops::divide(a, b); }
 inline Variable operator/(const Variable& a, Scalar b) {

@@ -7,9 +7,10 @@
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -139,7 +140,8 @@ Tensor scaled(const OpDef& op, const Tensor& x, double factor) {
 }
 
 // factor * (sum along axes);  dx = factor * g, repeated along them
-Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, double factor) {
+Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, double factor,
+                    AlsoGiven given) {
   const Tensor sums = sum_to(op.name.c_str(), x.value(), to.keepdims).reshape(to.result);
   const auto rule = [&op, factor, to, shape = x.shape()](const Tensor& g, Gradients& grads) {
     grads.set(0, expand(scaled(op, g, factor).reshape(to.keepdims), shape));
@@ -147,28 +149,21 @@ Variable scaled_sum(const OpDef& op, const Variable& x, const Reduced& to, doubl
   const auto reach = [to](std::size_t, const Tensor& marked, const Way& way) {
     return reached(marked, to.keepdims, way);
   };
-  return record(op, {&x}, scaled(op, sums, factor), with_reach(rule, reach));
-}
-
-// x as [outer, along, inner] around one axis.
-struct Around {
-  std::int64_t outer, along, inner;
-};
-
-Around around(const Shape& shape, int axis) {
-  return {shape.slice(0, axis).numel(), shape[axis], shape.slice(axis + 1, shape.rank()).numel()};
+  return record(op, {&x}, scaled(op, sums, factor), with_reach(rule, reach), given);
 }
 
 }  // namespace
 
 Variable sum(const Variable& x, std::span<const std::int64_t> axes, bool keepdims) {
-  return scaled_sum(kSum, x, reduced_shape(kSum, x, axes, keepdims), 1.0);
+  return scaled_sum(kSum, x, reduced_shape(kSum, x, axes, keepdims), 1.0,
+                    {{"axes", axes}, {"keepdims", keepdims}});
 }
 
 Variable mean(const Variable& x, std::span<const std::int64_t> axes, bool keepdims) {
   const Reduced to = reduced_shape(kMean, x, axes, keepdims);
   check(to.count > 0, "mean", "there is nothing to average in {}", x.shape());
-  return scaled_sum(kMean, x, to, 1.0 / static_cast<double>(to.count));
+  return scaled_sum(kMean, x, to, 1.0 / static_cast<double>(to.count),
+                    {{"axes", axes}, {"keepdims", keepdims}});
 }
 
 Variable sum(const Variable& x, std::initializer_list<std::int64_t> axes, bool keepdims) {
@@ -189,10 +184,9 @@ Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
   dispatch_device(x.device(), "argmax", [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "argmax", [&]<class T>(T) {
       auto* out = y.data<std::int64_t>();
-      parallel_for(d.outer * d.inner, least_for(d.along, 4), [&](std::int64_t i, std::int64_t end) {
+      parallel_for(d.lines(), least_for(d.along, 4), [&](std::int64_t i, std::int64_t end) {
         for (; i < end; ++i) {
-          const T* first = x.data<T>() + (i / d.inner) * d.along * d.inner + i % d.inner;
-          out[i] = argmax_row(first, d.along, d.inner);
+          out[i] = argmax_row(x.data<T>() + d.place(i, 0), d.along, d.inner);
         }
       });
     });
@@ -209,7 +203,7 @@ Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
   const Around d = around(x.shape(), axis);
   // The place in x that element i of the result came from.
   const auto place = [d](const std::int64_t* index, std::int64_t i) {
-    return ((i / d.inner) * d.along + index[i]) * d.inner + i % d.inner;
+    return d.place(i, index[i]);
   };
   Tensor y =
       Tensor::empty(keepdims ? x.shape().with_dim(axis, 1) : best.shape(), x.dtype(), x.device());
@@ -232,7 +226,8 @@ Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
                     },
                     [=](std::size_t, const Tensor& marked, const Way& way) {
                       return reached(marked, reduced, way);
-                    }));
+                    }),
+                {{"axis", axis}, {"keepdims", keepdims}});
 }
 
 }  // namespace maskgrad::ops

@@ -1,13 +1,11 @@
-#include <array>
 #include <iterator>
-#include <numeric>
 #include <utility>
 
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
 #include <maskgrad/ops/math/stacked_matmul.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -109,17 +107,12 @@ void set_each(const RowsTimesEach& product, const Tensor& x, const Weights& weig
 
 // A place of y[i] depends on its row of x, and on its column of weight i.
 Tensor reached(std::size_t input, const Tensor& marked, const Way& way) {
-  const int last = way.output.rank() - 1;
-  std::array<int, Shape::kMaxRank> of_x{};
-  std::iota(of_x.begin(), of_x.end(), 1);
-  of_x[static_cast<std::size_t>(last - 1)] = kAlong;
-  if (input == 0) return spread(of_x, marked, way);
+  if (input == 0) return spread("...k->w...n", marked, way);
   const auto product = static_cast<std::int64_t>(input) - 1;
-  const std::array<int, 2> of_weight = {kAlong, last - 1};
-  const Way own = {way.input, way.output.slice(1, last + 1), way.back};
-  if (way.back) return spread(of_weight, marked[product], own);
+  const Way own = {way.input, way.output.slice(1, way.output.rank()), way.back};
+  if (way.back) return spread("kn->...n", marked[product], own);
   Tensor places = Tensor::zeros(way.output, DType::kBool);
-  places[product].copy_from(spread(of_weight, marked, own));
+  places[product].copy_from(spread("kn->...n", marked, own));
   return places;
 }
 

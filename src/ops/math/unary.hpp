@@ -5,7 +5,7 @@
 #include <maskgrad/ops/functors/rules.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 
@@ -46,19 +46,20 @@ const OpDef& register_unary(const char* name, const char* summary, Function func
   });
 }
 
-/// f(x) for a rule f of functors/rules.hpp.
+/// f(x) for a rule f of functors/rules.hpp. given: the arguments that f was made from.
 template <class Rule>
-Variable unary(const OpDef& op, const Variable& x, Rule f) {
+Variable unary(const OpDef& op, const Variable& x, Rule f, AlsoGiven given = {}) {
   using functors::Saves;
   check_defined(op, {&x});
   Tensor y = map_elements(op.name.c_str(), f, x.value());
   Saved saved;
   if (Rule::kSaves == Saves::kInput) saved = Saved(op, "input", x.value());
   if (Rule::kSaves == Saves::kOutput) saved = Saved(op, "output", y);
-  return record(op, {&x}, std::move(y), [&op, f, saved](const Tensor& g, Gradients& grads) {
+  const auto rule = [&op, f, saved](const Tensor& g, Gradients& grads) {
     const functors::GradientOf<Rule> gradient{f};
     grads.set(0, map_elements(op.name.c_str(), gradient, saved.defined() ? *saved : g, g));
-  });
+  };
+  return record(op, {&x}, std::move(y), rule, given);
 }
 
 }  // namespace maskgrad::ops

@@ -5,7 +5,8 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
+#include <maskgrad/tensor/mask/mask_checks.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -70,23 +71,19 @@ Variable where(const Tensor& condition, const Variable& a, const Variable& b) {
         to_string(a.dtype()), to_string(b.dtype()));
   Tensor y = chosen(condition, a.value(), b.value());
   for (const Variable* input : {&a, &b}) {
-    check(!input->mask().defined() || input->rank() == y.rank(), "where",
-          "would lose the mask: broadcasting {} to {} moves its positions; use drop_mask() if it "
-          "should end here",
-          input->shape(), y.shape());
+    if (input->mask().defined()) check_positions_stay("where", input->shape(), y.shape());
   }
   const Saved kept(kWhere, "condition", condition);
   const auto rule = [kept](const Tensor& g, Gradients& grads) {
     const Conditions holds{*kept};
-    if (grads.needed(0))
-      grads.set(0, zip_elements("where", functors::ChosenPart<true>(), g, holds));
-    if (grads.needed(1))
-      grads.set(1, zip_elements("where", functors::ChosenPart<false>(), g, holds));
+    if (grads.needed(0)) grads.set(0, zip_elements("where", functors::KeepWhere<>(), g, holds));
+    if (grads.needed(1)) grads.set(1, zip_elements("where", functors::FillWhere<>(), g, holds));
   };
   const auto reach = [kept](std::size_t input, const Tensor& marked, const Way& way) {
     return reached(*kept, input, marked, way);
   };
-  return record(kWhere, {&a, &b}, std::move(y), with_reach(rule, reach));
+  return record(kWhere, {&a, &b}, std::move(y), with_reach(rule, reach),
+                {{"condition", condition}});
 }
 
 }  // namespace maskgrad::ops

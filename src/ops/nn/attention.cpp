@@ -6,7 +6,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -25,7 +25,7 @@ std::vector<Variable> call_attention(const OpCall& call) {
   const OpDef& op = find_op(kName);
   check_defined(op, {&q, &k, &v});
   check_ranks(q, k, v);
-  return {scaled_dot_product_attention(q, k, v, mask_of_call(op, call, q.dim(-2), k.dim(-2)),
+  return {scaled_dot_product_attention(q, k, v, plan_of_call(op, call, q.dim(-2), k.dim(-2)),
                                        options_of_call(call))};
 }
 
@@ -48,6 +48,13 @@ std::vector<OpSample> attention_samples(Random& r) {
                       {"v", sample_uniform(r, {2, 4, 6})},
                       {"mask", sample_bits(r, {4, 3, 4})}},
                      {{"heads", std::int64_t{4}}}});
+  // Positions of two samples exist.
+  samples.push_back(
+      {{{"q", sample_uniform(r, {2, 3, 4})},
+        {"k", sample_uniform(r, {2, 3, 4})},
+        {"v", sample_uniform(r, {2, 3, 4})},
+        {"queries", Tensor::from<bool>({true, true, false, true, false, false}, {2, 3})}},
+       {{"heads", std::int64_t{2}}}});
   // Query 1 sees nothing, and nobody sees key 2.
   samples.push_back(sample(2, 1, {3, 4}));
   bool* keep = samples.back().inputs["mask"].data<bool>();
@@ -62,7 +69,8 @@ const OpDef& kAttention = register_op({
                {.name = "k", .reach = Reach::kByCall},
                {.name = "v", .reach = Reach::kByCall},
                {.name = "bias", .reach = Reach::kByCall, .optional = true},
-               optional(mask_input(Reach::kEverything))},
+               pairs_input(),
+               queries_input()},
     .args = attention_args(),
     .mask_rule = MaskRule::kUses,
     .call = call_attention,
@@ -94,12 +102,14 @@ Variable scaled_dot_product_attention(const Variable& q, const Variable& k, cons
     if (d.bias.defined()) grads.set(3, std::move(d.bias));
   };
   const std::array<const Variable*, 4> inputs = {&q, &k, &v, &options.bias};
-  return record(
-      kAttention, std::span(inputs.data(), options.bias.defined() ? 4u : 3u), *call->output,
-      plan.queries(),
-      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
-        return call->reached(input, marked, way.back);
-      }));
+  const Random::State state = state_of(options);
+  return record(kAttention, std::span(inputs.data(), options.bias.defined() ? 4u : 3u),
+                *call->output, plan.queries(),
+                with_reach(std::move(rule),
+                           [=](std::size_t input, const Tensor& marked, const Way& way) {
+                             return call->reached(input, marked, way.back);
+                           }),
+                given_of(plan, options, state));
 }
 
 }  // namespace maskgrad::ops

@@ -4,11 +4,37 @@
 #include <maskgrad/ops/op_inputs.hpp>
 
 namespace maskgrad::ops {
+
 AttentionMask mask_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
                            std::int64_t keys) {
   if (!call.has("mask")) return {};
   check_defined(op, "mask", call.input("mask").value());
   return AttentionMask::bits(call.input("mask").value(), queries, keys);
+}
+
+AttentionPlan plan_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
+                           std::int64_t keys) {
+  const AttentionMask mask = mask_of_call(op, call, queries, keys);
+  if (!call.has("queries")) return mask;
+  return AttentionPlan::existing(SequenceMask(call.input("queries").value()), mask);
+}
+
+PoolVector<Given> given_of(const AttentionPlan& plan, const AttentionOptions& options,
+                           const Random::State& state) {
+  const double none = std::nan("");
+  return {{"mask", plan.pairs()},
+          {"queries", plan.queries()},
+          {"scale", options.scale.value_or(none)},
+          {"softcap", options.softcap.value_or(none)},
+          {"dropout", options.dropout},
+          {"seed", 0},
+          {"state",
+           options.random ? std::span<const std::int64_t>(state) : std::span<const std::int64_t>()},
+          {"heads", options.heads}};
+}
+
+Random::State state_of(const AttentionOptions& options) {
+  return options.random ? options.random->state() : Random::State{};
 }
 
 void check_no_sequence_mask(const OpDef& op, std::initializer_list<const Variable*> inputs) {
@@ -71,11 +97,15 @@ void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& in
         queries.defined() ? queries.shape() : Shape(), input);
 }
 
+InputSpec pairs_input() { return optional(mask_input(Reach::kEverything)); }
+InputSpec queries_input() { return optional(mask_input(Reach::kEverything, "queries")); }
+
 std::vector<ArgSpec> attention_args() {
   return {{"scale", std::nan("")},
           {"softcap", std::nan("")},
           {"dropout", 0.0},
           {"seed", std::int64_t{0}},
+          {"state", std::vector<std::int64_t>{}},
           {"heads", std::int64_t{1}}};
 }
 
@@ -84,12 +114,11 @@ AttentionOptions options_of_call(const OpCall& call) {
     const double value = call.arg<double>(name);
     return std::isnan(value) ? std::nullopt : std::optional(value);
   };
-  const auto seed = static_cast<std::uint64_t>(call.arg<std::int64_t>("seed"));
   return {.bias = call.has("bias") ? call.input("bias") : Variable(),
           .scale = number("scale"),
           .softcap = number("softcap"),
           .dropout = call.arg<double>("dropout"),
-          .random = Random(seed, stream_of("attention")),
+          .random = random_of_call(call, "attention"),
           .heads = call.arg<std::int64_t>("heads")};
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <maskgrad/ops/nn/attention.hpp>
-#include <maskgrad/tensor/autograd/op_def.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 
@@ -10,6 +10,15 @@ namespace maskgrad::ops {
 /// there is none.
 AttentionMask mask_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
                            std::int64_t keys);
+
+/// The same with the queries that exist, of the input "queries" [B, S].
+AttentionPlan plan_of_call(const OpDef& op, const OpCall& call, std::int64_t queries,
+                           std::int64_t keys);
+/// What a call records beside q, k, v and bias. All three must live as long.
+PoolVector<Given> given_of(const AttentionPlan& plan, const AttentionOptions& options,
+                           const Random::State& state);
+/// The state of options.random, if there is one.
+Random::State state_of(const AttentionOptions& options);
 
 void check_no_sequence_mask(const OpDef& op, std::initializer_list<const Variable*> inputs);
 /// rows and keys [B, H, S, D] and [B, H_kv, T, D']; `pairs` is what the mask must fit.
@@ -24,8 +33,11 @@ Random numbers_of_dropout(const char* name, const AttentionOptions& options);
 /// Throws Error unless the queries of a plan fit the input.
 void check_queries(const OpDef& op, const SequenceMask& queries, const Shape& input);
 
-/// The arguments scale, softcap, dropout, seed and heads; the first two are NaN for none.
+/// The arguments scale, softcap, dropout, seed, state and heads; the first two are NaN for none.
 std::vector<ArgSpec> attention_args();
+/// The inputs "mask" and "queries".
+InputSpec pairs_input();
+InputSpec queries_input();
 /// What they say, and the input "bias".
 AttentionOptions options_of_call(const OpCall& call);
 

@@ -7,7 +7,7 @@
 #include <maskgrad/ops/nn/softmax.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -74,10 +74,11 @@ Variable attention_scores(const Variable& q, const Variable& k, const AttentionM
     if (grads.needed(0)) grads.set(0, sum_over_keys(g, *k, mask));
     if (grads.needed(1)) grads.set(1, sum_over_rows(g, *q, mask, k->dim(1)));
   };
-  return record(kAttentionScores, {&q, &k}, pair_products(q.value(), k.value(), mask),
-                with_reach(rule, [=](std::size_t input, const Tensor& marked, const Way& way) {
-                  return pairs_reached(input, marked, way, mask);
-                }));
+  return record(
+      kAttentionScores, {&q, &k}, pair_products(q.value(), k.value(), mask),
+      with_reach(rule, [=](std::size_t input, const Tensor& marked,
+                           const Way& way) { return pairs_reached(input, marked, way, mask); }),
+      {{"mask", mask}});
 }
 
 // dweights_st = g_s . v_t where kept, 0 elsewhere;  dv_t = sum over s that keep t of weights_st g_s
@@ -97,9 +98,11 @@ Variable attention_values(const Variable& weights, const Variable& v, const Atte
     if (grads.needed(1)) grads.set(1, sum_over_rows(*weights, g, mask, v->dim(1)));
   };
   return record(kAttentionValues, {&weights, &v}, sum_over_keys(weights.value(), v.value(), mask),
-                with_reach(rule, [=](std::size_t input, const Tensor& marked, const Way& way) {
-                  return sums_reached(input, marked, way, pairs, mask);
-                }));
+                with_reach(rule,
+                           [=](std::size_t input, const Tensor& marked, const Way& way) {
+                             return sums_reached(input, marked, way, pairs, mask);
+                           }),
+                {{"mask", mask}});
 }
 
 Variable composed_attention(const Variable& q, const Variable& k, const Variable& v,

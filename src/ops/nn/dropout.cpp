@@ -3,7 +3,7 @@
 #include <maskgrad/ops/nn/dropout.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -12,12 +12,10 @@ const OpDef& kDropout = register_op({
     .name = "dropout",
     .summary = "elements left out at random, the others scaled up",
     .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
-    .args = {{"p", 0.5}, {"seed", std::int64_t{0}}},
+    .args = {{"p", 0.5}, {"seed", std::int64_t{0}}, {"state", std::vector<std::int64_t>{}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
-      const auto seed = static_cast<std::uint64_t>(call.arg<std::int64_t>("seed"));
-      return {
-          dropout(call.input("input"), call.arg<double>("p"), Random(seed, stream_of("dropout")))};
+      return {dropout(call.input("input"), call.arg<double>("p"), random_of_call(call, "dropout"))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       return {{{{"input", sample_uniform(r, {2, 3, 4})}}},
@@ -54,8 +52,9 @@ Variable dropout(const Variable& x, double p, Random random) {
   const auto reach = [keep](std::size_t, const Tensor& marked, const Way&) {
     return both(marked, keep);
   };
+  const Random::State state = random.state();
   return record(kDropout, {&x}, map_elements("dropout", scaled, x.value(), Conditions{keep}),
-                with_reach(rule, reach));
+                with_reach(rule, reach), {{"p", p}, {"seed", 0}, {"state", state}});
 }
 
 }  // namespace maskgrad::ops

@@ -1,11 +1,14 @@
+#include <atomic>
+
 #include <maskgrad/ops/cpu/vector/map_elements.hpp>
 #include <maskgrad/ops/functors/loss_rules.hpp>
 #include <maskgrad/ops/nn/element_losses.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
+#include <maskgrad/tensor/mask/mask_checks.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -61,26 +64,22 @@ void check_alike(const OpDef& op, const Tensor& x, const Tensor& target) {
 }
 
 // Which elements of a value [B, S, ...] count.
-class Counted {
+class Counted : public KeptPlaces {
  public:
-  Counted(SequenceMask mask, const Shape& shape)
-      : mask_(std::move(mask)),
-        of_position_(mask_.defined() ? shape.slice(2, shape.rank()).numel() : 0),
-        count_(mask_.defined() ? mask_.kept() * of_position_ : shape.numel()) {}
+  Counted(const SequenceMask& mask, const Shape& shape)
+      : KeptPlaces(mask, shape),
+        count_(mask.defined() ? mask.kept() * shape.slice(2, shape.rank()).numel()
+                              : shape.numel()) {}
 
   std::int64_t count() const { return count_; }
-  bool operator[](std::int64_t element) const {
-    return !mask_.defined() || mask_.bits().data<bool>()[element / of_position_];
-  }
-  Tensor among(const Tensor& x) const { return without_holes(x, mask_); }
+  Tensor among(const Tensor& x) const { return without_holes(x, mask()); }
   Tensor reached(const Tensor& marked, const Way& way) const {
     return way.back ? among(spread(Reach::kEverything, marked, way))
                     : spread(Reach::kEverything, among(marked), way);
   }
 
  private:
-  SequenceMask mask_;
-  std::int64_t of_position_, count_;
+  std::int64_t count_;
 };
 
 // Rule(x, t) added over what counts, in double; sample by sample, as what pads them must not change
@@ -94,16 +93,13 @@ Tensor total(const OpDef& op, Rule rule, const Tensor& x, const Tensor& target,
   dispatch_device(x.device(), op.name.c_str(), [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), op.name.c_str(), [&]<class T>(T) {
       PoolVector<double> sums(static_cast<std::size_t>(samples));
-      parallel_for(samples, least_for(each, 16), [&](std::int64_t b, std::int64_t end) {
-        for (; b < end; ++b) {
-          const auto term = [&, at = b * each](std::int64_t j) {
-            if (!counted[at + j]) return 0.0;
-            return rule(static_cast<double>(x.data<T>()[at + j]),
-                        static_cast<double>(target.data<T>()[at + j]));
-          };
-          sums[static_cast<std::size_t>(b)] = sum_terms<double>(each, term);
-        }
-      });
+      const auto term = [&](std::int64_t b, std::int64_t j) {
+        const std::int64_t at = b * each + j;
+        if (!counted[at]) return 0.0;
+        return rule(static_cast<double>(x.data<T>()[at]),
+                    static_cast<double>(target.data<T>()[at]));
+      };
+      sum_terms_of_rows(samples, each, 16, term, sums.data());
       *result.data<T>() = static_cast<T>(sum_terms<double>(
           samples, [&](std::int64_t b) { return sums[static_cast<std::size_t>(b)]; }));
     });
@@ -120,6 +116,25 @@ Tensor gradient_of(const OpDef& op, Rule rule, const Tensor& x, const Tensor& ta
   return counted.among(zip_elements(op.name.c_str(), slope, x, target, g));
 }
 
+void check_targets(const Tensor& targets, const Counted& counted) {
+  dispatch_dtype(FloatingTypes{}, targets.dtype(), "bce_with_logits", [&]<class T>(T) {
+    const T* t = targets.data<T>();
+    const auto is_wrong = [&](std::int64_t i) { return !(t[i] >= 0 && t[i] <= 1) && counted[i]; };
+    std::atomic<bool> fit = true;
+    parallel_for(targets.numel(), least_for(2), [&](std::int64_t i, std::int64_t end) {
+      while (i < end && !is_wrong(i)) ++i;
+      if (i < end) fit = false;
+    });
+    if (fit) return;
+    std::int64_t first = 0;
+    while (!is_wrong(first)) ++first;
+    fail("bce_with_logits",
+         "target {} at element {} is outside 0 .. 1; to leave targets out, put a mask on the "
+         "logits with with_mask()",
+         t[first], first);
+  });
+}
+
 }  // namespace
 
 // dprediction = 2 g (prediction - target), dtarget = -dprediction
@@ -127,10 +142,9 @@ SumCount mse(const Variable& prediction, const Variable& target) {
   constexpr functors::SquaredError kRule;
   check_defined(kMse, {&prediction, &target});
   check_alike(kMse, prediction.value(), target.value());
-  const bool both = prediction.mask().defined() && target.mask().defined();
-  check(!both || prediction.mask() == target.mask(), "mse",
-        "the inputs carry different masks: name intersect_masks() or unite_masks(), or "
-        "drop_mask() one of them");
+  if (prediction.mask().defined() && target.mask().defined()) {
+    check_same_mask("mse", prediction.mask(), target.mask());
+  }
   const Counted counted(prediction.mask().defined() ? prediction.mask() : target.mask(),
                         prediction.shape());
   const auto rule = [=, x = Saved(kMse, "prediction", prediction.value()),
@@ -155,15 +169,7 @@ SumCount bce_with_logits(const Variable& logits, const Tensor& targets) {
   check_defined(kBceWithLogits, "targets", targets);
   check_alike(kBceWithLogits, logits.value(), targets);
   const Counted counted(logits.mask(), logits.shape());
-  dispatch_dtype(FloatingTypes{}, targets.dtype(), "bce_with_logits", [&]<class T>(T) {
-    for (std::int64_t i = 0; i < targets.numel(); ++i) {
-      const T t = targets.data<T>()[i];
-      check((t >= 0 && t <= 1) || !counted[i], "bce_with_logits",
-            "target {} at element {} is outside 0 .. 1; to leave targets out, put a mask on the "
-            "logits with with_mask()",
-            t, i);
-    }
-  });
+  check_targets(targets, counted);
   const auto rule = [=, x = Saved(kBceWithLogits, "logits", logits.value()),
                      t = Saved(kBceWithLogits, "targets", targets)](const Tensor& g,
                                                                     Gradients& grads) {
@@ -174,7 +180,7 @@ SumCount bce_with_logits(const Variable& logits, const Tensor& targets) {
   };
   Variable sum = record(kBceWithLogits, {&logits},
                         total(kBceWithLogits, kRule, logits.value(), targets, counted),
-                        with_reach(rule, reach));
+                        with_reach(rule, reach), {{"targets", targets}});
   return {std::move(sum), counted.count()};
 }
 

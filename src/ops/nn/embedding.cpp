@@ -1,14 +1,13 @@
 #include <algorithm>
 #include <atomic>
 #include <iterator>
-#include <numeric>
 
 #include <maskgrad/ops/cpu/rows/occurrences.hpp>
 #include <maskgrad/ops/cpu/vector/vector.hpp>
 #include <maskgrad/ops/nn/embedding.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -152,11 +151,9 @@ void sum_vectors(const TableRows& rows, std::int64_t vocabulary, const Tensor& g
 // A vector depends on its token, and on one row of the table, whichever it is; a masked token's
 // vector on nothing.
 Tensor reached(std::size_t input, const Tensor& marked, const Way& way, const SequenceMask& mask) {
-  std::array<int, Shape::kMaxRank> ties{};
-  std::iota(ties.begin(), ties.end(), 0);
-  if (input == 0) ties = {kAlong, way.output.rank() - 1};
-  return way.back ? spread(ties, without_holes(marked, mask), way)
-                  : without_holes(spread(ties, marked, way), mask);
+  const Reach reach = input == 0 ? "vd->...d" : "...->...d";
+  return way.back ? spread(reach, without_holes(marked, mask), way)
+                  : without_holes(spread(reach, marked, way), mask);
 }
 
 }  // namespace
@@ -165,6 +162,8 @@ Tensor reached(std::size_t input, const Tensor& marked, const Way& way, const Se
 Variable embedding(const Variable& weight, const Variable& tokens) {
   check_defined(kEmbedding, {&weight, &tokens});
   check(weight.rank() == 2, "embedding", "the table must be [V, D], got {}", weight.shape());
+  check(!weight.mask().defined(), "embedding",
+        "the table takes no mask; drop_mask() it on purpose");
   const std::int64_t vocabulary = weight.dim(0), features = weight.dim(1);
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
   TableRows rows;

@@ -6,7 +6,7 @@
 #include <maskgrad/ops/nn/loss.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -156,7 +156,8 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
                  [mask](std::size_t, const Tensor& marked, const Way& way) {
                    return way.back ? without_holes(spread(Reach::kEverything, marked, way), mask)
                                    : spread(Reach::kEverything, without_holes(marked, mask), way);
-                 }));
+                 }),
+             {{"targets", targets}});
   return {std::move(sum), rows.count};
 }
 

@@ -9,7 +9,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -70,29 +70,26 @@ const OpDef& kMaskedLayerNorm = register_op({
 class Kept {
  public:
   explicit Kept(Tensor elements) : elements_(std::move(elements)) {}
-  Kept(SequenceMask positions, const Shape& shape) : positions_(std::move(positions)) {
-    if (!positions_.defined()) return;
-    of_position_ = shape.slice(2, shape.rank()).numel();
-  }
+  Kept(const SequenceMask& mask, const Shape& shape) : positions_(mask, shape) {}
 
   /// Calls f(keep), where keep[j] tells of element j of the row that begins at element `at`.
   template <class F>
   void with_row(std::int64_t at, F f) const {
     if (elements_.defined()) return f(elements_.data<bool>() + at);
-    if (!positions_.defined() || positions_.bits().data<bool>()[at / of_position_]) return f(All());
+    if (positions_[at]) return f(All());
     f(None());
   }
 
   /// Marks of this shape, false at what does not count.
   Tensor among(const Tensor& marked) const {
-    return elements_.defined() ? both(marked, elements_) : without_holes(marked, positions_);
+    return elements_.defined() ? both(marked, elements_) : without_holes(marked, positions_.mask());
   }
 
   /// g, the gradient of a result that carries the same sequence mask, with 0 at what does not
   /// count. The tape has dropped what came to the holes of the mask.
   Tensor of_gradient(const char* name, const Tensor& g) const {
     if (!elements_.defined()) return g;
-    return map_elements(name, functors::ChosenPart<true>(), g, Conditions{elements_});
+    return map_elements(name, functors::KeepWhere<>(), g, Conditions{elements_});
   }
 
  private:
@@ -104,8 +101,7 @@ class Kept {
   };
 
   Tensor elements_;
-  SequenceMask positions_;
-  std::int64_t of_position_ = 0;  // elements
+  KeptPlaces positions_;
 };
 
 // What is kept of one row.
@@ -212,7 +208,8 @@ void gradients(const OpDef& op, const Tensor& g, const Tensor& xhat, const Tenso
   }
 }
 
-Variable normalised_over(const OpDef& op, const Variable& x, const Kept& kept,
+// keep: the bits that `kept` is made from, or undefined.
+Variable normalised_over(const OpDef& op, const Variable& x, const Kept& kept, const Tensor& keep,
                          const Variable& weight, const Variable& bias, double eps) {
   Normalised normalised = normalise(op, x.value(), kept, weight.value(), bias.value(), eps);
   const auto rule = [&op, kept, xhat = normalised.xhat, rstd = normalised.rstd,
@@ -225,7 +222,8 @@ Variable normalised_over(const OpDef& op, const Variable& x, const Kept& kept,
     const Tensor spread_out = spread(reach, before ? kept.among(marked) : marked, way);
     return after ? kept.among(spread_out) : spread_out;
   };
-  return record(op, {&x, &weight, &bias}, std::move(normalised.y), with_reach(rule, reached));
+  return record(op, {&x, &weight, &bias}, std::move(normalised.y), with_reach(rule, reached),
+                {{"mask", keep}, {"eps", eps}});
 }
 
 }  // namespace
@@ -237,7 +235,7 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
   check(!x.mask().defined() || x.rank() > 2, "layer_norm",
         "would read masked positions of {}; use masked_layer_norm, or drop_mask() on purpose",
         x.shape());
-  return normalised_over(kLayerNorm, x, Kept(x.mask(), x.shape()), weight, bias, eps);
+  return normalised_over(kLayerNorm, x, Kept(x.mask(), x.shape()), Tensor(), weight, bias, eps);
 }
 
 Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable& weight,
@@ -247,7 +245,7 @@ Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable
   check_shapes(kMaskedLayerNorm, x, weight, bias);
   check_eps(kMaskedLayerNorm, eps, x.dtype());
   return normalised_over(kMaskedLayerNorm, x, Kept(kept_elements("masked_layer_norm", x, keep)),
-                         weight, bias, eps);
+                         keep, weight, bias, eps);
 }
 
 }  // namespace maskgrad::ops

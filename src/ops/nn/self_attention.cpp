@@ -5,7 +5,7 @@
 #include <maskgrad/ops/nn/self_attention.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -23,7 +23,8 @@ const OpDef& kSelfAttention = register_op({
     .summary = "attention of queries qkv[0] over keys qkv[1] and values qkv[2]",
     .inputs = {{.name = "qkv", .reach = Reach::kByCall},
                {.name = "bias", .reach = Reach::kByCall, .optional = true},
-               optional(mask_input(Reach::kEverything))},
+               pairs_input(),
+               queries_input()},
     .args = attention_args(),
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -31,7 +32,7 @@ const OpDef& kSelfAttention = register_op({
       const OpDef& op = find_op(kName);
       check_defined(op, {&qkv});
       check_shape(qkv);
-      return {self_attention(qkv, mask_of_call(op, call, qkv.dim(-2), qkv.dim(-2)),
+      return {self_attention(qkv, plan_of_call(op, call, qkv.dim(-2), qkv.dim(-2)),
                              options_of_call(call))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
@@ -42,7 +43,9 @@ const OpDef& kSelfAttention = register_op({
           {{{"qkv", sample_uniform(r, {3, 1, 3, 2})}, {"bias", sample_uniform(r, {3, 1})}},
            {{"dropout", 0.3}}},
           {{{"qkv", sample_uniform(r, {3, 2, 3, 4})}, {"mask", sample_bits(r, {2, 1, 3, 3})}},
-           {{"heads", std::int64_t{2}}}}};
+           {{"heads", std::int64_t{2}}}},
+          {{{"qkv", sample_uniform(r, {3, 2, 3, 2})},
+            {"queries", Tensor::from<bool>({true, false, true, true, true, false}, {2, 3})}}}};
       // Query 1 sees nothing, and nobody sees key 2.
       samples.push_back(
           {{{"qkv", sample_uniform(r, {3, 1, 4, 2})}, {"mask", sample_bits(r, {4, 4})}}});
@@ -88,12 +91,14 @@ Variable self_attention(const Variable& qkv, const AttentionPlan& plan,
     if (parts.bias.defined()) grads.set(1, std::move(parts.bias));
   };
   const std::array<const Variable*, 2> inputs = {&qkv, &options.bias};
-  return record(
-      kSelfAttention, std::span(inputs.data(), options.bias.defined() ? 2u : 1u), *call->output,
-      plan.queries(),
-      with_reach(std::move(rule), [=](std::size_t input, const Tensor& marked, const Way& way) {
-        return reached(*call, input, marked, way);
-      }));
+  const Random::State state = state_of(options);
+  return record(kSelfAttention, std::span(inputs.data(), options.bias.defined() ? 2u : 1u),
+                *call->output, plan.queries(),
+                with_reach(std::move(rule),
+                           [=](std::size_t input, const Tensor& marked, const Way& way) {
+                             return reached(*call, input, marked, way);
+                           }),
+                given_of(plan, options, state));
 }
 
 }  // namespace maskgrad::ops

@@ -2,8 +2,10 @@
 
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
+#include <maskgrad/tensor/mask/mask_checks.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -38,15 +40,16 @@ const OpDef& kConcat = register_op({
 
 // Where the parts of a value of this shape, cut along an axis, lie in memory.
 struct Cuts {
-  std::int64_t outer;               // how often the parts follow each other
-  std::size_t step;                 // bytes of one round of all parts
-  std::vector<std::size_t> begins;  // of each part within a round, and the end
-  std::vector<Shape> shapes;
+  std::int64_t outer;              // how often the parts follow each other
+  std::size_t step;                // bytes of one round of all parts
+  PoolVector<std::size_t> begins;  // of each part within a round, and the end
+  PoolVector<Shape> shapes;
 };
 
 Cuts cuts_of(const Shape& whole, std::span<const Shape> parts, int axis, DType dtype) {
-  const auto inner = static_cast<std::size_t>(whole.slice(axis + 1, whole.rank()).numel());
-  Cuts cuts{whole.slice(0, axis).numel(), 0, {0}, {parts.begin(), parts.end()}};
+  const Around d = around(whole, axis);
+  const auto inner = static_cast<std::size_t>(d.inner);
+  Cuts cuts{d.outer, 0, {0}, {parts.begin(), parts.end()}};
   for (const Shape& part : parts) {
     cuts.step += static_cast<std::size_t>(part[axis]) * inner * size_of(dtype);
     cuts.begins.push_back(cuts.step);
@@ -80,7 +83,7 @@ Tensor take(const Cuts& cuts, std::size_t i, const Tensor& whole) {
 
 Tensor join(std::span<const Tensor> parts, int axis) {
   Shape whole = parts[0].shape().with_dim(axis, 0);
-  std::vector<Shape> shapes;
+  PoolVector<Shape> shapes;
   for (const Tensor& part : parts) {
     shapes.push_back(part.shape());
     whole = whole.with_dim(axis, whole[axis] + part.shape()[axis]);
@@ -97,11 +100,9 @@ SequenceMask joined_mask(std::span<const Variable> values, int axis) {
   bool any_masked = false;
   for (const Variable& value : values) any_masked |= value.mask().defined();
   if (!any_masked) return {};
-  std::vector<Tensor> bits;
+  PoolVector<Tensor> bits;
   for (const Variable& value : values) {
-    check(axis < 2 || value.mask() == values[0].mask(), "concat",
-          "the values carry different masks: name intersect_masks() or unite_masks(), or "
-          "drop_mask() them");
+    if (axis >= 2) check_same_mask("concat", value.mask(), values[0].mask());
     bits.push_back(value.mask().defined()
                        ? value.mask().bits()
                        : Tensor::full(value.shape().slice(0, 2), 1, DType::kBool));
@@ -118,7 +119,7 @@ int checked_axis(std::span<const Variable> values, std::int64_t axis_given) {
   for (const Variable& value : values) {
     check(value.rank() == first.rank() && value.dtype() == first.dtype() &&
               value.shape().with_dim(axis, 0) == first.shape().with_dim(axis, 0),
-          "concat", "values must be the same but along axis {}: {} {} and {} {}", axis,
+          "concat", "values must be the same except along axis {}: {} {} and {} {}", axis,
           to_string(first.dtype()), first.shape(), to_string(value.dtype()), value.shape());
   }
   return axis;
@@ -129,9 +130,9 @@ int checked_axis(std::span<const Variable> values, std::int64_t axis_given) {
 // dvalues_i = its part of g
 Variable concat(std::span<const Variable> values, std::int64_t axis_given) {
   const int axis = checked_axis(values, axis_given);
-  std::vector<Tensor> parts;
-  std::vector<Shape> shapes;
-  std::vector<const Variable*> inputs;
+  PoolVector<Tensor> parts;
+  PoolVector<Shape> shapes;
+  PoolVector<const Variable*> inputs;
   for (const Variable& value : values) {
     parts.push_back(value.value());
     shapes.push_back(value.shape());
@@ -151,8 +152,8 @@ Variable concat(std::span<const Variable> values, std::int64_t axis_given) {
     put(of_marks, i, marked, marks);
     return marks;
   };
-  return record(kConcat, inputs, std::move(y), joined_mask(values, axis),
-                with_reach(rule, reached));
+  return record(kConcat, inputs, std::move(y), joined_mask(values, axis), with_reach(rule, reached),
+                {{"axis", axis}});
 }
 
 Variable concat(std::initializer_list<Variable> values, std::int64_t axis) {

@@ -8,7 +8,7 @@
 
 namespace maskgrad::ops {
 
-/// Values of one dtype and of the same sizes but along `axis`, one after another; each gets its
+/// Values of one dtype and of the same sizes except along `axis`, one after another; each gets its
 /// part of g. Masks [B, S]: along a later axis all values carry the same one, which is kept; along
 /// B or S they are put together, and a value without one exists everywhere. Throws Error for no
 /// values, or other sizes, dtypes or masks.

@@ -1,8 +1,11 @@
+#include <utility>
+
 #include <maskgrad/ops/cpu/rows/occurrences.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/gather.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -63,24 +66,25 @@ const OpDef& kGather = register_choice(
 
 // A value seen as a table of rows, and the row that each row of the result is; below 0: 0 instead.
 struct Choice {
-  PoolVector<std::int64_t> rows;
+  const char* name;  // of the operation
+  Tensor rows;       // int64 [rows of the result]; shared by all copies
   std::int64_t columns = 1;
   Shape result;
 
   Tensor take(const Tensor& x) const {
     Tensor y = Tensor::empty(result, x.dtype(), x.device());
     Traffic::add_copied(y.nbytes());
-    dispatch_device(x.device(), "gather", [&] {
-      dispatch_dtype(AllTypes{}, x.dtype(), "gather", [&]<class T>(T) {
+    dispatch_device(x.device(), name, [&] {
+      dispatch_dtype(AllTypes{}, x.dtype(), name, [&]<class T>(T) {
+        const std::int64_t* row = rows.data<std::int64_t>();
         const T* from = x.data<T>();
         T* to = y.data<T>();
-        parallel_for(std::ssize(rows), least_for(columns), [&](std::int64_t i, std::int64_t end) {
+        parallel_for(rows.numel(), least_for(columns), [&](std::int64_t i, std::int64_t end) {
           for (; i < end; ++i) {
-            const std::int64_t row = rows[static_cast<std::size_t>(i)];
-            if (row < 0) {
+            if (row[i] < 0) {
               std::fill_n(to + i * columns, columns, T{});
             } else {
-              std::copy_n(from + row * columns, columns, to + i * columns);
+              std::copy_n(from + row[i] * columns, columns, to + i * columns);
             }
           }
         });
@@ -90,11 +94,11 @@ struct Choice {
   }
   // table, which holds 0, becomes the sums of g over the places of each row.
   void sum(const Tensor& g, Tensor& table) const {
-    dispatch_device(g.device(), "gather", [&] {
-      dispatch_dtype(FloatingTypes{}, g.dtype(), "gather", [&]<class T>(T) {
+    dispatch_device(g.device(), name, [&] {
+      dispatch_dtype(FloatingTypes{}, g.dtype(), name, [&]<class T>(T) {
         if (columns > 0) {
-          sum_taken(std::span<const std::int64_t>(rows), g.data<T>(), columns,
-                    table.numel() / columns, table.data<T>());
+          sum_taken(rows.values<std::int64_t>(), g.data<T>(), columns, table.numel() / columns,
+                    table.data<T>());
         }
       });
     });
@@ -102,23 +106,16 @@ struct Choice {
   // Which places of x are taken to a marked one.
   Tensor taken_to(const Tensor& marked, const Shape& shape) const {
     Tensor marks = Tensor::zeros(shape, DType::kBool);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (rows[i] < 0) continue;
-      const bool* from = marked.data<bool>() + static_cast<std::int64_t>(i) * columns;
-      bool* to = marks.data<bool>() + rows[i] * columns;
+    const std::int64_t* row = rows.data<std::int64_t>();
+    for (std::int64_t i = 0; i < rows.numel(); ++i) {
+      if (row[i] < 0) continue;
+      const bool* from = marked.data<bool>() + i * columns;
+      bool* to = marks.data<bool>() + row[i] * columns;
       for (std::int64_t j = 0; j < columns; ++j) to[j] |= from[j];
     }
     return marks;
   }
 };
-
-// The elements before, along and behind an axis.
-struct Sizes {
-  std::int64_t outer, along, inner;
-};
-Sizes sizes_around(const Shape& shape, int axis) {
-  return {shape.slice(0, axis).numel(), shape[axis], shape.slice(axis + 1, shape.rank()).numel()};
-}
 
 // Calls f(i, index) for each index that is read. Throws Error for one out of range.
 template <class IsRead, class F>
@@ -136,49 +133,54 @@ void for_each_index(const OpDef& op, const Tensor& indices, int axis, const Shap
   });
 }
 
-// The rows of [outer, along] that the entries at `indices` are.
+// The rows of [outer, along] that the entries at `indices` are. No memory is taken before all
+// indices are checked, nor for rows of no elements.
 Choice entries(const OpDef& op, const Shape& shape, int axis, const Tensor& indices) {
-  const Sizes d = sizes_around(shape, axis);
+  const Around d = around(shape, axis);
   const std::int64_t count = indices.numel();
-  Choice choice{{}, d.inner, shape.with_dim(axis, count)};
-  choice.rows.resize(static_cast<std::size_t>(d.outer * count));
+  Tensor chosen = Tensor::empty({count}, DType::kInt64);
   for_each_index(
       op, indices, axis, shape, [](std::int64_t) { return true; },
-      [&](std::int64_t k, std::int64_t index) {
-        for (std::int64_t o = 0; o < d.outer; ++o) {
-          choice.rows[static_cast<std::size_t>(o * count + k)] = o * d.along + index;
-        }
-      });
+      [index = chosen.data<std::int64_t>()](std::int64_t k, std::int64_t i) { index[k] = i; });
+  Choice choice{op.name.c_str(), {}, d.inner, shape.with_dim(axis, count)};
+  const std::int64_t outer = choice.result.numel() > 0 ? d.outer : 0;
+  choice.rows = Tensor::empty({outer * count}, DType::kInt64);
+  auto* row = choice.rows.data<std::int64_t>();
+  for (std::int64_t o = 0; o < outer; ++o) {
+    for (const std::int64_t index : std::as_const(chosen).values<std::int64_t>()) {
+      *row++ = o * d.along + index;
+    }
+  }
   return choice;
 }
 
 // The elements of x, as rows of one column.
 Choice elements(const OpDef& op, const Variable& x, int axis, const Tensor& indices) {
-  const Sizes d = sizes_around(x.shape(), axis);
+  const Around d = around(x.shape(), axis);
   const std::int64_t of_outer = indices.dim(axis) * d.inner;
-  Choice choice{{}, 1, indices.shape()};
-  choice.rows.assign(static_cast<std::size_t>(indices.numel()), -1);
+  const KeptPlaces kept(x.mask(), indices.shape());
+  Choice choice{op.name.c_str(), Tensor::full({indices.numel()}, -1, DType::kInt64), 1,
+                indices.shape()};
   for_each_index(
-      op, indices, axis, x.shape(),
-      [&](std::int64_t i) { return !is_hole(x.mask(), indices.shape(), i); },
-      [&](std::int64_t i, std::int64_t index) {
-        choice.rows[static_cast<std::size_t>(i)] =
-            (i / of_outer * d.along + index) * d.inner + i % d.inner;
+      op, indices, axis, x.shape(), [&](std::int64_t i) { return kept[i]; },
+      [&, row = choice.rows.data<std::int64_t>()](std::int64_t i, std::int64_t index) {
+        row[i] = (i / of_outer * d.along + index) * d.inner + i % d.inner;
       });
   return choice;
 }
 
-Variable chosen(const OpDef& op, const Variable& x, Choice choice, SequenceMask mask) {
-  Tensor y = choice.take(x.value());
-  const auto rule = [choice](const Tensor& g, Gradients& grads) {
+Variable chosen(const OpDef& op, const Variable& x, const Choice& choice, SequenceMask mask,
+                AlsoGiven given) {
+  auto rule = [choice](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     dx.fill(0.0);
     choice.sum(g, dx);
   };
-  const auto reach = [choice](std::size_t, const Tensor& marked, const Way& way) {
+  auto reach = [choice](std::size_t, const Tensor& marked, const Way& way) {
     return way.back ? choice.taken_to(marked, way.input) : choice.take(marked);
   };
-  return record(op, {&x}, std::move(y), std::move(mask), with_reach(rule, reach));
+  return record(op, {&x}, choice.take(x.value()), std::move(mask),
+                with_reach(std::move(rule), std::move(reach)), given);
 }
 
 }  // namespace
@@ -193,7 +195,8 @@ Variable index_select(const Variable& x, std::int64_t axis_given, const Tensor& 
   if (mask.defined() && axis < 2) {
     mask = SequenceMask(entries(kIndexSelect, mask.shape(), axis, indices).take(mask.bits()));
   }
-  return chosen(kIndexSelect, x, entries(kIndexSelect, x.shape(), axis, indices), std::move(mask));
+  return chosen(kIndexSelect, x, entries(kIndexSelect, x.shape(), axis, indices), std::move(mask),
+                {{"indices", indices}, {"axis", axis}});
 }
 
 // dx = g summed over the places an element was taken to
@@ -203,13 +206,14 @@ Variable gather(const Variable& x, std::int64_t axis_given, const Tensor& indice
   const int axis = x.shape().normalize(axis_given);
   check(indices.rank() == x.rank() &&
             indices.shape().with_dim(axis, 0) == x.shape().with_dim(axis, 0),
-        "gather", "indices {} must have the sizes of {} but along axis {}", indices.shape(),
+        "gather", "indices {} must have the sizes of {} except along axis {}", indices.shape(),
         x.shape(), axis);
   check(!x.mask().defined() || axis >= 2, "gather",
         "would move the positions of the mask along axis {}; use index_select(), or drop_mask() on "
         "purpose",
         axis);
-  return chosen(kGather, x, elements(kGather, x, axis, indices), x.mask());
+  return chosen(kGather, x, elements(kGather, x, axis, indices), x.mask(),
+                {{"indices", indices}, {"axis", axis}});
 }
 
 }  // namespace maskgrad::ops

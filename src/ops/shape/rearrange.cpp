@@ -8,7 +8,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 
 namespace maskgrad::ops {
@@ -19,7 +19,10 @@ using Dims = std::vector<std::int64_t>;
 const OpDef& kReshape = register_op({
     .name = "reshape",
     .summary = "the same elements under another shape",
-    .inputs = {{.name = "input", .reach = Reach::kSameOrder, .gradient = Reads::nothing()}},
+    .inputs = {{.name = "input",
+                .reach = Reach::kSameOrder,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny}},
     .args = {{"shape", Dims{-1}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -35,7 +38,10 @@ const OpDef& kReshape = register_op({
 const OpDef& kPermute = register_op({
     .name = "permute",
     .summary = "dimensions in another order",
-    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
+    .inputs = {{.name = "input",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny}},
     .args = {{"axes", Dims{}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -51,7 +57,10 @@ const OpDef& kPermute = register_op({
 const OpDef& kBroadcastTo = register_op({
     .name = "broadcast_to",
     .summary = "the input repeated to a larger shape",
-    .inputs = {{.name = "input", .reach = Reach::kElement, .gradient = Reads::nothing()}},
+    .inputs = {{.name = "input",
+                .reach = Reach::kElement,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny}},
     .args = {{"shape", Dims{}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
@@ -110,7 +119,8 @@ Variable reshape(const Variable& x, std::span<const std::int64_t> dims) {
   Tensor y = x.value().reshape(infer_shape("reshape", dims, x.value().numel()));
   return record(
       kReshape, {&x}, std::move(y),
-      [shape = x.shape()](const Tensor& g, Gradients& grads) { grads.set(0, g.reshape(shape)); });
+      [shape = x.shape()](const Tensor& g, Gradients& grads) { grads.set(0, g.reshape(shape)); },
+      {{"shape", dims}});
 }
 
 Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims) {
@@ -152,7 +162,8 @@ Variable permute(const Variable& x, std::span<const std::int64_t> axes) {
                            Gradients& grads) { grads.set(0, permuted(g, inverse(forward))); },
                  [forward](std::size_t, const Tensor& marked, const Way& way) {
                    return permuted(marked, way.back ? inverse(forward) : forward);
-                 }));
+                 }),
+      {{"axes", axes}});
 }
 
 Variable permute(const Variable& x, std::initializer_list<std::int64_t> axes) {
@@ -181,7 +192,8 @@ Tensor expand(const Tensor& x, const Shape& shape) {
 Variable broadcast_to(const Variable& x, const Shape& shape) {
   check_defined(kBroadcastTo, {&x});
   return record(kBroadcastTo, {&x}, expand(x.value(), shape),
-                [](const Tensor& g, Gradients& grads) { grads.set(0, g); });
+                [](const Tensor& g, Gradients& grads) { grads.set(0, g); },
+                {{"shape", shape.dims()}});
 }
 
 }  // namespace maskgrad::ops

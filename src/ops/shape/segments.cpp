@@ -4,7 +4,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/segments.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/checked.hpp>
 
 namespace maskgrad::ops {
@@ -113,7 +113,8 @@ Variable reverse_packed_segs(const Variable& data, const Tensor& lengths, bool b
   return record(
       kReversePackedSegs, {&data}, turn(data.value()), mask,
       with_reach([turn](const Tensor& g, Gradients& grads) { grads.set(0, turn(g)); },
-                 [turn](std::size_t, const Tensor& marked, const Way&) { return turn(marked); }));
+                 [turn](std::size_t, const Tensor& marked, const Way&) { return turn(marked); }),
+      {{"lengths", lengths}, {"batch_first", batch_first}});
 }
 
 // ddata = g with its segments, whose lengths are reversed, in reverse order
@@ -148,7 +149,8 @@ ReversedSegments reverse_segment_order(const Variable& data, const Tensor& lengt
       with_reach([back](const Tensor& g, Gradients& grads) { grads.set(0, take_rows(g, back)); },
                  [from, back](std::size_t, const Tensor& marked, const Way& way) {
                    return take_rows(marked, way.back ? back : from);
-                 }));
+                 }),
+      {{"lengths", lengths}});
   return {output, reversed};
 }
 

@@ -1,9 +1,12 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/slice.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 
@@ -41,15 +44,37 @@ const OpDef& kSlice = register_op({
     },
 });
 
-// Entries of a dimension of `size`, and the dimension in memory: [outer, size, inner].
+using Sizes = std::vector<std::int64_t>;
+
+const OpDef& kSplit = register_op({
+    .name = "split",
+    .summary = "parts of these sizes, one after another along an axis",
+    .inputs = {{.name = "input",
+                .reach = Reach::kByCall,
+                .gradient = Reads::nothing(),
+                .dtypes = DTypes::kAny}},
+    .args = {{"sizes", Sizes{}}, {"axis", std::int64_t{0}}},
+    .outputs = {"part"},
+    .repeats_outputs = true,
+    .mask_rule = MaskRule::kChanges,
+    .call = [](const OpCall& call) -> std::vector<Variable> {
+      const PoolVector<Variable> parts =
+          split(call.input("input"), call.arg<Sizes>("sizes"), call.arg<std::int64_t>("axis"));
+      return {parts.begin(), parts.end()};
+    },
+    .samples = [](Random& r) -> std::vector<OpSample> {
+      return {{{{"input", sample_uniform(r, {3, 4, 5})}},
+               {{"sizes", Sizes{1, 0, 3}}, {"axis", std::int64_t{1}}}},
+              {{{"input", sample_uniform(r, {3, 4, 5})}},
+               {{"sizes", Sizes{2, 3}}, {"axis", std::int64_t{-1}}}},
+              {{{"input", sample_uniform(r, {3, 2})}}, {{"sizes", Sizes{3}}}}};
+    },
+});
+
+// Entries of a dimension.
 struct Part {
   int axis;
-  std::int64_t size, begin, count, step;
-
-  std::int64_t outer(const Shape& shape) const { return shape.slice(0, axis).numel(); }
-  std::int64_t inner(const Shape& shape) const {
-    return shape.slice(axis + 1, shape.rank()).numel();
-  }
+  std::int64_t begin, count, step;
 };
 
 Part part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_given,
@@ -64,24 +89,24 @@ Part part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_giv
   check(begin >= 0 && begin <= end && end <= size, "slice",
         "{}:{} is no part of axis {} of {}: 0 <= begin <= end <= {} must hold", begin_given,
         end_given == kToEnd ? std::string("end") : std::to_string(end_given), axis, shape, size);
-  return {axis, size, begin, (end - begin) / step + ((end - begin) % step != 0), step};
+  return {axis, begin, (end - begin) / step + ((end - begin) % step != 0), step};
 }
 
 // Calls f(first element in the whole, first element in the part, how many) for neighbours.
 template <class F>
 void for_each_piece(const Part& part, const Shape& shape, F f) {
-  const std::int64_t inner = part.inner(shape);
+  const Around d = around(shape, part.axis);
   if (part.count == 0) return;
-  const bool is_whole = part.step == 1;
-  const std::int64_t pieces = is_whole ? 1 : part.count, length = inner * (part.count / pieces);
+  const bool are_neighbours = part.step == 1;
+  const std::int64_t pieces = are_neighbours ? 1 : part.count;
+  const std::int64_t length = d.inner * (part.count / pieces);
   if (length == 0) return;
-  parallel_for(part.outer(shape) * pieces, least_for(length),
-               [&](std::int64_t i, std::int64_t end) {
-                 for (; i < end; ++i) {
-                   const std::int64_t entry = part.begin + i % pieces * part.step;
-                   f((i / pieces * part.size + entry) * inner, i * length, length);
-                 }
-               });
+  parallel_for(d.outer * pieces, least_for(length), [&](std::int64_t i, std::int64_t end) {
+    for (; i < end; ++i) {
+      const std::int64_t entry = part.begin + i % pieces * part.step;
+      f((i / pieces * d.along + entry) * d.inner, i * length, length);
+    }
+  });
 }
 
 Tensor take(const Part& part, const Tensor& x) {
@@ -117,6 +142,26 @@ SequenceMask mask_of(const Part& part, const SequenceMask& mask) {
   return SequenceMask(take(part, mask.bits()));
 }
 
+// Marks of the whole in the part, or back.
+Tensor taken(const Part& part, const Tensor& marked, const Way& way) {
+  if (!way.back) return take(part, marked);
+  Tensor marks = Tensor::zeros(way.input, DType::kBool);
+  put(part, marked, marks);
+  return marks;
+}
+
+// One after another.
+PoolVector<Part> parts_of(int axis, std::span<const std::int64_t> sizes) {
+  PoolVector<Part> parts;
+  parts.reserve(sizes.size());
+  std::int64_t begin = 0;
+  for (const std::int64_t size : sizes) {
+    parts.push_back({axis, begin, size, 1});
+    begin += size;
+  }
+  return parts;
+}
+
 }  // namespace
 
 // dx = g where it was taken, 0 elsewhere
@@ -130,40 +175,51 @@ Variable slice(const Variable& x, std::int64_t axis, std::int64_t begin, std::in
     put(part, g, dx);
   };
   const auto reach = [part](std::size_t, const Tensor& marked, const Way& way) {
-    if (!way.back) return take(part, marked);
-    Tensor marks = Tensor::zeros(way.input, DType::kBool);
-    put(part, marked, marks);
-    return marks;
+    return taken(part, marked, way);
   };
   return record(kSlice, {&x}, take(part, x.value()), mask_of(part, x.mask()),
-                with_reach(rule, reach));
+                with_reach(rule, reach),
+                {{"axis", part.axis}, {"begin", begin}, {"end", end}, {"step", step}});
 }
 
-std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> sizes,
-                            std::int64_t axis_given) {
+// dx = the gradients of the parts one after another, 0 where none arrived
+PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> sizes,
+                           std::int64_t axis_given) {
   check_given(x.defined(), "split", "the input");
   const int axis = x.shape().normalize(axis_given);
-  std::int64_t begin = 0;
+  std::int64_t left = x.dim(axis);
+  bool fit = true;
   for (const std::int64_t size : sizes) {
-    check(size >= 0 && size <= x.dim(axis) - begin, "split",
-          "sizes ({}) do not add up to the {} entries of axis {} of {}", fmt::join(sizes, ", "),
-          x.dim(axis), axis, x.shape());
-    begin += size;
+    fit = fit && size >= 0 && size <= left;
+    if (fit) left -= size;
   }
-  check(begin == x.dim(axis), "split",
-        "sizes ({}) do not add up to the {} entries of axis {} of {}", fmt::join(sizes, ", "),
-        x.dim(axis), axis, x.shape());
-  std::vector<Variable> parts;
-  begin = 0;
-  for (const std::int64_t size : sizes) {
-    parts.push_back(slice(x, axis, begin, begin + size));
-    begin += size;
+  check(fit && left == 0, "split", "sizes ({}) do not add up to the {} entries of axis {} of {}",
+        fmt::join(sizes, ", "), x.dim(axis), axis, x.shape());
+  const PoolVector<Part> parts = parts_of(axis, sizes);
+  PoolVector<OpOutput> made;
+  made.reserve(parts.size());
+  for (const Part& part : parts) {
+    made.push_back({take(part, x.value()), mask_of(part, x.mask())});
   }
-  return parts;
+  const auto rule = [parts](std::span<Tensor> arrived, Gradients& grads) {
+    Tensor dx = grads.buffer(0);
+    const bool all =
+        std::all_of(arrived.begin(), arrived.end(), [](const Tensor& g) { return g.defined(); });
+    if (!all) dx.fill(0.0);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (arrived[i].defined()) put(parts[i], arrived[i], dx);
+    }
+  };
+  const auto reach = [parts](std::size_t, const Tensor& marked, const Way& way) {
+    return taken(parts[way.which], marked, way);
+  };
+  PoolVector<Variable> results(parts.size());
+  record(kSplit, {&x}, made, results, with_reach(rule, reach), {{"sizes", sizes}, {"axis", axis}});
+  return results;
 }
 
-std::vector<Variable> split(const Variable& x, std::initializer_list<std::int64_t> sizes,
-                            std::int64_t axis) {
+PoolVector<Variable> split(const Variable& x, std::initializer_list<std::int64_t> sizes,
+                           std::int64_t axis) {
   return split(x, std::span(sizes.begin(), sizes.size()), axis);
 }
 

@@ -4,9 +4,9 @@
 #include <initializer_list>
 #include <limits>
 #include <span>
-#include <vector>
 
 #include <maskgrad/tensor/autograd/variable.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad::ops {
 
@@ -21,11 +21,12 @@ inline constexpr std::int64_t kToEnd = std::numeric_limits<std::int64_t>::max();
 Variable slice(const Variable& x, std::int64_t axis, std::int64_t begin, std::int64_t end = kToEnd,
                std::int64_t step = 1);
 
-/// Slices of these sizes one after another, which concat() puts together again. Masks as slice().
+/// Slices of these sizes one after another, which concat() puts together again. One operation: its
+/// gradient puts those of the parts into place, 0 where none arrived. Masks as slice().
 /// Throws Error for a negative size, and sizes that do not add up to the dimension.
-std::vector<Variable> split(const Variable& x, std::span<const std::int64_t> sizes,
-                            std::int64_t axis);
-std::vector<Variable> split(const Variable& x, std::initializer_list<std::int64_t> sizes,
-                            std::int64_t axis);
+PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> sizes,
+                           std::int64_t axis);
+PoolVector<Variable> split(const Variable& x, std::initializer_list<std::int64_t> sizes,
+                           std::int64_t axis);
 
 }  // namespace maskgrad::ops

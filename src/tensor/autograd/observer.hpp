@@ -16,8 +16,9 @@ class TapeObserver {
   virtual ~TapeObserver() = default;
 
   /// `op` gave `output`, which carries `mask`; nothing has read it yet, and it may be written to.
+  /// Called for each output of an operation, in order.
   virtual void on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) = 0;
-  /// The operation that gave the output shown last was recorded.
+  /// The operation that gave the outputs shown last was recorded.
   virtual void on_record(const Node& node) { static_cast<void>(node); }
   /// The rule of `node`, recorded in `layer`, gave `grad` for one input, still with whatever came
   /// to the input's holes. It may be replaced, but not written to: others may hold it.

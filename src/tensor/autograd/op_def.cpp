@@ -148,6 +148,10 @@ std::string OpDef::recorded_name(std::size_t i) const {
   return fmt::format("{}{}", spec.name, i - before);
 }
 
+std::string OpDef::output_name(std::size_t i) const {
+  return repeats_outputs ? fmt::format("{}{}", outputs.front(), i) : outputs.at(i);
+}
+
 std::vector<Variable> OpCall::repeated(const std::string& name) const {
   std::vector<Variable> found;
   for (int i = 0; has(fmt::format("{}{}", name, i)); ++i) {
@@ -158,6 +162,7 @@ std::vector<Variable> OpCall::repeated(const std::string& name) const {
 
 const OpDef& register_op(OpDef op) {
   std::string name = op.name;
+  for (const InputSpec& input : op.inputs) check_signature(op.name.c_str(), input.reach);
   const auto [place, added] = mutable_registry().emplace(std::move(name), std::move(op));
   check(added, "register_op", "'{}' is registered twice", place->first);
   return place->second;

@@ -98,6 +98,7 @@ struct OpDef {
   std::vector<InputSpec> inputs;
   std::vector<ArgSpec> args = {};
   std::vector<std::string> outputs = {"output"};
+  bool repeats_outputs = false;  // any number of the only one, from none: part0, part1, ...
   MaskRule mask_rule = MaskRule::kUnset;
   std::function<std::vector<Variable>(const OpCall&)> call;
   std::function<std::vector<OpSample>(Random& random)> samples;
@@ -109,6 +110,10 @@ struct OpDef {
   /// The description and the name of input i of those that record() is given: "weight2".
   const InputSpec& recorded(std::size_t i) const;
   std::string recorded_name(std::size_t i) const;
+  /// Whether recorded input i stands aligned with the output under broadcasting.
+  bool is_elementwise(std::size_t i) const { return recorded(i).reach == Reach::kElement; }
+  /// The name of output i: "output", or "part3" of repeated ones.
+  std::string output_name(std::size_t i) const;
 };
 
 /// Adds an operation; called once for each, where the program starts:

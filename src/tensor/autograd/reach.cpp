@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <string>
 
 #include <maskgrad/tensor/autograd/reach.hpp>
 
@@ -45,6 +46,69 @@ void for_each_tied(const Shape& from, std::span<const int> ties, const Shape& to
   }
 }
 
+// One side of a signature: letters before and after "...".
+struct Side {
+  std::string_view before, after;
+  bool has_dots;
+
+  int letters() const { return static_cast<int>(before.size() + after.size()); }
+  // The axis of a shape of this rank that a letter stands for; kAlong where it has none.
+  int axis_of(char letter, int rank) const {
+    if (const auto at = before.find(letter); at != before.npos) return static_cast<int>(at);
+    const auto at = after.find(letter);
+    return at == after.npos ? kAlong : rank - static_cast<int>(after.size() - at);
+  }
+};
+
+Side side_of(std::string_view text) {
+  const auto dots = text.find("...");
+  if (dots == text.npos) return {text, {}, false};
+  return {text.substr(0, dots), text.substr(dots + 3), true};
+}
+
+struct Sides {
+  Side input, output;
+};
+
+Sides sides_of(std::string_view signature) {
+  const auto arrow = signature.find("->");
+  return {side_of(signature.substr(0, arrow)), side_of(signature.substr(arrow + 2))};
+}
+
+bool is_side(const Side& side) {
+  const std::string letters = std::string(side.before) + std::string(side.after);
+  return std::all_of(letters.begin(), letters.end(), [&](char c) {
+    return c >= 'a' && c <= 'z' && std::count(letters.begin(), letters.end(), c) == 1;
+  });
+}
+
+bool fits(const Side& side, const Shape& shape) {
+  return side.has_dots ? shape.rank() >= side.letters() : shape.rank() == side.letters();
+}
+
+Ties ties_of(const Reach& reach, const Way& way) {
+  const auto [input, output] = sides_of(reach.signature());
+  check(fits(input, way.input) && fits(output, way.output), "reach",
+        "'{}' does not fit an input {} and an output {}", reach.signature(), way.input, way.output);
+  const int rank = way.input.rank(), end = way.output.rank();
+  const auto before = static_cast<int>(input.before.size()),
+             after = rank - static_cast<int>(input.after.size()),
+             past_dots = end - static_cast<int>(output.after.size());
+  Ties ties{};
+  for (int a = 0; a < rank; ++a) {
+    int tied = kAlong;
+    if (a < before) {
+      tied = output.axis_of(input.before[static_cast<std::size_t>(a)], end);
+    } else if (a >= after) {
+      tied = output.axis_of(input.after[static_cast<std::size_t>(a - after)], end);
+    } else if (output.has_dots) {
+      tied = past_dots - (after - a);
+    }
+    ties[static_cast<std::size_t>(a)] = tied;
+  }
+  return ties;
+}
+
 template <class F>
 Tensor combine(const Tensor& a, const Tensor& b, F f) {
   check(a.shape() == b.shape(), "reach", "marks of {} and {} do not fit", a.shape(), b.shape());
@@ -78,9 +142,19 @@ Tensor spread(std::span<const int> ties, const Tensor& marked, const Way& way) {
   return result;
 }
 
+void check_signature(const char* name, const Reach& reach) {
+  if (reach.kind() != Reach::kSignature) return;
+  const std::string_view text = reach.signature();
+  const bool has_arrow = text.find("->") != text.npos;
+  const bool is_one = has_arrow && is_side(sides_of(text).input) && is_side(sides_of(text).output);
+  check(is_one, name, "'{}' is no signature; write one like '...k->...n'", text);
+}
+
 Tensor spread(Reach reach, const Tensor& marked, const Way& way) {
   Ties ties = aligned(way.input, way.output);
-  switch (reach) {
+  switch (reach.kind()) {
+    case Reach::kSignature:
+      return spread(ties_of(reach, way), marked, way);
     case Reach::kLastAxis:
       if (way.input.rank() > 0) ties[static_cast<std::size_t>(way.input.rank() - 1)] = kAlong;
       [[fallthrough]];

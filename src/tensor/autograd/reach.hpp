@@ -6,33 +6,61 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string_view>
 
 #include <maskgrad/tensor/tensor.hpp>
 
 namespace maskgrad {
 
 /// What one place of an output can depend on, of one input.
-enum class Reach : std::uint8_t {
-  kUnset,       // did not say
-  kElement,     // the element aligned with it under broadcasting
-  kLastAxis,    // the elements that share all but the last index
-  kSameOrder,   // the element at the same place in row-major order
-  kEverything,  // any element
-  kByCall,      // it depends on arguments: the rule given to record() tells, see with_reach()
+class Reach {
+ public:
+  enum Kind : std::uint8_t {
+    kUnset,       // did not say
+    kElement,     // the element aligned with it under broadcasting
+    kLastAxis,    // the elements that share all but the last index
+    kSameOrder,   // the element at the same place in row-major order
+    kEverything,  // any element
+    kByCall,      // it depends on arguments: the rule given to record() tells, see with_reach()
+    kSignature,   // what the signature says
+  };
+
+  constexpr Reach(Kind kind) : kind_(kind) {}
+  /// A letter for each axis of the input, then of the output; "..." for any number of axes, aligned
+  /// from the right. A place of the output depends on the elements whose index is its own along
+  /// every letter that both have and along "...", whatever it is along the others. Of the product
+  /// of x [..., K] and weight [K, N]: "...k->...n" for x, "kn->...n" for the weight. A literal.
+  constexpr Reach(const char* signature) : kind_(kSignature), signature_(signature) {}
+
+  constexpr Kind kind() const { return kind_; }
+  std::string_view signature() const { return signature_; }
+  friend bool operator==(const Reach& a, const Reach& b) {
+    return a.kind_ == b.kind_ && a.signature() == b.signature();
+  }
+
+ private:
+  Kind kind_;
+  const char* signature_ = "";
 };
+
+/// Throws Error "[name] ..." for a signature that is none: other characters, a letter or "..."
+/// twice on one side, no "->".
+void check_signature(const char* name, const Reach& reach);
 
 /// Between the places of an input and those of an output: forward, to the places of the output that
 /// can depend on a place, or back, to the places of the input that it can depend on.
 struct Way {
   Shape input, output;
   bool back = false;
+  std::size_t which = 0;  // of the operation's outputs
 
   const Shape& from() const { return back ? output : input; }
   const Shape& to() const { return back ? input : output; }
 };
 
 /// bool of shape way.to(): true where the way leads from a marked place. marked: bool of shape
-/// way.from(). For kUnset as for kEverything, the safe side.
+/// way.from(). For kUnset as for kEverything, the safe side. Throws Error for a signature that does
+/// not fit the shapes.
 Tensor spread(Reach reach, const Tensor& marked, const Way& way);
 
 /// In `ties`: the place depends on all elements along this axis of the input.

@@ -57,17 +57,18 @@ DescribedOp::DescribedOp(const OpTrial& trial) : tape_({.trace = true}) {
 }
 
 bool DescribedOp::is_recorded(const Variable& leaf) const {
-  const auto is_leaf = [&](const Ref<GradSlot>& slot) { return slot == leaf.slot(); };
+  const auto is_it = [&](const Gradient* value) { return value == leaf.gradient(); };
   return std::any_of(outputs_.begin(), outputs_.end(),
-                     [&](const Variable& y) { return is_leaf(y.slot()); }) ||
+                     [&](const Variable& y) { return is_it(y.gradient()); }) ||
          std::any_of(tape_.nodes().begin(), tape_.nodes().end(), [&](const Ref<Node>& node) {
-           return std::any_of(node->inputs().begin(), node->inputs().end(), is_leaf);
+           return std::any_of(node->inputs().begin(), node->inputs().end(),
+                              [&](const Ref<Gradient>& input) { return is_it(input.get()); });
          });
 }
 
 bool DescribedOp::is_differentiable(std::size_t output) const {
-  const Ref<GradSlot>& slot = outputs_[output].slot();
-  return slot && !slot->is_constant && is_floating(slot->dtype);
+  const Gradient* gradient = outputs_[output].gradient();
+  return gradient && !gradient->is_constant() && is_floating(gradient->dtype());
 }
 
 DescribedOp::Marks DescribedOp::of_values(const ByInput& places, bool holes) const {
@@ -90,11 +91,11 @@ DescribedOp::Marks DescribedOp::of_gradient(std::size_t root, const Tensor& plac
 DescribedOp::Marks DescribedOp::collect(const MarkedTape& marked) const {
   Marks marks;
   for (const Variable& y : outputs_) {
-    marks.outputs.push_back(y.slot() ? marked.marks(*y.slot())
-                                     : Tensor::zeros(y.shape(), DType::kBool));
+    marks.outputs.push_back(y.gradient() ? marked.marks(*y.gradient())
+                                         : Tensor::zeros(y.shape(), DType::kBool));
   }
   for (const auto& [name, leaf] : leaves_) {
-    marks.gradients[name] = marked.gradient_marks(*leaf.slot());
+    marks.gradients[name] = marked.gradient_marks(*leaf.gradient());
   }
   return marks;
 }

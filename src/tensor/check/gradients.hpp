@@ -9,12 +9,6 @@
 
 namespace maskgrad {
 
-/// A leaf under the name that a report gives it.
-struct NamedLeaf {
-  std::string name;
-  Variable leaf;
-};
-
 struct GradientCheck {
   double step = 1e-5;
   double tolerance = 2e-8;           // of max(1, |gradient|)

@@ -24,9 +24,10 @@ class Notes : public TapeObserver {
     run_.outputs.push_back({op.name, output.clone(), mask});
   }
   void on_gradient(const Node& node, const std::string&, std::size_t input, Tensor& grad) override {
-    const GradSlot& slot = *node.inputs()[input];
+    const Gradient& gathered = *node.inputs()[input];
+    const bool has_places = grad.shape() == gathered.shape();
     run_.gradients.push_back(
-        {node.op().name, grad.clone(), grad.shape() == slot.shape ? slot.mask : SequenceMask()});
+        {node.op().name, grad.clone(), has_places ? gathered.mask() : SequenceMask()});
   }
 
  private:

@@ -30,26 +30,32 @@ class MarkedTape {
 
   const Tape& tape() const { return tape_; }
   /// The marks of a value, or of its gradient; all false for one that the tape does not know.
-  Tensor marks(const GradSlot& slot) const { return find(values_, slot); }
-  Tensor gradient_marks(const GradSlot& slot) const { return find(gradients_, slot); }
-  /// Of the output's shape: the places where the gradient of an input reads something marked, a
+  Tensor marks(const Gradient& value) const { return find(values_, value); }
+  Tensor gradient_marks(const Gradient& value) const { return find(gradients_, value); }
+  /// Of the shape of an output: the places where the gradient of an input reads something marked, a
   /// value or the gradient that arrives; values alone.
-  Tensor read_by_gradient(const Node& node, std::size_t input) const;
-  Tensor values_read(const Node& node, std::size_t input) const;
+  Tensor read_by_gradient(const Node& node, std::size_t input, std::size_t output) const;
+  Tensor values_read(const Node& node, std::size_t input, std::size_t output) const;
 
  private:
-  using Marks = std::map<const GradSlot*, Tensor>;
-  static Tensor find(const Marks& marks, const GradSlot& slot);
+  using Marks = std::map<const Gradient*, Tensor>;
+  Tensor reached(const Node& node, std::size_t output) const;
+  static Tensor find(const Marks& marks, const Gradient& value);
 
   const Tape& tape_;
   Marks values_, gradients_;
 };
 
-/// For each operation, whether it gives a result: a value that no further operation reads.
-std::vector<bool> find_results(const Tape& tape);
+/// Output `output` of node number `node`; a result when no further operation reads it.
+struct NodeOutput {
+  std::size_t node, output;
+  bool is_result;
+};
+/// All of a tape, in the order in which observers see them.
+std::vector<NodeOutput> outputs_of(const Tape& tape);
 
 /// MarkedTape::values_read(), for marks of one's own.
-Tensor values_read(const Node& node, std::size_t input,
-                   const std::function<Tensor(const GradSlot&)>& marks_of);
+Tensor values_read(const Node& node, std::size_t input, std::size_t output,
+                   const std::function<Tensor(const Gradient&)>& marks_of);
 
 }  // namespace maskgrad

@@ -1,6 +1,7 @@
 // How a masked place reaches another, step by step. Internal to src/tensor/check.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,31 +20,37 @@ class MaskPath {
   MaskPath(const MarkedTape& marked, std::span<const NamedLeaf> leaves)
       : marked_(marked), tape_(marked.tape()), leaves_(leaves) {}
 
-  /// To an element of what a node gives.
-  std::vector<std::string> to_value(std::size_t node, std::int64_t element) const;
+  /// To an element of an output of a node.
+  std::vector<std::string> to_value(std::size_t node, std::size_t output,
+                                    std::int64_t element) const;
   /// To an element of the gradient of a leaf, and last a remedy.
-  std::vector<std::string> to_gradient(const GradSlot& leaf, std::int64_t element) const;
+  std::vector<std::string> to_gradient(const Gradient& leaf, std::int64_t element) const;
 
  private:
   struct Place {
-    const GradSlot* slot = nullptr;
+    const Gradient* value = nullptr;
     std::int64_t element = -1;
   };
   // Where a place of a gradient comes from: input `input` of node `node`, whose rule reads a marked
-  // value at `value`, or else the arriving gradient at element `arriving` of the output.
+  // value at `read`, or else the gradient that arrives at `arriving`, a place of an output.
   struct Step {
     std::size_t node, input;
-    Place value;
-    std::int64_t arriving;
+    Place read, arriving;
+  };
+  // The node that made a value, and which of its outputs it is.
+  struct Maker {
+    std::size_t node, output;
   };
 
-  Place source(const Node& node, std::int64_t element) const;
-  Step gradient_source(const GradSlot& slot, std::int64_t element) const;
+  Place source(const Node& node, std::size_t output, std::int64_t element) const;
+  Step gradient_source(const Gradient& value, std::int64_t element) const;
   Step step_at(std::size_t node, std::size_t input, std::int64_t element) const;
+  Place value_read(const Node& node, std::size_t input, std::size_t output,
+                   std::int64_t place) const;
   std::vector<std::string> to_place(const Place& place, std::size_t user) const;
-  std::size_t maker_of(const GradSlot& slot, std::size_t user) const;
+  std::optional<Maker> maker_of(const Gradient& value, std::size_t user) const;
   std::string remedy(const Step& step) const;
-  std::string name_of_leaf(const GradSlot& slot) const;
+  std::string name_of_leaf(const Gradient& value) const;
 
   const MarkedTape& marked_;
   const Tape& tape_;

@@ -5,6 +5,7 @@
 #include <maskgrad/tensor/check/op_check.hpp>
 #include <maskgrad/tensor/check/op_overwrite.hpp>
 #include <maskgrad/tensor/check/op_poison.hpp>
+#include <maskgrad/tensor/check/op_replay.hpp>
 
 namespace maskgrad {
 namespace {
@@ -43,11 +44,12 @@ void check_sample_gradients(const OpDef& op, const OpSample& sample, Complaints&
     if (input.requires_grad()) leaves.push_back({name, input});
   }
   if (leaves.empty()) return;
-  for (std::size_t i = 0; i < op.outputs.size(); ++i) {
+  const std::size_t count = run_op(op, call).size();
+  for (std::size_t i = 0; i < count; ++i) {
     const auto f = [&] { return run_op(op, call)[i]; };
     if (!is_floating(f().dtype())) continue;
     const GradientReport report = check_gradients(f, leaves);
-    const std::string what = "gradient of " + op.outputs[i];
+    const std::string what = "gradient of " + op.output_name(i);
     if (!report.holds()) complaints.add(what, what + ": " + report.worst);
   }
 }
@@ -61,6 +63,7 @@ void check_sample(const OpDef& op, const OpSample& sample, Complaints& complaint
     for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
       check_detail::check_dependence(op, sample, dtype, complaints);
     }
+    check_detail::check_replay(op, sample, complaints);
   } catch (const Error& error) {
     complaints.add(fmt::format("throws {}", error.what()));
   }

@@ -49,7 +49,7 @@ void compare(const OpDef& op, const OpResults& clean, const OpResults& poisoned,
   };
   for (std::size_t k = 0; k < clean.outputs.size(); ++k) {
     const Variable& y = clean.outputs[k];
-    complain("output '" + op.outputs[k] + "'", y.value(), poisoned.outputs[k].value(),
+    complain("output '" + op.output_name(k) + "'", y.value(), poisoned.outputs[k].value(),
              either(may.outputs[k], holes_of(y.mask(), y.shape())));
   }
   for (const auto& [name, gradient] : clean.gradients) {

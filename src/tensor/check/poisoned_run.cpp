@@ -40,11 +40,11 @@ const Seen& expected(const std::vector<Seen>& clean, std::size_t call, const std
 }
 
 PoisonedRun::PoisonedRun(const Tape& trace, const CleanRun& clean, double poison)
-    : clean_(clean), poison_(poison), is_result_(find_results(trace)) {}
+    : clean_(clean), poison_(poison), outputs_(outputs_of(trace)) {}
 
 void PoisonedRun::on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) {
   const Seen& clean = expected(clean_.outputs, next_output_, op.name, output, mask);
-  if (mask.defined() || is_result_.at(next_output_)) {
+  if (mask.defined() || outputs_.at(next_output_).is_result) {
     leaked_ = leaked_ || any(without_holes(differences(output, clean.value), mask));
   }
   poison_holes(output, mask, poison_);
@@ -53,8 +53,8 @@ void PoisonedRun::on_output(const OpDef& op, Tensor& output, const SequenceMask&
 
 void PoisonedRun::on_gradient(const Node& node, const std::string&, std::size_t input,
                               Tensor& grad) {
-  const GradSlot& slot = *node.inputs()[input];
-  const SequenceMask mask = grad.shape() == slot.shape ? slot.mask : SequenceMask();
+  const Gradient& gathered = *node.inputs()[input];
+  const SequenceMask mask = grad.shape() == gathered.shape() ? gathered.mask() : SequenceMask();
   const Seen& clean = expected(clean_.gradients, next_gradient_++, node.op().name, grad, mask);
   if (!mask.defined()) return;
   leaked_ = leaked_ || any(without_holes(differences(grad, clean.value), mask));

@@ -6,6 +6,7 @@
 
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
+#include <maskgrad/tensor/check/marks.hpp>
 
 namespace maskgrad::check_detail {
 
@@ -46,7 +47,7 @@ class PoisonedRun : public TapeObserver {
  private:
   const CleanRun& clean_;
   double poison_;
-  std::vector<bool> is_result_;
+  std::vector<NodeOutput> outputs_;
   std::size_t next_output_ = 0, next_gradient_ = 0;
   bool leaked_ = false;
 };
@@ -57,26 +58,27 @@ class BlamingRun : public TapeObserver {
   BlamingRun(const Tape& trace, const CleanRun& clean, double poison, std::vector<MaskLeak>& leaks);
 
   void on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) override;
-  void on_record(const Node& node) override { place_[&node] = next_output_ - 1; }
+  void on_record(const Node& node) override { place_[&node] = outputs_[next_output_ - 1].node; }
   void on_gradient(const Node& node, const std::string& layer, std::size_t input,
                    Tensor& grad) override;
 
  private:
-  Tensor rubbish(const GradSlot& slot) const;
-  Tensor wrong_in_output(const Node& node, bool is_result, const Tensor& changed) const;
+  Tensor rubbish(const Gradient& value) const;
+  Tensor wrong_in_output(const NodeOutput& place, const Tensor& changed) const;
   Tensor wrong_in_gradient(const Node& node, std::size_t input, const Tensor& changed) const;
   Tensor may_be_rubbish(const Node& node, std::size_t input) const;
+  Tensor may_be_rubbish(const Node& node, std::size_t input, std::size_t output) const;
   void blame(const std::string& op, const std::string& layer, const std::string& what,
              const Tensor& now, const Tensor& clean, const Tensor& wrong);
 
   const Tape& trace_;
   const CleanRun& clean_;
   double poison_;
-  std::vector<bool> is_result_;
+  std::vector<NodeOutput> outputs_;
   std::vector<MaskLeak>& leaks_;
   std::map<const Node*, std::size_t> place_;     // of a recorded node on the trace
-  std::map<const GradSlot*, Tensor> of_values_;  // which elements hold rubbish
-  std::map<const GradSlot*, Tensor> of_gradients_;
+  std::map<const Gradient*, Tensor> of_values_;  // which elements hold rubbish
+  std::map<const Gradient*, Tensor> of_gradients_;
   std::size_t next_output_ = 0, next_gradient_ = 0;
 };
 

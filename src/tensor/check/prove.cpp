@@ -11,44 +11,43 @@ using check_detail::MaskPath;
 using check_detail::name_of;
 
 // The first kept element that is marked; -1 where none is.
-std::int64_t first_marked_kept(const GradSlot& slot, const Tensor& marks) {
-  return first_marked(without_holes(marks, slot.mask));
+std::int64_t first_marked_kept(const Gradient& value, const Tensor& marks) {
+  return first_marked(without_holes(marks, value.mask()));
 }
 
 // The first operation whose several kept elements are marked without exception.
 std::string find_everywhere(const MarkedTape& marked) {
   const Tape& tape = marked.tape();
-  for (std::size_t i = 0; i < tape.nodes().size(); ++i) {
-    const GradSlot& output = *tape.nodes()[i]->output();
+  for (const auto& [node, o, is_result] : outputs_of(tape)) {
+    const Gradient& output = *tape.nodes()[node]->outputs()[o];
     const Tensor marks = marked.marks(output);
     std::int64_t kept = 0, kept_marked = 0;
     for (std::int64_t e = 0; e < marks.numel(); ++e) {
-      if (is_hole(output.mask, output.shape, e)) continue;
+      if (is_hole(output.mask(), output.shape(), e)) continue;
       ++kept;
       kept_marked += marks.data<bool>()[e];
     }
-    if (kept > 1 && kept == kept_marked) return name_of(tape, i);
+    if (kept > 1 && kept == kept_marked) return name_of(tape, node);
   }
   return "";
 }
 
 void prove_results(const MarkedTape& marked, const MaskPath& path, MaskProof& proof) {
   const Tape& tape = marked.tape();
-  const std::vector<bool> is_result = find_results(tape);
-  for (std::size_t i = 0; i < tape.nodes().size(); ++i) {
-    if (!is_result[i]) continue;
-    const GradSlot& output = *tape.nodes()[i]->output();
+  for (const auto& [node, o, is_result] : outputs_of(tape)) {
+    if (!is_result) continue;
+    const Gradient& output = *tape.nodes()[node]->outputs()[o];
     ++proof.results;
     const std::int64_t place = first_marked_kept(output, marked.marks(output));
-    if (place >= 0 && proof.path.empty()) proof.path = path.to_value(i, place);
+    if (place >= 0 && proof.path.empty()) proof.path = path.to_value(node, o, place);
   }
 }
 
 void prove_gradients(const MarkedTape& marked, const MaskPath& path, MaskProof& proof) {
-  std::set<const GradSlot*> seen;
+  std::set<const Gradient*> seen;
   for (const Ref<Node>& node : marked.tape().nodes()) {
-    for (const Ref<GradSlot>& input : node->inputs()) {
-      const bool is_leaf = input && input->tape == 0 && !input->is_constant;
+    for (const Ref<Gradient>& input : node->inputs()) {
+      const bool is_leaf = input && input->is_leaf() && !input->is_constant();
       if (!is_leaf || !seen.insert(input.get()).second) continue;
       ++proof.gradients;
       const std::int64_t place = first_marked_kept(*input, marked.gradient_marks(*input));

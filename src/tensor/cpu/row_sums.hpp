@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include <maskgrad/tensor/cpu/pairwise_sum.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
+#include <maskgrad/tensor/cpu/threads.hpp>
 
 namespace maskgrad {
 
@@ -70,45 +72,99 @@ void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, std::int64_t 
   blocks.finish(sums);
 }
 
+namespace detail {
+
+// How sum_terms() cuts: sixteen sums side by side, and blocks of rows of them.
+inline constexpr std::int64_t kLanesOfTerms = 16, kTermsOfBlock = kLanesOfTerms * kRowsOfBlock;
+
+// lanes[l] = the sum of term(j) over j = begin + l, begin + l + 16, ... before end: one block.
+template <class T, class Term>
+void sum_block_of_terms(std::int64_t begin, std::int64_t end, Term& term, T* lanes) {
+  constexpr std::int64_t kLanes = kLanesOfTerms;
+  using Vector = typename VectorOf<16, T>::Type;
+  // In vectors, of which GCC makes no reduction: where terms have conditions, that of GCC 12 leaves
+  // some out.
+  Vector totals[kLanes * sizeof(T) / sizeof(Vector)] = {};
+  const auto add = [&](std::int64_t j, std::int64_t count) __attribute__((always_inline)) {
+    T terms[kLanes] = {};
+    for (std::int64_t lane = 0; lane < count; ++lane) terms[lane] = term(j + lane);
+    for (std::size_t v = 0; v < std::size(totals); ++v) {
+      Vector row;
+      std::memcpy(&row, terms + v * sizeof row / sizeof(T), sizeof row);
+      totals[v] += row;
+    }
+  };
+  std::int64_t j = begin;
+  for (; j + kLanes <= end; j += kLanes) add(j, kLanes);
+  if (j < end) add(j, end - j);
+  std::memcpy(lanes, totals, sizeof totals);
+}
+
+// The same for any number of blocks, in their tree.
+template <class T, class Term>
+void sum_blocks_of_terms(std::int64_t begin, std::int64_t end, Term& term, T* lanes) {
+  if (end - begin <= kTermsOfBlock) return sum_block_of_terms(begin, end, term, lanes);
+  PairwiseSum<T> blocks(kLanesOfTerms);
+  for (std::int64_t j = begin; j < end; j += kTermsOfBlock) {
+    sum_block_of_terms(j, std::min(j + kTermsOfBlock, end), term, blocks.row());
+    blocks.add();
+  }
+  blocks.finish(lanes);
+}
+
+template <class T>
+T sum_of_lanes(T* lanes) {
+  for (std::int64_t half = kLanesOfTerms / 2; half > 0; half /= 2) {
+    for (std::int64_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  }
+  return lanes[0];
+}
+
+}  // namespace detail
+
 /// The sum of term(j) over j = 0 .. n-1: sixteen sums side by side, element j in sum j % 16, which
 /// are blocks of rows too; then the sixteen in a tree. T is the type of the sums.
 template <class T, class Term>
 T sum_terms(std::int64_t n, Term term) {
-  constexpr std::int64_t kLanes = 16, kBlock = kLanes * kRowsOfBlock;
-  using Vector = typename detail::VectorOf<16, T>::Type;
-  const auto sum_block = [&](std::int64_t begin, std::int64_t end, T* to) {
-    // In vectors, of which GCC makes no reduction: where terms have conditions, that of GCC 12
-    // leaves some out.
-    Vector lanes[kLanes * sizeof(T) / sizeof(Vector)] = {};
-    const auto add = [&](std::int64_t j, std::int64_t count) __attribute__((always_inline)) {
-      T terms[kLanes] = {};
-      for (std::int64_t lane = 0; lane < count; ++lane) terms[lane] = term(j + lane);
-      for (std::size_t v = 0; v < std::size(lanes); ++v) {
-        Vector row;
-        std::memcpy(&row, terms + v * sizeof row / sizeof(T), sizeof row);
-        lanes[v] += row;
-      }
-    };
-    std::int64_t j = begin;
-    for (; j + kLanes <= end; j += kLanes) add(j, kLanes);
-    if (j < end) add(j, end - j);
-    std::memcpy(to, lanes, sizeof lanes);
-  };
-  T lanes[kLanes];
-  if (n <= kBlock) {
-    sum_block(0, n, lanes);
-  } else {
-    PairwiseSum<T> blocks(kLanes);
-    for (std::int64_t j = 0; j < n; j += kBlock) {
-      sum_block(j, std::min(j + kBlock, n), blocks.row());
-      blocks.add();
+  T lanes[detail::kLanesOfTerms];
+  detail::sum_blocks_of_terms(0, n, term, lanes);
+  return detail::sum_of_lanes(lanes);
+}
+
+/// sums[i] = the sum of term(i, j) over j = 0 .. n-1, for `rows` rows, with the bits of
+/// sum_terms(). Rows, and parts of long rows, are added side by side. `work` is that of one term,
+/// as for least_for().
+template <class T, class Term>
+void sum_terms_of_rows(std::int64_t rows, std::int64_t n, std::int64_t work, const Term& term,
+                       T* sums) {
+  // A power of two of blocks: a branch of the tree.
+  constexpr std::int64_t kLanes = detail::kLanesOfTerms, kPart = 16 * detail::kTermsOfBlock;
+  if (n <= kPart) {
+    return parallel_for(rows, least_for(n, work), [&](std::int64_t i, std::int64_t end) {
+      for (; i < end; ++i) sums[i] = sum_terms<T>(n, [&](std::int64_t j) { return term(i, j); });
+    });
+  }
+  const std::int64_t parts = (n + kPart - 1) / kPart;
+  PoolVector<T> lanes(static_cast<std::size_t>(rows * parts * kLanes));
+  parallel_for(rows * parts, least_for(kPart, work), [&](std::int64_t i, std::int64_t end) {
+    for (; i < end; ++i) {
+      const auto of_row = [&, row = i / parts](std::int64_t j) { return term(row, j); };
+      const std::int64_t begin = i % parts * kPart;
+      detail::sum_blocks_of_terms(begin, std::min(begin + kPart, n), of_row,
+                                  lanes.data() + i * kLanes);
     }
-    blocks.finish(lanes);
+  });
+  const T* from = lanes.data();
+  for (std::int64_t i = 0; i < rows; ++i) {
+    PairwiseSum<T> branches(kLanes);
+    for (std::int64_t part = 0; part < parts; ++part, from += kLanes) {
+      std::copy_n(from, kLanes, branches.row());
+      branches.add();
+    }
+    T total[kLanes];
+    branches.finish(total);
+    sums[i] = detail::sum_of_lanes(total);
   }
-  for (std::int64_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::int64_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
 }
 
 }  // namespace maskgrad

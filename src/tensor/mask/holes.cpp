@@ -11,8 +11,7 @@
 namespace maskgrad {
 
 bool is_hole(const SequenceMask& mask, const Shape& shape, std::int64_t element) {
-  if (!mask.defined()) return false;
-  return !mask.bits().data<bool>()[element / (shape.numel() / mask.bits().numel())];
+  return !KeptPlaces(mask, shape)[element];
 }
 
 namespace {
@@ -72,6 +71,15 @@ bool holes_are_finite(const Tensor& x, const SequenceMask& mask) {
   return dispatch_dtype(FloatingTypes{}, x.dtype(), "holes_are_finite", [&]<class T>(T) {
     return every_in_holes<T>(x, mask, [](T element) { return std::isfinite(element); });
   });
+}
+
+void drop_holes(Tensor& x, const SequenceMask& mask) {
+  if (!mask.defined()) return;
+  if (!x.is_exclusive()) {
+    if (x.device().type == DeviceType::kCpu && holes_hold(x, mask, 0.0)) return;
+    x = x.clone();
+  }
+  fill_holes(x, mask, 0.0);
 }
 
 Tensor without_holes(const Tensor& x, const SequenceMask& mask) {

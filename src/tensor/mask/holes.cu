@@ -14,7 +14,7 @@ __global__ void fill_holes_kernel(T* x, const bool* keep, T value, std::int64_t 
 
 void fill_holes_on_device(Tensor& x, const SequenceMask& mask, Scalar value) {
   if (x.numel() == 0) return;
-  const Tensor keep = mask.bits().to(x.device());
+  const Tensor& keep = mask.bits_on(x.device());
   dispatch_dtype(AllTypes{}, x.dtype(), "fill_holes", [&]<class T>(T) {
     cuda::launch({"fill_holes", cuda::blocks_for(x.numel()), cuda::kThreads}, fill_holes_kernel<T>,
                  x.device_data<T>(), keep.device_data<bool>(), value.to<T>("mask", "fill"),

@@ -14,13 +14,29 @@ void check_same_positions(const SequenceMask& a, const SequenceMask& b) {
 
 }  // namespace
 
-SequenceMask::SequenceMask(Tensor bits)
-    : bits_(bits.defined() && !bits.is_exclusive() ? bits.clone() : std::move(bits)) {
-  check_given(bits_.tensor().defined(), "sequence_mask", "the bits");
-  check(bits_.tensor().dtype() == DType::kBool && shape().rank() == 2, "sequence_mask",
-        "needs bool [B, S], got {} {}", to_string(bits_.tensor().dtype()), shape());
-  check(bits_.tensor().device().type == DeviceType::kCpu, "sequence_mask",
+SequenceMask::SequenceMask(Tensor bits) {
+  check_given(bits.defined(), "sequence_mask", "the bits");
+  check(bits.dtype() == DType::kBool && bits.rank() == 2, "sequence_mask",
+        "needs bool [B, S], got {} {}", to_string(bits.dtype()), bits.shape());
+  check(bits.device().type == DeviceType::kCpu, "sequence_mask",
         "a mask is made of bits on the host; these are on cuda, fetch them with to(Device{{}})");
+  body_ = make_ref<Body>(bits.is_exclusive() ? std::move(bits) : bits.clone());
+}
+
+const Watched& SequenceMask::no_bits() {
+  static const Watched nothing;
+  return nothing;
+}
+
+const Tensor& SequenceMask::bits_on(Device device) const {
+  const Tensor& here = bits();
+  if (!defined() || here.device() == device) return here;
+  const std::lock_guard lock(body_->uploading);
+  Watched& there = body_->on_device;
+  const bool is_there = there.tensor().defined() && there.tensor().device() == device;
+  if (!is_there) there = Watched(here.to(device));
+  if (there.is_changed()) refuse();
+  return there.tensor();
 }
 
 void SequenceMask::refuse() {
@@ -86,7 +102,8 @@ SequenceMask operator~(const SequenceMask& a) {
 
 bool operator==(const SequenceMask& a, const SequenceMask& b) {
   if (!a.defined() || !b.defined()) return a.defined() == b.defined();
-  return a.bits().is_same_view(b.bits()) || is_identical(a.bits(), b.bits());
+  const Tensor &x = a.bits(), &y = b.bits();
+  return a.body_ == b.body_ || is_identical(x, y);
 }
 
 std::string_view to_string(MaskRule rule) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <span>
 
 #include <maskgrad/tensor/autograd/watched.hpp>
@@ -9,8 +10,8 @@
 namespace maskgrad {
 
 /// Positions [B, S] of a batch: true = the position exists (keep), false = padding or a hole.
-/// Immutable once made; copies share the bits, which are a copy of what the mask was made from. A
-/// default-constructed mask says nothing: no position is known to be missing.
+/// Immutable once made; copies share the bits, which are a copy of what the mask was made from, and
+/// stay on the host. A default-constructed mask says nothing: no position is known to be missing.
 class SequenceMask {
  public:
   SequenceMask() = default;
@@ -23,14 +24,19 @@ class SequenceMask {
   /// The first lengths[b] of `length` positions exist. Throws Error for a length out of range.
   static SequenceMask from_lengths(std::span<const std::int64_t> lengths, std::int64_t length);
 
-  bool defined() const { return bits_.tensor().defined(); }
+  bool defined() const { return static_cast<bool>(body_); }
   /// Throws Error when somebody has written to them, through a copy of this tensor.
   const Tensor& bits() const {
-    if (bits_.is_changed()) [[unlikely]]
+    const Watched& own = watched_bits();
+    if (own.is_changed()) [[unlikely]]
       refuse();
-    return bits_.tensor();
+    return own.tensor();
   }
-  const Shape& shape() const { return bits_.tensor().shape(); }
+  /// The bits on a device, for kernels. The first call uploads them, for all copies of this mask;
+  /// nobody waits. Any number of threads may call it. Throws Error as bits(), also when somebody
+  /// has written to the bits on the device, and for a device that is not there.
+  const Tensor& bits_on(Device device) const;
+  const Shape& shape() const { return watched_bits().tensor().shape(); }
   /// How many positions exist. Throws Error for a mask that says nothing.
   std::int64_t kept() const;
 
@@ -43,9 +49,20 @@ class SequenceMask {
   friend bool operator==(const SequenceMask& a, const SequenceMask& b);
 
  private:
-  [[noreturn]] static void refuse();
+  // What copies of a mask share.
+  struct Body : RefCounted {
+    explicit Body(Tensor own) : bits(std::move(own)) {}
 
-  Watched bits_;
+    const Watched bits;
+    std::mutex uploading;
+    Watched on_device;  // a copy of the bits, where somebody has asked for one
+  };
+
+  [[noreturn]] static void refuse();
+  static const Watched& no_bits();
+  const Watched& watched_bits() const { return body_ ? body_->bits : no_bits(); }
+
+  Ref<Body> body_;
 };
 
 /// What an operation or a layer does with the sequence mask of its input.

@@ -1,57 +1,51 @@
 // How good a model is on data that it is not trained on, while it is trained.
 #pragma once
 
-#include <filesystem>
-#include <functional>
-#include <limits>
+#include <string>
 
 #include <maskgrad/train/evaluate.hpp>
 
 namespace maskgrad {
 
-/// The note under which a checkpoint holds how validation stood: the steps and the loss of the best
-/// evaluation, and how many there were since.
-inline constexpr const char* kValidationNote = "validation";
-
 /// Evaluates the trainer's model on data of its own; where the trainer averages weights, with the
-/// average. All callbacks hear of it (on_evaluation). It keeps the best weights, those of the
-/// smallest loss, in a file, and may end the run when they are not beaten any more. Stands before
-/// the callback that saves checkpoints: a run that goes on from one evaluates, keeps and stops as
-/// the unbroken one does.
+/// average. All callbacks hear of it (on_evaluation). It keeps the weights of the smallest loss in
+/// Trainer::Options::best, and may end the run when they are not beaten any more. Stands before the
+/// callback that saves checkpoints: a run that goes on from one evaluates, keeps and stops as the
+/// unbroken one does. Best weights that were found on other data are left alone until its first
+/// evaluation takes their place.
 class Validation : public Callback {
  public:
   struct Options {
     std::int64_t every_steps = 0;  // 0: at the ends of epochs; in any case at the end of the run
     std::int64_t batch_size = 100;
-    std::int64_t patience = 0;  // end after so many evaluations without a better one; 0: never
-    std::filesystem::path best = {};  // a model file for the best weights; empty: they are not kept
-    std::function<Notes()> notes = {};  // of that file
+    /// Ends the run after so many evaluations without a better one; 0: never. One that is made only
+    /// because the run ends does not count: a longer run would not make it.
+    std::int64_t patience = 0;
+    Warn warn = {};  // hears of other data than before, and of patience that is over at the start
   };
 
-  /// `data` must outlive it. `resumed` are the notes of the checkpoint that the run goes on from.
-  /// Throws Error for no samples, for options below their least, and for notes that it did not
-  /// write.
-  Validation(const Dataset& data, Options options, const Notes& resumed = {});
+  /// `data` must outlive it. Throws Error for no samples, and for options below their least.
+  Validation(const Dataset& data, Options options);
 
+  /// Throws Error when the trainer has no Options::best.
+  void on_start(const Trainer& trainer) override;
+  /// Throws Diverged "[validation] step 12: ..." when the loss is not finite.
   void on_step(const Trainer& trainer, const StepInfo& step) override;
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
   void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override;
-  void add_notes(Notes& notes) const override;
   /// True once patience has run out.
-  bool wants_to_stop() const override {
-    return options_.patience > 0 && since_best_ >= options_.patience;
-  }
+  bool wants_to_stop() const override;
 
  private:
-  void validate(const Trainer& trainer);
-  void read_note(const std::string& text);
+  bool is_of_these_data(const BestWeights& best) const { return best.data == fingerprint_; }
+  void validate(const Trainer& trainer, bool counts);
+  std::vector<Metric> evaluate_at(const Trainer& trainer) const;
 
   const Dataset& data_;
   Options options_;
+  std::string fingerprint_;      // of the data
+  BestWeights* best_ = nullptr;  // the trainer's, once it has started
   std::int64_t last_step_ = -1;  // of the last evaluation
-  std::int64_t best_step_ = -1;  // -1: there was none
-  double best_loss_ = std::numeric_limits<double>::infinity();
-  std::int64_t since_best_ = 0;
 };
 
 }  // namespace maskgrad

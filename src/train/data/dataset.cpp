@@ -30,7 +30,9 @@ Tensor rows_of(const Tensor& tensor, std::int64_t first, std::int64_t count, std
 
 std::int64_t Batch::size() const {
   const Tensor* any = nullptr;
-  for_each_tensor(*this, [&](std::string_view, const Tensor& tensor) { any = &tensor; });
+  for_each_tensor(*this, [&](std::string_view, const Tensor& tensor) {
+    if (any == nullptr) any = &tensor;
+  });
   check_given(any != nullptr, "data", "a batch");
   const Tensor& counted = ids.defined() ? ids : targets.defined() ? targets : *any;
   check(counted.rank() > 0, "data", "a tensor of a batch has a row for each sample, and no number");

@@ -2,6 +2,8 @@
 #include <cmath>
 #include <numbers>
 
+#include <fmt/format.h>
+
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/optim/schedule.hpp>
 
@@ -62,18 +64,13 @@ Schedule::Kind schedule_from_string(std::string_view text) {
   for (const Schedule::Kind kind : kKinds) {
     if (to_string(kind) == text) return kind;
   }
-  fail("schedule", "'{}' is not one of constant, cosine, wsd", text);
+  fail("schedule", "'{}' is not one of {}", text, fmt::join(schedule_names(), ", "));
 }
 
-std::string to_string(const Schedule& schedule) {
-  std::string text(to_string(schedule.kind));
-  if (schedule.kind == Schedule::Kind::kWsd) {
-    text += fmt::format(" with a decay over {} of the run", schedule.decay_share);
-  }
-  if (schedule.warmup_steps > 0) {
-    text += fmt::format(" after {} steps of warm-up", schedule.warmup_steps);
-  }
-  return text;
+std::vector<std::string> schedule_names() {
+  std::vector<std::string> names;
+  for (const Schedule::Kind kind : kKinds) names.emplace_back(to_string(kind));
+  return names;
 }
 
 }  // namespace maskgrad

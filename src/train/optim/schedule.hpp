@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace maskgrad {
 
@@ -17,7 +18,7 @@ namespace maskgrad {
 ///   kWsd       1, and over the last `decay_share` of all steps (total - step) / their number:
 ///              warm-up, stable, decay (Hu et al. 2024, MiniCPM), with the linear tail of
 ///              Haegele et al. 2024
-/// Whatever comes after a warm-up that is longer than the run is never reached.
+/// A warm-up may be longer than the run.
 struct Schedule {
   enum class Kind { kConstant, kCosine, kWsd };
 
@@ -39,7 +40,7 @@ void check_schedule(const Schedule& schedule);
 std::string_view to_string(Schedule::Kind kind);
 /// The inverse. Throws Error for any other text.
 Schedule::Kind schedule_from_string(std::string_view text);
-/// "cosine after 100 steps of warm-up", "wsd with a decay over 0.1 of the run".
-std::string to_string(const Schedule& schedule);
+/// The names of all kinds.
+std::vector<std::string> schedule_names();
 
 }  // namespace maskgrad

@@ -13,8 +13,7 @@ constexpr std::int64_t kChunk = 4096;  // elements
 
 WeightAverage::WeightAverage(const ParameterBuffer& parameters, double decay)
     : decay_(decay), values_(parameters.zeros_beside(2)) {
-  check(decay > 0 && decay < 1, kName, "must be 0, for none, or a decay between 0 and 1, not {}",
-        decay);
+  check(decay > 0 && decay < 1, kName, "the decay must be above 0 and below 1, not {}", decay);
   values_.copy_from(parameters.values());
 }
 

@@ -9,6 +9,7 @@
 #include <maskgrad/ops/functors/binary_rules.hpp>
 #include <maskgrad/ops/functors/rules.hpp>
 
+#include "ops/places.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
 #include "support/threads.hpp"
@@ -17,18 +18,8 @@ namespace maskgrad {
 namespace {
 
 using test::error_of;
+using test::place;
 using test::same_bits;
-
-// The element of x that stands at element i of `to`.
-std::int64_t place(const Shape& x, std::int64_t i, const Shape& to) {
-  std::int64_t result = 0, step = 1;
-  for (int axis = 1; axis <= x.rank(); ++axis) {
-    result += x.dim(-axis) == 1 ? 0 : i % to.dim(-axis) * step;
-    step *= x.dim(-axis);
-    i /= to.dim(-axis);
-  }
-  return result;
-}
 
 const std::vector<std::pair<Shape, Shape>> kPairs = {
     {{}, {}},
@@ -105,7 +96,7 @@ TYPED_TEST(ZipElements, GivesBoolInputsAsConditions) {
   for (const auto& [sx, sk] : kPairs) {
     const Tensor x = counted<T>(sx, 1), keep = test::random_bits(random, sk, 0.5);
     const Tensor y =
-        ops::zip_elements("test", ops::functors::ChosenPart<true>(), x, ops::Conditions{keep});
+        ops::zip_elements("test", ops::functors::KeepWhere<>(), x, ops::Conditions{keep});
     const Shape shape = broadcast("test", sx, sk);
     for (std::int64_t i = 0; i < shape.numel(); ++i) {
       const bool kept = keep.data<bool>()[place(sk, i, shape)];

@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 #include <functional>
 
@@ -6,6 +7,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
+#include "ops/places.hpp"
 #include "ops/position.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
@@ -38,13 +40,7 @@ const Binary kBinaries[] = {
 
 // The element of x that stands at element i of `to`.
 double at(const Tensor& x, std::int64_t i, const Shape& to) {
-  std::int64_t place = 0, step = 1;
-  for (int axis = 1; axis <= x.rank(); ++axis) {
-    place += x.dim(-axis) == 1 ? 0 : i % to.dim(-axis) * step;
-    step *= x.dim(-axis);
-    i /= to.dim(-axis);
-  }
-  return x.values<double>()[static_cast<std::size_t>(place)];
+  return x.values<double>()[static_cast<std::size_t>(test::place(x.shape(), i, to))];
 }
 
 TEST(BinaryOps, FollowTheirFormulasOverBroadcastShapes) {
@@ -244,6 +240,25 @@ TEST(Pow, HasTheGradientsOfPyTorchAtZero) {
       Tape tape;
       tape.backward(ops::pow(x, p), make({5}, {1}, dtype));
       EXPECT_TRUE(is_close(x.grad(), {slope})) << p;
+    }
+  }
+}
+
+// x^(exponent - 1) is no number of the dtype, but g exponent x^(exponent - 1) is.
+TEST(Pow, HasAGradientWhereThePowerOverflowsOrVanishes) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const double large = dtype == DType::kFloat32 ? 1e30 : 1e200, small = 1 / large;
+    for (const auto& [x, g, exponent, expected] :
+         std::initializer_list<std::array<double, 4>>{{small, small, -1, -large},
+                                                      {-small, small, -1, -large},
+                                                      {large, small, 3, 3 * large},
+                                                      {small, large, 3, 3 * small},
+                                                      {-small, large, 3, 3 * small}}) {
+      const Variable leaf_x = leaf(make({x}, {1}, dtype));
+      Tape tape;
+      tape.backward(ops::pow(leaf_x, exponent), make({g}, {1}, dtype));
+      const double got = to_doubles(leaf_x.grad())[0];
+      EXPECT_NEAR(got, expected, 1e-5 * std::abs(expected)) << x << " ^ " << exponent;
     }
   }
 }

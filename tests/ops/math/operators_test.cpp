@@ -50,6 +50,23 @@ TEST(Operators, HaveGradientsAndAreFoundWithoutAUsingDirective) {
   EXPECT_THAT(to_doubles(x.grad()), ElementsAre(4 * 3 - 0.25, -4 - 0.25));
 }
 
+TEST(Operators, MultiplyByANumberWithTheBitsOfMultiplyAndKeepNothingForIt) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const Scalar number : {Scalar(0.1), Scalar(-3), Scalar(1e-40), Scalar(test::kInf)}) {
+      const Variable x = leaf(make({1, -2, 1e30, 0}, {4}, dtype));
+      const Variable z = leaf(x.value());
+      const Variable constant(Tensor::full({}, number, dtype));
+      Tape tape;
+      const Variable y = number * x, expected = ops::multiply(z, constant);
+      EXPECT_EQ(tape.nodes()[0]->op().name, "scale");
+      EXPECT_TRUE(same_bits(y.value(), expected.value()));
+      EXPECT_TRUE(same_bits((x * number).value(), expected.value()));
+      tape.backward(y + expected, make({1, 0.1, 3, -1}, {4}, dtype));
+      EXPECT_TRUE(same_bits(x.grad(), z.grad()));
+    }
+  }
+}
+
 TEST(Operators, DivideByANumberAsDivideDoes) {
   const Variable x(make({1, 2, 5}, {3}, DType::kFloat32));
   EXPECT_TRUE(
@@ -64,7 +81,7 @@ TEST(Operators, KeepTheMask) {
 
 TEST(Operators, RefuseNumbersThatDoNotFitAndValuesThatAreNotThere) {
   const Variable x(make({1}, {1}, DType::kFloat32)), none;
-  EXPECT_EQ(error_of([&] { return x * 1e39; }), "[multiply] the number 1e+39 is no float32");
+  EXPECT_EQ(error_of([&] { return x * 1e39; }), "[scale] factor 1e+39 is no float32");
   EXPECT_EQ(error_of([&] { return (1 << 24 | 1) + x; }), "[add] the number 16777217 is no float32");
   EXPECT_EQ(error_of([&] { return x - none; }),
             "[subtract] input 'b' was used before it was given a value");

@@ -1,4 +1,4 @@
-// Families of faulty operations, and what they are made from.
+// What families of faulty operations are made from.
 #pragma once
 
 #include <vector>
@@ -8,16 +8,8 @@
 
 namespace maskgrad::test {
 
-std::vector<Mutant> mutants_of_keep_where();
-std::vector<Mutant> mutants_of_masked_softmax();
-std::vector<Mutant> mutants_of_moved_rows();
-std::vector<Mutant> mutants_of_attention();
-/// Operations of any kind whose gradients read more than they say.
-std::vector<Mutant> mutants_of_gradients();
 /// scaled_dot_product_attention by plain loops: no mutant, and made as they are.
 Tensor attention_by_its_definition(const OpCall& call);
-/// The same call with fewer or other places kept, forward or backward only.
-std::vector<Mutant> mutants_with_another_mask(const std::string& op);
 
 using Values = std::vector<double>;
 

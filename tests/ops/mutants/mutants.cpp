@@ -3,15 +3,45 @@
 #include <memory>
 
 #include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 #include "ops/mutants/mutant_families.hpp"
 
 namespace maskgrad::test {
 
 Values bits_of(const OpCall& call, const Shape& shape) {
-  if (!call.has("mask")) return Values(static_cast<std::size_t>(shape.numel()), 1);
-  return to_doubles(ops::expand(call.input("mask").value(), shape));
+  Values keep(static_cast<std::size_t>(shape.numel()), 1);
+  if (call.has("mask")) keep = to_doubles(ops::expand(call.input("mask").value(), shape));
+  if (!call.has("queries")) return keep;
+  // Pairs [B, H, S, S] of positions [B, S] that exist.
+  const Values exist = to_doubles(call.input("queries").value());
+  const std::int64_t heads = shape[1], length = shape[2];
+  for (std::int64_t i = 0; i < shape.numel(); ++i) {
+    const std::int64_t sample = i / (heads * length * length) * length;
+    const auto query = static_cast<std::size_t>(sample + i / length % length),
+               key = static_cast<std::size_t>(sample + i % length);
+    keep[static_cast<std::size_t>(i)] *= exist[query] * exist[key];
+  }
+  return keep;
+}
+
+// All that an operation was called with.
+PoolVector<Given> given_of(const OpCall& call) {
+  PoolVector<Given> given;
+  for (const auto& [name, input] : call.inputs) given.push_back({name.c_str(), input});
+  for (const auto& [name, value] : call.args) {
+    std::visit(
+        [&, of = name.c_str()]<class T>(const T& x) {
+          if constexpr (std::is_same_v<T, std::string>)
+            given.push_back({of, std::string_view(x)});
+          else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>)
+            given.push_back({of, std::span<const std::int64_t>(x)});
+          else
+            given.push_back({of, x});
+        },
+        value);
+  }
+  return given;
 }
 
 OpCall copy_of(const OpCall& call) {
@@ -51,29 +81,43 @@ Tensor where_by_products(const OpCall& call) {
   return make(sums, y.shape(), y.dtype());
 }
 
-std::vector<Mutant> mutants() {
-  std::vector<Mutant> all;
-  const auto add = [&](std::vector<Mutant> some) {
-    all.insert(all.end(), some.begin(), some.end());
-  };
-  add(mutants_of_keep_where());
-  add(mutants_of_masked_softmax());
-  add({{"WhereMultipliesByItsCondition", "where", where_by_products, {}}});
+std::vector<Mutant> mutants_of_operations_with_masks() {
+  std::vector<Mutant> all = {{"WhereMultipliesByItsCondition", "where", where_by_products, {}}};
+  // What with_mask() leaves in the holes is nobody's business, so it may read all.
+  for (Mutant& mutant : mutants_with_another_mask("with_mask")) {
+    if (mutant.name != "WithMaskReadsAll") all.push_back(std::move(mutant));
+  }
   for (const char* op : {"masked_mean", "masked_max", "masked_layer_norm", "attention_scores",
                          "attention_values", "scaled_dot_product_attention", "self_attention"}) {
-    add(mutants_with_another_mask(op));
+    for (Mutant& mutant : mutants_with_another_mask(op)) all.push_back(std::move(mutant));
   }
-  add(mutants_of_moved_rows());
-  add(mutants_of_attention());
-  add(mutants_of_gradients());
+  return all;
+}
+
+const bool kRegistered = register_mutants(mutants_of_operations_with_masks);
+
+std::vector<std::vector<Mutant> (*)()>& families() {
+  static std::vector<std::vector<Mutant> (*)()> all;
+  return all;
+}
+
+bool register_mutants(std::vector<Mutant> (*make)()) {
+  families().push_back(make);
+  return true;
+}
+
+std::vector<Mutant> mutants() {
+  std::vector<Mutant> all;
+  for (const auto make : families()) {
+    for (Mutant& mutant : make()) all.push_back(std::move(mutant));
+  }
   return all;
 }
 
 OpDef mutated(const Mutant& mutant) {
   OpDef op = find_op(mutant.op);
   // Nodes refer to the description of their operation, which must outlive them.
-  const auto described = std::make_shared<OpDef>(op);
-  op.call = [mutant, described](const OpCall& call) -> std::vector<Variable> {
+  const auto run = [mutant](const OpDef& described, const OpCall& call) -> std::vector<Variable> {
     Ref<Node> node;
     {
       const Tape trace({.trace = true});
@@ -82,10 +126,10 @@ OpDef mutated(const Mutant& mutant) {
     }
     std::vector<const Variable*> inputs;
     std::vector<std::string> names;
-    for (const InputSpec& spec : described->inputs) {
+    for (const InputSpec& spec : described.inputs) {
       if (!spec.differentiable) continue;
       for (const auto& [name, input] : call.inputs) {
-        if (described->find_input(name) != &spec || !input.requires_grad()) continue;
+        if (described.find_input(name) != &spec || !input.requires_grad()) continue;
         inputs.push_back(&input);
         names.push_back(name);
       }
@@ -101,14 +145,20 @@ OpDef mutated(const Mutant& mutant) {
       const NoGrad no_grad;
       outputs = run_op(find_op(mutant.op), call);
     }
-    outputs.front() =
-        record(*described, inputs, mutant.forward ? mutant.forward(call) : outputs.front().value(),
-               outputs.front().mask(),
-               with_reach(rule, [node](std::size_t input, const Tensor& marked, const Way& way) {
-                 return way.back ? node->reaching(input, marked) : node->reached(input, marked);
-               }));
+    outputs.front() = record(
+        described, inputs, mutant.forward ? mutant.forward(call) : outputs.front().value(),
+        outputs.front().mask(),
+        with_reach(rule,
+                   [node](std::size_t input, const Tensor& marked, const Way& way) {
+                     return way.back ? node->reaching(input, marked) : node->reached(input, marked);
+                   }),
+        given_of(call));
     return outputs;
   };
+  // The description that nodes refer to runs the mutant, too.
+  const auto described = std::make_shared<OpDef>(op);
+  described->call = [run, self = described.get()](const OpCall& call) { return run(*self, call); };
+  op.call = [run, described](const OpCall& call) { return run(*described, call); };
   return op;
 }
 

@@ -22,7 +22,15 @@ struct Mutant {
   std::function<Gradient(const OpCall&, const Tensor& g)> backward = {};
 };
 
+/// Adds mutants; called where the program starts, beside the tests of an operation:
+///   const bool kRegistered = register_mutants([] { return mutants_with_another_mask("pool"); });
+/// Returns true.
+bool register_mutants(std::vector<Mutant> (*make)());
+/// All that were registered.
 std::vector<Mutant> mutants();
+
+/// The same call with fewer or other places kept, forward or backward only.
+std::vector<Mutant> mutants_with_another_mask(const std::string& op);
 
 /// The description of the true operation, with the call replaced by the faulty one.
 OpDef mutated(const Mutant& mutant);

@@ -209,4 +209,6 @@ std::vector<Mutant> mutants_of_attention() {
   };
 }
 
+const bool kRegistered = register_mutants(mutants_of_attention);
+
 }  // namespace maskgrad::test

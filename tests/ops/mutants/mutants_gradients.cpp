@@ -116,4 +116,6 @@ std::vector<Mutant> mutants_of_gradients() {
   };
 }
 
+const bool kRegistered = register_mutants(mutants_of_gradients);
+
 }  // namespace maskgrad::test

@@ -101,4 +101,6 @@ std::vector<Mutant> mutants_of_moved_rows() {
   return found;
 }
 
+const bool kRegistered = register_mutants(mutants_of_moved_rows);
+
 }  // namespace maskgrad::test

@@ -163,4 +163,7 @@ std::vector<Mutant> mutants_of_masked_softmax() {
   };
 }
 
+const bool kRegistered =
+    register_mutants(mutants_of_keep_where) && register_mutants(mutants_of_masked_softmax);
+
 }  // namespace maskgrad::test

@@ -104,6 +104,31 @@ TEST(ElementLosses, HaveTheSameBitsWithPaddingAndOnAnyNumberOfThreads) {
   }
 }
 
+// One sample is cut too.
+TEST(ElementLosses, OfOneLongSampleHaveTheSameBitsOnAnyNumberOfThreads) {
+  Random random(3);
+  for (const Shape& shape : {Shape{1, 100'003}, Shape{100'003}, Shape{2, 50'001}}) {
+    const Variable x(test::uniform(random, shape).to(DType::kFloat32));
+    const Tensor t = test::uniform(random, shape, 0, 1).to(DType::kFloat32);
+    const Tensor squares = ops::mse(x, Variable(t)).sum.value();
+    const Tensor entropy = ops::bce_with_logits(x, t).sum.value();
+    const test::WithThreads three(3);
+    EXPECT_TRUE(same_bits(ops::mse(x, Variable(t)).sum.value(), squares));
+    EXPECT_TRUE(same_bits(ops::bce_with_logits(x, t).sum.value(), entropy));
+  }
+}
+
+TEST(BceWithLogits, NamesTheFirstTargetThatIsOutsideOnAnyNumberOfThreads) {
+  Tensor t = Tensor::zeros({1, 200'000}, DType::kFloat32);
+  for (const std::int64_t wrong : {190'000, 120'000, 70'001}) t.view(wrong, {}).fill(2);
+  const Variable x(Tensor::zeros(t.shape(), DType::kFloat32));
+  for (const int threads : {1, 3}) {
+    const test::WithThreads some(threads);
+    EXPECT_THAT(error_of([&] { ops::bce_with_logits(x, t); }),
+                ::testing::StartsWith("[bce_with_logits] target 2 at element 70001 is outside"));
+  }
+}
+
 TEST(Mse, RefusesWhatDoesNotFit) {
   const Variable x(Tensor::zeros({3}, DType::kFloat32));
   EXPECT_EQ(error_of([&] {

@@ -30,7 +30,7 @@ class Table {
   explicit Table(DType dtype, bool bound = true) : dtype_(dtype) {
     weight = leaf(uniform(random_, {kRows, kFeatures}).to(dtype));
     buffer = Tensor::full({kRows, kFeatures}, 99, dtype);
-    if (bound) weight.bind(weight.value().clone(), buffer);
+    if (bound) gathered_ = weight.bind(weight.value().clone(), buffer);
   }
 
   // The vectors of some tokens, one of them masked, each element times a number.
@@ -61,12 +61,13 @@ class Table {
   void expect_nothing() { std::fill(expected_.begin(), expected_.end(), 0.0); }
   // Forgets the gradient as a ParameterBuffer does, to whom the memory belongs.
   void clear_as_owner() {
-    weight.slot()->has_grad = false;
+    gathered_ ? gathered_->clear() : weight.clear_grad();
     expect_nothing();
   }
-  // Looks into the slot, which does not notice.
+  // Looks into the gradient, which does not notice.
   ::testing::AssertionResult is_right() const {
-    return test::is_close(weight.slot()->grad, expected_, dtype_ == DType::kFloat64 ? 1e-15 : 1e-6);
+    return test::is_close(weight.gradient()->sum(), expected_,
+                          dtype_ == DType::kFloat64 ? 1e-15 : 1e-6);
   }
 
   Variable weight;
@@ -83,6 +84,7 @@ class Table {
 
   DType dtype_;
   Random random_{3};
+  Ref<Gradient> gathered_;  // of a table that is bound
   std::vector<double> expected_ = std::vector<double>(kRows * kFeatures);
 };
 
@@ -268,13 +270,14 @@ struct Moved {
 // table's gradient has been written before.
 Moved moved_by_a_pass(std::int64_t rows, std::int64_t tokens) {
   Variable weight = leaf(Tensor::zeros({rows, 2}, DType::kFloat32));
-  weight.bind(weight.value().clone(), Tensor::empty({rows, 2}, DType::kFloat32));
+  const Ref<Gradient> gathered =
+      weight.bind(weight.value().clone(), Tensor::empty({rows, 2}, DType::kFloat32));
   Tensor ids = Tensor::empty({tokens}, DType::kInt64);
   for (std::int64_t i = 0; i < tokens; ++i) ids.data<std::int64_t>()[i] = 7 * i % 1000;
   const Tensor grad_output = Tensor::full({tokens, 2}, 1.0, DType::kFloat32);
   Moved moved{};
   for (int pass = 0; pass < 2; ++pass) {
-    weight.slot()->has_grad = false;
+    gathered->clear();
     Tape tape;
     const Variable y = ops::embedding(weight, Variable(ids));
     const Traffic before = Traffic::so_far();

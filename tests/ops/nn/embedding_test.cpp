@@ -56,6 +56,16 @@ TEST(Embedding, TakesASingleTokenNoneAndNoFeatures) {
   EXPECT_TRUE(test::same_bits(weight.grad(), Tensor::zeros({4, 2}, DType::kFloat64)));
 }
 
+// The positions of the mask are rows and columns of the table: tokens of its sizes say nothing.
+TEST(Embedding, RefusesATableThatCarriesAMask) {
+  const SequenceMask mask(test::bits({1, 0, 1, 1, 1, 0, 1, 1}, {4, 2}));
+  const Variable weight(table(), Variable::kConstant, mask);
+  EXPECT_EQ(error_of([&] {
+              ops::embedding(weight, Variable(Tensor::zeros({4, 2}, DType::kInt64)));
+            }),
+            "[embedding] the table takes no mask; drop_mask() it on purpose");
+}
+
 TEST(Embedding, NamesATokenOutsideTheVocabulary) {
   const auto run = [](double token, const Shape& shape = {1, 2}) {
     return error_of([&] {

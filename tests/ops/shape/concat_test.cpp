@@ -71,14 +71,16 @@ TEST(Concat, RefusesWhatDoesNotFit) {
   const Variable a(Tensor::zeros({2, 2}, DType::kFloat32));
   EXPECT_EQ(error_of([] { ops::concat({}, 0); }),
             "[concat] needs one value at least, and no scalars");
-  EXPECT_EQ(error_of([&] {
-              ops::concat({a, Variable(Tensor::zeros({2, 3}, DType::kFloat32))}, 0);
-            }),
-            "[concat] values must be the same but along axis 0: float32 (2, 2) and float32 (2, 3)");
-  EXPECT_EQ(error_of([&] {
-              ops::concat({a, Variable(Tensor::zeros({2, 2}, DType::kFloat64))}, 0);
-            }),
-            "[concat] values must be the same but along axis 0: float32 (2, 2) and float64 (2, 2)");
+  EXPECT_EQ(
+      error_of([&] {
+        ops::concat({a, Variable(Tensor::zeros({2, 3}, DType::kFloat32))}, 0);
+      }),
+      "[concat] values must be the same except along axis 0: float32 (2, 2) and float32 (2, 3)");
+  EXPECT_EQ(
+      error_of([&] {
+        ops::concat({a, Variable(Tensor::zeros({2, 2}, DType::kFloat64))}, 0);
+      }),
+      "[concat] values must be the same except along axis 0: float32 (2, 2) and float64 (2, 2)");
   const Tensor zeros = Tensor::zeros({1, 2, 3}, DType::kFloat32);
   const Variable x(zeros, Variable::kConstant, SequenceMask(bits({1, 0}, {1, 2})));
   const Variable z(zeros, Variable::kConstant, SequenceMask(bits({0, 1}, {1, 2})));
@@ -86,8 +88,8 @@ TEST(Concat, RefusesWhatDoesNotFit) {
       error_of([&] {
         ops::concat({x, z}, 2);
       }),
-      "[concat] the values carry different masks: name intersect_masks() or unite_masks(), or "
-      "drop_mask() them");
+      "[concat] the inputs carry different masks: name intersect_masks() or unite_masks(), or "
+      "drop_mask() one of them");
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 
 #include <maskgrad/ops/shape/gather.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/cpu/pool.hpp>
 
 #include "support/errors.hpp"
+#include "support/limited_memory.hpp"
 #include "support/tensors.hpp"
 #include "support/threads.hpp"
 
@@ -130,6 +132,39 @@ TEST(IndexSelect, GivesTheSameBitsOnAnyNumberOfThreads) {
   EXPECT_TRUE(same_bits(many.second, one.second));
 }
 
+// A table of 3 * 2^30 rows would not fit the memory.
+TEST(IndexSelect, MakesNoTableWhereTheResultHasNoElements) {
+  const Variable x = leaf(Tensor::zeros({std::int64_t{1} << 30, 5, 0}, DType::kFloat32));
+  const test::LimitedMemory memory(rlim_t{64} << 20);
+  Tape tape;
+  const Variable y = ops::index_select(x, 1, ids({4, 0, 4}, {3}));
+  EXPECT_EQ(y.shape(), (Shape{std::int64_t{1} << 30, 3, 0}));
+  tape.backward(y, y.value());
+  EXPECT_EQ(x.grad().shape(), x.shape());
+  EXPECT_EQ(error_of([&] { ops::index_select(x, 1, ids({5}, {1})); }),
+            "[index_select] index 5 at element 0 is outside the 5 entries of axis 1 of "
+            "(1073741824, 5, 0)");
+}
+
+TEST(IndexSelect, ChecksIndicesBeforeItTakesMemory) {
+  const Variable x(Tensor::zeros({std::int64_t{1} << 50, 0}, DType::kFloat32));
+  EXPECT_EQ(error_of([&] { ops::index_select(x, 1, ids({0}, {1})); }),
+            "[index_select] index 0 at element 0 is outside the 0 entries of axis 1 of "
+            "(1125899906842624, 0)");
+}
+
+// The result, and 8 bytes for each index; the gradient and the marks of a proof use the same. The
+// pool rounds sizes up by a quarter at most.
+TEST(IndexSelect, HoldsOneTableOfRows) {
+  constexpr std::int64_t kMany = 1 << 20;
+  const Variable x = leaf(Tensor::zeros({4}, DType::kFloat32));
+  const Tensor indices = Tensor::zeros({kMany}, DType::kInt32);
+  Tape tape;
+  const std::size_t before = Pool::cpu().stats().bytes_in_use;
+  const Variable y = ops::index_select(x, 0, indices);
+  EXPECT_LT(Pool::cpu().stats().bytes_in_use - before, (4 + 8) * kMany * 5 / 4 + 4096);
+}
+
 TEST(IndexSelect, TakesTheBitsOfAMaskAndKeepsItAlongLaterAxes) {
   const SequenceMask mask(bits({1, 0, 1, 1, 1, 0}, {2, 3}));
   const Variable x(Tensor::zeros({2, 3, 4}, DType::kFloat32), Variable::kConstant, mask);
@@ -181,9 +216,9 @@ TEST(IndexSelectAndGather, RefuseWhatDoesNotFit) {
   EXPECT_EQ(error_of([&] {
               ops::gather(x, 1, ids({0}, {1, 1}));
             }),
-            "[gather] indices (1, 1) must have the sizes of (2, 3) but along axis 1");
+            "[gather] indices (1, 1) must have the sizes of (2, 3) except along axis 1");
   EXPECT_EQ(error_of([&] { ops::gather(x, 0, ids({0}, {1})); }),
-            "[gather] indices (1,) must have the sizes of (2, 3) but along axis 0");
+            "[gather] indices (1,) must have the sizes of (2, 3) except along axis 0");
 }
 
 }  // namespace

@@ -6,12 +6,14 @@
 #include <maskgrad/ops/shape/rearrange.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
+#include "ops/places.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad {
 namespace {
 
+using test::counted;
 using test::error_of;
 using test::leaf;
 using test::make;
@@ -22,12 +24,6 @@ const SequenceMask kMask(test::bits({1, 0, 1, 1, 1, 0}, {2, 3}));
 
 Variable masked(const Shape& shape) {
   return Variable(Tensor::zeros(shape, DType::kFloat32), Variable::kConstant, kMask);
-}
-
-Tensor counted(const Shape& shape, DType dtype = DType::kFloat64) {
-  std::vector<double> values(static_cast<std::size_t>(shape.numel()));
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i);
-  return make(values, shape, dtype);
 }
 
 TEST(Reshape, LeavesTheElementsWhereTheyAre) {

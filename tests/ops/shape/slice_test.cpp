@@ -1,11 +1,10 @@
-#include <numeric>
-
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/shape/concat.hpp>
 #include <maskgrad/ops/shape/slice.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
+#include "ops/places.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
 #include "support/threads.hpp"
@@ -15,18 +14,13 @@ namespace {
 
 using ops::kToEnd;
 using test::bits;
+using test::counted;
 using test::error_of;
 using test::leaf;
 using test::make;
 using test::same_bits;
 using test::to_doubles;
 using ::testing::ElementsAre;
-
-Tensor counted(const Shape& shape, DType dtype = DType::kFloat64) {
-  std::vector<double> values(static_cast<std::size_t>(shape.numel()));
-  std::iota(values.begin(), values.end(), 0);
-  return make(values, shape, dtype);
-}
 
 TEST(Slice, TakesWhatPythonDoesForEveryPartOfEveryAxis) {
   const Tensor x = counted({4, 3, 5});
@@ -114,7 +108,7 @@ TEST(Split, GivesPartsThatConcatPutsTogetherAgain) {
   for (const std::int64_t axis : {1, 2, -1}) {
     const Variable x = leaf(counted({2, 3, 3}), mask);
     Tape tape;
-    const std::vector<Variable> parts = ops::split(x, {1, 0, 2}, axis);
+    const auto parts = ops::split(x, {1, 0, 2}, axis);
     ASSERT_EQ(parts.size(), 3U);
     EXPECT_EQ(parts[1].value().numel(), 0);
     const Variable y = ops::concat(parts, axis);

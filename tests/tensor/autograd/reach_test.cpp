@@ -44,6 +44,52 @@ TEST(Reach, OfEverythingIsAllOrNothing) {
   }
 }
 
+TEST(Reach, BySignatureFollowsTheLettersThatBothSidesHave) {
+  const auto forward = [](const char* signature, const Tensor& marked, const Shape& output) {
+    return to_doubles(spread(signature, marked, Way{marked.shape(), output}));
+  };
+  const Tensor first_row = bits({0, 1, 0, 0}, {2, 2});
+  EXPECT_THAT(forward("ik->ij", first_row, {2, 3}), ElementsAre(1, 1, 1, 0, 0, 0));
+  EXPECT_THAT(forward("ki->ij", first_row, {2, 1}), ElementsAre(0, 1));
+  EXPECT_THAT(forward("...k->...n", first_row, {2, 1}), ElementsAre(1, 0));
+  EXPECT_THAT(forward("ij->ji", first_row, {2, 2}), ElementsAre(0, 0, 1, 0));
+  EXPECT_THAT(forward("...->", first_row, {}), ElementsAre(1));
+  EXPECT_THAT(forward("n->...n", bits({0, 1}, {2}), {2, 2}), ElementsAre(0, 1, 0, 1));
+  EXPECT_THAT(forward("...k->w...n", bits({0, 1}, {2, 1}), {2, 2, 1}), ElementsAre(0, 1, 0, 1));
+}
+
+TEST(Reach, BySignatureAlignsDotsFromTheRight) {
+  // [2, 1, 1] under an output [3, 2, 2, 1]: its first axis is the output's second.
+  const Tensor marked = bits({0, 1}, {2, 1, 1});
+  EXPECT_THAT(to_doubles(spread("...k->...n", marked, Way{{2, 1, 1}, {1, 2, 2, 1}})),
+              ElementsAre(0, 0, 1, 1));
+}
+
+TEST(Reach, BySignatureOfNamedKindsIsTheirs) {
+  const Shape shape = {2, 3, 4};
+  const Tensor marked =
+      bits({1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}, shape);
+  for (const bool back : {false, true}) {
+    const Way way{shape, shape, back};
+    EXPECT_TRUE(
+        is_identical(spread("...->...", marked, way), spread(Reach::kElement, marked, way)));
+    EXPECT_TRUE(
+        is_identical(spread("...k->...n", marked, way), spread(Reach::kLastAxis, marked, way)));
+  }
+}
+
+TEST(Reach, RefusesSignaturesThatAreNone) {
+  for (const char* wrong : {"", "k", "k-n", "kk->n", "k->nn", "...k...->n", "K->n", "k->n->m"}) {
+    EXPECT_THAT(test::error_of([&] { check_signature("op", wrong); }),
+                ::testing::HasSubstr("is no signature; write one like '...k->...n'"))
+        << wrong;
+  }
+  EXPECT_EQ(test::error_of([] {
+              spread("ik->ij", bits({1}, {1}), Way{{1}, {1, 1}});
+            }),
+            "[reach] 'ik->ij' does not fit an input (1,) and an output (1, 1)");
+}
+
 // Places of a matrix product [B, I, K] that depend on marked places, by the definition.
 std::vector<double> product_reach(const Tensor& a, const Tensor& b, bool of_a) {
   const std::int64_t batch = a.dim(0), rows = a.dim(1), inner = a.dim(2), columns = b.dim(2);

@@ -1,8 +1,8 @@
 // What a tape reads later must not change until then.
 #include <gmock/gmock.h>
 
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/autograd/saved.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"

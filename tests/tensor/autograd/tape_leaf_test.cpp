@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 
 #include "support/errors.hpp"

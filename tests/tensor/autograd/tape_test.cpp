@@ -1,6 +1,6 @@
 #include <gmock/gmock.h>
 
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 
 #include "support/errors.hpp"
 #include "support/gradient_check.hpp"

@@ -1,6 +1,6 @@
 #include <gmock/gmock.h>
 
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/autograd/variable.hpp>
 
 #include "support/errors.hpp"

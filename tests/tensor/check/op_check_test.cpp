@@ -1,11 +1,12 @@
 // What check_op() finds in operations whose rule or description is wrong. Faulty versions of the
 // registered operations are in ops/mutation_test.cpp.
+#include <array>
 #include <deque>
 #include <functional>
 
 #include <gmock/gmock.h>
 
-#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
 
 #include "support/tensors.hpp"
@@ -39,6 +40,7 @@ OpDef product_like(const Call& run, const Reads& gradient_of_a = Reads{"b"},
   op.call = [run, &self = kept.back()](const OpCall& call) {
     return run(self, call.input("a"), call.input("b"));
   };
+  kept.back().call = op.call;
   return op;
 }
 
@@ -180,6 +182,31 @@ TEST(CheckOp, SaysOneMistakeOnceForEachThingThatItSpoils) {
 }
 
 // A rule that sums what was broadcast by itself must leave out what the tape would have dropped.
+TEST(CheckOp, FindsAnArgumentThatIsNotRecorded) {
+  const auto op = [](double told) {
+    static std::deque<OpDef> kept;
+    OpDef scaled = product_like({});
+    scaled.inputs.resize(1);
+    scaled.inputs[0].gradient = Reads::nothing();
+    scaled.args = {{"factor", 1.0}};
+    scaled.samples = [](Random&) -> std::vector<OpSample> {
+      return {{{{"a", make({1, -2}, {2})}}, {{"factor", 3.0}}}};
+    };
+    kept.push_back(scaled);
+    kept.back().call = [told, &self = kept.back()](const OpCall& call) -> Outputs {
+      const Variable& a = call.input("a");
+      const Tensor factor = make({call.arg<double>("factor")}, {1});
+      return {
+          record(self, {&a}, times(a.value(), factor),
+                 [factor](const Tensor& g, Gradients& grads) { grads.set(0, times(g, factor)); },
+                 {{"factor", told}})};
+    };
+    return kept.back();
+  };
+  EXPECT_THAT(check_op(op(3)), IsEmpty());
+  EXPECT_THAT(check_op(op(2)), Contains(HasSubstr("record() must be told of all inputs")));
+}
+
 TEST(CheckOp, FindsASumOverHoles) {
   const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
     return Outputs{record(self, {&a, &b}, times(a.value(), b.value()),
@@ -203,11 +230,22 @@ OpDef with_second_output(const std::function<double(const std::vector<double>&, 
   return product_like(
       [f, back](const OpDef& self, const Variable& a, const Variable& b) -> Outputs {
         const std::vector<double> in = to_doubles(a.value());
-        const Tensor second = each(a.value(), [&](std::size_t i) { return f(in, i); });
-        const auto rule = [back](const Tensor& g, Gradients& grads) {
-          grads.set(0, times(g, make({back}, {1}, g.dtype())));
+        std::array<OpOutput, 2> made = {
+            OpOutput{times(a.value(), b.value()), a.mask()},
+            OpOutput{each(a.value(), [&](std::size_t i) { return f(in, i); }), a.mask()}};
+        const auto rule = [back, a = Saved(self, "a", a.value()), b = Saved(self, "b", b.value())](
+                              std::span<Tensor> g, Gradients& grads) {
+          const Tensor none = Tensor::zeros(a.shape(), a->dtype());
+          const Tensor &of_product = g[0].defined() ? g[0] : none,
+                       &of_second = g[1].defined() ? g[1] : none;
+          const std::vector<double> first = to_doubles(times(of_product, *b)),
+                                    second = to_doubles(of_second);
+          grads.set(0, each(*a, [&](std::size_t i) { return first[i] + back * second[i]; }));
+          grads.set(1, times(of_product, *a));
         };
-        return {product(self, a, b), record(self, {&a}, second, rule)};
+        std::vector<Variable> results(2);
+        record(self, {&a, &b}, made, results, rule);
+        return results;
       },
       Reads{"b"}, {"output", "doubled"});
 }

@@ -1,11 +1,16 @@
 // Sums of many numbers: what they are, how far they round, and what changes none of their bits.
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <random>
+#include <thread>
 
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/cpu/row_sums.hpp>
+
+#include "support/threads.hpp"
 
 namespace maskgrad {
 namespace {
@@ -84,6 +89,44 @@ TYPED_TEST(RowSums, OfARowAreSixteenSumsOfRowsThenTheirTree) {
         lanes[0])
         << n;
   }
+}
+
+TYPED_TEST(RowSums, OfManyRowsAreThoseOfEachOnAnyNumberOfThreads) {
+  for (const std::int64_t n : {0, 1, 700, 8192, 8193, 8704, 40'000, 100'003}) {
+    for (const std::int64_t rows : {0, 1, 3}) {
+      const auto x = this->draw(rows * n);
+      const auto term = [&](std::int64_t i, std::int64_t j) {
+        return x[static_cast<std::size_t>(i * n + j)];
+      };
+      std::vector<TypeParam> expected;
+      for (std::int64_t i = 0; i < rows; ++i) {
+        expected.push_back(sum_terms<TypeParam>(n, [&](std::int64_t j) { return term(i, j); }));
+      }
+      for (const int threads : {1, 3}) {
+        const test::WithThreads some(threads);
+        std::vector<TypeParam> sums(static_cast<std::size_t>(rows), 99);
+        sum_terms_of_rows(rows, n, 1, term, sums.data());
+        EXPECT_EQ(sums, expected) << n << " on " << threads << " threads";
+      }
+    }
+  }
+}
+
+// The first to come waits for another thread, which has a part of its own to add.
+TEST(TermsOfRows, OfOneLongRowAreAddedOnSeveralThreads) {
+  const test::WithThreads two(2);
+  const auto first = std::this_thread::get_id();
+  std::atomic<bool> others_came = false;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto term = [&](std::int64_t, std::int64_t) {
+    if (std::this_thread::get_id() != first) others_came = true;
+    while (!others_came && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    return 1.0;
+  };
+  double sum = 0;
+  sum_terms_of_rows(1, 100'000, 1, term, &sum);
+  EXPECT_EQ(sum, 100'000);
+  EXPECT_TRUE(others_came);
 }
 
 TYPED_TEST(RowSums, DoNotChangeWithZerosAtTheEnd) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/mask/sequence_mask.hpp>
 
 #include "support/errors.hpp"
@@ -38,6 +39,19 @@ TEST(SequenceMask, TakesATensorThatNobodyElseHoldsAsItIs) {
   Tensor source = bits({1, 0}, {1, 2});
   const bool* memory = std::as_const(source).data<bool>();
   EXPECT_EQ(SequenceMask(std::move(source)).bits().data<bool>(), memory);
+}
+
+TEST(SequenceMask, HasItsBitsOnTheHost) {
+  const SequenceMask mask(bits({1, 0}, {1, 2}));
+  EXPECT_TRUE(mask.bits_on(Device{}).is_same_view(mask.bits()));
+  EXPECT_FALSE(SequenceMask().bits_on(Device{}).defined());
+  if (cuda_memory != nullptr) return;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(error_of([&] {
+                mask.bits_on({DeviceType::kCuda, 0});
+              }),
+              "[device] this build has no CUDA; configure with -DMASKGRAD_CUDA=ON");
+  }
 }
 
 TEST(SequenceMask, IsOfNoUseOnceItsOwnBitsWereWrittenTo) {

@@ -87,7 +87,7 @@ TEST(EpochLog, HasNoRowForAnEpochThatAStepLimitCutShort) {
 TEST(EpochLog, KeepsMetricsOfAnyName) {
   const ScratchFolder folder;
   const std::vector<std::string> names = {"val/loss", "a,b", "say \"x\"", "two\nlines", "a=b;c"};
-  const Model model = [&](const Batch&, Pass&) {
+  const test::ToyModel model = [&](ToyRun&, const Batch&, Pass&) {
     ModelOutput output{{Variable(Tensor::full({}, 1, DType::kFloat64)), 0}, {}};
     for (const std::string& name : names) output.metrics.push_back({name, 0.5, 1});
     return output;
@@ -128,8 +128,7 @@ class LogsOfARunThatGoesOn : public ::testing::Test {
                        bool with_notes = true) {
     overwrite(folder_ / "steps.csv", steps);
     overwrite(folder_ / "epochs.csv", epochs);
-    ToyRun toy({.training = {.epochs = 4}}, {},
-               [&](ParameterBuffer&, Optimizer&) { return state_; });
+    ToyRun toy({.training = {.epochs = 4}}, {}, [&](ToyRun&) { return state_; });
     add_logs(toy, with_notes ? notes_ : maskgrad::Notes{});
     std::string error = error_of([&] { toy.run(true); });
     if (error != "no error") {
@@ -218,8 +217,7 @@ TEST_F(LogsOfARunThatGoesOn, AreBegunAnewWhenTheyAreGoneWithAWord) {
   std::filesystem::remove(folder_ / "epochs.csv");
   maskgrad::Notes later;
   {
-    ToyRun toy({.training = {.epochs = 3}}, {},
-               [&](ParameterBuffer&, Optimizer&) { return state_; });
+    ToyRun toy({.training = {.epochs = 3}}, {}, [&](ToyRun&) { return state_; });
     add_logs(toy, notes_);
     toy.run();
     later = toy.trainer->notes();
@@ -239,7 +237,7 @@ TEST_F(LogsOfARunThatGoesOn, AreBegunAnewWhenTheyAreGoneWithAWord) {
 TEST_F(LogsOfARunThatGoesOn, RefuseATableOfOtherColumns) {
   overwrite(folder_ / "steps.csv", steps_);
   overwrite(folder_ / "epochs.csv", "epoch,steps,loss,seconds\n1,3,1,1\n2,6,1,1\n");
-  ToyRun toy({.training = {.epochs = 4}}, {}, [&](ParameterBuffer&, Optimizer&) { return state_; });
+  ToyRun toy({.training = {.epochs = 4}}, {}, [&](ToyRun&) { return state_; });
   add_logs(toy, {});
   EXPECT_THAT(error_of([&] { toy.run(); }), HasSubstr("has other columns than the run"));
 }
@@ -248,9 +246,7 @@ TEST(StepLog, IsReplacedInOnePieceWhenItsRunGoesOn) {
   const ScratchFolder folder;
   overwrite(folder / "steps.csv", "step,loss\n0,1\n1,1\n2,1\n");
   std::filesystem::create_hard_link(folder / "steps.csv", folder / "old");
-  ToyRun toy({.training = {.epochs = 2}}, {}, [](ParameterBuffer&, Optimizer&) {
-    return TrainState{2, {0, 2}, {}};
-  });
+  ToyRun toy({.training = {.epochs = 2}}, {}, [](ToyRun&) { return TrainState{2, {0, 2}, {}}; });
   toy.trainer->add(std::make_unique<StepLog>(folder / "steps.csv"));
   toy.run(true);
   EXPECT_EQ(read_file(folder / "old"), "step,loss\n0,1\n1,1\n2,1\n") << "it was never truncated";

@@ -87,7 +87,7 @@ TEST(TensorBoardCallback, AddsAFileForEachProcessThatTrains) {
 // The restart that a run of three steps an epoch writes when it goes on from here; -1 for none.
 std::int64_t restart_from(std::int64_t step, DataPosition position) {
   const ScratchFolder folder;
-  ToyRun toy({.training = {.epochs = 9}}, {}, [&](ParameterBuffer&, Optimizer&) {
+  ToyRun toy({.training = {.epochs = 9}}, {}, [&](ToyRun&) {
     return TrainState{step, position, {}};
   });
   toy.trainer->add(std::make_unique<TensorBoardCallback>(folder.path()));

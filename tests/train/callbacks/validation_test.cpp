@@ -1,10 +1,12 @@
 // Validation: what it measures, keeps, and when it ends a run.
 #include <gmock/gmock.h>
 
+#include <maskgrad/train/callbacks/best_file.hpp>
 #include <maskgrad/train/callbacks/tensorboard_callback.hpp>
 #include <maskgrad/train/callbacks/validation.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/model_file.hpp>
 
@@ -19,8 +21,10 @@ namespace {
 using test::error_of;
 using test::same_bits;
 using test::ScratchFolder;
+using test::ToyModel;
 using test::ToyRun;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 // Hears of evaluations: "3: 0.5 best", and the weights that the trainer had then.
 struct Heard : Callback {
@@ -40,9 +44,9 @@ struct Heard : Callback {
 };
 
 // A model that learns as the toy does, and is evaluated to these losses, one after the other.
-Model scripted(ToyRun*& toy, std::vector<double> losses, std::size_t& next) {
-  return [&toy, losses, &next](const Batch& batch, Pass& pass) -> ModelOutput {
-    if (pass.is_training()) return toy->evaluate(batch);
+ToyModel scripted(std::vector<double> losses, std::size_t& next) {
+  return [losses, &next](ToyRun& toy, const Batch& batch, Pass& pass) -> ModelOutput {
+    if (pass.is_training()) return toy.evaluate(batch);
     return {ops::SumCount{Variable(Tensor::full({}, losses.at(next++), DType::kFloat64)), 1}};
   };
 }
@@ -76,21 +80,19 @@ TEST(Validation, ChangesNoBitOfTheTraining) {
 TEST(Validation, KeepsTheWeightsOfTheSmallestLoss) {
   const ScratchFolder folder;
   const SequenceDataset data = test::toy_data();
-  ToyRun* self = nullptr;
   std::size_t next = 0;
-  ToyRun toy({.training = {.lr = 0.05, .epochs = 2}}, scripted(self, {5, 2, 2, 3, 2, 4}, next));
-  self = &toy;
+  ToyRun toy({.training = {.lr = 0.05, .epochs = 2}}, scripted({5, 2, 2, 3, 2, 4}, next));
   Heard::Kept heard;
-  toy.trainer->add(std::make_unique<Validation>(
-      data, Validation::Options{.every_steps = 1, .best = folder / "best.safetensors", .notes = [] {
-                                  return Notes{{"recipe", "toy"}};
-                                }}));
+  toy.trainer->add(std::make_unique<Validation>(data, Validation::Options{.every_steps = 1}));
+  toy.trainer->add(std::make_unique<BestFile>(folder / "best.safetensors", [] {
+    return Notes{{"recipe", "toy"}};
+  }));
   toy.trainer->add(std::make_unique<Heard>(heard));
   toy.run();
   EXPECT_THAT(heard.texts, ElementsAre("1: 5 best", "2: 2 best", "3: 2", "4: 3", "5: 2", "6: 4"));
   const ModelFile best = load_model(folder / "best.safetensors");
   EXPECT_EQ(best.notes.at("recipe"), "toy");
-  EXPECT_EQ(best.notes.at(kValidationNote), "2 2 0");
+  EXPECT_EQ(best.notes.at(kValidationNote), "2 2 0 " + data.fingerprint());
   ToyRun other({.seed = 5});
   other.parameters->load(best.tensors);
   EXPECT_TRUE(same_bits(other.parameters->values(), heard.weights[1]));
@@ -98,10 +100,8 @@ TEST(Validation, KeepsTheWeightsOfTheSmallestLoss) {
 
 TEST(Validation, EndsARunWhosePatienceIsOver) {
   const SequenceDataset data = test::toy_data();
-  ToyRun* self = nullptr;
   std::size_t next = 0;
-  ToyRun toy({.training = {.epochs = 9}}, scripted(self, {5, 4, 6, 3, 3, 3, 9}, next));
-  self = &toy;
+  ToyRun toy({.training = {.epochs = 9}}, scripted({5, 4, 6, 3, 3, 3, 9}, next));
   test::Notes::Kept kept;
   toy.trainer->add(
       std::make_unique<Validation>(data, Validation::Options{.every_steps = 2, .patience = 2}));
@@ -116,68 +116,229 @@ TEST(Validation, EndsARunWhosePatienceIsOver) {
 TEST(Validation, GoesOnFromACheckpointAsIfUnbroken) {
   const SequenceDataset data = test::toy_data();
   const std::vector<double> losses = {5, 4, 6, 3, 3, 7, 3, 1};
-  const test::ToyOptions options = {.training = {.epochs = 9, .checkpoint_every = 1}};
-  const auto validation = [&](const std::filesystem::path& folder, const Notes& resumed) {
-    return std::make_unique<Validation>(
-        data,
-        Validation::Options{.every_steps = 2, .patience = 3, .best = folder / "best.safetensors"},
-        resumed);
-  };
-  const auto run = [&](const std::filesystem::path& folder, std::size_t& next, std::int64_t until,
+  const auto run = [&](ToyRun& toy, const std::filesystem::path& folder, std::int64_t until,
                        std::vector<std::string>& texts) {
-    Checkpoint checkpoint;
-    ToyRun* self = nullptr;
-    ToyRun toy(options, scripted(self, losses, next), [&](ParameterBuffer& p, Optimizer& o) {
-      if (const auto latest = latest_checkpoint(folder))
-        checkpoint = load_checkpoint(*latest, p, o);
-      return checkpoint.state;
-    });
-    self = &toy;
     Heard::Kept heard;
-    test::Notes::Kept ignored;
-    std::atomic<bool> stop = false;
     toy.trainer->add(
-        std::make_unique<test::Notes>(ignored, [&](auto& step) { stop = step.step + 1 == until; }));
-    toy.trainer->add(validation(folder, checkpoint.notes));
+        std::make_unique<Validation>(data, Validation::Options{.every_steps = 2, .patience = 3}));
     toy.trainer->add(std::make_unique<CheckpointCallback>(folder));
+    toy.trainer->add(std::make_unique<BestFile>(folder / "best.safetensors"));
     toy.trainer->add(std::make_unique<Heard>(heard));
-    toy.run(stop);
+    test::stop_after(toy, until);
     texts.insert(texts.end(), heard.texts.begin(), heard.texts.end());
     return toy.trainer->state().step;
   };
-  const ScratchFolder whole;
-  std::size_t next = 0;
-  std::vector<std::string> expected;
-  EXPECT_EQ(run(whole.path(), next, -1, expected), 14);
-  for (const std::int64_t broken_at : {1, 4, 8, 9, 13}) {
-    const ScratchFolder folder;
-    std::vector<std::string> texts;
-    next = 0;
-    run(folder.path(), next, broken_at, texts);
-    EXPECT_EQ(run(folder.path(), next, -1, texts), 14);
-    EXPECT_EQ(texts, expected) << broken_at;
-    for (const char* file : {"best.safetensors", "step_000000000014.safetensors"}) {
-      EXPECT_TRUE(read_file(folder / file) == read_file(whole / file)) << file;
+  for (const std::int64_t checkpoint_every : {1, 3, 5}) {
+    const test::ToyOptions options = {
+        .training = {.epochs = 9, .checkpoint_every = checkpoint_every}};
+    const ScratchFolder whole;
+    std::size_t next = 0;
+    std::vector<std::string> expected;
+    ToyRun unbroken(options, scripted(losses, next));
+    EXPECT_EQ(run(unbroken, whole.path(), -1, expected), 14);
+    for (const std::int64_t broken_at : {1, 4, 8, 9, 13}) {
+      const ScratchFolder folder;
+      std::vector<std::string> texts;
+      next = 0;
+      {
+        ToyRun first(options, scripted(losses, next));
+        run(first, folder.path(), broken_at, texts);
+      }
+      ToyRun second = test::from_checkpoint(options, folder.path(), scripted(losses, next));
+      EXPECT_EQ(run(second, folder.path(), -1, texts), 14);
+      EXPECT_EQ(texts, expected) << broken_at;
+      for (const char* file : {"best.safetensors", "step_000000000014.safetensors"}) {
+        EXPECT_TRUE(read_file(folder / file) == read_file(whole / file)) << file;
+      }
     }
   }
+}
+
+// Runs that evaluate after each step, save at the ends of epochs of three steps, and die where the
+// test says.
+class BestFileOf : public ::testing::Test {
+ protected:
+  static constexpr const char* kFile = "best.safetensors";
+
+  void train(ToyRun& toy, std::int64_t until, const Dataset& of) {
+    toy.trainer->add(std::make_unique<Validation>(
+        of, Validation::Options{.every_steps = 1, .warn = [&](const std::string& text) {
+                                  warnings.push_back(text);
+                                }}));
+    toy.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
+    toy.trainer->add(std::make_unique<BestFile>(folder / kFile));
+    toy.trainer->add(std::make_unique<test::Notes>(
+        ignored, [&](auto& step) { check(step.step + 1 != until, "test", "dies"); }));
+    try {
+      toy.run();
+    } catch (const Error&) {
+    }
+  }
+  ToyRun go_on(ToyModel model) const {
+    return test::from_checkpoint(options, folder.path(), std::move(model));
+  }
+  std::string note() const { return load_model(folder / kFile).notes.at(kValidationNote); }
+
+  const test::ToyOptions options = {.training = {.lr = 0.05, .epochs = 3}};
+  const SequenceDataset data = test::toy_data();
+  const std::string print = " " + data.fingerprint();
+  const ScratchFolder folder;
+  std::vector<std::string> warnings;
+  test::Notes::Kept ignored;
+  std::size_t next = 0;
+};
+
+TEST_F(BestFileOf, ARunThatDiesHoldsNothingThatItsCheckpointDoesNotKnow) {
+  ToyRun toy(options, scripted({5, 4, 6, 1, 2}, next));
+  train(toy, 5, data);
+  EXPECT_EQ(toy.best.step, 4);
+  EXPECT_EQ(note(), "2 4 0" + print);
+  const std::string bytes = read_file(folder / kFile);
+  next = 0;
+  ToyRun second = go_on(scripted({9}, next));
+  EXPECT_EQ(second.best.note(), "2 4 1" + print);
+  train(second, 4, data);
+  EXPECT_EQ(read_file(folder / kFile), bytes);
+}
+
+TEST_F(BestFileOf, IsWhatTheCheckpointSaysOnceTheRunGoesOn) {
+  ToyRun toy(options, scripted({5, 4, 6}, next));
+  train(toy, 3, data);
+  EXPECT_FALSE(std::filesystem::exists(folder / kFile)) << "it died before it saved";
+  next = 0;
+  ToyRun saved(options, scripted({5, 4, 6, 7}, next));
+  train(saved, 4, data);
+  const std::string bytes = read_file(folder / kFile);
+  const auto go_on_with = [&](const std::string* file) {
+    if (file == nullptr)
+      std::filesystem::remove(folder / kFile);
+    else
+      write_file(folder / kFile, *file);
+    next = 0;
+    ToyRun second = go_on(scripted({9}, next));
+    train(second, 4, data);
+    return read_file(folder / kFile);
+  };
+  EXPECT_TRUE(go_on_with(nullptr) == bytes) << "where it is missing";
+  const std::string damaged = bytes.substr(0, 99);
+  EXPECT_TRUE(go_on_with(&damaged) == bytes);
+  save_model(folder / "other", *saved.parameters, {{kValidationNote, "2 4 0" + print}});
+  const std::string other = read_file(folder / "other");
+  EXPECT_TRUE(go_on_with(&other) == bytes) << "where it holds other weights";
+}
+
+TEST_F(BestFileOf, ARunWithoutValidationIsKept) {
+  ToyRun toy(options, scripted({5, 4, 6, 7}, next));
+  train(toy, 4, data);
+  const std::string bytes = read_file(folder / kFile);
+  ToyRun off = go_on({});
+  off.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
+  off.trainer->add(std::make_unique<BestFile>(folder / kFile));
+  test::stop_after(off, 6);
+  EXPECT_EQ(read_file(folder / kFile), bytes);
+  next = 0;
+  ToyRun on = go_on(scripted({5, 5, 3}, next));
+  EXPECT_EQ(on.trainer->state().step, 6);
+  EXPECT_EQ(on.best.note(), "2 4 1" + print);
+  train(on, 10, data);
+  EXPECT_EQ(note(), "9 3 0" + print);
+}
+
+TEST_F(BestFileOf, ARunThatKnowsNoneIsRemoved) {
+  write_file(folder / kFile, "of another run");
+  ToyRun toy(options, scripted({5}, next));
+  train(toy, 1, data);
+  EXPECT_FALSE(std::filesystem::exists(folder / kFile));
+}
+
+TEST_F(BestFileOf, OtherValidationDataTakesTheFormerOnesPlace) {
+  ToyRun toy(options, scripted({5, 1, 6, 7}, next));
+  train(toy, 4, data);
+  SequenceDataset other(3);
+  other.add(std::vector<std::int64_t>{1, 2, 3}, 3);
+  next = 0;
+  ToyRun second = go_on(scripted({8, 9, 9, 9}, next));
+  train(second, 7, other);
+  EXPECT_THAT(warnings, ElementsAre("the validation data are others than before: " +
+                                    data.fingerprint() + " were, " + other.fingerprint() +
+                                    " are; the best weights are sought anew"));
+  EXPECT_EQ(note(), "4 8 0 " + other.fingerprint());
+}
+
+TEST(Validation, ThatIsNotFiniteSaysThatTheRunDiverged) {
+  const SequenceDataset data = test::toy_data();
+  std::size_t next = 0;
+  ToyRun toy({}, scripted({5, test::kNaN}, next));
+  toy.trainer->add(std::make_unique<Validation>(data, Validation::Options{.every_steps = 1}));
+  EXPECT_THROW(
+      {
+        try {
+          toy.run();
+        } catch (const Error& error) {
+          EXPECT_STREQ(error.what(), "[validation] step 2: batch 0: the loss is nan");
+          throw;
+        }
+      },
+      Diverged);
+}
+
+TEST(Validation, IsMadeAtTheEndOfARunThatSomethingElseEnds) {
+  const SequenceDataset data = test::toy_data();
+  std::size_t next = 0;
+  ToyRun toy({.training = {.epochs = 9}}, scripted({5, 4}, next));
+  struct EndsAtSix : Callback {
+    void on_step(const Trainer&, const StepInfo& step) override { ends = step.step == 5; }
+    bool wants_to_stop() const override { return ends; }
+    bool ends = false;
+  };
+  Heard::Kept heard;
+  toy.trainer->add(std::make_unique<Validation>(data, Validation::Options{.every_steps = 4}));
+  toy.trainer->add(std::make_unique<EndsAtSix>());
+  toy.trainer->add(std::make_unique<Heard>(heard));
+  toy.run();
+  EXPECT_THAT(heard.texts, ElementsAre("4: 5 best", "6: 4 best"));
+}
+
+TEST(Validation, ThatOnlyTheEndOfARunMakesDoesNotTryPatience) {
+  const SequenceDataset data = test::toy_data();
+  for (const std::int64_t steps : {5, 6}) {
+    std::size_t next = 0;
+    ToyRun toy({.training = {.epochs = 9, .max_steps = steps}}, scripted({5, 6, 6}, next));
+    toy.trainer->add(std::make_unique<Validation>(data, Validation::Options{.every_steps = 2}));
+    toy.run();
+    EXPECT_EQ(next, 3U);
+    EXPECT_EQ(toy.best.since, steps == 5 ? 1 : 2);
+  }
+}
+
+TEST(Validation, SaysAtTheStartThatPatienceIsOver) {
+  const SequenceDataset data = test::toy_data();
+  std::size_t next = 0;
+  std::vector<std::string> warnings;
+  ToyRun toy({.training = {.epochs = 9}}, scripted({5, 6, 6}, next));
+  toy.trainer->add(std::make_unique<Validation>(
+      data,
+      Validation::Options{.patience = 2, .warn = [&](auto& text) { warnings.push_back(text); }}));
+  toy.run();
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
+  toy.run();
+  EXPECT_THAT(warnings, ElementsAre("nothing beat the best validation 2 times: a larger patience "
+                                    "goes on"));
+  EXPECT_EQ(toy.trainer->state().step, 9);
 }
 
 TEST(Validation, TakesTheAverageWhereThereIsOne) {
   const ScratchFolder folder;
   const SequenceDataset data = test::toy_data();
-  ToyRun toy({});
-  WeightAverage average(*toy.parameters, 0.5);
-  DataLoader loader(data, {.batch_size = 4});
-  const Model model = [&](const Batch& batch, Pass&) { return toy.evaluate(batch); };
-  Trainer trainer(model, *toy.parameters, *toy.optimizer, loader, {.lr = 0.1, .average = &average});
+  ToyRun toy({.training = {.lr = 0.1}, .ema = 0.5});
   Heard::Kept heard;
-  trainer.add(
-      std::make_unique<Validation>(data, Validation::Options{.best = folder / "best.safetensors"}));
-  trainer.add(std::make_unique<Heard>(heard));
-  trainer.run(false);
-  EXPECT_TRUE(same_bits(heard.weights.back(), average.values()));
-  const WithAverage with_average(&average, *toy.parameters);
-  EXPECT_EQ(heard.losses.back(), evaluate(model, data, 100).front().mean());
+  toy.trainer->add(std::make_unique<Validation>(data, Validation::Options{}));
+  toy.trainer->add(std::make_unique<BestFile>(folder / "best.safetensors"));
+  toy.trainer->add(std::make_unique<Heard>(heard));
+  toy.run();
+  EXPECT_TRUE(same_bits(heard.weights.back(), toy.average->values()));
+  const WithAverage with_average(toy.average.get(), *toy.parameters);
+  EXPECT_EQ(heard.losses.back(), evaluate(toy.trainer->model(), data, 100).front().mean());
   toy.parameters->load(load_model(folder / "best.safetensors").tensors);
   EXPECT_TRUE(same_bits(toy.parameters->values(), heard.weights.back()));
 }
@@ -205,20 +366,36 @@ TEST(Validation, IsLoggedForTensorBoard) {
 
 TEST(Validation, RefusesWhatMakesNoSense) {
   const SequenceDataset data = test::toy_data(), none;
-  const auto making = [&](const Dataset& of, Validation::Options options, const Notes& notes = {}) {
-    return error_of([&] { Validation(of, std::move(options), notes); });
+  const auto making = [&](const Dataset& of, Validation::Options options) {
+    return error_of([&] { Validation(of, std::move(options)); });
   };
   EXPECT_EQ(making(none, {}), "[validation] there are no samples");
   EXPECT_EQ(making(data, {.every_steps = -1}),
             "[validation] every_steps must be at least 0, not -1");
   EXPECT_EQ(making(data, {.batch_size = 0}), "[validation] batch_size must be at least 1, not 0");
   EXPECT_EQ(making(data, {.patience = -2}), "[validation] patience must be at least 0, not -2");
-  for (const char* note : {"", "1 2", "1 nan 0", "-1 2.5 0", "1 2.5 0 x", "a b c", "1 2.5 -1"}) {
-    EXPECT_THAT(making(data, {}, {{kValidationNote, note}}),
-                ::testing::StartsWith("[validation] the checkpoint's note "))
-        << note;
+  ToyRun toy({});
+  DataLoader loader(data, {.batch_size = 4});
+  Trainer without(toy.trainer->model(), *toy.parameters, *toy.optimizer, loader, {});
+  without.add(std::make_unique<Validation>(data, Validation::Options{}));
+  EXPECT_EQ(error_of([&] { without.run(false); }),
+            "[validation] the trainer has no Options::best to keep weights in");
+}
+
+TEST(Validation, KnowsItsOwnNotesOnly) {
+  const auto reading = [](const std::string& note) {
+    return error_of([&] { BestWeights::from_note(note, 12, "FILE"); });
+  };
+  for (const char* note : {"", "1 2", "1 2 3", "1 nan 0 d", "-1 2.5 0 d", "a b c d", "1 2.5 -1 d",
+                           "12.5 3 d", "13 0.5 0 d", "10 0.5 3 d", "1 0.5 9223372036854775807 d"}) {
+    EXPECT_THAT(reading(note), HasSubstr("is not one of validation after 12 steps")) << note;
   }
-  EXPECT_EQ(making(data, {}, {{kValidationNote, "12 0.5 3"}}), "no error");
+  BestWeights best = BestWeights::from_note("9 0.5 3 ten samples", 12, "FILE");
+  EXPECT_EQ(best.step, 9);
+  EXPECT_EQ(best.loss, 0.5);
+  EXPECT_EQ(best.since, 3);
+  EXPECT_EQ(best.data, "ten samples");
+  EXPECT_EQ(best.note(), "9 0.5 3 ten samples");
 }
 
 }  // namespace

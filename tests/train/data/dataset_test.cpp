@@ -54,6 +54,15 @@ TEST(Batch, FindsItsTensorsByName) {
   EXPECT_EQ(error_of([&] { batch["weight"]; }), "[data] the batch has no 'weight'");
 }
 
+TEST(Batch, HasAsManySamplesAsItsFirstTensorHasRows) {
+  Batch batch;
+  batch.others = {{"first", Tensor::zeros({3}, DType::kFloat32)},
+                  {"last", Tensor::zeros({7}, DType::kFloat32)}};
+  EXPECT_EQ(batch.size(), 3);
+  batch.inputs = Tensor::zeros({2, 4}, DType::kFloat32);
+  EXPECT_EQ(batch.size(), 2);
+}
+
 TEST(Batch, IsCutIntoParts) {
   Batch batch = Points(5).collate(std::vector<std::int64_t>{0, 1, 2, 3, 4});
   batch.epoch = 7;

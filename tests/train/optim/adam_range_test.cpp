@@ -38,7 +38,7 @@ class Pair {
     Tensor flat = parameters_.gradients();
     flat.view(0, {std::ssize(gradients)})
         .copy_from(test::make(gradients, {std::ssize(gradients)}, flat.dtype()));
-    parameters_.entries()[0].parameter->variable().slot()->has_grad = true;
+    parameters_.entries()[0].gradient->set_arrived();
     adam_->step(parameters_, lr);
     ++t_;
     for (std::size_t i = 0; i < gradients.size(); ++i) step(i, gradients[i], lr);

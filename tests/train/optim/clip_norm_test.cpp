@@ -71,9 +71,9 @@ TEST(ClipNorm, ReportsNothingWhenItIsOff) {
 }
 
 // The loss of the toy model times `factor`, backward alone.
-Model steep(ToyRun*& toy, double factor) {
-  return [&toy, factor](const Batch& batch, Pass&) {
-    ModelOutput output = toy->evaluate(batch);
+test::ToyModel steep(double factor) {
+  return [factor](ToyRun& toy, const Batch& batch, Pass&) {
+    ModelOutput output = toy.evaluate(batch);
     output.terms[0].sum =
         test::with_rule(output.terms[0].sum, [factor](const Tensor& g, Gradients& grads) {
           grads.set(0, Tensor::full(g.shape(), factor * g.item(), g.dtype()));
@@ -92,13 +92,11 @@ TEST(ClipNorm, KeepsTheNormOfGradientsOfAnySize) {
                                                  {DType::kFloat32, 3e37, 1.0}}) {
     ToyRun gentle({.dtype = dtype});
     const std::vector<double> gradient = first_gradient(gentle);
-    ToyRun* self = nullptr;
     const double lr = 0.1 / clip_norm;
     ToyRun toy({.training = {.lr = lr, .clip_norm = clip_norm, .max_steps = 1},
                 .dtype = dtype,
                 .sgd = true},
-               steep(self, factor));
-    self = &toy;
+               steep(factor));
     std::vector<double> expected = to_doubles(toy.parameters->values());
     const double divisor = norm(gradient) + 1e-6 / factor;
     for (std::size_t i = 0; i < expected.size(); ++i) expected[i] -= 0.1 * gradient[i] / divisor;
@@ -118,9 +116,7 @@ TEST(ClipNorm, LeavesGradientsAloneForANormBeyondThem) {
 
 // What the first step's error says, and that it moved nothing.
 std::string first_error(double factor, double clip_norm) {
-  ToyRun* self = nullptr;
-  ToyRun toy({.training = {.clip_norm = clip_norm}}, steep(self, factor));
-  self = &toy;
+  ToyRun toy({.training = {.clip_norm = clip_norm}}, steep(factor));
   const Tensor before = toy.parameters->values().clone();
   const std::string text = error_of([&] { toy.run(); });
   EXPECT_TRUE(same_bits(toy.parameters->values(), before));

@@ -34,7 +34,7 @@ struct Model {
   // The parameters have these gradients until the next pass.
   void keep() {
     for (const auto& entry : parameters.entries()) {
-      entry.parameter->variable().slot()->has_grad = true;
+      entry.gradient->set_arrived();
     }
   }
 

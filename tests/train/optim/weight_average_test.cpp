@@ -19,94 +19,65 @@ using test::to_doubles;
 using test::ToyOptions;
 using test::ToyRun;
 
-// A trainer beside the toy's own, with an average.
-struct Averaged {
-  using Prepare = std::function<TrainState(ParameterBuffer&, Optimizer&, WeightAverage&)>;
-
-  explicit Averaged(ToyOptions options, double decay = 0.75, const Prepare& prepare = {})
-      : toy(options), average(*toy.parameters, decay) {
-    TrainState state;
-    if (prepare) state = prepare(*toy.parameters, *toy.optimizer, average);
-    options.training.average = &average;
-    loader = std::make_unique<DataLoader>(
-        toy.data, DataLoader::Options{.batch_size = 4, .shuffle = options.shuffle, .seed = 7},
-        state.position);
-    trainer = std::make_unique<Trainer>(
-        [this](const Batch& batch, Pass&) { return toy.evaluate(batch); }, *toy.parameters,
-        *toy.optimizer, *loader, options.training, state);
-  }
-  ToyRun toy;
-  WeightAverage average;
-  std::unique_ptr<DataLoader> loader;
-  std::unique_ptr<Trainer> trainer;
-};
-
 TEST(WeightAverage, FollowsTheWeightsOfEachStep) {
   for (const DType dtype : test::kFloatingDTypes) {
-    Averaged run({.dtype = dtype});
-    std::vector<double> expected = to_doubles(run.toy.parameters->values());
-    EXPECT_EQ(to_doubles(run.average.values()), expected) << "it begins with them";
+    ToyRun run({.dtype = dtype, .ema = 0.75});
+    std::vector<double> expected = to_doubles(run.parameters->values());
+    EXPECT_EQ(to_doubles(run.average->values()), expected) << "it begins with them";
     for (int step = 0; step < 9; ++step) {
       run.trainer->step(run.loader->next());
-      const std::vector<double> weights = to_doubles(run.toy.parameters->values());
+      const std::vector<double> weights = to_doubles(run.parameters->values());
       for (std::size_t i = 0; i < expected.size(); ++i) {
         expected[i] = 0.75 * expected[i] + 0.25 * weights[i];
       }
     }
     EXPECT_TRUE(
-        test::is_close(run.average.values(), expected, dtype == DType::kFloat64 ? 1e-14 : 1e-6));
+        test::is_close(run.average->values(), expected, dtype == DType::kFloat64 ? 1e-14 : 1e-6));
   }
 }
 
 TEST(WeightAverage, ChangesNoBitOfTheTraining) {
-  Averaged run({.training = {.epochs = 2}});
+  ToyRun run({.training = {.epochs = 2}, .ema = 0.75});
   ToyRun plain({.training = {.epochs = 2}});
-  run.trainer->run(false);
+  run.run();
   plain.run();
-  EXPECT_TRUE(same_bits(run.toy.parameters->values(), plain.parameters->values()));
-  EXPECT_FALSE(same_bits(run.average.values(), plain.parameters->values()));
+  EXPECT_TRUE(same_bits(run.parameters->values(), plain.parameters->values()));
+  EXPECT_FALSE(same_bits(run.average->values(), plain.parameters->values()));
 }
 
 TEST(WeightAverage, StandsInForTheWeightsForAWhile) {
-  Averaged run({});
-  run.trainer->run(false);
-  const Tensor weights = run.toy.parameters->values().clone(),
-               average = run.average.values().clone();
+  ToyRun run({.ema = 0.75});
+  run.run();
+  const Tensor weights = run.parameters->values().clone(), average = run.average->values().clone();
   {
-    const WithAverage with_average(&run.average, *run.toy.parameters);
-    EXPECT_TRUE(same_bits(run.toy.parameters->values(), average));
-    EXPECT_TRUE(same_bits(run.toy.parameters->named_values().at("dense.bias"),
-                          run.toy.parameters->entries().back().parameter->variable().value()));
+    const WithAverage with_average(run.average.get(), *run.parameters);
+    EXPECT_TRUE(same_bits(run.parameters->values(), average));
+    EXPECT_TRUE(same_bits(run.parameters->named_values().at("dense.bias"),
+                          run.parameters->entries().back().parameter->variable().value()));
   }
-  EXPECT_TRUE(same_bits(run.toy.parameters->values(), weights));
-  EXPECT_TRUE(same_bits(run.average.values(), average));
-  const WithAverage none(nullptr, *run.toy.parameters);
-  EXPECT_TRUE(same_bits(run.toy.parameters->values(), weights));
+  EXPECT_TRUE(same_bits(run.parameters->values(), weights));
+  EXPECT_TRUE(same_bits(run.average->values(), average));
+  const WithAverage none(nullptr, *run.parameters);
+  EXPECT_TRUE(same_bits(run.parameters->values(), weights));
 }
 
 TEST(WeightAverage, IsGoneOnWithBitForBit) {
-  const ToyOptions options = {.training = {.epochs = 3, .checkpoint_every = 2},
-                              .dtype = DType::kFloat32};
+  const ToyOptions options = {
+      .training = {.epochs = 3, .checkpoint_every = 2}, .dtype = DType::kFloat32, .ema = 0.75};
   const test::ScratchFolder whole, broken;
-  Averaged unbroken(options);
+  ToyRun unbroken(options);
   unbroken.trainer->add(std::make_unique<CheckpointCallback>(whole.path()));
-  unbroken.trainer->run(false);
+  unbroken.run();
   {
-    Averaged first(options);
-    test::Notes::Kept ignored;
-    std::atomic<bool> stop = false;
-    first.trainer->add(
-        std::make_unique<test::Notes>(ignored, [&](auto& step) { stop = step.step == 3; }));
+    ToyRun first(options);
     first.trainer->add(std::make_unique<CheckpointCallback>(broken.path()));
-    first.trainer->run(stop);
+    test::stop_after(first, 4);
   }
-  Averaged second(options, 0.75, [&](ParameterBuffer& p, Optimizer& o, WeightAverage& average) {
-    return load_checkpoint(latest_checkpoint(broken.path()).value(), p, o, &average).state;
-  });
+  ToyRun second = test::from_checkpoint(options, broken.path());
   EXPECT_EQ(second.trainer->state().step, 4);
   second.trainer->add(std::make_unique<CheckpointCallback>(broken.path()));
-  second.trainer->run(false);
-  EXPECT_TRUE(same_bits(second.average.values(), unbroken.average.values()));
+  second.run();
+  EXPECT_TRUE(same_bits(second.average->values(), unbroken.average->values()));
   const char* const last = "step_000000000009.safetensors";
   EXPECT_TRUE(read_file(broken / last) == read_file(whole / last));
 }
@@ -128,7 +99,7 @@ TEST(WeightAverage, NeedsADecayBetweenZeroAndOne) {
   const ToyRun toy({});
   for (const double decay : {0.0, 1.0, -0.5, test::kNaN}) {
     EXPECT_EQ(error_of([&] { WeightAverage(*toy.parameters, decay); }),
-              fmt::format("[ema] must be 0, for none, or a decay between 0 and 1, not {}", decay));
+              fmt::format("[ema] the decay must be above 0 and below 1, not {}", decay));
   }
 }
 

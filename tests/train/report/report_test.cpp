@@ -225,6 +225,13 @@ TEST(LoadReportRun, SaysWhatIsMissingOfAnEventFileThatWasCutBetweenEvents) {
     ASSERT_EQ(run.warnings.size(), 1U) << left;
     EXPECT_THAT(run.warnings[0], HasSubstr(fmt::format("lack {} histogram", ends.size() - left)));
   }
+  fs::resize_file(file, 0);
+  const ReportRun run = load_report_run(folder.path(), "r");
+  ASSERT_EQ(run.warnings.size(), 1U) << "cut to nothing";
+  EXPECT_THAT(run.warnings[0], HasSubstr("is empty"));
+  fs::remove(file);
+  EXPECT_THAT(load_report_run(folder.path(), "r").warnings, ::testing::IsEmpty())
+      << "the run wrote none";
 }
 
 TEST(LoadReportRun, LeavesOutWhatARestartMadeVoid) {

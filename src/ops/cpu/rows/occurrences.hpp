@@ -227,7 +227,7 @@ void sum_in_passing(std::span<const std::int64_t> rows, const T* x, std::int64_t
   trees.finish();
 }
 
-/// The same sums, in whichever way is sooner.
+/// The same sums. Chooses the faster of the two.
 template <class T>
 void sum_taken(std::span<const std::int64_t> rows, const T* x, std::int64_t columns,
                std::int64_t table_rows, T* table) {

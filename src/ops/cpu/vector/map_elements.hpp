@@ -127,7 +127,7 @@ void map_all(std::int64_t n, T* y, F f, const Ts*... x) {
   });
 }
 
-/// The same with operands that broadcast: x are those that `plan` was made of, from the first on.
+/// The same with operands that broadcast. x: the first operands of `plan`, in its order.
 template <class T, class F, class... Ts>
 void zip_all(const BroadcastPlan& plan, T* y, F f, const Ts*... x) {
   static_assert(sizeof...(Ts) <= BroadcastPlan::kMostOperands);

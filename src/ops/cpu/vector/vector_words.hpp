@@ -71,6 +71,16 @@ template <class T>
   for (T& lane : lanes) lane = math::pow(lane, p);
   return Vec<T>::load_aligned(lanes.data());
 }
+template <class T>
+[[gnu::always_inline]] inline Vec<T> pow_gradient(const Vec<T>& x, const Vec<T>& g, double p) {
+  alignas(64) std::array<T, Vec<T>::size> lanes, of_g;
+  x.store_aligned(lanes.data());
+  g.store_aligned(of_g.data());
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    lanes[i] = math::pow_gradient(lanes[i], of_g[i], p);
+  }
+  return Vec<T>::load_aligned(lanes.data());
+}
 
 #if XSIMD_WITH_AVX512F
 [[gnu::always_inline]] inline Vec<float> scaled(const Vec<float>& y, const Vec<float>& n) {

@@ -1,0 +1,120 @@
+#include "cli/train_recipe.hpp"
+
+#include <algorithm>
+
+#include <maskgrad/train/callbacks/progress.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
+#include <maskgrad/train/run/training_run.hpp>
+
+#include "cli/output.hpp"
+#include "cli/recipe_data.hpp"
+#include "cli/run_folder.hpp"
+#include "cli/table.hpp"
+#include "cli/terminal.hpp"
+#include "cli/text.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+// "(B, 20, 15)": the first dimension is the batch, whatever its size.
+std::string shape_text(const Shape& shape) {
+  std::string text = "(B";
+  for (int axis = 1; axis < shape.rank(); ++axis) text += fmt::format(", {}", shape[axis]);
+  return text + ")";
+}
+
+// Lines that say what becomes of padding and why; empty when nothing is to be packed.
+std::string packing_of(RecipeModel& model, const Batch& batch) {
+  std::string lines;
+  for (const std::string& line : model.explain_packing(batch)) {
+    lines += fmt::format("first batch: {}\n", line);
+  }
+  return lines;
+}
+
+void print_summary(RecipeModel& model, TrainingRun& run) {
+  std::vector<std::vector<std::string>> rows = {{"layer", "kind", "output", "parameters", "mask"}};
+  const std::int64_t first = 0;
+  for (const LayerSummary& layer : model.summarize(run.data().collate({&first, 1}))) {
+    rows.push_back({layer.name, layer.kind, shape_text(layer.output), with_commas(layer.parameters),
+                    std::string(to_string(layer.mask_rule))});
+  }
+  const Trainer& trainer = run.trainer();
+  write_message(fmt::format("{}{} parameters, {} samples, {} steps of {}\n{}\n", format_table(rows),
+                            with_commas(trainer.parameters().count()),
+                            with_commas(run.data().size()), with_commas(trainer.total_steps()),
+                            run.settings().integer("batch_size"),
+                            packing_of(model, run.loader().peek())));
+  if (trainer.state().step == trainer.total_steps()) {
+    write_message("The run has all its steps already; --epochs or --steps asks for more.\n");
+  }
+}
+
+void add_progress(Trainer& trainer, std::string style) {
+  if (style == "off") return;
+  if (style == "auto") style = has_terminal() ? "bar" : "lines";
+  trainer.add(
+      std::make_unique<Progress>(style == "bar" ? Progress::Style::kBar : Progress::Style::kLines,
+                                 wants_color(), write_message, terminal_columns));
+}
+
+// The means of the last epoch, or of what was done of it.
+std::string means_text(const RunEnd& end) {
+  const std::string remark =
+      end.part > 0 ? fmt::format("  mean of the last {} steps", end.part) : "";
+  std::string text;
+  for (const Metric& metric : end.totals) {
+    text += fmt::format("{:<10} {:.4f}{}\n", metric.name, metric.mean(), remark);
+  }
+  return text;
+}
+
+void print_end(const RunPaths& paths, const RunEnd& end) {
+  write_report(std::span(&paths.folder, 1), paths.report);
+  write_output(means_text(end));
+  if (end.steps > 0) {
+    print("{:<10} {} in {:.1f} s, {:.1f} us each\n", "steps", end.steps, end.seconds,
+          1e6 * end.seconds / static_cast<double>(end.steps));
+  }
+  print("{:<10} {}\n{:<10} {}\n", "run", one_line(paths.folder.string()), "report",
+        one_line(paths.report.string()));
+  if (!lost_messages().empty()) {
+    print("{:<10} not shown to its end: {}\n", "progress", lost_messages());
+  }
+}
+
+}  // namespace
+
+std::string flag_name(const std::string& key) {
+  std::string name = "--" + key;
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
+std::string command_to_go_on(const Recipe& recipe, const RunPaths& paths) {
+  return fmt::format("maskgrad train {} --out {} --resume", recipe.name(),
+                     shell_word(paths.folder.string()));
+}
+
+Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, FolderClaim& claim,
+                              const std::atomic<bool>& stop) {
+  const RunPaths paths(run_folder(recipe.name(), settings));
+  const std::unique_ptr<RecipeModel> model = recipe.make_model(settings);
+  TrainingRun run(
+      {.name = recipe.name(),
+       .defaults = Settings(recipe.settings()),
+       .module = model->module(),
+       .model = [&](const Batch& batch, Pass& pass) { return model->evaluate(batch, pass); },
+       .data = recipe_data(recipe, settings, paths),
+       .words = {flag_name, command_to_go_on(recipe, paths)},
+       .warn = warn},
+      settings, claim);
+  const std::string& progress = settings.text("progress");
+  add_progress(run.trainer(), progress);
+  const auto begin = [&] {
+    if (progress != "off") print_summary(*model, run);
+  };
+  return run.run(stop, begin, [&](const RunEnd& end) { print_end(paths, end); }).outcome;
+}
+
+}  // namespace maskgrad::apps

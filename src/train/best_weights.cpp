@@ -1,0 +1,44 @@
+#include <charconv>
+#include <cmath>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include <maskgrad/train/best_weights.hpp>
+#include <maskgrad/train/formats/utf8.hpp>
+
+namespace maskgrad {
+namespace {
+
+// Takes a number and the space behind it from the front of `text`.
+template <class T>
+bool take(std::string_view& text, T& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc()) return false;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  if (!text.starts_with(' ')) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+}  // namespace
+
+std::string BestWeights::note() const {
+  return fmt::format("{} {} {} {}", step, loss, since, data);
+}
+
+BestWeights BestWeights::from_note(const std::string& text, std::int64_t steps,
+                                   const std::string& file) {
+  BestWeights best;
+  std::string_view rest = text;
+  const bool is_read = take(rest, best.step) && take(rest, best.loss) && take(rest, best.since);
+  // There is one evaluation after a step at most.
+  const bool holds = is_read && std::isfinite(best.loss) && best.step >= 0 && best.step <= steps &&
+                     best.since >= 0 && best.since <= steps - best.step;
+  check(holds, "checkpoint", "'{}': the note {} is not one of validation after {} steps", file,
+        quote(text), steps);
+  best.data = rest;
+  return best;
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,76 @@
+// What a run does beside its trainer. Internal to src/train/run.
+#pragma once
+
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include <maskgrad/train/run/folder_claim.hpp>
+#include <maskgrad/train/trainer.hpp>
+
+namespace maskgrad {
+
+/// Remembers the totals of the last epoch, or of what was done of it. Stands behind all others.
+class LastEpoch : public Callback {
+ public:
+  void on_start(const Trainer&) override { has_started_ = true; }
+  void on_epoch(const Trainer&, const EpochInfo& epoch) override { keep(epoch, 0); }
+  void on_end_within_epoch(const Trainer&, const EpochInfo& part) override {
+    keep(part, part.batches);
+  }
+  /// Whether training has begun, and so all callbacks before this one had nothing against it.
+  bool has_started() const { return has_started_; }
+  const std::vector<Metric>& totals() const { return totals_; }
+  /// How many batches of an epoch the totals are of; 0: of all.
+  std::int64_t part() const { return part_; }
+
+ private:
+  void keep(const EpochInfo& epoch, std::int64_t part) {
+    totals_.assign(epoch.totals.begin(), epoch.totals.end());
+    part_ = part;
+  }
+
+  std::vector<Metric> totals_;
+  std::int64_t part_ = 0;
+  bool has_started_ = false;
+};
+
+/// Nothing is written into a folder that is not the run's any more: stands before the callbacks
+/// that write there.
+class StayInPlace : public Callback {
+ public:
+  explicit StayInPlace(const FolderClaim& claim) : claim_(claim) {}
+  void on_start(const Trainer&) override { claim_.check_place(); }
+  void on_epoch(const Trainer&, const EpochInfo&) override { claim_.check_place(); }
+  void on_interrupt(const Trainer&) override { claim_.check_place(); }
+  void on_checkpoint(const Trainer&) override { claim_.check_place(); }
+
+ private:
+  const FolderClaim& claim_;
+};
+
+/// From the first checkpoint on, the run folder stays: stands behind the callback that saves them.
+class KeepFolder : public Callback {
+ public:
+  explicit KeepFolder(FolderClaim& claim) : claim_(claim) {}
+  void on_epoch(const Trainer&, const EpochInfo&) override { claim_.keep(); }
+  void on_interrupt(const Trainer&) override { claim_.keep(); }
+  void on_checkpoint(const Trainer&) override { claim_.keep(); }
+
+ private:
+  FolderClaim& claim_;
+};
+
+/// Does something once, before the first step is heard of.
+class AtFirstStep : public Callback {
+ public:
+  explicit AtFirstStep(std::function<void()> f) : f_(std::move(f)) {}
+  void on_step(const Trainer&, const StepInfo&) override {
+    if (f_) std::exchange(f_, {})();
+  }
+
+ private:
+  std::function<void()> f_;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,54 @@
+// Which files of a folder are a run's, and how a new run takes their place.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include <maskgrad/train/run/run_paths.hpp>
+#include <maskgrad/train/run/run_words.hpp>
+
+namespace maskgrad {
+
+/// Throws UsageError where the folder holds anything that a new run would overwrite. `own_data`:
+/// the run makes its own data.
+void check_holds_no_run(const RunPaths& paths, bool own_data, const RunWords& words);
+
+/// Throws UsageError "[command] ..." where `path`, which the user asks to be written, is one of the
+/// run's own files, there or not.
+void check_is_no_file_of(const RunPaths& paths, const std::filesystem::path& path,
+                         const char* command);
+
+/// Removes the files that a process left half-written when it died, in a folder that no other
+/// process trains in. Throws Error where a folder cannot be read.
+void remove_half_written(const RunPaths& paths);
+
+/// What stood in a run folder before a new run, until the new run has saved something: then it is
+/// removed, and before that it can be put back, after a crash too. A run's files alone are moved:
+/// settings, table, weights, report, checkpoints, event files and, where the new run makes its own
+/// data, those. They wait in `.before`, a folder in the run folder. All members throw Error where
+/// the system refuses.
+class FormerRun {
+ public:
+  explicit FormerRun(const RunPaths& paths) : paths_(paths) {}
+
+  /// Ends what a process that died was at: putting aside is undone, and removing is finished. What
+  /// was put aside stays so.
+  void recover();
+  /// True from put_aside() until put_back() or remove().
+  bool is_aside() const;
+  void put_aside(bool own_data);
+  /// Removes the new run's files, and puts the former ones back.
+  void put_back();
+  void remove();
+
+ private:
+  // Where files wait: while they are moved, once all are there, and when nobody wants them any
+  // more.
+  std::filesystem::path moving() const { return paths_.folder / ".before.moving"; }
+  std::filesystem::path aside() const { return paths_.folder / ".before"; }
+  std::filesystem::path unwanted() const { return paths_.folder / ".before.unwanted"; }
+
+  RunPaths paths_;
+};
+
+}  // namespace maskgrad

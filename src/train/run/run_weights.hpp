@@ -1,0 +1,42 @@
+// What a run changes from step to step.
+#pragma once
+
+#include <memory>
+
+#include <maskgrad/train/checkpoint.hpp>
+#include <maskgrad/train/run/run_paths.hpp>
+#include <maskgrad/train/run/run_words.hpp>
+#include <maskgrad/train/settings.hpp>
+
+namespace maskgrad {
+
+/// The weights of a run and what belongs to them: all that its checkpoints hold as tensors.
+class RunWeights {
+ public:
+  /// Draws the starting weights of `module`. Throws Error for settings that fit no model.
+  RunWeights(Module& module, const Settings& settings);
+
+  /// For a new run: takes the weights of the file that the settings name, where they name one.
+  void start(const Settings& settings);
+  /// For a run that goes on: takes its newest sound checkpoint. `warn` hears of damaged ones.
+  /// Throws Error where there is none, or its weights are not finite.
+  Checkpoint load(const RunPaths& paths, const Settings& settings, const RunWords& words,
+                  const Warn& warn);
+
+  ParameterBuffer& parameters() { return parameters_; }
+  Optimizer& optimizer() { return *optimizer_; }
+  /// Null where the settings ask for none.
+  WeightAverage* average() { return average_.get(); }
+  /// Undefined until the run validates.
+  BestWeights& best() { return best_; }
+
+ private:
+  void make_average(const Settings& settings);
+
+  ParameterBuffer parameters_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<WeightAverage> average_;
+  BestWeights best_;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,58 @@
+// How a program trains in a folder.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include <maskgrad/tensor/dtype.hpp>
+#include <maskgrad/train/data/dataset.hpp>
+#include <maskgrad/train/notes.hpp>
+#include <maskgrad/train/optim/schedule.hpp>
+#include <maskgrad/train/settings.hpp>
+
+namespace maskgrad {
+
+struct TrainingOptions {
+  std::filesystem::path folder = {};  // of the run's files; made where there is none
+  std::string name = "program";       // of what is trained: a run of another name does not go on
+  bool resume = false;                // go on with the run in the folder, where there is one
+  bool force = false;                 // replace the run in the folder
+
+  // What the run's config.toml keeps. A run may go on with another value of those that are marked
+  // with a plus.
+  std::int64_t epochs = 10;  // + passes over the data
+  std::int64_t steps = 0;    // + that the run has at most; 0: no limit
+  double minutes = 0.0;      // + that a call takes at most; 0: no limit
+  std::int64_t batch_size = 32;
+  std::int64_t micro_batches = 1;   // parts that a batch is cut into, see Trainer::Options
+  bool shuffle = true;              // a new order of samples in each epoch
+  std::uint64_t seed = 0;           // of starting weights, shuffling and dropout; below 2^63
+  DType dtype = DType::kFloat32;    // of weights and activations
+  std::filesystem::path init = {};  // safetensors file of starting weights; empty: drawn by seed
+  std::string optimizer = "adam";   // or "adam-pytorch", "adamw", "sgd"
+  double lr = 1e-3;                 // + learning rate
+  Schedule::Kind schedule = Schedule::Kind::kConstant;  // + what becomes of lr over the run's steps
+  std::int64_t warmup_steps = 0;                        // + over which lr rises
+  double weight_decay = 0.01;                           // + of adamw, on matrices alone
+  double momentum = 0.9;                                // + of sgd
+  double clip_norm = 0.0;  // gradients are scaled to at most this norm; 0: never
+  double ema = 0.0;        // decay of an average of the weights, which becomes the model; 0: none
+  std::int64_t checkpoint_every = 0;  // + steps; 0: at the ends of epochs only
+  std::int64_t val_every = 0;         // + steps; 0: at the ends of epochs only
+  std::int64_t patience = 0;  // + end after so many validations without a smaller loss; 0: never
+  int threads = 0;            // + of the process; 0: as many as it has, see num_threads()
+  bool tensorboard = true;    // + write TensorBoard logs
+
+  const Dataset* validation = nullptr;      // data to validate on; null: none
+  std::filesystem::path step_log = {};      // CSV file for the loss of every step; empty: none
+  Warn warn = {};                           // hears of what is amiss where the run goes on
+  const std::atomic<bool>* stop = nullptr;  // ends the run once it becomes true
+};
+
+/// The options as settings, as the run's config.toml keeps them. Throws Error for a value out of
+/// its range.
+Settings settings_of(const TrainingOptions& options);
+
+}  // namespace maskgrad

@@ -1,0 +1,92 @@
+// A training run in a folder of its own: what stands between settings and finished files.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <maskgrad/train/run/folder_claim.hpp>
+#include <maskgrad/train/run/run_config.hpp>
+#include <maskgrad/train/run/run_data.hpp>
+#include <maskgrad/train/run/run_weights.hpp>
+
+namespace maskgrad {
+
+/// What a run trains. What it refers to must outlive the run.
+struct RunParts {
+  std::string name;   // noted in the run's files as `recipe`
+  Settings defaults;  // training_settings(), and its own
+  Module& module;
+  Model model;
+  RunData data;
+  RunWords words = {};
+  Warn warn = {};
+};
+
+/// How a run ended that did not fail.
+struct RunEnd {
+  Trainer::Outcome outcome = Trainer::Outcome::kDone;
+  std::int64_t steps = 0;           // that this call made
+  double seconds = 0.0;             // that they took
+  std::vector<Metric> totals = {};  // of the last epoch, or of what was done of it
+  std::int64_t part = 0;            // how many batches of an epoch the totals are of; 0: of all
+  BestWeights best = {};            // by validation; undefined without it
+};
+
+class LastEpoch;
+
+class TrainingRun {
+ public:
+  /// Reads starting weights, or the last checkpoint with the setting `resume`, and the data, and
+  /// only then writes to the claimed folder, the one that `settings` name. The claim must outlive
+  /// the run. Throws UsageError when the folder holds a run and neither `resume` nor `force` is
+  /// set; Error when data, weights or checkpoint are bad, or do not belong together.
+  TrainingRun(RunParts parts, const Settings& settings, FolderClaim& claim);
+
+  const Settings& settings() const { return settings_; }
+  const RunPaths& paths() const { return paths_; }
+  const Dataset& data() const { return *data_; }
+  DataLoader& loader() { return *loader_; }
+  /// Takes further callbacks, which stand behind the run's own: what they report is saved by then.
+  Trainer& trainer() { return *trainer_; }
+
+  /// Trains. `begin` is called before the first step. Where the run was not stopped, `end` is
+  /// called when all files are complete but for the report, and may write that. Throws Error where
+  /// any of this fails: with what is kept, and how to go on.
+  RunEnd run(const std::atomic<bool>& stop, const std::function<void()>& begin = {},
+             const std::function<void(const RunEnd&)>& end = {});
+
+ private:
+  TrainState prepare_weights();
+  void begin_folder();
+  DataLoader::Options loading() const;
+  void make_trainer(const TrainState& state);
+  void add_callbacks();
+  Notes notes() const;
+  Notes model_notes() const;
+  void warn_of_changes() const;
+  RunEnd train(const std::atomic<bool>& stop, const LastEpoch& last);
+  bool can_go_on() const;
+  std::string way_out_of_divergence() const;
+  void save();
+
+  RunParts parts_;
+  Settings settings_;
+  Settings trained_;  // what the weights were trained with last
+  RunPaths paths_;
+  FolderClaim& claim_;
+  ConfigFile config_;
+  bool resume_;
+  Notes resumed_;  // of the checkpoint that the run goes on from
+  std::shared_ptr<const Dataset> data_, validation_;
+  std::string fingerprint_;  // of data_
+  DataStart data_start_;
+  std::optional<RunWeights> weights_;
+  std::unique_ptr<DataLoader> loader_;
+  std::unique_ptr<Trainer> trainer_;
+};
+
+}  // namespace maskgrad

@@ -1,0 +1,122 @@
+#include <algorithm>
+
+#include <maskgrad/train/run/training_options.hpp>
+#include <maskgrad/train/run/training_settings.hpp>
+
+namespace maskgrad {
+
+std::vector<Setting> training_settings(const std::string& name, std::vector<Setting> own) {
+  using Text = std::string;
+  using Int = std::int64_t;
+  const TrainingOptions options;  // whose defaults are those of the settings
+  std::vector<Setting> all = {
+      Setting{"recipe", name, "what is trained"}.one_of({name}),
+      Setting{"data", Text(), "folder of *.tfrecords shards; empty: the run makes its own"}
+          .folder()
+          .changeable()
+          .without_effect(),
+      Setting{"val", Text(), "folder of shards to validate on; empty: none"}
+          .folder()
+          .changeable()
+          .without_effect()
+          .since(3),
+      Setting{"val_every", options.val_every,
+              "validate every so many steps; 0: at the ends of epochs"}
+          .at_least(0)
+          .changeable()
+          .without_effect()
+          .since(3),
+      Setting{"patience", options.patience,
+              "stop after so many validations without a smaller loss; 0: never"}
+          .at_least(0)
+          .changeable()
+          .without_effect()
+          .since(3),
+      Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.folder().not_saved(),
+      Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu"}).changeable(),
+      Setting{"dtype", Text(to_string(options.dtype)), "type of weights and activations"}.one_of(
+          {"float32", "float64"}),
+      Setting{"epochs", options.epochs, "passes over the data"}
+          .at_least(1)
+          .at_most(1'000'000'000)
+          .changeable(),
+      Setting{"steps", options.steps, "stop after so many steps in all; 0: no limit"}
+          .at_least(0)
+          .changeable(),
+      Setting{"minutes", options.minutes, "stop after so many minutes; 0: no limit"}
+          .at_least(0)
+          .changeable(),
+      Setting{"checkpoint_every", options.checkpoint_every,
+              "save a checkpoint every so many steps, too; 0: at the ends of epochs only"}
+          .at_least(0)
+          .changeable()
+          .without_effect()
+          .since(3),
+      Setting{"batch_size", options.batch_size, "samples in a step"}.at_least(1),
+      Setting{"micro_batches", options.micro_batches,
+              "parts that a batch is cut into, one after the other: less memory, another rounding"}
+          .at_least(1)
+          .at_most(1'000'000)
+          .since(3),
+      Setting{"lr", options.lr, "learning rate"}.at_least(0).changeable(),
+      Setting{"schedule", Text(to_string(options.schedule)),
+              "what becomes of lr over the steps of the run"}
+          .one_of(schedule_names())
+          .changeable()
+          .since(3),
+      Setting{"warmup_steps", options.warmup_steps, "steps over which lr rises to its full value"}
+          .at_least(0)
+          .changeable()
+          .since(3),
+      Setting{"clip_norm", options.clip_norm, "scale gradients down to at most this norm; 0: never"}
+          .at_least(0),
+      Setting{"ema", options.ema,
+              "decay of an average of the weights that becomes the model; 0: none"}
+          .at_least(0)
+          .at_most(0.9999999)
+          .since(3),
+      Setting{"optimizer", options.optimizer, "update rule; adam is as Keras forms it"}.one_of(
+          {"adam", "adam-pytorch", "adamw", "sgd"}),
+      Setting{"weight_decay", options.weight_decay, "weight decay of adamw, on matrices only"}
+          .at_least(0)
+          .changeable()
+          .since(3),
+      Setting{"momentum", options.momentum, "momentum of sgd"}.at_least(0).changeable(),
+      Setting{"seed", Int{0}, "random numbers of starting weights, data and shuffling"}.at_least(0),
+      Setting{"threads", Int{1}, "CPU threads; the results are the same for any number"}
+          .at_least(1)
+          .at_most(1024)
+          .changeable()
+          .without_effect(),
+      Setting{"init", Text(), "safetensors file of starting weights; empty: drawn by seed"}.file(),
+      Setting{"shuffle", options.shuffle, "a new order of samples in each epoch"},
+      Setting{"resume", false, "go on with the run in the folder"}.not_saved(),
+      Setting{"force", false, "replace the run in the folder"}.not_saved(),
+      Setting{"step_log", Text(), "CSV file for the loss of every step"}.file().not_saved(),
+      Setting{"tensorboard", options.tensorboard, "write TensorBoard logs"}
+          .changeable()
+          .without_effect(),
+  };
+  for (Setting& setting : own) {
+    const auto same = std::find_if(all.begin(), all.end(),
+                                   [&](const Setting& s) { return s.key == setting.key; });
+    if (same == all.end())
+      all.push_back(std::move(setting));
+    else
+      same->value = std::move(setting.value);
+  }
+  return all;
+}
+
+void check_training_settings(const Settings& settings, bool validates, const RunWords& words) {
+  for (const char* key : {"val_every", "patience"}) {
+    check(validates || settings.integer(key) == 0, "train", "{} is {}: it needs {}, or {} 0", key,
+          settings.integer(key), words.setting("val"), words.setting(key));
+  }
+  const std::int64_t parts = settings.integer("micro_batches"),
+                     samples = settings.integer("batch_size");
+  check(parts <= samples, "train", "micro_batches is {}, and a batch has no more than {} samples",
+        parts, samples);
+}
+
+}  // namespace maskgrad

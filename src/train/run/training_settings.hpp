@@ -1,0 +1,20 @@
+// The settings that every run has.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <maskgrad/train/run/run_words.hpp>
+#include <maskgrad/train/settings.hpp>
+
+namespace maskgrad {
+
+/// The settings of a run of `name`, which is the value of `recipe`. Defaults are those of
+/// TrainingOptions. The run's own are merged in: another default of one of these, or a further
+/// setting.
+std::vector<Setting> training_settings(const std::string& name, std::vector<Setting> own = {});
+
+/// Throws Error for settings that contradict each other. `validates`: there are data for it.
+void check_training_settings(const Settings& settings, bool validates, const RunWords& words = {});
+
+}  // namespace maskgrad

@@ -1,0 +1,83 @@
+// What a program asks of a run, as the settings that its folder keeps.
+#include <gmock/gmock.h>
+
+#include <maskgrad/train/run/training_options.hpp>
+#include <maskgrad/train/run/training_settings.hpp>
+
+namespace maskgrad {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Both are tables of the same things: a field that is forgotten in one would be found here.
+TEST(TrainingOptions, HaveTheDefaultsOfTheSettings) {
+  const TrainingOptions options;
+  const Settings defaults(training_settings(options.name)), made = settings_of(options);
+  for (const Setting& setting : defaults.all()) {
+    EXPECT_EQ(to_string(made.setting(setting.key).value), to_string(setting.value)) << setting.key;
+  }
+}
+
+TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
+  const TrainingOptions options = {.folder = "f",
+                                   .name = "n",
+                                   .resume = true,
+                                   .force = true,
+                                   .epochs = 2,
+                                   .steps = 3,
+                                   .minutes = 4.5,
+                                   .batch_size = 5,
+                                   .micro_batches = 6,
+                                   .shuffle = false,
+                                   .seed = 7,
+                                   .dtype = DType::kFloat64,
+                                   .init = "i",
+                                   .optimizer = "sgd",
+                                   .lr = 0.125,
+                                   .schedule = Schedule::Kind::kWsd,
+                                   .warmup_steps = 8,
+                                   .weight_decay = 0.25,
+                                   .momentum = 0.5,
+                                   .clip_norm = 9.5,
+                                   .ema = 0.75,
+                                   .checkpoint_every = 10,
+                                   .val_every = 11,
+                                   .patience = 12,
+                                   .threads = 13,
+                                   .tensorboard = false,
+                                   .step_log = "s"};
+  const Settings defaults(training_settings("n"));
+  const std::string text = settings_of(options).to_toml();
+  for (const char* line : {"recipe = 'n' ",
+                           "epochs = 2 ",
+                           "steps = 3 ",
+                           "minutes = 4.5 ",
+                           "batch_size = 5 ",
+                           "micro_batches = 6 ",
+                           "shuffle = false ",
+                           "seed = 7 ",
+                           "dtype = 'float64' ",
+                           "init = 'i' ",
+                           "optimizer = 'sgd' ",
+                           "lr = 0.125 ",
+                           "schedule = 'wsd' ",
+                           "warmup_steps = 8 ",
+                           "weight_decay = 0.25 ",
+                           "momentum = 0.5 ",
+                           "clip_norm = 9.5 ",
+                           "ema = 0.75 ",
+                           "checkpoint_every = 10 ",
+                           "val_every = 11 ",
+                           "patience = 12 ",
+                           "threads = 13 ",
+                           "tensorboard = false "}) {
+    EXPECT_THAT(text, HasSubstr(std::string("\n") + line));
+  }
+  for (const auto& [key, value] : {std::pair("out", "f"), {"step_log", "s"}}) {
+    EXPECT_EQ(settings_of(options).text(key), value);
+  }
+  EXPECT_TRUE(settings_of(options).flag("resume") && settings_of(options).flag("force"));
+}
+
+}  // namespace
+}  // namespace maskgrad
