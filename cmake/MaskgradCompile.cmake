@@ -11,7 +11,9 @@ endif()
 
 find_program(MASKGRAD_CCACHE ccache)
 if(MASKGRAD_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${MASKGRAD_CCACHE})
+  # What it asks for where headers are precompiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${MASKGRAD_CCACHE})
 endif()
 
 # Carried by every target of this project, and never by a user's.
