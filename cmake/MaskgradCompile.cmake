@@ -23,7 +23,33 @@ target_compile_options(maskgrad_compile INTERFACE
   # Exact results are kept: no reassociation, NaN and Inf count. Only errno and the floating-point
   # exception flags, which nothing here reads, are given up; that lets sqrt and selects vectorise.
   -fno-math-errno -fno-trapping-math
-  $<$<CONFIG:Release>:-O3>)
+  $<$<CONFIG:Release>:$<IF:$<BOOL:$<TARGET_PROPERTY:MASKGRAD_CALLS_ONLY>>,-O1,-O3>>)
+# maskgrad_precompile(<target> <header>...): the target's files read these, and what most of them read, once.
+# -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON shows whether each file includes what it needs.
+function(maskgrad_precompile target)
+  target_precompile_headers(${target} PRIVATE <algorithm> <filesystem> <functional> <map> <memory> <optional>
+    <span> <string> <vector> <fmt/format.h> ${ARGN})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -fpch-preprocess)  # ccache asks for it
+  endif()
+endfunction()
+
+# maskgrad_calls_only(<target> [EXCEPT <regex>]): it calls what computes. Optimising it takes a third of its build,
+# and is left out. A file that includes kernels is compiled as kernels are: a linker may take its copy for the library's.
+# So is one whose path matches <regex>, as it computes itself.
+function(maskgrad_calls_only target)
+  cmake_parse_arguments(CALLS "" "EXCEPT" "" ${ARGN})
+  set_target_properties(${target} PROPERTIES MASKGRAD_CALLS_ONLY ON)
+  get_target_property(sources ${target} SOURCES)
+  foreach(source IN LISTS sources)
+    file(STRINGS ${source} kernels REGEX "#include .*(ops/(cpu|functors)|xtensor)[/.]" LIMIT_COUNT 1)
+    if(kernels OR (CALLS_EXCEPT AND source MATCHES "${CALLS_EXCEPT}"))
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>"
+        SKIP_PRECOMPILE_HEADERS ON)
+    endif()
+  endforeach()
+endfunction()
+
 if(MASKGRAD_WERROR)
   target_compile_options(maskgrad_compile INTERFACE -Werror)
 endif()

@@ -32,6 +32,7 @@ function(maskgrad_room name)
                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(${target} PUBLIC ${ROOM_PUBLIC}
                                   PRIVATE $<BUILD_INTERFACE:maskgrad_compile>)
+  maskgrad_precompile(${target})
   foreach(library IN LISTS ROOM_PRIVATE)
     if(library MATCHES "^maskgrad_")  # settings of this build, which are not installed
       set(library $<BUILD_INTERFACE:${library}>)

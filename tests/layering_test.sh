@@ -46,6 +46,8 @@ report "a functor knows the CPU:" \
   "$(grep -nE 'xsimd|_mm[0-9]*_|#include *<maskgrad/(ops/cpu|tensor)/' src/ops/functors/* |
     grep -vE 'element.hpp:[0-9]+:(#include <maskgrad/ops/cpu/vector/vector_words.hpp>|//.*)$' |
     grep -vE '/cuda_[a-z]+.hpp:[0-9]+:#include <maskgrad/tensor/cuda/')"
+report "a functor that a device cannot call; write MASKGRAD_RULE:" \
+  "$(grep -n 'gnu::always_inline' src/ops/functors/* | grep -vE '/rule.hpp:')"
 
 [ $failed -eq 0 ] && [ -n "$public" ] && echo "the rooms include only downwards"
 exit $failed

@@ -116,15 +116,20 @@ void ParameterBuffer::set_gradients(const Tensor& sum, double factor) {
   check(sum.shape() == gradients_.shape() && sum.dtype() == dtype(), "parameters",
         "gradients of {} {} do not fit {} {}", to_string(sum.dtype()), sum.shape(),
         to_string(dtype()), gradients_.shape());
+  check(sum.device() == gradients_.device(), "parameters",
+        "gradients on {} do not fit parameters on {}", to_string(sum.device().type),
+        to_string(gradients_.device().type));
+  dispatch_device(sum.device(), "parameters", [&] {
+    dispatch_dtype(FloatingTypes{}, dtype(), "parameters", [&]<class T>(T) {
+      const T scale = static_cast<T>(factor);
+      const T* from = sum.data<T>();
+      T* to = gradients_.data<T>();
+      for (std::int64_t i = 0; i < sum.numel(); ++i) to[i] = from[i] * scale;
+    });
+  });
   for (const Entry& entry : entries_) {
     if (entry.gradient) entry.gradient->set_arrived();
   }
-  dispatch_dtype(FloatingTypes{}, dtype(), "parameters", [&]<class T>(T) {
-    const T scale = static_cast<T>(factor);
-    const T* from = sum.data<T>();
-    T* to = gradients_.data<T>();
-    for (std::int64_t i = 0; i < sum.numel(); ++i) to[i] = from[i] * scale;
-  });
 }
 
 Tensor ParameterBuffer::zeros_beside(int stream) const {

@@ -61,7 +61,8 @@ class ParameterBuffer {
     complete_gradients();
     return std::as_const(gradients_).values<T>();
   }
-  /// Replaces all gradients by `factor` times `sum`, of gradients()'s shape and dtype.
+  /// Replaces all gradients by `factor` times `sum`, of gradients()'s shape, dtype and device.
+  /// Throws Error for another sum, and on a device other than the CPU; then nothing was changed.
   void set_gradients(const Tensor& sum, double factor);
   /// Forgets all gradients.
   void clear_gradients();

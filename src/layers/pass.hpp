@@ -47,14 +47,14 @@ class Pass {
   bool has_pairs() const { return pairs_.defined(); }
   /// What self-attention over x [B, S, ...] has to compute: the pairs of set_pairs() between
   /// positions that exist, and on a packed row those of one sequence. Made once for each mask, so
-  /// that all blocks of a model share it. Throws Error when x is undefined, has no
-  /// positions, or others than the packed row.
+  /// that all blocks of a model share it. Throws Error when x is undefined, has no positions, or
+  /// does not stand on the packed row.
   ops::AttentionPlan attention(const Variable& x);
 
   /// The number of each position of x [B, S, ...] among those of its sequence that exist: int64
   /// [B, S], or [1, K] on a packed row. 0, 1, 2, ... in every sequence, whatever padding stands
   /// before, between or behind; 0 at positions that do not exist. Made once for each mask.
-  /// Throws Error when x is undefined, has no positions, or others than the packed row.
+  /// Throws Error when x is undefined, has no positions, or does not stand on the packed row.
   Tensor positions(const Variable& x);
 
  private:

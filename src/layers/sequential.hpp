@@ -55,8 +55,7 @@ class Sequential : public Layer {
   /// From now on a value that carries a mask is packed before a stretch of layers that can run on a
   /// packed row (Layer::row_work()), or not, as `when` says; what they make of it is unpacked, with
   /// the mask on it. Results and gradients are the same either way, to rounding, and but for what
-  /// layers draw at random. A pass with pairs
-  /// of its own is never packed.
+  /// layers draw at random. A pass with pairs of its own is never packed.
   Sequential& pack(PackWhen when);
   /// What pack() makes of a batch that is run through, without recording.
   std::vector<PackingSummary> explain_packing(const Variable& x);

@@ -140,7 +140,7 @@ class Tensor {
         [[unlikely]]
       refuse(wanted);
   }
-  // Here no argument of a message is made ready when there is nothing to say.
+  // Out of line: a call that finds no fault prepares no message.
   [[noreturn]] void refuse(Kind wanted) const;
   [[noreturn]] static void refuse_undefined();
   Scalar only_element() const;

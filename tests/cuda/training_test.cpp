@@ -126,6 +126,26 @@ TEST(CudaTraining, StartsWithTheParametersOfTheCpu) {
             "[tensor] is on cuda: the host cannot read it");
 }
 
+// There is no kernel for it yet; a refusal leaves no gradients behind.
+TEST(CudaTraining, RefusesGradientsFromElsewhereAndChangesNothing) {
+  Dense here(4, 3), there(4, 3);
+  ParameterBuffer on_cpu(here, DType::kFloat32, 7), on_cuda(there, DType::kFloat32, 7, kCuda);
+  const Tensor sum = Tensor::full(on_cpu.values().shape(), 1, DType::kFloat32);
+  const auto error = [](ParameterBuffer& parameters, const Tensor& gradients) {
+    return test::error_of([&] { parameters.set_gradients(gradients, 0.5); });
+  };
+  EXPECT_EQ(error(on_cpu, sum.to(kCuda)),
+            "[parameters] gradients on cuda do not fit parameters on cpu");
+  EXPECT_EQ(error(on_cuda, sum), "[parameters] gradients on cpu do not fit parameters on cuda");
+  EXPECT_EQ(error(on_cuda, sum.to(kCuda)), "[parameters] has no CUDA kernel");
+  for (ParameterBuffer* parameters : {&on_cpu, &on_cuda}) {
+    for (const auto& entry : parameters->entries()) {
+      EXPECT_FALSE(entry.parameter->variable().grad().defined()) << entry.name;
+    }
+    EXPECT_THAT(test::to_doubles(parameters->gradients().to(Device{})), ::testing::Each(0));
+  }
+}
+
 TEST(CudaTraining, LoadsParametersFromTheHost) {
   Dense model(4, 3);
   ParameterBuffer buffer(model, DType::kFloat32, 7, kCuda);

@@ -112,6 +112,27 @@ TEST(CheckLayer, FindsANaNOnAPackedRow) {
   EXPECT_THAT(found, Contains(HasSubstr("on a packed row the loss or a gradient is nan")));
 }
 
+// It multiplies by its parameter, and by the number that it reads there, which stays as it was.
+class ReadsItsParameter : public Layer {
+ public:
+  ReadsItsParameter()
+      : Layer("ReadsItsParameter", MaskRule::kKeeps),
+        factor_(parameter("factor", {1}, constant(2))) {}
+  Variable forward(const Variable& x, Pass&) override {
+    return ops::scale(ops::multiply(x, factor_), factor_.variable().value().item());
+  }
+
+ private:
+  Parameter& factor_;
+};
+
+TEST(CheckLayer, FindsANumberThatIsReadFromAParameter) {
+  const auto found =
+      check_layer({"ReadsItsParameter", [] { return std::make_unique<ReadsItsParameter>(); }});
+  EXPECT_THAT(found, Contains("ReadsItsParameter: its recorded step, run again with other "
+                              "parameters, gives something else"));
+}
+
 TEST(CheckLayer, TellsWhatALayerThrows) {
   const auto found = complaints(MaskRule::kKeeps, true, [](const Variable& x, Pass&) {
     return Variable(x.value());  // loses the mask

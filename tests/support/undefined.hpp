@@ -17,11 +17,6 @@ struct NamedCall {
 };
 
 /// Each of the calls throws Error "[...] ... used before it was given a value ...".
-inline void expect_used_before_a_value(const std::vector<NamedCall>& calls) {
-  for (const NamedCall& one : calls) {
-    EXPECT_THAT(error_of(one.call), ::testing::HasSubstr("used before it was given a value"))
-        << one.name;
-  }
-}
+void expect_used_before_a_value(const std::vector<NamedCall>& calls);
 
 }  // namespace maskgrad::test

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/files.hpp"
 #include "support/tensors.hpp"
 #include "support/threads.hpp"
 #include "train/blog_run.hpp"

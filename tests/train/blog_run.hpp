@@ -1,67 +1,30 @@
 // The model and the data of the blog's experiment, for tests.
 #pragma once
 
-#include <map>
-#include <string>
+#include <memory>
+#include <vector>
 
-#include <maskgrad/layers/dense.hpp>
-#include <maskgrad/layers/embed.hpp>
-#include <maskgrad/layers/masking.hpp>
 #include <maskgrad/layers/reflect.hpp>
-#include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/ops/math/activation.hpp>
-#include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/data_loader.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
-#include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/optim/adam.hpp>
 #include <maskgrad/train/trainer.hpp>
-
-#include "support/files.hpp"
 
 namespace maskgrad::test {
 
 /// The 1,000 samples of the reference run's first shard.
-inline SequenceDataset blog_data() {
-  SequenceDataset dataset(20, kPadToken);
-  for (const ArithmeticSample& sample :
-       read_arithmetic_shard(test_data("blog") / "shard_0000.tfrecords")) {
-    dataset.add(arithmetic_tokens(sample.defs + ":" + sample.op),
-                arithmetic_tokens(sample.res).front());
-  }
-  return dataset;
-}
+SequenceDataset blog_data();
 
 /// The blog's model with the reference run's starting weights, its optimizer and its data.
 class BlogRun {
  public:
-  BlogRun(MaskAxis axis, DType dtype, DataLoader::Options loading, Trainer::Options training = {})
-      : data(blog_data()),
-        layers(add_layers(axis)),
-        parameters(*layers, dtype, 0),
-        adam(parameters),
-        loader(data, loading),
-        trainer([this](const Batch& batch, Pass&) { return evaluate(batch); }, parameters, adam,
-                loader, training) {
-    parameters.load(load_tensors(test_data("blog") / "init.safetensors"));
-  }
+  BlogRun(MaskAxis axis, DType dtype, DataLoader::Options loading, Trainer::Options training = {});
 
-  ModelOutput evaluate(const Batch& batch) {
-    const Variable logits = (*layers)(Variable(batch.inputs));
-    const ops::HitsCount right = ops::accuracy(logits, batch.targets);
-    return {ops::cross_entropy(logits, batch.targets),
-            {{"accuracy", static_cast<double>(right.hits), right.count}}};
-  }
+  ModelOutput evaluate(const Batch& batch);
 
   /// The losses of the next `steps` steps.
-  std::vector<double> losses(int steps) {
-    std::vector<double> found;
-    for (int i = 0; i < steps; ++i) {
-      found.push_back(trainer.step(loader.next()).front().mean());
-    }
-    return found;
-  }
+  std::vector<double> losses(int steps);
 
   SequenceDataset data;
   std::unique_ptr<Sequential> layers;
@@ -69,18 +32,6 @@ class BlogRun {
   Adam adam;
   DataLoader loader;
   Trainer trainer;
-
- private:
-  static std::unique_ptr<Sequential> add_layers(MaskAxis axis) {
-    auto model = std::make_unique<Sequential>();
-    model->add<Masking>("masking", kPadToken)
-        .add<Embed>("embed", 20, 15)
-        .add<Reflect>("reflect", 15, axis)
-        .add<Reshape>("reshape", std::vector<std::int64_t>{300})
-        .add<Dense>("dense", 300, 150, ops::relu)
-        .add<Dense>("dbd", 150, 20);
-    return model;
-  }
 };
 
 }  // namespace maskgrad::test

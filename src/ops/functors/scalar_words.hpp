@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include <maskgrad/ops/functors/pow_gradient.hpp>
 #include <maskgrad/ops/functors/rule.hpp>
 
 namespace maskgrad::ops::math {
@@ -73,16 +74,6 @@ MASKGRAD_RULE inline T sqrt(T x) {
 template <std::floating_point T>
 MASKGRAD_RULE inline T pow(T x, double p) {
   return static_cast<T>(std::pow(static_cast<double>(x), p));
-}
-
-/// g p x^(p - 1), g times the slope of x^p. Computed in a wider type, in which neither the power
-/// nor a product leaves the range before the result does.
-template <std::floating_point T>
-[[gnu::always_inline]] inline T pow_gradient(T x, T g, double p) {
-  using Wide = std::conditional_t<sizeof(T) < sizeof(double), double, long double>;
-  const auto exponent = static_cast<Wide>(p);
-  return static_cast<T>(static_cast<Wide>(g) * exponent *
-                        std::pow(static_cast<Wide>(x), exponent - 1));
 }
 
 /// Whether the machine rounds x y + z once: both kinds of multiply_add() do, or neither.

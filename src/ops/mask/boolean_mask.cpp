@@ -169,6 +169,9 @@ void check_unmask(std::span<const Tensor> masks, std::span<const Variable> value
               v.shape().with_dim(0, 0) == first.shape().with_dim(0, 0),
           "boolean_unmask", "values {} are {} {}, values 0 {} {}: rows must be the same", i,
           to_string(v.dtype()), v.shape(), to_string(first.dtype()), first.shape());
+    check(v.value().device() == first.value().device(), "boolean_unmask",
+          "got one input on {} and another on {}", to_string(first.value().device().type),
+          to_string(v.value().device().type));
     check(!v.mask().defined(), "boolean_unmask",
           "values {} carry a mask, which has no place in the output; drop_mask() it", i);
   }
@@ -186,10 +189,10 @@ KeptRows boolean_mask(const Variable& data, const Tensor& mask) {
   const Saved places(kBooleanMask, "indices", indices);
   const std::int64_t rows = mask.numel();
   const auto take = [places](const Tensor& x) {
-    return take_rows(x, places->values<std::int64_t>());
+    return take_rows("boolean_mask", x, places->values<std::int64_t>());
   };
   const auto put = [places, rows](const Tensor& x) {
-    return put_rows(x, places->values<std::int64_t>(), rows, 0.0);
+    return put_rows("boolean_mask", x, places->values<std::int64_t>(), rows, 0.0);
   };
   Variable output =
       record(kBooleanMask, {&data}, take(data.value()), moved(data.mask(), take),
@@ -237,22 +240,23 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
     check(values[i].dim(0) == owned[i].numel(), "boolean_unmask",
           "mask {} is the first true one at {} places, but there are {} values for it", i,
           owned[i].numel(), values[i].dim(0));
-    place_rows(values[i].value(), owned[i].values<std::int64_t>(), y);
+    place_rows("boolean_unmask", values[i].value(), owned[i].values<std::int64_t>(), y);
     inputs.push_back(&values[i]);
     given.push_back({"mask", i, masks[i]});
   }
-  return record(kBooleanUnmask, inputs, std::move(y), SequenceMask(),
-                with_reach(
-                    [owned](const Tensor& g, Gradients& grads) {
-                      for (std::size_t i = 0; i < owned.size(); ++i) {
-                        if (grads.needed(i))
-                          grads.set(i, take_rows(g, owned[i].values<std::int64_t>()));
-                      }
-                    },
-                    [=](std::size_t i, const Tensor& marked, const Way& way) {
-                      const auto own = owned[i].values<std::int64_t>();
-                      return way.back ? take_rows(marked, own) : put_rows(marked, own, places, 0.0);
-                    }),
+  const auto take = [owned](std::size_t i, const Tensor& x) {
+    return take_rows("boolean_unmask", x, owned[i].values<std::int64_t>());
+  };
+  const auto rule = [take, count = values.size()](const Tensor& g, Gradients& grads) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (grads.needed(i)) grads.set(i, take(i, g));
+    }
+  };
+  const auto reached = [=](std::size_t i, const Tensor& marked, const Way& way) {
+    if (way.back) return take(i, marked);
+    return put_rows("boolean_unmask", marked, owned[i].values<std::int64_t>(), places, 0.0);
+  };
+  return record(kBooleanUnmask, inputs, std::move(y), SequenceMask(), with_reach(rule, reached),
                 given);
 }
 
@@ -266,10 +270,10 @@ Variable unmask_fill(const Variable& values, const Tensor& mask, Scalar fill) {
         "the mask keeps {} of {} places, but the values are {}", places.numel(), mask.numel(),
         values.shape());
   const auto put = [places, rows = mask.numel()](const Tensor& x, Scalar with) {
-    return put_rows(x, places.values<std::int64_t>(), rows, with);
+    return put_rows("unmask_fill", x, places.values<std::int64_t>(), rows, with);
   };
   const auto take = [places](const Tensor& x) {
-    return take_rows(x, places.values<std::int64_t>());
+    return take_rows("unmask_fill", x, places.values<std::int64_t>());
   };
   const auto put_marks = [put](const Tensor& x) { return put(x, 0.0); };
   return record(kUnmaskFill, {&values}, put(values.value(), fill), moved(values.mask(), put_marks),

@@ -30,14 +30,14 @@ Tensor boolean_mask_lengths(const Tensor& lengths, const Tensor& mask);
 /// Place n takes the next value of the first mask that is true there: masks bool [N] each,
 /// values_i [K_i, ...] with K_i the places where mask i is the first true one -> [N, ...].
 /// Each values_i gets the rows of g that it placed.
-/// Throws Error for no masks, as many values as not, sizes, dtypes or row shapes that differ, a
-/// place where no mask is true, and a K_i that is another.
+/// Throws Error when there are no masks, when there are not as many values as masks, when sizes,
+/// dtypes or row shapes differ, when no mask is true at a place, and when values_i has not K_i rows.
 Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable> values);
 
 /// The inverse of boolean_mask, with `fill` in the rows it dropped: values [K, ...], mask bool [N]
 /// with K trues -> [N, ...]; dvalues is the kept rows of g. A sequence mask of the values is put
-/// back too: nothing exists in the filled rows. Throws Error when K is another, or `fill`
-/// does not fit the dtype (see Scalar).
+/// back too: nothing exists in the filled rows. Throws Error when the mask has not K trues, and when
+/// `fill` does not fit the dtype (see Scalar).
 Variable unmask_fill(const Variable& values, const Tensor& mask, Scalar fill = 0.0);
 
 /// How many trues each row has: mask bool [N, M] -> int64 [N]. Throws Error for another rank.

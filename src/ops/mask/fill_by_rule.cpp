@@ -139,6 +139,29 @@ std::span<const std::int64_t> list_of(const std::optional<std::int64_t>& x) {
   return x ? std::span(&*x, 1) : kNone;
 }
 
+// dx = 0 where filled, g elsewhere. `given`: the call by name.
+Variable fill_and_record(const Variable& x, const Tensor& filled, const MaskLayout& layout,
+                         Scalar fill_value, AlsoGiven given) {
+  check_defined(kSequenceMask, {&x});
+  check_given(filled.defined(), "sequence_mask", "the decisions");
+  const MaskLayout& d = layout;
+  check(is_floating(x.dtype()), "sequence_mask", "does not take {}", to_string(x.dtype()));
+  check(Shape({d.batches, d.rows, d.columns, d.repeated}).numel() == x.value().numel(),
+        "sequence_mask", "a layout of {} x {} x {} x {} elements does not fit an input of {}",
+        d.batches, d.rows, d.columns, d.repeated, x.shape());
+  check(filled.dtype() == DType::kBool && filled.shape() == Shape{d.rows, d.columns},
+        "sequence_mask", "decisions must be bool {}, got {} {}", Shape{d.rows, d.columns},
+        to_string(filled.dtype()), filled.shape());
+  const auto clear = [layout, saved = Saved(kSequenceMask, kFilled, filled)](const Tensor& g) {
+    return fill(g, *saved, layout, 0.0);
+  };
+  return record(
+      kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
+      with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
+                 [clear](std::size_t, const Tensor& marked, const Way&) { return clear(marked); }),
+      given);
+}
+
 }  // namespace
 
 MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis_given,
@@ -165,32 +188,19 @@ void check_row_numbers(const Tensor& of_rows, const MaskLayout& layout) {
         of_rows.shape());
 }
 
-// dx = 0 where filled, g elsewhere
 Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
-                      Scalar fill_value, AlsoGiven given) {
-  check_defined(kSequenceMask, {&x});
-  check_given(filled.defined(), "sequence_mask", "the decisions");
-  const MaskLayout& d = layout;
-  check(is_floating(x.dtype()), "sequence_mask", "does not take {}", to_string(x.dtype()));
-  check(Shape({d.batches, d.rows, d.columns, d.repeated}).numel() == x.value().numel(),
-        "sequence_mask", "a layout of {} x {} x {} x {} elements does not fit an input of {}",
-        d.batches, d.rows, d.columns, d.repeated, x.shape());
-  check(filled.dtype() == DType::kBool && filled.shape() == Shape{d.rows, d.columns},
-        "sequence_mask", "decisions must be bool {}, got {} {}", Shape{d.rows, d.columns},
-        to_string(filled.dtype()), filled.shape());
-  const auto clear = [layout, saved = Saved(kSequenceMask, kFilled, filled)](const Tensor& g) {
-    return fill(g, *saved, layout, 0.0);
-  };
-  const std::array<std::int64_t, 4> sizes = {d.batches, d.rows, d.columns, d.repeated};
-  const PoolVector<Given> decisions = {
-      {kFilled, filled}, {"mode", kFilled},           {"axis", 1},
-      {"batch", kNone},  {"repeat_from_axis", kNone}, {"radius", 0},
-      {"layout", sizes}, {"fill_value", fill_value}};
-  return record(
-      kSequenceMask, {&x}, fill(x.value(), filled, layout, fill_value),
-      with_reach([clear](const Tensor& g, Gradients& grads) { grads.set(0, clear(g)); },
-                 [clear](std::size_t, const Tensor& marked, const Way&) { return clear(marked); }),
-      given.empty() ? AlsoGiven(decisions) : given);
+                      Scalar fill_value) {
+  const std::array<std::int64_t, 4> sizes = {layout.batches, layout.rows, layout.columns,
+                                             layout.repeated};
+  return fill_and_record(x, filled, layout, fill_value,
+                         {{kFilled, filled},
+                          {"mode", kFilled},
+                          {"axis", 1},
+                          {"batch", kNone},
+                          {"repeat_from_axis", kNone},
+                          {"radius", 0},
+                          {"layout", sizes},
+                          {"fill_value", fill_value}});
 }
 
 Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& given,
@@ -201,15 +211,16 @@ Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& g
     return mask_layout("sequence_mask", x.shape(), o.axis, o.batch, o.repeat_from_axis);
   };
   const auto run = [&](const auto& functor) {
-    return fill_where(x, functor, layout(), o.fill_value,
-                      {{mode == "window" ? "centers" : "lengths", given},
-                       {"mode", mode},
-                       {"axis", o.axis},
-                       {"batch", list_of(o.batch)},
-                       {"repeat_from_axis", list_of(o.repeat_from_axis)},
-                       {"radius", o.radius},
-                       {"layout", kNone},
-                       {"fill_value", o.fill_value}});
+    const MaskLayout d = layout();
+    return fill_and_record(x, decisions(x, functor, d), d, o.fill_value,
+                           {{mode == "window" ? "centers" : "lengths", given},
+                            {"mode", mode},
+                            {"axis", o.axis},
+                            {"batch", list_of(o.batch)},
+                            {"repeat_from_axis", list_of(o.repeat_from_axis)},
+                            {"radius", o.radius},
+                            {"layout", kNone},
+                            {"fill_value", o.fill_value}});
   };
   const bool takes_rows = mode == "sequence" || mode == "window";
   check(mode == "sequence" || !o.repeat_from_axis, "sequence_mask",

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string_view>
 
-#include <maskgrad/tensor/autograd/record.hpp>
+#include <maskgrad/tensor/autograd/variable.hpp>
 
 namespace maskgrad::ops {
 
@@ -69,27 +69,31 @@ void check_row_numbers(const Tensor& of_rows, const MaskLayout& layout);
 /// y = fill_value where `filled` is true, x elsewhere; dx = 0 where filled, g elsewhere. What
 /// stands at filled places is never read. x floating; filled: bool [rows, columns] of the layout.
 /// Throws Error when these or the layout do not fit x, or fill_value not its dtype (see Scalar).
-/// given: the call as an operation by name, if there is such; see record().
 Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
-                      Scalar fill_value, AlsoGiven given = {});
+                      Scalar fill_value);
 
-/// The same with a functor's decisions. Throws Error also for a Sequence or a Window that has
-/// another number of rows.
+/// What a functor decides for x: bool [rows, columns] of the layout, true where it fills. Throws
+/// Error for a Sequence or a Window that has another number of rows.
 template <MaskFunctor F>
-Variable fill_where(const Variable& x, const F& functor, const MaskLayout& layout,
-                    Scalar fill_value = -std::numeric_limits<double>::infinity(),
-                    AlsoGiven given = {}) {
+Tensor decisions(const Variable& x, const F& functor, const MaskLayout& layout) {
   check_given(x.defined(), "sequence_mask", "input 'input'");
   if constexpr (std::same_as<F, Sequence>) check_row_numbers(functor.lengths, layout);
   if constexpr (std::same_as<F, Window>) check_row_numbers(functor.centers, layout);
   Tensor filled = Tensor::empty({layout.rows, layout.columns}, DType::kBool, x.device());
-  dispatch_device(x.device(), "fill_where", [&] {
+  dispatch_device(x.device(), "sequence_mask", [&] {
     bool* place = filled.data<bool>();
     for (std::int64_t i = 0; i < layout.rows; ++i) {
       for (std::int64_t j = 0; j < layout.columns; ++j) *place++ = functor.fills(i, j);
     }
   });
-  return fill_by_rows(x, filled, layout, fill_value, given);
+  return filled;
+}
+
+/// fill_by_rows() where a functor fills.
+template <MaskFunctor F>
+Variable fill_where(const Variable& x, const F& functor, const MaskLayout& layout,
+                    Scalar fill_value = -std::numeric_limits<double>::infinity()) {
+  return fill_by_rows(x, decisions(x, functor, layout), layout, fill_value);
 }
 
 struct SequenceMaskOptions {

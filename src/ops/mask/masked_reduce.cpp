@@ -110,16 +110,18 @@ std::int64_t largest(const Reduction& d, const T* x, std::int64_t i) {
 Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, bool keepdims) {
   const Reduction d = reduction_of(kMaskedMean, x, keep, axis, keepdims);
   Tensor y = Tensor::empty(d.result, x.dtype(), x.device());
-  dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_mean", [&]<class T>(T) {
-    const T* in = x.value().data<T>();
-    for (std::int64_t i = 0; i < d.lines(); ++i) {
-      const T sum = sum_terms<T>(d.along, [&](std::int64_t j) {
-        const std::int64_t place = d.place(i, j);
-        return d.keep.data<bool>()[place] ? in[place] : T{};
-      });
-      const std::int64_t count = kept_count(d, i);
-      y.data<T>()[i] = count ? sum / static_cast<T>(count) : T{};
-    }
+  dispatch_device(x.device(), "masked_mean", [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_mean", [&]<class T>(T) {
+      const T* in = x.value().data<T>();
+      for (std::int64_t i = 0; i < d.lines(); ++i) {
+        const T sum = sum_terms<T>(d.along, [&](std::int64_t j) {
+          const std::int64_t place = d.place(i, j);
+          return d.keep.data<bool>()[place] ? in[place] : T{};
+        });
+        const std::int64_t count = kept_count(d, i);
+        y.data<T>()[i] = count ? sum / static_cast<T>(count) : T{};
+      }
+    });
   });
   const auto rule = [d](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
@@ -144,12 +146,14 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
   const Reduction d = reduction_of(kMaskedMax, x, keep, axis, keepdims);
   Tensor y = Tensor::empty(d.result, x.dtype(), x.device());
   Tensor best = Tensor::empty({d.lines()}, DType::kInt64, x.device());
-  dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_max", [&]<class T>(T) {
-    const T* in = x.value().data<T>();
-    for (std::int64_t i = 0; i < d.lines(); ++i) {
-      const std::int64_t j = best.data<std::int64_t>()[i] = largest(d, in, i);
-      y.data<T>()[i] = j < 0 ? T{} : in[d.place(i, j)];
-    }
+  dispatch_device(x.device(), "masked_max", [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_max", [&]<class T>(T) {
+      const T* in = x.value().data<T>();
+      for (std::int64_t i = 0; i < d.lines(); ++i) {
+        const std::int64_t j = best.data<std::int64_t>()[i] = largest(d, in, i);
+        y.data<T>()[i] = j < 0 ? T{} : in[d.place(i, j)];
+      }
+    });
   });
   const auto rule = [d, best](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);

@@ -32,10 +32,10 @@ Variable pack(const Variable& x, const Packing& packing);
 /// not fit x's dtype.
 Variable unpack(const Variable& x, const Packing& packing, Scalar fill = 0.0);
 
-/// What there is to compute either way: positions for layers that look at each by itself, pairs for
-/// one head of attention, which computes more than are kept. Its blocks of up to 64 queries, in
-/// whole vectors of 16, read from the first to the last key that one of them needs. So a row of
-/// many short sequences has more pairs than their padded batch, although fewer are kept.
+/// What a padded batch and its packed row have to compute. Layers that look at one position at a
+/// time compute positions. A head of attention computes pairs, more than are kept: a block of up to
+/// 64 queries, in whole vectors of 16, reads from the first to the last key that one of them needs.
+/// So a row of many short sequences may have more pairs than their padded batch.
 struct PackingCost {
   std::int64_t padded_positions = 0, packed_positions = 0;  // B S, and K
   std::int64_t padded_pairs = 0, packed_pairs = 0;

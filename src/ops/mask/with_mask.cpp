@@ -94,7 +94,9 @@ Variable fill_and_carry(const OpDef& op, const Variable& x, const SequenceMask& 
                         const SequenceMask& carried) {
   fill.check_fits(op.name.c_str(), "fill", x.dtype());
   // A layer before may have filled them already, and what nobody masks any more nobody writes to.
-  const bool is_filled = !carried.defined() && holes_hold(x.value(), mask, fill);
+  // On a device nobody looks.
+  const bool is_filled = !carried.defined() && x.value().device().type == DeviceType::kCpu &&
+                         holes_hold(x.value(), mask, fill);
   Tensor y = is_filled ? x.value() : x.value().clone();
   if (!is_filled) fill_holes(y, mask, fill);
   const auto rule = [](const Tensor& g, Gradients& grads) { grads.set(0, g); };

@@ -1,4 +1,4 @@
-// How shapes are walked together under broadcasting.
+// How shapes are walked together under broadcasting. Internal to src/ops.
 #pragma once
 
 #include <array>

@@ -1,4 +1,3 @@
-
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
 #include <maskgrad/ops/cpu/vector/map_elements.hpp>
 #include <maskgrad/ops/functors/rules.hpp>

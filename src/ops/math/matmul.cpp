@@ -49,7 +49,7 @@ struct Dims {
   Shape a_batch, b_batch, batch;
 };
 
-Dims dims_of(const Tensor& a, const Tensor& b, bool ta, bool tb) {
+void check_matrices(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   check(a.rank() >= 2 && b.rank() >= 2, "matmul", "needs matrices: a is {}, b is {}", a.shape(),
         b.shape());
   check(a.dtype() == b.dtype(), "matmul", "a is {}, b is {}, they must be the same",
@@ -57,6 +57,10 @@ Dims dims_of(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   check(a.dim(ta ? -2 : -1) == b.dim(tb ? -1 : -2), "matmul",
         "inner dimensions must match: a is {}{}, b is {}{}", a.shape(), ta ? " transposed" : "",
         b.shape(), tb ? " transposed" : "");
+}
+
+Dims dims_of(const Tensor& a, const Tensor& b, bool ta, bool tb) {
+  check_matrices(a, b, ta, tb);
   const Shape a_batch = a.shape().slice(0, a.rank() - 2),
               b_batch = b.shape().slice(0, b.rank() - 2);
   return {a.dim(ta ? -1 : -2),
@@ -109,8 +113,7 @@ void check_masks(const Variable& a, const Variable& b, bool transpose_a) {
 
 // a [..., M, K] times one b [K, N] or its transpose: one large product of all rows.
 Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
-  const bool fits = a.dim(-1) == b.dim(transpose_b ? 1 : 0) && a.dtype() == b.dtype();
-  if (!fits) dims_of(a.value(), b.value(), false, transpose_b);  // throws
+  check_matrices(a.value(), b.value(), false, transpose_b);
   Tensor y = rows_times(a.value(), b.value(), transpose_b);
   auto rule = [tb = transpose_b, a = Saved(kMatmul, "a", a.value()),
                b = Saved(kMatmul, "b", b.value()), mask = a.mask()](

@@ -93,33 +93,34 @@ struct Reduced {
   std::int64_t count = 1;
 };
 
+// Which axes of a shape are meant; none given: all. Throws Error for one out of range.
+std::array<bool, Shape::kMaxRank> chosen(const Shape& shape, std::span<const std::int64_t> axes) {
+  std::array<bool, Shape::kMaxRank> result{};
+  result.fill(axes.empty());
+  for (const std::int64_t axis : axes) {
+    result[static_cast<std::size_t>(shape.normalize(axis))] = true;
+  }
+  return result;
+}
+
 Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::int64_t> axes,
                       bool keepdims) {
   check_defined(op, {&x});
+  const auto is_chosen = chosen(x.shape(), axes);
   Reduced reduced{x.shape(), x.shape(), 1};
+  std::array<std::int64_t, Shape::kMaxRank> others{};
+  std::size_t count = 0;
   for (int axis = 0; axis < x.rank(); ++axis) {
-    const bool chosen = axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
-                          return x.shape().normalize(a) == axis;
-                        });
-    if (!chosen) continue;
+    if (!is_chosen[static_cast<std::size_t>(axis)]) {
+      others[count++] = x.shape()[axis];
+      continue;
+    }
     check_keeps_positions(op, x, axis);
     reduced.keepdims = reduced.keepdims.with_dim(axis, 1);
     reduced.count *= x.shape()[axis];
   }
-  for (const std::int64_t axis : axes) x.shape().normalize(axis);
-  if (keepdims) {
-    reduced.result = reduced.keepdims;
-  } else {
-    std::vector<std::int64_t> dims;
-    for (int axis = 0; axis < x.rank(); ++axis) {
-      const bool chosen =
-          axes.empty() || std::any_of(axes.begin(), axes.end(), [&](std::int64_t a) {
-            return x.shape().normalize(a) == axis;
-          });
-      if (!chosen) dims.push_back(x.shape()[axis]);
-    }
-    reduced.result = Shape(dims);
-  }
+  reduced.result =
+      keepdims ? reduced.keepdims : Shape(std::span<const std::int64_t>(others.data(), count));
   return reduced;
 }
 

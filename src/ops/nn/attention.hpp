@@ -32,8 +32,7 @@ struct AttentionOptions {
 /// undefined for all of them -> [B, H, S, D_v]. Or, with options.heads = H, as layers have them:
 /// q [B, S, H D], k [B, T, H_kv D], v [B, T, H_kv D_v] -> [B, S, H D_v], the same bits without
 /// rearranging anything. With one head, what pairs [1, B, S, T] say of each head is then meant for
-/// each sample. The output carries plan.queries(); such a plan
-/// needs inputs of three dimensions.
+/// each sample. The output carries plan.queries(); such a plan needs inputs of three dimensions.
 /// A query that may attend to nothing gives exactly 0 and sends exactly 0 back. One whose scores
 /// are all -inf gives 0 as well, where masked_softmax() would give NaN.
 /// Neither the result nor a gradient depends on a pair that the mask leaves out, whatever k and v

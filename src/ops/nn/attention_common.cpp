@@ -22,7 +22,8 @@ AttentionPlan plan_of_call(const OpDef& op, const OpCall& call, std::int64_t que
 PoolVector<Given> given_of(const AttentionPlan& plan, const AttentionOptions& options,
                            const Random::State& state) {
   const double none = std::nan("");
-  return {{"mask", plan.pairs()},
+  // As plan_of_call() reads them: whoever runs the call again may give other positions.
+  return {{"mask", plan.given_pairs()},
           {"queries", plan.queries()},
           {"scale", options.scale.value_or(none)},
           {"softcap", options.softcap.value_or(none)},

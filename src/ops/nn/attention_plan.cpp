@@ -3,7 +3,7 @@
 
 namespace maskgrad::ops {
 
-AttentionPlan::AttentionPlan(const AttentionMask& pairs) : pairs_(pairs) {
+AttentionPlan::AttentionPlan(const AttentionMask& pairs) : pairs_(pairs), given_pairs_(pairs) {
   if (pairs.defined()) tiles_ = AttentionTiles(pairs).body();
 }
 
@@ -11,6 +11,7 @@ AttentionPlan AttentionPlan::existing(const SequenceMask& positions, const Atten
   const AttentionMask all = AttentionMask::existing(positions);
   AttentionPlan plan(pairs.defined() ? all & pairs : all);
   plan.queries_ = positions;
+  plan.given_pairs_ = pairs;
   return plan;
 }
 

@@ -26,11 +26,14 @@ class AttentionPlan {
   const AttentionMask& pairs() const { return pairs_; }
   /// Which queries exist [B, S]; undefined when all do. The others attend to nothing.
   const SequenceMask& queries() const { return queries_; }
+  /// The pairs that it was made from, before existing() left any out; undefined where it was given
+  /// none.
+  const AttentionMask& given_pairs() const { return given_pairs_; }
 
  private:
   friend AttentionTiles tiles_of(const AttentionPlan& plan);
 
-  AttentionMask pairs_;
+  AttentionMask pairs_, given_pairs_;
   SequenceMask queries_;
   Ref<const RefCounted> tiles_;
 };

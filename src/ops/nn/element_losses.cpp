@@ -117,21 +117,23 @@ Tensor gradient_of(const OpDef& op, Rule rule, const Tensor& x, const Tensor& ta
 }
 
 void check_targets(const Tensor& targets, const Counted& counted) {
-  dispatch_dtype(FloatingTypes{}, targets.dtype(), "bce_with_logits", [&]<class T>(T) {
-    const T* t = targets.data<T>();
-    const auto is_wrong = [&](std::int64_t i) { return !(t[i] >= 0 && t[i] <= 1) && counted[i]; };
-    std::atomic<bool> fit = true;
-    parallel_for(targets.numel(), least_for(2), [&](std::int64_t i, std::int64_t end) {
-      while (i < end && !is_wrong(i)) ++i;
-      if (i < end) fit = false;
+  dispatch_device(targets.device(), "bce_with_logits", [&] {
+    dispatch_dtype(FloatingTypes{}, targets.dtype(), "bce_with_logits", [&]<class T>(T) {
+      const T* t = targets.data<T>();
+      const auto is_wrong = [&](std::int64_t i) { return !(t[i] >= 0 && t[i] <= 1) && counted[i]; };
+      std::atomic<bool> fit = true;
+      parallel_for(targets.numel(), least_for(2), [&](std::int64_t i, std::int64_t end) {
+        while (i < end && !is_wrong(i)) ++i;
+        if (i < end) fit = false;
+      });
+      if (fit) return;
+      std::int64_t first = 0;
+      while (!is_wrong(first)) ++first;
+      fail("bce_with_logits",
+           "target {} at element {} is outside 0 .. 1; to leave targets out, put a mask on the "
+           "logits with with_mask()",
+           t[first], first);
     });
-    if (fit) return;
-    std::int64_t first = 0;
-    while (!is_wrong(first)) ++first;
-    fail("bce_with_logits",
-         "target {} at element {} is outside 0 .. 1; to leave targets out, put a mask on the "
-         "logits with with_mask()",
-         t[first], first);
   });
 }
 

@@ -106,7 +106,7 @@ Variable reverse_packed_segs(const Variable& data, const Tensor& lengths, bool b
         "a mask [B, S] has no place on [T, B, ...]; use batch_first");
   const auto turn = [from = reversed_rows(each, steps, batch_first)](const Tensor& x) {
     const Shape rows = Shape{x.dim(0) * x.dim(1)}.concat(x.shape().slice(2, x.rank()));
-    return take_rows(x.reshape(rows), from).reshape(x.shape());
+    return take_rows("reverse_packed_segs", x.reshape(rows), from).reshape(x.shape());
   };
   const SequenceMask mask =
       data.mask().defined() ? SequenceMask(turn(data.mask().bits())) : SequenceMask();
@@ -144,13 +144,16 @@ ReversedSegments reverse_segment_order(const Variable& data, const Tensor& lengt
   dispatch_dtype(IntegerTypes{}, lengths.dtype(), "reverse_segment_order", [&]<class T>(T) {
     std::reverse(reversed.data<T>(), reversed.data<T>() + reversed.numel());
   });
-  Variable output = record(
-      kReverseSegmentOrder, {&data}, take_rows(data.value(), from), SequenceMask(),
-      with_reach([back](const Tensor& g, Gradients& grads) { grads.set(0, take_rows(g, back)); },
-                 [from, back](std::size_t, const Tensor& marked, const Way& way) {
-                   return take_rows(marked, way.back ? back : from);
-                 }),
-      {{"lengths", lengths}});
+  const auto take = [](const Tensor& x, const Places& rows) {
+    return take_rows("reverse_segment_order", x, rows);
+  };
+  Variable output =
+      record(kReverseSegmentOrder, {&data}, take(data.value(), from), SequenceMask(),
+             with_reach([=](const Tensor& g, Gradients& grads) { grads.set(0, take(g, back)); },
+                        [=](std::size_t, const Tensor& marked, const Way& way) {
+                          return take(marked, way.back ? back : from);
+                        }),
+             {{"lengths", lengths}});
   return {output, reversed};
 }
 

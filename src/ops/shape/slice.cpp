@@ -4,11 +4,9 @@
 
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/ops/shape/around.hpp>
+#include <maskgrad/ops/shape/part.hpp>
 #include <maskgrad/ops/shape/slice.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
-#include <maskgrad/tensor/cpu/threads.hpp>
-#include <maskgrad/tensor/cpu/traffic.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -71,12 +69,6 @@ const OpDef& kSplit = register_op({
     },
 });
 
-// Entries of a dimension.
-struct Part {
-  int axis;
-  std::int64_t begin, count, step;
-};
-
 Part part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_given,
              std::int64_t end_given, std::int64_t step) {
   const int axis = shape.normalize(axis_given);
@@ -92,61 +84,16 @@ Part part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_giv
   return {axis, begin, (end - begin) / step + ((end - begin) % step != 0), step};
 }
 
-// Calls f(first element in the whole, first element in the part, how many) for neighbours.
-template <class F>
-void for_each_piece(const Part& part, const Shape& shape, F f) {
-  const Around d = around(shape, part.axis);
-  if (part.count == 0) return;
-  const bool are_neighbours = part.step == 1;
-  const std::int64_t pieces = are_neighbours ? 1 : part.count;
-  const std::int64_t length = d.inner * (part.count / pieces);
-  if (length == 0) return;
-  parallel_for(d.outer * pieces, least_for(length), [&](std::int64_t i, std::int64_t end) {
-    for (; i < end; ++i) {
-      const std::int64_t entry = part.begin + i % pieces * part.step;
-      f((i / pieces * d.along + entry) * d.inner, i * length, length);
-    }
-  });
-}
-
-Tensor take(const Part& part, const Tensor& x) {
-  Tensor y = Tensor::empty(x.shape().with_dim(part.axis, part.count), x.dtype(), x.device());
-  Traffic::add_copied(y.nbytes());
-  dispatch_device(x.device(), "slice", [&] {
-    dispatch_dtype(AllTypes{}, x.dtype(), "slice", [&]<class T>(T) {
-      const T* from = x.data<T>();
-      T* to = y.data<T>();
-      for_each_piece(part, x.shape(), [=](std::int64_t whole, std::int64_t own, std::int64_t n) {
-        std::copy_n(from + whole, n, to + own);
-      });
-    });
-  });
-  return y;
-}
-
-// y holds `part` where it was taken, and what it held elsewhere.
-void put(const Part& part, const Tensor& x, Tensor& y) {
-  dispatch_device(x.device(), "slice", [&] {
-    dispatch_dtype(AllTypes{}, x.dtype(), "slice", [&]<class T>(T) {
-      const T* from = x.data<T>();
-      T* to = y.data<T>();
-      for_each_piece(part, y.shape(), [=](std::int64_t whole, std::int64_t own, std::int64_t n) {
-        std::copy_n(from + own, n, to + whole);
-      });
-    });
-  });
-}
-
-SequenceMask mask_of(const Part& part, const SequenceMask& mask) {
+SequenceMask mask_of(const OpDef& op, const Part& part, const SequenceMask& mask) {
   if (!mask.defined() || part.axis >= 2) return mask;
-  return SequenceMask(take(part, mask.bits()));
+  return SequenceMask(take(op.name.c_str(), part, mask.bits()));
 }
 
 // Marks of the whole in the part, or back.
-Tensor taken(const Part& part, const Tensor& marked, const Way& way) {
-  if (!way.back) return take(part, marked);
+Tensor taken(const OpDef& op, const Part& part, const Tensor& marked, const Way& way) {
+  if (!way.back) return take(op.name.c_str(), part, marked);
   Tensor marks = Tensor::zeros(way.input, DType::kBool);
-  put(part, marked, marks);
+  put(op.name.c_str(), part, marked, marks);
   return marks;
 }
 
@@ -172,12 +119,12 @@ Variable slice(const Variable& x, std::int64_t axis, std::int64_t begin, std::in
   const auto rule = [part](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     dx.fill(0.0);
-    put(part, g, dx);
+    put("slice", part, g, dx);
   };
   const auto reach = [part](std::size_t, const Tensor& marked, const Way& way) {
-    return taken(part, marked, way);
+    return taken(kSlice, part, marked, way);
   };
-  return record(kSlice, {&x}, take(part, x.value()), mask_of(part, x.mask()),
+  return record(kSlice, {&x}, take("slice", part, x.value()), mask_of(kSlice, part, x.mask()),
                 with_reach(rule, reach),
                 {{"axis", part.axis}, {"begin", begin}, {"end", end}, {"step", step}});
 }
@@ -199,7 +146,7 @@ PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> size
   PoolVector<OpOutput> made;
   made.reserve(parts.size());
   for (const Part& part : parts) {
-    made.push_back({take(part, x.value()), mask_of(part, x.mask())});
+    made.push_back({take("split", part, x.value()), mask_of(kSplit, part, x.mask())});
   }
   const auto rule = [parts](std::span<Tensor> arrived, Gradients& grads) {
     Tensor dx = grads.buffer(0);
@@ -207,11 +154,11 @@ PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> size
         std::all_of(arrived.begin(), arrived.end(), [](const Tensor& g) { return g.defined(); });
     if (!all) dx.fill(0.0);
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (arrived[i].defined()) put(parts[i], arrived[i], dx);
+      if (arrived[i].defined()) put("split", parts[i], arrived[i], dx);
     }
   };
   const auto reach = [parts](std::size_t, const Tensor& marked, const Way& way) {
-    return taken(parts[way.which], marked, way);
+    return taken(kSplit, parts[way.which], marked, way);
   };
   PoolVector<Variable> results(parts.size());
   record(kSplit, {&x}, made, results, with_reach(rule, reach), {{"sizes", sizes}, {"axis", axis}});

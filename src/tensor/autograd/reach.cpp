@@ -88,9 +88,12 @@ bool fits(const Side& side, const Shape& shape) {
 
 Ties ties_of(const Reach& reach, const Way& way) {
   const auto [input, output] = sides_of(reach.signature());
+  const int rank = way.input.rank(), end = way.output.rank();
   check(fits(input, way.input) && fits(output, way.output), "reach",
         "'{}' does not fit an input {} and an output {}", reach.signature(), way.input, way.output);
-  const int rank = way.input.rank(), end = way.output.rank();
+  check(!input.has_dots || !output.has_dots || rank - input.letters() <= end - output.letters(),
+        "reach", "'...' of '{}' stands for more axes of an input {} than of an output {}",
+        reach.signature(), way.input, way.output);
   const auto before = static_cast<int>(input.before.size()),
              after = rank - static_cast<int>(input.after.size()),
              past_dots = end - static_cast<int>(output.after.size());
@@ -109,6 +112,18 @@ Ties ties_of(const Reach& reach, const Way& way) {
   return ties;
 }
 
+void check_sizes(std::span<const int> ties, const Way& way) {
+  for (int a = 0; a < way.input.rank(); ++a) {
+    const int tied = ties[static_cast<std::size_t>(a)];
+    if (tied < 0) continue;
+    check(tied < way.output.rank(), "reach", "an output {} has no axis {}", way.output, tied);
+    const std::int64_t of_input = way.input[a], of_output = way.output[tied];
+    check(of_input == of_output || of_input == 1 || of_output == 1, "reach",
+          "axis {} of an input {} is not as long as axis {} of an output {}, which has its index",
+          a, way.input, tied, way.output);
+  }
+}
+
 template <class F>
 Tensor combine(const Tensor& a, const Tensor& b, F f) {
   check(a.shape() == b.shape(), "reach", "marks of {} and {} do not fit", a.shape(), b.shape());
@@ -123,6 +138,7 @@ Tensor combine(const Tensor& a, const Tensor& b, F f) {
 // By way of a shape of the output's rank that has an axis only where one of the input is tied to
 // it.
 Tensor spread(std::span<const int> ties, const Tensor& marked, const Way& way) {
+  check_sizes(ties, way);
   Shape shared = way.output;
   for (int o = 0; o < shared.rank(); ++o) shared = shared.with_dim(o, 1);
   for (int a = 0; a < way.input.rank(); ++a) {

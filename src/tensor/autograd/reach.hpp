@@ -59,15 +59,15 @@ struct Way {
 };
 
 /// bool of shape way.to(): true where the way leads from a marked place. marked: bool of shape
-/// way.from(). For kUnset as for kEverything, the safe side. Throws Error for a signature that does
-/// not fit the shapes.
+/// way.from(). For kUnset as for kEverything, the safe side. Throws Error where the description
+/// does not fit the shapes.
 Tensor spread(Reach reach, const Tensor& marked, const Way& way);
 
 /// In `ties`: the place depends on all elements along this axis of the input.
 inline constexpr int kAlong = -1;
 /// The same where axis a of the input has the index of axis ties[a] of the output, or kAlong.
 /// matmul of [B, I, J] by [B, J, K]: ties {0, 1, kAlong} for the first input, {0, kAlong, 2} for
-/// the second.
+/// the second. Throws Error unless such axes are of one size, or one of them of size 1.
 Tensor spread(std::span<const int> ties, const Tensor& marked, const Way& way);
 
 /// Back, for a function that leads forward, from marks on an input to marks on the output: finds by

@@ -30,7 +30,7 @@ namespace maskgrad {
 class AttentionMask;
 
 /// The inputs that an operation records, in the order of op.inputs. Those that take no gradient and
-/// no mask may be left out at the end.
+/// no mask may be left out at the end. Write it in the call: it refers to what the braces hold.
 class Inputs : public std::span<const Variable* const> {
  public:
   Inputs(std::initializer_list<const Variable*> inputs) : span(inputs.begin(), inputs.size()) {}
@@ -66,6 +66,7 @@ struct Given {
   std::int64_t number = -1;
   Value value;
 };
+/// All that was given beside the inputs. Write it in the call: it refers to what the braces hold.
 class AlsoGiven : public std::span<const Given> {
  public:
   AlsoGiven() = default;

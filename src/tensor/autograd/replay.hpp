@@ -18,7 +18,8 @@ struct Replacement {
 /// Leaves and constants keep their values unless they are replaced; a replacement brings its own
 /// mask. An integer or bool input, such as token ids or lengths, is recognised by its memory.
 /// What was computed without operations stays as it was recorded: a mask made from tokens by hand
-/// is to be replaced beside them, as is a choice that a program made by looking at values.
+/// is to be replaced beside them, by its bits(), as is a choice that a program made by looking at
+/// values. The pairs of an AttentionMask cannot be replaced; which positions of a plan exist can.
 /// Another tape may record the operations anew; this one does not, though it be the current one.
 /// Throws Error when the tape does not trace, when an operation did not tell record() all that it
 /// was called with, for a replacement that nothing read or whose dtype differs, for a result that

@@ -80,8 +80,9 @@ void Tape::backward(const Variable& root, const Tensor& grad_output) {
 }
 
 void Tape::run_backward() {
-  for (; !nodes_.empty(); nodes_.pop_back()) {
+  while (!nodes_.empty()) {
     const Ref<Node> node = std::move(nodes_.back());
+    nodes_.pop_back();  // before anything throws or looks at the tape
     if (std::none_of(node->outputs().begin(), node->outputs().end(), has_arrived)) continue;
     Gradients grads(node->inputs());
     run_rule(*node, grads);
@@ -89,7 +90,7 @@ void Tape::run_backward() {
     for (std::size_t i = 0; i < node->inputs().size(); ++i) {
       if (!grads.needed(i)) continue;
       if (options_.observer) {
-        options_.observer->on_gradient(*node, scope(nodes_.size() - 1), i, grads.values_[i]);
+        options_.observer->on_gradient(*node, scope(nodes_.size()), i, grads.values_[i]);
       }
       node->inputs()[i]->add(node->op().name.c_str(), i, std::move(grads.values_[i]));
     }
@@ -99,13 +100,17 @@ void Tape::run_backward() {
 // A rule reads values, and anything may stand in their holes: 0 * NaN is NaN. What it made of them
 // is dropped before it is summed into the gradient of an input that has no such holes.
 void Tape::drop_made_of_holes(const Node& node, Gradients& grads) {
-  const Gradient& output = *node.outputs().front();
-  if (!output.mask().defined()) return;
+  // All outputs that are aligned with an input carry the same one.
+  const SequenceMask& mask = node.outputs().front()->mask();
+  if (!mask.defined()) return;
   for (std::size_t i = 0; i < node.inputs().size(); ++i) {
     Tensor& grad = grads.values_[i];
+    const auto is_aligned = [&](const Ref<Gradient>& output) {
+      return grad.shape() == output->shape();
+    };
     const bool at_risk = grads.needed(i) && grad.defined() && node.op().is_elementwise(i) &&
-                         grad.shape() == output.shape();
-    if (at_risk && !(node.inputs()[i]->mask() == output.mask())) drop_holes(grad, output.mask());
+                         std::any_of(node.outputs().begin(), node.outputs().end(), is_aligned);
+    if (at_risk && !(node.inputs()[i]->mask() == mask)) drop_holes(grad, mask);
   }
 }
 

@@ -37,8 +37,9 @@ class Tape {
  public:
   struct Options {
     TapeObserver* observer = nullptr;  // must outlive the tape
-    /// Records every operation, whether or not its inputs take gradients, and which layer it is
-    /// in: for the static proof. Such a tape does not run backward.
+    /// Records every operation, whether or not its inputs take gradients, with all that it was
+    /// called with and the layer it is in: for the static proof, replay() and to_string(). Such a
+    /// tape does not run backward.
     bool trace = false;
   };
 
@@ -62,8 +63,8 @@ class Tape {
 
   /// What was recorded and has not run backward yet, one line an operation, with its layer where
   /// scope() knows it, and on a tape that traces its arguments:
-  ///   $1 = embedding(weight: weight, indices: int64 (2, 5)) -> float32 (2, 5, 8) masked in 'embed'
-  ///   $2 = softmax(input: $1, axis: -1) -> float32 (2, 5, 8) masked
+  ///   $1 = embedding(tokens: int64 (2, 5), weight: w) -> float32 (2, 5, 8) masked in 'embed'
+  ///   $2 = scale(input: $1, factor: 0.5) -> float32 (2, 5, 8) masked
   /// Leaves go by their names in `leaves`.
   std::string to_string(std::span<const NamedLeaf> leaves = {}) const;
 

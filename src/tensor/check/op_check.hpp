@@ -18,8 +18,8 @@ namespace maskgrad {
 ///   0 arrives at every place of the output that depends on it; or with a place of the gradient
 ///   that arrives; or that are not 0 then;
 ///   either of them when an input carries a mask, and poison stands in its holes;
-///   a recorded call that, run again with other numbers, gives something else than the operation:
-///   record() was not told of all inputs and arguments;
+///   a recorded call that, run again with other numbers and with copies of its integers and masks,
+///   gives something else than the operation: record() was not told of all inputs and arguments;
 ///   gradients that change when a value is written to after the forward pass, and are not refused;
 ///   errors that it throws.
 /// Poison is mask_poisons(), in float32 and float64. All outputs are looked at. Empty when

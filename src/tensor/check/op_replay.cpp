@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <maskgrad/tensor/autograd/replay.hpp>
 #include <maskgrad/tensor/check/op_replay.hpp>
 
@@ -11,6 +13,23 @@ Variable other_numbers(const Variable& x) {
     element *= 0.75;
   }
   return Variable(value, x.requires_grad() ? Variable::kRequiresGrad : Variable::kConstant);
+}
+
+// Copies of the integers and masks that the calls on a tape read, in place of these.
+void replace_by_copies(const Tape& tape, std::vector<Replacement>& replacements) {
+  const auto is_replaced = [&](const Variable& x) {
+    return std::any_of(replacements.begin(), replacements.end(), [&](const Replacement& one) {
+      return one.recorded.value().is_same_view(x.value());
+    });
+  };
+  for (const Ref<Node>& node : tape.nodes()) {
+    if (!node->call()) continue;
+    for (const auto& [name, input] : node->call()->inputs) {
+      if (is_floating(input.dtype()) || input.gradient() || is_replaced(input)) continue;
+      const Variable copy(input.value().clone(), Variable::kConstant, input.mask());
+      replacements.push_back({input, copy});
+    }
+  }
 }
 
 std::vector<Variable> run_untaped(const OpDef& op, const OpCall& call) {
@@ -37,6 +56,7 @@ void check_replay(const OpDef& op, const OpSample& sample, Complaints& complaint
   for (const Variable& y : outputs) {
     if (y.gradient() && !y.gradient()->is_leaf()) recorded.push_back(y);
   }
+  replace_by_copies(tape, replacements);
   const NoGrad no_grad;
   const std::vector<Variable> found = replay(tape, replacements, recorded);
   for (std::size_t i = 0, at = 0; i < outputs.size(); ++i) {

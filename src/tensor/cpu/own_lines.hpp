@@ -7,13 +7,15 @@
 
 namespace maskgrad {
 
-/// Changes nothing in x[0 .. n-1], which the caller alone is about to write: it writes one element
-/// of each cache line as it is (of all but the last, where x does not begin a line). To own a line
-/// that others have read too, a core must ask them. Stores of whole lines wait for one answer after
-/// the other; where only lines are asked for, several are on their way at once. An Adam step over
-/// 49,152 floats on two threads takes 13 us after this, 21 with a prefetch for writing, and up to
-/// 53 with nothing (AMD EPYC Genoa). With one thread it does nothing, nor on other processors than
-/// x86: nothing may have been written to x yet, and C++ knows no way to read that.
+/// Asks for the cache lines of x[0 .. n-1], before the caller writes all of them. No value changes.
+/// Requires that no other thread touches x.
+///
+/// A core that writes a line which others have read must ask them for it. A loop of stores waits
+/// for one answer after the other. Here one element of each line is written as it is, so that many
+/// requests are on their way at once (the last line is left out where x does not begin a line). It
+/// serves better than a prefetch for writing.
+/// With one thread it does nothing; nor on processors other than x86, as C++ has no way to write
+/// back a value that may not be initialised.
 template <class T>
 void own_lines([[maybe_unused]] T* x, [[maybe_unused]] std::int64_t n) {
 #if defined(__x86_64__) || defined(__i386__)

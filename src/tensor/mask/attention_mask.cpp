@@ -79,9 +79,10 @@ void AttentionMask::write_operand(const Recipe& operand, Binding within, Text& t
   if (in_parentheses) text += ')';
 }
 
-// The canonical form of the mask whose row (b, h, s) has the runs that runs_of_row(b, h, s) gives,
-// valid until it is called again, and none where `exists` says so. Copies of it are called for some
-// samples each, in the order of their rows, once for each form that is tried.
+// The mask of given rows, in its canonical form. runs_of_row(b, h, s) returns the runs of a row,
+// valid until its next call. A row that does not exist has none; exists == nullptr: all rows exist.
+// Each form that is tried asks for all rows. Threads ask copies of runs_of_row for the rows of some
+// samples each, in order.
 template <class RunsOfRow>
 AttentionMask AttentionMask::build(const Shape& shape, Recipe recipe, const RunsOfRow& runs_of_row,
                                    const bool* exists) {

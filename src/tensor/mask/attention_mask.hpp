@@ -16,9 +16,10 @@ namespace maskgrad {
 /// default-constructed mask says nothing: all but defined(), == and assignment throw Error
 /// "[attention_mask] used before it was given a value".
 ///
-/// Kept as runs of keys: up to two intervals for each row (b, h, i), which every mask has that can
-/// have them, however it was made; bits only where some row needs more. Such masks are made and
-/// combined without a table of S x T bits, in time and memory in proportion to rows.
+/// Each row (b, h, i) is kept as sorted, non-overlapping intervals of keys, two at most. If some row
+/// needs more, the whole mask is kept as bits. The form depends on the pairs alone, not on how the
+/// mask was made. Masks of intervals are made and combined in time and memory in proportion to
+/// rows, without a table of S x T bits.
 ///
 /// All constructors throw Error for sizes that are negative or above 2^31 - 1.
 class AttentionMask {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstdint>
 #include <utility>
 
@@ -33,13 +32,8 @@ bool every_row(const Shape& shape, F&& f) {
   return every_row(shape, 0, shape[0], std::forward<F>(f));
 }
 
-// The run if `keep`, else an empty one, without a branch: which rows exist nobody can predict.
-inline KeyInterval run_if(bool keep, KeyInterval run) {
-  return std::bit_cast<KeyInterval>(std::bit_cast<std::int64_t>(run) & -std::int64_t{keep});
-}
-
-// `exists`, here and below: which rows have runs at all, of all rows as they are stored; nullptr:
-// all of them.
+// The mask of given rows as bits. exists[r] says whether stored row r exists; a row that does not
+// has no runs. exists == nullptr: all rows exist.
 template <class RunsOfRow>
 Tensor bits_of(const Shape& shape, RunsOfRow runs_of_row, const bool* exists = nullptr) {
   Tensor bits = Tensor::zeros(shape, DType::kBool);
@@ -55,7 +49,7 @@ Tensor bits_of(const Shape& shape, RunsOfRow runs_of_row, const bool* exists = n
   return bits;
 }
 
-// kMost intervals for each row; undefined when a row has more runs.
+// The same as kMost intervals for each row; undefined when a row has more runs.
 template <int kMost, class RunsOfRow>
 Tensor intervals_of(const Shape& shape, const RunsOfRow& runs_of_row, const bool* exists) {
   const Shape of_row = {kMost, 2};
@@ -72,7 +66,7 @@ Tensor intervals_of(const Shape& shape, const RunsOfRow& runs_of_row, const bool
           if (runs.size() > kMost) return false;
           const bool any = !keep || *keep++;
           for (std::size_t i = 0; i < kMost; ++i)
-            *row++ = i < runs.size() ? run_if(any, runs[i]) : KeyInterval{};
+            *row++ = any && i < runs.size() ? runs[i] : KeyInterval{};
           return true;
         });
     if (!fits) fit = false;

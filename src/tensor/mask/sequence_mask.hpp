@@ -15,7 +15,7 @@ namespace maskgrad {
 class SequenceMask {
  public:
   SequenceMask() = default;
-  /// Throws Error unless `bits` is bool [B, S].
+  /// Throws Error unless `bits` is bool [B, S] on the host.
   explicit SequenceMask(Tensor bits);
   /// Position (b, s) exists where tokens[b, s] != pad. `tokens` is int32 or int64 [B, S].
   static SequenceMask from_tokens(const Tensor& tokens, std::int64_t pad);

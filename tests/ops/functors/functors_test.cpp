@@ -8,6 +8,7 @@
 
 #include "support/tensors.hpp"
 #include "support/threads.hpp"
+#include "support/ulps.hpp"
 
 namespace maskgrad {
 namespace {
@@ -170,6 +171,50 @@ TYPED_TEST(Functors, KnowTheErrorOfAProductAndOfASum) {
     const T large = std::abs(x) > std::abs(y) ? x : y, small = large == x ? y : x;
     EXPECT_EQ(sum.lo, small - (sum.hi - large));
   }
+}
+
+// By long double, whose range and digits hold all of it.
+TEST(PowGradient, IsAsCloseAsThePowerIsAndLeavesTheRangeNoEarlier) {
+  std::mt19937_64 random(3);
+  const auto number = [&](double log2_size) {
+    const double log2 = std::uniform_real_distribution(-log2_size, log2_size)(random);
+    return random() % 2 ? std::exp2(log2) : -std::exp2(log2);
+  };
+  const double exponents[] = {0.1, -0.3, 0.5, 1, 1.5, 2, 3, -1, -2, 5, -7.25, 1e-20, 1e-300, 40.7};
+  test::WorstUlps near, far;
+  for (int i = 0; i < 200000; ++i) {
+    const double x = i % 3 ? std::abs(number(1000)) : number(3);
+    const double p = i % 2 ? exponents[i / 2 % std::size(exponents)] : number(i % 4 ? 4 : 60);
+    const double g = number(i % 5 ? 1020 : 4);
+    const long double power =
+        std::pow(static_cast<long double>(x), static_cast<long double>(p) - 1);
+    const long double exact = static_cast<long double>(g) * p * power;
+    const double got = math::pow_gradient(x, g, p);
+    if (x < 0 && std::trunc(p) != p) {
+      EXPECT_TRUE(std::isnan(got)) << x << ' ' << g << ' ' << p;
+      continue;
+    }
+    if (std::isnan(exact) || exact == 0 || std::isinf(exact)) {
+      EXPECT_TRUE(same(got, static_cast<double>(exact))) << x << ' ' << g << ' ' << p;
+      continue;
+    }
+    test::Exact parts{};
+    const long double fraction = std::frexp(exact, &parts.exponent);
+    parts.high = static_cast<double>(fraction);
+    parts.low = static_cast<double>(fraction - parts.high);
+    const bool is_near = std::isnormal(static_cast<double>(power));
+    (is_near ? near : far).add(test::ulps(got, parts), x);
+  }
+  EXPECT_LE(near.ulps, 2) << near.at;
+  EXPECT_LE(far.ulps, 6) << far.at;
+}
+
+TEST(PowGradient, IsNothingWhereNothingArrivesHoweverLargeThePower) {
+  EXPECT_EQ(math::pow_gradient(1e300, 0.0, 50), 0);
+  EXPECT_EQ(math::pow_gradient(1e-300, test::kInf, 50), test::kInf);
+  EXPECT_EQ(math::pow_gradient(-1e300, 1.0, 4), -test::kInf);
+  EXPECT_EQ(math::pow_gradient(-1e-300, 1.0, 4), 0);
+  EXPECT_TRUE(std::isnan(math::pow_gradient(-2.0, 1.0, 0.5)));
 }
 
 }  // namespace

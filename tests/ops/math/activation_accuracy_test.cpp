@@ -12,6 +12,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/denormals.hpp>
 
+#include "support/files.hpp"
 #include "support/tensors.hpp"
 #include "support/ulps.hpp"
 
@@ -83,7 +84,7 @@ Exact parse(const std::string& text) {
 
 std::vector<Points> read_fixture() {
   std::vector<Points> all;
-  std::ifstream file(MASKGRAD_TEST_DATA "/activations.txt");
+  std::ifstream file(test::test_data("activations.txt"));
   std::string line, first, second, third;
   while (std::getline(file, line)) {
     std::istringstream words(line);

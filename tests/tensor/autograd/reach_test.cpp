@@ -90,6 +90,34 @@ TEST(Reach, RefusesSignaturesThatAreNone) {
             "[reach] 'ik->ij' does not fit an input (1,) and an output (1, 1)");
 }
 
+TEST(Reach, RefusesADescriptionThatDoesNotFitTheSizes) {
+  const auto error = [](Reach reach, const Shape& input, const Shape& output, bool back) {
+    const Way way{input, output, back};
+    return test::error_of([&] { spread(reach, Tensor::zeros(way.from(), DType::kBool), way); });
+  };
+  for (const bool back : {false, true}) {
+    for (const Reach reach : {Reach(Reach::kElement), Reach("k->k"), Reach("...->...")}) {
+      EXPECT_EQ(error(reach, {200}, {100}, back),
+                "[reach] axis 0 of an input (200,) is not as long as axis 0 of an output (100,), "
+                "which has its index");
+      EXPECT_EQ(error(reach, {1}, {100}, back), "no error");
+      EXPECT_EQ(error(reach, {200}, {1}, back), "no error");
+    }
+    EXPECT_EQ(error(Reach::kLastAxis, {2, 3}, {3, 3}, back),
+              "[reach] axis 0 of an input (2, 3) is not as long as axis 0 of an output (3, 3), "
+              "which has its index");
+    EXPECT_EQ(error("...k->n...", {4, 3, 2}, {5, 3}, back),
+              "[reach] '...' of '...k->n...' stands for more axes of an input (4, 3, 2) than of an "
+              "output (5, 3)");
+    EXPECT_EQ(error("...k->n...", {3, 2}, {5, 4, 3}, back), "no error");
+  }
+  const std::array<int, 1> beyond = {1};
+  EXPECT_EQ(test::error_of([&] {
+              spread(beyond, bits({1, 0}, {2}), Way{{2}, {2}});
+            }),
+            "[reach] an output (2,) has no axis 1");
+}
+
 // Places of a matrix product [B, I, K] that depend on marked places, by the definition.
 std::vector<double> product_reach(const Tensor& a, const Tensor& b, bool of_a) {
   const std::int64_t batch = a.dim(0), rows = a.dim(1), inner = a.dim(2), columns = b.dim(2);

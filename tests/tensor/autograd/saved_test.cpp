@@ -3,6 +3,7 @@
 
 #include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/autograd/saved.hpp>
+#include <maskgrad/tensor/scope.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
@@ -79,6 +80,45 @@ TEST(ASavedValue, ThatWasWrittenToIsRefusedByTheRuleThatReadsIt) {
             }),
             "[product] the value of input 'b' was written to after the forward pass, and its "
             "gradient needs it");
+}
+
+TEST(ATape, CanBePrintedAfterABackwardPassThatFailed) {
+  const Variable a = leaf(make({1, 2}, {2})), b = leaf(make({3, 4}, {2}));
+  Tape tape;
+  const Variable y = test::product(test::product(a, a), b);
+  Tensor value = b.value();
+  value.fill(9);
+  EXPECT_THAT(error_of([&] {
+                tape.backward(y, make({1, 1}, {2}));
+              }),
+              ::testing::HasSubstr("was written to after the forward pass"));
+  ASSERT_EQ(tape.nodes().size(), 1U);
+  EXPECT_EQ(tape.to_string(std::vector<NamedLeaf>{{"w", a}}),
+            "$1 = product(a: w, b: w) -> float64 (2,)\n");
+}
+
+TEST(ATape, CanBePrintedByWhoLooksOnAtItsBackwardPass) {
+  struct Prints : TapeObserver {
+    void on_output(const OpDef&, Tensor&, const SequenceMask&) override {}
+    void on_gradient(const Node&, const std::string& layer, std::size_t, Tensor&) override {
+      texts.push_back(layer + "\n" + tape->to_string());
+    }
+    const Tape* tape = nullptr;
+    std::vector<std::string> texts;
+  };
+  Prints observer;
+  const Variable a = leaf(make({1, 2}, {2})), one(make({1, 1}, {2}));
+  Tape tape({.observer = &observer});
+  observer.tape = &tape;
+  const auto step = [&](const char* layer, const Variable& x) {
+    const Scope scope(layer);
+    return test::product(x, one);
+  };
+  tape.backward(step("last", step("first", a)), make({1, 1}, {2}));
+  EXPECT_THAT(observer.texts,
+              ElementsAre("last\n$1 = product(a: float64 (2,), b: constant) -> float64 (2,) in "
+                          "'first'\n",
+                          "first\n"));
 }
 
 TEST(ASavedValue, MayBeWrittenToWhenNoGradientNeedsIt) {

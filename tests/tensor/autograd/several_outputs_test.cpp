@@ -104,6 +104,27 @@ TEST(SeveralOutputs, DropWhatArrivesInTheirHoles) {
   EXPECT_THAT(to_doubles(x.grad()), ElementsAre(6, 0));
 }
 
+// Of one shape or another: it is enough that the gradient is aligned with one of them.
+TEST(SeveralOutputs, DropWhatTheRuleMakesOfTheHolesOfEither) {
+  OpDef op = described(Reach::kElement);
+  op.outputs = {"pair", "same"};
+  const SequenceMask mask(make({1, 0}, {1, 2}, DType::kBool));
+  const Tensor three = make({3, 3}, {1, 2}), six = make({6, 6, 6, 6}, {1, 2, 2});
+  for (const bool pair_first : {false, true}) {
+    const Variable x = leaf(make({1, 2}, {1, 2}));
+    std::array<OpOutput, 2> made = {OpOutput{three, mask}, OpOutput{three, mask}};
+    made[pair_first ? 0 : 1].value = six;
+    std::array<Variable, 2> results;
+    Tape tape;
+    record(op, {&x}, made, results, [](std::span<Tensor>, Gradients& grads) {
+      grads.set(0, make({5, test::kNaN}, {1, 2}));
+    });
+    const Tensor& value = results[0].value();
+    tape.backward(results[0], Tensor::full(value.shape(), 1, value.dtype()));
+    EXPECT_THAT(to_doubles(x.grad()), ElementsAre(5, 0)) << pair_first;
+  }
+}
+
 TEST(SeveralOutputs, CarryOneMaskWhenTheyAreAlignedWithAnInput) {
   const SequenceMask mask(make({1, 0}, {1, 2}, DType::kBool));
   const Variable x(make({3, 5}, {1, 2}), Variable::kRequiresGrad, mask);

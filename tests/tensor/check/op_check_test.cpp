@@ -111,6 +111,22 @@ TEST(CheckOp, SaysWhatAnOperationThrows) {
   EXPECT_THAT(check_op(op), Contains("throws [times] gave no gradient for input 1"));
 }
 
+TEST(CheckOp, FindsAnOutputOfAnotherSizeThanItsDescriptionSays) {
+  const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
+    const auto in_shape = [](const Tensor& x, const Shape& shape) {
+      return make(to_doubles(x), shape, x.dtype());
+    };
+    return Outputs{record(self, {&a, &b}, in_shape(times(a.value(), b.value()), {4, 1, 2}),
+                          SequenceMask(),
+                          [=, a = a.value(), b = b.value()](const Tensor& g, Gradients& grads) {
+                            const Tensor aligned = in_shape(g, a.shape());
+                            if (grads.needed(0)) grads.set(0, times(aligned, b));
+                            if (grads.needed(1)) grads.set(1, times(aligned, a));
+                          })};
+  });
+  EXPECT_THAT(check_op(op), Contains(HasSubstr("throws [reach] axis 0 of an input (2, 2, 2)")));
+}
+
 TEST(CheckOp, FindsARuleThatReadsWhatWasWrittenToSince) {
   const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
     return Outputs{
@@ -181,7 +197,6 @@ TEST(CheckOp, SaysOneMistakeOnceForEachThingThatItSpoils) {
                                          tail));
 }
 
-// A rule that sums what was broadcast by itself must leave out what the tape would have dropped.
 TEST(CheckOp, FindsAnArgumentThatIsNotRecorded) {
   const auto op = [](double told) {
     static std::deque<OpDef> kept;
@@ -207,6 +222,7 @@ TEST(CheckOp, FindsAnArgumentThatIsNotRecorded) {
   EXPECT_THAT(check_op(op(2)), Contains(HasSubstr("record() must be told of all inputs")));
 }
 
+// A rule that sums what was broadcast by itself must leave out what the tape would have dropped.
 TEST(CheckOp, FindsASumOverHoles) {
   const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
     return Outputs{record(self, {&a, &b}, times(a.value(), b.value()),

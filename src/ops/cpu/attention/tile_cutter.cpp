@@ -21,10 +21,13 @@ void TileCutter::add(std::int64_t first, std::int64_t last, std::int64_t lo, std
   }
 }
 
-// A block that ends within a vector of queries is not full when the tile has others there: their
-// lanes must not see its keys. The block of the same queries in the chunk before is made longer
-// instead where nothing lies between, unless it stands before `from`: a key's queries come in
-// order.
+// Appends the block of a part of a chunk, or joins it to the block before.
+//
+// A full block ends with a vector of queries, or with the tile's last query. Elsewhere the last
+// vector has lanes of other queries, which must not see the block's keys.
+//
+// A block of the same queries in the chunk before is made longer if it ends where this one begins.
+// It must not stand before `from`: the queries of a key stay in order.
 std::size_t TileCutter::append(const Part& part, std::int64_t tile, std::size_t from,
                                PoolVector<PairBlock>& blocks) const {
   const auto to_int = [](std::int64_t n) { return static_cast<std::int32_t>(n); };

@@ -23,12 +23,12 @@ struct PairBlock {
   friend bool operator==(const PairBlock&, const PairBlock&) = default;
 };
 
-/// Cuts the queries of a mask into tiles, a tile's keys into chunks, and keeps of each chunk the
-/// blocks that hold its kept pairs. Within a chunk strips of queries have blocks of their own where
-/// that leaves out more than a fifth of the pairs: of the chunk that a diagonal crosses, 11 of 16
-/// are computed. Where blocks end depends on the mask, where tiles, chunks and strips do not: what
-/// other queries attend to changes no bit of a query's result. Immutable; copies share everything.
-/// Takes memory in proportion to queries where rows are intervals.
+/// Cuts the queries of a mask into tiles, and a tile's keys into chunks. Of each chunk it keeps the
+/// blocks that hold kept pairs. Strips of queries have blocks of their own where that leaves out
+/// more than a fifth of a chunk's pairs: 11 of 16 are computed where a diagonal crosses a chunk.
+/// The mask decides where blocks end. It does not decide where tiles, chunks and strips end, so
+/// other queries' keys change no bit of a query's result.
+/// Immutable; copies share everything. Memory is in proportion to queries where rows are intervals.
 class AttentionTiles {
  public:
   static constexpr std::int64_t kQueries = 64;  // of a tile

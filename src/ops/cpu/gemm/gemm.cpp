@@ -89,10 +89,10 @@ void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
   const BatchSum sum = sum_of(d);
   const bool is_plain = sum.samples() == 1;
   if (d.transpose_b) {
-    if (is_plain && multiplied_few_rows(d, a, b, y, finish)) return;
+    if (is_plain && try_few_rows(d, a, b, y, finish)) return;
     return multiply_transposed(d, a, b, y, finish);
   }
-  if (is_plain && multiplied_few_terms(d, a, b, y, finish)) return;
+  if (is_plain && try_few_terms(d, a, b, y, finish)) return;
   if (d.m * d.n <= kFewSums && sum.groups() > 1) return multiply_by_groups(d, a, b, y, finish);
   multiply_rows(d, a, b, y, finish);
 }

@@ -157,41 +157,48 @@ void multiply_few_terms(const MatrixProduct& d, const T* a, const T* b, T* y,
   });
 }
 
-template <class T, int... kRows>
-bool one_of_few_rows(std::integer_sequence<int, kRows...>, const MatrixProduct& d, const T* a,
-                     const T* b, T* y, const RowFinish<T>& finish) {
-  return ((d.m == kRows && (multiply_few_rows<T, kRows>(d, a, b, y, finish), true)) || ...);
+// Calls f with `count` as a constant. Returns false, and calls nothing, where it is not one of few.
+template <class F>
+bool with_few(std::int64_t count, F f) {
+  switch (count) {
+    case 1:
+      f(std::integral_constant<int, 1>());
+      return true;
+    case 2:
+      f(std::integral_constant<int, 2>());
+      return true;
+    case 3:
+      f(std::integral_constant<int, 3>());
+      return true;
+    case 4:
+      f(std::integral_constant<int, 4>());
+      return true;
+    default:
+      return false;
+  }
 }
-
-template <class T, int... kTerms>
-bool one_of_few_terms(std::integer_sequence<int, kTerms...>, const MatrixProduct& d, const T* a,
-                      const T* b, T* y, const RowFinish<T>& finish) {
-  return ((d.k == kTerms && (multiply_few_terms<T, kTerms>(d, a, b, y, finish), true)) || ...);
-}
-
-constexpr std::integer_sequence<int, 1, 2, 3, 4> kFew;
 
 }  // namespace
 
 template <class T>
-bool multiplied_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
-                         const RowFinish<T>& finish) {
-  return one_of_few_rows(kFew, d, a, b, y, finish);
+bool try_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
+                  const RowFinish<T>& finish) {
+  return with_few(d.m, [&](auto rows) { multiply_few_rows<T, rows>(d, a, b, y, finish); });
 }
 
 template <class T>
-bool multiplied_few_terms(const MatrixProduct& d, const T* a, const T* b, T* y,
-                          const RowFinish<T>& finish) {
-  return one_of_few_terms(kFew, d, a, b, y, finish);
+bool try_few_terms(const MatrixProduct& d, const T* a, const T* b, T* y,
+                   const RowFinish<T>& finish) {
+  return with_few(d.k, [&](auto terms) { multiply_few_terms<T, terms>(d, a, b, y, finish); });
 }
 
-template bool multiplied_few_rows(const MatrixProduct&, const float*, const float*, float*,
-                                  const RowFinish<float>&);
-template bool multiplied_few_rows(const MatrixProduct&, const double*, const double*, double*,
-                                  const RowFinish<double>&);
-template bool multiplied_few_terms(const MatrixProduct&, const float*, const float*, float*,
-                                   const RowFinish<float>&);
-template bool multiplied_few_terms(const MatrixProduct&, const double*, const double*, double*,
-                                   const RowFinish<double>&);
+template bool try_few_rows(const MatrixProduct&, const float*, const float*, float*,
+                           const RowFinish<float>&);
+template bool try_few_rows(const MatrixProduct&, const double*, const double*, double*,
+                           const RowFinish<double>&);
+template bool try_few_terms(const MatrixProduct&, const float*, const float*, float*,
+                            const RowFinish<float>&);
+template bool try_few_terms(const MatrixProduct&, const double*, const double*, double*,
+                            const RowFinish<double>&);
 
 }  // namespace maskgrad::ops

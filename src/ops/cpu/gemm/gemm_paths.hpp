@@ -21,13 +21,13 @@ Strided<T> left_of(const MatrixProduct& d, const T* a) {
   return d.transpose_a ? Strided<T>{a, 1, d.m} : Strided<T>{a, d.k, 1};
 }
 
-/// Products of one to four rows with b [n, k], and of sums of one to four terms with b [k, n], of
-/// one sample. False when there are more, and nothing was done.
+/// Products of one sample: of one to four rows with b [n, k], and of sums of one to four terms with
+/// b [k, n]. Return false, and do nothing, when there are more.
 template <class T>
-bool multiplied_few_rows(const MatrixProduct& product, const T* a, const T* b, T* y,
+bool try_few_rows(const MatrixProduct& product, const T* a, const T* b, T* y,
                          const RowFinish<T>& finish);
 template <class T>
-bool multiplied_few_terms(const MatrixProduct& product, const T* a, const T* b, T* y,
+bool try_few_terms(const MatrixProduct& product, const T* a, const T* b, T* y,
                           const RowFinish<T>& finish);
 
 /// Large products whose rows are samples, by OpenBLAS.

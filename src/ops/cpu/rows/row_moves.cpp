@@ -20,10 +20,10 @@ void copy_row(std::byte* to, std::int64_t to_row, const std::byte* from, std::in
 
 }  // namespace
 
-Tensor take_rows(const Tensor& x, std::span<const std::int64_t> from) {
+Tensor take_rows(const char* name, const Tensor& x, std::span<const std::int64_t> from) {
   const auto rows = static_cast<std::int64_t>(from.size());
   Tensor y = Tensor::empty(x.shape().with_dim(0, rows), x.dtype(), x.device());
-  dispatch_device(x.device(), "take_rows", [&] {
+  dispatch_device(x.device(), name, [&] {
     for (std::int64_t i = 0; i < rows; ++i) {
       copy_row(y.raw_data(), i, x.raw_data(), from[static_cast<std::size_t>(i)], row_bytes(x));
     }
@@ -31,14 +31,15 @@ Tensor take_rows(const Tensor& x, std::span<const std::int64_t> from) {
   return y;
 }
 
-Tensor put_rows(const Tensor& x, std::span<const std::int64_t> to, std::int64_t rows, Scalar fill) {
+Tensor put_rows(const char* name, const Tensor& x, std::span<const std::int64_t> to,
+                std::int64_t rows, Scalar fill) {
   Tensor y = Tensor::full(x.shape().with_dim(0, rows), fill, x.dtype(), x.device());
-  place_rows(x, to, y);
+  place_rows(name, x, to, y);
   return y;
 }
 
-void place_rows(const Tensor& x, std::span<const std::int64_t> to, Tensor& y) {
-  dispatch_device(x.device(), "place_rows", [&] {
+void place_rows(const char* name, const Tensor& x, std::span<const std::int64_t> to, Tensor& y) {
+  dispatch_device(x.device(), name, [&] {
     for (std::size_t i = 0; i < to.size(); ++i) {
       copy_row(y.raw_data(), to[i], x.raw_data(), static_cast<std::int64_t>(i), row_bytes(x));
     }

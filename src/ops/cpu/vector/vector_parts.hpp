@@ -1,9 +1,8 @@
 // The first few lanes of a vector, read and written without touching what lies beyond. Internal to
 // src/ops; included by vector.hpp.
 //
-// xsimd has no masked loads and stores. With AVX-512 and AVX they are one instruction; the inner
-// loops of products use them; with copies through memory products with 15 or 20 columns take two to
-// four times as long (AVX2, AMD EPYC Genoa).
+// xsimd has no masked loads and stores. AVX and AVX-512 have an instruction for each. Products with
+// few columns take two to four times as long with copies through memory.
 #pragma once
 
 #include <array>
