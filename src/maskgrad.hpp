@@ -109,6 +109,7 @@
 #include <maskgrad/train/optim/sgd.hpp>
 #include <maskgrad/train/optim/weight_average.hpp>
 #include <maskgrad/train/report/report.hpp>
+#include <maskgrad/train/run/run_end.hpp>
 #include <maskgrad/train/run/run_errors.hpp>
 #include <maskgrad/train/run/run_paths.hpp>
 #include <maskgrad/train/run/train_in_folder.hpp>

@@ -61,7 +61,7 @@ void add_progress(Trainer& trainer, std::string style) {
 // The means of the last epoch, or of what was done of it.
 std::string means_text(const RunEnd& end) {
   const std::string remark =
-      end.part > 0 ? fmt::format("  mean of the last {} steps", end.part) : "";
+      end.batches > 0 ? fmt::format("  mean of the last {} steps", end.batches) : "";
   std::string text;
   for (const Metric& metric : end.totals) {
     text += fmt::format("{:<10} {:.4f}{}\n", metric.name, metric.mean(), remark);

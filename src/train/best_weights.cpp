@@ -10,6 +10,16 @@
 namespace maskgrad {
 namespace {
 
+// Stands for the number of evaluations since, where only the end of a run made one.
+constexpr const char* kAtTheEnd = "end";
+
+// Takes a word and the space behind it from the front of `text`.
+bool take_word(std::string_view& text, std::string_view word) {
+  if (!text.starts_with(word) || !text.substr(word.size()).starts_with(' ')) return false;
+  text.remove_prefix(word.size() + 1);
+  return true;
+}
+
 // Takes a number and the space behind it from the front of `text`.
 template <class T>
 bool take(std::string_view& text, T& number) {
@@ -23,15 +33,23 @@ bool take(std::string_view& text, T& number) {
 
 }  // namespace
 
+const BestWeights& BestWeights::of_regular() const {
+  static const BestWeights kNone;
+  if (!at_end) return *this;
+  return regular ? *regular : kNone;
+}
+
 std::string BestWeights::note() const {
-  return fmt::format("{} {} {} {}", step, loss, since, data);
+  return fmt::format("{} {} {} {}", step, loss, at_end ? kAtTheEnd : std::to_string(since), data);
 }
 
 BestWeights BestWeights::from_note(const std::string& text, std::int64_t steps,
                                    const std::string& file) {
   BestWeights best;
   std::string_view rest = text;
-  const bool is_read = take(rest, best.step) && take(rest, best.loss) && take(rest, best.since);
+  bool is_read = take(rest, best.step) && take(rest, best.loss);
+  best.at_end = is_read && take_word(rest, kAtTheEnd);
+  is_read = is_read && (best.at_end || take(rest, best.since));
   // There is one evaluation after a step at most.
   const bool holds = is_read && std::isfinite(best.loss) && best.step >= 0 && best.step <= steps &&
                      best.since >= 0 && best.since <= steps - best.step;

@@ -30,6 +30,7 @@ void for_each_piece(const ParameterBuffer& parameters, Optimizer& optimizer,
   for (const auto& [name, flat] : optimizer.state()) pieces("optimizer." + name + "/", flat);
   if (average) pieces("ema/", average->values());
   if (best && best->defined()) pieces("best/", best->values);
+  if (best && best->regular) pieces("regular/", best->regular->values);
 }
 
 // The steps that a file's name gives; nothing for a file of another name.
@@ -106,8 +107,17 @@ BestWeights best_in(const Notes& notes, const TrainState& state, const fs::path&
                     const ParameterBuffer& parameters) {
   const auto note = notes.find(kValidationNote);
   if (note == notes.end()) return {};
+  // Checkpoints that knew no best weights named no data here.
+  if (std::count(note->second.begin(), note->second.end(), ' ') == 2) return {};
   BestWeights best = BestWeights::from_note(note->second, state.step, path.string());
   best.values = parameters.zeros_beside(2);
+  const auto regular_note = notes.find(kRegularValidationNote);
+  if (regular_note == notes.end()) return best;
+  BestWeights regular = BestWeights::from_note(regular_note->second, state.step, path.string());
+  regular.values = parameters.zeros_beside(2);
+  check(best.at_end && !regular.at_end, kKind,
+        "'{}': the notes of validation contradict each other", path.string());
+  best.regular = std::make_shared<const BestWeights>(std::move(regular));
   return best;
 }
 
@@ -162,6 +172,7 @@ void save_checkpoint(const fs::path& path, const TrainState& state,
   for_each_piece(parameters, optimizer, average, best, add);
   Notes all_notes = notes;
   if (best && best->defined()) all_notes[kValidationNote] = best->note();
+  if (best && best->regular) all_notes[kRegularValidationNote] = best->regular->note();
   Metadata metadata = weights_metadata(kKind, all_notes);
   metadata.merge(metadata_of(state));
   save_tensors(path, tensors, metadata);

@@ -16,7 +16,8 @@ struct Checkpoint {
 };
 
 /// Writes weights ("model/NAME"), the optimizer's tensors ("optimizer.m/NAME"), the average of the
-/// weights ("ema/NAME") and the best weights ("best/NAME") where there are some, and as metadata
+/// weights ("ema/NAME") and the best weights ("best/NAME", and "regular/NAME" for
+/// BestWeights::regular) where there are some, and as metadata
 /// the steps done, the position in the data, the sums of the epoch under way, and notes. Random
 /// numbers need no state of their own: they follow from seed, epoch and step. The file holds a
 /// digest, and appears whole or not at all. Throws Error for a state that load_checkpoint would

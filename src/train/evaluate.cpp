@@ -35,6 +35,7 @@ std::vector<Metric> evaluate(const Model& model, const Dataset& data, std::int64
   const auto terms = totals.begin() + static_cast<std::ptrdiff_t>(output.terms.size());
   output.metrics.assign(terms, totals.end());
   const PoolVector<Metric> all = reported(output, std::span(totals.begin(), terms));
+  check(all.front().count > 0, kName, "nothing in the {} samples counts for the loss", data.size());
   return {all.begin(), all.end()};
 }
 

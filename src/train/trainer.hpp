@@ -104,10 +104,10 @@ class Trainer {
   };
   enum class Outcome { kDone, kInterrupted };
 
-  /// All four must outlive the trainer; `loader` stands where `state` says. Throws Error for no
-  /// model, when the loader stands elsewhere, for an option that is not finite or below 0, a
-  /// clip_norm above 0 that is too small for a step to see, no micro-batch, an empty transform, and
-  /// as check_schedule.
+  /// Parameters, optimizer and loader must outlive the trainer; `loader` stands where `state` says.
+  /// Throws Error for no model, when the loader stands elsewhere, for an option that is not finite
+  /// or below 0, a clip_norm above 0 that is too small for a step to see, no micro-batch, an empty
+  /// transform, and as check_schedule.
   Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
           Options options, TrainState state = {});
 

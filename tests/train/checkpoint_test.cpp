@@ -207,7 +207,11 @@ TEST(Checkpoint, KeepsTheBestWeightsBesideTheOthers) {
   for (const DType dtype : test::kFloatingDTypes) {
     const ScratchFolder folder;
     ToyRun toy({.dtype = dtype});
-    toy.best = {toy.parameters->values().clone(), 2, 1.0 / 3.0, 1, "ten samples"};
+    toy.best = {.values = toy.parameters->values().clone(),
+                .step = 2,
+                .loss = 1.0 / 3.0,
+                .since = 1,
+                .data = "ten samples"};
     toy.run();
     save_checkpoint(folder / "c", toy.trainer->state(), *toy.parameters, *toy.optimizer, {},
                     nullptr, &toy.best);
@@ -240,6 +244,19 @@ TEST(Checkpoint, RefusesANoteOfBestWeightsWithoutThem) {
               ::testing::EndsWith("has no tensor 'best/embed.weight'"));
   EXPECT_THAT(loading_with("1 0.5 0 data"),
               ::testing::HasSubstr("is not one of validation after 0 steps"));
+  for (const char* note : {"0 0.5 ends data", "0 end 0 data", "0 0.5 -1 data"}) {
+    EXPECT_THAT(loading_with(note), ::testing::EndsWith("is not one of validation after 0 steps"))
+        << note;
+  }
+}
+
+TEST(Checkpoint, OfATimeWithoutBestWeightsHasNone) {
+  const ScratchFolder folder;
+  ToyRun toy({});
+  save_checkpoint(folder / "c", {}, *toy.parameters, *toy.optimizer,
+                  {{kValidationNote, "0 0.5 0"}});
+  load_checkpoint(folder / "c", *toy.parameters, *toy.optimizer, nullptr, &toy.best);
+  EXPECT_FALSE(toy.best.defined());
 }
 
 TEST(Checkpoint, KeepsNotesOfAnyBytes) {

@@ -82,6 +82,18 @@ TEST(Evaluate, RefusesALossThatIsNotFinite) {
   EXPECT_THROW(evaluate(model, toy.data, 4), Diverged);
 }
 
+TEST(Evaluate, RefusesDataInWhichNothingCounts) {
+  ToyRun toy({});
+  const Model model = [&](const Batch& batch, Pass&) {
+    ModelOutput output = toy.evaluate(batch);
+    output.terms[0].sum = ops::scale(output.terms[0].sum, 0.0);
+    output.terms[0].count = 0;
+    return output;
+  };
+  EXPECT_EQ(error_of([&] { evaluate(model, toy.data, 4); }),
+            "[eval] nothing in the 10 samples counts for the loss");
+}
+
 TEST(Evaluate, RefusesAModelThatChangesItsMetrics) {
   ToyRun toy({});
   int calls = 0;

@@ -11,7 +11,8 @@ namespace fs = std::filesystem;
 
 // As it was when they were found: equal weights have an equal file, whenever it is written.
 std::string note_in_file(const BestWeights& best) {
-  BestWeights then = {.step = best.step, .loss = best.loss, .data = best.data};
+  const BestWeights then = {
+      .step = best.step, .loss = best.loss, .data = best.data, .at_end = best.at_end};
   return then.note();
 }
 

@@ -8,8 +8,8 @@ void TensorBoardCallback::on_start(const Trainer& trainer) {
   writer_ = std::make_unique<EventWriter>(folder_);
   const TrainState& state = trainer.state();
   if (state.step == 0) return;
-  // What an epoch's end wrote at this step stands; a point in the middle of one is done again.
-  writer_->add_restart(state.position.batch == 0 ? state.step + 1 : state.step);
+  // What was measured at this step stands: it is not measured again.
+  writer_->add_restart(state.step + 1);
 }
 
 void TensorBoardCallback::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {

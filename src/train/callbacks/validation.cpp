@@ -29,8 +29,9 @@ void Validation::on_start(const Trainer& trainer) {
         best_->data, fingerprint_));
   }
   if (wants_to_stop() && trainer.state().step < trainer.total_steps()) {
-    options_.warn(fmt::format(
-        "nothing beat the best validation {} times: a larger patience goes on", best_->since));
+    options_.warn(
+        fmt::format("nothing beat the best validation {} times: a larger patience goes on",
+                    best_->of_regular().since));
   }
 }
 
@@ -49,8 +50,9 @@ void Validation::on_end_within_epoch(const Trainer& trainer, const EpochInfo&) {
 }
 
 bool Validation::wants_to_stop() const {
-  return options_.patience > 0 && best_ != nullptr && best_->defined() &&
-         is_of_these_data(*best_) && best_->since >= options_.patience;
+  if (options_.patience == 0 || best_ == nullptr) return false;
+  const BestWeights& regular = best_->of_regular();
+  return regular.defined() && is_of_these_data(regular) && regular.since >= options_.patience;
 }
 
 std::vector<Metric> Validation::evaluate_at(const Trainer& trainer) const {
@@ -61,21 +63,31 @@ std::vector<Metric> Validation::evaluate_at(const Trainer& trainer) const {
   }
 }
 
-void Validation::validate(const Trainer& trainer, bool counts) {
+void Validation::keep(const Trainer& trainer, double loss, bool is_regular) {
+  if (!is_regular && !best_->at_end && best_->defined()) {
+    auto regular = std::make_shared<const BestWeights>(*best_);
+    *best_ = {.data = fingerprint_, .regular = std::move(regular)};
+  }
+  if (!best_->defined()) best_->values = trainer.parameters().zeros_beside(2);
+  best_->values.copy_from(trainer.parameters().values());
+  best_->step = last_step_;
+  best_->loss = loss;
+  best_->since = 0;
+  best_->at_end = !is_regular;
+}
+
+void Validation::validate(const Trainer& trainer, bool is_regular) {
   if (trainer.state().step == last_step_) return;
   last_step_ = trainer.state().step;
   const WithAverage with_average(trainer.options().average, trainer.parameters());
   const std::vector<Metric> totals = evaluate_at(trainer);
+  if (is_regular) *best_ = BestWeights(best_->of_regular());
   if (!best_->defined() || !is_of_these_data(*best_)) *best_ = {.data = fingerprint_};
   const double loss = totals.front().mean();
   const bool is_best = loss < best_->loss;
   if (is_best) {
-    if (!best_->defined()) best_->values = trainer.parameters().zeros_beside(2);
-    best_->values.copy_from(trainer.parameters().values());
-    best_->step = last_step_;
-    best_->loss = loss;
-    best_->since = 0;
-  } else if (counts) {
+    keep(trainer, loss, is_regular);
+  } else if (is_regular) {
     ++best_->since;
   }
   trainer.tell_evaluation({last_step_, totals, is_best});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -10,28 +11,32 @@
 
 namespace maskgrad {
 
-/// Remembers the totals of the last epoch, or of what was done of it. Stands behind all others.
+/// Remembers the totals of the last epoch, or of what was done of it when the run ended or was
+/// interrupted. Stands behind all others.
 class LastEpoch : public Callback {
  public:
   void on_start(const Trainer&) override { has_started_ = true; }
-  void on_epoch(const Trainer&, const EpochInfo& epoch) override { keep(epoch, 0); }
+  void on_epoch(const Trainer&, const EpochInfo& epoch) override { keep(epoch.totals, 0); }
   void on_end_within_epoch(const Trainer&, const EpochInfo& part) override {
-    keep(part, part.batches);
+    keep(part.totals, part.batches);
+  }
+  void on_interrupt(const Trainer& trainer) override {
+    keep(trainer.state().totals, trainer.state().position.batch);
   }
   /// Whether training has begun, and so all callbacks before this one had nothing against it.
   bool has_started() const { return has_started_; }
   const std::vector<Metric>& totals() const { return totals_; }
   /// How many batches of an epoch the totals are of; 0: of all.
-  std::int64_t part() const { return part_; }
+  std::int64_t batches() const { return batches_; }
 
  private:
-  void keep(const EpochInfo& epoch, std::int64_t part) {
-    totals_.assign(epoch.totals.begin(), epoch.totals.end());
-    part_ = part;
+  void keep(std::span<const Metric> totals, std::int64_t batches) {
+    totals_.assign(totals.begin(), totals.end());
+    batches_ = batches;
   }
 
   std::vector<Metric> totals_;
-  std::int64_t part_ = 0;
+  std::int64_t batches_ = 0;
   bool has_started_ = false;
 };
 

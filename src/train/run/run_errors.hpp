@@ -5,7 +5,7 @@
 
 namespace maskgrad {
 
-/// What was asked for contradicts itself, or what is there already: another call is wanted. The
+/// The request contradicts itself or the folder. The caller must ask for something else. The
 /// command line ends with code 2 for it, where other errors give 1.
 class UsageError : public Error {
  public:

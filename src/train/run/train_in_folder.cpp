@@ -4,6 +4,7 @@
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/same_run.hpp>
 #include <maskgrad/train/run/train_in_folder.hpp>
+#include <maskgrad/train/run/training_run.hpp>
 #include <maskgrad/train/run/training_settings.hpp>
 
 namespace maskgrad {

@@ -171,7 +171,9 @@ RunEnd TrainingRun::run(const std::atomic<bool>& stop, const std::function<void(
     return ended;
   } catch (const Diverged& error) {
     if (!claim_.is_kept()) config_.put_back(parts_.warn);
-    throw Error(error.name(), std::string(error.text()) + way_out_of_divergence());
+    throw Diverged(error.name(), std::string(error.text()) + way_out_of_divergence());
+  } catch (const UsageError& error) {
+    throw UsageError(error.name(), std::string(error.text()) + way_to_go_on());
   } catch (const Error& error) {
     throw Error(error.name(), std::string(error.text()) + way_to_go_on());
   } catch (const std::bad_alloc&) {
@@ -189,7 +191,7 @@ RunEnd TrainingRun::train(const std::atomic<bool>& stop, const LastEpoch& last) 
           .steps = trainer_->state().step - first_step,
           .seconds = took.count(),
           .totals = last.totals(),
-          .part = last.part(),
+          .batches = last.batches(),
           .best = weights_->best()};
 }
 
@@ -197,7 +199,9 @@ void TrainingRun::save() {
   claim_.check_place();
   const WithAverage with_average(weights_->average(), weights_->parameters());
   Notes notes = model_notes();
-  notes[kEpochValuesNote] = epoch_values_digest(paths_.epochs);
+  std::error_code ignored;  // a run that makes no step may have no table
+  if (std::filesystem::exists(paths_.epochs, ignored))
+    notes[kEpochValuesNote] = epoch_values_digest(paths_.epochs);
   save_model(paths_.model, weights_->parameters(), notes);
 }
 

@@ -11,6 +11,7 @@
 #include <maskgrad/train/run/folder_claim.hpp>
 #include <maskgrad/train/run/run_config.hpp>
 #include <maskgrad/train/run/run_data.hpp>
+#include <maskgrad/train/run/run_end.hpp>
 #include <maskgrad/train/run/run_weights.hpp>
 
 namespace maskgrad {
@@ -24,16 +25,6 @@ struct RunParts {
   RunData data;
   RunWords words = {};
   Warn warn = {};
-};
-
-/// How a run ended that did not fail.
-struct RunEnd {
-  Trainer::Outcome outcome = Trainer::Outcome::kDone;
-  std::int64_t steps = 0;           // that this call made
-  double seconds = 0.0;             // that they took
-  std::vector<Metric> totals = {};  // of the last epoch, or of what was done of it
-  std::int64_t part = 0;            // how many batches of an epoch the totals are of; 0: of all
-  BestWeights best = {};            // by validation; undefined without it
 };
 
 class LastEpoch;

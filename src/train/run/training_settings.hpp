@@ -10,8 +10,8 @@
 namespace maskgrad {
 
 /// The settings of a run of `name`, which is the value of `recipe`. Defaults are those of
-/// TrainingOptions. The run's own are merged in: another default of one of these, or a further
-/// setting.
+/// TrainingOptions, but for `threads`: 1, where the options take those of the process. `own`
+/// changes defaults of these settings, and adds further ones.
 std::vector<Setting> training_settings(const std::string& name, std::vector<Setting> own = {});
 
 /// Throws Error for settings that contradict each other. `validates`: there are data for it.

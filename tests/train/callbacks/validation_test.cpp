@@ -13,43 +13,19 @@
 #include "support/errors.hpp"
 #include "support/files.hpp"
 #include "support/tensors.hpp"
-#include "train/toy_run.hpp"
+#include "train/callbacks/scripted.hpp"
 
 namespace maskgrad {
 namespace {
 
 using test::error_of;
+using test::Heard;
 using test::same_bits;
 using test::ScratchFolder;
-using test::ToyModel;
+using test::scripted;
 using test::ToyRun;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-// Hears of evaluations: "3: 0.5 best", and the weights that the trainer had then.
-struct Heard : Callback {
-  struct Kept {
-    std::vector<std::string> texts;
-    std::vector<double> losses;
-    std::vector<Tensor> weights;
-  };
-  explicit Heard(Kept& k) : kept(k) {}
-  void on_evaluation(const Trainer& trainer, const EvaluationInfo& info) override {
-    const double loss = info.totals.front().mean();
-    kept.texts.push_back(fmt::format("{}: {}{}", info.step, loss, info.is_best ? " best" : ""));
-    kept.losses.push_back(loss);
-    kept.weights.push_back(trainer.parameters().values().clone());
-  }
-  Kept& kept;
-};
-
-// A model that learns as the toy does, and is evaluated to these losses, one after the other.
-ToyModel scripted(std::vector<double> losses, std::size_t& next) {
-  return [losses, &next](ToyRun& toy, const Batch& batch, Pass& pass) -> ModelOutput {
-    if (pass.is_training()) return toy.evaluate(batch);
-    return {ops::SumCount{Variable(Tensor::full({}, losses.at(next++), DType::kFloat64)), 1}};
-  };
-}
 
 TEST(Validation, MeasuresTheModelOnItsOwnData) {
   const SequenceDataset data = test::toy_data();
@@ -154,117 +130,6 @@ TEST(Validation, GoesOnFromACheckpointAsIfUnbroken) {
   }
 }
 
-// Runs that evaluate after each step, save at the ends of epochs of three steps, and die where the
-// test says.
-class BestFileOf : public ::testing::Test {
- protected:
-  static constexpr const char* kFile = "best.safetensors";
-
-  void train(ToyRun& toy, std::int64_t until, const Dataset& of) {
-    toy.trainer->add(std::make_unique<Validation>(
-        of, Validation::Options{.every_steps = 1, .warn = [&](const std::string& text) {
-                                  warnings.push_back(text);
-                                }}));
-    toy.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
-    toy.trainer->add(std::make_unique<BestFile>(folder / kFile));
-    toy.trainer->add(std::make_unique<test::Notes>(
-        ignored, [&](auto& step) { check(step.step + 1 != until, "test", "dies"); }));
-    try {
-      toy.run();
-    } catch (const Error&) {
-    }
-  }
-  ToyRun go_on(ToyModel model) const {
-    return test::from_checkpoint(options, folder.path(), std::move(model));
-  }
-  std::string note() const { return load_model(folder / kFile).notes.at(kValidationNote); }
-
-  const test::ToyOptions options = {.training = {.lr = 0.05, .epochs = 3}};
-  const SequenceDataset data = test::toy_data();
-  const std::string print = " " + data.fingerprint();
-  const ScratchFolder folder;
-  std::vector<std::string> warnings;
-  test::Notes::Kept ignored;
-  std::size_t next = 0;
-};
-
-TEST_F(BestFileOf, ARunThatDiesHoldsNothingThatItsCheckpointDoesNotKnow) {
-  ToyRun toy(options, scripted({5, 4, 6, 1, 2}, next));
-  train(toy, 5, data);
-  EXPECT_EQ(toy.best.step, 4);
-  EXPECT_EQ(note(), "2 4 0" + print);
-  const std::string bytes = read_file(folder / kFile);
-  next = 0;
-  ToyRun second = go_on(scripted({9}, next));
-  EXPECT_EQ(second.best.note(), "2 4 1" + print);
-  train(second, 4, data);
-  EXPECT_EQ(read_file(folder / kFile), bytes);
-}
-
-TEST_F(BestFileOf, IsWhatTheCheckpointSaysOnceTheRunGoesOn) {
-  ToyRun toy(options, scripted({5, 4, 6}, next));
-  train(toy, 3, data);
-  EXPECT_FALSE(std::filesystem::exists(folder / kFile)) << "it died before it saved";
-  next = 0;
-  ToyRun saved(options, scripted({5, 4, 6, 7}, next));
-  train(saved, 4, data);
-  const std::string bytes = read_file(folder / kFile);
-  const auto go_on_with = [&](const std::string* file) {
-    if (file == nullptr)
-      std::filesystem::remove(folder / kFile);
-    else
-      write_file(folder / kFile, *file);
-    next = 0;
-    ToyRun second = go_on(scripted({9}, next));
-    train(second, 4, data);
-    return read_file(folder / kFile);
-  };
-  EXPECT_TRUE(go_on_with(nullptr) == bytes) << "where it is missing";
-  const std::string damaged = bytes.substr(0, 99);
-  EXPECT_TRUE(go_on_with(&damaged) == bytes);
-  save_model(folder / "other", *saved.parameters, {{kValidationNote, "2 4 0" + print}});
-  const std::string other = read_file(folder / "other");
-  EXPECT_TRUE(go_on_with(&other) == bytes) << "where it holds other weights";
-}
-
-TEST_F(BestFileOf, ARunWithoutValidationIsKept) {
-  ToyRun toy(options, scripted({5, 4, 6, 7}, next));
-  train(toy, 4, data);
-  const std::string bytes = read_file(folder / kFile);
-  ToyRun off = go_on({});
-  off.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
-  off.trainer->add(std::make_unique<BestFile>(folder / kFile));
-  test::stop_after(off, 6);
-  EXPECT_EQ(read_file(folder / kFile), bytes);
-  next = 0;
-  ToyRun on = go_on(scripted({5, 5, 3}, next));
-  EXPECT_EQ(on.trainer->state().step, 6);
-  EXPECT_EQ(on.best.note(), "2 4 1" + print);
-  train(on, 10, data);
-  EXPECT_EQ(note(), "9 3 0" + print);
-}
-
-TEST_F(BestFileOf, ARunThatKnowsNoneIsRemoved) {
-  write_file(folder / kFile, "of another run");
-  ToyRun toy(options, scripted({5}, next));
-  train(toy, 1, data);
-  EXPECT_FALSE(std::filesystem::exists(folder / kFile));
-}
-
-TEST_F(BestFileOf, OtherValidationDataTakesTheFormerOnesPlace) {
-  ToyRun toy(options, scripted({5, 1, 6, 7}, next));
-  train(toy, 4, data);
-  SequenceDataset other(3);
-  other.add(std::vector<std::int64_t>{1, 2, 3}, 3);
-  next = 0;
-  ToyRun second = go_on(scripted({8, 9, 9, 9}, next));
-  train(second, 7, other);
-  EXPECT_THAT(warnings, ElementsAre("the validation data are others than before: " +
-                                    data.fingerprint() + " were, " + other.fingerprint() +
-                                    " are; the best weights are sought anew"));
-  EXPECT_EQ(note(), "4 8 0 " + other.fingerprint());
-}
-
 TEST(Validation, ThatIsNotFiniteSaysThatTheRunDiverged) {
   const SequenceDataset data = test::toy_data();
   std::size_t next = 0;
@@ -308,6 +173,67 @@ TEST(Validation, ThatOnlyTheEndOfARunMakesDoesNotTryPatience) {
     toy.run();
     EXPECT_EQ(next, 3U);
     EXPECT_EQ(toy.best.since, steps == 5 ? 1 : 2);
+  }
+}
+
+// A run that ended is made longer: it must stop, and keep, as one that was so long from the start.
+TEST(Validation, ThatOnlyTheEndOfARunMakesChangesNothingForOneThatGoesOn) {
+  const SequenceDataset data = test::toy_data();
+  const auto train = [&](ToyRun& toy, const ScratchFolder& folder) {
+    toy.trainer->add(
+        std::make_unique<Validation>(data, Validation::Options{.every_steps = 2, .patience = 3}));
+    toy.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
+    toy.trainer->add(std::make_unique<BestFile>(folder / "best.safetensors"));
+    toy.run();
+  };
+  const std::vector<double> regular = {5, 6, 6, 7, 1};
+  const test::ToyOptions long_run = {.training = {.epochs = 9}};
+  const ScratchFolder whole;
+  std::size_t next = 0;
+  ToyRun unbroken(long_run, scripted(regular, next));
+  train(unbroken, whole);
+  EXPECT_EQ(unbroken.trainer->state().step, 8) << "patience is over";
+  for (const double at_end : {4.9, 5.0, 9.0}) {
+    for (const std::int64_t steps : {1, 3, 5, 7}) {
+      const ScratchFolder folder;
+      std::vector<double> losses = regular;
+      losses.insert(losses.begin() + steps / 2, at_end);
+      next = 0;
+      {
+        ToyRun first({.training = {.epochs = 9, .max_steps = steps}}, scripted(losses, next));
+        train(first, folder);
+        EXPECT_EQ(first.best.at_end, steps == 1 || at_end < 5) << "the best is what did best";
+        EXPECT_EQ(load_model(folder / "best.safetensors").notes.at(kValidationNote),
+                  fmt::format("{} {} {} {}", first.best.at_end ? steps : 2,
+                              first.best.at_end ? at_end : 5, first.best.at_end ? "end" : "0",
+                              data.fingerprint()));
+      }
+      ToyRun second = test::from_checkpoint(long_run, folder.path(), scripted(losses, next));
+      train(second, folder);
+      EXPECT_EQ(second.trainer->state().step, 8) << at_end << " at " << steps;
+      for (const char* file : {"best.safetensors", "step_000000000008.safetensors"}) {
+        EXPECT_TRUE(read_file(folder / file) == read_file(whole / file)) << file << " " << steps;
+      }
+    }
+  }
+}
+
+TEST(Validation, AtTheEndsOfARunKeepsTheBetter) {
+  const SequenceDataset data = test::toy_data();
+  for (const double second : {4.0, 6.0}) {
+    std::size_t next = 0;
+    ToyRun toy({.training = {.epochs = 9, .max_steps = 5}}, scripted({5, second}, next));
+    const ScratchFolder folder;
+    toy.trainer->add(std::make_unique<Validation>(data, Validation::Options{.every_steps = 100}));
+    toy.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
+    toy.run();
+    ToyRun longer = test::from_checkpoint({.training = {.epochs = 9, .max_steps = 7}},
+                                          folder.path(), scripted({5, second}, next));
+    longer.trainer->add(
+        std::make_unique<Validation>(data, Validation::Options{.every_steps = 100}));
+    longer.run();
+    EXPECT_TRUE(longer.best.at_end);
+    EXPECT_EQ(longer.best.loss, std::min(5.0, second));
   }
 }
 

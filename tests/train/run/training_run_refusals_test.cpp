@@ -144,5 +144,18 @@ TEST(TrainingRunRefusals, SaysWhatIsKeptWhereItFails) {
               EndsWith("it had enough; the last checkpoint is kept, resume goes on from it"));
 }
 
+TEST(TrainingRunRefusals, KeepTheKindOfAnError) {
+  const ScratchFolder folder;
+  Program fast(folder / "fast");
+  fast.options.optimizer = "sgd";
+  fast.options.lr = 1e30;
+  EXPECT_THROW(fast.run(), Diverged);
+  Program program(folder / "r");
+  std::vector<std::unique_ptr<Callback>> callbacks;
+  callbacks.push_back(std::make_unique<AtStep>(
+      [](const StepInfo&) { throw UsageError("program", "it wants another call"); }));
+  EXPECT_THROW(program.run(std::move(callbacks)), UsageError);
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -9,6 +9,7 @@
 #include <maskgrad/train/evaluate.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/model_file.hpp>
+#include <maskgrad/train/report/report_run.hpp>
 #include <maskgrad/train/run/run_files.hpp>
 
 #include "support/files.hpp"
@@ -44,7 +45,7 @@ TEST(TrainingRun, TrainsInAFolderWithFilesLikeThoseOfTheCommandLine) {
   const RunEnd end = program.run();
   EXPECT_EQ(end.outcome, Trainer::Outcome::kDone);
   EXPECT_EQ(end.steps, 9);
-  EXPECT_EQ(end.part, 0);
+  EXPECT_EQ(end.batches, 0);
   ASSERT_EQ(end.totals.size(), 1u);
   EXPECT_EQ(end.totals.front().count, 10) << "all samples of the last epoch";
   EXPECT_FALSE(end.best.defined());
@@ -83,6 +84,10 @@ TEST(TrainingRun, GoesOnFromTheMiddleOfAnEpochToTheSameBytes) {
   const RunEnd stopped = first.run();
   EXPECT_EQ(stopped.outcome, Trainer::Outcome::kInterrupted);
   EXPECT_EQ(stopped.steps, 4);
+  EXPECT_EQ(stopped.batches, 1);
+  ASSERT_EQ(stopped.totals.size(), 1u);
+  EXPECT_EQ(stopped.totals.front().count, 4) << "of the batch that the second epoch had";
+  EXPECT_DOUBLE_EQ(stopped.totals.front().mean(), whole.losses[3]);
   EXPECT_FALSE(RunPaths(folder / "broken").has_ended());
   Program second(folder / "broken");
   second.options.ema = 0.9;
@@ -100,7 +105,9 @@ TEST(TrainingRun, BeginsWhereThereIsNothingToResumeAndEndsWhereNothingIsLeft) {
   Program program(folder / "r");
   EXPECT_EQ(program.go_on().steps, 9);
   const std::string model = read_file(folder / "r" / "model.safetensors");
-  EXPECT_EQ(program.go_on().steps, 0);
+  const RunEnd nothing_left = program.go_on();
+  EXPECT_EQ(nothing_left.steps, 0);
+  EXPECT_THAT(nothing_left.totals, IsEmpty());
   EXPECT_TRUE(read_file(folder / "r" / "model.safetensors") == model);
   program.options.epochs = 5;
   EXPECT_EQ(program.go_on().steps, 6);
@@ -108,6 +115,70 @@ TEST(TrainingRun, BeginsWhereThereIsNothingToResumeAndEndsWhereNothingIsLeft) {
   EXPECT_THAT(read_file(folder / "r" / "config.toml"), HasSubstr("\nepochs = 5 "));
   program.go_on();
   EXPECT_THAT(program.warnings, ElementsAre("epochs: 3 -> 5")) << "it is said once";
+}
+
+TEST(TrainingRun, NeedsNoTableOfEpochsWhereItMakesNoStep) {
+  struct Never : Callback {
+    bool wants_to_stop() const override { return true; }
+  };
+  const ScratchFolder folder;
+  Program idle(folder / "idle");
+  std::vector<std::unique_ptr<Callback>> callbacks;
+  callbacks.push_back(std::make_unique<Never>());
+  EXPECT_EQ(idle.run(std::move(callbacks)).steps, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder / "idle")) << "it leaves the folder as it was";
+  Program ended(folder / "ended");
+  ended.run();
+  std::filesystem::remove(RunPaths(folder / "ended").epochs);
+  EXPECT_EQ(ended.go_on().steps, 0);
+  EXPECT_TRUE(RunPaths(folder / "ended").has_ended());
+}
+
+// The points of validation that a reader of the logs finds.
+std::vector<std::int64_t> validated_steps(const RunPaths& paths) {
+  std::vector<std::int64_t> steps;
+  std::vector<std::string> warnings;
+  for (const Event& event : read_event_folder(paths.logs, warnings)) {
+    for (const SummaryValue& value : event.values) {
+      if (value.tag == "validation/loss") steps.push_back(event.step);
+    }
+  }
+  EXPECT_THAT(warnings, IsEmpty());
+  return steps;
+}
+
+TEST(TrainingRun, GoesOnWithValidationAsIfUnbroken) {
+  const SequenceDataset wrong = wrong_answers();
+  const auto prepare = [&](Program& program) {
+    program.options.validation = &wrong;
+    program.options.val_every = 2;
+    program.options.checkpoint_every = 2;
+    program.options.patience = 3;
+    program.options.epochs = 100;
+    program.options.lr = 0.1;
+    program.options.tensorboard = true;
+  };
+  const ScratchFolder folder;
+  Program whole(folder / "whole");
+  prepare(whole);
+  const RunEnd expected = whole.run();
+  EXPECT_LT(expected.steps, 300) << "patience ends it";
+  const RunPaths whole_paths(folder / "whole");
+  for (const std::int64_t broken_at : {1, 4, 5, 7}) {
+    ASSERT_LT(broken_at, expected.steps);
+    const RunPaths paths(folder / std::to_string(broken_at).c_str());
+    Program first(paths.folder), second(paths.folder);
+    prepare(first);
+    first.stop_after = broken_at;
+    first.run();
+    prepare(second);
+    const RunEnd end = second.go_on();
+    EXPECT_EQ(broken_at + end.steps, expected.steps);
+    EXPECT_EQ(end.best.note(), expected.best.note());
+    EXPECT_TRUE(read_file(paths.best) == read_file(whole_paths.best));
+    EXPECT_TRUE(read_file(paths.model) == read_file(whole_paths.model));
+    EXPECT_EQ(validated_steps(paths), validated_steps(whole_paths)) << broken_at;
+  }
 }
 
 TEST(TrainingRun, KeepsTheWeightsThatDidBestOnOtherData) {
@@ -143,7 +214,7 @@ TEST(TrainingRun, StopsWhenPatienceHasRunOut) {
   const RunEnd end = program.run();
   EXPECT_EQ(end.outcome, Trainer::Outcome::kDone);
   EXPECT_EQ(end.steps, 3) << "the first, and two that are no better";
-  EXPECT_EQ(end.part, 0) << "it is the end of an epoch";
+  EXPECT_EQ(end.batches, 0) << "it is the end of an epoch";
   EXPECT_EQ(end.best.step, 1);
   EXPECT_TRUE(RunPaths(folder / "r").has_ended());
 }
@@ -164,7 +235,7 @@ TEST(TrainingRun, LetsACallbackOfTheProgramEndTheRun) {
   const RunEnd end = program.run(std::move(callbacks));
   EXPECT_EQ(end.outcome, Trainer::Outcome::kDone);
   EXPECT_EQ(end.steps, 5);
-  EXPECT_EQ(end.part, 2);
+  EXPECT_EQ(end.batches, 2);
   EXPECT_TRUE(RunPaths(folder / "r").has_ended());
 }
 
