@@ -54,8 +54,8 @@ class ParameterBuffer {
   /// [N], complete: parameters that no gradient reached since clear_gradients(), and gaps, hold 0.
   /// Where a gradient arrived it may be written to until the next pass, which then clears it all.
   Tensor gradients();
-  /// The same to read only, which spares the next pass that: large tables are cleared where the
-  /// last one wrote. Throws Error when T is not dtype().
+  /// The same, to read. The next pass then clears a large table only where the last one wrote.
+  /// Throws Error when T is not dtype().
   template <class T>
   std::span<const T> read_gradients() {
     complete_gradients();

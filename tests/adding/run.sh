@@ -188,7 +188,7 @@ check_contributing() {
       indent=${line%%\`*}
     fi
   done < "$source/CONTRIBUTING.md"
-  [ $count -ge 4 ] || refuse "CONTRIBUTING.md shows $count pieces of the templates"
+  [ $count -eq 7 ] || refuse "CONTRIBUTING.md shows $count pieces of the templates"
 }
 
 check_contributing

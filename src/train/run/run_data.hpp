@@ -20,10 +20,10 @@ struct RunData {
   std::function<void()> make = {};  // writes what `training` reads into the folder of a new run
 };
 
-/// Where the data of the fingerprint `now` begin in a run that stands at `state`, and whose
-/// checkpoint has the notes `resumed`: it goes on with the data that it was trained on, or begins
-/// an epoch with others, which `warn` hears of. Throws Error within an epoch, and where `state` is
-/// none of a run with these data.
+/// Where in a run its data begin. `now` is their fingerprint, `state` where the run stands, and
+/// `resumed` are the notes of its checkpoint. A run goes on with the data that it was trained on.
+/// At the end of an epoch it may begin with others, and `warn` hears of that. Throws Error for
+/// other data within an epoch, and when `state` cannot be that of a run with these data.
 DataStart start_of_data(const std::string& now, std::int64_t batches_per_epoch,
                         const TrainState& state, const Notes& resumed, const RunPaths& paths,
                         const Warn& warn);

@@ -24,18 +24,23 @@ bool is_shard(const std::string& name) {
 }
 
 struct Subfolder {
-  const char* name;
+  fs::path name;
   bool (*is_ours)(const std::string& name);
 };
 
 // Those of a run, relative to its folder.
 std::vector<Subfolder> subfolders(bool own_data) {
-  std::vector<Subfolder> all = {{"checkpoints", is_checkpoint}, {"logs", is_event_file}};
-  if (own_data) all.push_back({"data", is_shard});
+  const RunPaths in("");
+  std::vector<Subfolder> all = {{in.checkpoints, is_checkpoint}, {in.logs, is_event_file}};
+  if (own_data) all.push_back({in.own_data, is_shard});
   return all;
 }
-constexpr const char* kFiles[] = {"config.toml", "epochs.csv", "model.safetensors",
-                                  "best.safetensors", "report.html"};
+
+// Whether a run keeps a file of this name in its folder itself.
+bool is_file_of_a_run(const fs::path& name) {
+  const std::vector<fs::path> files = RunPaths("").files();
+  return std::find(files.begin(), files.end(), name) != files.end();
+}
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -45,13 +50,13 @@ bool is_there(const fs::path& path) {
 // The files below `folder` that a run wrote, relative to it.
 std::vector<fs::path> files_of_a_run(const fs::path& folder, bool own_data) {
   std::vector<fs::path> found;
-  for (const char* file : kFiles) {
-    if (is_there(folder / file)) found.emplace_back(file);
+  for (const fs::path& file : RunPaths("").files()) {
+    if (is_there(folder / file)) found.push_back(file);
   }
   for (const Subfolder& sub : subfolders(own_data)) {
     for (const fs::path& path : list_folder(folder / sub.name)) {
       const std::string name = path.filename().string();
-      if (sub.is_ours(name)) found.push_back(fs::path(sub.name) / name);
+      if (sub.is_ours(name)) found.push_back(sub.name / name);
     }
   }
   return found;
@@ -100,8 +105,8 @@ void move_files(const fs::path& from, const fs::path& to, bool own_data) {
 // The first thing in the folder that a new run would overwrite; empty when there is none.
 fs::path first_in_the_way(const RunPaths& paths, bool own_data) {
   std::error_code ignored;
-  for (const char* file : kFiles) {
-    if (is_there(paths.folder / file)) return paths.folder / file;
+  for (const fs::path& file : paths.files()) {
+    if (is_there(file)) return file;
   }
   for (const Subfolder& sub : subfolders(own_data)) {
     const fs::path path = paths.folder / sub.name;
@@ -133,21 +138,18 @@ void check_holds_no_run(const RunPaths& paths, bool own_data, const RunWords& wo
 void check_is_no_file_of(const RunPaths& paths, const fs::path& path, const char* command) {
   const fs::path within = path_within(path, paths.folder);
   if (within.empty()) return;
-  const auto is_first_part = [&](const char* name) { return *within.begin() == name; };
+  const fs::path first = *within.begin();
   const std::vector<Subfolder> subs = subfolders(true);
-  const bool is_own = std::any_of(std::begin(kFiles), std::end(kFiles), is_first_part) ||
+  const bool is_own = is_file_of_a_run(first) ||
                       std::any_of(subs.begin(), subs.end(),
-                                  [&](const Subfolder& sub) { return is_first_part(sub.name); });
+                                  [&](const Subfolder& sub) { return sub.name == first; });
   if (!is_own) return;
   throw UsageError(
       command, fmt::format("'{}' belongs to the run itself: choose another file", path.string()));
 }
 
 void remove_half_written(const RunPaths& paths) {
-  const auto is_file = [](const std::string& name) {
-    return std::find(std::begin(kFiles), std::end(kFiles), name) != std::end(kFiles);
-  };
-  remove_dead_temporaries(paths.folder, is_file);
+  remove_dead_temporaries(paths.folder, is_file_of_a_run);
   for (const Subfolder& sub : subfolders(true)) {
     remove_dead_temporaries(paths.folder / sub.name, sub.is_ours);
   }

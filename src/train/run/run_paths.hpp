@@ -1,7 +1,9 @@
-// Run folders: config.toml, epochs.csv, model.safetensors, checkpoints/, logs/, report.html.
+// Where the files of a run stand.
 #pragma once
 
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 namespace maskgrad {
 
@@ -18,6 +20,9 @@ struct RunPaths {
   std::filesystem::path logs = folder / "logs";
   std::filesystem::path report = folder / "report.html";
   std::filesystem::path own_data = folder / "data";
+
+  /// All of them but those in subfolders.
+  std::vector<std::filesystem::path> files() const { return {config, epochs, model, best, report}; }
 
   bool is_run() const { return exists(config); }
   bool has_ended() const { return exists(model); }
