@@ -80,11 +80,10 @@ template <int kRows, int kColumns, bool kPart, class T, class F>
 }
 
 // One chain of terms of a tile, whose vectors of c end early where kPartOfC. No branch in the inner
-// loop: it would move all sums from registers into memory. Never inlined: in a loop over tiles GCC
-// computes the places of all rows before, for which there are no registers.
+// loop: it would move all sums from registers into memory.
 template <int kRows, int kColumns, bool kPart, bool kPartOfC, Use kUse, class T>
-[[gnu::noinline]] void run_chain(const Product<T>& f, const T* left, const T* right,
-                                 std::int64_t count, TileRows<T> c) {
+[[gnu::always_inline]] inline void run_chain(const Product<T>& f, const T* left, const T* right,
+                                             std::int64_t count, TileRows<T> c) {
   const std::int64_t row = f.row, inner = f.inner, last = f.last;
   const Distance step = f.step;
   Vec<T> sums[kRows][kColumns];
@@ -122,13 +121,19 @@ template <int kRows, int kColumns, bool kPart, bool kPartOfC, Use kUse, class T>
                    MASKGRAD_INLINE { store<ends>(sum, x, last); });
 }
 
+// Never inlined: in a loop over tiles GCC computes the places of all rows before, for which there
+// are no registers.
+template <int kRows, int kColumns, bool kPart, Use kUse, class T>
+[[gnu::noinline]] void run_tile(const Product<T>& f, const T* left, const T* right, T* c) {
+  run_chain<kRows, kColumns, kPart, kPart, kUse, T>(f, left, right, f.terms, {c, f.stride});
+}
+
 // `blocks` tiles of kRows rows, of one chain each.
 template <int kRows, int kColumns, bool kPart, class T>
 void run_tiles(std::int64_t blocks, const Product<T>& f, const T* left, const T* right, T* c) {
   const auto run = [&](auto use) MASKGRAD_INLINE {
     for (; blocks > 0; --blocks, left += kRows * f.row, c += kRows * f.stride) {
-      run_chain<kRows, kColumns, kPart, kPart, use>(f, left, right, f.terms,
-                                                    TileRows<T>{c, f.stride});
+      run_tile<kRows, kColumns, kPart, use>(f, left, right, c);
     }
   };
   if (f.use == Use::kStore) return run(std::integral_constant<Use, Use::kStore>());
