@@ -6,12 +6,12 @@
 
 namespace maskgrad {
 
-/// What the run in the folder was trained with last: by its newest sound checkpoint, and by its
-/// config.toml, which is `saved`, where it has none.
+/// The settings that the run in the folder was trained with last. They come from its newest sound
+/// checkpoint. Where there is none they are `saved`, those of its config.toml.
 Settings trained_with(const Settings& defaults, const RunPaths& paths, const Settings& saved);
 
-/// Throws Error where a setting that may not change differs: `was` trained_with() the one value,
-/// and `now` has the other.
+/// Throws Error where a setting that may not change differs between `was`, from trained_with(), and
+/// `now`.
 void check_same_run(const Settings& was, const Settings& now, const RunPaths& paths);
 
 }  // namespace maskgrad
