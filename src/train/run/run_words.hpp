@@ -1,4 +1,4 @@
-// How errors speak to whoever started a run.
+// The words in which errors name settings and say how to go on with a run.
 #pragma once
 
 #include <string>
