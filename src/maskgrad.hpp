@@ -1,5 +1,5 @@
-// All headers that a program may include, those of docs/headers.md but the one for xtensor.
-// Including only those that are used compiles faster.
+// All headers of docs/headers.md, except the one for xtensor. A program that includes only the
+// headers that it uses compiles faster.
 #pragma once
 
 #include <maskgrad/layers/check_layer.hpp>
