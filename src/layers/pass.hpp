@@ -50,13 +50,13 @@ class Pass {
   /// What self-attention over x [B, S, ...] has to compute. These are the pairs of set_pairs(), or
   /// all pairs, between positions that exist; on a packed row, the pairs within each sequence. The
   /// plan is made once for each mask, and all blocks of a model share it. Throws Error when x is
-  /// undefined, has no positions, or does not stand on the packed row.
+  /// undefined, has no positions, or has not those of the packed row.
   ops::AttentionPlan attention(const Variable& x);
 
   /// The number of each position of x [B, S, ...] among those of its sequence that exist: int64
   /// [B, S], or [1, K] on a packed row. 0, 1, 2, ... in every sequence, whatever padding stands
   /// before, between or behind; 0 at positions that do not exist. Made once for each mask.
-  /// Throws Error when x is undefined, has no positions, or does not stand on the packed row.
+  /// Throws Error when x is undefined, has no positions, or has not those of the packed row.
   Tensor positions(const Variable& x);
 
  private:

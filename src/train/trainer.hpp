@@ -50,7 +50,7 @@ struct EpochInfo {
 struct EvaluationInfo {
   std::int64_t step;  // steps done when it was made
   std::span<const Metric> totals;
-  bool is_best;  // its loss is the smallest so far
+  bool is_best;  // its loss is smaller than that of the best weights before
 };
 
 class Trainer;
