@@ -50,7 +50,7 @@ std::string to_string(const LeakReport& report);
 /// blamed: a product of rows does so with a masked row. The operations after a blamed one get clean
 /// values, so each is blamed only for its own leak.
 /// Restores the leaves' values, and clears their gradients. Throws Error when the contents of
-/// masked places decide which operations run.
+/// masked places decide how many operations run, and for a leaf without a value.
 LeakReport check_mask_leaks(const std::function<Variable()>& forward,
                             std::span<const NamedLeaf> leaves);
 
