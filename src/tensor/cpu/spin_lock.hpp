@@ -6,8 +6,8 @@
 
 namespace maskgrad {
 
-/// A BasicLockable for sections so short that no thread should sleep for them. Without contention
-/// it costs less than a std::mutex.
+/// A BasicLockable for very short sections: a waiting thread spins, and yields now and then,
+/// instead of sleeping. Taking and leaving it costs less than an uncontended std::mutex.
 class SpinLock {
  public:
   void lock() {
