@@ -43,12 +43,11 @@ Tensor holes_of(const SequenceMask& mask, const Shape& shape);
 void fill_holes(Tensor& x, const SequenceMask& mask, Scalar value);
 
 /// True when every element in the holes of the mask has the bits of `value`, so 0 is not -0.
-/// Requires that x [B, S, ...] is on the CPU and begins with the mask's [B, S]. Throws Error when
-/// the value does not fit x's dtype.
+/// Throws Error as fill_holes(), and when x [B, S, ...] is not on the CPU.
 bool holes_hold(const Tensor& x, const SequenceMask& mask, Scalar value);
 
-/// True when no element in the holes of the mask is Inf or NaN. Requires that x [B, S, ...] is on
-/// the CPU and begins with the mask's [B, S]. Throws Error unless x is floating.
+/// True when no element in the holes of the mask is Inf or NaN. Throws Error unless x [B, S, ...]
+/// is floating, is on the CPU and begins with the mask's [B, S], and for a mask that says nothing.
 bool holes_are_finite(const Tensor& x, const SequenceMask& mask);
 
 /// Writes 0 (false) into the holes of x. Does nothing when the mask says nothing. If others share
