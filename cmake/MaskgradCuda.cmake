@@ -6,6 +6,7 @@ set(MASKGRAD_CUDA_ARCHITECTURES 90 CACHE STRING "The GPUs that CUDA kernels are 
 set(MASKGRAD_HAS_CUDA OFF)
 
 # Kernels take long to compile, and nothing runs them where there is no GPU.
+string(TOUPPER "${MASKGRAD_CUDA}" MASKGRAD_CUDA)  # auto means AUTO
 set(tries_cuda ${MASKGRAD_CUDA})
 if(MASKGRAD_CUDA STREQUAL "AUTO")
   execute_process(COMMAND nvidia-smi -L OUTPUT_VARIABLE gpus RESULT_VARIABLE ignored ERROR_QUIET)

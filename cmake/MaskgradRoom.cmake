@@ -1,15 +1,39 @@
+# Sets <result> to whether a header of src/ says that it is internal.
+function(maskgrad_is_internal header result)
+  file(STRINGS ${PROJECT_SOURCE_DIR}/src/${header} says REGEX "^// .*Internal to" LIMIT_COUNT 1)
+  set(${result} "${says}" PARENT_SCOPE)
+endfunction()
+
 # Installs the headers of src/<name>/, but for those that say they are internal.
 function(maskgrad_install_headers name)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src
        ${PROJECT_SOURCE_DIR}/src/${name}/*.hpp)
   foreach(header IN LISTS headers)
-    file(STRINGS ${PROJECT_SOURCE_DIR}/src/${header} internal REGEX "^// .*Internal to" LIMIT_COUNT 1)
+    maskgrad_is_internal(${header} internal)
     if(NOT internal)
       get_filename_component(folder ${header} DIRECTORY)
       install(FILES ${PROJECT_SOURCE_DIR}/src/${header}
               DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/maskgrad/${folder})
     endif()
   endforeach()
+endfunction()
+
+# maskgrad_umbrella(<room> <folder>...): <maskgrad/<room>.hpp> includes all headers of these folders of src/, but for
+# those that say they are internal. So a new one is in no list.
+function(maskgrad_umbrella room)
+  set(text "// Written by CMake.\n#pragma once\n\n")
+  foreach(folder IN LISTS ARGN)
+    file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/${folder}/*.hpp)
+    foreach(header IN LISTS headers)
+      maskgrad_is_internal(${header} internal)
+      if(NOT internal)
+        string(APPEND text "#include <maskgrad/${header}>\n")
+      endif()
+    endforeach()
+  endforeach()
+  set(umbrella ${PROJECT_BINARY_DIR}/include/${room}/maskgrad/${room}.hpp)
+  file(CONFIGURE OUTPUT ${umbrella} CONTENT "${text}" @ONLY)
+  install(FILES ${umbrella} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/maskgrad)
 endfunction()
 
 # maskgrad_room(<name> [PUBLIC <lib>...] [PRIVATE <lib>...])

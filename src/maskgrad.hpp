@@ -1,49 +1,11 @@
-// All headers that a program may include, those of docs/headers.md but the one for xtensor.
+// All headers for programs: every operation, every layer, and the rest of docs/headers.md but the
+// one for xtensor.
 // Including only those that are used compiles faster.
 #pragma once
 
-#include <maskgrad/layers/check_layer.hpp>
-#include <maskgrad/layers/dense.hpp>
-#include <maskgrad/layers/embed.hpp>
-#include <maskgrad/layers/global_pool.hpp>
-#include <maskgrad/layers/initializers.hpp>
-#include <maskgrad/layers/layer.hpp>
-#include <maskgrad/layers/layer_norm.hpp>
-#include <maskgrad/layers/masking.hpp>
-#include <maskgrad/layers/module.hpp>
-#include <maskgrad/layers/parameter_buffer.hpp>
-#include <maskgrad/layers/parameter_group.hpp>
-#include <maskgrad/layers/pass.hpp>
-#include <maskgrad/layers/reflect.hpp>
-#include <maskgrad/layers/reshape.hpp>
-#include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/ops/mask/boolean_mask.hpp>
-#include <maskgrad/ops/mask/fill_by_rule.hpp>
-#include <maskgrad/ops/mask/masked_reduce.hpp>
-#include <maskgrad/ops/mask/packing.hpp>
-#include <maskgrad/ops/mask/with_mask.hpp>
-#include <maskgrad/ops/math/activation.hpp>
-#include <maskgrad/ops/math/elementwise.hpp>
-#include <maskgrad/ops/math/linear.hpp>
-#include <maskgrad/ops/math/matmul.hpp>
-#include <maskgrad/ops/math/operators.hpp>
-#include <maskgrad/ops/math/reduce.hpp>
-#include <maskgrad/ops/math/stacked_matmul.hpp>
-#include <maskgrad/ops/nn/attention.hpp>
-#include <maskgrad/ops/nn/attention_plan.hpp>
-#include <maskgrad/ops/nn/dropout.hpp>
-#include <maskgrad/ops/nn/element_losses.hpp>
-#include <maskgrad/ops/nn/embedding.hpp>
-#include <maskgrad/ops/nn/loss.hpp>
-#include <maskgrad/ops/nn/norm.hpp>
-#include <maskgrad/ops/nn/self_attention.hpp>
-#include <maskgrad/ops/nn/softmax.hpp>
+#include <maskgrad/layers.hpp>
+#include <maskgrad/ops.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/ops/shape/concat.hpp>
-#include <maskgrad/ops/shape/gather.hpp>
-#include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/ops/shape/segments.hpp>
-#include <maskgrad/ops/shape/slice.hpp>
 #include <maskgrad/tensor/autograd/gradient.hpp>
 #include <maskgrad/tensor/autograd/node.hpp>
 #include <maskgrad/tensor/autograd/observer.hpp>

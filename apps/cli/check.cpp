@@ -67,22 +67,21 @@ void check_run(const Options& options) {
 
 void add_check(CLI::App& program) {
   auto* command = program.add_subcommand(
-      "check", "Check gradients, mask leaks and the proof against them, for a run's model");
+      "check", "Check the gradients of a run's model, and that nothing masked leaks");
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   command
       ->add_option("--data", options->data,
                    "Folder of shards; the run's training data if not given")
       ->type_name("FOLDER");
-  add_integer(*command, "--samples", options->samples, "Samples of the batch to check on");
+  add_integer(*command, "--samples", options->samples, "Samples in the batch that is checked");
   add_integer(*command, "--elements", options->elements,
-              "Elements of each parameter whose gradient is compared");
+              "Elements of each parameter whose gradients are compared");
   command->footer(
-      "Gradients are compared with central differences in float64. For leaks, 1e30, -1e30, inf,\n"
-      "-inf and nan are put into every masked place, and results must stay the same, bit for bit.\n"
-      "The proof follows what each operation says it reads, forward and backward. Exit code 1 "
-      "when\n"
-      "something fails.\n\n"
+      "Gradients are compared with central differences in float64. The leak check puts 1e30,\n"
+      "-1e30, inf, -inf and nan into every masked place: results must stay the same, bit for bit.\n"
+      "The proof follows what each operation says it reads, forward and backward. The exit\n"
+      "code is 1 when something fails.\n\n"
       "Example: maskgrad check runs/first");
   command->callback([options] { check_run(*options); });
 }

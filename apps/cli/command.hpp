@@ -5,7 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include <maskgrad/train/run/run_errors.hpp>
+#include <maskgrad/train/run/run_words.hpp>
 
 namespace maskgrad::apps {
 

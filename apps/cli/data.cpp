@@ -66,9 +66,9 @@ void add_data(CLI::App& program) {
   add_integer(*arithmetic, "--shards", options->data.shards, "Number of files");
   add_integer(*arithmetic, "--samples", options->data.samples, "Samples in each file");
   add_integer(*arithmetic, "--max-val", options->data.max_val,
-              "Numbers are smaller than this, either sign");
+              "Numbers are smaller than this in absolute value");
   add_integer(*arithmetic, "--seed", options->data.seed,
-              "The same seed gives the same bytes on every machine");
+              "Seed; the same seed gives the same bytes on every machine");
   arithmetic->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
   arithmetic->callback([options] { write_data(*options); });
 }

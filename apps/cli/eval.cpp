@@ -33,14 +33,14 @@ void eval(const Options& options) {
 }  // namespace
 
 void add_eval(CLI::App& program) {
-  auto* command = program.add_subcommand("eval", "Loss and metrics of a run's model on a data set");
+  auto* command = program.add_subcommand("eval", "Compute the loss and metrics of a run's model");
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   command
       ->add_option("--data", options->data,
                    "Folder of shards; the run's training data if not given")
       ->type_name("FOLDER");
-  add_integer(*command, "--batch-size", options->batch_size, "Samples at a time");
+  add_integer(*command, "--batch-size", options->batch_size, "Samples in a batch");
   command->footer("Example: maskgrad eval runs/first --data heldout");
   command->callback([options] { eval(*options); });
 }

@@ -166,31 +166,30 @@ std::string epochs_table(const fs::path& path, const Notes& notes) {
 
 // What config.toml says otherwise than the run was trained with, by its newest checkpoint or else
 // by its model.
-std::vector<std::string> changes_in(const RunConfig& config, const RunPaths& paths,
+std::vector<std::string> changes_in(const SavedRun& run, const RunPaths& paths,
                                     const Notes& checkpoint, const Notes& model) {
-  const Settings defaults(config.recipe.settings());
-  if (const auto trained = settings_in(checkpoint, defaults, paths, paths.checkpoints)) {
-    return as_stored(*trained, paths.folder).differences(as_stored(config.settings, paths.folder));
+  if (const auto trained = settings_in(checkpoint, run.defaults, paths, paths.checkpoints)) {
+    return as_stored(*trained, paths.folder).differences(as_stored(run.settings, paths.folder));
   }
-  const auto trained = settings_in(model, defaults, paths, paths.model);
+  const auto trained = settings_in(model, run.defaults, paths, paths.model);
   if (!trained) return {};
-  return trained->differences(of_results(defaults, config.settings));
+  return trained->differences(of_results(run.defaults, run.settings));
 }
 
 void inspect_run(const RunPaths& paths) {
-  const RunConfig config = read_config(paths);
+  const SavedRun run = read_run(paths);
   std::error_code ignored;
   const bool has_model = fs::exists(paths.model, ignored);
   std::vector<std::string> warnings;
   Notes notes = has_model ? load_model(paths.model).notes : Notes{};
   const Notes checkpoint = newest_notes(paths.folder, warnings);
-  const std::vector<std::string> changes = changes_in(config, paths, checkpoint, notes);
+  const std::vector<std::string> changes = changes_in(run, paths, checkpoint, notes);
   notes.insert(checkpoint.begin(), checkpoint.end());
   read_event_folder(paths.logs, warnings);
   const bool has_epochs = fs::exists(paths.epochs, ignored);
   const std::string epochs = has_epochs ? epochs_table(paths.epochs, notes) : std::string();
-  print("run of recipe {}\n\n", config.recipe.name());
-  for (const Setting& setting : config.settings.all()) {
+  print("run of {} {}\n\n", run.recipe ? "recipe" : "a program,", run.name);
+  for (const Setting& setting : run.settings.all()) {
     if (setting.saved) print("{:<14} {}\n", setting.key, one_line(to_string(setting.value)));
   }
   for (const std::string& change : changes) print("changed since training: {}\n", one_line(change));

@@ -100,8 +100,10 @@ void ops(const Options& options) {
 void add_ops(CLI::App& program) {
   auto* command = program.add_subcommand("ops", "List the operations, or describe one");
   auto options = std::make_shared<Options>();
-  command->add_option("NAME", options->name, "One operation")->type_name("");
-  command->add_option("--sample", options->sample, "Write inputs of NAME for run-op to this file")
+  command->add_option("NAME", options->name, "Operation to describe")->type_name("");
+  command
+      ->add_option("--sample", options->sample,
+                   "Write sample inputs of NAME to this file, for run-op")
       ->type_name("FILE");
   command->footer("Example: maskgrad ops masked_softmax");
   command->callback([options] { ops(*options); });

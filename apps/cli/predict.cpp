@@ -71,10 +71,12 @@ void predict(const Options& options) {
 
 void add_predict(CLI::App& program) {
   auto* command = program.add_subcommand(
-      "predict", "Answer each TEXT, or each line of standard input, or at a prompt");
+      "predict", "Answer each TEXT; without any, answer each line of standard input");
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
-  command->add_option("TEXT", options->texts, "Questions; without any, standard input is read")
+  command
+      ->add_option("TEXT", options->texts,
+                   "Questions; without any, read standard input, or show a prompt")
       ->type_name("");
   command->footer("Example: maskgrad predict runs/first x=-12,y=24:y-x");
   command->callback([options] { predict(*options); });

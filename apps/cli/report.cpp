@@ -55,14 +55,14 @@ void report(const Options& options) {
 
 void add_report(CLI::App& program) {
   auto* command =
-      program.add_subcommand("report", "Draw one or more runs in one self-contained HTML file");
+      program.add_subcommand("report", "Show one or more runs in one self-contained HTML file");
   auto options = std::make_shared<Options>();
-  command->add_option("RUN", options->runs, "Run folders, or a folder that holds some")
+  command->add_option("RUN", options->runs, "Run folders, or a folder that holds run folders")
       ->type_name("")
       ->required();
   command
       ->add_option("--out", options->out,
-                   "File to write; if not given, report.html in RUN, or here for several")
+                   "File to write; by default report.html, in RUN or here for several")
       ->type_name("FILE");
   command->footer("Example: maskgrad report runs --out compared.html");
   command->callback([options] { report(*options); });

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/run/run_notes.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
+#include <maskgrad/train/run/training_settings.hpp>
 
 #include "cli/output.hpp"
 
@@ -41,35 +43,40 @@ void add_masks(ReportRun& report, TrainedRun& run) {
   }
 }
 
-ReportRun report_run(const fs::path& folder, const std::string& name) {
-  TrainedRun run(folder);
+// What the run was trained with counts, but for where its files are now.
+Settings trained_settings(const SavedRun& run, const RunPaths& paths, const Notes& notes) {
+  const auto trained = settings_in(notes, run.defaults, paths, paths.model);
+  if (!trained) return run.settings;
+  const Settings before = of_results(run.defaults, *trained),
+                 now = of_results(run.defaults, run.settings);
+  for (const std::string& line : before.differences(now)) {
+    warn(fmt::format("'{}' has changed since the model was trained, which keeps its settings: {}",
+                     paths.config.string(), line));
+  }
+  Settings settings = run.settings;
+  copy_results(settings, *trained);
+  return settings;
+}
+
+// Only the program that trained a run without a recipe knows its masks.
+ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::string& name) {
   ReportRun report = load_report_run(folder, name);
-  add_masks(report, run);
-  for (const Setting& setting : run.settings().all()) {
+  Settings settings = saved.settings;
+  if (saved.recipe) {
+    TrainedRun run(folder);
+    add_masks(report, run);
+    settings = run.settings();
+  } else {
+    const RunPaths paths(folder);
+    settings = trained_settings(saved, paths, load_model(paths.model).notes);
+  }
+  for (const Setting& setting : settings.all()) {
     if (setting.saved) report.settings.emplace_back(setting.key, to_string(setting.value));
   }
   return report;
 }
 
-// What the run was trained with counts, but for where its files are now.
-Settings model_settings(const RunPaths& paths, const RunConfig& config, const Notes& notes) {
-  const Settings defaults(config.recipe.settings());
-  const auto trained = settings_in(notes, defaults, paths, paths.model);
-  if (!trained) return config.settings;
-  const Settings before = of_results(defaults, *trained),
-                 now = of_results(defaults, config.settings);
-  for (const std::string& line : before.differences(now)) {
-    warn(fmt::format("'{}' has changed since the model was trained, which keeps its settings: {}",
-                     paths.config.string(), line));
-  }
-  Settings settings = config.settings;
-  copy_results(settings, *trained);
-  return settings;
-}
-
-}  // namespace
-
-RunConfig read_config(const RunPaths& paths) {
+std::string name_in_config(const RunPaths& paths) {
   check(paths.is_run(), "run", "'{}' is no run folder: it has no config.toml",
         paths.folder.string());
   const auto name = toml_text(paths.config, "recipe");
@@ -77,8 +84,27 @@ RunConfig read_config(const RunPaths& paths) {
         "'{}' does not name its recipe: the file is damaged; the run's checkpoints hold a copy of "
         "it, which maskgrad inspect shows",
         paths.config.string());
-  const Recipe& recipe = find_recipe(*name, paths.config.string());
-  return {recipe, read_saved_settings(Settings(recipe.settings()), paths)};
+  return *name;
+}
+
+SavedRun read_run_of_recipe(const RunPaths& paths) {
+  const std::string name = name_in_config(paths);
+  std::vector<std::string> names;
+  for (const auto& recipe : recipes()) names.push_back(recipe->name());
+  check(find_recipe(name) != nullptr, "recipe",
+        "{}: there is no recipe '{}'{}; if a program of its own trained the run, only that program "
+        "can run its model",
+        paths.config.string(), name, did_you_mean(name, names));
+  return read_run(paths);
+}
+
+}  // namespace
+
+SavedRun read_run(const RunPaths& paths) {
+  const std::string name = name_in_config(paths);
+  const Recipe* const recipe = find_recipe(name);
+  const Settings defaults(recipe ? recipe->settings() : training_settings(name));
+  return {name, recipe, defaults, read_saved_settings(defaults, paths)};
 }
 
 void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given,
@@ -94,14 +120,14 @@ void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given
 }
 
 TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)
-    : paths_(folder), config_(read_config(paths_)) {
+    : paths_(folder), run_(read_run_of_recipe(paths_)) {
   check(paths_.has_ended(), "run", "'{}' has no model.safetensors: its training has not ended yet",
         folder.string());
   const ModelFile model = load_model(paths_.model);
-  config_.settings = model_settings(paths_, config_, model.notes);
-  model_ = config_.recipe.make_model(config_.settings);
+  run_.settings = trained_settings(run_, paths_, model.notes);
+  model_ = recipe().make_model(settings());
   parameters_ = std::make_unique<ParameterBuffer>(
-      model_->module(), dtype.value_or(dtype_from_string(config_.settings.text("dtype"))), 0);
+      model_->module(), dtype.value_or(dtype_from_string(settings().text("dtype"))), 0);
   load_weights(model, paths_.model, *parameters_);
 }
 
@@ -143,11 +169,11 @@ void write_report(std::span<const fs::path> folders, const fs::path& out) {
   std::vector<ReferenceCurve> references;
   std::string title;
   for (const fs::path& folder : folders) {
-    const Recipe& recipe = read_config(RunPaths(folder)).recipe;
-    runs.push_back(report_run(folder, run_name(folder, folders)));
+    const SavedRun run = read_run(RunPaths(folder));
+    runs.push_back(report_run(run, folder, run_name(folder, folders)));
     if (title.empty()) {
-      title = fmt::format("maskgrad: {}", recipe.name());
-      references = recipe.references();
+      title = fmt::format("maskgrad: {}", run.name);
+      if (run.recipe) references = run.recipe->references();
     }
   }
   write_file(out, render_report(title, runs, references));

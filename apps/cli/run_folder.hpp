@@ -14,12 +14,15 @@
 
 namespace maskgrad::apps {
 
-/// Recipe and settings of a run, from its config.toml. Throws Error when the folder holds no run.
-struct RunConfig {
-  const Recipe& recipe;
+/// What a run's config.toml says.
+struct SavedRun {
+  std::string name;      // of its recipe, or of the program that trained it
+  const Recipe* recipe;  // null: a program of its own trained it
+  Settings defaults;
   Settings settings;
 };
-RunConfig read_config(const RunPaths& paths);
+/// Throws Error when the folder holds no run, or its config.toml is damaged.
+SavedRun read_run(const RunPaths& paths);
 
 /// Throws Error unless a folder that stands in the run's config.toml is there; `flag` is the one
 /// that overrides it. One that is `given` on the command line is left to whoever opens it.
@@ -31,12 +34,12 @@ class TrainedRun {
  public:
   /// In the dtype it was trained in, or another, and with the settings it was trained with: where
   /// config.toml says others, standard error gets a line. Throws Error when the folder holds no
-  /// run, or no weights that fit and are finite.
+  /// run of a recipe, or no weights that fit and are finite.
   explicit TrainedRun(const std::filesystem::path& folder, std::optional<DType> dtype = {});
 
   const RunPaths& paths() const { return paths_; }
-  const Recipe& recipe() const { return config_.recipe; }
-  const Settings& settings() const { return config_.settings; }
+  const Recipe& recipe() const { return *run_.recipe; }
+  const Settings& settings() const { return run_.settings; }
   /// The masks of its attention on the first sample of its data. Throws Error where the data cannot
   /// be read.
   std::vector<ReportMask> attention_masks();
@@ -49,7 +52,7 @@ class TrainedRun {
 
  private:
   RunPaths paths_;
-  RunConfig config_;
+  SavedRun run_;
   std::unique_ptr<RecipeModel> model_;
   std::unique_ptr<ParameterBuffer> parameters_;
 };

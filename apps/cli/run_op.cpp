@@ -72,20 +72,20 @@ void add_run_op(CLI::App& program) {
   command->add_option("NAME", options->name, "The operation; see maskgrad ops")
       ->type_name("")
       ->required();
-  command->add_option("--in", options->in, "safetensors file with its inputs by name")
+  command->add_option("--in", options->in, "safetensors file that holds the inputs, by name")
       ->type_name("FILE")
       ->required();
-  command->add_option("--out", options->out, "safetensors file for its outputs by name")
+  command->add_option("--out", options->out, "safetensors file for the outputs, by name")
       ->type_name("FILE")
       ->required();
   command
       ->add_option("--arg", options->args,
-                   "Argument of the operation, lists as 0,2,1; may be repeated")
+                   "Argument of the operation; a list is 0,2,1; may be repeated")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
   command->add_flag("--grad", options->grad,
                     "The input also holds grad_output; the output also gets grad_<input>");
-  command->add_option("--device", options->device, "Where to run it")
+  command->add_option("--device", options->device, "Device that runs the operation")
       ->type_name("NAME")
       ->capture_default_str();
   command->footer(

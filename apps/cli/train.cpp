@@ -48,19 +48,16 @@ void check_settings(const Recipe& recipe, const Settings& settings) {
 // A resumed run goes on with the settings in its config.toml, and what is said now on top.
 Settings resumed_settings(const Request& request, const RunPaths& paths) {
   const Recipe& recipe = request.recipe;
-  const Settings defaults(recipe.settings());
-  const Settings saved = as_usage([&] {
+  as_usage([&] {
     check(paths.is_run(), "train", "there is no run in '{}' to resume", paths.folder.string());
-    return read_saved_settings(defaults, paths);
   });
-  const Settings trained = trained_with(defaults, paths, saved);
-  return as_usage([&] {
-    Settings now = saved;
-    apply(now, request);
-    check_same_run(trained, now, paths);
-    check_settings(recipe, now);
-    return now;
-  });
+  const auto ask = [&](Settings settings) {
+    apply(settings, request);
+    return settings;
+  };
+  Settings settings = settings_to_go_on(Settings(recipe.settings()), paths, ask);
+  as_usage([&] { check_settings(recipe, settings); });
+  return settings;
 }
 
 Settings new_settings(const Request& request) {

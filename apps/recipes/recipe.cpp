@@ -1,6 +1,5 @@
 #include "recipes/recipe.hpp"
 
-#include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/train/run/training_settings.hpp>
 
 namespace maskgrad::apps {
@@ -26,13 +25,11 @@ bool register_recipe(std::unique_ptr<Recipe> recipe) {
 
 const std::vector<std::unique_ptr<Recipe>>& recipes() { return registered(); }
 
-const Recipe& find_recipe(const std::string& name, const std::string& source) {
-  std::vector<std::string> names;
+const Recipe* find_recipe(const std::string& name) {
   for (const auto& recipe : recipes()) {
-    if (recipe->name() == name) return *recipe;
-    names.push_back(recipe->name());
+    if (recipe->name() == name) return recipe.get();
   }
-  fail("recipe", "{}: there is no recipe '{}'{}", source, name, did_you_mean(name, names));
+  return nullptr;
 }
 
 std::vector<Setting> recipe_settings(const std::string& recipe, std::vector<Setting> own) {

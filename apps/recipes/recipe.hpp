@@ -70,9 +70,8 @@ class Recipe {
 bool register_recipe(std::unique_ptr<Recipe> recipe);
 /// All recipes, in the order of their names.
 const std::vector<std::unique_ptr<Recipe>>& recipes();
-/// Throws Error, with the nearest name, when there is none of that name. `source` is where the name
-/// stands.
-const Recipe& find_recipe(const std::string& name, const std::string& source);
+/// The recipe of that name; null where there is none.
+const Recipe* find_recipe(const std::string& name);
 
 /// training_settings() and what the command line shows; the recipe's own defaults and further
 /// settings are merged in.

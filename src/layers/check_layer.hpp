@@ -12,7 +12,7 @@ namespace maskgrad {
 
 /// A layer to be checked.
 struct LayerSample {
-  /// It gets values [B, S, kFeatures], with S = kLength and sometimes more.
+  /// The layer gets values [B, S, kFeatures], with S = kLength and sometimes more.
   static constexpr std::int64_t kLength = 4, kFeatures = 5;
 
   std::string name;  // letters and digits
@@ -23,20 +23,21 @@ struct LayerSample {
 /// Adds a sample to layer_samples(). Returns true, for the initialiser of a constant. Throws Error
 /// for a name that is taken or has other characters, and for a sample without a function.
 bool register_layer(LayerSample sample);
-/// All that were registered, in the order of their names.
+/// All samples that were registered, in the order of their names.
 const std::vector<LayerSample>& layer_samples();
 
 /// Tries the layer in a model that masks and embeds tokens, in float64. Its batch has padding, a
 /// hole within a sequence, and a sequence with nothing but padding. A layer keeps its promises when
 ///   nothing masked reaches a result or a gradient: check_mask_leaks() and prove_mask() hold;
-///   its gradients are those of central differences, in inference and in training;
+///   its gradients are those of central differences;
 ///   its recorded step, run again with other parameters, gives what the layer gives with them;
-///   further padding changes nothing, to 1e-12;
+///   more padding changes nothing, to 1e-12, if any length fits;
 ///   a mask that keeps everything gives the same bits as no mask;
-///   on a packed row, if it says that it runs there, all of this holds too, and loss and gradients
-///   are those of the padded batch, to 1e-12.
+///   on a packed row, if it can run there, the first four hold too, and loss and gradients are
+///   those of the padded batch, to 1e-12.
+/// The first three are tried in training too; the others in inference only.
 /// Returns a text for each promise that is broken, and for each Error that the layer throws; none
-/// when all hold. Throws Error as register_layer(), but for the name being taken.
+/// when all hold. Throws Error as register_layer(), but a name that is taken is no error.
 std::vector<std::string> check_layer(const LayerSample& sample);
 
 }  // namespace maskgrad

@@ -20,7 +20,7 @@ class Dense : public Layer {
         bias_(parameter("bias", {outputs}, zeros())),
         activation_(activation) {}
 
-  /// 3 I O for each position: the product, and one for each of its gradients.
+  /// 3 I O for each position: I O each for the product and its two gradients.
   std::optional<ops::Work> row_work() const override {
     return ops::Work{.per_position = 3 * weight_.shape().numel()};
   }

@@ -9,8 +9,9 @@ namespace maskgrad {
 /// What a GlobalPool makes of the positions of a sequence.
 enum class Pooling : std::uint8_t { kMean, kMax };
 
-/// y[b, d] = mean (or largest) over the positions that exist of x[b, s, d]; exactly 0 for a
-/// sequence without any. x [B, S, ...] -> [B, ...]. Ends the mask; padding further changes no bit.
+/// y[b, d] = the mean (or the largest) of x[b, s, d] over the positions s that exist. A sequence
+/// without any gives exactly 0. x [B, S, ...] -> [B, ...]. Ends the mask. More padding changes no
+/// bit. Throws Error for an x of fewer than two dimensions.
 /// (Keras: GlobalAveragePooling1D, GlobalMaxPooling1D.)
 class GlobalPool : public Layer {
  public:

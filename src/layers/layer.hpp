@@ -17,22 +17,25 @@ namespace maskgrad {
 ///     Parameter& weight;
 ///   };
 ///
-/// Calling it checks that what it says about masks is what it does:
-///   keeps, uses: its output carries the mask of its input;
-///   makes, changes: its output carries a mask;  ends: its output carries none.
-/// A layer that says nothing throws as soon as a mask reaches it, so no mask is lost in silence.
+/// A call checks that the layer treats masks as its rule says:
+///   keeps, uses: its output carries the mask of its input, and none if the input has none;
+///   makes: its output carries a mask;
+///   changes: its output carries a mask if its input does;
+///   ends: its output carries none.
+/// A layer without a rule throws Error when a mask reaches it, so no mask is lost in silence.
 class Layer : public Module {
  public:
   explicit Layer(std::string kind, MaskRule rule = MaskRule::kUnset)
       : kind_(std::move(kind)), rule_(rule) {}
 
   /// The layer's output for x in this pass. On a packed row (Pass::packing()) x and the output are
-  /// [1, K, ...] without a mask, and the output is what pack() makes of the layer's output for the
-  /// batch, to rounding, and but for what it draws at random. Throws Error where the layer breaks
-  /// its rule, and on a packed row where row_work() gives nothing or the rule is neither to keep
-  /// nor to use the mask.
+  /// [1, K, ...] without a mask. The output is then pack() of the layer's output for the batch, up
+  /// to rounding and random numbers.
+  /// Throws Error for an x that the layer does not take, and when the layer breaks its rule. On a
+  /// packed row it also throws Error when row_work() gives nothing, and when the rule is neither to
+  /// keep nor to use the mask.
   Variable operator()(const Variable& x, Pass& pass);
-  /// In a pass of its own, which is inference.
+  /// The output in inference, in a pass of its own.
   Variable operator()(const Variable& x) {
     Pass pass;
     return (*this)(x, pass);
@@ -42,16 +45,16 @@ class Layer : public Module {
   const std::string& kind() const { return kind_; }
   MaskRule mask_rule() const { return rule_; }
 
-  /// What a layer that can run on the packed row of a batch has to do there; nothing, as here, for
-  /// one that cannot. A layer that computes each position by itself needs no more than this. One
-  /// that looks at other positions, or at where a position stands, asks the pass for them.
+  /// The work on the packed row of a batch. Nothing, the default, says that the layer cannot run
+  /// there. A layer that computes each position by itself only has to override this. A layer that
+  /// looks at other positions, or at the number of a position, must also ask the pass for them.
   virtual std::optional<ops::Work> row_work() const { return std::nullopt; }
 
  protected:
   virtual Variable forward(const Variable& x, Pass& pass) = 0;
 
-  /// For a layer made of layers. They check by themselves what becomes of masks; nobody checks what
-  /// else its own forward() does to them.
+  /// For a layer made of layers. The inner layers check their own rules. What forward() does with
+  /// masks between them is not checked.
   struct OfLayers {};
   Layer(std::string kind, OfLayers) : kind_(std::move(kind)), of_layers_(true) {}
 

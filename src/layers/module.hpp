@@ -11,8 +11,8 @@
 
 namespace maskgrad {
 
-/// A leaf that training changes. Stands for its Variable wherever an operation takes one. It has a
-/// value only from when a ParameterBuffer was made for the model; before that, use throws Error.
+/// A leaf that training changes. It converts to its Variable wherever an operation takes one. It
+/// gets its value when a ParameterBuffer is made for the model. Using it earlier throws Error.
 class Parameter {
  public:
   Parameter(std::string name, Shape shape, Initializer initializer)
@@ -45,8 +45,8 @@ struct NamedParameter {
   Parameter* parameter;
 };
 
-/// Base of everything with parameters. Stays where it was made, since members refer to parameters
-/// that it holds.
+/// Base of everything with parameters. A module can be neither copied nor moved, because its
+/// members refer to parameters that it holds.
 class Module {
  public:
   Module() = default;
@@ -56,13 +56,15 @@ class Module {
 
   /// Its name within the module that holds it; empty for a whole model.
   const std::string& name() const { return name_; }
-  /// Its own parameters and those of its submodules, in the order they were added.
+  /// Its own parameters, then those of its submodules, each in the order they were added.
   std::vector<NamedParameter> parameters();
 
  protected:
-  /// Adds a parameter. Throws Error when the name is taken, empty, or contains a dot.
+  /// Adds a parameter. Throws Error when the name is taken, empty, or contains a dot, and when
+  /// there is no initializer.
   Parameter& parameter(const std::string& name, const Shape& shape, Initializer initializer);
-  /// Adds a submodule, whose parameters get names "name.…". Throws as parameter().
+  /// Adds a submodule, whose parameters get names "name.…". Throws Error for a name as parameter(),
+  /// and when there is no module.
   template <class M>
   M& submodule(const std::string& name, std::unique_ptr<M> module) {
     check(module != nullptr, "module", "'{}' is no module", name);

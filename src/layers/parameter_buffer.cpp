@@ -13,8 +13,8 @@ std::int64_t align_up(std::int64_t n) {
   return (n + kAlignedElements - 1) / kAlignedElements * kAlignedElements;
 }
 
-// See zeros_beside(). Large blocks all start at the same place within a page, and an Adam step
-// over 49,152 floats then takes 17 us instead of 14 (AMD EPYC Genoa).
+// See zeros_beside(). Large blocks all start at the same place within a page, where the streams of
+// an Adam step are in each other's way.
 Tensor stream_of_zeros(int stream, std::int64_t size, DType dtype, Device device) {
   constexpr std::int64_t kApart = 256, kStreams = 16;  // bytes: 16 of them share a page
   const std::int64_t gap = stream % kStreams * kApart / static_cast<std::int64_t>(size_of(dtype));

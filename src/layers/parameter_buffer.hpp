@@ -12,8 +12,8 @@
 
 namespace maskgrad {
 
-/// Owns the values and gradients of a model's parameters; each parameter is a view into them. An
-/// optimizer step is one pass over the flat tensors, a checkpoint one write.
+/// Owns the values and gradients of a model's parameters. Each parameter is a view into them. An
+/// optimizer step is one pass over the flat tensors.
 class ParameterBuffer {
  public:
   struct Entry {
@@ -30,19 +30,20 @@ class ParameterBuffer {
     std::int64_t first, end;
   };
 
-  /// Gives every parameter of `model` its starting value, drawn by (seed, name): adding a layer
-  /// changes no other layer's start, and neither does the device, where all of them are from then
-  /// on. A parameter belongs to the first of the groups that owns it; a group may own none. Without
-  /// groups all belong to one.
-  /// Throws Error unless `dtype` is floating, when no group owns a parameter, when two groups have
-  /// one name, and for an lr_factor or weight_decay that is below 0 or not finite.
+  /// Gives every parameter of `model` its starting value, on `device`. The value is drawn by (seed,
+  /// name), so it depends neither on other layers nor on the device. A parameter belongs to the
+  /// first of the groups that owns it. A group may own none. Without groups all parameters belong
+  /// to one group.
+  /// Throws Error unless `dtype` is floating, when no group owns a parameter, when a group has no
+  /// `owns`, when two groups have one name, and for an lr_factor or weight_decay that is below 0 or
+  /// not finite.
   ParameterBuffer(Module& model, DType dtype, std::uint64_t seed, Device device = {},
                   std::vector<ParameterGroup> groups = {});
   ParameterBuffer(const ParameterBuffer&) = delete;
   ParameterBuffer& operator=(const ParameterBuffer&) = delete;
 
   DType dtype() const { return values_.dtype(); }
-  /// Group by group, and within one in the model's order.
+  /// Group by group, and within a group in the model's order.
   const std::vector<Entry>& entries() const { return entries_; }
   const std::vector<GroupSpan>& groups() const { return groups_; }
   /// Number of values, frozen ones included, without the gaps that alignment leaves.
@@ -51,37 +52,39 @@ class ParameterBuffer {
   /// [N]; the gaps hold 0.
   Tensor& values() { return values_; }
   const Tensor& values() const { return values_; }
-  /// [N], complete: parameters that no gradient reached since clear_gradients(), and gaps, hold 0.
-  /// Where a gradient arrived it may be written to until the next pass, which then clears it all.
+  /// [N]. Parameters that no gradient has reached since clear_gradients() hold 0, and so do the
+  /// gaps. The caller may write to gradients that have arrived, until the next pass begins. That
+  /// pass then clears whole parameters, not only the rows that the last one wrote.
   Tensor gradients();
-  /// The same, to read. The next pass then clears a large table only where the last one wrote.
+  /// The same, to read only. The next pass then clears a large table only where the last one wrote.
   /// Throws Error when T is not dtype().
   template <class T>
   std::span<const T> read_gradients() {
     complete_gradients();
     return std::as_const(gradients_).values<T>();
   }
-  /// Replaces all gradients by `factor` times `sum`, of gradients()'s shape, dtype and device.
-  /// Throws Error for another sum, and on a device other than the CPU; then nothing was changed.
+  /// Replaces all gradients by `factor` times `sum`, which has the shape, dtype and device of
+  /// gradients(). Throws Error for any other sum, and on a device other than the CPU. Then nothing
+  /// was changed.
   void set_gradients(const Tensor& sum, double factor);
   /// Forgets all gradients.
   void clear_gradients();
 
-  /// Zeros [N], for what an optimizer remembers of each value. It walks several such tensors at
-  /// once, and they are made to start at different places within a page: at the same one, a store
-  /// to one stream holds up the loads of the next. stream: 0, 1, ... for each of them.
+  /// Zeros [N], for what an optimizer remembers of each value. stream: 0, 1, ... for the tensors
+  /// that one loop walks. They start at different places within a page. At the same place, a store
+  /// to one tensor would hold up the loads of the next.
   Tensor zeros_beside(int stream) const;
 
-  /// The parameters by name, as views.
+  /// The values of the parameters by name, as views.
   std::map<std::string, Tensor> named_values() const { return named_pieces(values_); }
   /// The same of any tensor [N] that is laid out as values().
   std::map<std::string, Tensor> named_pieces(const Tensor& flat) const;
-  /// The parameters that are not frozen by name, as leaves for check_gradients() and
+  /// The parameters that are not frozen, with their names, for check_gradients() and
   /// check_mask_leaks().
   std::vector<NamedLeaf> leaves() const;
-  /// Overwrites every parameter, converting between floating dtypes. Throws Error listing each name
-  /// that is missing or unknown, each shape that differs and each dtype that is not floating; then
-  /// nothing was changed.
+  /// Overwrites every parameter, converting between floating dtypes. Throws Error that lists each
+  /// name that is missing or unknown, each undefined tensor, each shape that differs, and each
+  /// dtype that is not floating. Then nothing was changed.
   void load(const std::map<std::string, Tensor>& values);
 
  private:

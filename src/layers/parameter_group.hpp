@@ -16,7 +16,7 @@ struct ParameterGroup {
   /// Whether the parameter of this name ("block0.attention.q") and shape belongs to the group.
   std::function<bool(std::string_view name, const Shape& shape)> owns;
   double lr_factor = 1.0;     // times the learning rate of the step
-  double weight_decay = 0.0;  // each step takes lr * weight_decay of a weight from it
+  double weight_decay = 0.0;  // each step subtracts lr * weight_decay * w from a weight w
   bool frozen = false;        // takes no gradient, and stays as it is
 };
 

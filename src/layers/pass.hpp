@@ -25,16 +25,17 @@ class Pass {
   Pass() = default;
   /// A training step. Layers draw random numbers from (seed, their names, step).
   static Pass training(std::uint64_t seed, std::uint64_t step);
-  /// This pass on the packed row of a batch: the same mode and random numbers. `packing` must live
-  /// as long. Throws Error for a pass that is packed already, and for one with pairs of its own.
+  /// This pass on the packed row of a batch, with the same mode and random numbers. `packing` must
+  /// live as long as the result. Throws Error for an undefined packing, for a pass that is packed
+  /// already, and for a pass with pairs of its own.
   Pass on_row(const ops::Packing& packing) const;
 
   bool is_training() const { return random_.has_value(); }
 
   /// Random numbers for the layer at work in this step. They depend on its path (Scope::path(), the
-  /// scopes around the model included) and on `use`, which tells apart what one layer draws for
-  /// several things. Each call starts anew. On a packed row number i belongs to another element
-  /// than in the padded batch. Throws Error in inference.
+  /// scopes around the model included) and on `use`. A layer that draws for several purposes names
+  /// each with a `use`. Each call starts from the first number. On a packed row number i belongs to
+  /// another element than in the padded batch. Throws Error in inference.
   Random random(std::string_view use = {}) const;
 
   /// How the batch is packed; nullptr when it is not. On a packed row every value is [1, K, ...]
@@ -42,19 +43,20 @@ class Pass {
   const ops::Packing* packing() const { return packing_; }
 
   /// From now on attention takes only these pairs: [B or 1, H or 1, S, S]. (Bits [B, S, S] are read
-  /// as heads: give AttentionMask::heads_as_batch() of them.) Such a batch is not packed.
+  /// as heads: give AttentionMask::heads_as_batch() of them.) Such a batch is not packed. Throws
+  /// Error on a packed row.
   void set_pairs(AttentionMask pairs);
   bool has_pairs() const { return pairs_.defined(); }
-  /// What self-attention over x [B, S, ...] has to compute: the pairs of set_pairs() between
-  /// positions that exist, and on a packed row those of one sequence. Made once for each mask, so
-  /// that all blocks of a model share it. Throws Error when x is undefined, has no positions, or
-  /// does not stand on the packed row.
+  /// What self-attention over x [B, S, ...] has to compute. These are the pairs of set_pairs(), or
+  /// all pairs, between positions that exist; on a packed row, the pairs within each sequence. The
+  /// plan is made once for each mask, and all blocks of a model share it. Throws Error when x is
+  /// undefined, has no positions, or has not those of the packed row.
   ops::AttentionPlan attention(const Variable& x);
 
   /// The number of each position of x [B, S, ...] among those of its sequence that exist: int64
   /// [B, S], or [1, K] on a packed row. 0, 1, 2, ... in every sequence, whatever padding stands
   /// before, between or behind; 0 at positions that do not exist. Made once for each mask.
-  /// Throws Error when x is undefined, has no positions, or does not stand on the packed row.
+  /// Throws Error when x is undefined, has no positions, or has not those of the packed row.
   Tensor positions(const Variable& x);
 
  private:

@@ -12,8 +12,7 @@ namespace maskgrad {
 /// Where a sequence mask enters the scores [B, queries, keys] of self-attention.
 enum class MaskAxis : std::uint8_t {
   kKey,    // padding keys get no weight, masked query rows give exactly 0
-  kQuery,  // -1e9 is added to the rows of masked queries, which changes nothing: for comparison
-           // only
+  kQuery,  // -1e9 is added to the rows of masked queries, which hides no key: for comparison only
   kNone,   // the mask is dropped
 };
 /// "key", "query", "none".
@@ -24,18 +23,20 @@ MaskAxis mask_axis_from_string(std::string_view name);
 /// Self-attention: y = softmax(x q (x k)^T / sqrt(D)) x v.
 /// x [B, S, D] -> [B, S, D]. Parameters q, k, v: each [D, D], Glorot-uniform, no bias.
 /// With kKey the layer uses the mask and passes it on, and attends to the pairs of the pass
-/// (Pass::attention()). With kQuery and kNone it ends the mask:
-/// what stands at padding takes part in every average, and every row of the output means something.
+/// (Pass::attention()). With kQuery and kNone it ends the mask: padding takes part in every
+/// average, and every row of the output counts.
+/// Throws Error for an x of other dimensions.
 /// Source: the layer `Reflect` of "Unified Adaptable Masking That Follows"; Vaswani et al. 2017,
 /// eq. 1.
 class Reflect : public Layer {
  public:
   explicit Reflect(std::int64_t features, MaskAxis axis = MaskAxis::kKey);
 
-  /// Which queries take part with which keys, for a batch with this mask: [B, 1, S, S].
+  /// Which queries attend to which keys, for a batch with this mask: [B, 1, S, S] with kKey, all
+  /// pairs [1, 1, S, S] with the other axes. Throws Error for an undefined mask.
   AttentionMask pairs(const SequenceMask& mask) const;
-  /// With kKey 9 D^2 for each position (three products and their gradients) and 7 D + 32 for each
-  /// pair: two products and, backward, five, and two exponentials at the price of 16
+  /// With kKey, 9 D^2 for each position: three products and their gradients. 7 D + 32 for each
+  /// pair: two products forward, five backward, and two exponentials, each counted as 16
   /// multiplications. Nothing with the other axes: they read padding.
   std::optional<ops::Work> row_work() const override;
 

@@ -11,8 +11,8 @@
 namespace maskgrad {
 
 /// Gives each sample of a batch the dimensions `dims`; one may be -1.
-/// [B, ...] -> [B, dims...]. Ends the mask: its holes are filled with 0 first, so that whoever
-/// reads the flat features finds nothing there.
+/// [B, ...] -> [B, dims...]. Ends the mask, after its holes are filled with 0. Throws Error for a
+/// scalar, and when the number of elements differs.
 class Reshape : public Layer {
  public:
   explicit Reshape(std::vector<std::int64_t> dims)

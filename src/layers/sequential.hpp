@@ -49,21 +49,22 @@ class Sequential : public Layer {
     return *this;
   }
 
-  /// The layer of this name, for whoever knows its type. Throws Error when there is none.
+  /// The layer of this name. Throws Error when there is none.
   Layer& layer(const std::string& name) const;
 
-  /// From now on a value that carries a mask is packed before a stretch of layers that can run on a
-  /// packed row (Layer::row_work()), or not, as `when` says; what they make of it is unpacked, with
-  /// the mask on it. Results and gradients are the same either way, to rounding, and but for what
-  /// layers draw at random. A pass with pairs of its own is never packed.
+  /// Says when values that carry a mask are packed. A stretch of layers that can run on a packed
+  /// row (Layer::row_work()) then runs there. Its output is unpacked, with the mask on it. Results
+  /// and gradients are the same either way, up to rounding and random numbers. A pass with pairs of
+  /// its own is never packed.
   Sequential& pack(PackWhen when);
-  /// What pack() makes of a batch that is run through, without recording.
+  /// Runs `x` through the layers, without recording, and says for each stretch whether it is
+  /// packed.
   std::vector<PackingSummary> explain_packing(const Variable& x);
 
-  /// The sum of its layers' work, if each can run on a row.
+  /// The sum of its layers' work, if each can run on a row; otherwise nothing.
   std::optional<ops::Work> row_work() const override;
 
-  /// Runs `x` through the layers, without recording, and notes what each made of it.
+  /// Runs `x` through the layers, without recording, and describes each layer.
   std::vector<LayerSummary> summarize(const Variable& x);
 
  protected:

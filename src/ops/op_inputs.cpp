@@ -30,6 +30,11 @@ double real_argument(const OpDef& op, const char* argument, Scalar value, DType 
   return value.to<double>(name, argument);
 }
 
+void check_same_device(const char* name, const Tensor& a, const Tensor& b) {
+  check(a.device() == b.device(), name, "got one input on {} and another on {}",
+        to_string(a.device().type), to_string(b.device().type));
+}
+
 void check_mask_fits(const char* name, const Tensor& keep, const Shape& shape) {
   check(keep.dtype() == DType::kBool && can_broadcast(keep.shape(), shape), name,
         "a mask of {} {} does not fit an input of {}", to_string(keep.dtype()), keep.shape(),

@@ -30,6 +30,9 @@ inline void check_defined(const OpDef& op, const char* input, const Tensor& valu
 /// dtype. Throws Error "[scale] factor 1e+39 is no float32" otherwise.
 double real_argument(const OpDef& op, const char* argument, Scalar value, DType dtype);
 
+/// Throws Error "[name] got one input on cuda and another on cpu" unless both are on one device.
+void check_same_device(const char* name, const Tensor& a, const Tensor& b);
+
 /// Throws Error "[name] a mask of int32 (3,) does not fit an input of (2, 3)" unless `keep` is bool
 /// and broadcasts to `shape`.
 void check_mask_fits(const char* name, const Tensor& keep, const Shape& shape);

@@ -22,8 +22,8 @@ constexpr std::string_view to_string(DeviceType type) {
   return type == DeviceType::kCpu ? "cpu" : "cuda";
 }
 
-/// Runs `cpu` for a tensor on the CPU; for what has no kernel slot (cuda/kernel_slot.hpp) yet.
-/// Throws Error "[name] has no CUDA kernel" otherwise.
+/// Runs `cpu` and returns its result. For operations that have no kernel slot
+/// (cuda/kernel_slot.hpp). Throws Error "[name] has no CUDA kernel" unless `device` is a CPU.
 template <class Cpu>
 decltype(auto) dispatch_device(Device device, const char* name, Cpu&& cpu) {
   check(device.type == DeviceType::kCpu, name, "has no CUDA kernel");

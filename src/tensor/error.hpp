@@ -9,8 +9,8 @@
 
 namespace maskgrad {
 
-/// Everything the library refuses. what() is one line: "[name] rule: actual values". Line ends and
-/// other ASCII control characters in it, of a path for one, are written as \n, \t, \r or
+/// The error that the library throws. what() is one line: "[name] rule: actual values". Line ends
+/// and other ASCII control characters, as a path may have them, are written as \n, \t, \r or
 /// \x1b.
 class Error : public std::runtime_error {
  public:
@@ -37,8 +37,8 @@ void check(bool condition, const char* name, fmt::format_string<Args...> format,
     fail(name, format, std::forward<Args>(args)...);
 }
 
-/// Throws Error "[name] the input was used before it was given a value" unless it has one; `what`
-/// is "the input" there.
+/// Throws Error "[name] the input was used before it was given a value" unless `has_value`; there
+/// `what` is "the input".
 inline void check_given(bool has_value, const char* name, std::string_view what) {
   check(has_value, name, "{} was used before it was given a value", what);
 }

@@ -12,11 +12,12 @@ namespace maskgrad {
 /// An Inf or NaN, and where it stands.
 struct NotFinite {
   std::int64_t element;
-  double value;  // never -nan, which says no more than nan
+  double value;  // a NaN has no sign here
 };
 
-/// The first Inf or NaN of a floating tensor x [B, S, ...], holes of the mask left out, if there is
-/// one. Returns nothing where all is finite.
+/// Returns the first Inf or NaN of x [B, S, ...], in row-major order, or nothing when there is
+/// none. Holes of the mask are left out. Without a mask x may have any shape. Throws Error unless x
+/// is floating and on the CPU.
 std::optional<NotFinite> find_not_finite(const Tensor& x, const SequenceMask& mask = {});
 
 }  // namespace maskgrad

@@ -3,15 +3,15 @@
 
 namespace maskgrad {
 
-/// Base of things that nest on a thread, T itself derived from it: the one made last, of those that
-/// live, counts. They may end in any order, on the thread that made them.
+/// Base of a type T whose objects nest on a thread: class T : Nested<T>. Of the objects that live,
+/// the one made last is the innermost. They may end in any order, on the thread that made them.
 template <class T>
 class Nested {
  public:
   Nested(const Nested&) = delete;
   Nested& operator=(const Nested&) = delete;
 
-  /// The one that counts on this thread, or nullptr.
+  /// The innermost object of this thread, or nullptr.
   static T* innermost() { return static_cast<T*>(innermost_); }
 
  protected:

@@ -13,8 +13,8 @@ namespace maskgrad {
 ///   [[  1, 2.5,  -3],
 ///    [nan, inf, 0.1]]
 /// Real numbers have up to six significant digits. Of a long dimension the first and last entries
-/// are shown, with "..." between them: never more than about 30 lines, of any shape. A tensor that
-/// was never given a value is "undefined".
+/// are shown, with "..." between them, so that no shape gives more than about 30 lines. A tensor
+/// without a value is "undefined".
 std::string to_string(const Tensor& x);
 
 std::ostream& operator<<(std::ostream& out, const Tensor& x);

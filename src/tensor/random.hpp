@@ -10,10 +10,10 @@
 namespace maskgrad {
 
 /// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; Random123),
-/// keyed by `seed`, counting from (stream, step). The same numbers on every machine, device and
-/// thread; two generators that differ in seed, stream or step are independent. Each gives 2^65
-/// words. The counter numbers 2^32 blocks of four words; each further 2^32 blocks have a key of
-/// their own, which Philox draws from the seed.
+/// keyed by `seed`, counting from (stream, step). It gives the same numbers on every machine,
+/// device and thread. Two generators that differ in seed, stream or step are independent. Each
+/// gives 2^65 words of 32 bits. The counter numbers 2^32 blocks of four words. Each further 2^32
+/// blocks have a key of their own, which Philox draws from the seed.
 class Random {
  public:
   explicit Random(std::uint64_t seed, std::uint32_t stream = 0, std::uint64_t step = 0)
@@ -40,8 +40,8 @@ class Random {
   /// so many left.
   void skip_uniforms(std::uint64_t count);
 
-  /// All that a generator is, as numbers, and the generator that they say. Throws Error for numbers
-  /// that state() does not give.
+  /// state() is the whole state of a generator, from_state() a generator with that state.
+  /// from_state() throws Error for numbers that state() cannot return.
   using State = std::array<std::int64_t, 5>;
   State state() const;
   static Random from_state(std::span<const std::int64_t> state);
@@ -58,8 +58,8 @@ class Random {
   std::array<std::uint32_t, 4> words_{};
 };
 
-/// A stream number for a name, so that what a parameter or a mask draws does not depend on what
-/// else there is (FNV-1a, 32 bits).
+/// The stream number of a name (FNV-1a, 32 bits). With it, the numbers that a parameter or a mask
+/// draws depend on its name, and not on what else draws.
 constexpr std::uint32_t stream_of(std::string_view name) {
   std::uint32_t hash = 2166136261u;
   for (const char c : name) hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619u;

@@ -14,12 +14,11 @@
 
 namespace maskgrad {
 
-/// A bool, an integer of up to 64 bits, or a real number. It arrives in a dtype without change, or
-/// not at all:
-///   a whole number fits a type that holds it exactly: 2^24 + 1 fits no float32;
-///   a real number rounds to a floating type, but none that is finite becomes infinite; it fits an
-///   integer or a bool only if it is one;
-///   Inf and NaN fit floating types.
+/// A bool, an integer of up to 64 bits, or a real number. Whether it fits a dtype:
+///   An integer or bool fits a type that holds it exactly. 2^24 + 1 does not fit float32.
+///   A finite real number fits a floating type, to which it is rounded, unless it would become
+///   infinite. It fits an integer type or bool that holds it exactly.
+///   Inf and NaN fit floating types alone.
 class Scalar {
  public:
   enum class Kind : std::uint8_t { kBool, kInteger, kReal };
@@ -35,7 +34,8 @@ class Scalar {
   /// The number as a T, one of the C++ types of dtypes; nothing when it does not fit.
   template <class T>
   std::optional<T> as() const;
-  /// The same, or Error "[name] fill 0.5 is no int32"; `what` is "fill" there.
+  /// The same. Throws Error "[name] fill 0.5 is no int32" when it does not fit; there `what` is
+  /// "fill".
   template <class T>
   T to(const char* name, std::string_view what) const {
     const std::optional<T> value = as<T>();
@@ -45,7 +45,7 @@ class Scalar {
   /// Throws the Error of to() unless the number fits.
   void check_fits(const char* name, std::string_view what, DType dtype) const;
 
-  /// By value, exactly; unordered beside a NaN.
+  /// Compares the exact values, whatever their kinds. NaN is unordered.
   friend std::partial_ordering operator<=>(const Scalar& a, const Scalar& b);
   friend bool operator==(const Scalar& a, const Scalar& b) { return (a <=> b) == 0; }
 

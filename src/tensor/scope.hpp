@@ -8,13 +8,13 @@
 
 namespace maskgrad {
 
-/// Names what this thread does while it lives; scopes nest:
+/// Names what this thread does while the Scope lives. Scopes nest:
 ///   const Scope scope("attention");   // inside the scope "block0"
 ///   Scope::path() == "block0.attention"
-/// Scopes may end in any order: the path names those that live.
+/// Scopes may end in any order. The path names those that live. A Scope ends on its own thread.
 class Scope : private Nested<Scope> {
  public:
-  /// `name` must live as long. An empty one adds nothing to the path.
+  /// Requires that `name` lives as long as the Scope. An empty name adds nothing to the path.
   explicit Scope(std::string_view name) : name_(name) {}
 
   /// The names of all scopes of this thread, outermost first, joined by dots.

@@ -13,9 +13,8 @@
 namespace maskgrad {
 
 /// A list of up to kMaxRank non-negative dimensions, outermost first. An empty list is a scalar.
-/// The dimensions that are not 0 multiply to at most kMostElements, which no memory holds. So
-/// neither the product of some dimensions, nor 15 times as much, exceeds 64 bits, in whatever order
-/// it is computed.
+/// The product of the dimensions that are not 0 is at most kMostElements. So the product of any
+/// dimensions fits int64 in every order of multiplication, and so does 15 times that product.
 class Shape {
  public:
   static constexpr int kMaxRank = 8;
@@ -31,6 +30,7 @@ class Shape {
   std::int64_t numel() const { return numel_; }
   /// Dimension `axis`; a negative axis counts from the end. Throws Error out of range.
   std::int64_t dim(int axis) const { return dims_[static_cast<std::size_t>(normalize(axis))]; }
+  /// Dimension `axis`, unchecked. Requires 0 <= axis < rank().
   std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(axis)]; }
   /// `axis` counted from the front. Throws Error unless -rank <= axis < rank.
   int normalize(std::int64_t axis) const;
@@ -43,9 +43,11 @@ class Shape {
 
   /// The dimensions [from, to), as a shape. Throws Error unless 0 <= from <= to <= rank.
   Shape slice(int from, int to) const;
-  /// This shape with dimension `axis` replaced.
+  /// This shape with dimension `axis` replaced; a negative axis counts from the end. Throws Error
+  /// for an axis out of range, and as the constructor.
   Shape with_dim(int axis, std::int64_t size) const;
-  /// These dimensions followed by those of `tail`.
+  /// These dimensions followed by those of `tail`. Throws Error when they are more than kMaxRank,
+  /// and as the constructor.
   Shape concat(const Shape& tail) const;
   bool starts_with(const Shape& head) const;
 
@@ -60,15 +62,17 @@ class Shape {
 /// "(2, 20, 15)", "()" for a scalar.
 std::string to_string(const Shape& shape);
 
-/// NumPy's rule: aligned from the last dimension, a 1 stretches.
+/// The shape of a and b together by NumPy's rule: dimensions are aligned from the last one, and a
+/// dimension of 1 is stretched to the other.
 /// Throws Error "[name] shapes do not broadcast: (2, 3) and (4,)".
 Shape broadcast(const char* name, const Shape& a, const Shape& b);
 
 /// True when `shape` can be broadcast to `target`, stretching only `shape`.
 bool can_broadcast(const Shape& shape, const Shape& target);
 
-/// `dims` with a single -1, if there is one, replaced by what makes the shape hold `numel`
-/// elements. Throws Error "[name] ..." for a second -1, or where the rest does not divide `numel`.
+/// `dims` as a shape. A -1 is replaced by the size with which the shape holds `numel` elements.
+/// Without a -1, `numel` is not looked at. Throws Error "[name] ..." for a second -1, and when the
+/// product of the other dimensions is 0 or does not divide `numel`.
 Shape infer_shape(const char* name, std::span<const std::int64_t> dims, std::int64_t numel);
 
 }  // namespace maskgrad

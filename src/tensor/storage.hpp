@@ -11,20 +11,21 @@
 
 namespace maskgrad {
 
-/// Memory of fixed size on one device, aligned to Pool::kAlignment: from the pool, or from the
-/// device.
+/// Memory of fixed size on one device, aligned to Pool::kAlignment. On the CPU it comes from the
+/// pool.
 class Storage final : public RefCounted {
  public:
-  /// Throws Error "[device] this build has no CUDA; ..." for a device that the build cannot serve,
-  /// and std::bad_alloc when the device has no more.
+  /// `bytes` bytes with undefined contents. Throws Error "[device] this build has no CUDA; ..." in
+  /// a build without CUDA, Error for a CUDA device other than 0, and std::bad_alloc when the device
+  /// has no more memory.
   static Ref<Storage> allocate(std::size_t bytes, Device device);
 
-  /// On `device()`: the host must not read through it elsewhere than on the CPU.
+  /// The address on device(). Only where that is a CPU may the host use it.
   std::byte* data() const { return data_; }
   Device device() const { return device_; }
 
-  /// Another number after a write than before it, for who watches; see Watched. Odd while somebody
-  /// watches: only then is a write noted, so that loops on many threads read this and no more.
+  /// A number that changes when a write is noted; see Watched. It is odd while somebody watches.
+  /// Writes are noted only then, so that loops on many threads otherwise only read this number.
   std::uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   /// From now on a write will be noted. Returns the version until then.
   std::uint32_t watch() {

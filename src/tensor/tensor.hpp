@@ -16,13 +16,15 @@
 namespace maskgrad {
 
 /// A view of elements in shared storage. Copying a Tensor copies the view, never the elements;
-/// clone() copies elements. A default-constructed Tensor is undefined: what asks for its elements,
-/// their place or their device throws Error "[tensor] used before it was given a value".
+/// clone() copies elements. A default-constructed Tensor is undefined. A function that needs the
+/// elements, the storage or the device of an undefined Tensor throws Error "[tensor] used before it
+/// was given a value".
 class Tensor {
  public:
   Tensor() = default;
 
-  /// New storage with undefined contents.
+  /// New storage with undefined contents. Throws Error when the memory cannot be had, and when the
+  /// build or the process has no such device. So do all functions here that make storage.
   static Tensor empty(const Shape& shape, DType dtype, Device device = {});
   static Tensor zeros(const Shape& shape, DType dtype, Device device = {});
   /// Every element `value`. Throws Error when it does not fit `dtype`; see Scalar.
@@ -46,8 +48,9 @@ class Tensor {
   Device device() const { return storage().device(); }
 
   /// The elements. Throws Error when T is not the tensor's dtype, and "[tensor] is on cuda: the
-  /// host cannot read it". Asking for them through a Tensor that is not const counts as a write:
-  /// what a tape saved of this memory cannot be read any more.
+  /// host cannot read it". A call through a Tensor that is not const counts as a write to its
+  /// memory. If a tape saved a value in this memory, reading the saved value is an error
+  /// afterwards.
   template <class T>
   T* data() {
     check_kind({dtype_of<T>, DeviceType::kCpu});
@@ -94,27 +97,30 @@ class Tensor {
   /// Throws Error when the number of elements differs.
   Tensor reshape(std::initializer_list<std::int64_t> dims) const;
   Tensor reshape(const Shape& shape) const;
-  /// A view of shape.numel() elements from element `first` on.
+  /// A view of shape.numel() elements from element `first` on. Throws Error when this tensor does
+  /// not have all of them.
   Tensor view(std::int64_t first, const Shape& shape) const;
   /// A view of entry i along the first dimension. Throws Error when there is none.
   Tensor operator[](std::int64_t i) const;
 
   Tensor clone() const;
-  /// These values in another dtype; the same storage when the dtype is the same. What a floating
-  /// type does not hold is rounded, beyond the range of float32 to Inf. Real numbers are cut
-  /// towards 0 into integers. Into bool goes whether a value is not 0. Throws Error for a value
-  /// that an integer type has no number for: out of range, Inf or NaN. On CUDA only between
-  /// floating types.
+  /// These values in another dtype; the same storage when the dtype is the same.
+  ///   To a floating type: rounds. A value beyond the range of float32 becomes Inf.
+  ///   To an integer type: rounds real numbers towards 0. Throws Error for a value out of range,
+  ///   Inf and NaN.
+  ///   To bool: true for every value but 0.
+  /// On CUDA both dtypes must be floating.
   Tensor to(DType dtype) const;
-  /// These values on another device; the same storage when they are there. To the CPU it waits.
+  /// These values on another device; the same storage when they are there already. A copy to the
+  /// CPU waits for the device.
   Tensor to(Device device) const;
-  /// Overwrites the elements, also from another device. Throws Error unless shape and dtype are the
-  /// same.
+  /// Copies the elements of `source`, which may be on another device, into this tensor's memory.
+  /// Throws Error unless shape and dtype are the same.
   void copy_from(const Tensor& source);
   /// Sets every element to `value`. Throws Error when it does not fit the dtype.
   void fill(Scalar value);
 
-  /// True when nobody else holds this storage, so that writing to it surprises no one.
+  /// True when no other Tensor or mask shares this storage, so that no one else sees a write to it.
   bool is_exclusive() const { return !storage().is_shared(); }
   /// True when both view the same elements, or both are undefined.
   bool is_same_view(const Tensor& other) const {

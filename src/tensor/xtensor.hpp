@@ -48,15 +48,15 @@ Shape shape_of(const E& expression) {
 
 }  // namespace detail
 
-/// The elements of x as an xtensor expression of x's shape, which reads x's memory. The tensor must
-/// outlive it, and what is built from it.
-/// Throws Error when T is not x's dtype, when x is not on the CPU, and when it has no value.
+/// The elements of x as an xtensor expression of x's shape. It reads x's memory. Requires that the
+/// tensor outlives the expression and all expressions built from it.
+/// Throws Error when T is not x's dtype, when x is not on the CPU, and when x has no value.
 template <class T>
 auto as_xtensor(const Tensor& x) {
   return detail::adapt(x.data<T>(), x.shape());
 }
-/// The same, to be written to: it counts as a write to x. Assigning to it what has another number
-/// of elements throws std::runtime_error.
+/// The same for writing to x; the call counts as a write. An assignment of an expression with
+/// another number of elements throws std::runtime_error.
 template <class T>
 auto as_xtensor(Tensor& x) {
   return detail::adapt(x.data<T>(), x.shape());

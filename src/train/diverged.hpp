@@ -5,8 +5,8 @@
 
 namespace maskgrad {
 
-/// A loss, gradient or weight is not finite. The same steps would end the run again: whoever goes
-/// on from what was saved takes a smaller learning rate.
+/// A loss, gradient or weight is not finite. The same steps would fail again. To go on from what
+/// was saved, take a smaller learning rate.
 class Diverged : public Error {
  public:
   using Error::Error;

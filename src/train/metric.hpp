@@ -21,11 +21,12 @@ struct Metric {
   }
 };
 
-/// Adds `metrics` to `sums`, one by one. Throws Error "[<who>] ..." when they are others.
+/// Adds each of `metrics` to the one of `sums` in the same place. Throws Error "[<who>] ..." when
+/// their number or a name differs.
 void add_each(std::span<Metric> sums, std::span<const Metric> metrics, const char* who);
 
-/// Adds the metrics of one more batch to `totals`, which are empty before the first. Throws Error
-/// "[<who>] ..." when they are others than before.
+/// Adds the metrics of one more batch to `totals`. These are empty before the first batch. Throws
+/// Error "[<who>] ..." when their number or a name differs from the batches before.
 void add_metrics(std::vector<Metric>& totals, std::span<const Metric> metrics, const char* who);
 
 }  // namespace maskgrad

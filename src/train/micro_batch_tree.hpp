@@ -9,28 +9,29 @@
 
 namespace maskgrad {
 
-/// What a micro-batch gives, or several together.
+/// The sums over one micro-batch, or over several together.
 struct MicroBatchSums {
   Tensor gradients = {};            // [N]; undefined where nothing counted
   PoolVector<Metric> metrics = {};  // none where there was no sample
 };
 
 /// Adds up micro-batches 0 .. S-1 in one balanced tree over their numbers: 0 + 1, 2 + 3, ..., then
-/// pairs of these. So the sums have the same bits in whatever order micro-batches come, and however
-/// they are spread over trees that are merged in the end. Micro-batches that come in order leave
-/// one tensor for each level to wait: about log2(S).
+/// pairs of these. The sums have the same bits in any order of the micro-batches. They also have
+/// the same bits when the micro-batches are spread over several trees that are merged in the end.
+/// When micro-batches come in order, at most one tensor for each level waits: about log2(S).
 class MicroBatchTree {
  public:
-  /// Throws Error unless there is a micro-batch.
+  /// `count` is the number of micro-batches. Throws Error when it is below 1.
   explicit MicroBatchTree(std::int64_t count);
 
-  /// Takes what a micro-batch gives. Its gradients are copied where they have to wait, so that the
-  /// next micro-batch may use their memory. Throws Error for a micro-batch that is not there or
-  /// came before, and for sums that do not fit those of the others.
+  /// Takes the sums of micro-batch `index`. Its gradients are copied where they have to wait, so
+  /// that the next micro-batch may use their memory. Throws Error for an index outside 0 .. S-1,
+  /// for a micro-batch that came before, and for sums that do not fit those of the others.
   void add(std::int64_t index, const MicroBatchSums& sums);
-  /// Takes over the micro-batches that `other` holds, which has the same number of them.
+  /// Takes over the micro-batches that `other` holds. Throws Error when `other` was made for
+  /// another number of micro-batches, and as add().
   void merge(MicroBatchTree&& other);
-  /// The sums of all. Throws Error while a micro-batch is missing.
+  /// Returns the sums over all micro-batches. Throws Error when one is missing.
   MicroBatchSums finish();
 
   /// How many sums wait for others.

@@ -15,23 +15,24 @@ struct ModelFile {
   Notes notes;
 };
 
-/// Writes the weights under their parameters' names, and notes, in a safetensors file with a
-/// digest. The file appears whole or not at all.
+/// Writes the weights, under their parameters' names, and notes to a safetensors file with a
+/// digest. The file appears whole or not at all. Throws as save_tensors().
 void save_model(const std::filesystem::path& path, const ParameterBuffer& parameters,
                 const Notes& notes);
-/// The same for weights that stand elsewhere than in a model.
+/// The same for weights by name, which need not be those of a model.
 void save_model(const std::filesystem::path& path, const std::map<std::string, Tensor>& weights,
                 const Notes& notes);
 
-/// Reads a model; or the weights of a checkpoint; or all tensors of a safetensors file of another
-/// program, which has no notes. Throws Error naming the file where it is damaged or of a newer
-/// version.
+/// Reads a model, the weights of a checkpoint, or all tensors of another program's safetensors
+/// file. Such a file has no notes. Throws Error naming the file when it is damaged, and when it is
+/// a model of a newer version. Throws as load_tensors().
 ModelFile load_model(const std::filesystem::path& path);
 
-/// Puts the weights of a file, read as by load_model, into a model. Throws Error listing every name
-/// and shape that differs, and naming a tensor that is not finite.
+/// Reads a file as load_model() does, and puts its weights into a model. Throws as load_model().
+/// Throws Error that lists every name and shape that differs, and Error that names a tensor whose
+/// values are not finite or are more than the model's dtype holds.
 void load_weights(const std::filesystem::path& path, ParameterBuffer& parameters);
-/// The same for a model that was read; errors call it `path`.
+/// The same for a file that was read already. Errors call it `path`.
 void load_weights(const ModelFile& model, const std::filesystem::path& path,
                   ParameterBuffer& parameters);
 

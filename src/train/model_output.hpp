@@ -1,4 +1,4 @@
-// What a model makes of a batch: losses to be lowered, and metrics to be watched.
+// What a model makes of a batch: the loss to lower, and metrics to watch.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,8 @@
 
 namespace maskgrad {
 
-/// A part of the loss over `count` things: `sum` is a scalar that can be differentiated. A term
-/// that is no mean, a penalty on weights for one, has count 1.
+/// A term of the loss: the sum of the losses of `count` things, such as tokens. `sum` is a scalar
+/// that gradients flow from. A term that is no mean, such as a penalty on weights, has count 1.
 struct LossTerm {
   std::string name;
   Variable sum;
@@ -22,13 +22,14 @@ struct LossTerm {
   double weight = 1.0;
 };
 
-/// The loss is the sum over terms of weight * sum / count; a term that counts nothing adds nothing.
+/// The terms of a loss, and metrics. loss = sum over the terms of weight * sum / count. A term
+/// whose count is 0 adds nothing.
 struct ModelOutput {
   ModelOutput() = default;
   /// One term, which is reported as "loss".
   ModelOutput(ops::SumCount loss, PoolVector<Metric> m = {})
       : terms{{"loss", std::move(loss.sum), loss.count}}, metrics(std::move(m)) {}
-  /// Several terms: each is reported by its name behind the whole, which is "loss".
+  /// Several terms. The whole is reported as "loss", and then each term by its name.
   ModelOutput(PoolVector<LossTerm> t, PoolVector<Metric> m = {})
       : terms(std::move(t)), metrics(std::move(m)) {}
 
@@ -37,19 +38,22 @@ struct ModelOutput {
 };
 using Model = std::function<ModelOutput(const Batch&, Pass&)>;
 
-/// The terms as numbers: name, sum and count of each. Throws Error "[who] ..." for no terms, a term
-/// without a value, a weight that is not finite, and where one of several terms is called "loss".
+/// The terms as numbers: name, sum and count of each. Throws Error "[<who>] ..." when there is no
+/// term, when a term has no value, when a weight is not finite, and when one of several terms is
+/// called "loss".
 PoolVector<Metric> loss_sums(const ModelOutput& output, const char* who);
 
-/// The whole loss, for sums as loss_sums() gives them, or of several batches. Among other batches
-/// it weighs as its largest count does, which is 0 where nothing was counted.
+/// The whole loss, as a sum and a count. `sums` are those of loss_sums(), of one batch or added
+/// over several. The count is the largest one of the terms, 0 where nothing was counted. With
+/// several terms the sum is the loss times this count, so batches are averaged by it.
 Metric total_loss(const ModelOutput& output, std::span<const Metric> sums);
 
 /// "loss", then the terms where there are several, then the metrics.
 PoolVector<Metric> reported(const ModelOutput& output, std::span<const Metric> sums);
 
-/// What to run backward, and the seed for it, so that gradients of the loss arrive. The counts are
-/// those of `sums`: the terms may be a part of a batch. Undefined where nothing was counted.
+/// Where to start the backward pass, and with which gradient, to get the gradients of the loss. The
+/// terms are divided by the counts of `sums`. So the terms may be those of a part of a batch, and
+/// `sums` those of the whole. `root` is undefined where nothing was counted.
 struct Objective {
   Variable root;
   double seed = 1.0;

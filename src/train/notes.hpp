@@ -7,11 +7,11 @@
 
 namespace maskgrad {
 
-/// What a checkpoint or a model says besides its tensors: the settings of its run, the fingerprint
+/// What a checkpoint or a model holds besides its tensors: the settings of its run, the fingerprint
 /// of its data, the digests of its tables. Keys and values may be any bytes.
 using Notes = std::map<std::string, std::string>;
 
-/// Takes one line for whoever watches a run that goes on although something is amiss.
+/// Called with one line of text when something is wrong and the run goes on all the same.
 using Warn = std::function<void(const std::string&)>;
 
 }  // namespace maskgrad

@@ -16,7 +16,7 @@ namespace maskgrad {
 
 using SettingValue = std::variant<bool, std::int64_t, double, std::string>;
 
-/// What a text of a setting leads to.
+/// Whether the text of a setting is a path, and what the path leads to.
 enum class PathTo { kNothing, kFile, kFolder };
 
 struct Setting {
@@ -28,11 +28,11 @@ struct Setting {
   std::vector<std::string> choices = {};  // of texts; none: any text
   bool saved = true;                      // false: about one call of the program, not about the run
   PathTo path = PathTo::kNothing;
-  bool may_change = false;     // when a run goes on
+  bool may_change = false;     // true: a run may go on with another value
   bool shapes_results = true;  // false: with any value, each step gives the same numbers
-  int version = 1;             // of saved files, the first that holds it
+  int version = 1;             // the first version of saved files that holds it
 
-  // The same setting with one property more, for lists of them.
+  // Each returns the same setting with one property changed, for lists of settings.
   Setting at_least(Scalar smallest) const;
   Setting at_most(Scalar largest) const;
   Setting one_of(std::vector<std::string> texts) const;
@@ -58,42 +58,45 @@ struct TomlSettings {
   std::set<std::string> keys;
 };
 
-/// An ordered list of settings. Each way of setting one checks key, type and range, and throws
-/// Error "[config] <source>: ..." otherwise; for an unknown key it suggests the nearest known one.
-/// An integer may stand for a real number that a double holds exactly.
+/// An ordered list of settings. Every function that sets a value checks key, type and range, and
+/// throws Error "[config] <source>: ..." where one of them is wrong. For an unknown key the error
+/// suggests the nearest known one. An integer may stand for a real number if a double holds it
+/// exactly.
 class Settings {
  public:
-  /// Throws Error for a setting called "version", which saved files call their format's.
+  /// Throws Error for a setting called "version": in saved files this key holds the format's
+  /// version.
   explicit Settings(std::vector<Setting> settings);
 
   const std::vector<Setting>& all() const { return settings_; }
 
-  /// The setting of a known key. Throws Error when there is none.
+  /// The setting with this key, spelled with `_`. Throws Error when there is none.
   const Setting& setting(std::string_view key) const { return find(key); }
 
-  /// Sets `key` from text: "true", "12", "1e-3", "any text". `source` names where it came from.
+  /// Sets `key` from text: "true", "12", "1e-3", "any text". `source` says in errors where the text
+  /// came from.
   void set(std::string_view key, std::string_view text, const std::string& source);
   /// Sets from "key=value".
   void set_pair(std::string_view pair, const std::string& source);
   /// Sets `key` to the value that `other` has.
   void copy(const std::string& key, const Settings& other);
-  /// Sets what a user's TOML file holds, a flat table of any settings. Texts stand there as
-  /// toml_quote writes them. Throws Error for a file of more than 1 MiB, too.
+  /// Sets what a user's TOML file holds: a flat table of any of the settings. Texts stand in it as
+  /// toml_quote() writes them. Also throws Error for a file of more than 1 MiB.
   TomlSettings load_toml(const std::filesystem::path& path);
   /// Sets what to_toml() wrote. Throws Error "[config] x: 'lr' is missing: the file is damaged;
   /// ..." unless the file holds its version, and every saved setting that this version has.
   void load_saved_toml(const std::filesystem::path& path);
   /// The same for the text itself; errors call it `source`.
   void read_saved_toml(std::string_view text, const std::string& source);
-  /// All saved settings with their help as comments, after a line with the format's version;
-  /// load_saved_toml gives the same settings back.
+  /// The format's version, then all saved settings with their help as comments. load_saved_toml()
+  /// gives the same settings back.
   std::string to_toml() const;
 
-  /// A line "lr: 0.001 -> 0.5" for each saved setting that `other` has another value of. Throws
-  /// Error where `other` lacks one.
+  /// A line "lr: 0.001 -> 0.5" for each saved setting whose value differs in `other`. Throws Error
+  /// where `other` lacks a saved setting.
   std::vector<std::string> differences(const Settings& other) const;
 
-  /// The value of a known key. Throws Error when the key or the type is another.
+  /// The value of a setting. Throws Error when there is no such key, and when its type is not T.
   template <class T>
   const T& get(std::string_view key) const {
     const auto* value = std::get_if<T>(&find(key).value);
@@ -114,14 +117,15 @@ class Settings {
   std::vector<Setting> settings_;
 };
 
-/// The text under one key of a TOML file, whatever else the file holds; nothing when there is none.
-/// Throws Error when the file cannot be read or is no TOML.
+/// The text under one key of a TOML file, whatever else the file holds. Returns nothing when there
+/// is no such key, or its value is no text. Throws Error when the file cannot be read, has more
+/// than 1 MiB, or is no TOML.
 std::optional<std::string> toml_text(const std::filesystem::path& path, std::string_view key);
-/// The same for the file's text; errors call it `source`.
+/// The same for the text of a file. Errors call it `source`.
 std::optional<std::string> toml_text(std::string_view text, const std::string& source,
                                      std::string_view key);
 
-/// The value as its TOML text, and for messages: true, 12, 0.001, 'key'.
+/// The value as TOML text: true, 12, 0.001, 'key'. Messages show values in the same way.
 std::string to_string(const SettingValue& value);
 
 }  // namespace maskgrad

@@ -1,4 +1,4 @@
-// The loop that trains a model. It knows no model: one is a function from a batch to a loss.
+// The loop that trains a model. A model is any function from a batch to a loss.
 #pragma once
 
 #include <atomic>
@@ -21,13 +21,12 @@
 
 namespace maskgrad {
 
-/// How far a run has come: together with weights and the optimizer's state, all that going on
-/// needs.
+/// How far a run has come. A run goes on from this, its weights and the optimizer's state.
 struct TrainState {
   std::int64_t step = 0;       // steps done
   DataPosition position;       // of the next batch
   std::vector<Metric> totals;  // of the epoch under way: the loss, its terms, the model's metrics
-  std::int64_t skipped = 0;    // steps whose batch counted nothing, and so moved no weight
+  std::int64_t skipped = 0;    // steps whose batch counted nothing: they moved no weight
 };
 
 struct StepInfo {
@@ -36,49 +35,52 @@ struct StepInfo {
   double lr;          // the learning rate of the update
 };
 
-/// An epoch, or what was done of it.
+/// An epoch, or the part of it that was done.
 struct EpochInfo {
   std::int64_t epoch;    // 1, 2, ...
-  std::int64_t steps;    // done in all
-  std::int64_t batches;  // of this epoch: what the totals are of
+  std::int64_t steps;    // done by the whole run
+  std::int64_t batches;  // of this epoch, the ones that the totals sum up
   double seconds;        // spent in this epoch by this process
   /// The loss is the mean of the steps' losses, each weighing as its largest count does.
   std::span<const Metric> totals;
-  bool is_last;  // the run ends with it, whatever callbacks make of it
+  bool is_last;  // the run ends here, whatever callbacks do next
 };
 
-/// What an evaluation gave.
+/// The result of an evaluation.
 struct EvaluationInfo {
-  std::int64_t step;  // done when it was made
+  std::int64_t step;  // steps done when it was made
   std::span<const Metric> totals;
-  bool is_best;  // of those so far, by its loss
+  bool is_best;  // its loss is smaller than that of the best weights before
 };
 
 class Trainer;
 
-/// Gets told what happens. Whatever it throws ends the run.
+/// Hears what happens in a run. Whatever a callback throws ends the run.
 class Callback {
  public:
   virtual ~Callback() = default;
   virtual void on_start(const Trainer&) {}
-  /// After each step, which the trainer's state counts already.
+  /// After each step. The trainer's state counts this step already.
   virtual void on_step(const Trainer&, const StepInfo&) {}
   /// After the last step of an epoch.
   virtual void on_epoch(const Trainer&, const EpochInfo&) {}
-  /// After the last step of all, where steps or minutes end the run in the middle of an epoch.
+  /// After the last step of the run, where steps, minutes or a callback end it in the middle of an
+  /// epoch.
   virtual void on_end_within_epoch(const Trainer& trainer, const EpochInfo&) {
     on_interrupt(trainer);
   }
   /// When the run was asked to stop in the middle of an epoch.
   virtual void on_interrupt(const Trainer&) {}
-  /// In the middle of an epoch, where Options::checkpoint_every asks for a checkpoint. Like
-  /// on_epoch and on_interrupt, it reaches what writes files before what vouches for them.
+  /// In the middle of an epoch, where Options::checkpoint_every asks for a checkpoint. Callbacks
+  /// are called in the order in which they were added: add those that write files before those that
+  /// save digests of these files.
   virtual void on_checkpoint(const Trainer&) {}
-  /// After an evaluation on other data than those of the training.
+  /// After an evaluation on data that the model is not trained on.
   virtual void on_evaluation(const Trainer&, const EvaluationInfo&) {}
-  /// Whether the run should end here; asked before the first step, after each, and after epochs.
+  /// Whether the run should end here. Asked before the first step, after each step, and after each
+  /// epoch.
   virtual bool wants_to_stop() const { return false; }
-  /// Adds what a checkpoint of this moment should say of this callback's files.
+  /// Adds the notes that a checkpoint of this moment should hold about this callback's files.
   virtual void add_notes(Notes&) const {}
 };
 
@@ -86,15 +88,15 @@ class Trainer {
  public:
   struct Options {
     double lr = 1e-3;
-    Schedule schedule = {};  // what becomes of lr over the steps of the run
+    Schedule schedule = {};  // how lr changes over the steps of the run
     double clip_norm = 0.0;  // gradients are scaled to at most this norm; 0: never
-    /// Done to the gradients of each step in this order, clipping by clip_norm before them.
+    /// Applied to the gradients of each step in this order, after clipping by clip_norm.
     std::vector<GradientTransform> transforms = {};
     WeightAverage* average = nullptr;  // takes in the weights of each step; outlives the trainer
     BestWeights* best = nullptr;       // kept by Validation; outlives the trainer
-    /// Parts that a batch is cut into, each with a tape, random numbers and a gradient of its own:
-    /// so much less memory for the same batch (gradient accumulation). Another number gives other
-    /// rounding and other random numbers.
+    /// The number of parts that a batch is cut into (gradient accumulation). Each has a tape,
+    /// random numbers and a gradient of its own. More parts take less memory for the same batch.
+    /// Another number gives other rounding and other random numbers.
     std::int64_t micro_batches = 1;
     std::int64_t epochs = 1;
     std::int64_t max_steps = 0;         // 0: as many as the epochs have
@@ -104,10 +106,11 @@ class Trainer {
   };
   enum class Outcome { kDone, kInterrupted };
 
-  /// Parameters, optimizer and loader must outlive the trainer; `loader` stands where `state` says.
-  /// Throws Error for no model, when the loader stands elsewhere, for an option that is not finite
-  /// or below 0, a clip_norm above 0 that is too small for a step to see, no micro-batch, an empty
-  /// transform, and as check_schedule.
+  /// Parameters, optimizer and loader must outlive the trainer. Requires that `loader` stands where
+  /// `state` says. Throws Error when it stands elsewhere, when there is no model, when every
+  /// parameter is frozen, when an option is below 0 or not finite, when clip_norm is above 0 and
+  /// less than the smallest normal double, when micro_batches is below 1, for an empty transform,
+  /// and as check_schedule().
   Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
           Options options, TrainState state = {});
 
@@ -115,15 +118,17 @@ class Trainer {
   void add(std::unique_ptr<Callback> callback);
 
   /// Trains until the epochs, steps or minutes of the options are reached, a callback wants to
-  /// stop, or `stop` becomes true. Throws Diverged "[train] step 12: ..." at the step whose loss,
-  /// gradient or updated parameter is not finite, before a callback hears of that step. It names
-  /// the parameter, and the first operation that gave such a number, where a second pass finds it.
+  /// stop, or `stop` becomes true. Returns kInterrupted only where `stop` ended it. Throws Diverged
+  /// "[train] step 12: ..." at the step whose loss, gradient or updated parameter is not finite,
+  /// before a callback hears of that step. The error names the parameter. It also names the first
+  /// operation that gave such a number, where a second pass finds it. Throws Error where the model
+  /// gives other terms or metrics than before, and what data, model and callbacks throw.
   Outcome run(const std::atomic<bool>& stop);
 
-  /// One step: forward, backward, update. Returns the loss, its terms where there are several, and
-  /// metrics as sums and counts; with clip_norm the next is grad_norm, the norm before it was
-  /// clipped. A batch that counts nothing moves no parameter, and nothing that the optimizer
-  /// remembers. Throws as run().
+  /// One step: forward, backward, update. Returns sums and counts: of the loss, of its terms where
+  /// there are several, of the model's metrics, and of what transforms add. With clip_norm the
+  /// first of these is grad_norm, the norm before clipping. A batch that counts nothing changes
+  /// neither parameters nor the optimizer's state. Throws as run().
   PoolVector<Metric> step(const Batch& batch);
 
   const Model& model() const { return model_; }
@@ -132,7 +137,7 @@ class Trainer {
   ParameterBuffer& parameters() const { return parameters_; }
   Optimizer& optimizer() const { return optimizer_; }
   const DataLoader& loader() const { return loader_; }
-  /// Steps that the whole run will have, if no time limit ends it earlier.
+  /// The steps that the whole run will have, if nothing ends it earlier.
   std::int64_t total_steps() const { return total_steps_; }
   /// The learning rate of step 0, 1, ...
   double learning_rate(std::int64_t step) const {
@@ -140,7 +145,7 @@ class Trainer {
   }
   /// Tells the callbacks of an evaluation.
   void tell_evaluation(const EvaluationInfo& evaluation) const;
-  /// What the callbacks have to say for a checkpoint of this moment.
+  /// The notes that the callbacks add to a checkpoint of this moment.
   Notes notes() const;
 
  private:

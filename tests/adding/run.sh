@@ -132,7 +132,10 @@ check_targets() {
   local header
   for header in ops/math/added_cube.hpp layers/added_stretch.hpp; do
     grep -q "$header\"" "$build/cmake_install.cmake" || refuse "$header is not installed"
+    grep -q "<maskgrad/$header>" "$build/include/${header%%/*}/maskgrad/${header%%/*}.hpp" ||
+      refuse "maskgrad.hpp leaves out $header"
   done
+  runs "the rules of the rooms" "$tree/tests/layering_test.sh" "$tree"
 }
 
 check_new_files() {

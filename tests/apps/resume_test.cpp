@@ -105,15 +105,15 @@ TEST_F(Resume, ReadsAConfigThatIsOlderThanSomeSettings) {
   std::string old;
   std::istringstream lines(read("r/config.toml"));
   const std::regex later(
-      "(val|val_every|patience|checkpoint_every|micro_batches|schedule|warmup_steps|ema|"
+      "(val|val_every|patience|checkpoint_every|micro_batches|schedule|warmup_steps|decay_share|ema|"
       "weight_decay) = .*");
   for (std::string line; std::getline(lines, line);) {
     if (!std::regex_match(line, later)) old += line + "\n";
   }
-  ASSERT_THAT(old, HasSubstr("version = 3"));
+  ASSERT_THAT(old, HasSubstr("version = 4"));
   write("r/config.toml", old);
   expect_error(resume("r", {"--epochs", "3"}), 2, "'val' is missing");
-  write("r/config.toml", std::regex_replace(old, std::regex("version = 3"), "version = 2"));
+  write("r/config.toml", std::regex_replace(old, std::regex("version = 4"), "version = 2"));
   EXPECT_EQ(resume("r", {"--epochs", "3"}).err, "maskgrad: epochs: 2 -> 3\n");
   EXPECT_EQ(setting("schedule"), "'constant'");
 }

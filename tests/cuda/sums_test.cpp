@@ -33,7 +33,8 @@ TEST(CudaSums, HaveTheBitsOfTheCpu) {
                                            {{3, 0}, {0}},
                                            {{2, 2}, {2, 2}}};
   for (const DType dtype : test::kFloatingDTypes) {
-    for (const auto& [from, to] : cases) {
+    for (const auto& sizes : cases) {
+      const Shape &from = sizes.first, &to = sizes.second;
       const Tensor x = test::uniform(random, from, -1e3, 1e3).to(dtype), there = x.to(kCuda);
       const Tensor sums = sum_to("test", x, to);
       test::in_each_order([&] {

@@ -23,7 +23,7 @@ constexpr const char* kWorks[] = {"NewRun", "Resume", "Replace"};
 
 class Faults : public test::TinyRun, public ::testing::WithParamInterface<std::tuple<int, int>> {
  protected:
-  static constexpr int kFormer = 2, kEpochs = 4;  // epochs of the run that is there before, of all
+  static constexpr int kFormer = 1, kEpochs = 2;  // epochs of the run that is there before, of all
 
   void SetUp() override {
     TinyRun::SetUp();

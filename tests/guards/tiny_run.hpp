@@ -7,6 +7,9 @@
 #include <random>
 #include <sstream>
 
+#include <maskgrad/train/formats/tensorboard.hpp>
+#include <maskgrad/train/report/report_run.hpp>
+
 #include "support/cli.hpp"
 
 namespace maskgrad::test {
@@ -16,6 +19,7 @@ struct RunEnd {
   std::string model, config, steps;
   std::string epochs;  // without seconds
   std::string best;
+  std::string validation;  // the points that TensorBoard draws
 
   /// Names what is not equal; empty where all is.
   std::string differences(const RunEnd& other) const {
@@ -25,6 +29,7 @@ struct RunEnd {
     if (config != other.config) names += " config.toml";
     if (steps != other.steps) names += " steps.csv";
     if (epochs != other.epochs) names += " epochs.csv";
+    if (validation != other.validation) names += " validation/*";
     return names;
   }
 };
@@ -34,6 +39,19 @@ inline std::string without_seconds(const std::string& table) {
   std::string text;
   for (std::string line; std::getline(lines, line);) text += line.substr(0, line.rfind(',')) + '\n';
   return text;
+}
+
+/// Steps and values of the validation points in a run's event files.
+inline std::string validation_points(const std::filesystem::path& logs) {
+  std::vector<std::string> warnings;
+  std::string points;
+  for (const Event& event : read_event_folder(logs, warnings)) {
+    for (const SummaryValue& value : event.values) {
+      if (!value.tag.starts_with("validation/")) continue;
+      points += fmt::format("{} {} {}\n", event.step, value.tag, std::get<float>(value.value));
+    }
+  }
+  return points;
 }
 
 /// How often a guard tries: a number from the environment, for a longer test.
@@ -67,8 +85,8 @@ class TinyRun : public CliTest {
     return args;
   }
   static std::vector<std::string> new_run(int epochs) {
-    return train_args(
-        {"--data", "d", "--val", "d", "--shuffle", "--epochs", std::to_string(epochs)});
+    return train_args({"--data", "d", "--val", "d", "--val-every", "1", "--checkpoint-every", "1",
+                       "--shuffle", "--epochs", std::to_string(epochs)});
   }
   static std::vector<std::string> resumed_run(int epochs) {
     return train_args({"--resume", "--epochs", std::to_string(epochs)});
@@ -82,13 +100,15 @@ class TinyRun : public CliTest {
   RunEnd end() const {
     for (const char* file : {"model.safetensors", "config.toml", "epochs.csv"}) {
       if (!exists(std::string("w/r/") + file))
-        return {.model = "", .config = "", .steps = "none", .epochs = "", .best = ""};
+        return {
+            .model = "", .config = "", .steps = "none", .epochs = "", .best = "", .validation = ""};
     }
     return {.model = read("w/r/model.safetensors"),
             .config = read("w/r/config.toml"),
             .steps = exists("w/steps.csv") ? read("w/steps.csv") : "none",
             .epochs = without_seconds(read("w/r/epochs.csv")),
-            .best = exists("w/r/best.safetensors") ? read("w/r/best.safetensors") : "none"};
+            .best = exists("w/r/best.safetensors") ? read("w/r/best.safetensors") : "none",
+            .validation = validation_points(path("w/r/logs"))};
   }
 
   /// What such a run comes to when nothing disturbs it.

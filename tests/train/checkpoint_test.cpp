@@ -6,9 +6,11 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/layers/embed.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/optim/adam.hpp>
 
 #include "support/errors.hpp"
 #include "support/files.hpp"
@@ -234,11 +236,14 @@ TEST(Checkpoint, KeepsTheBestWeightsBesideTheOthers) {
 TEST(Checkpoint, RefusesANoteOfBestWeightsWithoutThem) {
   const ScratchFolder folder;
   ToyRun toy({});
-  const auto loading_with = [&](const std::string& note) {
-    save_checkpoint(folder / "c", {}, *toy.parameters, *toy.optimizer, {{kValidationNote, note}});
+  const auto loading = [&](const Notes& notes) {
+    save_checkpoint(folder / "c", {}, *toy.parameters, *toy.optimizer, notes);
     return error_of([&] {
       load_checkpoint(folder / "c", *toy.parameters, *toy.optimizer, nullptr, &toy.best);
     });
+  };
+  const auto loading_with = [&](const std::string& note) {
+    return loading({{kValidationNote, note}});
   };
   EXPECT_THAT(loading_with("0 0.5 0 data"),
               ::testing::EndsWith("has no tensor 'best/embed.weight'"));
@@ -247,6 +252,11 @@ TEST(Checkpoint, RefusesANoteOfBestWeightsWithoutThem) {
   for (const char* note : {"0 0.5 ends data", "0 end 0 data", "0 0.5 -1 data"}) {
     EXPECT_THAT(loading_with(note), ::testing::EndsWith("is not one of validation after 0 steps"))
         << note;
+  }
+  for (const auto& [best, regular] :
+       {std::pair("0 0.5 0 data", "0 0.5 0 data"), {"0 0.5 end data", "0 0.5 end data"}}) {
+    EXPECT_THAT(loading({{kValidationNote, best}, {kRegularValidationNote, regular}}),
+                ::testing::EndsWith("the notes of validation contradict each other"));
   }
 }
 

@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/train/optim/adam.hpp>
+#include <maskgrad/train/optim/sgd.hpp>
+
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
 #include "tensor/toy_ops.hpp"

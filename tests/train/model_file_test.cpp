@@ -60,6 +60,9 @@ TEST(ModelFile, IsRefusedWhenANewerProgramWroteItOrItIsDamaged) {
             "[model] '" + (folder / "m").string() +
                 "' has format \"maskgrad model 3\", and this maskgrad reads 'maskgrad model 2': "
                 "take a newer one");
+  save_tensors(folder / "c", {}, {{"format", "maskgrad checkpoint 3"}});
+  EXPECT_THAT(error_of([&] { load_model(folder / "c"); }),
+              ::testing::HasSubstr("take a newer one"));
   const ToyRun toy({});
   save_model(folder / "m", *toy.parameters, {});
   std::string bytes = read_file(folder / "m");
@@ -67,6 +70,21 @@ TEST(ModelFile, IsRefusedWhenANewerProgramWroteItOrItIsDamaged) {
   write_file(folder / "m", bytes);
   EXPECT_THAT(error_of([&] { load_model(folder / "m"); }),
               ::testing::HasSubstr("the file is damaged"));
+}
+
+TEST(ModelFile, ThatIsRefusedLeavesTheWeightsAsTheyWere) {
+  const ScratchFolder folder;
+  ToyRun toy({.dtype = DType::kFloat32});
+  ModelFile model = {toy.parameters->named_values(), {}};
+  std::map<std::string, Tensor> before;
+  for (auto& [name, tensor] : model.tensors) {
+    before[name] = tensor.clone();
+    tensor = Tensor::full(tensor.shape(), 1, DType::kFloat64);
+  }
+  model.tensors.rbegin()->second.data<double>()[0] = 1e300;
+  EXPECT_THAT(error_of([&] { load_weights(model, folder / "m", *toy.parameters); }),
+              ::testing::EndsWith("is more than float32 holds"));
+  expect_weights_of(toy, before);
 }
 
 }  // namespace

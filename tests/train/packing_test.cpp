@@ -1,7 +1,9 @@
 // Training on packed batches: the losses of padded ones, and what is chosen for which data.
 #include <gmock/gmock.h>
 
+#include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/global_pool.hpp>
+#include <maskgrad/layers/masking.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/tensors.hpp"

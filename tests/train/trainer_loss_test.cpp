@@ -3,8 +3,10 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"

@@ -142,10 +142,11 @@ void add_attention_options(CLI::App& command, AttentionSizes& sizes) {
 void add_bench(CLI::App& program) {
   auto* command = program.add_subcommand("bench", "Run the benchmarks");
   auto options = std::make_shared<Options>();
-  command->add_option("NAME", options->names, "Which; all if none is given")->type_name("");
+  command->add_option("NAME", options->names, "Benchmarks to run; all if none is given")
+      ->type_name("");
   command
       ->add_option("--json", options->json,
-                   "File for the medians, by name, and what they were taken on")
+                   "JSON file for the medians, by name, and for the machine's details")
       ->type_name("FILE");
   add_integer(*command, "--threads", options->threads, "How many threads to use");
   add_attention_options(*command, options->attention);

@@ -34,10 +34,10 @@ class BlogSteps {
   BlogSteps(std::int64_t batch_size, const std::string& mask, const std::string& pack = "never")
       : count(batch_size <= 10 ? 640 : 64),
         settings_(
-            changed(Settings(find_recipe("blog", "bench").settings()),
+            changed(Settings(find_recipe("blog")->settings()),
                     {"batch_size=" + std::to_string(batch_size), "mask=" + mask, "pack=" + pack})),
         data_(blog_data()),
-        model_(find_recipe("blog", "bench").make_model(settings_)),
+        model_(find_recipe("blog")->make_model(settings_)),
         parameters_(model_->module(), DType::kFloat32, 0),
         optimizer_(make_optimizer(settings_, parameters_)),
         loader_(data_, {.batch_size = batch_size}),

@@ -10,25 +10,25 @@
 namespace maskgrad::ops::math {
 
 /// (high + low) 2^exponent, where low is less than a rounding of high.
-struct Scaled {
+struct WideNumber {
   double high, low;
   int exponent;
 };
 
 /// x^(p - 1), which may be far out of the range of double.
-MASKGRAD_RULE inline Scaled power_of_slope(double x, double p) {
+MASKGRAD_RULE inline WideNumber lowered_power(double x, double p) {
   using Limits = std::numeric_limits<double>;
   constexpr double kLeast = Limits::min(), kMost = Limits::max(), kTiny = Limits::denorm_min(),
                    kNoNumber = Limits::quiet_NaN();
   const double q = p - 1, rounded = std::pow(x, q);
-  // From there on p is even, and p - 1 has lost that it is odd.
+  // There every p is even. p - 1 is odd, but rounded to an even number.
   const double power = std::abs(p) < 0x1p53 ? rounded : std::copysign(rounded, x);
   const double size = std::abs(power);
   const bool is_number = std::abs(x) > 0 && std::abs(x) <= kMost;
   if (power != power || !is_number) return {power, 0, 0};
   // A fraction that p - 1 has lost.
   if (x < 0 && std::trunc(p) != p) return {kNoNumber, 0, 0};
-  Scaled y{};
+  WideNumber y{};
   bool is_exact = true;
   if (size >= kLeast && size <= kMost) {
     y.high = std::frexp(power, &y.exponent);
@@ -50,7 +50,7 @@ MASKGRAD_RULE inline Scaled power_of_slope(double x, double p) {
 /// g p x^(p - 1), g times the slope of x^p, to 2 units in the last place, and to 6 where the power
 /// leaves the range. Neither that nor a product leaves it before the result does.
 MASKGRAD_RULE inline double pow_gradient(double x, double g, double p) {
-  const Scaled power = power_of_slope(x, p);
+  const WideNumber power = lowered_power(x, p);
   int of_g = 0, of_p = 0;
   const double a = std::frexp(g, &of_g), b = std::frexp(p, &of_p);
   const double factor = a * b, product = factor * power.high;
@@ -60,9 +60,8 @@ MASKGRAD_RULE inline double pow_gradient(double x, double g, double p) {
   const bool is_number = std::abs(product) <= kMost;
   return std::ldexp(is_number ? product + rest : product, of_g + of_p + power.exponent);
 }
-/// In double, where nothing leaves the range.
 MASKGRAD_RULE inline float pow_gradient(float x, float g, double p) {
-  return static_cast<float>(static_cast<double>(g) * p * std::pow(static_cast<double>(x), p - 1));
+  return static_cast<float>(pow_gradient(static_cast<double>(x), static_cast<double>(g), p));
 }
 
 }  // namespace maskgrad::ops::math

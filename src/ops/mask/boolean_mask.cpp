@@ -169,9 +169,7 @@ void check_unmask(std::span<const Tensor> masks, std::span<const Variable> value
               v.shape().with_dim(0, 0) == first.shape().with_dim(0, 0),
           "boolean_unmask", "values {} are {} {}, values 0 {} {}: rows must be the same", i,
           to_string(v.dtype()), v.shape(), to_string(first.dtype()), first.shape());
-    check(v.value().device() == first.value().device(), "boolean_unmask",
-          "got one input on {} and another on {}", to_string(first.value().device().type),
-          to_string(v.value().device().type));
+    check_same_device("boolean_unmask", first.value(), v.value());
     check(!v.mask().defined(), "boolean_unmask",
           "values {} carry a mask, which has no place in the output; drop_mask() it", i);
   }

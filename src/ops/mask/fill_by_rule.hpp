@@ -1,6 +1,6 @@
 // Masks by rule: rows of attention scores filled where a function of (row, column) says so.
-// Follows Caffe2's SequenceMask (caffe2/operators/boolean_mask_ops.cc), with its functors as values
-// that users add to.
+// Follows Caffe2's SequenceMask (caffe2/operators/boolean_mask_ops.cc). Its functors are types
+// here, and users can add their own.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace maskgrad::ops {
 
-/// Tells where a matrix is filled. A user's own:
+/// Says which places (row i, column j) of a matrix are filled. A user may write one:
 ///   struct Checkers { bool fills(std::int64_t i, std::int64_t j) const { return (i + j) % 2; } };
 template <class F>
 concept MaskFunctor = requires(const F& f, std::int64_t row, std::int64_t column) {
@@ -37,28 +37,32 @@ struct Window {
     return radius < 0 || high - low > static_cast<std::uint64_t>(radius);
   }
 };
-/// Fills j > i, j < i, j >= i, j <= i.
+/// Fills j > i.
 struct Upper {
   bool fills(std::int64_t i, std::int64_t j) const { return j > i; }
 };
+/// Fills j < i.
 struct Lower {
   bool fills(std::int64_t i, std::int64_t j) const { return j < i; }
 };
+/// Fills j >= i.
 struct UpperDiagonal {
   bool fills(std::int64_t i, std::int64_t j) const { return j >= i; }
 };
+/// Fills j <= i.
 struct LowerDiagonal {
   bool fills(std::int64_t i, std::int64_t j) const { return j <= i; }
 };
 
-/// A tensor seen as [batches, rows, columns, repeated]: the dimensions before `axis` are rows,
-/// those from it on columns. With `batch` = b the dimensions 0..b are batches, and rows count
-/// inside one. With `repeat_from` = r the dimensions from r on repeat one decision.
+/// A tensor seen as [batches, rows, columns, repeated]. The dimensions before `axis` are rows, and
+/// those from `axis` on are columns. With `batch` = b the dimensions 0 .. b are batches, and rows
+/// are counted within a batch. With `repeat_from` = r the dimensions from r on share one decision.
 struct MaskLayout {
   std::int64_t batches = 1, rows = 1, columns = 1, repeated = 1;
 };
-/// Negative axes count from the end. Throws Error "[name] ..." for an axis out of range, batch >=
-/// axis, repeat_from <= axis, and both of them given.
+/// The layout of a tensor of this shape. Negative axes count from the end. Throws Error "[name]
+/// ..." for an axis out of range, for batch >= axis, for repeat_from <= axis, and when both batch
+/// and repeat_from are given.
 MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis,
                        std::optional<std::int64_t> batch = {},
                        std::optional<std::int64_t> repeat_from = {});
@@ -66,14 +70,15 @@ MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis,
 /// Throws Error unless `of_rows` is int64 [rows].
 void check_row_numbers(const Tensor& of_rows, const MaskLayout& layout);
 
-/// y = fill_value where `filled` is true, x elsewhere; dx = 0 where filled, g elsewhere. What
-/// stands at filled places is never read. x floating; filled: bool [rows, columns] of the layout.
-/// Throws Error when these or the layout do not fit x, or fill_value not its dtype (see Scalar).
+/// y = fill_value where `filled` is true, x elsewhere; dx = 0 where filled, g elsewhere. The
+/// elements of x at filled places are never read. x is floating; filled is bool [rows, columns] of
+/// the layout. Throws Error when `filled` does not fit the layout, when the layout does not fit x,
+/// and when fill_value does not fit x's dtype (see Scalar).
 Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
                       Scalar fill_value);
 
 /// What a functor decides for x: bool [rows, columns] of the layout, true where it fills. Throws
-/// Error for a Sequence or a Window that has another number of rows.
+/// Error for a Sequence or a Window whose numbers are not int64 [rows].
 template <MaskFunctor F>
 Tensor decisions(const Variable& x, const F& functor, const MaskLayout& layout) {
   check_given(x.defined(), "sequence_mask", "input 'input'");
@@ -89,25 +94,29 @@ Tensor decisions(const Variable& x, const F& functor, const MaskLayout& layout) 
   return filled;
 }
 
-/// fill_by_rows() where a functor fills.
+/// fill_by_rows() with the decisions of a functor. Throws Error as these two.
 template <MaskFunctor F>
 Variable fill_where(const Variable& x, const F& functor, const MaskLayout& layout,
                     Scalar fill_value = -std::numeric_limits<double>::infinity()) {
   return fill_by_rows(x, decisions(x, functor, layout), layout, fill_value);
 }
 
+/// The layout of x (see MaskLayout), and what is written.
 struct SequenceMaskOptions {
   std::int64_t axis = 1;
   std::optional<std::int64_t> batch = {};
   std::optional<std::int64_t> repeat_from_axis = {};  // mode "sequence" only
-  std::int64_t radius = 10;                           // mode "window" only
+  std::int64_t radius = 10;                           // mode "window" only; at least 0
   Scalar fill_value = -std::numeric_limits<double>::infinity();
 };
 
-/// The functors by name: mode "sequence" (with lengths), "window" (with centers), "upper", "lower",
-/// "upperdiag", "lowerdiag". x [...] floating, lengths or centers int32 or int64 [rows] -> [...].
-/// The mask of x is kept. Throws Error for an unknown mode, lengths or centers that are missing, of
-/// another size, or given to a mode that has none, and as mask_layout.
+/// fill_where() with a functor by name: mode "sequence" (with lengths), "window" (with centers),
+/// "upper", "lower", "upperdiag", "lowerdiag". x [...] floating, lengths or centers int32 or int64
+/// [rows] -> [...]. The mask of x is kept.
+/// Throws Error for an unknown mode, and for lengths or centers that are missing, of another size,
+/// or given to a mode that takes none. Throws Error for a negative radius in mode "window", for
+/// repeat_from_axis in any mode but "sequence", for a fill_value that does not fit x's dtype, and
+/// as mask_layout().
 Variable sequence_mask(const Variable& x, std::string_view mode, const Tensor& lengths_or_centers,
                        const SequenceMaskOptions& options = {});
 

@@ -1,11 +1,11 @@
 // Nonlinear functions of one floating input x of any shape, element by element. The output has the
 // shape of x, and its mask.
 //
-// They are accurate over the whole range: within 2 units in the last place of the exact value in
-// float32 and 4 in float64, and their gradients within 4 and 8, also beside the roots of a slope
-// and where results are denormal. Where the thread flushes denormal numbers, these are 0. At
-// infinity a function and its slope are their limits. NaN gives NaN, in the gradient too; but relu
-// and leaky_relu choose what to do with a gradient, and let it pass unchanged where x is NaN.
+// Values are within 2 units in the last place (ulp) of the exact ones in float32, and within 4 ulp
+// in float64. Gradients are within 4 and 8 ulp. This holds over the whole range, beside the roots
+// of a slope, and for denormal results. In a thread that flushes denormal numbers, these are 0.
+// At infinity a function and its slope take their limits. NaN gives NaN, also in the gradient. Only
+// relu and leaky_relu pass a gradient on unchanged where x is NaN.
 #pragma once
 
 #include <maskgrad/tensor/autograd/variable.hpp>
@@ -22,8 +22,8 @@ Variable leaky_relu(const Variable& x, Scalar slope = 0.01);
 /// x where x > 0, alpha (e^x - 1) elsewhere (Clevert et al. 2016). At 0 the gradient is alpha.
 /// Throws Error when alpha is not finite, or does not fit x's dtype.
 Variable elu(const Variable& x, Scalar alpha = 1.0);
-/// x Phi(x), Phi the normal distribution function, not approximated by tanh (Hendrycks & Gimpel
-/// 2016).
+/// x Phi(x), where Phi is the standard normal distribution function (Hendrycks & Gimpel 2016). This
+/// is the exact form, not the approximation by tanh.
 Variable gelu(const Variable& x);
 /// x sigmoid(x) (Elfwing et al. 2018).
 Variable silu(const Variable& x);

@@ -5,12 +5,14 @@
 
 namespace maskgrad::ops {
 
+/// What linear() does with x weight + bias: nothing, or max(., 0).
 enum class LinearActivation : std::uint8_t { kNone, kRelu };
 
-/// y = x weight + bias, then max(., 0) with kRelu. x [..., I], weight [I, O], bias [O] -> [..., O].
-/// Keeps the mask of x. The same bits as relu(add(matmul(x, weight), bias)), in one pass over y
-/// instead of three.
-/// Throws Error for shapes or dtypes that do not fit, and a weight or bias that carries a mask.
+/// y = x weight + bias, or max(x weight + bias, 0) with kRelu.
+/// x [..., I], weight [I, O], bias [O] -> [..., O]. Keeps the mask of x.
+/// Gives the same bits as relu(add(matmul(x, weight), bias)), in one pass over y instead of three.
+/// Throws Error for shapes or dtypes that do not fit, for a weight or bias that carries a mask, and
+/// for an x [B, S] that carries one, because its positions would be summed.
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
                 LinearActivation activation = LinearActivation::kNone);
 

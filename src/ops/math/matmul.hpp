@@ -5,12 +5,12 @@
 
 namespace maskgrad::ops {
 
-/// y = op(a) op(b), op(x) = x or x transposed in its last two dimensions.
-/// op(a) [..., M, K], op(b) [..., K, N] -> y [..., M, N]; leading dimensions broadcast.
-/// The mask of `a` [B, S] stays where its positions are rows of `y` ([B, S, K], not transposed);
-/// `b` carries none. Throws Error for fewer than two dimensions, inner dimensions or dtypes that
-/// differ, leading dimensions that do not broadcast, a mask on `b`, or a mask whose positions are
-/// summed over.
+/// y = op(a) op(b), where op(x) is x, or x transposed in its last two dimensions.
+/// op(a) [..., M, K], op(b) [..., K, N] -> y [..., M, N]. Leading dimensions broadcast.
+/// y keeps the mask [B, S] of `a`.
+/// Throws Error for fewer than two dimensions, for inner dimensions or dtypes that differ, for
+/// leading dimensions that do not broadcast, and for a mask on `b`. Throws Error for a mask on `a`
+/// when its positions would be summed, or when `b` has more dimensions than `a`.
 Variable matmul(const Variable& a, const Variable& b, bool transpose_a = false,
                 bool transpose_b = false);
 

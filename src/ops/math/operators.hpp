@@ -1,8 +1,8 @@
 // + - * / on variables, and with a number on either side:  y = 2 * x + b / (1 - z)
 //
-// The same as add(), subtract(), multiply(), divide() and negate(); times a number is scale().
-// Other numbers become a scalar of the variable's dtype. Throws Error for one that does not fit
-// that dtype (see Scalar).
+// They call add(), subtract(), multiply(), divide() and negate(). A product with a number calls
+// scale(). Elsewhere a number becomes a constant of the variable's dtype, without dimensions.
+// Throws Error for a number that does not fit that dtype (see Scalar).
 #pragma once
 
 #include <maskgrad/ops/math/elementwise.hpp>

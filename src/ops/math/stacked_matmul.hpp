@@ -7,11 +7,13 @@
 
 namespace maskgrad::ops {
 
-/// y[i] = x weights[i]: x [..., K], n weights [K, N] -> [n, ..., N]. The same bits as n matmul(),
-/// but for matrices so large that matmul() leaves them to OpenBLAS; in one pass over x, and
-/// backward in one over what arrives, with one gradient of x instead of a sum of n. Throws Error
-/// for no weights, shapes or dtypes that do not fit, and values that carry a mask: the positions of
-/// x are not where they were. fill_masked() it first.
+/// y[i] = x weights[i]: x [..., K], n weights [K, N] -> [n, ..., N].
+/// Gives the same bits as n calls of matmul(), except for matrices so large that matmul() leaves
+/// them to OpenBLAS. The n products take one pass over x. The gradient of x is one sum, not n
+/// tensors that are added.
+/// Throws Error for no weights, for shapes or dtypes that do not fit, and for a weight that carries
+/// a mask. Throws Error for an x that carries one, because B and S do not come first in y: call
+/// fill_masked() before.
 Variable stacked_matmul(const Variable& x, std::span<const Variable* const> weights);
 Variable stacked_matmul(const Variable& x, std::initializer_list<const Variable*> weights);
 

@@ -15,19 +15,20 @@ class AttentionTiles;
 class AttentionPlan {
  public:
   AttentionPlan() = default;
-  /// Attention over these pairs; all queries exist. So a mask may stand wherever a plan does.
+  /// Attention over these pairs; all queries exist. The conversion is implicit, so an AttentionMask
+  /// may be given for a plan.
   AttentionPlan(const AttentionMask& pairs);
-  /// Self-attention between the positions [B, S] that exist, over all their pairs or those of
-  /// `pairs`. The output carries `positions`. Throws Error for positions that say nothing, and for
-  /// pairs of other sizes.
+  /// Self-attention between the positions [B, S] that exist: over all their pairs, or over those
+  /// that `pairs` keeps. The output of attention carries `positions` as its mask. Throws Error for
+  /// undefined positions, and for pairs of other sizes.
   static AttentionPlan existing(const SequenceMask& positions, const AttentionMask& pairs = {});
 
   bool defined() const { return pairs_.defined(); }
   const AttentionMask& pairs() const { return pairs_; }
   /// Which queries exist [B, S]; undefined when all do. The others attend to nothing.
   const SequenceMask& queries() const { return queries_; }
-  /// The pairs that it was made from, before existing() left any out; undefined where it was given
-  /// none.
+  /// The pairs that the plan was made from, before existing() left any out. Undefined when none
+  /// were given.
   const AttentionMask& given_pairs() const { return given_pairs_; }
 
  private:
@@ -44,7 +45,7 @@ struct AttentionExplanation {
   std::string kernel;  // "one tile a head", "tiles"
   std::string reason;
 };
-/// Throws Error for a plan without pairs.
+/// Explains a plan. Throws Error for a plan without pairs.
 AttentionExplanation explain_attention(const AttentionPlan& plan);
 /// The explanation of the mask, and a line for the kernel.
 std::string to_string(const AttentionExplanation& explanation);

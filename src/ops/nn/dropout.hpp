@@ -6,10 +6,11 @@
 
 namespace maskgrad::ops {
 
-/// y = x / (1 - p) with probability 1 - p, else 0, each element by itself; dx = g / (1 - p) where
-/// it was kept, exactly 0 elsewhere. Srivastava et al. 2014, in the inverted form.
+/// Each element of y is x / (1 - p) with probability 1 - p, else 0. dx = g / (1 - p) at the kept
+/// elements, and exactly 0 elsewhere. Srivastava et al. 2014, in the inverted form.
 /// Element i takes number i of `random`, so the same (seed, stream, step) drops the same elements
-/// on every machine and with any number of threads. The mask of x is kept.
+/// on every machine and with any number of threads. The mask of x is kept. Returns x itself for
+/// p = 0.
 /// Throws Error unless 0 <= p < 1.
 Variable dropout(const Variable& x, double p, Random random);
 

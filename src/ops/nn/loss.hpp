@@ -11,22 +11,25 @@ struct SumCount {
   Variable sum;
   std::int64_t count = 0;
 
-  /// sum / count, and exactly 0 with gradient 0 when nothing was counted.
+  /// sum / count. Exactly 0, with gradient 0, when nothing was counted.
   Variable mean() const;
 };
 
 /// sum_i -log softmax(logits_i)[target_i], stable for any finite logits.
 /// logits [..., V], targets int32 or int64 [...] -> (scalar, number of targets). When the logits
-/// carry a mask [B, S], only its positions count; the others are not read, and get exactly 0 back.
-/// Throws Error when the shapes do not fit, or a counted target is outside 0 .. V-1: no id means
-/// "ignore"; with_mask() leaves targets out.
+/// carry a mask [B, S], only the positions that it keeps count. The others are not read, and their
+/// gradient is exactly 0.
+/// Throws Error when the shapes or the mask do not fit, or when a target that counts is outside
+/// 0 .. V-1. No id means "ignore": to leave targets out, call with_mask() on the logits.
 SumCount cross_entropy(const Variable& logits, const Tensor& targets);
 
-/// How many of the largest logits are at the target: (hits, number of targets). The first of equals
-/// counts as the largest; where a logit is NaN, none does. Masks as above.
+/// Hits among `count` targets.
 struct HitsCount {
   std::int64_t hits = 0, count = 0;
 };
+/// Counts the targets whose logit is the largest of its row. Of equal logits the first counts as
+/// the largest. A row with a NaN is no hit. logits [..., V], targets int32 or int64 [...] -> (hits,
+/// number of targets). Masks and errors as cross_entropy().
 HitsCount accuracy(const Variable& logits, const Tensor& targets);
 
 }  // namespace maskgrad::ops

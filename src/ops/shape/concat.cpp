@@ -1,7 +1,7 @@
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/axis_part.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
-#include <maskgrad/ops/shape/part.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/mask/mask_checks.hpp>
@@ -39,7 +39,7 @@ const OpDef& kConcat = register_op({
 
 // Where each value is in the whole, one after another along an axis.
 struct Cuts {
-  PoolVector<Part> parts;
+  PoolVector<AxisPart> parts;
   Shape whole;
 };
 
@@ -57,7 +57,7 @@ Cuts cuts_of(std::span<const Variable> values, int axis) {
 Tensor join(const Cuts& cuts, std::span<const Tensor> values, const Shape& whole) {
   Tensor result = Tensor::empty(whole, values[0].dtype(), values[0].device());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    put("concat", cuts.parts[i], values[i], result);
+    put_part("concat", cuts.parts[i], values[i], result);
   }
   return result;
 }
@@ -87,9 +87,7 @@ int checked_axis(std::span<const Variable> values, std::int64_t axis_given) {
               value.shape().with_dim(axis, 0) == first.shape().with_dim(axis, 0),
           "concat", "values must be the same except along axis {}: {} {} and {} {}", axis,
           to_string(first.dtype()), first.shape(), to_string(value.dtype()), value.shape());
-    check(value.value().device() == first.value().device(), "concat",
-          "got one input on {} and another on {}", to_string(first.value().device().type),
-          to_string(value.value().device().type));
+    check_same_device("concat", first.value(), value.value());
   }
   return axis;
 }
@@ -109,13 +107,13 @@ Variable concat(std::span<const Variable> values, std::int64_t axis_given) {
   Tensor y = join(cuts, parts, cuts.whole);
   const auto rule = [cuts](const Tensor& g, Gradients& grads) {
     for (std::size_t i = 0; i < cuts.parts.size(); ++i) {
-      if (grads.needed(i)) grads.set(i, take("concat", cuts.parts[i], g));
+      if (grads.needed(i)) grads.set(i, take_part("concat", cuts.parts[i], g));
     }
   };
   const auto reached = [cuts](std::size_t i, const Tensor& marked, const Way& way) {
-    if (way.back) return take("concat", cuts.parts[i], marked);
+    if (way.back) return take_part("concat", cuts.parts[i], marked);
     Tensor marks = Tensor::zeros(way.output, DType::kBool);
-    put("concat", cuts.parts[i], marked, marks);
+    put_part("concat", cuts.parts[i], marked, marks);
     return marks;
   };
   return record(kConcat, inputs, std::move(y), joined_mask(values, cuts, axis),

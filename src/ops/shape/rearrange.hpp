@@ -7,9 +7,10 @@
 
 namespace maskgrad::ops {
 
-/// The same elements, row-major, under another shape; one dimension may be -1. No copy. A mask [B,
-/// S] is kept while the shape still starts with B, S. Throws Error when the number of elements
-/// differs, or a mask has no place in the new shape.
+/// The same elements in row-major order under another shape, without a copy. One dimension may be
+/// -1: it follows from the others. A mask [B, S] is kept while the shape still starts with B, S.
+/// Throws Error when the number of elements differs, or when the new shape has no place for the
+/// mask.
 Variable reshape(const Variable& x, std::span<const std::int64_t> dims);
 Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims);
 
@@ -19,12 +20,13 @@ Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims);
 Variable permute(const Variable& x, std::span<const std::int64_t> axes);
 Variable permute(const Variable& x, std::initializer_list<std::int64_t> axes);
 
-/// x repeated to `shape` by the rule of broadcasting. Throws Error when it does not fit.
+/// x repeated to `shape` by the rule of broadcasting. Throws Error when x does not broadcast to
+/// `shape`, or when `shape` has no place for the mask of x.
 Variable broadcast_to(const Variable& x, const Shape& shape);
 
-/// broadcast_to for tensors.
+/// broadcast_to() for tensors.
 Tensor expand(const Tensor& x, const Shape& shape);
-/// permute for tensors.
+/// permute() for tensors.
 Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes);
 
 }  // namespace maskgrad::ops

@@ -4,7 +4,7 @@
 
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/ops/shape/part.hpp>
+#include <maskgrad/ops/shape/axis_part.hpp>
 #include <maskgrad/ops/shape/slice.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 
@@ -69,8 +69,8 @@ const OpDef& kSplit = register_op({
     },
 });
 
-Part part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_given,
-             std::int64_t end_given, std::int64_t step) {
+AxisPart part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_given,
+                 std::int64_t end_given, std::int64_t step) {
   const int axis = shape.normalize(axis_given);
   const std::int64_t size = shape[axis];
   const std::int64_t begin = begin_given < 0 ? begin_given + size : begin_given;
@@ -84,22 +84,22 @@ Part part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_giv
   return {axis, begin, (end - begin) / step + ((end - begin) % step != 0), step};
 }
 
-SequenceMask mask_of(const OpDef& op, const Part& part, const SequenceMask& mask) {
+SequenceMask mask_of(const OpDef& op, const AxisPart& part, const SequenceMask& mask) {
   if (!mask.defined() || part.axis >= 2) return mask;
-  return SequenceMask(take(op.name.c_str(), part, mask.bits()));
+  return SequenceMask(take_part(op.name.c_str(), part, mask.bits()));
 }
 
 // Marks of the whole in the part, or back.
-Tensor taken(const OpDef& op, const Part& part, const Tensor& marked, const Way& way) {
-  if (!way.back) return take(op.name.c_str(), part, marked);
+Tensor taken(const OpDef& op, const AxisPart& part, const Tensor& marked, const Way& way) {
+  if (!way.back) return take_part(op.name.c_str(), part, marked);
   Tensor marks = Tensor::zeros(way.input, DType::kBool);
-  put(op.name.c_str(), part, marked, marks);
+  put_part(op.name.c_str(), part, marked, marks);
   return marks;
 }
 
 // One after another.
-PoolVector<Part> parts_of(int axis, std::span<const std::int64_t> sizes) {
-  PoolVector<Part> parts;
+PoolVector<AxisPart> parts_of(int axis, std::span<const std::int64_t> sizes) {
+  PoolVector<AxisPart> parts;
   parts.reserve(sizes.size());
   std::int64_t begin = 0;
   for (const std::int64_t size : sizes) {
@@ -115,16 +115,16 @@ PoolVector<Part> parts_of(int axis, std::span<const std::int64_t> sizes) {
 Variable slice(const Variable& x, std::int64_t axis, std::int64_t begin, std::int64_t end,
                std::int64_t step) {
   check_defined(kSlice, {&x});
-  const Part part = part_of(x.shape(), axis, begin, end, step);
+  const AxisPart part = part_of(x.shape(), axis, begin, end, step);
   const auto rule = [part](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     dx.fill(0.0);
-    put("slice", part, g, dx);
+    put_part("slice", part, g, dx);
   };
   const auto reach = [part](std::size_t, const Tensor& marked, const Way& way) {
     return taken(kSlice, part, marked, way);
   };
-  return record(kSlice, {&x}, take("slice", part, x.value()), mask_of(kSlice, part, x.mask()),
+  return record(kSlice, {&x}, take_part("slice", part, x.value()), mask_of(kSlice, part, x.mask()),
                 with_reach(rule, reach),
                 {{"axis", part.axis}, {"begin", begin}, {"end", end}, {"step", step}});
 }
@@ -142,11 +142,11 @@ PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> size
   }
   check(fit && left == 0, "split", "sizes ({}) do not add up to the {} entries of axis {} of {}",
         fmt::join(sizes, ", "), x.dim(axis), axis, x.shape());
-  const PoolVector<Part> parts = parts_of(axis, sizes);
+  const PoolVector<AxisPart> parts = parts_of(axis, sizes);
   PoolVector<OpOutput> made;
   made.reserve(parts.size());
-  for (const Part& part : parts) {
-    made.push_back({take("split", part, x.value()), mask_of(kSplit, part, x.mask())});
+  for (const AxisPart& part : parts) {
+    made.push_back({take_part("split", part, x.value()), mask_of(kSplit, part, x.mask())});
   }
   const auto rule = [parts](std::span<Tensor> arrived, Gradients& grads) {
     Tensor dx = grads.buffer(0);
@@ -154,7 +154,7 @@ PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> size
         std::all_of(arrived.begin(), arrived.end(), [](const Tensor& g) { return g.defined(); });
     if (!all) dx.fill(0.0);
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (arrived[i].defined()) put("split", parts[i], arrived[i], dx);
+      if (arrived[i].defined()) put_part("split", parts[i], arrived[i], dx);
     }
   };
   const auto reach = [parts](std::size_t, const Tensor& marked, const Way& way) {

@@ -9,17 +9,17 @@
 
 namespace maskgrad {
 
-/// The gradient of one value: alone knows where its memory is, what has arrived in it, and what has
-/// to be cleared before the next pass. Checks that walk a tape tell values apart by it.
+/// The gradient of one value: its memory, what has arrived in it, and what the next pass must
+/// clear. Each value that takes a gradient has one Gradient. Checks that walk a tape tell values
+/// apart by it.
 ///
-/// A leaf's gradient may be bound to a view into a flat buffer. Then arriving gradients gather
-/// there, and the rows that hold something else than 0 are remembered where they are known: the
-/// next pass clears those alone.
+/// A leaf's gradient may be bound to a view into a flat buffer. Then arriving gradients are added
+/// there. If a rule names the rows that it writes, the next pass clears those rows alone.
 class Gradient final : public RefCounted {
  public:
   static constexpr std::uint64_t kLeaf = 0;
 
-  /// Of a value that tape number `tape` recorded, or of a leaf.
+  /// The gradient of `value`, which tape number `tape` recorded, or which is a leaf (kLeaf).
   Gradient(const Tensor& value, SequenceMask mask, std::uint64_t tape = kLeaf)
       : shape_(value.shape()),
         dtype_(value.dtype()),
@@ -30,11 +30,12 @@ class Gradient final : public RefCounted {
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
-  /// What arrives at its holes is dropped.
+  /// The mask of the value. What arrives at its holes is dropped.
   const SequenceMask& mask() const { return mask_; }
   std::uint64_t tape() const { return tape_; }
   bool is_leaf() const { return tape_ == kLeaf; }
-  /// Whether nothing can arrive: on a tape that traces, values have one for what their mask says.
+  /// Whether no gradient can arrive. On a tape that traces, a constant has a Gradient too, which
+  /// keeps its mask.
   bool is_constant() const { return is_constant_; }
   void set_constant(bool is_constant) { is_constant_ = is_constant; }
 
@@ -43,28 +44,30 @@ class Gradient final : public RefCounted {
   /// The sum of what has arrived. Meaningless when nothing has.
   const Tensor& sum() const { return sum_; }
 
-  /// Lets it gather in `buffer`, a view of its shape and dtype, on the buffer's device.
+  /// Binds this gradient to `buffer`: arriving gradients are added there. Requires a buffer of
+  /// shape() and dtype(). The gradient is on the buffer's device from then on.
   void bind(Tensor buffer);
-  /// Memory of its shape for a rule to write to, contents undefined. The place where it gathers
-  /// when that is bound, nothing has arrived, and the rule gives nothing else to it (`is_alone`).
+  /// Memory of shape() for a rule to write to, contents undefined. It is the bound buffer when
+  /// nothing has arrived there and the rule gives this value one gradient only (`is_alone`).
   Tensor claim(bool is_alone);
-  /// The same holding 0, for a rule that writes to these rows of the first dimension only.
+  /// The same, holding 0, for a rule that writes to these rows of the first dimension only.
   Tensor claim_rows(bool is_alone, PoolVector<std::int64_t> rows);
-  /// Adds what `op` gave for its input number `input`. Sums what was broadcast; drops what stands
-  /// in a leaf's holes. Throws Error when shape, dtype or device do not fit.
+  /// Adds the gradient that `op` gave for its input number `input`. Sums over dimensions that were
+  /// broadcast, and writes 0 into the holes of a leaf. Throws Error when `grad` is undefined, and
+  /// when its shape, dtype or device does not fit.
   void add(const char* op, std::size_t input, Tensor grad);
-  /// The sum for others to write to; undefined when nothing has arrived.
+  /// The sum, for others to write to; undefined when nothing has arrived.
   Tensor give();
-  /// The sum with its holes dropped, which this then holds no longer. Something has arrived.
+  /// Returns the sum with 0 in its holes, and keeps it no longer. Requires has_arrived().
   Tensor take();
 
-  /// Nothing has arrived from here on.
+  /// Resets has_arrived() to false.
   void clear();
-  /// Somebody else may have written to the buffer.
+  /// To be called when somebody else may have written to the buffer.
   void forget_rows() { dirty_rows_.reset(); }
-  /// Somebody else has written the sum into the buffer.
+  /// To be called when somebody else has written the sum into the buffer.
   void set_arrived();
-  /// Makes a bound sum 0 when nothing has arrived.
+  /// Writes 0 into a bound buffer when nothing has arrived.
   void complete();
 
  private:

@@ -11,7 +11,8 @@ inline constinit CudaKernel<void(const Tensor& x, std::int64_t outer, std::int64
                                  std::int64_t inner, Tensor& sums)>
     kSumAlongCuda{"sum_to"};
 
-/// total += term, element by element; the same shape and floating dtype.
+/// total += term, element by element. Requires floating tensors of one dtype. Throws Error when the
+/// shapes differ.
 void add_into(Tensor& total, const Tensor& term);
 
 /// Sums `x` over the dimensions along which `shape` was broadcast to x.shape(): dimension by

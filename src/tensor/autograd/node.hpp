@@ -17,16 +17,17 @@ class Gradients {
     values_.resize(inputs.size());
   }
 
-  /// False for inputs that take no gradient; then nothing need be computed.
+  /// False for an input that takes no gradient. The rule need not compute one for it.
   bool needed(std::size_t input) const { return static_cast<bool>(inputs_[input]); }
   /// Gives a gradient of the input's shape, or of one that the input was broadcast to.
   void set(std::size_t input, Tensor grad) { values_[input] = std::move(grad); }
   /// Memory of the input's shape and dtype, contents undefined, for the rule to write the gradient
-  /// into; where it can, the place where that gradient is wanted in the end.
+  /// into. Where possible it is the parameter's own buffer, so that the gradient is not copied.
+  /// Requires needed(input).
   Tensor buffer(std::size_t input);
-  /// The same, holding 0, for a rule that writes to `rows` of the first dimension only, each any
-  /// number of times. A parameter's buffer remembers them, so that the next pass clears no more
-  /// than what this one wrote: a table's gradient costs what its tokens do.
+  /// The same, holding 0, for a rule that writes to `rows` of the first dimension only, any number
+  /// of times each. The next pass clears these rows alone. So the cost of the gradient of a large
+  /// table is in proportion to its rows that were used.
   Tensor zeros(std::size_t input, PoolVector<std::int64_t> rows);
 
  private:
@@ -52,8 +53,8 @@ class NodeOutputs {
   PoolVector<Ref<Gradient>> several_;
 };
 
-/// One recorded operation. Its inputs and outputs are told apart by their gradients; an input that
-/// takes none has none, unless the tape traces.
+/// One recorded operation. Its inputs and outputs are given as their Gradients. That of an input
+/// which takes no gradient is null, unless the tape traces.
 class Node : public RefCounted {
  public:
   Node(const OpDef& op, PoolVector<Ref<Gradient>> inputs, NodeOutputs outputs)
@@ -62,12 +63,12 @@ class Node : public RefCounted {
   const OpDef& op() const { return op_; }
   std::span<const Ref<Gradient>> inputs() const { return inputs_; }
   std::span<const Ref<Gradient>> outputs() const { return outputs_.all(); }
-  /// All that the operation was called with; null unless the tape traces, and for an operation that
-  /// does not tell record() all of it.
+  /// All that the operation was called with. Null unless the tape traces, and null for an operation
+  /// that did not tell record() all inputs and arguments.
   const OpCall* call() const { return call_.get(); }
 
-  /// arrived: one gradient for each output, undefined where nothing arrived; for an operation of
-  /// one output something did.
+  /// Runs the gradient rule. arrived: one gradient for each output, undefined where none arrived.
+  /// An operation of one output is called only when its gradient arrived.
   virtual void backward(std::span<Tensor> arrived, Gradients& grads) = 0;
   /// bool of the shape of output `output`: where it can depend on a marked place (bool) of this
   /// input.
@@ -81,7 +82,7 @@ class Node : public RefCounted {
 
  protected:
   virtual Tensor spread_marks(std::size_t input, const Tensor& marked, const Way& way) const = 0;
-  /// What the description of the operation says.
+  /// The marks by the Reach in the description of the operation. Throws Error for Reach::kByCall.
   Tensor described_reach(std::size_t input, const Tensor& marked, const Way& way) const;
 
  private:

@@ -15,13 +15,14 @@ class TapeObserver {
  public:
   virtual ~TapeObserver() = default;
 
-  /// `op` gave `output`, which carries `mask`; nothing has read it yet, and it may be written to.
-  /// Called for each output of an operation, in order.
+  /// Called for each output of an operation, in order: `op` gave `output`, which carries `mask`.
+  /// No operation has read the output yet, and the observer may write to it.
   virtual void on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) = 0;
-  /// The operation that gave the outputs shown last was recorded.
+  /// Called when an operation has been recorded, after on_output() for its outputs.
   virtual void on_record(const Node& node) { static_cast<void>(node); }
-  /// The rule of `node`, recorded in `layer`, gave `grad` for one input, still with whatever came
-  /// to the input's holes. It may be replaced, but not written to: others may hold it.
+  /// Called when the rule of `node`, recorded in `layer`, has given `grad` for one input. Holes of
+  /// the input are not dropped yet. The observer may replace `grad` by another Tensor, but not
+  /// write to its elements, which others may share.
   virtual void on_gradient(const Node& node, const std::string& layer, std::size_t input,
                            Tensor& grad) {
     static_cast<void>(node), static_cast<void>(layer);
@@ -29,8 +30,8 @@ class TapeObserver {
   }
 };
 
-/// Throws Error "[log] gave -inf at element 3 of (2, 4)" as soon as an operation gives a number
-/// that is not finite, or its rule one for the gradient of an input; holes left out.
+/// Throws Error "[log] gave -inf at element 3 of (2, 4)" as soon as an operation gives an output
+/// with an Inf or NaN, or its rule gives such a gradient. Holes are left out.
 class FiniteCheck : public TapeObserver {
  public:
   void on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) override;

@@ -23,20 +23,20 @@ bool contains(DTypes set, DType dtype);
 /// "float32, float64" and so on.
 std::string to_string(DTypes set);
 
-/// Which values the gradient of an input reads, besides the gradient that arrives. Place p of it
-/// reads place q of such a value where some place of the output depends on both. What is 0 wherever
-/// 0 arrives, whatever the values are, reads nothing: a sum, or a choice. check_op() holds it to
-/// that.
+/// Which values the gradient of an input reads, besides the gradient that arrives:
 ///   da = g b   .gradient = Reads{"b"}
+/// Place p of the gradient is taken to read place q of such a value where some place of the output
+/// depends on both. A gradient that is 0 wherever 0 arrives, whatever the values are, reads
+/// nothing: that of a sum or of a choice. check_op() tests what is declared here.
 class Reads {
  public:
-  /// Of these inputs and outputs.
+  /// Reads these inputs and outputs, by name.
   Reads(std::initializer_list<const char*> names) : names_(names.begin(), names.end()) {}
   static Reads nothing() { return {}; }
-  /// Every input and output: right for any gradient, if not precise.
+  /// Reads every input and output. This holds for any gradient, but the proof finds less with it.
   static Reads everything();
 
-  /// The same, but nothing at positions that the mask of the output leaves out.
+  /// The same names, but nothing is read at positions that the mask of the output leaves out.
   Reads outside_holes() const;
 
   const std::vector<std::string>& names() const { return names_; }
@@ -48,6 +48,7 @@ class Reads {
   bool everything_ = false, leaves_out_holes_ = false;
 };
 
+/// The description of one input.
 struct InputSpec {
   std::string name;
   Reach reach = Reach::kUnset;
@@ -55,15 +56,16 @@ struct InputSpec {
   DTypes dtypes = DTypes::kFloating;
   bool differentiable = true;
   bool optional = false;
-  /// Any number of them, from none: name0, name1, ... Repeated inputs stand last.
+  /// Stands for any number of inputs, also none: name0, name1, ... A repeated input comes last.
   bool repeated = false;
 
-  /// Whether the gradient reads nothing in holes: what it says, and what the tape drops for inputs
-  /// that stand aligned with the output.
+  /// Whether the gradient reads nothing in holes. True when `gradient` declares it, and for an
+  /// input aligned with the output, as the tape drops what its rule makes of holes.
   bool leaves_out_holes() const { return reach == Reach::kElement || gradient.leaves_out_holes(); }
 };
 
-/// A Scalar is for what goes to values of any dtype, as a fill does.
+/// The value of an argument. A Scalar is for a number that is written to values of any dtype, such
+/// as a fill.
 using ArgValue =
     std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, Scalar>;
 struct ArgSpec {
@@ -104,33 +106,37 @@ struct OpDef {
   std::function<std::vector<OpSample>(Random& random)> samples;
 
   bool has_gradient() const;
-  /// The description of the input called `name`, which may be a repeated one: "mask2"; nullptr when
-  /// there is none.
+  /// The description of the input called `name`, or nullptr when there is none. `name` may be that
+  /// of a repeated input: "mask2".
   const InputSpec* find_input(const std::string& name) const;
-  /// The description and the name of input i of those that record() is given: "weight2".
+  /// The description and the name ("weight2") of the input that record() gets as number i. Throw
+  /// Error when there is none.
   const InputSpec& recorded(std::size_t i) const;
   std::string recorded_name(std::size_t i) const;
-  /// Whether recorded input i stands aligned with the output under broadcasting.
+  /// Whether recorded input i is aligned with the output under broadcasting.
   bool is_elementwise(std::size_t i) const { return recorded(i).reach == Reach::kElement; }
   /// The name of output i: "output", or "part3" of repeated ones.
   std::string output_name(std::size_t i) const;
 };
 
-/// Adds an operation; called once for each, where the program starts:
+/// Adds an operation to the registry. Called once for each, by the initialiser of a constant:
 ///   const OpDef& kRelu = register_op({.name = "relu", ...});
-/// Throws Error when the name is taken. The reference stays valid for the program's life.
+/// The reference stays valid for the program's life. Throws Error when the name is taken, and for
+/// an input whose reach has a signature that is none.
 const OpDef& register_op(OpDef op);
 
 /// All operations by name.
 const std::map<std::string, OpDef>& registry();
-/// Throws Error "[name] is no operation; did you mean 'relu'?".
+/// The operation called `name`. Throws Error "[name] is no operation; did you mean 'relu'?" when
+/// there is none.
 const OpDef& find_op(const std::string& name);
 
 /// Runs an operation by its description: fills in default arguments, then calls it. The outputs
-/// come in the order of op.outputs.
-/// An integer may stand for a real argument, and any number for a Scalar.
-/// Throws Error naming an input that is missing, has no value, is unknown or of a wrong dtype, and
-/// an argument that is unknown, of a wrong type, or a number that does not fit it.
+/// come in the order of op.outputs. An integer may be given for a real argument, and any number for
+/// a Scalar.
+/// Throws Error that names an input which is missing, unknown, without a value or of a wrong dtype,
+/// and an argument which is unknown, of a wrong type, or a number that does not fit. Throws Error
+/// as the operation does, and for an OpDef without a function to call.
 std::vector<Variable> run_op(const OpDef& op, OpCall call);
 
 }  // namespace maskgrad

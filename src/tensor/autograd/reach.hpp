@@ -1,6 +1,6 @@
 // Which places of an operation's output can depend on which places of an input. The static proof
-// that no masked place is read walks along these, forward and back; the registry's tests hold them
-// against what the operations do.
+// that no masked place is read (check/prove.hpp) follows them forward and back. check_op() tests
+// them against what operations do.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace maskgrad {
 class Reach {
  public:
   enum Kind : std::uint8_t {
-    kUnset,       // did not say
+    kUnset,       // not declared
     kElement,     // the element aligned with it under broadcasting
     kLastAxis,    // the elements that share all but the last index
     kSameOrder,   // the element at the same place in row-major order
@@ -26,10 +26,12 @@ class Reach {
   };
 
   constexpr Reach(Kind kind) : kind_(kind) {}
-  /// A letter for each axis of the input, then of the output; "..." for any number of axes, aligned
-  /// from the right. A place of the output depends on the elements whose index is its own along
-  /// every letter that both have and along "...", whatever it is along the others. Of the product
-  /// of x [..., K] and weight [K, N]: "...k->...n" for x, "kn->...n" for the weight. A literal.
+  /// A signature: a letter for each axis of the input, "->", a letter for each axis of the output.
+  /// "..." stands for any number of axes, aligned from the right. A place of the output depends on
+  /// the elements of the input that have the same index along every shared letter and along "...".
+  /// Along the other letters they may have any index. For the product of x [..., K] and weight
+  /// [K, N] it is "...k->...n" for x, and "kn->...n" for the weight. Requires a literal, as the
+  /// pointer is kept.
   constexpr Reach(const char* signature) : kind_(kSignature), signature_(signature) {}
 
   constexpr Kind kind() const { return kind_; }
@@ -43,12 +45,13 @@ class Reach {
   const char* signature_ = "";
 };
 
-/// Throws Error "[name] ..." for a signature that is none: other characters, a letter or "..."
-/// twice on one side, no "->".
+/// Throws Error "[name] ..." for a malformed signature: one without "->", with characters other
+/// than a to z, or with a letter or "..." twice on one side.
 void check_signature(const char* name, const Reach& reach);
 
-/// Between the places of an input and those of an output: forward, to the places of the output that
-/// can depend on a place, or back, to the places of the input that it can depend on.
+/// A direction between an input and an output. Forward leads from a place of the input to the
+/// places of the output that can depend on it. Back leads from a place of the output to the places
+/// of the input that it can depend on.
 struct Way {
   Shape input, output;
   bool back = false;
@@ -59,8 +62,8 @@ struct Way {
 };
 
 /// bool of shape way.to(): true where the way leads from a marked place. marked: bool of shape
-/// way.from(). For kUnset as for kEverything, the safe side. Throws Error where the description
-/// does not fit the shapes.
+/// way.from(). kUnset and kByCall are read as kEverything, which is safe. Throws Error when the
+/// reach does not fit the shapes.
 Tensor spread(Reach reach, const Tensor& marked, const Way& way);
 
 /// In `ties`: the place depends on all elements along this axis of the input.
@@ -70,14 +73,15 @@ inline constexpr int kAlong = -1;
 /// the second. Throws Error unless such axes are of one size, or one of them of size 1.
 Tensor spread(std::span<const int> ties, const Tensor& marked, const Way& way);
 
-/// Back, for a function that leads forward, from marks on an input to marks on the output: finds by
-/// halving which places of the input lead to a marked one.
+/// The places of an input, as bool of shape `input`, that lead to a marked place of the output.
+/// `forward` carries marks on the input to marks on the output. It is called on halves of the
+/// input, then on halves of those that lead to a mark, and so on.
 Tensor spread_back(const std::function<Tensor(const Tensor&)>& forward, const Tensor& marked,
                    const Shape& input);
 
-/// Nothing marked but this element. Throws Error when the shape does not have it.
+/// Marks (bool) with one element marked. Throws Error when the shape does not have it.
 Tensor mark(const Shape& shape, std::int64_t element);
-/// a | b, a & b and ~a of bool tensors of one shape.
+/// a | b, a & b and ~a of bool tensors. Throw Error when the shapes differ.
 Tensor either(const Tensor& a, const Tensor& b);
 Tensor both(const Tensor& a, const Tensor& b);
 Tensor opposite(const Tensor& a);

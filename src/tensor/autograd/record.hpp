@@ -5,13 +5,13 @@
 //   {
 //     if (grads.needed(0)) grads.set(0, times(g, *y));
 //   });
-// What the rule reads later it holds as Saved: inputs, outputs, and masks that the caller gave. So
-// it is an error when somebody has written to them by then.
-// The rule gives one gradient for each input that needs one. The tape alone checks their number,
-// dtypes and shapes, sums what was broadcast, accumulates, and drops what arrives at masked places.
-// A rule that takes grad_output as a Tensor of its own may compute in its memory, where it
-// is_exclusive(). The rule of an operation with several outputs takes std::span<Tensor>: a gradient
-// for each, undefined where nothing arrived.
+// The rule holds the values that it reads as Saved: inputs, outputs, and masks that the caller
+// gave. It is an error when somebody has written to them before the rule runs. The rule gives one
+// gradient for each input that needs one. The tape checks their number, dtypes and shapes, sums
+// over broadcast dimensions, accumulates, and drops what arrives at masked places. A rule that
+// takes `Tensor g` instead of `const Tensor& g` owns g, and may compute in its memory when
+// g.is_exclusive(). The rule of an operation with several outputs takes std::span<Tensor>: a
+// gradient for each output, undefined where none arrived.
 #pragma once
 
 #include <initializer_list>
@@ -30,7 +30,8 @@ namespace maskgrad {
 class AttentionMask;
 
 /// The inputs that an operation records, in the order of op.inputs. Those that take no gradient and
-/// no mask may be left out at the end. Write it in the call: it refers to what the braces hold.
+/// no mask may be left out at the end. Make it in the call of record(), as it refers to the
+/// temporary list of the braces.
 class Inputs : public std::span<const Variable* const> {
  public:
   Inputs(std::initializer_list<const Variable*> inputs) : span(inputs.begin(), inputs.size()) {}
@@ -38,9 +39,9 @@ class Inputs : public std::span<const Variable* const> {
   Inputs(const Container& inputs) : span(std::data(inputs), std::size(inputs)) {}
 };
 
-/// What else an operation was called with, by its name in the description: an argument, or an input
-/// that Inputs leaves out. An input without a value was not given. A tape that traces keeps them,
-/// so that the call can be printed and run again; no other looks at them.
+/// An argument of an operation, or an input that Inputs leaves out, under its name in the
+/// description. An input without a value counts as not given. A tape that traces keeps them, so
+/// that the call can be printed and run again. Other tapes ignore them.
 struct Given {
   using Value = std::variant<bool, std::int64_t, double, Scalar, std::string_view,
                              std::span<const std::int64_t>, const Tensor*, const Variable*,
@@ -66,7 +67,8 @@ struct Given {
   std::int64_t number = -1;
   Value value;
 };
-/// All that was given beside the inputs. Write it in the call: it refers to what the braces hold.
+/// All that was given beside Inputs. Make it in the call of record(), as it refers to the temporary
+/// list of the braces.
 class AlsoGiven : public std::span<const Given> {
  public:
   AlsoGiven() = default;
@@ -80,9 +82,9 @@ struct OpOutput {
   SequenceMask mask = {};
 };
 
-/// A gradient rule that also tells what the operation reads, for inputs with Reach::kByCall. The
-/// function carries marks along a way, as spread() does; one that leads forward only, from marks on
-/// the input, is followed back by halving:
+/// A gradient rule together with what the operation reads, for inputs with Reach::kByCall. The
+/// function `reached` carries marks along a way, as spread() does. It may lack the last parameter.
+/// Then it leads forward only, and spread_back() finds the way back:
 ///   with_reach(rule, [=](std::size_t input, const Tensor& marked, const Way& way) {...})
 ///   with_reach(rule, [=](std::size_t input, const Tensor& marked) {...})
 template <class Rule, class Reached>
@@ -161,8 +163,11 @@ class Recorder {
   Tape* tape_ = nullptr;
 };
 
-/// Makes the Variables of an operation's outputs, and records the operation when a tape is there
-/// and an input takes gradients.
+/// Makes the Variables of an operation's outputs. Records the operation when a tape of this thread
+/// is there, and an input takes gradients or the tape traces.
+/// Throws Error for an output without a value, for outputs that carry different masks where an
+/// input is aligned with them, on a tape that has run backward, and for an input that another tape
+/// recorded.
 template <class Rule>
 void record(const OpDef& op, Inputs inputs, std::span<OpOutput> outputs,
             std::span<Variable> results, Rule&& rule, AlsoGiven given = {}) {
@@ -180,13 +185,13 @@ Variable record(const OpDef& op, Inputs inputs, Tensor output, SequenceMask mask
   return recorder.take(0, recorder.note(std::forward<Rule>(rule), given));
 }
 
-/// The mask that an output of shape `output` carries by op.mask_rule: for kKeeps the one mask of
-/// the inputs; for the other rules none, as the operation passes its own to record().
-/// Throws Error when two inputs carry different masks, when the output has no place for the mask,
-/// and when a mask reaches an operation that does not say what becomes of it.
+/// The mask that an output of shape `output` carries by op.mask_rule: the mask of the inputs for
+/// kKeeps, none for the other rules, whose operations give record() a mask.
+/// Throws Error for kUnset when an input carries a mask. Throws Error for kKeeps when two inputs
+/// carry different masks, and when the output does not begin with the positions [B, S] of the mask.
 SequenceMask follow_mask(const OpDef& op, Inputs inputs, const Shape& output);
 
-/// The same for an operation whose output's mask follows from its inputs.
+/// The same with the mask of follow_mask(), and its errors.
 template <class Rule>
 Variable record(const OpDef& op, Inputs inputs, Tensor output, Rule&& rule, AlsoGiven given = {}) {
   SequenceMask mask = follow_mask(op, inputs, output.shape());

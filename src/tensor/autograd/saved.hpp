@@ -7,15 +7,15 @@ namespace maskgrad {
 
 struct OpDef;
 
-/// A value as it is when an operation runs, for the rule that reads it backward:
+/// A value that an operation keeps for its gradient rule:
 ///   [b = Saved(kMultiply, "b", b.value())](const Tensor& g, Gradients& grads) {
 ///     grads.set(0, times(g, *b));
 ///   }
 class Saved {
  public:
-  /// Nothing, which must not be read.
+  /// Holds no value. Requires that it is not read.
   Saved() = default;
-  /// `name`, one of the operation's inputs or outputs, must live as long.
+  /// `name` is that of an input or output of the operation. Requires that it lives as long as this.
   Saved(const OpDef& op, const char* name, Tensor value)
       : value_(std::move(value)), op_(&op), name_(name) {}
 

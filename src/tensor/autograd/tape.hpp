@@ -21,7 +21,7 @@ class Tape;
 struct Given;
 struct OpOutput;
 
-/// Where operations of this thread go while it lives: to a tape, or nowhere.
+/// While it lives, the operations of this thread are recorded on `tape`, or on none for nullptr.
 class Recording : public Nested<Recording> {
  public:
   explicit Recording(Tape* tape) : tape_(tape) {}
@@ -31,15 +31,16 @@ class Recording : public Nested<Recording> {
   Tape* tape_;
 };
 
-/// The operations of one forward pass, in order. Belongs to the thread that made it, and must end
-/// there. Tapes nest: the one made last, of those that live, records. They may end in any order.
+/// The operations of one forward pass, in order. A tape belongs to the thread that made it, and
+/// must end there. Tapes nest: of those that live, the one made last records. They may end in any
+/// order.
 class Tape {
  public:
   struct Options {
     TapeObserver* observer = nullptr;  // must outlive the tape
-    /// Records every operation, whether or not its inputs take gradients, with all that it was
-    /// called with and the layer it is in: for the static proof, replay() and to_string(). Such a
-    /// tape does not run backward.
+    /// Records every operation, whether or not its inputs take gradients, with its inputs, its
+    /// arguments and its layer. prove_mask(), replay() and to_string() need that. Such a tape does
+    /// not run backward.
     bool trace = false;
   };
 
@@ -48,11 +49,14 @@ class Tape {
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
 
-  /// Adds to every leaf that `root` depends on the gradient of seed * root. Each record is freed as
-  /// soon as it has been used, so a tape runs backward once.
-  /// Throws Error on a second call, when `root` is not a single element, or was not recorded here.
+  /// Adds d(seed root) / d(leaf) to the gradient of every leaf that `root` depends on. Each record
+  /// is freed as soon as it has been used, so a tape runs backward once.
+  /// Throws Error on a second call, on a tape that traces, when `root` has no value, is not a
+  /// single element, takes no gradient, or was recorded on another tape, and as the gradient rules
+  /// do.
   void backward(const Variable& root, double seed = 1.0);
-  /// The same for the sum of grad_output * root, of any shape.
+  /// The same for the sum of grad_output * root, with a root of any shape. Throws Error unless
+  /// `grad_output` has root's shape, dtype and device.
   void backward(const Variable& root, const Tensor& grad_output);
 
   std::span<const Ref<Node>> nodes() const { return nodes_; }
@@ -61,8 +65,8 @@ class Tape {
   /// "block0.attention".
   const std::string& scope(std::size_t i) const { return scopes_.at(i); }
 
-  /// What was recorded and has not run backward yet, one line an operation, with its layer where
-  /// scope() knows it, and on a tape that traces its arguments:
+  /// The recorded operations that have not run backward yet, a line each. A tape that traces or has
+  /// an observer shows the layer, a tape that traces the arguments:
   ///   $1 = embedding(tokens: int64 (2, 5), weight: w) -> float32 (2, 5, 8) masked in 'embed'
   ///   $2 = scale(input: $1, factor: 0.5) -> float32 (2, 5, 8) masked
   /// Leaves go by their names in `leaves`.
@@ -91,7 +95,7 @@ class Tape {
   std::vector<std::string> scopes_;  // of the nodes, for who looks on
 };
 
-/// While one lives, nothing is recorded on this thread but by tapes made after it.
+/// While a NoGrad lives, operations of this thread are recorded only on tapes made after it.
 class NoGrad {
  private:
   Recording recording_{nullptr};

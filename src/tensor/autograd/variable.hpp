@@ -17,8 +17,8 @@ class Variable {
   enum Grad : bool { kConstant = false, kRequiresGrad = true };
 
   Variable() = default;
-  /// A leaf. Throws Error for a tensor without a value, and when a gradient is asked for one that
-  /// is not floating.
+  /// A leaf. Throws Error for a tensor without a value, for kRequiresGrad unless the tensor is
+  /// floating, and when its shape does not begin with the mask's [B, S].
   explicit Variable(Tensor value, Grad grad = kConstant, SequenceMask mask = {});
 
   bool defined() const { return value_.defined(); }
@@ -33,20 +33,23 @@ class Variable {
   /// The positions [B, S] of this value that exist; undefined when nothing is known of any hole.
   const SequenceMask& mask() const { return mask_; }
   bool requires_grad() const { return static_cast<bool>(gradient_); }
-  /// Where its gradient gathers, and which value this is a handle of, for checks that walk a tape;
-  /// null for a constant.
+  /// The gradient of this value, which handles of the same value share; null for a constant. For
+  /// checks that walk a tape.
   const Gradient* gradient() const { return gradient_.get(); }
 
-  /// The gradient that backward passes left in a leaf, since it was last cleared; undefined when
-  /// none has arrived. It may be written to until the next pass, and shares no memory with another
-  /// gradient or with what backward() was given. Throws Error for a value that takes none.
+  /// The sum of the gradients that backward passes gave a leaf since it was last cleared; undefined
+  /// when none has arrived. The caller may write to it until the next pass. It shares no memory
+  /// with another gradient or with an argument of backward(). Throws Error for a value that takes
+  /// none.
   Tensor grad() const;
+  /// Clears the gradient. Throws Error for a value that takes none.
   void clear_grad();
 
-  /// Leaves only: moves the value into `value` and lets gradients gather in `grad`, two views of
-  /// this leaf's shape and dtype, usually into the flat buffers of a whole model. The two are on
-  /// one device, where the leaf is from then on. Returns the gradient, for whoever owns the buffers
-  /// to complete and clear. Throws Error when a copy of this handle or a tape holds the leaf: it
+  /// Copies the leaf's value into `value`, and lets its gradients be added up in `grad`. Both are
+  /// usually views into the flat buffers of a whole model. The leaf is on their device from then
+  /// on. Returns the gradient, which the owner of the buffers completes and clears. Throws Error
+  /// unless this is a leaf that takes a gradient, both tensors have its shape and dtype, and they
+  /// are on one device. Throws Error when a copy of this handle or a tape holds the leaf, as that
   /// would keep the old value.
   Ref<Gradient> bind(Tensor value, Tensor grad);
 
@@ -66,9 +69,9 @@ struct NamedLeaf {
   Variable leaf;
 };
 
-/// The same value without its mask, said on purpose: from here on every position counts, forward
-/// and backward. Behind a product, not before it: the gradient of a matrix reads every row. No
-/// gradient comes back to the places that were masked where the value was made.
+/// The same value without its mask. From here on every position counts, forward and backward. The
+/// gradient of a matrix reads every row of the other factor, so drop a mask after a product, not
+/// before it. The holes of x still get no gradient. Throws Error when x has no value.
 Variable drop_mask(const Variable& x);
 
 }  // namespace maskgrad

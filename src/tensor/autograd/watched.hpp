@@ -5,8 +5,9 @@
 
 namespace maskgrad {
 
-/// A tensor, and whether somebody has written to its memory since this was made: has asked for its
-/// elements through a Tensor that is not const. A pointer that was taken before is not seen.
+/// A tensor, and whether somebody has written to its memory since the Watched was made. A write is
+/// a request for the elements through a Tensor that is not const. Writes through a pointer that was
+/// taken before are not seen.
 class Watched {
  public:
   Watched() = default;

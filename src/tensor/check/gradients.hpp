@@ -28,10 +28,11 @@ struct GradientReport {
 /// A line or two for people.
 std::string to_string(const GradientReport& report);
 
-/// Compares the gradients that backward leaves in `leaves` with (f(x + h) - f(x - h)) / 2h, for f
-/// a function of their values, of any output shape (its places are weighted at random and summed,
-/// holes left out). Everything in float64. Clears the gradients that the leaves hold.
-/// Throws Error for a leaf that is not float64 or takes no gradient.
+/// Compares the gradients that backward() gives `leaves` with (f(x + h) - f(x - h)) / 2h. `f` is a
+/// function of the leaves' values. Its result may have any shape: the check sums the kept elements
+/// with random weights. Everything is computed in float64. Gradients that the leaves hold before
+/// are cleared. Throws Error for a leaf that is not float64 or takes no gradient, when f is empty
+/// or its result has no value, and for max_elements below 1.
 GradientReport check_gradients(const std::function<Variable()>& f,
                                std::span<const NamedLeaf> leaves,
                                const GradientCheck& options = {});

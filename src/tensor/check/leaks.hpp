@@ -13,7 +13,7 @@ namespace maskgrad {
 /// What is put into masked places: 1e30, -1e30, Inf, -Inf, NaN.
 std::span<const double> mask_poisons();
 
-/// One operation that let what stood in masked places through.
+/// One operation that let the contents of masked places through.
 struct MaskLeak {
   std::string op;     // "softmax"
   std::string layer;  // "block0.attention", empty outside of layers
@@ -37,17 +37,20 @@ struct LeakReport {
 std::string to_string(const LeakReport& report);
 
 /// Runs `forward` and its backward pass once with 0 and once with each poison in every masked
-/// place: in the holes of `leaves` (parameters and inputs by name; those without a mask are only
-/// compared), in those of what every operation gives, and of every gradient on its way. It leaks
-/// when a bit of a result, of a leaf's gradient, or of a kept place of a value with a mask differs.
+/// place: in the holes of `leaves`, of every operation's output, and of every gradient on its way.
+/// `leaves` are parameters and inputs by name. Those without a mask are only compared. There is a
+/// leak when a bit differs in a result, in a leaf's gradient, or in a kept place of a value with a
+/// mask.
 ///
-/// To blame is an operation that changes a kept place of its masked output, or of a result; that
-/// makes one number of masked and kept places of an input (softmax over padding); or that changes a
-/// place which, by its description, depends on nothing that is masked. Carrying rubbish on, as a
-/// product of rows does with a row that was masked, is no leak as long as somebody drops it. What
-/// follows an operation that is blamed goes on with clean values, so each is blamed for its own.
-/// Restores the leaves' values and leaves them without gradients. Throws Error when what runs
-/// depends on what stands in masked places.
+/// An operation is blamed in three cases:
+///   it changes a kept place of its masked output, or of a result;
+///   it computes one number from masked and kept places of an input, as softmax over padding does;
+///   it changes a place that by its description depends on no masked place.
+/// An operation that carries poison from masked places to places that are dropped later is not
+/// blamed: a product of rows does so with a masked row. The operations after a blamed one get clean
+/// values, so each is blamed only for its own leak.
+/// Restores the leaves' values, and clears their gradients. Throws Error when the contents of
+/// masked places decide how many operations run, and for a leaf without a value.
 LeakReport check_mask_leaks(const std::function<Variable()>& forward,
                             std::span<const NamedLeaf> leaves);
 

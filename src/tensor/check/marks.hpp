@@ -32,8 +32,9 @@ class MarkedTape {
   /// The marks of a value, or of its gradient; all false for one that the tape does not know.
   Tensor marks(const Gradient& value) const { return find(values_, value); }
   Tensor gradient_marks(const Gradient& value) const { return find(gradients_, value); }
-  /// Of the shape of an output: the places where the gradient of an input reads something marked, a
-  /// value or the gradient that arrives; values alone.
+  /// Marks of the shape of an output: the places at which the gradient of an input reads a marked
+  /// place. read_by_gradient() looks at values and at the gradient that arrives, values_read() at
+  /// values alone.
   Tensor read_by_gradient(const Node& node, std::size_t input, std::size_t output) const;
   Tensor values_read(const Node& node, std::size_t input, std::size_t output) const;
 
@@ -51,7 +52,7 @@ struct NodeOutput {
   std::size_t node, output;
   bool is_result;
 };
-/// All of a tape, in the order in which observers see them.
+/// All outputs of the operations on a tape, in the order in which observers see them.
 std::vector<NodeOutput> outputs_of(const Tape& tape);
 
 /// MarkedTape::values_read(), for marks of one's own.

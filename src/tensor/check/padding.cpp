@@ -91,7 +91,7 @@ bool compare(const std::vector<double>& before, const std::vector<double>& after
 void compare(const Run& before, const Run& after, std::int64_t extra,
              std::span<const NamedLeaf> leaves, PaddingReport& report) {
   check(before.outputs.size() == after.outputs.size(), "check_padding",
-        "{} operations ran, and {} with {} more positions", before.outputs.size(),
+        "{} outputs were recorded, and {} with {} more positions", before.outputs.size(),
         after.outputs.size(), extra);
   report.operations = 0;
   bool found = false;

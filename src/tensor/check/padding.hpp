@@ -9,7 +9,8 @@
 
 namespace maskgrad {
 
-/// One result that more padding changed.
+/// One result that more padding changed. When the number of kept elements changed, `element` is -1,
+/// and `before` and `after` are these numbers.
 struct PaddingChange {
   std::string op;            // that gave it first; empty for the gradient of a leaf
   std::string layer;         // "block0.attention", or the leaf's name
@@ -28,11 +29,14 @@ struct PaddingReport {
 };
 std::string to_string(const PaddingReport& report);
 
-/// Runs forward(0), then forward(extra) for 1, 2 and 5 positions more that the mask leaves out at
-/// the end of each sequence, and compares the kept places of what every operation gives, the result
-/// and the gradients of `leaves` (parameters). Outputs are compared where their shape, but for the
-/// positions of their mask, is the same. `tolerance` is of max(1, |value|); 0 asks for the same
-/// bits.
+/// Runs forward(0), then forward(extra) for extra = 1, 2 and 5, until something changes.
+/// forward(extra) computes a loss of one element from the batch with `extra` more positions at the
+/// end of each sequence, which the mask leaves out. The check compares the kept places of every
+/// operation's output and of the gradients of `leaves` (parameters). Outputs are compared when
+/// their shapes are the same but for the positions [B, S] of their mask. Values are equal when they
+/// differ by at most tolerance max(1, |value|); 0 asks for equal values. Clears the leaves'
+/// gradients. Throws Error when the result is not one element, when another number of outputs is
+/// computed with more positions, and for a leaf that has no value or takes no gradient.
 PaddingReport check_padding(const std::function<Variable(std::int64_t extra)>& forward,
                             std::span<const NamedLeaf> leaves, double tolerance = 1e-12);
 

@@ -20,20 +20,20 @@ struct MaskProof {
   std::int64_t operations = 0;
   std::int64_t results = 0;    // values that no further operation reads
   std::int64_t gradients = 0;  // leaves that take one
-  /// The first operation all of whose kept places can depend on masked ones, where there are
-  /// several: "softmax in layer 'reflect'". Empty when none does.
+  /// The first operation with several kept places all of which can depend on masked ones: "softmax
+  /// in layer 'reflect'". Empty when there is none.
   std::string everywhere = {};
 
   bool holds() const { return path.empty() && gradient_path.empty(); }
 };
 std::string to_string(const MaskProof& proof);
 
-/// Looks at every result of a tape that traces (Tape::Options::trace), and at the gradient of every
-/// leaf, for a kept place that can depend on a masked place of any value, whatever the numbers are.
-/// Gradients are those of all results. What leaves the tape, as a number that is read from value()
-/// does, is not seen; check_mask_leaks() finds what comes of it. Relies on what each operation says
-/// of its reach and of what its gradients read, which check_op() holds against what it does. What
-/// is carried on and dropped later is no failure. `leaves` gives names to the leaves, for the path.
+/// Looks for a kept place that can depend on a masked place of any value, whatever the numbers are:
+/// in every result of a tape that traces (Tape::Options::trace), and in the gradient of every leaf.
+/// The gradients are those of all results. A masked place that reaches only places which are
+/// dropped later is no failure. The proof relies on the Reach and Reads of each operation's
+/// description, which check_op() tests. It does not see numbers that a program reads from value()
+/// and computes with; check_mask_leaks() finds their effect. `leaves` names the leaves in the path.
 /// Throws Error for a tape that does not trace.
 MaskProof prove_mask(const Tape& tape, std::span<const NamedLeaf> leaves = {});
 

@@ -1,4 +1,4 @@
-// Denormal numbers cost a processor a hundred cycles each; training never needs them.
+// Whether a thread computes with denormal numbers, or reads and writes them as 0.
 #pragma once
 
 #if defined(__SSE__)
@@ -23,7 +23,7 @@ struct DenormalMode {
 #endif
 };
 
-/// Sets a mode for this thread, and the former one again at the end of the scope.
+/// Sets a mode for this thread, and restores the former one at the end of the scope.
 class ScopedDenormalMode {
  public:
   explicit ScopedDenormalMode(DenormalMode mode) : former_(DenormalMode::current()) { mode.set(); }
@@ -35,9 +35,9 @@ class ScopedDenormalMode {
   DenormalMode former_;
 };
 
-/// While one lives, this thread and the work it hands out read and write denormal numbers as 0.
-/// Adam's moments of parameters that get no gradient decay into the denormal range; steps then take
-/// up to 25 times as long.
+/// While one lives, this thread and the parts of its parallel_for() read and write denormal numbers
+/// as 0. Processors compute slowly with denormal numbers, and training does not need them:
+/// Adam's moments of parameters that get no gradient decay into the denormal range.
 class FlushDenormals : ScopedDenormalMode {
  public:
   FlushDenormals() : ScopedDenormalMode(DenormalMode::current().flushing()) {}

@@ -11,9 +11,9 @@
 
 namespace maskgrad {
 
-/// Adds up rows of `size` numbers in a balanced binary tree. Rows have an index and come in its
-/// order; one that does not come counts as 0. So rows of 0 at the end change no bit (Higham 1993,
-/// "The accuracy of floating point summation").
+/// Adds rows of `size` numbers in a balanced binary tree over their indices (Higham 1993, "The
+/// accuracy of floating point summation"). Rows are added in the order of their indices. An index
+/// that is left out counts as a row of 0. So rows of 0 at the end change no bit.
 template <class T>
 class PairwiseSum {
  public:
@@ -36,13 +36,13 @@ class PairwiseSum {
     if (!row_) row_ = static_cast<T*>(Pool::cpu().allocate(bytes()));
     return row_;
   }
-  /// Takes what stands in row() as row `index`, which is above those before.
+  /// Adds the contents of row() as row `index`. Requires an index above all before.
   void add(std::int64_t index) {
     fold_up_to(static_cast<std::uint64_t>(index), nullptr);
     fold_up_to(count_ + 1, std::exchange(row_, nullptr));
   }
   void add() { add(static_cast<std::int64_t>(count_)); }
-  /// Writes the sum, 0 over no rows. The last call.
+  /// Writes the sum, which is 0 over no rows. Must be the last call.
   void finish(T* sums) {
     if (is_live_ == 0) {
       std::fill_n(sums, size_, T{});
@@ -52,7 +52,7 @@ class PairwiseSum {
     const T* total = level_[static_cast<std::size_t>(std::countr_zero(is_live_))];
     std::copy_n(total, size_, sums);
   }
-  /// Calls f(row) for each partial sum that is held: for who scales them all.
+  /// Calls f(row) for each partial sum, which f may scale.
   template <class F>
   void for_each_partial(F&& f) {
     for (std::size_t k = 0; k < level_.size(); ++k) {

@@ -14,10 +14,10 @@ namespace maskgrad {
 /// class's list and is the next one handed out, so a step that allocates the same sizes in the
 /// same order gets the same, cache-warm addresses.
 ///
-/// The pool holds at most twice the bytes that were ever in use at once. It looks at that whenever
-/// it must ask the system, and first gives cached blocks back, those of the class that was used
-/// least recently first. So batches of other lengths, and of other classes, do not add up. Where
-/// the system refuses, all cached blocks go back and it is asked once more.
+/// The pool holds at most twice the bytes that were ever in use at once. It ensures that whenever
+/// it must ask the system: it first gives back cached blocks, beginning with the size class that
+/// was used least recently. So blocks for batches of different lengths do not add up. When the
+/// system refuses, the pool gives back all cached blocks and asks once more.
 ///
 /// Under AddressSanitizer every block comes from and goes to the system at once.
 class Pool {

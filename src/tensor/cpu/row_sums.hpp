@@ -1,5 +1,5 @@
-// Sums over rows, and over the elements of one row. What they promise alike: the order depends on
-// the numbers of rows and columns alone, and what is 0 at the end changes no bit.
+// Sums over rows, and over the elements of one row. The order of all these sums depends on the
+// numbers of rows and columns alone, and terms of 0 at the end change no bit.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,8 @@
 
 namespace maskgrad {
 
-/// So many rows are added one after another; blocks of them are added in a balanced binary tree.
+/// The rows of a block, which are added one after another. Blocks are added in a balanced binary
+/// tree.
 inline constexpr std::int64_t kRowsOfBlock = 32;
 
 namespace detail {
@@ -122,8 +123,8 @@ T sum_of_lanes(T* lanes) {
 
 }  // namespace detail
 
-/// The sum of term(j) over j = 0 .. n-1: sixteen sums side by side, element j in sum j % 16, which
-/// are blocks of rows too; then the sixteen in a tree. T is the type of the sums.
+/// The sum of term(j) over j = 0 .. n-1. Term j goes to sum j % 16. Each of these sixteen sums is
+/// computed as by sum_rows(), and the sixteen are added in a tree. T is the type of the sums.
 template <class T, class Term>
 T sum_terms(std::int64_t n, Term term) {
   T lanes[detail::kLanesOfTerms];
@@ -132,8 +133,8 @@ T sum_terms(std::int64_t n, Term term) {
 }
 
 /// sums[i] = the sum of term(i, j) over j = 0 .. n-1, for `rows` rows, with the bits of
-/// sum_terms(). Rows, and parts of long rows, are added side by side. `work` is that of one term,
-/// as for least_for().
+/// sum_terms(). Threads share the rows, and parts of long rows. `work` is the work of one term, in
+/// the units of least_for().
 template <class T, class Term>
 void sum_terms_of_rows(std::int64_t rows, std::int64_t n, std::int64_t work, const Term& term,
                        T* sums) {

@@ -6,8 +6,8 @@
 
 namespace maskgrad {
 
-/// A BasicLockable for sections so short that nobody is worth being put to sleep for. Taking and
-/// leaving it costs about a third of an uncontended std::mutex (2 ns against 6, AMD EPYC Genoa).
+/// A BasicLockable for very short sections: a waiting thread spins, and yields now and then,
+/// instead of sleeping. Taking and leaving it costs less than an uncontended std::mutex.
 class SpinLock {
  public:
   void lock() {

@@ -7,12 +7,12 @@
 
 namespace maskgrad {
 
-/// How many threads parallel_for may use, this one included; 1 at the start. Between two calls the
-/// others keep looking for work for 200 us, then sleep; where the program may use fewer processors
-/// than there are threads, they sleep at once.
+/// How many threads parallel_for may use, this one included; 1 at the start. After a call the
+/// others look for work for 200 us, then sleep. They sleep at once when the program may use fewer
+/// processors than there are threads.
 int num_threads();
-/// Throws Error unless 1 <= count <= 1024, and when the system starts no more threads: the former
-/// number goes on working. Not to be called while parallel_for runs.
+/// Sets num_threads(). Requires that no parallel_for runs. Throws Error unless 1 <= count <= 1024,
+/// and when the system starts no more threads. Then the number of threads stays as it was.
 void set_num_threads(int count);
 
 namespace detail {
@@ -20,10 +20,10 @@ using PartFunction = void (*)(void* context, std::int64_t begin, std::int64_t en
 void parallel_for(std::int64_t count, std::int64_t parts, PartFunction function, void* context);
 }  // namespace detail
 
-/// Into how many parts parallel_for cuts `count` things, each of at least `least`: as many as there
-/// are when that is one, else one, two, four, eight, or a multiple of twelve. So two threads part
-/// at the same half in each loop over the same rows, and three or four at the same places where
-/// there are twelve parts: a core finds in its own cache what it wrote.
+/// The number of parts of at least `least` things into which parallel_for cuts `count` things. It
+/// is `count` when `least` is 1, else one, two, four, eight or a multiple of twelve. So two, three
+/// or four threads cut loops over the same rows at the same places, and a core finds in its own
+/// cache what it wrote.
 constexpr std::int64_t parts_of(std::int64_t count, std::int64_t least) {
   constexpr std::int64_t kMost = 12 << 20;
   if (least <= 1) return count < kMost ? count : kMost;
@@ -33,11 +33,11 @@ constexpr std::int64_t parts_of(std::int64_t count, std::int64_t least) {
   return n < kMost ? n / 12 * 12 : kMost;
 }
 
-/// Calls f(begin, end) for `parts` > 0 parts of [0, count), as equal as can be, each once, on
-/// several threads in any order; not at all when `count` is 0. `parts` must be chosen from shapes
-/// and masks alone, never from the number of threads. The first exception of an f is thrown here,
-/// after all have ended. An f that calls parallel_for itself runs that one on its own thread.
-/// Threads inherit the caller's treatment of denormals.
+/// Cuts [0, count) into `parts` > 0 parts as equal as possible, and calls f(begin, end) once for
+/// each, on several threads in any order. Calls nothing when `count` is 0. Requires that `parts` is
+/// chosen from shapes and masks alone, never from the number of threads. The first exception of an
+/// f is thrown here after all calls have ended. A parallel_for within f runs on the thread of that
+/// f. Threads inherit the caller's DenormalMode.
 template <class F>
 void parallel_for_parts(std::int64_t count, std::int64_t parts, F&& f) {
   using Function = std::remove_reference_t<F>;
@@ -55,8 +55,8 @@ void parallel_for(std::int64_t count, std::int64_t least, F&& f) {
   parallel_for_parts(count, parts_of(count, least), std::forward<F>(f));
 }
 
-/// How many things hold about 32,768 units of work (a unit: a multiplication or so) when each takes
-/// the product of these factors: enough to outweigh handing them to another thread.
+/// The number of things that hold about 32,768 units of work, when each takes the product of these
+/// factors. A unit is about a multiplication. So much work is worth handing to another thread.
 template <class... Factors>
 constexpr std::int64_t least_for(Factors... factors) {
   std::int64_t work_each = 1;

@@ -6,15 +6,15 @@
 
 namespace maskgrad {
 
-/// Since the program started, on all threads; the first two in bytes. What an operation writes as
-/// its result is not among them; Pool::Stats tells the memory that this takes.
+/// Counts since the program started, of all threads. `copied` and `filled` are bytes. They leave
+/// out the results that operations write; Pool::Stats counts their memory.
 struct Traffic {
   std::uint64_t copied = 0;  // clone(), copy_from(), to(), permuted and expanded tensors
   std::uint64_t filled = 0;  // with one value: zeros(), full(), fill(), gradients set to 0
   std::uint64_t syncs = 0;   // times that the host waited for a device: item(), to(Device{})
 
   static Traffic so_far();
-  /// For whoever copies or fills by a loop of its own.
+  /// To be called by code that copies, fills or waits by itself.
   static void add_copied(std::size_t bytes);
   static void add_filled(std::size_t bytes);
   static void add_sync();

@@ -6,21 +6,21 @@
 
 namespace maskgrad {
 
-/// Functions on the memory of the process' one CUDA device. Each takes its place in the order of
-/// the device's work, and none waits for it but download().
+/// Functions on the memory of the process' one CUDA device. Each is ordered behind the work that
+/// the device was given before. Only download() waits for that work.
 struct DeviceMemory {
   /// Contents undefined; aligned to 256 bytes. Throws std::bad_alloc when there is no more, and
   /// Error "[device] ..." when there is no device.
   void* (*allocate)(std::size_t bytes);
   /// Gives back what allocate() returned, for use behind the work that was ordered before.
   void (*free)(void* block);
-  /// From the host; `from` may change as soon as the call returns.
+  /// Copies from the host. `from` may change as soon as the call returns.
   void (*upload)(void* to, const void* from, std::size_t bytes);
-  /// To the host. Waits until the bytes are there.
+  /// Copies to the host. Waits until the bytes are there.
   void (*download)(void* to, const void* from, std::size_t bytes);
-  /// Within the device. The two must not overlap.
+  /// Copies within the device. Requires that the two blocks do not overlap.
   void (*copy)(void* to, const void* from, std::size_t bytes);
-  /// `count` elements of 1, 4 or 8 bytes, each the lowest bytes of `bits`.
+  /// Writes `count` elements of 1, 4 or 8 bytes, each the lowest bytes of `bits`.
   void (*fill)(void* to, std::size_t element_bytes, std::uint64_t bits, std::size_t count);
 };
 

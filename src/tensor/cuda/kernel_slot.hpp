@@ -31,17 +31,18 @@ class KernelSlot {
 template <class Signature>
 class CudaKernel;
 
-/// Declared in a header beside the operation, constant-initialised, so that it stands before any
-/// `.cu` fills it:
+/// A place for one kernel. It is declared in the operation's header, and constant-initialised, so
+/// that it is ready before any `.cu` fills it:
 ///   inline constinit CudaKernel<void(const Tensor& x, Tensor& y)> kSoftmaxCuda{"softmax"};
-/// What a kernel is given as a Tensor lies on the device; what stays on the host has other types.
+/// Arguments of type Tensor are on the device. Arguments that stay on the host have other types.
 template <class... A>
 class CudaKernel<void(A...)> : public KernelSlot {
  public:
   constexpr explicit CudaKernel(const char* op) : KernelSlot(op) {}
 
-  /// Returns true, for the initialiser of a constant. A slot that serves functors of many
-  /// operations is named when it is filled. Throws Error when the slot is filled already.
+  /// Puts `run` into the slot. Returns true, for use as the initialiser of a constant. `name` is
+  /// the operation's name, for a slot that was declared without it. Throws Error when the slot is
+  /// filled already.
   bool fill(void (*run)(A...), const char* name = nullptr) {
     check(run_ == nullptr, name ? name : op(), "has two CUDA kernels");
     run_ = run;

@@ -12,23 +12,23 @@
 namespace maskgrad {
 
 /// Pairs [B or 1, H or 1, S, T]: true = query i may attend to key j (keep). Batch or heads of size
-/// 1 stand for any number of them. Immutable once made; copies share everything. A
-/// default-constructed mask says nothing: all but defined(), == and assignment throw Error
-/// "[attention_mask] used before it was given a value".
+/// 1 stand for any number of them. A mask is immutable, and copies share its memory. A
+/// default-constructed mask says nothing. On such a mask all functions but defined(), == and
+/// assignment throw Error "[attention_mask] used before it was given a value".
 ///
-/// Each row (b, h, i) is kept as sorted, non-overlapping intervals of keys, two at most. If some row
-/// needs more, the whole mask is kept as bits. The form depends on the pairs alone, not on how the
-/// mask was made. Masks of intervals are made and combined in time and memory in proportion to
-/// rows, without a table of S x T bits.
+/// Each row (b, h, i) is kept as sorted, non-overlapping intervals of keys, two at most. If some
+/// row needs more, the whole mask is kept as bits. The form depends on the pairs alone, not on how
+/// the mask was made. Making or combining masks of intervals takes time and memory in proportion to
+/// their rows, and no table of S x T bits.
 ///
-/// All constructors throw Error for sizes that are negative or above 2^31 - 1.
+/// All functions that make a mask throw Error for an S or T that is negative or above 2^31 - 1.
 class AttentionMask {
  public:
   enum class Form : std::uint8_t { kIntervals, kBits };
 
   AttentionMask() = default;
 
-  /// Every pair. Like all that takes `queries` and `keys`: [1, 1, queries, keys].
+  /// Every pair. This and the next functions give masks [1, 1, queries, keys].
   static AttentionMask all(std::int64_t queries, std::int64_t keys);
   /// j <= i + offset: row i stands at position i + offset. offset = keys - queries aligns the ends,
   /// as a decoder with a cache needs; 0 aligns the beginnings (PyTorch's is_causal).
@@ -40,27 +40,30 @@ class AttentionMask {
   /// j <= i or j < n: all see the prefix, the rest is causal (prefix language model; Raffel et al.
   /// 2020, T5). Throws Error for a negative n.
   static AttentionMask prefix(std::int64_t queries, std::int64_t keys, std::int64_t n);
-  /// j < n, to be united with another mask (attention sinks; Xiao et al. 2023). Throws Error for a
-  /// negative n.
+  /// j < n: all see the first n keys (attention sinks; Xiao et al. 2023). Unite it with another
+  /// mask by |. Throws Error for a negative n.
   static AttentionMask sink(std::int64_t queries, std::int64_t keys, std::int64_t n);
-  /// ids[b, i] == ids[b, j] >= 0: packed sequences do not see each other. A negative id is padding
-  /// that attends to nothing and is attended by nothing. ids int32 or int64 [B, S] -> [B, 1, S, S].
+  /// ids[b, i] == ids[b, j] >= 0: packed sequences do not see each other. A negative id is padding:
+  /// it attends to nothing, and nothing attends to it. ids [B, S] -> [B, 1, S, S]. Throws Error
+  /// unless `ids` is int32 or int64 [B, S].
   static AttentionMask segments(const Tensor& ids);
-  /// Keys that do not exist are not attended to. [B, T] -> [B, 1, queries, T], queries = T if not
-  /// given. Throws Error for a mask that says nothing.
+  /// Every query attends to the keys that exist. [B, T] -> [B, 1, queries, T]; without `queries`
+  /// [B, 1, T, T]. Throws Error for a SequenceMask that says nothing.
   static AttentionMask padding(const SequenceMask& keys, std::int64_t queries);
   static AttentionMask padding(const SequenceMask& keys);
-  /// Positions that exist attend to those that exist: padding() without the queries that do not
-  /// exist. [B, S] -> [B, 1, S, S]. Throws Error for a mask that says nothing.
+  /// Positions that exist attend to positions that exist. Others attend to nothing.
+  /// [B, S] -> [B, 1, S, S]. Throws Error for a SequenceMask that says nothing.
   static AttentionMask existing(const SequenceMask& positions);
   /// The bits of a bool tensor [S, T], [H, S, T] or [B, H, S, T]; they are copied. For attention
   /// without heads [H, S, T] is read as [B, S, T], see heads_as_batch().
   static AttentionMask bits(const Tensor& bits);
-  /// As above, with an S or T of 1 stretched to `queries` or `keys`; other sizes throw Error.
+  /// The same, with an S or T of 1 stretched to `queries` or `keys`. Throws Error for other sizes
+  /// that differ.
   static AttentionMask bits(const Tensor& bits, std::int64_t queries, std::int64_t keys);
 
-  /// Pairs in both, in either, and not in a mask. S and T must be equal, B and H equal or 1, else
-  /// Error: "[attention_mask] sizes must be equal, or 1 for batch and heads: (...) and (...)".
+  /// The pairs that are in a and in b; in a or in b; not in a. Throw Error "[attention_mask] sizes
+  /// must be equal, or 1 for batch and heads: (...) and (...)" unless S and T are equal, and B and
+  /// H equal or 1.
   friend AttentionMask operator&(const AttentionMask& a, const AttentionMask& b);
   friend AttentionMask operator|(const AttentionMask& a, const AttentionMask& b);
   friend AttentionMask operator~(const AttentionMask& a);
@@ -69,18 +72,19 @@ class AttentionMask {
 
   bool defined() const { return static_cast<bool>(body_); }
   const Shape& shape() const { return body().shape; }
-  /// What [1, H, S, T] says where there are no heads: [H, 1, S, T], each with the pairs of a
-  /// sample. The mask itself when its batch is not 1.
+  /// [1, H, S, T] -> [H, 1, S, T]: the pairs of each head become those of a sample, for attention
+  /// without heads. Returns the mask itself when its batch is not 1.
   AttentionMask heads_as_batch() const;
-  /// How many pairs are kept, of its own B x H x S x T.
+  /// How many of the B x H x S x T pairs of shape() are kept.
   std::int64_t kept() const;
-  /// How it was made: "causal", "window(3, 0) | sink(2)", "~(causal & padding)"; an operand that
-  /// is long itself is written "...". Valid while a copy of this mask lives.
+  /// How the mask was made: "causal", "window(3, 0) | sink(2)", "~(causal & padding)". A long
+  /// operand is written "...". Valid while a copy of this mask lives.
   std::string_view recipe() const { return body().recipe.text; }
   /// A new bool tensor of shape().
   Tensor to_bits() const;
 
-  // For kernels. Nothing here checks a range; b and h may be anything where that dimension is 1.
+  // For kernels. No function below checks a range. Where the batch has size 1, b may be any number;
+  // so may h where the heads have size 1.
 
   Form form() const { return body().bits ? Form::kBits : Form::kIntervals; }
   /// 1 when no row needs two, else 2. Only for kIntervals.

@@ -180,7 +180,8 @@ std::ostream& operator<<(std::ostream& out, const AttentionMask& mask) {
 }
 
 std::ostream& operator<<(std::ostream& out, const SequenceMask& mask) {
-  return out << (mask.defined() ? draw(mask) : "(says nothing)");
+  if (!mask.defined()) return out << "(says nothing)";
+  return out << (mask.shape().numel() > 0 ? draw(mask) : to_string(mask.shape()));
 }
 
 }  // namespace maskgrad

@@ -28,6 +28,12 @@ auto bits_of(T value) {
   }
 }
 
+void check_fits(const Tensor& x, const SequenceMask& mask) {
+  check_given(x.defined(), "mask", "a value");
+  check(x.shape().starts_with(mask.shape()), "mask", "a mask of {} does not fit a value of {}",
+        mask.shape(), x.shape());
+}
+
 // Calls f(first, last) for the elements of the holes, neighbours at once, parts of the positions
 // side by side.
 template <class T, class F>
@@ -61,6 +67,7 @@ bool every_in_holes(const Tensor& x, const SequenceMask& mask, F is_fine) {
 }  // namespace
 
 bool holes_hold(const Tensor& x, const SequenceMask& mask, Scalar value) {
+  check_fits(x, mask);
   return dispatch_dtype(AllTypes{}, x.dtype(), "holes_hold", [&]<class T>(T) {
     const auto wanted = bits_of(value.to<T>("mask", "fill"));
     return every_in_holes<T>(x, mask, [wanted](T element) { return bits_of(element) == wanted; });
@@ -68,6 +75,7 @@ bool holes_hold(const Tensor& x, const SequenceMask& mask, Scalar value) {
 }
 
 bool holes_are_finite(const Tensor& x, const SequenceMask& mask) {
+  check_fits(x, mask);
   return dispatch_dtype(FloatingTypes{}, x.dtype(), "holes_are_finite", [&]<class T>(T) {
     return every_in_holes<T>(x, mask, [](T element) { return std::isfinite(element); });
   });
@@ -96,8 +104,7 @@ Tensor holes_of(const SequenceMask& mask, const Shape& shape) {
 }
 
 void fill_holes(Tensor& x, const SequenceMask& mask, Scalar value) {
-  check(x.shape().starts_with(mask.shape()), "mask", "a mask of {} does not fit a value of {}",
-        mask.shape(), x.shape());
+  check_fits(x, mask);
   const auto on_cpu = [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "fill_holes", [&]<class T>(T) {
       const T filling = value.to<T>("mask", "fill");

@@ -12,7 +12,7 @@ namespace maskgrad {
 inline constinit CudaKernel<void(Tensor& x, const SequenceMask& mask, Scalar value)> kFillHolesCuda{
     "fill_holes"};
 
-/// Which elements of a value [B, S, ...] are at positions that its mask keeps; all without one.
+/// Which elements of a value [B, S, ...] are at positions that its mask keeps. Without a mask, all.
 class KeptPlaces {
  public:
   KeptPlaces() = default;
@@ -38,20 +38,24 @@ bool is_hole(const SequenceMask& mask, const Shape& shape, std::int64_t element)
 Tensor holes_of(const SequenceMask& mask, const Shape& shape);
 
 /// Writes `value` to every element of x [B, S, ...] at a position that the mask does not keep.
-/// Throws Error when it does not fit x's dtype.
+/// Throws Error when the value does not fit x's dtype, when x does not begin with the mask's [B,
+/// S], and for a mask that says nothing.
 void fill_holes(Tensor& x, const SequenceMask& mask, Scalar value);
 
-/// True when every element in the holes of the mask is `value`. Throws Error as fill_holes().
+/// True when every element in the holes of the mask has the bits of `value`, so 0 is not -0.
+/// Throws Error as fill_holes(), and when x [B, S, ...] is not on the CPU.
 bool holes_hold(const Tensor& x, const SequenceMask& mask, Scalar value);
 
-/// True when no element in the holes of the mask is Inf or NaN. x: floating.
+/// True when no element in the holes of the mask is Inf or NaN. Throws Error unless x [B, S, ...]
+/// is floating, is on the CPU and begins with the mask's [B, S], and for a mask that says nothing.
 bool holes_are_finite(const Tensor& x, const SequenceMask& mask);
 
-/// Writes 0 into the holes of the mask, if there is one, so that a NaN there is gone. What others
-/// hold too is copied first, unless its holes hold 0 already; on a device nobody looks.
+/// Writes 0 (false) into the holes of x. Does nothing when the mask says nothing. If others share
+/// the memory of x, x becomes a copy first. On the CPU no copy is made when the holes hold 0
+/// already.
 void drop_holes(Tensor& x, const SequenceMask& mask);
 
-/// x, or when `mask` is defined a copy of it with 0 (false) in the holes.
+/// A copy of x with 0 (false) in the holes. Returns x itself when the mask says nothing.
 Tensor without_holes(const Tensor& x, const SequenceMask& mask);
 
 }  // namespace maskgrad

@@ -10,7 +10,7 @@
 
 namespace maskgrad {
 
-/// The keys lo <= j < hi; none is lo = hi = 0.
+/// The keys lo <= j < hi. The empty interval is lo = hi = 0.
 struct KeyInterval {
   std::int32_t lo = 0, hi = 0;
 
@@ -25,8 +25,8 @@ struct KeyInterval {
 using Runs = PoolVector<KeyInterval>;
 using RunsView = std::span<const KeyInterval>;
 
-/// The first place in row[from..keys) that holds `value`, or `keys`. Eight at a time: most rows are
-/// too short for a call of memchr to pay.
+/// The first place in row[from..keys) that holds `value`, or `keys` when there is none. Compares
+/// eight places at a time.
 inline std::int32_t find_bit(const bool* row, bool value, std::int32_t from, std::int32_t keys) {
   constexpr std::uint64_t kOnes = 0x0101010101010101;
   for (; keys - from >= 8; from += 8) {
@@ -48,7 +48,7 @@ inline KeyInterval next_run(const bool* row, std::int32_t from, std::int32_t key
   return lo < keys ? KeyInterval{lo, find_bit(row, false, lo, keys)} : KeyInterval{};
 }
 
-/// Each of these replaces what `out` holds; `out` is none of the inputs.
+/// These functions replace the contents of `out`, which must not be one of the inputs.
 /// The runs of row[0..keys).
 void find_runs(const bool* row, std::int32_t keys, Runs& out);
 /// Keys in both.
@@ -64,7 +64,7 @@ class SegmentRuns {
   /// Throws Error for a negative size, or one above 2^31 - 1.
   explicit SegmentRuns(std::int64_t size);
 
-  /// Reads `size` ids. Positions of a negative id get no runs, and are in none.
+  /// Reads `size` ids. Positions with a negative id have no runs, and are in no run.
   void read(const std::int64_t* ids);
   /// Valid until the next read().
   RunsView operator[](std::int64_t s) const {

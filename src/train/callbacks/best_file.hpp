@@ -8,12 +8,13 @@
 
 namespace maskgrad {
 
-/// Keeps Trainer::Options::best in a model file. Stands behind the callback that saves checkpoints,
-/// and writes when they are saved: the file never holds weights that no checkpoint knows. Where a
-/// run starts, the file becomes what its checkpoint says, and is removed where that knows none.
+/// Keeps Trainer::Options::best in a model file. Add it to the trainer after CheckpointCallback. It
+/// writes when checkpoints are saved, so the file never holds weights that no checkpoint holds.
+/// When a run starts, the file becomes what the run's checkpoint says. It is removed where the
+/// checkpoint has no best weights. Throws Error where the file cannot be written or removed.
 class BestFile : public Callback {
  public:
-  /// `notes` are those of the model; BestWeights::note() joins them.
+  /// `notes` gives the notes of the model. BestWeights::note() is added to them.
   explicit BestFile(std::filesystem::path file, std::function<Notes()> notes = {})
       : file_(std::move(file)), notes_(std::move(notes)) {}
 

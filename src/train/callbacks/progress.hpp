@@ -1,4 +1,4 @@
-// How far a run is, for whoever watches it.
+// Shows how far a run is.
 #pragma once
 
 #include <chrono>
@@ -22,8 +22,8 @@ class Progress : public Callback {
   using Columns = std::function<int()>;
   using Clock = std::chrono::steady_clock;
 
-  /// `write` gets the text, control characters included. `color` paints the bar. `columns` says how
-  /// wide the terminal is at the moment; without it the bar's line is as long as it comes.
+  /// `write` gets the text, control characters included. With `color` the bar is coloured.
+  /// `columns` returns the present width of the terminal. Without it the bar's line is not cut.
   Progress(Style style, bool color, Write write, Columns columns = {})
       : Progress(style, color, std::move(write),
                  std::chrono::milliseconds(style == Style::kBar ? 100 : 5000), std::move(columns)) {
@@ -35,7 +35,7 @@ class Progress : public Callback {
         write_(std::move(write)),
         interval_(interval),
         columns_(std::move(columns)) {}
-  /// Wipes the bar that an error leaves behind.
+  /// Clears a bar that is still drawn, after an error for example.
   ~Progress() override;
 
   void on_start(const Trainer& trainer) override;

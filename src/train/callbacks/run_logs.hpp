@@ -1,4 +1,4 @@
-// What a run writes down as it goes: one line a step, one line an epoch.
+// The logs of a run: a line for each step, and a line for each epoch.
 #pragma once
 
 #include <filesystem>
@@ -16,23 +16,25 @@ namespace maskgrad {
 /// epochs.csv up to its epoch.
 inline constexpr const char* kStepLogNote = "step_log";
 inline constexpr const char* kEpochsNote = "epochs.csv";
-/// The note under which a model holds epoch_values_digest() of the whole table. How long an epoch
-/// took is no part of it: equal runs have equal models, byte for byte.
+/// The note under which a model holds epoch_values_digest() of the whole table. The digest leaves
+/// out how long an epoch took, so equal runs have equal models, byte for byte.
 inline constexpr const char* kEpochValuesNote = "epochs.csv without seconds";
 
-/// A log of a run that may go on. `resumed` are the notes of the checkpoint that it goes on from.
-/// What the log held up to there must be as they say, or the run does not start: Error names file
-/// and line, and says what to do. Without a note the log must at least be whole. A log that is not
-/// there is begun anew, and `warn` gets a line about it. What the log holds beyond the checkpoint
-/// is dropped: it is done again.
+/// Where the log of a run begins when the run goes on. `resumed` are the notes of the checkpoint
+/// that the run goes on from. The log up to the checkpoint must match its digest in these notes.
+/// Where it does not, the run does not start: on_start() throws Error that names the file and says
+/// what to do. Without such a note the log must at least be whole. A missing log is begun anew, and
+/// `warn` gets a line about it. Lines beyond the checkpoint are dropped: these steps are done
+/// again.
 struct LogOrigin {
   Notes resumed = {};
   Warn warn = {};
 };
 
-/// Appends `step,loss` (%.17g) for each step: the loss before that step's update. A run that goes
-/// on rewrites the log up to its step, beside it and in one piece, before it appends. Of a pipe
-/// whose reader leaves, the lines that follow are lost: `warn` hears of it, and the run goes on.
+/// Appends `step,loss` (%.17g) for each step. The loss is the one before that step's update. A run
+/// that goes on first replaces the log, as AtomicFile does, with its lines up to the run's step.
+/// The log may be a pipe. When the reader of a pipe leaves, `warn` gets a line, further lines are
+/// lost, and the run goes on. Throws Error where the log cannot be written.
 class StepLog : public Callback {
  public:
   explicit StepLog(std::filesystem::path path, LogOrigin origin = {})
@@ -58,16 +60,17 @@ class StepLog : public Callback {
   bool is_pipe_ = false, reader_left_ = false;
 };
 
-/// Copies the header and the lines of a step log before step `end`. They must be whole, from step 0
-/// on and without a gap; and the digest among the notes that a run goes on from, where it is there,
-/// must be theirs. Returns that digest. Throws Error naming file and line.
+/// Copies the header and the lines of a step log before step `end`, and returns their digest.
+/// Throws Error naming the file, and the line where there is one, unless the lines are whole and
+/// without a gap. Where `resumed` holds a digest of the log, the lines must match it, and the first
+/// may be of any step. Otherwise they must begin with step 0.
 Digest copy_step_log(const std::filesystem::path& from, AtomicFile& to, std::int64_t end,
                      const Notes& resumed);
 
-/// Keeps `epochs.csv`: epoch,steps,loss,...,seconds with the mean of each metric over the epoch's
-/// samples. Rewritten whole at each epoch. A part of an epoch gets no line: a run that ends within
-/// its first epoch leaves the header alone. A name that holds a comma, a quote or a line's end
-/// stands in quotes, as RFC 4180 has it.
+/// Keeps `epochs.csv`. Its columns are epoch,steps,loss,...,seconds, with the mean of each metric
+/// over the epoch's samples. The file is written anew, as a whole, at each epoch. A part of an
+/// epoch gets no line. So a run that ends within its first epoch leaves a table with only a header.
+/// A name that holds a comma, a quote or a line's end stands in quotes (RFC 4180).
 class EpochLog : public Callback {
  public:
   explicit EpochLog(std::filesystem::path path, LogOrigin origin = {})
@@ -89,12 +92,13 @@ class EpochLog : public Callback {
 /// One line of `epochs.csv`: a column's name and its value.
 using EpochRow = std::vector<std::pair<std::string, double>>;
 
-/// The table of an epochs.csv. It must begin with what `notes` vouch for under kEpochsNote and
-/// kEpochValuesNote; lines may follow that were written since. Throws Error naming file and line.
+/// Reads the table of an epochs.csv. Its beginning must match the digests in `notes` under
+/// kEpochsNote and kEpochValuesNote, where they are there. Later lines may follow. Throws Error
+/// naming the file, and the line where there is one.
 std::vector<EpochRow> read_epochs(const std::filesystem::path& path, const Notes& notes = {});
 
-/// "2 rows, crc32c 1a2b3c4d": the checksum of all cells of an epochs.csv but those under "seconds".
-/// Throws Error as read_epochs.
+/// "2 rows, crc32c 1a2b3c4d": the checksum of all cells of an epochs.csv but those in the column
+/// "seconds". Throws Error as read_epochs().
 std::string epoch_values_digest(const std::filesystem::path& path);
 
 }  // namespace maskgrad

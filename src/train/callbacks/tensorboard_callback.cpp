@@ -5,11 +5,11 @@ namespace maskgrad {
 
 void TensorBoardCallback::on_start(const Trainer& trainer) {
   make_folder(folder_);
+  // A run that was killed before its first checkpoint leaves some, and begins again at step 0.
+  const bool has_events = !list_folder(folder_).empty();
   writer_ = std::make_unique<EventWriter>(folder_);
-  const TrainState& state = trainer.state();
-  if (state.step == 0) return;
   // What was measured at this step stands: it is not measured again.
-  writer_->add_restart(state.step + 1);
+  if (has_events) writer_->add_restart(trainer.state().step + 1);
 }
 
 void TensorBoardCallback::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {

@@ -8,11 +8,12 @@
 
 namespace maskgrad {
 
-/// At the end of each epoch, and of the run, writes, at the number of steps done: scalars
-/// "epoch/<metric>" and "epoch/learning_rate" (that of the last step), histograms
-/// "weights/<parameter>" and "gradients/<parameter>" (those of the last step). After an evaluation,
-/// scalars "validation/<metric>". Each process that trains a run adds an event file of its own to
-/// the folder; where the run goes on, it begins by saying which steps of the files before are void.
+/// Writes at the end of each epoch and of the run, under the number of steps done. It writes the
+/// scalars "epoch/<metric>" and "epoch/learning_rate" and the histograms "weights/<parameter>" and
+/// "gradients/<parameter>". Learning rate and gradients are those of the last step. After an
+/// evaluation it writes the scalars "validation/<metric>". Each process that trains a run adds an
+/// event file of its own to the folder. Where the run goes on, that file first says which steps of
+/// earlier files are void. Throws as EventWriter. on_start() makes the folder.
 class TensorBoardCallback : public Callback {
  public:
   explicit TensorBoardCallback(std::filesystem::path folder) : folder_(std::move(folder)) {}

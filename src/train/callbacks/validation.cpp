@@ -28,7 +28,14 @@ void Validation::on_start(const Trainer& trainer) {
         "anew",
         best_->data, fingerprint_));
   }
-  if (wants_to_stop() && trainer.state().step < trainer.total_steps()) {
+  const bool has_steps_left = trainer.state().step < trainer.total_steps();
+  if (best_->defined() && best_->at_end && has_steps_left) {
+    options_.warn(
+        fmt::format("the best weights are of the former end, at step {}; the validations of "
+                    "the longer run replace them",
+                    best_->step));
+  }
+  if (wants_to_stop() && has_steps_left) {
     options_.warn(
         fmt::format("nothing beat the best validation {} times: a larger patience goes on",
                     best_->of_regular().since));
@@ -60,6 +67,8 @@ std::vector<Metric> Validation::evaluate_at(const Trainer& trainer) const {
     return evaluate(trainer.model(), data_, options_.batch_size);
   } catch (const Diverged& error) {
     throw Diverged(kName, fmt::format("step {}: {}", trainer.state().step, error.text()));
+  } catch (const Error& error) {
+    throw Error(kName, fmt::format("step {}: {}", trainer.state().step, error.text()));
   }
 }
 

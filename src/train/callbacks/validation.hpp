@@ -1,4 +1,4 @@
-// How good a model is on data that it is not trained on, while it is trained.
+// Evaluates a model, while it is trained, on data that it is not trained on.
 #pragma once
 
 #include <string>
@@ -7,15 +7,17 @@
 
 namespace maskgrad {
 
-/// Evaluates the trainer's model on data of its own; where the trainer averages weights, with the
-/// average. All callbacks hear of it (on_evaluation). It keeps the weights of the smallest loss in
-/// Trainer::Options::best, and may end the run when they are not beaten any more. Best weights that
-/// were found on other data are left alone until its first evaluation takes their place.
+/// Evaluates the trainer's model on the validation data. Where the trainer averages weights, it
+/// evaluates with the average. All callbacks hear of the result (on_evaluation). It keeps the
+/// weights with the smallest loss in Trainer::Options::best. It may end the run when no later
+/// evaluation is better. Best weights that were found on other data stay until its first evaluation
+/// replaces them.
 ///
-/// Stands before the callback that saves checkpoints: a run that goes on from one evaluates, keeps
-/// and stops as the unbroken one does. An evaluation that only the end of a run made is no part of
-/// that, as a longer run would not have made it. Its weights may be the best of the run that ended;
-/// the first regular evaluation of a run that goes on forgets them (BestWeights::regular).
+/// Add it to the trainer before CheckpointCallback. A run that goes on from a checkpoint then
+/// evaluates, keeps weights and stops as an unbroken run does. An evaluation is regular unless only
+/// the end of the run caused it. A longer run would not have made it then. Weights from such an
+/// evaluation may be the best of the run that ended. When that run goes on, its first regular
+/// evaluation drops them and goes on from BestWeights::regular.
 class Validation : public Callback {
  public:
   struct Options {
@@ -23,10 +25,11 @@ class Validation : public Callback {
     std::int64_t batch_size = 100;
     /// Ends the run after so many regular evaluations without a better one; 0: never.
     std::int64_t patience = 0;
-    Warn warn = {};  // hears of other data than before, and of patience that is over at the start
+    Warn warn = {};  // hears of data other than before, and of patience that ran out before
   };
 
-  /// `data` must outlive it. Throws Error for no samples, and for options below their least.
+  /// `data` must outlive this object. Throws Error when there are no samples, when batch_size is
+  /// below 1, and when another option is below 0.
   Validation(const Dataset& data, Options options);
 
   /// Throws Error when the trainer has no Options::best.
@@ -35,7 +38,7 @@ class Validation : public Callback {
   void on_step(const Trainer& trainer, const StepInfo& step) override;
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
   void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override;
-  /// True once patience has run out.
+  /// True after `patience` regular evaluations without a better one.
   bool wants_to_stop() const override;
 
  private:

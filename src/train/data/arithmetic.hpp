@@ -29,9 +29,9 @@ struct ArithmeticSample {
   std::string res;   // "36"
 };
 
-/// Sample `index` of the endless list that `seed` names: x and y uniform in [1 - max_val, max_val -
-/// 1], fair coins for the order of definitions and operands, the operation uniform over + - *.
-/// Throws Error unless max_val is 1 to 10^9.
+/// Sample `index` of the endless list of samples of `seed`. x and y are uniform in
+/// [1 - max_val, max_val - 1]. Each order of the definitions and each order of the operands has
+/// probability 1/2. The operation is uniform over + - *. Throws Error unless max_val is 1 to 10^9.
 ArithmeticSample draw_arithmetic(std::uint64_t seed, std::uint64_t index, std::int64_t max_val);
 
 struct ArithmeticData {
@@ -47,11 +47,12 @@ void check_arithmetic_data(const ArithmeticData& data);
 /// "shard_0000.tfrecords" and so on.
 std::string arithmetic_shard_name(std::int64_t shard);
 
-/// Writes the shards and their index into `folder`, which is made if need be: sample i of the data
-/// is draw_arithmetic(seed, i), as a tf.train.Example of the int64 features defs, op and res. The
-/// same bytes for the same numbers on every machine. Throws Error for a number out of range, and
-/// where the disk refuses; each file is written whole or not at all, and shards without their
-/// fellows are refused by list_shards. Returns false when it left off because `stop` became true.
+/// Writes the shards and their index into `folder`, and makes the folder if it is missing. Sample i
+/// of the data is draw_arithmetic(seed, i), as a tf.train.Example of the int64 features defs, op
+/// and res. The same numbers give the same bytes on every machine. Each file appears whole or not
+/// at all. Until all are written, list_shards() refuses the folder. Returns false when it stopped
+/// early because `stop` became true. Throws Error for a number out of range, and where the disk
+/// refuses.
 bool write_arithmetic_shards(const std::filesystem::path& folder, const ArithmeticData& data,
                              const std::atomic<bool>* stop = nullptr);
 

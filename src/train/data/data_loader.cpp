@@ -19,7 +19,7 @@ std::int64_t count_batches(std::int64_t samples, std::int64_t batch_size) {
 DataLoader::DataLoader(const Dataset& dataset, Options options, DataPosition start)
     : dataset_(dataset), options_(options), position_(start), reading_(start), ring_(kAhead) {
   check(dataset.size() > 0, "data", "there are no samples");
-  check(options.batch_size >= 1, "data", "batch-size must be at least 1, not {}",
+  check(options.batch_size >= 1, "data", "batch_size must be at least 1, not {}",
         options.batch_size);
   check(start.epoch >= 0 && start.epoch < kMostEpochs && start.batch >= 0 &&
             start.batch < batches_per_epoch(),

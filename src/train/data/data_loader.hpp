@@ -20,36 +20,39 @@ struct DataPosition {
   friend bool operator==(DataPosition, DataPosition) = default;
 };
 
-/// How many batches an epoch has; the last one may be smaller. Requires batch_size >= 1.
+/// The number of batches of an epoch. The last one may be smaller. Requires batch_size >= 1.
 std::int64_t count_batches(std::int64_t samples, std::int64_t batch_size);
 
-/// Cuts each epoch's samples into batches (the last one may be smaller), in file order or in an
-/// order drawn anew for each epoch by (seed, epoch). A thread of its own collates batches ahead.
-/// What comes depends on the position alone, so a run can go on anywhere.
+/// Cuts each epoch's samples into batches. The last batch of an epoch may be smaller. Samples come
+/// in the order of their numbers, or in an order drawn for each epoch by (seed, epoch). A thread of
+/// the loader's own collates batches ahead. A batch depends on its position alone, so a run can go
+/// on anywhere. The loader sets Batch::epoch, and Batch::ids where the data set leaves them
+/// undefined.
 class DataLoader {
  public:
   struct Options {
     std::int64_t batch_size = 1;
     bool shuffle = false;
     std::uint64_t seed = 0;
-    /// Done to each batch by the reading thread, an augmentation for one. It should depend on the
-    /// batch alone (its ids and epoch included), or a run that goes on sees other data.
+    /// The reading thread calls it for each batch, to augment it for example. It should depend on
+    /// the batch alone (its ids and epoch included). Otherwise a run that goes on sees other data.
     std::function<void(Batch&)> transform = {};
   };
 
-  /// `dataset` must outlive the loader. Throws Error when it is empty, batch_size < 1, or the
-  /// system refuses the thread.
+  /// `dataset` must outlive the loader. Throws Error when it is empty, when batch_size < 1, when an
+  /// epoch has no batch `start`, and when the system refuses the thread.
   DataLoader(const Dataset& dataset, Options options, DataPosition start = {});
   ~DataLoader();
   DataLoader(const DataLoader&) = delete;
   DataLoader& operator=(const DataLoader&) = delete;
 
   std::int64_t batches_per_epoch() const;
-  /// The batch at position(), which moves on. Throws what reading it threw.
+  /// Returns the batch at position(), and moves the position on. Throws what reading it threw.
   Batch next();
-  /// The batch that next() will give, only to be read. Throws as next().
+  /// The batch that next() will return. Do not write to its tensors: next() returns the same ones.
+  /// Throws as next().
   Batch peek();
-  /// Of the batch that next() will give.
+  /// The position of the batch that next() will return.
   DataPosition position() const { return position_; }
 
  private:

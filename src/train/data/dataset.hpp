@@ -10,7 +10,7 @@
 
 namespace maskgrad {
 
-/// A tensor of a batch, under the name that its model knows it by.
+/// A further tensor of a batch, and the name under which the model finds it.
 struct BatchTensor {
   std::string name;
   Tensor tensor;  // [B, ...]
@@ -21,31 +21,32 @@ struct Batch {
   Tensor inputs;                        // [B, ...]
   Tensor targets;                       // [B, ...]
   Tensor ids;                           // int64 [B]: which samples of the data set these are
-  std::int64_t epoch = 0;               // with an id, what an augmentation draws by
-  PoolVector<BatchTensor> others = {};  // whatever else the model wants
+  std::int64_t epoch = 0;               // seeds an augmentation, together with an id
+  PoolVector<BatchTensor> others = {};  // whatever else the model needs
 
-  /// How many samples there are. Throws Error when there is no tensor yet.
+  /// The number of samples: the rows of `ids`, else of `targets`, else of the first tensor that has
+  /// a value. Throws Error when no tensor has one, and when that tensor is a single number.
   std::int64_t size() const;
-  /// "inputs", "targets", "ids", or one of `others`. Throws Error for a name of none, or of one
-  /// without a value.
+  /// The tensor with this name: "inputs", "targets", "ids", or one of `others`. Throws Error when
+  /// there is none, or it has no value.
   const Tensor& operator[](std::string_view name) const;
-  /// The samples first .. first + count - 1, as views. Throws Error for samples that are not there,
-  /// and where a tensor does not have one row for each sample.
+  /// The samples first .. first + count - 1, as views. Throws Error when the batch does not have
+  /// these samples, and when a tensor does not have one row for each sample.
   Batch part(std::int64_t first, std::int64_t count) const;
 };
 
-/// Samples that are told apart by numbers from 0 on. Derive from it for data of your own.
+/// Samples with the numbers 0 .. size() - 1. Derive from it for data of your own.
 class Dataset {
  public:
   virtual ~Dataset() = default;
 
   virtual std::int64_t size() const = 0;
-  /// The samples with these numbers, in this order. Depends on them alone: a run that goes on must
-  /// meet the same data. Called by the thread that reads ahead, too. Throws Error for a number of
-  /// none.
+  /// The samples with these numbers, in this order. The result must depend on the numbers alone: a
+  /// run that goes on must meet the same data. The thread that reads ahead calls it too. Throws
+  /// Error for a number that no sample has.
   virtual Batch collate(std::span<const std::int64_t> ids) const = 0;
-  /// "2000 samples, crc32c 1a2b3c4d": tells whether data are those that a run was trained on. If
-  /// not overridden, the checksum of what each sample's own batch holds.
+  /// "2000 samples, crc32c 1a2b3c4d". It tells whether data are those that a run was trained on. If
+  /// not overridden, it is the checksum of all samples, each collated as a batch of its own.
   virtual std::string fingerprint() const;
 };
 

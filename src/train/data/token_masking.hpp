@@ -13,15 +13,16 @@ namespace maskgrad {
 struct MaskedTokens {
   Tensor tokens;        // [B, S]: what the model sees
   Tensor targets;       // [B, S]: the tokens as they were given, the same elements
-  SequenceMask chosen;  // [B, S]: the places to predict, whatever became of their tokens
+  SequenceMask chosen;  // [B, S]: the positions to predict, changed or not
 };
 
-/// The shares are those of BERT (Devlin et al. 2019, section 3.1 and appendix A.1).
+/// How many tokens to choose, and what replaces them. The default shares are those of BERT (Devlin
+/// et al. 2019, section 3.1 and appendix A.1).
 struct TokenMaskingOptions {
   std::int64_t mask_token = -1;  // has no default: an id of the vocabulary
   std::int64_t vocabulary = 0;   // has no default: ids are 0 .. vocabulary-1
   double share = 0.15;           // of the tokens that are not spared
-  // What becomes of the chosen ones; the rest of them stay what they are.
+  // The shares of the chosen tokens that are replaced. The other chosen tokens stay as they are.
   double to_mask_token = 0.8;
   double to_random_token = 0.1;
   std::vector<std::int64_t> special = {};  // "start", "separator" and the like
@@ -29,23 +30,25 @@ struct TokenMaskingOptions {
   std::uint64_t seed = 0;
 };
 
-// Both kinds take tokens int32 or int64 [B, S], and for each of the B samples a number that is its
-// own in the whole data. Padding, special tokens and the mask token itself are spared: never
-// chosen, never given as a random token. Random tokens are uniform over all others.
+// RandomMask and SpanMask take tokens, int32 or int64 [B, S], and an id for each of the B samples
+// that no other sample of the data has. Padding, special tokens and the mask token itself are
+// spared: they are never chosen, and never given as random tokens. Random tokens are uniform over
+// all other ids.
 //
 // A sample draws from Random(seed, stream_of("random_mask" or "span_mask"), step) with
-// step = epoch 2^40 + sample id, and for spared tokens draws nothing. So what is chosen, and what
-// becomes of it, depends on seed, epoch, sample id and the sample's tokens alone: neither on the
-// batch, its order or its padding, nor on machine or thread. Both kinds are values that can be
-// called from several threads.
+// step = epoch 2^40 + sample id. It draws nothing for spared tokens. So the chosen positions and
+// their new tokens depend on seed, epoch, sample id and the sample's tokens alone. They depend
+// neither on the batch, its order or its padding, nor on machine or thread. Both classes may be
+// called from several threads at once.
 //
-// Constructors throw Error for a share outside 0..1, two shares of fates that add up to more than
-// 1, a vocabulary outside 1..2^31-1, a mask token outside of it or equal to `pad`, and random
-// tokens wanted when all are spared. Calls throw Error for other tokens, another number of sample
-// ids than B, an epoch outside 0..2^24-1 and a sample id outside 0..2^40-1.
+// Constructors throw Error for a share outside 0..1, for to_mask_token + to_random_token above 1,
+// for a vocabulary outside 1..2^31-1, for a mask token outside the vocabulary or equal to `pad`,
+// and where random tokens are wanted and all ids are spared. Calls throw Error for tokens of
+// another dtype or rank, for another number of sample ids than B, for an epoch outside 0..2^24-1
+// and for a sample id outside 0..2^40-1.
 
-/// Chooses each token by itself with probability `share`, so that the number of chosen ones varies
-/// about its mean; each meets a fate of its own.
+/// Chooses each token by itself with probability `share`. The number of chosen tokens varies about
+/// its mean. What replaces a token is drawn for each chosen one.
 class RandomMask {
  public:
   explicit RandomMask(TokenMaskingOptions options);
@@ -61,19 +64,20 @@ class RandomMask {
   TokenMaskingOptions options_;  // `special` sorted, and with the pad and the mask token
 };
 
-/// Lengths 1 .. max of spans, l with probability in proportion to p (1 - p)^(l - 1). For the
-/// defaults their mean is 3.8.
+/// The lengths of spans, 1 .. max. Length l has a probability in proportion to p (1 - p)^(l - 1).
+/// With the defaults the mean length is 3.8.
 struct SpanLengths {
   double p = 0.2;
   std::int64_t max = 10;
 };
 
-/// Chooses spans (Joshi et al. 2020, "SpanBERT", section 3.1), until a sample's share of tokens is
-/// reached: share times the tokens that are not spared, rounded at random to one of its two
-/// neighbours so that its mean is exact. A span starts at any token not chosen yet, each as likely
-/// as the others, and goes on to the right for the length drawn; it ends early before a spared or
-/// chosen token, at the end of the sequence, and where the share is reached. Its tokens meet one
-/// fate together; random ones are drawn for each of them.
+/// Chooses spans (Joshi et al. 2020, "SpanBERT", section 3.1) until a sample's share of tokens is
+/// reached. This is `share` times the number of tokens that are not spared. It is rounded up or
+/// down at random, so that its mean is exact. A span starts at a token that is neither spared nor
+/// chosen yet, each with the same probability. It goes on to the right for the length drawn. It
+/// ends early before a spared or chosen token, at the end of the sequence, and where the share is
+/// reached. All tokens of a span become the mask token, or all become random tokens, or all stay.
+/// Random tokens are drawn for each position.
 class SpanMask {
  public:
   /// Throws Error also for p outside 0.001..1 and max < 1.

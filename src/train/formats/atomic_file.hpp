@@ -10,11 +10,12 @@
 
 namespace maskgrad {
 
-/// Writes beside the target, as `<target>.tmp.<pid>`, and renames over it on commit(): a reader,
-/// a crash or a full disk never meets half a file. Without commit() the target stays as it was and
-/// the temporary file is removed; one that a killed process left is found by
-/// remove_dead_temporaries(). A target that is a symbolic link keeps being one. A target that is a
-/// device or a pipe (/dev/stdout) cannot be replaced and is written directly.
+/// Writes a temporary file `<target>.tmp.<pid>` beside the target. commit() renames it to the
+/// target. So neither a reader, nor a crash, nor a full disk ever leaves or meets half a file.
+/// Without commit() the target stays as it was, and the temporary file is removed. One that a
+/// killed process left is removed by remove_dead_temporaries(). A target that is a symbolic link
+/// stays one. A target that is a device or a pipe (/dev/stdout) cannot be replaced and is written
+/// directly.
 class AtomicFile {
  public:
   /// Throws Error "[file] cannot create 'x': <reason>". Errors name the target, here and below.
@@ -25,8 +26,8 @@ class AtomicFile {
 
   /// Appends. Throws Error "[file] cannot write 'x': No space left on device".
   void write(std::string_view bytes);
-  /// Makes the file durable and gives it its name; the last call. Throws Error where that fails;
-  /// the target is then as it was, unless only its folder could not be made durable.
+  /// Flushes the file to the disk and gives it its name. It must be the last call. Throws Error
+  /// where that fails. The target is then as it was, unless only its folder could not be flushed.
   void commit();
 
  private:
@@ -36,10 +37,10 @@ class AtomicFile {
   std::optional<OutputFile> file_;
 };
 
-/// False for a device or a pipe, which no other file can take the place of.
+/// False for a device or a pipe: no other file can take its place.
 bool can_be_replaced(const std::filesystem::path& path);
 
-/// Removes what processes that died left of an AtomicFile of this target. Throws as list_folder.
+/// Removes the temporary files of this target that dead processes left. Throws as list_folder().
 void remove_dead_temporaries_of(const std::filesystem::path& target);
 
 /// Replaces the file's content in one step. Throws as AtomicFile.

@@ -1,4 +1,4 @@
-// How many bytes, and their checksum: what one file says of another, or a file of itself.
+// Digests: the number of some bytes and their checksum.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace maskgrad {
 
-/// The length and the CRC-32C of some bytes, which may be added piece by piece. It finds damage; it
-/// is no protection against someone who means harm.
+/// The length and the CRC-32C of some bytes. The bytes may be added piece by piece. A digest finds
+/// damage. It does not protect against deliberate changes.
 struct Digest {
   std::uint64_t bytes = 0;
   std::uint32_t crc = 0;

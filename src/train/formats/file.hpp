@@ -38,7 +38,7 @@ class InputFile {
   std::size_t used_ = 0;
 };
 
-/// A file being written, buffered. Bytes reach the system by flush(), or once enough gathered.
+/// A file being written, buffered. Bytes reach the system by flush(), or once the buffer is full.
 class OutputFile {
  public:
   enum class Mode {
@@ -59,9 +59,9 @@ class OutputFile {
   /// Appends, in one piece: a flush never divides it. Throws Error "[file] cannot write 'x': No
   /// space left on device".
   void write(std::string_view bytes);
-  /// Hands everything written so far to the system. Throws as write(); the file then keeps what
-  /// earlier flushes wrote and nothing of this one, and writing may go on. Where not even that
-  /// succeeds, it throws from then on.
+  /// Hands everything written so far to the system. Throws as write(). After an error the file
+  /// holds what earlier flushes wrote and nothing of this one, and writing may go on. Where the
+  /// file cannot be cut back to that, every later flush throws.
   void flush();
   /// flush(), then waits until the bytes are on the disk.
   void sync();

@@ -1,4 +1,4 @@
-// Folders: made, listed, and rid of what dead processes left, with errors that name them.
+// Makes folders, lists them, and removes what dead processes left in them.
 #pragma once
 
 #include <filesystem>
@@ -16,9 +16,9 @@ void make_folder(const std::filesystem::path& folder);
 /// "[file] cannot read folder 'x': <reason>".
 std::vector<std::filesystem::path> list_folder(const std::filesystem::path& folder);
 
-/// Removes the temporary files of AtomicFile (`<target>.tmp.<pid>`) that lie right in the folder
-/// and that nobody writes any more, because their process died: those for whose target's name
-/// `is_target` holds. Returns their paths. Throws Error as list_folder.
+/// Removes temporary files of AtomicFile (`<target>.tmp.<pid>`) whose process died. It looks at
+/// those directly in the folder for whose target's name `is_target` is true. Returns their paths.
+/// Throws Error as list_folder().
 std::vector<std::filesystem::path> remove_dead_temporaries(
     const std::filesystem::path& folder,
     const std::function<bool(const std::string& name)>& is_target);

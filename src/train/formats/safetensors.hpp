@@ -5,9 +5,9 @@
 // "__metadata__" maps strings to strings. Values are little-endian and row-major.
 // Source: github.com/huggingface/safetensors.
 //
-// A digest of the whole file may stand among the metadata: "maskgrad.crc32c" maps to the CRC-32C of
-// all bytes, in eight hexadecimal digits, taken with "00000000" in its own place. Other readers see
-// one more text.
+// The metadata may hold a digest of the whole file: "maskgrad.crc32c" maps to the CRC-32C of all
+// bytes, in eight hexadecimal digits. It is computed with "00000000" in place of these digits.
+// Other readers see one more text.
 #pragma once
 
 #include <cstdint>
@@ -39,14 +39,16 @@ int safetensors_bits(std::string_view dtype);
 
 using Metadata = std::map<std::string, std::string>;
 
-/// A file that was read and found sound. Its verdict is that of the reference implementation, but
-/// for files with a digest: those must match it. A file whose metadata "format" is "maskgrad ..."
-/// must have one, unless it ends in " 1": the first version knew none. Copies share the bytes.
+/// A file that was read and found sound. It accepts and refuses the files that the reference
+/// implementation accepts and refuses, and checks digests besides. A file with a digest must match
+/// it. A file whose metadata "format" is "maskgrad ..." must have a digest, unless that text ends
+/// in " 1": the first version had none. Copies share the bytes.
 class SafetensorsFile {
  public:
-  /// Reads the whole file, which must be a regular one. Takes memory for the data only where the
-  /// header fits the file. Throws Error "[safetensors] 'x': <where and what is wrong>", for one
-  /// "[safetensors] 'x': its bytes do not match its digest: the file is damaged".
+  /// Reads the whole file. It must be a regular file. Takes memory for the data only where the
+  /// header fits the file. Throws Error "[safetensors] 'x': <where and what is wrong>", for example
+  /// "[safetensors] 'x': its bytes do not match its digest: the file is damaged". Throws as
+  /// InputFile.
   static SafetensorsFile open(const std::filesystem::path& path);
   /// A file already in memory; `name` is what errors call it. Throws as open().
   SafetensorsFile(std::string bytes, const std::string& name);
@@ -57,8 +59,9 @@ class SafetensorsFile {
   const Metadata& metadata() const { return metadata_; }
   /// Whether the file holds a digest, which then was verified.
   bool has_digest() const { return has_digest_; }
-  /// Names and metadata keys that the header gives more than once. The format forbids them, yet the
-  /// reference accepts them and the last one counts, and so it is here; see load_tensors.
+  /// Names and metadata keys that the header gives more than once. The format forbids them. The
+  /// reference accepts them and takes the last one, and so does this class. load_tensors() refuses
+  /// such a file.
   const std::vector<std::string>& repeated_keys() const { return repeated_keys_; }
 
  private:
@@ -74,10 +77,11 @@ class SafetensorsFile {
 
 enum class SafetensorsDigest { kNone, kWritten };
 
-/// Writes a file, sorted by dtype size, largest first, then by name, so that the data is aligned
-/// and equal content gives equal bytes. It appears whole or not at all (AtomicFile).
-/// Throws Error for an unknown dtype, data of another size than the shape says, metadata with the
-/// digest's key, or a name that is repeated, not UTF-8 or "__metadata__".
+/// Writes a file. Tensors are sorted by the size of their dtype, largest first, then by name. So
+/// the data is aligned, and equal content gives equal bytes. The file appears whole or not at all.
+/// Throws Error for an unknown dtype, for data of another size than the shape says, for metadata
+/// with the digest's key, and for a name that is repeated, not UTF-8 or "__metadata__". Throws as
+/// AtomicFile.
 void write_safetensors(const std::filesystem::path& path, std::span<const SafetensorsEntry> entries,
                        const Metadata& metadata = {},
                        SafetensorsDigest digest = SafetensorsDigest::kNone);

@@ -5,7 +5,7 @@
 
 namespace maskgrad {
 
-/// What `call` returns once no signal interrupts it.
+/// Repeats `call` while a signal interrupts it, and returns its result.
 template <class Call>
 auto again_if_interrupted(Call call) {
   for (;;) {

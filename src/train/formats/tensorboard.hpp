@@ -22,14 +22,15 @@
 
 namespace maskgrad {
 
-/// One value of a step; monostate for a kind of summary that is not read here (images, text).
+/// One value of a step. It is monostate for kinds of summaries that are not read here (images,
+/// text).
 struct SummaryValue {
   std::string tag;
   std::variant<std::monostate, float, Histogram> value;
 };
 
-/// One record of an event file: either `file_version` (the first record), or values of a step, or a
-/// restart: what was written before for `step` and later steps is void.
+/// One record of an event file. It is `file_version` (the first record), or values of a step, or a
+/// restart. A restart makes void what was written before for `step` and later steps.
 struct Event {
   double wall_time = 0;  // seconds since 1970
   std::int64_t step = 0;
@@ -43,9 +44,9 @@ std::string encode(const Event& event);
 /// Its inverse. Throws Error "[protobuf] <where>: byte 12: truncated" for malformed bytes.
 Event decode_event(std::string_view bytes, std::string_view where = "event");
 
-/// Appends events to a new file `events.out.tfevents.<time>.<host>.<pid>.<n>`, which TensorBoard
-/// can follow as it grows. Its name sorts behind those of the event files that the folder holds
-/// already: TensorBoard reads them in this order.
+/// Appends events to a new file `events.out.tfevents.<time>.<host>.<pid>.<n>`. TensorBoard can
+/// follow it as it grows. The name sorts behind those of the event files that the folder holds
+/// already, because TensorBoard reads files in this order.
 class EventWriter {
  public:
   /// Creates the file in `folder`, which must exist. Throws Error "[file] cannot create ...".
@@ -58,8 +59,8 @@ class EventWriter {
   /// See make_histogram for the buckets and for values that are not finite.
   void add_histogram(std::string_view tag, std::int64_t step, std::span<const double> values);
   void add_histogram(std::string_view tag, std::int64_t step, std::span<const float> values);
-  /// Says that a run goes on: events of earlier files at or behind `step` are void. TensorBoard's
-  /// readers drop them.
+  /// Says that a run goes on: events of earlier files at `step` and later steps are void.
+  /// TensorBoard's readers drop them.
   void add_restart(std::int64_t step);
   /// Several values of one step, with the present time.
   void add(std::int64_t step, std::vector<SummaryValue> values);
@@ -78,8 +79,8 @@ struct EventFile {
   std::string damage = {};  // "record 3 at byte 219: truncated in its data"; empty for a sound file
 };
 
-/// Reads an event file, checksums verified. A process that is killed leaves its last record torn,
-/// so damage is no error here. Throws Error where the system refuses to read.
+/// Reads an event file and verifies its checksums. A killed process leaves its last record torn, so
+/// damage is no error here. Throws Error where the system refuses to read.
 EventFile read_events(const std::filesystem::path& path);
 
 }  // namespace maskgrad

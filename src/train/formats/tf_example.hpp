@@ -18,13 +18,14 @@ using Feature =
 using Example = std::map<std::string, Feature>;
 
 /// The bytes of TensorFlow's SerializeToString(deterministic=True): keys in byte order, numbers
-/// packed. (Where one key begins another, Python's protobuf puts the longer first.) Throws Error
-/// for a key that is not UTF-8.
+/// packed. The order differs in one case: where one key is the beginning of another, Python's
+/// protobuf puts the longer key first. Throws Error for a key that is not UTF-8.
 std::string encode(const Example& example);
 
-/// The inverse, as lenient as protobuf: packed and unpacked numbers, unknown fields skipped; of a
-/// key given twice the last counts. A feature that holds no list is left out, as for
-/// tf.io.parse_example. Throws Error "[protobuf] <where>: byte 12: truncated" for malformed bytes.
+/// The inverse, as lenient as protobuf. It takes packed and unpacked numbers, skips unknown fields,
+/// and takes the last value of a key given twice. It leaves out a feature that holds no list, as
+/// tf.io.parse_example does. Throws Error "[protobuf] <where>: byte 12: truncated" for malformed
+/// bytes.
 Example decode_example(std::string_view bytes, std::string_view where = "tf.train.Example");
 
 }  // namespace maskgrad

@@ -17,18 +17,18 @@ namespace maskgrad {
 /// Appends `data`, framed as one record, to `out`.
 void append_record(std::string& out, std::string_view data);
 
-/// Writes a shard, which appears under its name only on commit().
+/// Writes a shard. The file appears under its name only on commit().
 class RecordWriter {
  public:
   /// Throws as AtomicFile.
   explicit RecordWriter(const std::filesystem::path& path) : file_(path) {}
   /// Appends one record. Throws as AtomicFile.
   void write(std::string_view data);
-  /// Completes the file; the last call. Throws as AtomicFile.
+  /// Completes the file. It must be the last call. Throws as AtomicFile.
   void commit() { file_.commit(); }
   /// Records written so far.
   std::int64_t count() const { return count_; }
-  /// Of all bytes written so far.
+  /// The digest of all bytes written so far.
   const Digest& digest() const { return digest_; }
 
  private:
@@ -38,23 +38,25 @@ class RecordWriter {
   Digest digest_;
 };
 
-/// Reads a file record by record and verifies both checksums of each, with the verdict of
-/// tf.data.TFRecordDataset but for one case: a file that ends inside a record's header, which
-/// TensorFlow takes for its end, is refused unless kLikeTensorFlow is said.
+/// Reads a file record by record and verifies both checksums of each. It accepts and refuses what
+/// tf.data.TFRecordDataset accepts and refuses, but for one case: a file that ends inside a
+/// record's header. TensorFlow takes such a header for the end of the file. This class refuses the
+/// file, unless kLikeTensorFlow is given.
 class RecordReader {
  public:
   enum class CutHeader { kRefused, kLikeTensorFlow };
 
-  /// Throws Error "[file] cannot open ...".
+  /// Throws as InputFile.
   explicit RecordReader(const std::filesystem::path& path, CutHeader cut = CutHeader::kRefused)
       : file_(path), cut_(cut) {}
-  /// Reads the next record into `data`; false at the end of the file. Throws Error
-  /// "[tfrecord] 'x': record 3 at byte 219: length checksum does not match", likewise for the data
-  /// checksum and a truncated record. Memory grows no further than the file reaches.
+  /// Reads the next record into `data`. Returns false at the end of the file. Throws Error
+  /// "[tfrecord] 'x': record 3 at byte 219: length checksum does not match", and likewise for the
+  /// checksum of the data and for a truncated record. It never takes more memory than the file has
+  /// bytes, whatever length a record claims.
   bool next(std::string& data);
   /// Records read so far.
   std::int64_t count() const { return count_; }
-  /// Of all bytes read so far, the records' frames included.
+  /// The digest of all bytes read so far, the records' frames included.
   const Digest& digest() const { return digest_; }
   /// Bytes in the file.
   std::uint64_t bytes() const { return file_.size(); }

@@ -16,18 +16,18 @@ struct GradientStep {
   std::int64_t step;            // 0, 1, ...
   double lr;                    // the learning rate of the update
   bool counts;                  // false: the batch counted nothing, and no update will follow
-  PoolVector<Metric>& metrics;  // of the step: one that is added must be added in every step
-  double scale = 1.0;           // the update applies it, which spares a pass over the gradients
+  PoolVector<Metric>& metrics;  // of the step; a metric that is added must be added in every step
+  double scale = 1.0;           // applied by the update, without a further pass over the gradients
 };
 
-/// Changes `scale`, or what ParameterBuffer::gradients() returns. It depends on the step alone and
-/// not on those before, or a run that goes on is another than the unbroken one.
-/// Throws Diverged where a gradient is not finite; the trainer then says why.
+/// Changes `scale`, or the tensor that ParameterBuffer::gradients() returns. It must depend on this
+/// step alone and not on the steps before. Otherwise a run that goes on differs from an unbroken
+/// one. It throws Diverged where a gradient is not finite. The trainer then says why.
 using GradientTransform = std::function<void(GradientStep&)>;
 
-/// Scales gradients down to a norm of at most `most`: see clip_factor(). Reports the norm before as
-/// the metric grad_norm. Throws Diverged for a norm that is not finite, and Error
-/// "[train] step 12: ..." where the factor is so small that nothing would be left.
+/// Scales gradients down to a norm of at most `most`, see clip_factor(). The metric grad_norm is
+/// the norm before. The transform throws Diverged for a norm that is not finite. It throws Error
+/// "[train] step 12: ..." where the factor rounds to 0.
 GradientTransform clip_norm(double most);
 
 }  // namespace maskgrad

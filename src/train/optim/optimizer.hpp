@@ -1,4 +1,4 @@
-// Rules that turn gradients into better parameters.
+// Rules that update parameters by their gradients.
 #pragma once
 
 #include <algorithm>
@@ -12,25 +12,26 @@
 
 namespace maskgrad {
 
-/// One pass over a model's flat parameters. Whatever it remembers between steps are tensors of
-/// their shape, in their dtype.
+/// A rule that updates a model's flat parameters in one pass. What it keeps between
+/// steps are tensors of the parameters' shape and dtype.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  /// Changes the parameters by `gradient_scale` times their gradients, each group at its part of
-  /// the learning rate `lr` and with its weight decay. Frozen groups and the gradients stay as they
-  /// are. Weight decay is decoupled from the gradient (Loshchilov & Hutter 2019): before the rule
-  /// of the optimizer, w -= lr * weight_decay * w.
-  /// Throws Error for parameters that it was not made for, and for a number that is not finite:
-  /// "[adam] the gradient of dense.bias is nan at element 3", or "[adam] dense.bias becomes inf at
-  /// element 3 ...". Then it has moved some of the parameters, and training cannot go on from them;
-  /// where a gradient is not finite, or not when it is scaled, it changed neither value nor state.
+  /// Changes the parameters by `gradient_scale` times their gradients. A group's learning rate is
+  /// `lr` times its lr_factor. Frozen groups and the gradients stay as they are. Weight decay is
+  /// decoupled from the gradient (Loshchilov & Hutter 2019): before the rule of the optimizer,
+  /// w -= lr * weight_decay * w.
+  /// Throws Error for parameters of another shape or dtype than it was made for. Throws Error for a
+  /// number that is not finite: "[adam] the gradient of dense.bias is nan at element 3", or "[adam]
+  /// dense.bias becomes inf at element 3 ...". It has then changed some of the parameters, and
+  /// training cannot go on from them. An element whose gradient, scaled or not, is not finite keeps
+  /// its value and its state.
   void step(ParameterBuffer& parameters, double lr, double gradient_scale = 1.0);
-  /// What it remembers, by name ("m", "r"): flat tensors of the buffer's size. A checkpoint saves
-  /// them and writes into them.
+  /// The optimizer's state by name ("m", "r"): flat tensors of the buffer's size. A checkpoint
+  /// saves them and writes into them.
   virtual std::map<std::string, Tensor> state() = 0;
-  /// Steps taken; a checkpoint sets it.
+  /// The number of steps taken. Loading a checkpoint sets it.
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }
 
@@ -38,16 +39,16 @@ class Optimizer {
   Optimizer(const char* name, const ParameterBuffer& parameters)
       : name_(name), shape_(parameters.values().shape()), dtype_(parameters.dtype()) {}
 
-  /// What update() changes: the elements first .. end-1 of the flat tensors, a group's.
+  /// What one call of update() changes: elements first .. end-1 of the flat tensors, a whole group.
   struct Part {
     std::int64_t first, end;
     double lr;            // the group's
     double weight_decay;  // before the update, w *= 1 - lr * weight_decay
   };
 
-  // Calls f(begin, end) for spans of whole cache lines of the part, on several threads: small
-  // enough that a model of some 50,000 parameters keeps them busy. Returns whether every call
-  // returned true.
+  // Calls f(begin, end) for spans of the part, on several threads. A span is made of whole cache
+  // lines, and small enough that a model of some 50,000 parameters keeps the threads busy. Returns
+  // whether every call returned true.
   template <class F>
   static bool for_each_span(const Part& part, F f) {
     constexpr std::int64_t kSpan = 4096, kLine = 16;  // elements; a group begins a line
@@ -60,9 +61,9 @@ class Optimizer {
     return all;
   }
 
-  /// A part of a step, called once for each group; steps() counts the step already. Returns false
-  /// where it may have met or made a number that is not finite. It must not look for one in a pass
-  /// of its own: that would cost too much.
+  /// Updates one group. step() calls it once for each group that is not frozen. steps() counts the
+  /// step already. Returns false where it may have met or made a number that is not finite. It must
+  /// not look for one in a pass of its own: that would cost too much.
   virtual bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale) = 0;
   const char* name() const { return name_; }
 

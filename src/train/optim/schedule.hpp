@@ -8,10 +8,10 @@
 
 namespace maskgrad {
 
-/// What the learning rate of each step is, as a factor of the run's. After a linear warm-up (Goyal
-/// et al. 2017),
+/// The factor that a run's learning rate is multiplied by in each step. It is the smaller of two:
+/// the linear warm-up (Goyal et al. 2017)
 ///   min(1, (step + 1) / warmup_steps),  step = 0, 1, ...,
-/// it follows one of
+/// and one of
 ///   kConstant  1
 ///   kCosine    (1 + cos(pi p)) / 2, with p = (step - warmup_steps) / (total - warmup_steps):
 ///              half a period (Loshchilov & Hutter 2017, without restarts)
@@ -26,8 +26,8 @@ struct Schedule {
   std::int64_t warmup_steps = 0;
   double decay_share = 0.1;  // of kWsd: of all steps
 
-  /// In [0, 1]. It depends on the two numbers alone, so a run that goes on has the rates of the
-  /// unbroken one. Requires 0 <= step < total_steps.
+  /// The factor, in [0, 1]. It depends on the two numbers alone, so a run that goes on has the
+  /// rates of an unbroken one. Requires 0 <= step < total_steps.
   double factor(std::int64_t step, std::int64_t total_steps) const;
 
   friend bool operator==(const Schedule&, const Schedule&) = default;

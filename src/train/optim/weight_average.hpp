@@ -5,9 +5,9 @@
 
 namespace maskgrad {
 
-/// average += (1 - decay) (w - average) after each step, from the weights that it was made with on
-/// (Polyak & Juditsky 1992; tf.train.ExponentialMovingAverage). It often does better than the
-/// weights of the last step.
+/// average += (1 - decay) (w - average) after each step (Polyak & Juditsky 1992;
+/// tf.train.ExponentialMovingAverage). It starts as the weights that it is constructed with. It
+/// often does better than the weights of the last step.
 class WeightAverage {
  public:
   /// Throws Error unless 0 < decay < 1.
@@ -27,7 +27,7 @@ class WeightAverage {
   Tensor values_;
 };
 
-/// While one lives, the parameters hold the average. Without an average nothing happens.
+/// While this object lives, the parameters hold the average. Without an average it does nothing.
 class WithAverage {
  public:
   WithAverage(WeightAverage* average, ParameterBuffer& parameters)

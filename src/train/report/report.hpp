@@ -10,17 +10,17 @@
 
 namespace maskgrad {
 
-/// Values published elsewhere, to be seen beside the runs: `values[i]` is that of epoch i + 1.
+/// Values published elsewhere, shown beside the runs. `values[i]` is the value of epoch i + 1.
 struct ReferenceCurve {
   std::string name;
   std::string metric;  ///< a column of epochs.csv: "loss"
   std::vector<double> values;
 };
 
-/// A self-contained HTML file (no scripts, nothing fetched) with a summary, a curve for each metric
-/// with reference curves dashed, epoch losses beside the references and their differences, settings
-/// with those that differ marked, parameters, and histograms by epoch. Equal input gives equal
-/// bytes. Throws Error without runs.
+/// A self-contained HTML file, without scripts or anything to fetch. It shows a summary, a curve
+/// for each metric with dashed reference curves, the losses of each epoch beside the references and
+/// their differences, the settings with marks where they differ, the parameters, and histograms by
+/// epoch. Equal input gives equal bytes. Throws Error when there are no runs.
 std::string render_report(std::string_view title, std::span<const ReportRun> runs,
                           std::span<const ReferenceCurve> references);
 

@@ -52,14 +52,14 @@ struct ReportRun {
 };
 
 /// Reads `epochs.csv`, `model.safetensors` and, where there are any, the event files in `logs` of a
-/// run folder; `settings` and `masks` stay empty. The table must be the one that the model's notes
-/// and those of the newest checkpoint vouch for, where they do. A histogram belongs to the epoch
-/// that ended at its step, and one of no epoch's end is left out; where a run that went on wrote a
-/// step again, its last file counts. Of a damaged event file what comes before the damage counts,
-/// and a warning says so; another says what an event file should hold that was cut between two
-/// events. Parameters come in the order of the first histograms, else of their
-/// names. Throws Error naming the file that is missing or broken, and
-/// "[report] 'x/epochs.csv': has no column 'steps'".
+/// run folder; `settings` and `masks` stay empty. The table must match the digests in the notes of
+/// the model and of the newest checkpoint, where they hold one. A histogram belongs to the epoch
+/// that ended at its step. One at another step is left out. Where a run that went on wrote a step
+/// again, its last file counts. Of a damaged event file what comes before the damage counts, and a
+/// warning says so. A warning also names what is missing from an event file that was cut between
+/// two events. Parameters come in the order of the first histograms, or without histograms in the
+/// order of their names. Throws Error naming the file that is missing or broken, and "[report]
+/// 'x/epochs.csv': has no column 'steps'".
 ReportRun load_report_run(const std::filesystem::path& folder, std::string name);
 
 /// The events of a folder's files in the order of their names, as TensorBoard reads them, without

@@ -1,4 +1,4 @@
-// The run folder while a run is in it: nobody else's, and as it was before if nothing is saved.
+// Locks a run folder for one run, and restores the folder if the run saves nothing.
 #pragma once
 
 #include <filesystem>
@@ -28,7 +28,7 @@ class FolderClaim {
   /// The run has saved something: the former run is gone for good, and the folder stays.
   void keep();
   bool is_kept() const { return kept_; }
-  /// True for a folder to resume in whose run was broken off before it saved anything.
+  /// True when the run in the folder to resume stopped before it saved anything.
   bool saved_nothing_yet() const { return former_.is_aside(); }
   /// Throws Error when the path leads to another folder than the one that is locked: somebody moved
   /// or replaced it. To be called before anything is written to it.

@@ -8,16 +8,17 @@
 
 namespace maskgrad {
 
-/// How a run ended that did not fail.
+/// How a run ended, where it did not fail.
 struct RunEnd {
   Trainer::Outcome outcome = Trainer::Outcome::kDone;
-  std::int64_t steps = 0;  // that this call made
-  double seconds = 0.0;    // that they took
-  /// Of the last epoch, or of what was done of it. Empty when this call made no step.
+  std::int64_t steps = 0;  // steps that this call made
+  double seconds = 0.0;    // the time that they took
+  /// The sums of the last epoch, or of the part of it that was done. Empty when this call made no
+  /// step.
   std::vector<Metric> totals = {};
-  std::int64_t batches = 0;  // of an epoch that is not over, which totals are of; 0: it is over
-  /// By validation. A run that goes on without validation keeps those of its checkpoint. Undefined
-  /// when there never was one.
+  std::int64_t batches = 0;  // the batches that totals sum up, if the epoch is not over; else 0
+  /// The best weights by validation. A run that goes on without validation keeps those of its
+  /// checkpoint. Undefined when the run never validated.
   BestWeights best = {};
 };
 

@@ -12,17 +12,4 @@ class UsageError : public Error {
   using Error::Error;
 };
 
-/// Runs `f`; an Error it throws becomes a UsageError.
-template <class F>
-decltype(auto) as_usage(F&& f) {
-  try {
-    return f();
-  } catch (const Error& error) {
-    throw UsageError(error.name(), error.text());
-  }
-}
-
-/// What an error says for std::bad_alloc.
-inline constexpr const char* kNoMoreMemory = "the system has no more";
-
 }  // namespace maskgrad

@@ -22,17 +22,17 @@ void check_is_no_file_of(const RunPaths& paths, const std::filesystem::path& pat
 /// process trains in. Throws Error where a folder cannot be read.
 void remove_half_written(const RunPaths& paths);
 
-/// What stood in a run folder before a new run, until the new run has saved something: then it is
-/// removed, and before that it can be put back, after a crash too. A run's files alone are moved:
-/// settings, table, weights, report, checkpoints, event files and, where the new run makes its own
-/// data, those. They wait in `.before`, a folder in the run folder. All members throw Error where
-/// the system refuses.
+/// The files of a former run in a folder that a new run takes. They can be put back, also after a
+/// crash, until the new run has saved something. Then they are removed. Only a run's own files are
+/// moved: settings, table, weights, report, checkpoints and event files, and the data where the new
+/// run makes its own. They wait in `.before`, a folder in the run folder. All members throw Error
+/// where the system refuses.
 class FormerRun {
  public:
   explicit FormerRun(const RunPaths& paths) : paths_(paths) {}
 
-  /// Ends what a process that died was at: putting aside is undone, and removing is finished. What
-  /// was put aside stays so.
+  /// Completes what a dead process began. A move that was under way is undone, and a removal is
+  /// finished. Files that were all put aside stay aside.
   void recover();
   /// True from put_aside() until put_back() or remove().
   bool is_aside() const;

@@ -21,7 +21,7 @@ struct RunPaths {
   std::filesystem::path report = folder / "report.html";
   std::filesystem::path own_data = folder / "data";
 
-  /// All of them but those in subfolders.
+  /// The files that lie in the folder itself, not in a subfolder of it.
   std::vector<std::filesystem::path> files() const { return {config, epochs, model, best, report}; }
 
   bool is_run() const { return exists(config); }

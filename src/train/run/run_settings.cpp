@@ -77,7 +77,8 @@ Settings of_results(const Settings& defaults, const Settings& settings) {
 
 Schedule schedule_of(const Settings& settings) {
   return {.kind = schedule_from_string(settings.text("schedule")),
-          .warmup_steps = settings.integer("warmup_steps")};
+          .warmup_steps = settings.integer("warmup_steps"),
+          .decay_share = settings.real("decay_share")};
 }
 
 std::vector<ParameterGroup> parameter_groups(const Settings& settings) {

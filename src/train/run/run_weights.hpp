@@ -16,7 +16,7 @@ class RunWeights {
   /// Draws the starting weights of `module`. Throws Error for settings that fit no model.
   RunWeights(Module& module, const Settings& settings);
 
-  /// For a new run: takes the weights of the file that the settings name, where they name one.
+  /// For a new run: takes the weights of the file that the setting `init` names, if it names one.
   void start(const Settings& settings);
   /// For a run that goes on: takes its newest sound checkpoint. `warn` hears of damaged ones.
   /// Throws Error where there is none, or its weights are not finite.

@@ -1,10 +1,13 @@
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/run/run_notes.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
+#include <maskgrad/train/run/run_words.hpp>
 #include <maskgrad/train/run/same_run.hpp>
 
 namespace maskgrad {
+namespace {
 
+// By the newest sound checkpoint, and by config.toml where there is none.
 Settings trained_with(const Settings& defaults, const RunPaths& paths, const Settings& saved) {
   const auto checkpoint = latest_sound_checkpoint(paths.checkpoints);
   if (!checkpoint) return saved;
@@ -22,6 +25,19 @@ void check_same_run(const Settings& was, const Settings& now, const RunPaths& pa
           "own",
           paths.folder.string(), before.key, to_string(before.value), to_string(after));
   }
+}
+
+}  // namespace
+
+Settings settings_to_go_on(const Settings& defaults, const RunPaths& paths,
+                           const std::function<Settings(const Settings& saved)>& ask) {
+  const Settings saved = as_usage([&] { return read_saved_settings(defaults, paths); });
+  const Settings trained = trained_with(defaults, paths, saved);
+  return as_usage([&] {
+    Settings now = ask(saved);
+    check_same_run(trained, now, paths);
+    return now;
+  });
 }
 
 }  // namespace maskgrad

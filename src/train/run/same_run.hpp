@@ -1,17 +1,18 @@
 // Whether a run can go on with the settings that are asked for.
 #pragma once
 
+#include <functional>
+
 #include <maskgrad/train/run/run_paths.hpp>
 #include <maskgrad/train/settings.hpp>
 
 namespace maskgrad {
 
-/// What the run in the folder was trained with last: by its newest sound checkpoint, and by its
-/// config.toml, which is `saved`, where it has none.
-Settings trained_with(const Settings& defaults, const RunPaths& paths, const Settings& saved);
-
-/// Throws Error where a setting that may not change differs: `was` trained_with() the one value,
-/// and `now` has the other.
-void check_same_run(const Settings& was, const Settings& now, const RunPaths& paths);
+/// Settings that the run in the folder can go on with: those that `ask` makes of what its
+/// config.toml holds. Throws UsageError where that is damaged, where `ask` throws, and where a
+/// setting that may not change is another than the run was trained with. Throws Error where the
+/// run's newest checkpoint is damaged.
+Settings settings_to_go_on(const Settings& defaults, const RunPaths& paths,
+                           const std::function<Settings(const Settings& saved)>& ask);
 
 }  // namespace maskgrad

@@ -1,7 +1,6 @@
 #include <utility>
 
-#include <maskgrad/train/run/run_errors.hpp>
-#include <maskgrad/train/run/run_settings.hpp>
+#include <maskgrad/train/run/run_words.hpp>
 #include <maskgrad/train/run/same_run.hpp>
 #include <maskgrad/train/run/train_in_folder.hpp>
 #include <maskgrad/train/run/training_run.hpp>
@@ -32,13 +31,6 @@ LoadData borrow(const Dataset& data, const char* name) {
   };
 }
 
-// The options of a run that goes on count whole: nothing is taken from its config.toml.
-void check_goes_on(const Settings& defaults, const Settings& now, const RunPaths& paths) {
-  const Settings saved = as_usage([&] { return read_saved_settings(defaults, paths); });
-  const Settings trained = trained_with(defaults, paths, saved);
-  as_usage([&] { check_same_run(trained, now, paths); });
-}
-
 }  // namespace
 
 RunEnd train_in_folder(Module& module, const Model& model, const Dataset& data,
@@ -51,7 +43,8 @@ RunEnd train_in_folder(Module& module, const Model& model, const Dataset& data,
   FolderClaim claim = claim_folder(paths, options.resume);
   const bool goes_on = options.resume && paths.is_run();
   settings.set("resume", goes_on ? "true" : "false", "options");
-  if (goes_on) check_goes_on(defaults, settings, paths);
+  // The options count whole: a run that goes on takes nothing from its config.toml.
+  if (goes_on) settings_to_go_on(defaults, paths, [&](const Settings&) { return settings; });
   RunParts parts = {.name = options.name,
                     .defaults = defaults,
                     .module = module,

@@ -9,25 +9,28 @@
 
 namespace maskgrad {
 
-/// Trains `module`: draws its weights, feeds batches of `data` to `model`, which gives their loss,
-/// and keeps in the folder what the command line keeps: settings, a table of epochs, checkpoints,
-/// the best weights by validation, TensorBoard logs and, at the end, model.safetensors. Called
-/// again with `resume`, it goes on from the last checkpoint. It ends with the weights of an
-/// unbroken run, bit for bit. The callbacks get told of all that happens, and may end the run.
-/// Nothing is printed: Progress is the callback that shows how far the run is. A new run that ends
-/// before its first step leaves the folder as it was.
+/// Trains `module`. It draws the starting weights and feeds batches of `data` to `model`, which
+/// returns their loss. It keeps in the folder the files that the command line keeps: settings, a
+/// table of epochs, checkpoints, the best weights by validation, TensorBoard logs and, at the end,
+/// model.safetensors. Called again with `resume`, it goes on from the last checkpoint. It then ends
+/// with the weights of an unbroken run, bit for bit. The callbacks hear of all that happens, and
+/// may end the run. Nothing is printed. The callback Progress shows how far the run is. A new run
+/// that ends before its first step leaves the folder as it was.
 ///
-/// Afterwards `module` holds the weights of the last step. load_weights() gets those of a file, of
-/// RunPaths::best for one.
+/// Afterwards `module` holds the weights of the last step. load_weights() reads the weights of a
+/// file, such as RunPaths::best.
 ///
-/// Returns how the run ended: kInterrupted only where `stop` ended it. Throws UsageError for
-/// options that contradict each other, or are out of range; where the folder holds a run, or files
-/// that a run would overwrite, and neither `resume` nor `force` is set; and where a run cannot go
-/// on with these options. Throws Error where another process trains in the folder; where the run
-/// was trained on other data and stopped within an epoch; and where files cannot be read or
-/// written. A damaged config.toml of a run to resume is a UsageError. Throws Diverged where numbers
-/// are not finite any more, see Trainer::run. Once training has begun, errors say what is kept, and
-/// how to go on.
+/// Returns how the run ended. The outcome is kInterrupted only where `stop` ended the run.
+///
+/// Throws UsageError for options that contradict each other, for options out of range, and for a
+/// step_log that is one of the run's own files. Throws UsageError where the folder holds a run, or
+/// files that a run would overwrite, and neither `resume` nor `force` is set. Throws UsageError
+/// where a run cannot go on with these options, or its config.toml is damaged.
+///
+/// Throws Error where data hold no samples, where another process trains in the folder, where the
+/// run was trained on other data and stopped within an epoch, and where files cannot be read or
+/// written. Throws Diverged where numbers are not finite any more, see Trainer::run(). Once
+/// training has begun, errors say what is kept, and how to go on.
 RunEnd train_in_folder(Module& module, const Model& model, const Dataset& data,
                        const TrainingOptions& options,
                        std::vector<std::unique_ptr<Callback>> callbacks = {});

@@ -15,16 +15,16 @@
 namespace maskgrad {
 
 struct TrainingOptions {
-  std::filesystem::path folder = {};  // of the run's files; made where there is none
-  std::string name = "program";       // of what is trained: a run of another name does not go on
+  std::filesystem::path folder = {};  // for the run's files; made if it is missing
+  std::string name = "program";       // of what is trained; a run of another name is not resumed
   bool resume = false;                // go on with the run in the folder, where there is one
   bool force = false;                 // replace the run in the folder
 
-  // What the run's config.toml keeps. A run may go on with another value of those that are marked
-  // with a plus.
+  // The run's config.toml keeps these options. A plus marks those that may have another value when
+  // the run goes on.
   std::int64_t epochs = 10;  // + passes over the data
-  std::int64_t steps = 0;    // + that the run has at most; 0: no limit
-  double minutes = 0.0;      // + that a call takes at most; 0: no limit
+  std::int64_t steps = 0;    // + the most steps of the whole run; 0: no limit
+  double minutes = 0.0;      // + the most minutes of one call; 0: no limit
   std::int64_t batch_size = 32;
   std::int64_t micro_batches = 1;   // parts that a batch is cut into, see Trainer::Options
   bool shuffle = true;              // a new order of samples in each epoch
@@ -33,21 +33,22 @@ struct TrainingOptions {
   std::filesystem::path init = {};  // safetensors file of starting weights; empty: drawn by seed
   std::string optimizer = "adam";   // or "adam-pytorch", "adamw", "sgd"
   double lr = 1e-3;                 // + learning rate
-  Schedule::Kind schedule = Schedule::Kind::kConstant;  // + what becomes of lr over the run's steps
-  std::int64_t warmup_steps = 0;                        // + over which lr rises
-  double weight_decay = 0.01;                           // + of adamw, on matrices alone
-  double momentum = 0.9;                                // + of sgd
-  double clip_norm = 0.0;  // gradients are scaled to at most this norm; 0: never
-  double ema = 0.0;        // decay of an average of the weights, which becomes the model; 0: none
+  Schedule::Kind schedule = Schedule::Kind::kConstant;  // + how lr changes over the run's steps
+  std::int64_t warmup_steps = 0;                        // + steps over which lr rises
+  double decay_share = 0.1;    // + of all steps, the last: over which kWsd lowers lr to 0
+  double weight_decay = 0.01;  // + of adamw, on matrices only
+  double momentum = 0.9;       // + of sgd
+  double clip_norm = 0.0;      // gradients are scaled to at most this norm; 0: never
+  double ema = 0.0;            // decay of the weights' average, saved as the model; 0: no average
   std::int64_t checkpoint_every = 0;  // + steps; 0: at the ends of epochs only
   std::int64_t val_every = 0;         // + steps; 0: at the ends of epochs only
   std::int64_t patience = 0;  // + end after so many validations without a smaller loss; 0: never
-  int threads = 0;            // + of the process; 0: as many as it has, see num_threads()
+  int threads = 0;            // + threads that compute; 0: as many as now, see num_threads()
   bool tensorboard = true;    // + write TensorBoard logs
 
   const Dataset* validation = nullptr;      // data to validate on; null: none
   std::filesystem::path step_log = {};      // CSV file for the loss of every step; empty: none
-  Warn warn = {};                           // hears of what is amiss where the run goes on
+  Warn warn = {};                           // hears of what is wrong when the run still goes on
   const std::atomic<bool>* stop = nullptr;  // ends the run once it becomes true
 };
 

@@ -10,7 +10,6 @@
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/run/run_callbacks.hpp>
-#include <maskgrad/train/run/run_errors.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/training_run.hpp>
 
@@ -199,9 +198,9 @@ void TrainingRun::save() {
   claim_.check_place();
   const WithAverage with_average(weights_->average(), weights_->parameters());
   Notes notes = model_notes();
-  std::error_code ignored;  // a run that makes no step may have no table
-  if (std::filesystem::exists(paths_.epochs, ignored))
-    notes[kEpochValuesNote] = epoch_values_digest(paths_.epochs);
+  // A run that has made no step has no table. One that has lost it, and makes no further step,
+  // would lose the model's word for it, too.
+  if (trainer_->state().step > 0) notes[kEpochValuesNote] = epoch_values_digest(paths_.epochs);
   save_model(paths_.model, weights_->parameters(), notes);
 }
 

@@ -1,4 +1,4 @@
-// A training run in a folder of its own: what stands between settings and finished files.
+// A training run in a folder of its own.
 #pragma once
 
 #include <atomic>
@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/train/run/config_file.hpp>
 #include <maskgrad/train/run/folder_claim.hpp>
-#include <maskgrad/train/run/run_config.hpp>
 #include <maskgrad/train/run/run_data.hpp>
 #include <maskgrad/train/run/run_end.hpp>
 #include <maskgrad/train/run/run_weights.hpp>
@@ -31,22 +31,23 @@ class LastEpoch;
 
 class TrainingRun {
  public:
-  /// Reads starting weights, or the last checkpoint with the setting `resume`, and the data, and
-  /// only then writes to the claimed folder, the one that `settings` name. The claim must outlive
-  /// the run. Throws UsageError when the folder holds a run and neither `resume` nor `force` is
-  /// set; Error when data, weights or checkpoint are bad, or do not belong together.
+  /// Reads the data and the starting weights, or with the setting `resume` the last checkpoint. It
+  /// writes to the claimed folder only after that. This is the folder that `settings` name. The
+  /// claim must outlive the run. Throws UsageError when the folder holds a run and neither `resume`
+  /// nor `force` is set. Throws Error when data, weights or checkpoint are bad, or do not belong
+  /// together.
   TrainingRun(RunParts parts, const Settings& settings, FolderClaim& claim);
 
   const Settings& settings() const { return settings_; }
   const RunPaths& paths() const { return paths_; }
   const Dataset& data() const { return *data_; }
   DataLoader& loader() { return *loader_; }
-  /// Takes further callbacks, which stand behind the run's own: what they report is saved by then.
+  /// Takes further callbacks. They are called after the run's own, so what they report is saved.
   Trainer& trainer() { return *trainer_; }
 
   /// Trains. `begin` is called before the first step. Where the run was not stopped, `end` is
-  /// called when all files are complete but for the report, and may write that. Throws Error where
-  /// any of this fails: with what is kept, and how to go on.
+  /// called when all files but the report are complete, and may write the report. Throws Error
+  /// where any of this fails. The error says what is kept, and how to go on.
   RunEnd run(const std::atomic<bool>& stop, const std::function<void()>& begin = {},
              const std::function<void(const RunEnd&)>& end = {});
 

@@ -4,12 +4,14 @@
 #include <maskgrad/train/run/training_settings.hpp>
 
 namespace maskgrad {
+namespace {
 
-std::vector<Setting> training_settings(const std::string& name, std::vector<Setting> own) {
-  using Text = std::string;
-  using Int = std::int64_t;
-  const TrainingOptions options;  // whose defaults are those of the settings
-  std::vector<Setting> all = {
+using Text = std::string;
+using Int = std::int64_t;
+
+// What is trained, on what, and where.
+std::vector<Setting> what_is_trained(const std::string& name, const TrainingOptions& options) {
+  return {
       Setting{"recipe", name, "what is trained"}.one_of({name}),
       Setting{"data", Text(), "folder of *.tfrecords shards; empty: the run makes its own"}
           .folder()
@@ -36,6 +38,12 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
       Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu"}).changeable(),
       Setting{"dtype", Text(to_string(options.dtype)), "type of weights and activations"}.one_of(
           {"float32", "float64"}),
+  };
+}
+
+// How long it trains.
+std::vector<Setting> how_long(const TrainingOptions& options) {
+  return {
       Setting{"epochs", options.epochs, "passes over the data"}
           .at_least(1)
           .at_most(1'000'000'000)
@@ -52,6 +60,12 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
           .changeable()
           .without_effect()
           .since(3),
+  };
+}
+
+// What a step does.
+std::vector<Setting> how_it_learns(const TrainingOptions& options) {
+  return {
       Setting{"batch_size", options.batch_size, "samples in a step"}.at_least(1),
       Setting{"micro_batches", options.micro_batches,
               "parts that a batch is cut into, one after the other: less memory, another rounding"}
@@ -68,6 +82,12 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
           .at_least(0)
           .changeable()
           .since(3),
+      Setting{"decay_share", options.decay_share,
+              "share of all steps, the last, over which wsd lowers lr to 0"}
+          .at_least(0)
+          .at_most(1)
+          .changeable()
+          .since(4),
       Setting{"clip_norm", options.clip_norm, "scale gradients down to at most this norm; 0: never"}
           .at_least(0),
       Setting{"ema", options.ema,
@@ -82,6 +102,12 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
           .changeable()
           .since(3),
       Setting{"momentum", options.momentum, "momentum of sgd"}.at_least(0).changeable(),
+  };
+}
+
+// How the run starts, what it uses and what it logs.
+std::vector<Setting> how_it_begins_and_runs(const TrainingOptions& options) {
+  return {
       Setting{"seed", Int{0}, "random numbers of starting weights, data and shuffling"}.at_least(0),
       Setting{"threads", Int{1}, "CPU threads; the results are the same for any number"}
           .at_least(1)
@@ -97,14 +123,30 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
           .changeable()
           .without_effect(),
   };
+}
+
+// Appends `own`; one that is there already only gets another default.
+void add(std::vector<Setting>& all, std::vector<Setting> own) {
   for (Setting& setting : own) {
     const auto same = std::find_if(all.begin(), all.end(),
                                    [&](const Setting& s) { return s.key == setting.key; });
-    if (same == all.end())
+    if (same == all.end()) {
       all.push_back(std::move(setting));
-    else
+    } else {
       same->value = std::move(setting.value);
+    }
   }
+}
+
+}  // namespace
+
+std::vector<Setting> training_settings(const std::string& name, std::vector<Setting> own) {
+  const TrainingOptions options;  // whose defaults are those of the settings
+  std::vector<Setting> all = what_is_trained(name, options);
+  add(all, how_long(options));
+  add(all, how_it_learns(options));
+  add(all, how_it_begins_and_runs(options));
+  add(all, std::move(own));
   return all;
 }
 

@@ -184,7 +184,7 @@ TEST(PowGradient, IsAsCloseAsThePowerIsAndLeavesTheRangeNoEarlier) {
   test::WorstUlps near, far;
   for (int i = 0; i < 200000; ++i) {
     const double x = i % 3 ? std::abs(number(1000)) : number(3);
-    const double p = i % 2 ? exponents[i / 2 % std::size(exponents)] : number(i % 4 ? 4 : 60);
+    const double p = i % 2 ? exponents[i / 2 % std::ssize(exponents)] : number(i % 4 ? 4 : 60);
     const double g = number(i % 5 ? 1020 : 4);
     const long double power =
         std::pow(static_cast<long double>(x), static_cast<long double>(p) - 1);
@@ -215,6 +215,10 @@ TEST(PowGradient, IsNothingWhereNothingArrivesHoweverLargeThePower) {
   EXPECT_EQ(math::pow_gradient(-1e300, 1.0, 4), -test::kInf);
   EXPECT_EQ(math::pow_gradient(-1e-300, 1.0, 4), 0);
   EXPECT_TRUE(std::isnan(math::pow_gradient(-2.0, 1.0, 0.5)));
+  // Where the power leaves the range of double, too.
+  EXPECT_EQ(math::pow_gradient(1e30F, 0.0F, 20), 0);
+  EXPECT_EQ(math::pow_gradient(1e-30F, 0.0F, -11), 0);
+  EXPECT_EQ(math::pow_gradient(-1e30F, 1.0F, 20), -static_cast<float>(test::kInf));
 }
 
 }  // namespace

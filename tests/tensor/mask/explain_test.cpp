@@ -146,6 +146,7 @@ TEST(MaskDrawing, IsWhatPrintingAMaskGives) {
   EXPECT_EQ(printed(AttentionMask()), "(says nothing)");
   EXPECT_EQ(printed(SequenceMask()), "(says nothing)");
   EXPECT_EQ(printed(AttentionMask::padding(lengths({}, 2))), "(0, 1, 2, 2)");
+  EXPECT_EQ(printed(lengths({}, 2)), "(0, 2)");
 }
 
 TEST(MaskDrawing, RefusesWhatItCannotShow) {

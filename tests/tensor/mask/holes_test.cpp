@@ -43,10 +43,11 @@ TEST(FillHoles, TakesEmptyBatchesAndNoFeatures) {
 
 TEST(FillHoles, RefusesAMaskOfOtherPositions) {
   Tensor x = Tensor::zeros({2, 3}, DType::kFloat32);
-  EXPECT_EQ(error_of([&] {
-              fill_holes(x, SequenceMask(test::bits({0, 0}, {1, 2})), 0);
-            }),
-            "[mask] a mask of (1, 2) does not fit a value of (2, 3)");
+  const SequenceMask mask(test::bits({0, 0}, {1, 2}));
+  const std::string refusal = "[mask] a mask of (1, 2) does not fit a value of (2, 3)";
+  EXPECT_EQ(error_of([&] { fill_holes(x, mask, 0); }), refusal);
+  EXPECT_EQ(error_of([&] { holes_hold(x, mask, 0); }), refusal);
+  EXPECT_EQ(error_of([&] { holes_are_finite(x, mask); }), refusal);
 }
 
 TEST(WithoutHoles, IsTheValueItselfWhereNothingIsMasked) {

@@ -84,25 +84,31 @@ TEST(TensorBoardCallback, AddsAFileForEachProcessThatTrains) {
   }
 }
 
-// The restart that a run of three steps an epoch writes when it goes on from here; -1 for none.
-std::int64_t restart_from(std::int64_t step, DataPosition position) {
+// The restart that a run of three steps an epoch writes when it goes on from here, where a process
+// before has written events or not; -1 for none.
+std::int64_t restart_from(std::int64_t step, DataPosition position, bool has_events) {
   const ScratchFolder folder;
+  if (has_events) EventWriter(folder.path()).flush();
   ToyRun toy({.training = {.epochs = 9}}, {}, [&](ToyRun&) {
     return TrainState{step, position, {}};
   });
   toy.trainer->add(std::make_unique<TensorBoardCallback>(folder.path()));
   toy.run(true);
   std::int64_t restart = -1;
-  for (const Event& event : read_events(fs::directory_iterator(folder.path())->path()).events) {
-    if (event.is_restart) restart = event.step;
+  for (const auto& entry : fs::directory_iterator(folder.path())) {
+    for (const Event& event : read_events(entry.path()).events) {
+      if (event.is_restart) restart = event.step;
+    }
   }
   return restart;
 }
 
 TEST(TensorBoardCallback, SaysWhichStepsAreVoidWhenARunGoesOn) {
-  EXPECT_EQ(restart_from(0, {0, 0}), -1);
-  EXPECT_EQ(restart_from(3, {1, 0}), 4) << "what the end of the epoch wrote at step 3 stands";
-  EXPECT_EQ(restart_from(4, {1, 1}), 5) << "and so does what was measured within an epoch";
+  EXPECT_EQ(restart_from(0, {0, 0}, false), -1);
+  EXPECT_EQ(restart_from(0, {0, 0}, true), 1) << "it was killed before its first checkpoint";
+  EXPECT_EQ(restart_from(3, {1, 0}, true), 4) << "what the end of the epoch wrote at step 3 stands";
+  EXPECT_EQ(restart_from(4, {1, 1}, true), 5) << "and so does what was measured within an epoch";
+  EXPECT_EQ(restart_from(4, {1, 1}, false), -1) << "the events before are gone";
 }
 
 TEST(TensorBoardCallback, NamesTheFolderItCannotMake) {

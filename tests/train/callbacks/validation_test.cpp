@@ -176,6 +176,34 @@ TEST(Validation, ThatOnlyTheEndOfARunMakesDoesNotTryPatience) {
   }
 }
 
+TEST(Validation, SaysThatALongerRunReplacesTheWeightsOfItsEnd) {
+  const SequenceDataset data = test::toy_data();
+  const ScratchFolder folder;
+  std::vector<std::string> warnings;
+  std::size_t next = 0;
+  const auto train = [&](ToyRun& toy) {
+    const auto warn = [&](const std::string& text) { warnings.push_back(text); };
+    toy.trainer->add(
+        std::make_unique<Validation>(data, Validation::Options{.every_steps = 2, .warn = warn}));
+    toy.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
+    toy.run();
+  };
+  const auto lasting = [](std::int64_t steps) {
+    return test::ToyOptions{.training = {.epochs = 9, .max_steps = steps}};
+  };
+  ToyRun first(lasting(3), scripted({5, 4}, next));
+  train(first);
+  ToyRun same = test::from_checkpoint(lasting(3), folder.path(), scripted({}, next));
+  train(same);
+  EXPECT_THAT(warnings, ::testing::IsEmpty());
+  ToyRun longer = test::from_checkpoint(lasting(4), folder.path(), scripted({5, 4, 6}, next));
+  train(longer);
+  EXPECT_THAT(warnings, ::testing::ElementsAre(
+                            "the best weights are of the former end, at step 3; the validations of "
+                            "the longer run replace them"));
+  EXPECT_EQ(longer.best.loss, 5);
+}
+
 // A run that ended is made longer: it must stop, and keep, as one that was so long from the start.
 TEST(Validation, ThatOnlyTheEndOfARunMakesChangesNothingForOneThatGoesOn) {
   const SequenceDataset data = test::toy_data();

@@ -241,7 +241,7 @@ TEST(DataLoader, RefusesWhatGivesNoBatch) {
   const SequenceDataset empty;
   EXPECT_EQ(error_of([&] { DataLoader(empty, {}); }), "[data] there are no samples");
   EXPECT_EQ(error_of([&] { DataLoader(dataset, {.batch_size = 0}); }),
-            "[data] batch-size must be at least 1, not 0");
+            "[data] batch_size must be at least 1, not 0");
   EXPECT_EQ(error_of([&] {
               DataLoader(dataset, {.batch_size = 3}, {1, 2});
             }),

@@ -8,6 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/train/run/train_in_folder.hpp>
 
 #include "train/toy_run.hpp"

@@ -81,6 +81,8 @@ TEST(TrainingRunRefusals, RefusesOptionsThatContradictEachOtherBeforeItMakesAFol
             "[train] folder is empty: name one for the files of the run");
   EXPECT_EQ(refusal([](TrainingOptions& o) { o.epochs = 0; }),
             "[config] options: 'epochs' must be at least 1, not 0");
+  EXPECT_EQ(refusal([](TrainingOptions& o) { o.decay_share = 0; }),
+            "[train] decay_share must be above 0 and at most 1, not 0");
   EXPECT_THAT(refusal([](TrainingOptions& o) { o.optimizer = "adagrad"; }), HasSubstr("'adagrad'"));
   EXPECT_THAT(refusal([&](TrainingOptions& o) { o.step_log = folder / "r" / "epochs.csv"; }),
               HasSubstr("belongs to the run itself"));

@@ -7,11 +7,13 @@
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/train/callbacks/progress.hpp>
 #include <maskgrad/train/evaluate.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/report/report_run.hpp>
 #include <maskgrad/train/run/run_files.hpp>
 
+#include "support/errors.hpp"
 #include "support/files.hpp"
 #include "train/run/program.hpp"
 
@@ -22,6 +24,7 @@ using test::Program;
 using test::ScratchFolder;
 using test::wrong_answers;
 using ::testing::AllOf;
+using ::testing::DoubleEq;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -127,11 +130,21 @@ TEST(TrainingRun, NeedsNoTableOfEpochsWhereItMakesNoStep) {
   callbacks.push_back(std::make_unique<Never>());
   EXPECT_EQ(idle.run(std::move(callbacks)).steps, 0);
   EXPECT_FALSE(std::filesystem::exists(folder / "idle")) << "it leaves the folder as it was";
-  Program ended(folder / "ended");
-  ended.run();
-  std::filesystem::remove(RunPaths(folder / "ended").epochs);
-  EXPECT_EQ(ended.go_on().steps, 0);
-  EXPECT_TRUE(RunPaths(folder / "ended").has_ended());
+}
+
+// It would no longer vouch for the table.
+TEST(TrainingRun, KeepsTheModelOfARunThatLostItsTable) {
+  const ScratchFolder folder;
+  const RunPaths paths(folder / "r");
+  Program program(paths.folder);
+  program.run();
+  const std::string model = read_file(paths.model), table = read_file(paths.epochs);
+  std::filesystem::remove(paths.epochs);
+  EXPECT_THAT(test::error_of([&] { program.go_on(); }), HasSubstr(paths.epochs.string()));
+  EXPECT_TRUE(read_file(paths.model) == model);
+  write_file(paths.epochs, table);
+  EXPECT_EQ(program.go_on().steps, 0);
+  EXPECT_TRUE(read_file(paths.model) == model);
 }
 
 // The points of validation that a reader of the logs finds.
@@ -179,6 +192,20 @@ TEST(TrainingRun, GoesOnWithValidationAsIfUnbroken) {
     EXPECT_TRUE(read_file(paths.model) == read_file(whole_paths.model));
     EXPECT_EQ(validated_steps(paths), validated_steps(whole_paths)) << broken_at;
   }
+}
+
+TEST(TrainingRun, StepsAtTheRatesOfItsSchedule) {
+  const ScratchFolder folder;
+  Program program(folder / "r");
+  program.options.epochs = 2;
+  program.options.schedule = Schedule::Kind::kWsd;
+  program.options.decay_share = 0.5;
+  std::vector<double> rates;
+  std::vector<std::unique_ptr<Callback>> callbacks;
+  callbacks.push_back(std::make_unique<test::AtStep>(
+      [&](const StepInfo& step) { rates.push_back(step.lr / program.options.lr); }));
+  program.run(std::move(callbacks));
+  EXPECT_THAT(rates, ElementsAre(1, 1, 1, 1, DoubleEq(2.0 / 3), DoubleEq(1.0 / 3)));
 }
 
 TEST(TrainingRun, KeepsTheWeightsThatDidBestOnOtherData) {

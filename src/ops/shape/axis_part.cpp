@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include <maskgrad/ops/shape/around.hpp>
-#include <maskgrad/ops/shape/part.hpp>
+#include <maskgrad/ops/shape/axis_part.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 
@@ -10,7 +10,7 @@ namespace {
 
 // Calls f(first element in the whole, first element in the part, how many) for neighbours.
 template <class F>
-void for_each_piece(const Part& part, const Shape& shape, F f) {
+void for_each_piece(const AxisPart& part, const Shape& shape, F f) {
   const Around d = around(shape, part.axis);
   if (part.count == 0) return;
   const bool are_neighbours = part.step == 1;
@@ -27,7 +27,7 @@ void for_each_piece(const Part& part, const Shape& shape, F f) {
 
 }  // namespace
 
-Tensor take(const char* name, const Part& part, const Tensor& x) {
+Tensor take_part(const char* name, const AxisPart& part, const Tensor& x) {
   Tensor y = Tensor::empty(x.shape().with_dim(part.axis, part.count), x.dtype(), x.device());
   Traffic::add_copied(y.nbytes());
   dispatch_device(x.device(), name, [&] {
@@ -42,7 +42,7 @@ Tensor take(const char* name, const Part& part, const Tensor& x) {
   return y;
 }
 
-void put(const char* name, const Part& part, const Tensor& x, Tensor& y) {
+void put_part(const char* name, const AxisPart& part, const Tensor& x, Tensor& y) {
   dispatch_device(x.device(), name, [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), name, [&]<class T>(T) {
       const T* from = x.data<T>();

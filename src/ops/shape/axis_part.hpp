@@ -8,15 +8,15 @@
 namespace maskgrad::ops {
 
 /// Entries begin, begin + step, ... of an axis, `count` of them.
-struct Part {
+struct AxisPart {
   int axis;
   std::int64_t begin, count, step;
 };
 
 /// The part of x. Throws Error "[name] has no CUDA kernel".
-Tensor take(const char* name, const Part& part, const Tensor& x);
+Tensor take_part(const char* name, const AxisPart& part, const Tensor& x);
 
-/// Writes x to the part of y, which elsewhere stays as it is. Throws Error as take().
-void put(const char* name, const Part& part, const Tensor& x, Tensor& y);
+/// Writes x to the part of y, which elsewhere stays as it is. Throws Error as take_part().
+void put_part(const char* name, const AxisPart& part, const Tensor& x, Tensor& y);
 
 }  // namespace maskgrad::ops

@@ -2,7 +2,7 @@
 
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/toml_guard.hpp>
-#include <maskgrad/train/run/run_config.hpp>
+#include <maskgrad/train/run/config_file.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 
 namespace maskgrad {
