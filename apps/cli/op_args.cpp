@@ -23,7 +23,7 @@ Scalar parse_number(const OpDef& op, const std::string& name, std::string_view t
 
 std::int64_t parse_integer(const OpDef& op, const std::string& name, std::string_view text) {
   const auto is_whole = [](const Scalar& n) { return n.kind() == Scalar::Kind::kInteger; };
-  return parse_number(op, name, text, "a whole number", is_whole)
+  return parse_number(op, name, text, "a whole number of at most 64 bits", is_whole)
       .to<std::int64_t>(op.name.c_str(), fmt::format("argument '{}':", name));
 }
 

@@ -76,9 +76,20 @@ ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::s
   return report;
 }
 
+std::vector<std::string> recipe_names() {
+  std::vector<std::string> names;
+  for (const auto& recipe : recipes()) names.push_back(recipe->name());
+  return names;
+}
+
 std::string name_in_config(const RunPaths& paths) {
-  check(paths.is_run(), "run", "'{}' is no run folder: it has no config.toml",
-        paths.folder.string());
+  std::error_code ignored;
+  const bool has_former = fs::exists(paths.former, ignored);
+  check(paths.is_run(), "run", "'{}' is no run folder: it has no config.toml{}",
+        paths.folder.string(),
+        has_former ? "; a run that was to be replaced is in it, and maskgrad train RECIPE --resume "
+                     "puts it back"
+                   : "");
   const auto name = toml_text(paths.config, "recipe");
   check(name.has_value(), "run",
         "'{}' does not name its recipe: the file is damaged; the run's checkpoints hold a copy of "
@@ -88,14 +99,16 @@ std::string name_in_config(const RunPaths& paths) {
 }
 
 SavedRun read_run_of_recipe(const RunPaths& paths) {
+  const char* const kOnlyTheProgram = "only that program can run its model";
   const std::string name = name_in_config(paths);
-  std::vector<std::string> names;
-  for (const auto& recipe : recipes()) names.push_back(recipe->name());
   check(find_recipe(name) != nullptr, "recipe",
-        "{}: there is no recipe '{}'{}; if a program of its own trained the run, only that program "
-        "can run its model",
-        paths.config.string(), name, did_you_mean(name, names));
-  return read_run(paths);
+        "{}: there is no recipe '{}'{}; if a program of its own trained the run, {}",
+        paths.config.string(), name, did_you_mean(name, recipe_names()), kOnlyTheProgram);
+  SavedRun run = read_run(paths);
+  check(run.recipe != nullptr, "recipe",
+        "{}: a program of its own called this run '{}', as a recipe is called; {}",
+        paths.config.string(), name, kOnlyTheProgram);
+  return run;
 }
 
 }  // namespace
@@ -103,8 +116,23 @@ SavedRun read_run_of_recipe(const RunPaths& paths) {
 SavedRun read_run(const RunPaths& paths) {
   const std::string name = name_in_config(paths);
   const Recipe* const recipe = find_recipe(name);
-  const Settings defaults(recipe ? recipe->settings() : training_settings(name));
-  return {name, recipe, defaults, read_saved_settings(defaults, paths)};
+  const auto read = [&](const Recipe* of) -> SavedRun {
+    const Settings defaults(of ? of->settings() : training_settings(name));
+    return {name, of, defaults, read_saved_settings(defaults, paths)};
+  };
+  try {
+    return read(recipe);
+  } catch (const Error& error) {
+    if (!recipe) {
+      throw Error(error.name(), fmt::format("{}; and there is no recipe '{}'{}", error.text(), name,
+                                            did_you_mean(name, recipe_names())));
+    }
+    try {
+      return read(nullptr);   // a program called its run as this recipe is called
+    } catch (const Error&) {  // it did not
+    }
+    throw;
+  }
 }
 
 void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given,

@@ -52,6 +52,8 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
   check(loader.position() == state_.position, "train",
         "the data loader stands elsewhere than the run");
   check_options(options_);
+  optimizer.check_fits(parameters);
+  if (options_.average) options_.average->check_fits(parameters);
   if (options_.clip_norm > 0) {
     options_.transforms.insert(options_.transforms.begin(),
                                maskgrad::clip_norm(options_.clip_norm));

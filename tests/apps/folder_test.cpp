@@ -163,6 +163,34 @@ TEST_F(RunFolder, IsTidiedUpByTheNextRunWhereOneWasKilledBeforeItSavedAnything) 
   }
 }
 
+// As a process leaves it that dies before the new run has settings.
+TEST_F(RunFolder, WhoseFormerRunWasPutAsideCanBeResumed) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  const std::string model = read("r/model.safetensors");
+  std::filesystem::rename(path("r"), path("former"));
+  std::filesystem::create_directory(path("r"));
+  std::filesystem::rename(path("former"), path("r/.before"));
+  expect_error(run({"inspect", "r"}), 1, "a run that was to be replaced is in it");
+  EXPECT_EQ(train({"--out", "r", "--resume"}).code, 0);
+  EXPECT_TRUE(read("r/model.safetensors") == model);
+  EXPECT_FALSE(exists("r/.before"));
+}
+
+TEST_F(RunFolder, TakesNoOtherFileForAStepLog) {
+  write("notes.txt", "my notes, which are long");
+  for (const char* file : {"notes.txt", "d/shard_0000.tfrecords"}) {
+    const std::string held = read(file);
+    expect_error(train({"--out", "r", "--epochs", "1", "--step-log", file}), 1,
+                 std::string("'") + file + "' is there already, and is no step log");
+    EXPECT_EQ(read(file), held);
+    EXPECT_FALSE(exists("r"));
+  }
+  write("empty.csv", "");
+  EXPECT_EQ(train({"--out", "r", "--steps", "1", "--step-log", "empty.csv"}).code, 0);
+  EXPECT_EQ(train({"--out", "s", "--steps", "1", "--step-log", "empty.csv"}).code, 0)
+      << "it is a step log now";
+}
+
 TEST_F(RunFolder, OfARunThatWasKilledEarlyCanBeResumedFromItsStart) {
   const std::vector<std::string> args = arguments({"--data", "d", "--out", "r", "--epochs", "3"});
   ASSERT_EQ(train({"--out", "whole", "--epochs", "3"}).code, 0);
@@ -212,7 +240,7 @@ TEST_F(RunFolder, BelongsToOneOfTwoRunsThatAreStartedTogether) {
         EXPECT_TRUE(exists(folder + "/checkpoints/step_000000000040.safetensors"));
       } else if (result.code < 128) {
         EXPECT_THAT(result.err,
-                    ::testing::AnyOf(HasSubstr("another process is training in"),
+                    ::testing::AnyOf(HasSubstr("another run is training in"),
                                      HasSubstr("holds a run already"), HasSubstr("step ")));
       }
     }
@@ -242,7 +270,11 @@ TEST_F(RunFolder, ThatIsRemovedEndsItsRun) {
   fs::rename(path("r"), path("gone"));
   fs::remove_all(path("gone"));
   training.signal(SIGCONT);
-  expect_error(training.wait(), 1, "train: 'r' was moved, removed or replaced");
+  const auto result = training.wait();
+  EXPECT_EQ(result.code, 1);
+  // The latter where it was stopped just before it wrote.
+  EXPECT_THAT(result.err, ::testing::AnyOf(HasSubstr("train: 'r' was moved, removed or replaced"),
+                                           HasSubstr("No such file or directory")));
   EXPECT_FALSE(exists("r"));
 }
 

@@ -98,8 +98,8 @@ TEST_F(Interrupt, ARunCanBeStoppedAgainAndAgain) {
 TEST_F(Interrupt, NobodyElseTrainsInTheFolderMeanwhile) {
   test::CliProcess training = start(arguments("r"));
   ASSERT_TRUE(training.reaches(path("r/config.toml")));
-  expect_error(resume("r"), 1, "another process is training in 'r'");
-  expect_error(train({"--out", "r", "--force"}), 1, "another process is training in 'r'");
+  expect_error(resume("r"), 1, "another run is training in 'r'");
+  expect_error(train({"--out", "r", "--force"}), 1, "another run is training in 'r'");
   training.signal(SIGINT);
   training.wait();
 }

@@ -4,12 +4,19 @@
 #include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "support/cli.hpp"
+#include "support/limited_memory.hpp"
 
 namespace maskgrad {
 namespace {
 
 using ::testing::HasSubstr;
-using Memory = test::CliTest;
+class Memory : public test::CliTest {
+ protected:
+  void SetUp() override {
+    if (!test::kCanLimitMemory) GTEST_SKIP() << "a sanitizer needs all the memory";
+    CliTest::SetUp();
+  }
+};
 constexpr std::size_t kMiB = 1 << 20;
 
 // A product that OpenBLAS is asked for.

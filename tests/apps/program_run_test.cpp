@@ -1,4 +1,6 @@
 // The folder of a program of one's own, which the command line has no recipe for.
+#include <regex>
+
 #include <maskgrad/maskgrad.hpp>
 
 #include "support/cli.hpp"
@@ -10,7 +12,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 // Trains a layer to name the number it is given.
-void train_program(const std::filesystem::path& folder) {
+void train_program(const std::filesystem::path& folder, const std::string& name = "namer") {
   SequenceDataset data(1);
   for (std::int64_t i = 0; i < 4; ++i) data.add(std::vector<std::int64_t>{i}, i);
   Sequential layers;
@@ -20,7 +22,7 @@ void train_program(const std::filesystem::path& folder) {
   };
   TrainingOptions options;
   options.folder = folder;
-  options.name = "namer";
+  options.name = name;
   options.epochs = 2;
   train_in_folder(layers, model, data, options);
 }
@@ -42,7 +44,8 @@ TEST_F(RunOfAProgram, IsInspected) {
 TEST_F(RunOfAProgram, IsReportedAloneAndBesideARecipes) {
   const auto alone = run({"report", "r"});
   EXPECT_EQ(alone.code, 0) << alone.err;
-  EXPECT_THAT(read("r/report.html"), AllOf(HasSubstr("maskgrad: namer"), HasSubstr("embed.weight")));
+  EXPECT_THAT(read("r/report.html"),
+              AllOf(HasSubstr("maskgrad: namer"), HasSubstr("embed.weight")));
   ASSERT_EQ(train({"--out", "blog", "--epochs", "1"}).code, 0);
   EXPECT_EQ(run({"report", "r", "blog", "--out", "both.html"}).code, 0);
   EXPECT_THAT(read("both.html"), AllOf(HasSubstr(">r<"), HasSubstr(">blog<")));
@@ -67,6 +70,22 @@ TEST_F(RunOfAProgram, IsNotRun) {
                  "r/config.toml: there is no recipe 'namer'; if a program of its own trained the "
                  "run, only that program can run its model");
   }
+}
+
+TEST_F(RunOfAProgram, MayHaveTheNameOfARecipe) {
+  train_program(path("b"), "blog");
+  EXPECT_THAT(run({"inspect", "b"}).out, HasSubstr("run of a program, blog\n"));
+  EXPECT_EQ(run({"report", "b"}).code, 0);
+  expect_error(run({"eval", "b"}), 1, "a program of its own called this run 'blog'");
+}
+
+TEST_F(RunOfAProgram, IsToldFromADamagedRunOfARecipe) {
+  ASSERT_EQ(train({"--out", "b", "--epochs", "1"}).code, 0);
+  const std::string config = read("b/config.toml");
+  write("b/config.toml", std::regex_replace(config, std::regex("mask = .*\n"), ""));
+  expect_error(run({"inspect", "b"}), 1, "'mask' is missing");
+  write("b/config.toml", std::regex_replace(config, std::regex("'blog'"), "'blgo'"));
+  expect_error(run({"inspect", "b"}), 1, "and there is no recipe 'blgo'; did you mean 'blog'?");
 }
 
 }  // namespace

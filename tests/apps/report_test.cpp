@@ -37,6 +37,16 @@ TEST_F(Report, DrawsSeveralRunsAndTouchesNoneOfTheirOwn) {
   EXPECT_EQ(read("all.html"), read("report.html"));
 }
 
+TEST_F(Report, TakesTheFileOfAReportAndOfNothingElse) {
+  write("notes.html", "my notes");
+  expect_error(run({"report", "runs", "--out", "notes.html"}), 1,
+               "'notes.html' is there already, and is no report: name another file");
+  EXPECT_EQ(read("notes.html"), "my notes");
+  write("all.html", "");
+  EXPECT_EQ(run({"report", "runs", "--out", "all.html"}).code, 0);
+  EXPECT_EQ(run({"report", "runs", "--out", "all.html"}).code, 0);
+}
+
 TEST_F(Report, DrawsTheMasksOfAttention) {
   ASSERT_EQ(run({"report", "runs/first", "runs/second"}).code, 0);
   const auto says = [&](const char* text) {

@@ -105,7 +105,8 @@ TEST_F(Resume, ReadsAConfigThatIsOlderThanSomeSettings) {
   std::string old;
   std::istringstream lines(read("r/config.toml"));
   const std::regex later(
-      "(val|val_every|patience|checkpoint_every|micro_batches|schedule|warmup_steps|decay_share|ema|"
+      "(val|val_every|patience|checkpoint_every|micro_batches|schedule|warmup_steps|decay_share|"
+      "ema|"
       "weight_decay) = .*");
   for (std::string line; std::getline(lines, line);) {
     if (!std::regex_match(line, later)) old += line + "\n";

@@ -44,7 +44,6 @@ std::string kernel_of(const std::string& op) {
       {"attention_scores", "attention"},
       {"attention_values", "attention"},
       {"linear", "matmul"},
-      {"max", "argmax"},
       {"self_attention", "scaled_dot_product_attention"}};
   const auto other = kOthers.find(op);
   return other == kOthers.end() ? op : other->second;

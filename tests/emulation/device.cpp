@@ -100,8 +100,9 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
       is_of_device(from) == (kind == cudaMemcpyHostToDevice)) {
     return cudaErrorInvalidValue;
   }
+  if (kind == cudaMemcpyHostToDevice) ++counters().uploads;
+  if (bytes == 0) return cudaSuccess;  // there may be no memory either
   if (kind == cudaMemcpyHostToDevice) {
-    ++counters().uploads;
     const auto* first = static_cast<const std::byte*>(from);
     enqueue(stream, [to, bytes = std::vector(first, first + bytes)] {
       std::memcpy(to, bytes.data(), bytes.size());

@@ -172,8 +172,7 @@ void set_problem(const std::string& text) {
 }
 bool has_problem() { return !r.problem.empty(); }
 
-void give_up(const std::string& text) {
-  set_problem(text);
+void give_up() {
   switch_to(*r.now->fiber, main_fiber());
   __builtin_unreachable();
 }
@@ -194,8 +193,9 @@ void wait() {
 
 Votes sync_threads(Place place, bool vote) {
   if (r.barrier.file && !(r.barrier == place)) {
-    give_up(fmt::format("threads wait at different barriers: {} and {}", to_string(r.barrier),
-                        to_string(place)));
+    set_problem(fmt::format("threads wait at different barriers: {} and {}", to_string(r.barrier),
+                            to_string(place)));
+    give_up();
   }
   r.barrier = place;
   r.votes.any |= vote;
@@ -256,8 +256,9 @@ void* shared_memory(std::size_t id, std::size_t bytes, std::size_t alignment) {
   Of& of = all[id];
   if (of.block == counters().blocks) return of.memory;
   of = {counters().blocks, allocate_shared(bytes, alignment)};
-  if (!of.memory) give_up("takes more than 48 KiB of shared memory");
-  return of.memory;
+  if (of.memory) return of.memory;
+  set_problem("takes more than 48 KiB of shared memory");
+  give_up();
 }
 
 }  // namespace maskgrad::emulation

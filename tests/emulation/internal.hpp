@@ -19,8 +19,9 @@ void forget_accesses();
 /// The launch fails with this text where the thread that runs next stops; the first one counts.
 void set_problem(const std::string& text);
 bool has_problem();
-/// The same, and ends the block at once: nothing may be thrown through a fiber.
-[[noreturn]] void give_up(const std::string& text);
+/// Ends the block that has a problem: nothing may be thrown through a fiber. What the caller holds
+/// on the heap is lost.
+[[noreturn]] void give_up();
 
 /// "softmax.cu:31"
 std::string to_string(const Place& place);

@@ -21,14 +21,18 @@ std::array<std::array<Group, 32>, 32> groups;
 // Returns what all lanes gave.
 const Slot* collect(std::uint32_t mask, const void* value, std::size_t bytes, const Place& place) {
   const Thread& me = *current;
-  if (!(mask >> me.lane & 1)) give_up("a lane is not in its own mask at " + to_string(place));
+  if (!(mask >> me.lane & 1)) {
+    set_problem("a lane is not in its own mask at " + to_string(place));
+    give_up();
+  }
   Group& group = groups[me.warp][static_cast<std::size_t>(std::countr_zero(mask))];
   if (group.arrived == 0) {
     group.mask = mask;
     group.place = place;
   } else if (group.mask != mask || !(group.place == place)) {
-    give_up(fmt::format("lanes of a warp disagree: {} and {}", to_string(group.place),
-                        to_string(place)));
+    set_problem(fmt::format("lanes of a warp disagree: {} and {}", to_string(group.place),
+                            to_string(place)));
+    give_up();
   }
   const unsigned turn = group.turn;
   if (bytes) std::memcpy(group.slots[turn][me.lane].data(), value, bytes);

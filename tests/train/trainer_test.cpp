@@ -226,6 +226,18 @@ TEST(Trainer, TakesMoreEpochsThanItsStepsCanBeCounted) {
   EXPECT_EQ(ToyRun({.training = {.epochs = kMost}}).trainer->total_steps(), kMost);
 }
 
+TEST(Trainer, RefusesAnOptimizerAndAnAverageOfAnotherModel) {
+  ToyRun toy({.ema = 0.5}), wider({.width = 9, .ema = 0.5});
+  const auto make = [&](Optimizer& optimizer, WeightAverage* average) {
+    const auto model = [](const Batch&, Pass&) { return ModelOutput{}; };
+    Trainer(model, *toy.parameters, optimizer, *toy.loader, {.average = average});
+  };
+  EXPECT_THAT(error_of([&] { make(*wider.optimizer, nullptr); }),
+              ::testing::StartsWith("[adam] was made for parameters float64 ("));
+  EXPECT_THAT(error_of([&] { make(*toy.optimizer, wider.average.get()); }),
+              ::testing::StartsWith("[ema] was made for parameters float64 ("));
+}
+
 TEST(Trainer, RefusesALoaderThatStandsElsewhere) {
   ToyRun toy({});
   toy.loader->next();

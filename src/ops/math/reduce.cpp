@@ -175,15 +175,15 @@ Variable mean(const Variable& x, std::initializer_list<std::int64_t> axes, bool 
   return mean(x, std::span(axes.begin(), axes.size()), keepdims);
 }
 
-Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
-  check_defined(kArgmax, "input", x);
-  const int axis = x.shape().normalize(axis_from_end);
+namespace {
+
+Tensor place_of_max(const char* name, const Tensor& x, int axis) {
   const Around d = around(x.shape(), axis);
-  check(d.along > 0, "argmax", "there is no element along axis {} of {}", axis, x.shape());
+  check(d.along > 0, name, "there is no element along axis {} of {}", axis, x.shape());
   Tensor y = Tensor::empty(x.shape().slice(0, axis).concat(x.shape().slice(axis + 1, x.rank())),
                            DType::kInt64, x.device());
-  dispatch_device(x.device(), "argmax", [&] {
-    dispatch_dtype(FloatingTypes{}, x.dtype(), "argmax", [&]<class T>(T) {
+  dispatch_device(x.device(), name, [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), name, [&]<class T>(T) {
       auto* out = y.data<std::int64_t>();
       parallel_for(d.lines(), least_for(d.along, 4), [&](std::int64_t i, std::int64_t end) {
         for (; i < end; ++i) {
@@ -195,12 +195,19 @@ Tensor argmax(const Tensor& x, std::int64_t axis_from_end) {
   return y;
 }
 
+}  // namespace
+
+Tensor argmax(const Tensor& x, std::int64_t axis) {
+  check_defined(kArgmax, "input", x);
+  return place_of_max("argmax", x, x.shape().normalize(axis));
+}
+
 // y = x[argmax];  dx = g there, 0 elsewhere
 Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
   check_defined(kMax, {&x});
   const int axis = x.shape().normalize(axis_from_end);
   check_keeps_positions(kMax, x, axis);
-  const Tensor best = argmax(x.value(), axis);
+  const Tensor best = place_of_max("max", x.value(), axis);
   const Around d = around(x.shape(), axis);
   // The place in x that element i of the result came from.
   const auto place = [d](const std::int64_t* index, std::int64_t i) {

@@ -9,7 +9,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As it was when they were found: equal weights have an equal file, whenever it is written.
+// As it was when they were found, whenever the file is written.
 std::string note_in_file(const BestWeights& best) {
   const BestWeights then = {
       .step = best.step, .loss = best.loss, .data = best.data, .at_end = best.at_end};

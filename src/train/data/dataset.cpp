@@ -51,7 +51,7 @@ const Tensor& Batch::operator[](std::string_view name) const {
 Batch Batch::part(std::int64_t first, std::int64_t count) const {
   const std::int64_t samples = size();
   check(first >= 0 && count >= 0 && first <= samples && count <= samples - first, "data",
-        "there are no samples {} to {} in a batch of {}", first, first + count, samples);
+        "there are no {} samples from {} on in a batch of {}", count, first, samples);
   Batch result = *this;
   for_each_tensor(result, [&](std::string_view name, Tensor& tensor) {
     check(tensor.rank() > 0 && tensor.dim(0) == samples, "data",

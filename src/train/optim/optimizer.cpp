@@ -18,11 +18,15 @@ Tensor scaled(const Tensor& gradients, double gradient_scale) {
 
 }  // namespace
 
-void Optimizer::step(ParameterBuffer& parameters, double lr, double gradient_scale) {
+void Optimizer::check_fits(const ParameterBuffer& parameters) const {
   const Tensor& values = parameters.values();
   check(values.shape() == shape_ && values.dtype() == dtype_, name_,
         "was made for parameters {} {}, not {} {}", to_string(dtype_), shape_,
         to_string(values.dtype()), values.shape());
+}
+
+void Optimizer::step(ParameterBuffer& parameters, double lr, double gradient_scale) {
+  check_fits(parameters);
   ++steps_;
   bool finite = true;
   for (const auto& [group, first, end] : parameters.groups()) {

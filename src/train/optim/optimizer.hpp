@@ -18,15 +18,17 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
+  /// Throws Error unless the optimizer was made for parameters of this shape and dtype.
+  void check_fits(const ParameterBuffer& parameters) const;
+
   /// Changes the parameters by `gradient_scale` times their gradients. A group's learning rate is
   /// `lr` times its lr_factor. Frozen groups and the gradients stay as they are. Weight decay is
   /// decoupled from the gradient (Loshchilov & Hutter 2019): before the rule of the optimizer,
   /// w -= lr * weight_decay * w.
-  /// Throws Error for parameters of another shape or dtype than it was made for. Throws Error for a
-  /// number that is not finite: "[adam] the gradient of dense.bias is nan at element 3", or "[adam]
-  /// dense.bias becomes inf at element 3 ...". It has then changed some of the parameters, and
-  /// training cannot go on from them. An element whose gradient, scaled or not, is not finite keeps
-  /// its value and its state.
+  /// Throws Error as check_fits(). Throws Error for a number that is not finite: "[adam] the
+  /// gradient of dense.bias is nan at element 3", or "[adam] dense.bias becomes inf at element 3
+  /// ...". It has then changed some of the parameters, and training cannot go on from them. An
+  /// element whose gradient, scaled or not, is not finite keeps its value and its state.
   void step(ParameterBuffer& parameters, double lr, double gradient_scale = 1.0);
   /// The optimizer's state by name ("m", "r"): flat tensors of the buffer's size. A checkpoint
   /// saves them and writes into them.

@@ -17,7 +17,15 @@ WeightAverage::WeightAverage(const ParameterBuffer& parameters, double decay)
   values_.copy_from(parameters.values());
 }
 
+void WeightAverage::check_fits(const ParameterBuffer& parameters) const {
+  const Tensor& weights = parameters.values();
+  check(weights.shape() == values_.shape() && weights.dtype() == values_.dtype(), kName,
+        "was made for parameters {} {}, not {} {}", to_string(values_.dtype()), values_.shape(),
+        to_string(weights.dtype()), weights.shape());
+}
+
 void WeightAverage::update(const ParameterBuffer& parameters) {
+  check_fits(parameters);
   const Tensor& weights = parameters.values();
   dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
     const T share = static_cast<T>(1.0 - decay_);
@@ -30,6 +38,7 @@ void WeightAverage::update(const ParameterBuffer& parameters) {
 }
 
 void WeightAverage::swap(ParameterBuffer& parameters) {
+  check_fits(parameters);
   dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
     T* average = values_.data<T>();
     std::swap_ranges(average, average + values_.numel(), parameters.values().data<T>());

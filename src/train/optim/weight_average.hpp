@@ -13,9 +13,11 @@ class WeightAverage {
   /// Throws Error unless 0 < decay < 1.
   WeightAverage(const ParameterBuffer& parameters, double decay);
 
-  /// Takes in the weights of one more step.
+  /// Throws Error unless the average was made for parameters of this shape and dtype.
+  void check_fits(const ParameterBuffer& parameters) const;
+  /// Takes in the weights of one more step. Throws Error as check_fits().
   void update(const ParameterBuffer& parameters);
-  /// Exchanges the average and the weights.
+  /// Exchanges the average and the weights. Throws Error as check_fits().
   void swap(ParameterBuffer& parameters);
 
   double decay() const { return decay_; }

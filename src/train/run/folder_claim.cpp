@@ -59,7 +59,8 @@ FolderClaim::FolderClaim(const RunPaths& paths, Purpose purpose) : paths_(paths)
     remove_half_written(paths_);
     // Where there is a checkpoint, the run that wrote it died before it could say so.
     if (former_.is_aside() && latest_checkpoint(paths_.checkpoints)) former_.remove();
-    if (former_.is_aside() && is_new) former_.put_back();
+    // Nor is there a run to go on with where it died before it wrote its settings.
+    if (former_.is_aside() && (is_new || !paths_.is_run())) former_.put_back();
   } catch (...) {
     remove_made_folders();
     ::close(descriptor_);
@@ -84,7 +85,7 @@ bool FolderClaim::lock() {
   if (!is_taken && is_in_place()) return true;
   ::close(descriptor_);
   descriptor_ = -1;
-  check(!is_taken, "train", "another process is training in '{}'", paths_.folder.string());
+  check(!is_taken, "train", "another run is training in '{}'", paths_.folder.string());
   return false;
 }
 

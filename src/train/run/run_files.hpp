@@ -45,7 +45,7 @@ class FormerRun {
   // Where files wait: while they are moved, once all are there, and when nobody wants them any
   // more.
   std::filesystem::path moving() const { return paths_.folder / ".before.moving"; }
-  std::filesystem::path aside() const { return paths_.folder / ".before"; }
+  std::filesystem::path aside() const { return paths_.former; }
   std::filesystem::path unwanted() const { return paths_.folder / ".before.unwanted"; }
 
   RunPaths paths_;

@@ -20,6 +20,7 @@ struct RunPaths {
   std::filesystem::path logs = folder / "logs";
   std::filesystem::path report = folder / "report.html";
   std::filesystem::path own_data = folder / "data";
+  std::filesystem::path former = folder / ".before";  // a run whose place a new one is taking
 
   /// The files that lie in the folder itself, not in a subfolder of it.
   std::vector<std::filesystem::path> files() const { return {config, epochs, model, best, report}; }

@@ -7,6 +7,7 @@
 namespace maskgrad {
 
 Settings settings_of(const TrainingOptions& options) {
+  check(options.threads >= 0, "train", "threads must be at least 0, not {}", options.threads);
   Settings settings(training_settings(options.name));
   const auto set = [&](const char* key, const auto& value) {
     settings.set(key, fmt::format("{}", value), "options");

@@ -160,7 +160,7 @@ TEST(Max, OverNothingIsRefused) {
   EXPECT_EQ(error_of([] {
               ops::max(Variable(Tensor::empty({2, 0}, DType::kFloat32)), 1);
             }),
-            "[argmax] there is no element along axis 1 of (2, 0)");
+            "[max] there is no element along axis 1 of (2, 0)");
   EXPECT_EQ(ops::max(Variable(Tensor::empty({0, 2}, DType::kFloat32)), 1).shape(), (Shape{0}));
 }
 
@@ -168,7 +168,7 @@ TEST(Reductions, RefuseIntegers) {
   const Variable n(Tensor::zeros({2, 3}, DType::kInt64));
   EXPECT_EQ(error_of([&] { ops::sum(n); }), "[sum] does not take int64");
   EXPECT_EQ(error_of([&] { ops::mean(n); }), "[mean] does not take int64");
-  EXPECT_EQ(error_of([&] { ops::max(n, 0); }), "[argmax] does not take int64");
+  EXPECT_EQ(error_of([&] { ops::max(n, 0); }), "[max] does not take int64");
 }
 
 TEST(Reductions, KeepTheMaskOrRefuseToReadItsHoles) {

@@ -74,9 +74,9 @@ TEST(Batch, IsCutIntoParts) {
   EXPECT_EQ(part["weights"].shape(), (Shape{3, 1}));
   EXPECT_EQ(batch.part(5, 0).size(), 0);
   EXPECT_EQ(error_of([&] { batch.part(4, 2); }),
-            "[data] there are no samples 4 to 6 in a batch of 5");
+            "[data] there are no 2 samples from 4 on in a batch of 5");
   EXPECT_EQ(error_of([&] { batch.part(-1, 2); }),
-            "[data] there are no samples -1 to 1 in a batch of 5");
+            "[data] there are no 2 samples from -1 on in a batch of 5");
   batch.others.push_back({"all", Tensor::zeros({2, 5}, DType::kFloat64)});
   batch.targets = Tensor::zeros({5}, DType::kInt64);
   EXPECT_EQ(error_of([&] { batch.part(0, 1); }),

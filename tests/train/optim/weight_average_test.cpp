@@ -95,6 +95,19 @@ TEST(WeightAverage, IsMissedInACheckpointWithoutOne) {
               ::testing::EndsWith("holds 'ema/dense.bias', which the run does not have"));
 }
 
+TEST(WeightAverage, RefusesTheWeightsOfAnotherModel) {
+  ToyRun toy({}), wider({.width = 9}), single({.dtype = DType::kFloat32});
+  WeightAverage average(*toy.parameters, 0.5);
+  for (ToyRun* other : {&wider, &single}) {
+    const Tensor before = other->parameters->values().clone();
+    for (const auto& use : {std::function<void()>([&] { average.update(*other->parameters); }),
+                            std::function<void()>([&] { average.swap(*other->parameters); })}) {
+      EXPECT_THAT(error_of(use), ::testing::StartsWith("[ema] was made for parameters float64 ("));
+    }
+    EXPECT_TRUE(test::same_bits(other->parameters->values(), before));
+  }
+}
+
 TEST(WeightAverage, NeedsADecayBetweenZeroAndOne) {
   const ToyRun toy({});
   for (const double decay : {0.0, 1.0, -0.5, test::kNaN}) {

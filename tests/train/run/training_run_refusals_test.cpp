@@ -28,7 +28,7 @@ TEST(TrainingRunRefusals, RefusesAFolderThatIsInUse) {
   for (const bool resume : {false, true}) {
     Program program(folder / "r");
     program.options.resume = resume;
-    EXPECT_THAT(error_of([&] { program.run(); }), HasSubstr("another process is training in"));
+    EXPECT_THAT(error_of([&] { program.run(); }), HasSubstr("another run is training in"));
   }
 }
 
