@@ -35,9 +35,9 @@ function(maskgrad_precompile target)
 endfunction()
 
 # maskgrad_calls_only(<target> [EXCEPT <regex>]): it calls what computes, and -O1 is enough for it. -O3 would take a third
-# more time to build. A linker may take its copy of an inline function for the library's. So a file that includes
-# kernels is compiled as kernels are: from the next time that CMake runs. So is a file whose path matches <regex>, as it
-# computes itself.
+# more time to build. A file that includes kernels gets -O3, because the linker may use its copy of an inline function
+# for the library, too. CMake looks for such includes only when it configures. A file whose path matches <regex> gets
+# -O3, as it computes itself.
 function(maskgrad_calls_only target)
   cmake_parse_arguments(CALLS "" "EXCEPT" "" ${ARGN})
   set_target_properties(${target} PROPERTIES MASKGRAD_CALLS_ONLY ON)

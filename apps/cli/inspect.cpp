@@ -188,7 +188,7 @@ void inspect_run(const RunPaths& paths) {
   read_event_folder(paths.logs, warnings);
   const bool has_epochs = fs::exists(paths.epochs, ignored);
   const std::string epochs = has_epochs ? epochs_table(paths.epochs, notes) : std::string();
-  print("run of {} {}\n\n", run.recipe ? "recipe" : "a program,", run.name);
+  print("run of {} {}\n\n", run.recipe ? "recipe" : "a program,", one_line(run.name));
   for (const Setting& setting : run.settings.all()) {
     if (setting.saved) print("{:<14} {}\n", setting.key, one_line(to_string(setting.value)));
   }

@@ -87,9 +87,7 @@ std::string name_in_config(const RunPaths& paths) {
   const bool has_former = fs::exists(paths.former, ignored);
   check(paths.is_run(), "run", "'{}' is no run folder: it has no config.toml{}",
         paths.folder.string(),
-        has_former ? "; a run that was to be replaced is in it, and maskgrad train RECIPE --resume "
-                     "puts it back"
-                   : "");
+        has_former ? "; a run that was to be replaced is in it, and resuming puts it back" : "");
   const auto name = toml_text(paths.config, "recipe");
   check(name.has_value(), "run",
         "'{}' does not name its recipe: the file is damaged; the run's checkpoints hold a copy of "

@@ -25,7 +25,7 @@ void save_model(const std::filesystem::path& path, const std::map<std::string, T
 
 /// Reads a model, the weights of a checkpoint, or all tensors of another program's safetensors
 /// file. Such a file has no notes. Throws Error naming the file when it is damaged, and when it is
-/// a model of a newer version. Throws as load_tensors().
+/// a model or checkpoint of a newer version. Throws as load_tensors().
 ModelFile load_model(const std::filesystem::path& path);
 
 /// Reads a file as load_model() does, and puts its weights into a model. Throws as load_model().

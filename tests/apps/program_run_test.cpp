@@ -79,6 +79,12 @@ TEST_F(RunOfAProgram, MayHaveTheNameOfARecipe) {
   expect_error(run({"eval", "b"}), 1, "a program of its own called this run 'blog'");
 }
 
+TEST_F(RunOfAProgram, IsShownOnOneLineWhateverItsName) {
+  train_program(path("b"), "a\x1b[31m\nb");
+  EXPECT_THAT(run({"inspect", "b"}).out,
+              AllOf(HasSubstr("run of a program, a"), ::testing::Not(HasSubstr("\x1b"))));
+}
+
 TEST_F(RunOfAProgram, IsToldFromADamagedRunOfARecipe) {
   ASSERT_EQ(train({"--out", "b", "--epochs", "1"}).code, 0);
   const std::string config = read("b/config.toml");

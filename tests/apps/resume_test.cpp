@@ -117,6 +117,12 @@ TEST_F(Resume, ReadsAConfigThatIsOlderThanSomeSettings) {
   write("r/config.toml", std::regex_replace(old, std::regex("version = 4"), "version = 2"));
   EXPECT_EQ(resume("r", {"--epochs", "3"}).err, "maskgrad: epochs: 2 -> 3\n");
   EXPECT_EQ(setting("schedule"), "'constant'");
+  const std::string newest = read("r/config.toml");
+  const std::string third =
+      std::regex_replace(newest, std::regex("(decay_share = .*\n)|(version = )4"), "$2");
+  write("r/config.toml", std::regex_replace(third, std::regex("version = "), "version = 3"));
+  EXPECT_EQ(resume("r", {"--epochs", "4"}).err, "maskgrad: epochs: 3 -> 4\n");
+  EXPECT_EQ(setting("decay_share"), "0.1");
 }
 
 TEST_F(Resume, RefusesAConfigThatLostSettings) {

@@ -203,9 +203,9 @@ Tensor argmax(const Tensor& x, std::int64_t axis) {
 }
 
 // y = x[argmax];  dx = g there, 0 elsewhere
-Variable max(const Variable& x, std::int64_t axis_from_end, bool keepdims) {
+Variable max(const Variable& x, std::int64_t axis_given, bool keepdims) {
   check_defined(kMax, {&x});
-  const int axis = x.shape().normalize(axis_from_end);
+  const int axis = x.shape().normalize(axis_given);
   check_keeps_positions(kMax, x, axis);
   const Tensor best = place_of_max("max", x.value(), axis);
   const Around d = around(x.shape(), axis);

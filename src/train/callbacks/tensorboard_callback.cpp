@@ -5,7 +5,7 @@ namespace maskgrad {
 
 void TensorBoardCallback::on_start(const Trainer& trainer) {
   make_folder(folder_);
-  // A run that was killed before its first checkpoint leaves some, and begins again at step 0.
+  // A run that was killed before its first checkpoint leaves events, and begins again at step 0.
   const bool has_events = !list_folder(folder_).empty();
   writer_ = std::make_unique<EventWriter>(folder_);
   // What was measured at this step stands: it is not measured again.

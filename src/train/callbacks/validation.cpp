@@ -31,8 +31,8 @@ void Validation::on_start(const Trainer& trainer) {
   const bool has_steps_left = trainer.state().step < trainer.total_steps();
   if (best_->defined() && best_->at_end && has_steps_left) {
     options_.warn(
-        fmt::format("the best weights are of the former end, at step {}; the validations of "
-                    "the longer run replace them",
+        fmt::format("the best weights are of the former end, at step {}; the next regular "
+                    "validation drops them",
                     best_->step));
   }
   if (wants_to_stop() && has_steps_left) {
@@ -68,7 +68,8 @@ std::vector<Metric> Validation::evaluate_at(const Trainer& trainer) const {
   } catch (const Diverged& error) {
     throw Diverged(kName, fmt::format("step {}: {}", trainer.state().step, error.text()));
   } catch (const Error& error) {
-    throw Error(kName, fmt::format("step {}: {}", trainer.state().step, error.text()));
+    throw Error(kName,
+                fmt::format("step {}: {}: {}", trainer.state().step, error.name(), error.text()));
   }
 }
 

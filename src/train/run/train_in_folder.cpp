@@ -44,7 +44,9 @@ RunEnd train_in_folder(Module& module, const Model& model, const Dataset& data,
   const bool goes_on = options.resume && paths.is_run();
   settings.set("resume", goes_on ? "true" : "false", "options");
   // The options count whole: a run that goes on takes nothing from its config.toml.
-  if (goes_on) settings_to_go_on(defaults, paths, [&](const Settings&) { return settings; });
+  if (goes_on) {
+    settings = settings_to_go_on(defaults, paths, [&](const Settings&) { return settings; });
+  }
   RunParts parts = {.name = options.name,
                     .defaults = defaults,
                     .module = module,

@@ -198,9 +198,12 @@ void TrainingRun::save() {
   claim_.check_place();
   const WithAverage with_average(weights_->average(), weights_->parameters());
   Notes notes = model_notes();
-  // A run that has made no step has no table. One that has lost it, and makes no further step,
-  // would lose the model's word for it, too.
-  if (trainer_->state().step > 0) notes[kEpochValuesNote] = epoch_values_digest(paths_.epochs);
+  std::error_code ignored;
+  const bool has_table = std::filesystem::exists(paths_.epochs, ignored);
+  check(has_table || !paths_.has_ended(), "train",
+        "'{}' is gone, and the model there vouches for it: put it back, or train further",
+        paths_.epochs.string());
+  if (has_table) notes[kEpochValuesNote] = epoch_values_digest(paths_.epochs);
   save_model(paths_.model, weights_->parameters(), notes);
 }
 

@@ -199,8 +199,8 @@ TEST(Validation, SaysThatALongerRunReplacesTheWeightsOfItsEnd) {
   ToyRun longer = test::from_checkpoint(lasting(4), folder.path(), scripted({5, 4, 6}, next));
   train(longer);
   EXPECT_THAT(warnings, ::testing::ElementsAre(
-                            "the best weights are of the former end, at step 3; the validations of "
-                            "the longer run replace them"));
+                            "the best weights are of the former end, at step 3; the next regular "
+                            "validation drops them"));
   EXPECT_EQ(longer.best.loss, 5);
 }
 

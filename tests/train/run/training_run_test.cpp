@@ -145,6 +145,10 @@ TEST(TrainingRun, KeepsTheModelOfARunThatLostItsTable) {
   write_file(paths.epochs, table);
   EXPECT_EQ(program.go_on().steps, 0);
   EXPECT_TRUE(read_file(paths.model) == model);
+  std::filesystem::remove(paths.epochs);
+  std::filesystem::remove(paths.model);
+  EXPECT_EQ(program.go_on().steps, 0);
+  EXPECT_TRUE(paths.has_ended()) << "nothing vouches for the table";
 }
 
 // The points of validation that a reader of the logs finds.
