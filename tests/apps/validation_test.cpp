@@ -50,6 +50,8 @@ TEST_F(Validation, GivesTheBestWeightsToTheCommandsThatUseAModel) {
   const auto told = result.out.find("validation loss ");
   ASSERT_NE(told, std::string::npos) << result.out;
   EXPECT_NEAR(std::stod(result.out.substr(told + 16)), loss_in(best), 1e-4);
+  EXPECT_THAT(run({"inspect", "r"}).out, HasSubstr("best validation loss: "));
+  EXPECT_THAT(read("r/report.html"), HasSubstr("validation loss by epoch"));
   for (const char* command : {"predict", "check"}) {
     std::vector<std::string> args = {command, "r", "--best"};
     if (args[0] == "predict") args.push_back("x=1,y=2:x+y");
