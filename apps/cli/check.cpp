@@ -15,6 +15,7 @@ namespace {
 
 struct Options {
   std::string run, data;
+  Weights weights = Weights::kLast;
   std::int64_t samples = 4, elements = 50;
 };
 
@@ -55,7 +56,7 @@ void check_run(const Options& options) {
           options.elements);
   });
   // In float64 differences are exact enough to compare gradients with.
-  TrainedRun run(options.run, DType::kFloat64);
+  TrainedRun run(options.run, options.weights, DType::kFloat64);
   const std::unique_ptr<Dataset> data = run.load_data(options.data, "check");
   if (!check_model(run, first_samples(*data, options.samples), options)) {
     flush_output();
@@ -70,6 +71,7 @@ void add_check(CLI::App& program) {
       "check", "Check the gradients of a run's model, and that nothing masked leaks");
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
+  add_best(*command, options->weights);
   command
       ->add_option("--data", options->data,
                    "Folder of shards; the run's training data if not given")

@@ -5,6 +5,7 @@
 
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/run/run_paths.hpp>
 
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
@@ -38,10 +39,17 @@ void check_no_other_shards(const fs::path& folder, std::int64_t shards) {
   }
 }
 
+// A run's own data are in a folder below it.
+void check_is_no_run(const fs::path& folder) {
+  check(!RunPaths(folder).is_run(), "data", "'{}' holds a run: choose another folder",
+        folder.string());
+}
+
 void write_data(const Options& options) {
   const ArithmeticData& d = options.data;
   as_usage([&] {
     check_arithmetic_data(d);
+    check_is_no_run(options.out);
     check_no_other_shards(options.out, d.shards);
   });
   const InterruptRequest interrupt;

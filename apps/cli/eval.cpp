@@ -11,6 +11,7 @@ namespace {
 
 struct Options {
   std::string run, data;
+  Weights weights = Weights::kLast;
   std::int64_t batch_size = 100;
 };
 
@@ -19,7 +20,7 @@ void eval(const Options& options) {
     check(options.batch_size >= 1, "usage", "--batch-size must be at least 1, not {}",
           options.batch_size);
   });
-  TrainedRun run(options.run);
+  TrainedRun run(options.run, options.weights);
   const std::unique_ptr<Dataset> data = run.load_data(options.data, "eval");
   const auto model = [&](const Batch& batch, Pass& pass) {
     return run.model().evaluate(batch, pass);
@@ -36,6 +37,7 @@ void add_eval(CLI::App& program) {
   auto* command = program.add_subcommand("eval", "Compute the loss and metrics of a run's model");
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
+  add_best(*command, options->weights);
   command
       ->add_option("--data", options->data,
                    "Folder of shards; the run's training data if not given")

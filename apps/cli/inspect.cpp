@@ -193,6 +193,9 @@ void inspect_run(const RunPaths& paths) {
     if (setting.saved) print("{:<14} {}\n", setting.key, one_line(to_string(setting.value)));
   }
   for (const std::string& change : changes) print("changed since training: {}\n", one_line(change));
+  if (const auto best = best_validation(notes, paths.checkpoints)) {
+    print("best validation loss: {:.6g} after step {}\n", best->loss, best->step);
+  }
   print("\n{}", epochs);
   if (has_model)
     inspect_safetensors(paths.model);

@@ -12,6 +12,7 @@ namespace {
 
 struct Options {
   std::string run;
+  Weights weights = Weights::kLast;
   std::vector<std::string> texts;
 };
 
@@ -57,7 +58,7 @@ void answer_prompt(RecipeModel& model) {
 }
 
 void predict(const Options& options) {
-  TrainedRun run(options.run);
+  TrainedRun run(options.run, options.weights);
   if (!options.texts.empty()) {
     for (const std::string& text : options.texts) print("{}\n", answer(run.model(), text));
   } else if (isatty(STDIN_FILENO)) {
@@ -74,6 +75,7 @@ void add_predict(CLI::App& program) {
       "predict", "Answer each TEXT; without any, answer each line of standard input");
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
+  add_best(*command, options->weights);
   command
       ->add_option("TEXT", options->texts,
                    "Questions; without any, read standard input, or show a prompt")

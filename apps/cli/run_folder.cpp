@@ -44,8 +44,9 @@ void add_masks(ReportRun& report, TrainedRun& run) {
 }
 
 // What the run was trained with counts, but for where its files are now.
-Settings trained_settings(const SavedRun& run, const RunPaths& paths, const Notes& notes) {
-  const auto trained = settings_in(notes, run.defaults, paths, paths.model);
+Settings trained_settings(const SavedRun& run, const RunPaths& paths, const fs::path& file,
+                          const Notes& notes) {
+  const auto trained = settings_in(notes, run.defaults, paths, file);
   if (!trained) return run.settings;
   const Settings before = of_results(run.defaults, *trained),
                  now = of_results(run.defaults, run.settings);
@@ -68,7 +69,7 @@ ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::s
     settings = run.settings();
   } else {
     const RunPaths paths(folder);
-    settings = trained_settings(saved, paths, load_model(paths.model).notes);
+    settings = trained_settings(saved, paths, paths.model, load_model(paths.model).notes);
   }
   for (const Setting& setting : settings.all()) {
     if (setting.saved) report.settings.emplace_back(setting.key, to_string(setting.value));
@@ -145,16 +146,30 @@ void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given
        folder.string(), paths.config.string(), flag);
 }
 
-TrainedRun::TrainedRun(const fs::path& folder, std::optional<DType> dtype)
+void add_best(CLI::App& command, Weights& weights) {
+  command.add_flag_callback(
+      "--best", [&weights] { weights = Weights::kBest; },
+      "Take the best weights by validation, not the last ones");
+}
+
+TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DType> dtype)
     : paths_(folder), run_(read_run_of_recipe(paths_)) {
-  check(paths_.has_ended(), "run", "'{}' has no model.safetensors: its training has not ended yet",
-        folder.string());
-  const ModelFile model = load_model(paths_.model);
-  run_.settings = trained_settings(run_, paths_, model.notes);
+  const fs::path& file = weights == Weights::kBest ? paths_.best : paths_.model;
+  std::error_code ignored;
+  if (weights == Weights::kBest) {
+    check(fs::exists(file, ignored), "run",
+          "'{}' has no best.safetensors: train with --val to have the best weights by validation",
+          folder.string());
+  } else {
+    check(paths_.has_ended(), "run",
+          "'{}' has no model.safetensors: its training has not ended yet", folder.string());
+  }
+  const ModelFile model = load_model(file);
+  run_.settings = trained_settings(run_, paths_, file, model.notes);
   model_ = recipe().make_model(settings());
   parameters_ = std::make_unique<ParameterBuffer>(
       model_->module(), dtype.value_or(dtype_from_string(settings().text("dtype"))), 0);
-  load_weights(model, paths_.model, *parameters_);
+  load_weights(model, file, *parameters_);
 }
 
 std::unique_ptr<Dataset> TrainedRun::load_data(const std::string& given,

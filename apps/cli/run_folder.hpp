@@ -10,6 +10,7 @@
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/train/run/run_paths.hpp>
 
+#include "cli/command.hpp"
 #include "recipes/recipe.hpp"
 
 namespace maskgrad::apps {
@@ -29,13 +30,20 @@ SavedRun read_run(const RunPaths& paths);
 void check_data_folder(const std::filesystem::path& folder, const RunPaths& paths, bool given,
                        const char* flag = "--data");
 
+/// Which of a run's weights: the last, or the best by validation.
+enum class Weights { kLast, kBest };
+/// Adds the flag --best, which sets `weights`.
+void add_best(CLI::App& command, Weights& weights);
+
 /// A run's model with its trained weights.
 class TrainedRun {
  public:
   /// In the dtype it was trained in, or another, and with the settings it was trained with: where
   /// config.toml says others, standard error gets a line. Throws Error when the folder holds no
   /// run of a recipe, or no weights that fit and are finite.
-  explicit TrainedRun(const std::filesystem::path& folder, std::optional<DType> dtype = {});
+  /// The best weights are there from the first validation on, before the run has ended, too.
+  explicit TrainedRun(const std::filesystem::path& folder, Weights weights = Weights::kLast,
+                      std::optional<DType> dtype = {});
 
   const RunPaths& paths() const { return paths_; }
   const Recipe& recipe() const { return *run_.recipe; }

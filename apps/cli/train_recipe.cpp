@@ -32,6 +32,19 @@ std::string packing_of(RecipeModel& model, const Batch& batch) {
   return lines;
 }
 
+// What ends a run that has no steps left, and what asks for more.
+std::string way_to_more_steps(TrainingRun& run) {
+  const std::int64_t steps = run.settings().integer("steps");
+  if (steps == 0 || run.trainer().total_steps() < steps) {
+    return "The run has all its steps already; --epochs asks for more.\n";
+  }
+  return fmt::format(
+      "The run has all its steps already: it ends at steps = {}. --steps asks for more, and "
+      "--steps "
+      "0 for all of its epochs.\n",
+      steps);
+}
+
 void print_summary(RecipeModel& model, TrainingRun& run) {
   std::vector<std::vector<std::string>> rows = {{"layer", "kind", "output", "parameters", "mask"}};
   const std::int64_t first = 0;
@@ -46,7 +59,7 @@ void print_summary(RecipeModel& model, TrainingRun& run) {
                             run.settings().integer("batch_size"),
                             packing_of(model, run.loader().peek())));
   if (trainer.state().step == trainer.total_steps()) {
-    write_message("The run has all its steps already; --epochs or --steps asks for more.\n");
+    write_message(way_to_more_steps(run));
   }
 }
 
@@ -75,6 +88,14 @@ void print_end(const RunPaths& paths, const RunEnd& end) {
   if (end.steps > 0) {
     print("{:<10} {} in {:.1f} s, {:.1f} us each\n", "steps", end.steps, end.seconds,
           1e6 * end.seconds / static_cast<double>(end.steps));
+  }
+  if (end.best.defined()) {
+    print("{:<10} validation loss {:.4f} after step {}: use it with --best\n", "best",
+          end.best.loss, end.best.step);
+  }
+  if (end.out_of_patience) {
+    print("{:<10} by patience: {} validations in a row had no smaller loss\n", "ended",
+          end.best.of_regular().since);
   }
   print("{:<10} {}\n{:<10} {}\n", "run", one_line(paths.folder.string()), "report",
         one_line(paths.report.string()));

@@ -54,10 +54,13 @@ std::string problem(CLI::App& command, const CLI::ParseError& error) {
   const auto option = std::find_if(unknown.begin(), unknown.end(), [](const std::string& text) {
     return text.size() > 1 && text.starts_with('-');
   });
-  if (option != unknown.end()) return unknown_option(command, *option);
-  if (!unknown.empty()) return unknown_argument(command, unknown.front());
   const bool lacks_subcommand =
       command.get_subcommands().empty() && !subcommands_of(command).empty();
+  // What stands where the subcommand belongs is the cause of all that follows.
+  if (lacks_subcommand && option != unknown.begin() && !unknown.empty())
+    return unknown_argument(command, unknown.front());
+  if (option != unknown.end()) return unknown_option(command, *option);
+  if (!unknown.empty()) return unknown_argument(command, unknown.front());
   if (lacks_subcommand) return missing_subcommand(command);
   const std::string text = error.what();
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) {

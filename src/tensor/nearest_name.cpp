@@ -33,10 +33,13 @@ std::string did_you_mean(const std::string& name, std::span<const std::string> k
       });
   // Further away than that, a suggestion would only mislead.
   const std::size_t far = name.size() < 4 ? 1 : std::max<std::size_t>(2, name.size() / 3);
-  if (nearest == known.end() || edit_distance(name, *nearest) > far) {
-    return "";
+  if (nearest != known.end() && edit_distance(name, *nearest) <= far) {
+    return fmt::format("; did you mean '{}'?", *nearest);
   }
-  return fmt::format("; did you mean '{}'?", *nearest);
+  const auto longer = std::ranges::find_if(
+      known, [&](const std::string& other) { return other.starts_with(name); });
+  if (name.size() < 4 || longer == known.end()) return "";
+  return fmt::format("; did you mean '{}'?", *longer);
 }
 
 }  // namespace maskgrad

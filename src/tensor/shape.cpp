@@ -20,8 +20,8 @@ Shape::Shape(std::span<const std::int64_t> dims) {
   if (is_empty) numel_ = 0;
 }
 
-int Shape::normalize(std::int64_t axis) const {
-  check(axis >= -rank_ && axis < rank_, "shape", "axis {} is out of range for {}", axis, *this);
+int Shape::normalize(std::int64_t axis, const char* who) const {
+  check(axis >= -rank_ && axis < rank_, who, "axis {} is out of range for {}", axis, *this);
   return static_cast<int>(axis < 0 ? axis + rank_ : axis);
 }
 

@@ -32,8 +32,9 @@ class Shape {
   std::int64_t dim(int axis) const { return dims_[static_cast<std::size_t>(normalize(axis))]; }
   /// Dimension `axis`, unchecked. Requires 0 <= axis < rank().
   std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(axis)]; }
-  /// `axis` counted from the front. Throws Error unless -rank <= axis < rank.
-  int normalize(std::int64_t axis) const;
+  /// `axis` counted from the front. Throws Error "[<who>] axis 2 is out of range for (4, 3)" unless
+  /// -rank <= axis < rank.
+  int normalize(std::int64_t axis, const char* who = "shape") const;
 
   std::span<const std::int64_t> dims() const {
     return {dims_.data(), static_cast<std::size_t>(rank_)};

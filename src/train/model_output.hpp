@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <maskgrad/layers/pass.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
@@ -21,6 +22,11 @@ struct LossTerm {
   std::int64_t count = 0;
   double weight = 1.0;
 };
+
+/// Hits as a metric: their share is its mean.
+inline Metric to_metric(std::string name, ops::HitsCount hits) {
+  return {std::move(name), static_cast<double>(hits.hits), hits.count};
+}
 
 /// The terms of a loss, and metrics. loss = sum over the terms of weight * sum / count. A term
 /// whose count is 0 adds nothing.

@@ -35,6 +35,12 @@ TEST_F(Data, DoesNotMixWithTheShardsOfAnotherDataSet) {
   EXPECT_EQ(run({"data", "arithmetic", "--out", "d", "--shards", "2", "--samples", "7"}).code, 0);
 }
 
+TEST_F(Data, GoesIntoNoRun) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "1"}).code, 0);
+  expect_error(run({"data", "arithmetic", "--out", "r"}), 2, "'r' holds a run: choose another");
+  EXPECT_FALSE(exists("r/shards.json"));
+}
+
 TEST_F(Data, LeavesNoHalfShard) {
   expect_error(run({"data", "arithmetic", "--out", "x", "--shards", "1"}, {.file_limit = 30000}), 1,
                "cannot write 'x/shard_0000.tfrecords': File too large");

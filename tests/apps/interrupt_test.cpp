@@ -112,7 +112,10 @@ TEST_F(Interrupt, ResumingNeedsARunAndTheSameSettings) {
   expect_error(train({"--out", "r", "--resume", "--epochs", "1"}), 2,
                "has 800 steps already, and these settings end at 400");
   EXPECT_THAT(run({"train", "blog", "--out", "r", "--resume"}).err,
-              HasSubstr("has all its steps already"));
+              HasSubstr("has all its steps already; --epochs asks for more"));
+  ASSERT_EQ(train({"--out", "s", "--steps", "5"}).code, 0);
+  EXPECT_THAT(run({"train", "blog", "--out", "s", "--resume", "--epochs", "4"}).err,
+              HasSubstr("it ends at steps = 5. --steps asks for more, and --steps 0 for all"));
 }
 
 TEST_F(Interrupt, ResumingWithMoreEpochsIsTheLongerRun) {

@@ -76,6 +76,8 @@ TEST_F(Usage, AsksForWhatIsMissing) {
 TEST_F(Usage, SuggestsTheNearestName) {
   expect_error(run({"tran", "blog"}), 2, "no subcommand 'tran'; did you mean 'train'?");
   expect_error(run({"train", "blgo"}), 2, "no recipe 'blgo'; did you mean 'blog'?");
+  expect_error(run({"data", "blog", "--out", "h"}), 2, "there is no data set 'blog'");
+  expect_error(run({"train", "blog", "--warmup", "9"}), 2, "did you mean '--warmup-steps'?");
   expect_error(run({"train", "blog", "--bathc-size", "3"}), 2,
                "no option '--bathc-size'; did you mean '--batch-size'?");
   expect_error(run({"train", "blog", "--bathc-size=3"}), 2, "did you mean '--batch-size'?");

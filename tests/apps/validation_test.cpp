@@ -8,6 +8,9 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+// What eval printed first.
+double loss_in(const std::string& out) { return std::stod(out.substr(std::string("loss").size())); }
+
 class Validation : public test::CliTest {
  protected:
   void SetUp() override {
@@ -36,10 +39,33 @@ TEST_F(Validation, KeepsTheBestWeightsBesideTheLast) {
   EXPECT_FALSE(exists("r/best.safetensors")) << "it belonged to the run before";
 }
 
+TEST_F(Validation, GivesTheBestWeightsToTheCommandsThatUseAModel) {
+  const auto result =
+      train({"--out", "r", "--epochs", "12", "--val", "v", "--val-every", "16", "--lr", "0.01"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  ASSERT_EQ(train({"--out", "plain", "--steps", "1"}).code, 0);
+  const std::string last = run({"eval", "r", "--data", "v"}).out,
+                    best = run({"eval", "r", "--data", "v", "--best"}).out;
+  EXPECT_LT(loss_in(best), loss_in(last));
+  const auto told = result.out.find("validation loss ");
+  ASSERT_NE(told, std::string::npos) << result.out;
+  EXPECT_NEAR(std::stod(result.out.substr(told + 16)), loss_in(best), 1e-4);
+  EXPECT_THAT(run({"inspect", "r"}).out, HasSubstr("best validation loss: "));
+  EXPECT_THAT(read("r/report.html"), HasSubstr("validation loss by epoch"));
+  for (const char* command : {"predict", "check"}) {
+    std::vector<std::string> args = {command, "r", "--best"};
+    if (args[0] == "predict") args.push_back("x=1,y=2:x+y");
+    EXPECT_NE(run(args).out, "") << command;
+    args[1] = "plain";
+    expect_error(run(args), 1, "'plain' has no best.safetensors: train with --val");
+  }
+}
+
 TEST_F(Validation, StopsWhenNothingGetsBetter) {
   const std::vector<std::string> idle = {"--out", "r",          "--val", "v",    "--val-every",
                                          "5",     "--patience", "2",     "--lr", "0"};
-  ASSERT_EQ(train(idle).code, 0);
+  EXPECT_THAT(train(idle).out, HasSubstr("ended      by patience: 2 validations in a row had no "
+                                         "smaller loss"));
   EXPECT_TRUE(exists("r/checkpoints/step_000000000015.safetensors")) << "the first, and two more";
   EXPECT_TRUE(exists("r/model.safetensors"));
   const auto over = run({"train", "blog", "--out", "r", "--resume", "--progress", "off"});

@@ -24,6 +24,12 @@ TEST(DidYouMean, KeepsSilentWhenNothingIsNear) {
   EXPECT_EQ(did_you_mean("xy", kKnown), "");  // two changes would turn it into anything
 }
 
+TEST(DidYouMean, NamesTheOneThatBeginsSo) {
+  const std::vector<std::string> known = {"warmup_steps", "warm", "lr"};
+  EXPECT_EQ(did_you_mean("warmup_", known), "; did you mean 'warmup_steps'?");
+  EXPECT_EQ(did_you_mean("war", {known.begin(), 1}), "") << "too short to tell";
+}
+
 TEST(DidYouMean, AllowsAThirdOfALongNameToDiffer) {
   const std::vector<std::string> known = {"abcdefghijkl"};
   EXPECT_EQ(did_you_mean("abcdefghXXXX", known), "; did you mean 'abcdefghijkl'?");

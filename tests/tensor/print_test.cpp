@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/tensor/autograd/variable.hpp>
 #include <maskgrad/tensor/print.hpp>
 
 #include "support/tensors.hpp"
@@ -60,6 +61,8 @@ TEST(TensorText, GoesToStreams) {
   std::ostringstream out;
   out << make({0.5}, {1});
   EXPECT_EQ(out.str(), "float64 (1,)\n[0.5]");
+  out << "; " << Variable(make({2}, {1})) << "; " << Variable();
+  EXPECT_EQ(out.str(), "float64 (1,)\n[0.5]; float64 (1,)\n[2]; undefined");
 }
 
 }  // namespace

@@ -49,9 +49,8 @@ BlogRun::BlogRun(MaskAxis axis, DType dtype, DataLoader::Options loading, Traine
 
 ModelOutput BlogRun::evaluate(const Batch& batch) {
   const Variable logits = (*layers)(Variable(batch.inputs));
-  const ops::HitsCount right = ops::accuracy(logits, batch.targets);
   return {ops::cross_entropy(logits, batch.targets),
-          {{"accuracy", static_cast<double>(right.hits), right.count}}};
+          {to_metric("accuracy", ops::accuracy(logits, batch.targets))}};
 }
 
 std::vector<double> BlogRun::losses(int steps) {

@@ -47,9 +47,8 @@ ToyRun::ToyRun(ToyOptions options, ToyModel model, const Prepare& prepare) : dat
 
 ModelOutput ToyRun::evaluate(const Batch& batch) {
   const Variable logits = layers(Variable(batch.inputs));
-  const ops::HitsCount right = ops::accuracy(logits, batch.targets);
   return {ops::cross_entropy(logits, batch.targets),
-          {{"accuracy", static_cast<double>(right.hits), right.count}}};
+          {to_metric("accuracy", ops::accuracy(logits, batch.targets))}};
 }
 
 ToyRun from_checkpoint(ToyOptions options, const std::filesystem::path& folder, ToyModel model) {

@@ -60,7 +60,7 @@ Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
   check_defined(op, "mask", keep);
   const Tensor kept = kept_elements(op.name.c_str(), x, keep);
   check(x.rank() >= 1, op.name.c_str(), "needs at least one dimension");
-  const int axis = x.shape().normalize(axis_given);
+  const int axis = x.shape().normalize(axis_given, op.name.c_str());
   check(axis > 0 || !x.mask().defined(), op.name.c_str(),
         "would mix the samples of a masked batch {}; drop_mask() it on purpose", x.shape());
   const Shape before = x.shape().slice(0, axis), after = x.shape().slice(axis + 1, x.rank());

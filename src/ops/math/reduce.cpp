@@ -94,11 +94,12 @@ struct Reduced {
 };
 
 // Which axes of a shape are meant; none given: all. Throws Error for one out of range.
-std::array<bool, Shape::kMaxRank> chosen(const Shape& shape, std::span<const std::int64_t> axes) {
+std::array<bool, Shape::kMaxRank> chosen(const char* name, const Shape& shape,
+                                         std::span<const std::int64_t> axes) {
   std::array<bool, Shape::kMaxRank> result{};
   result.fill(axes.empty());
   for (const std::int64_t axis : axes) {
-    result[static_cast<std::size_t>(shape.normalize(axis))] = true;
+    result[static_cast<std::size_t>(shape.normalize(axis, name))] = true;
   }
   return result;
 }
@@ -106,7 +107,7 @@ std::array<bool, Shape::kMaxRank> chosen(const Shape& shape, std::span<const std
 Reduced reduced_shape(const OpDef& op, const Variable& x, std::span<const std::int64_t> axes,
                       bool keepdims) {
   check_defined(op, {&x});
-  const auto is_chosen = chosen(x.shape(), axes);
+  const auto is_chosen = chosen(op.name.c_str(), x.shape(), axes);
   Reduced reduced{x.shape(), x.shape(), 1};
   std::array<std::int64_t, Shape::kMaxRank> others{};
   std::size_t count = 0;
@@ -199,13 +200,13 @@ Tensor place_of_max(const char* name, const Tensor& x, int axis) {
 
 Tensor argmax(const Tensor& x, std::int64_t axis) {
   check_defined(kArgmax, "input", x);
-  return place_of_max("argmax", x, x.shape().normalize(axis));
+  return place_of_max("argmax", x, x.shape().normalize(axis, "argmax"));
 }
 
 // y = x[argmax];  dx = g there, 0 elsewhere
 Variable max(const Variable& x, std::int64_t axis_given, bool keepdims) {
   check_defined(kMax, {&x});
-  const int axis = x.shape().normalize(axis_given);
+  const int axis = x.shape().normalize(axis_given, "max");
   check_keeps_positions(kMax, x, axis);
   const Tensor best = place_of_max("max", x.value(), axis);
   const Around d = around(x.shape(), axis);

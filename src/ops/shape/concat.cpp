@@ -81,7 +81,7 @@ int checked_axis(std::span<const Variable> values, std::int64_t axis_given) {
   check(!values.empty() && values[0].rank() >= 1, "concat",
         "needs one value at least, and no scalars");
   const Variable& first = values[0];
-  const int axis = first.shape().normalize(axis_given);
+  const int axis = first.shape().normalize(axis_given, "concat");
   for (const Variable& value : values) {
     check(value.rank() == first.rank() && value.dtype() == first.dtype() &&
               value.shape().with_dim(axis, 0) == first.shape().with_dim(axis, 0),

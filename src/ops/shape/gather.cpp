@@ -190,7 +190,7 @@ Variable index_select(const Variable& x, std::int64_t axis_given, const Tensor& 
   check_defined(kIndexSelect, {&x});
   check_defined(kIndexSelect, "indices", indices);
   check(indices.rank() == 1, "index_select", "indices must be [K], got {}", indices.shape());
-  const int axis = x.shape().normalize(axis_given);
+  const int axis = x.shape().normalize(axis_given, "index_select");
   SequenceMask mask = x.mask();
   if (mask.defined() && axis < 2) {
     mask = SequenceMask(entries(kIndexSelect, mask.shape(), axis, indices).take(mask.bits()));
@@ -203,7 +203,7 @@ Variable index_select(const Variable& x, std::int64_t axis_given, const Tensor& 
 Variable gather(const Variable& x, std::int64_t axis_given, const Tensor& indices) {
   check_defined(kGather, {&x});
   check_defined(kGather, "indices", indices);
-  const int axis = x.shape().normalize(axis_given);
+  const int axis = x.shape().normalize(axis_given, "gather");
   check(indices.rank() == x.rank() &&
             indices.shape().with_dim(axis, 0) == x.shape().with_dim(axis, 0),
         "gather", "indices {} must have the sizes of {} except along axis {}", indices.shape(),

@@ -94,7 +94,7 @@ void copy_permuted(const PermutedStrides& p, int axis, int rank, const T* x, T*&
 
 Dims checked_permutation(const Shape& shape, std::span<const std::int64_t> axes) {
   Dims sorted(axes.begin(), axes.end()), identity(axes.size());
-  for (std::int64_t& axis : sorted) axis = shape.normalize(axis);
+  for (std::int64_t& axis : sorted) axis = shape.normalize(axis, "transpose");
   Dims result = sorted;
   std::sort(sorted.begin(), sorted.end());
   std::iota(identity.begin(), identity.end(), 0);

@@ -71,7 +71,7 @@ const OpDef& kSplit = register_op({
 
 AxisPart part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin_given,
                  std::int64_t end_given, std::int64_t step) {
-  const int axis = shape.normalize(axis_given);
+  const int axis = shape.normalize(axis_given, "slice");
   const std::int64_t size = shape[axis];
   const std::int64_t begin = begin_given < 0 ? begin_given + size : begin_given;
   const std::int64_t end = end_given == kToEnd ? size
@@ -133,7 +133,7 @@ Variable slice(const Variable& x, std::int64_t axis, std::int64_t begin, std::in
 PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> sizes,
                            std::int64_t axis_given) {
   check_given(x.defined(), "split", "the input");
-  const int axis = x.shape().normalize(axis_given);
+  const int axis = x.shape().normalize(axis_given, "split");
   std::int64_t left = x.dim(axis);
   bool fit = true;
   for (const std::int64_t size : sizes) {

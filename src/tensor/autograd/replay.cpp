@@ -6,6 +6,17 @@
 namespace maskgrad {
 namespace {
 
+// What the last parameter of record() is to hold: "its last parameter must hold {"beta", beta}".
+std::string what_to_tell(const OpDef& op) {
+  std::string all;
+  for (const auto& arg : op.args) {
+    all += fmt::format("{}{{\"{}\", {}}}", all.empty() ? "" : ", ", arg.name, arg.name);
+  }
+  const char* const kInputs = "inputs that are no variables";
+  return fmt::format("its last parameter must hold {}",
+                     all.empty() ? kInputs : fmt::format("{{{}}}, and {}", all, kInputs));
+}
+
 class Replay {
  public:
   explicit Replay(std::span<const Replacement> replacements) : replacements_(replacements) {
@@ -19,8 +30,8 @@ class Replay {
 
   void run(const Node& node, const std::string& layer) {
     check(node.call() != nullptr, "replay",
-          "{}{} did not tell record() all that it was called with", node.op().name,
-          layer.empty() ? "" : " in layer '" + layer + "'");
+          "{}{} did not tell record() all that it was called with: {}", node.op().name,
+          layer.empty() ? "" : " in layer '" + layer + "'", what_to_tell(node.op()));
     OpCall call = *node.call();
     for (auto& [name, input] : call.inputs) input = now(input);
     const std::vector<Variable> outputs = run_op(node.op(), std::move(call));

@@ -1,5 +1,6 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/autograd/variable.hpp>
+#include <maskgrad/tensor/print.hpp>
 
 namespace maskgrad {
 
@@ -54,5 +55,7 @@ Variable drop_mask(const Variable& x) {
   result.mask_ = SequenceMask();
   return result;
 }
+
+std::ostream& operator<<(std::ostream& out, const Variable& x) { return out << x.value(); }
 
 }  // namespace maskgrad

@@ -1,6 +1,7 @@
 // A value that gradients can flow to.
 #pragma once
 
+#include <iosfwd>
 #include <string>
 
 #include <maskgrad/tensor/autograd/gradient.hpp>
@@ -62,6 +63,9 @@ class Variable {
   SequenceMask mask_;
   Ref<Gradient> gradient_;
 };
+
+/// Prints the value, as print.hpp prints tensors.
+std::ostream& operator<<(std::ostream& out, const Variable& x);
 
 /// A leaf under the name that a report gives it.
 struct NamedLeaf {

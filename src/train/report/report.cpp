@@ -53,6 +53,9 @@ std::string curves(const ReportContent& content, std::span<const std::string> me
   std::string body = "<div class=\"pair\">\n";
   for (const std::string& metric : metrics) {
     body += card(metric_chart(content, metric) + equal_runs_note(content, metric));
+    if (const std::string chart = validation_chart(content, metric); !chart.empty()) {
+      body += card(chart);
+    }
   }
   return body + "</div>\n";
 }

@@ -81,6 +81,22 @@ std::string last_value(const std::map<std::int64_t, double>& values) {
   return values.empty() ? kNothing : format_number(values.rbegin()->second);
 }
 
+// Nothing where the run has no such metric.
+const std::map<double, double>* validation_of(const ReportRun& run, const std::string& metric) {
+  const auto found = std::ranges::find(run.validation, metric, &ReportValidation::metric);
+  return found == run.validation.end() ? nullptr : &found->values;
+}
+
+std::string last_validation(const ReportRun& run, const std::string& metric) {
+  const auto* values = validation_of(run, metric);
+  return values == nullptr ? kNothing : format_number(values->rbegin()->second);
+}
+
+bool has_validation(const ReportContent& content, const std::string& metric) {
+  return std::ranges::any_of(
+      content.runs, [&](const ReportRun& run) { return validation_of(run, metric) != nullptr; });
+}
+
 double total(const ReportRun& run, const std::string& column) {
   double sum = 0;
   for (const EpochRow& row : run.epochs) sum += find_value(row, column).value_or(0);
@@ -147,17 +163,31 @@ std::string summary_table(const ReportContent& content) {
     for (const ReferenceCurve& curve : content.references) cells.emplace_back(of_reference(curve));
     table.add_row(std::move(cells));
   };
+  const auto unknown = [](const ReferenceCurve&) { return kNothing; };
   for (const std::string& metric : report_metrics(content)) {
     add_row(
         "final " + metric, [&](const ReportRun& run) { return last_value(values_of(run, metric)); },
         [&](const ReferenceCurve& curve) {
           return curve.metric == metric ? last_value(values_of(curve)) : kNothing;
         });
+    if (!has_validation(content, metric)) continue;
+    add_row(
+        "final validation " + metric,
+        [&](const ReportRun& run) { return last_validation(run, metric); }, unknown);
+  }
+  const auto has_best = [](const ReportRun& run) { return run.best.has_value(); };
+  if (std::ranges::any_of(content.runs, has_best)) {
+    const auto of_best = [](auto&& text) {
+      return [=](const ReportRun& run) { return run.best ? text(*run.best) : kNothing; };
+    };
+    add_row("best validation loss",
+            of_best([](const BestValidation& best) { return format_number(best.loss); }), unknown);
+    add_row("after step",
+            of_best([](const BestValidation& best) { return format_count(best.step); }), unknown);
   }
   add_row(
       "epochs", [](const ReportRun& run) { return std::to_string(run.epochs.size()); },
       [](const ReferenceCurve& curve) { return std::to_string(curve.values.size()); });
-  const auto unknown = [](const ReferenceCurve&) { return kNothing; };
   add_row("steps", steps_of, unknown);
   add_row(
       "parameters", [](const ReportRun& run) { return format_count(parameter_count(run)); },
@@ -181,6 +211,22 @@ std::string metric_chart(const ReportContent& content, const std::string& metric
   };
   for (const Column& column : run_columns(content, metric)) add(column, false);
   for (const Column& column : reference_columns(content, metric)) add(column, true);
+  return draw(chart);
+}
+
+std::string validation_chart(const ReportContent& content, const std::string& metric) {
+  if (!has_validation(content, metric)) return "";
+  LineChart chart{.title = "validation " + metric + " by epoch",
+                  .x_label = "epoch",
+                  .y_label = metric,
+                  .series = {}};
+  for (std::size_t i = 0; i < content.runs.size(); ++i) {
+    PlotSeries series{heading_of(content.runs[i], i).text, {}};
+    if (const auto* values = validation_of(content.runs[i], metric)) {
+      for (const auto& [epoch, value] : *values) series.points.push_back({epoch, value});
+    }
+    chart.series.push_back(std::move(series));
+  }
   return draw(chart);
 }
 

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include <maskgrad/train/best_weights.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
@@ -64,6 +66,35 @@ std::vector<ReportHistograms> histograms_of(std::vector<Event> events,
       const auto [place, is_new] = places.try_emplace(value.tag, result.size());
       if (is_new) result.push_back({value.tag, {}});
       result[place->second].epochs[epoch->second] = std::move(*histogram);
+    }
+  }
+  return result;
+}
+
+// The place of a step between the ends of epochs, or behind the last, in epochs.
+double epochs_at(std::int64_t step, const std::map<std::int64_t, std::int64_t>& epochs) {
+  auto next = epochs.lower_bound(step);
+  if (next == epochs.end()) --next;
+  const auto [last_step, last_epoch] =
+      next == epochs.begin() ? std::pair<const std::int64_t, std::int64_t>(0, 0) : *std::prev(next);
+  const auto steps = static_cast<double>(std::max<std::int64_t>(next->first - last_step, 1));
+  return static_cast<double>(last_epoch) + static_cast<double>(step - last_step) / steps *
+                                               static_cast<double>(next->second - last_epoch);
+}
+
+std::vector<ReportValidation> validation_of(const std::vector<Event>& events,
+                                            const std::map<std::int64_t, std::int64_t>& epochs) {
+  constexpr std::string_view kPrefix = "validation/";
+  std::vector<ReportValidation> result;
+  if (epochs.empty()) return result;
+  for (const Event& event : events) {
+    for (const SummaryValue& value : event.values) {
+      const auto* scalar = std::get_if<float>(&value.value);
+      if (scalar == nullptr || !value.tag.starts_with(kPrefix)) continue;
+      const std::string metric = value.tag.substr(kPrefix.size());
+      auto place = std::ranges::find(result, metric, &ReportValidation::metric);
+      if (place == result.end()) place = result.insert(place, {metric, {}});
+      place->values[epochs_at(event.step, epochs)] = *scalar;
     }
   }
   return result;
@@ -140,6 +171,15 @@ Notes newest_notes(const fs::path& folder, std::vector<std::string>& warnings) {
   return {};
 }
 
+std::optional<BestValidation> best_validation(const Notes& notes, const fs::path& file) {
+  const auto note = notes.find(kValidationNote);
+  // Checkpoints that knew no best weights have three numbers there, and no data.
+  if (note == notes.end() || std::ranges::count(note->second, ' ') == 2) return std::nullopt;
+  constexpr std::int64_t kAnyStep = std::numeric_limits<std::int64_t>::max();
+  const BestWeights best = BestWeights::from_note(note->second, kAnyStep, file.string());
+  return BestValidation{best.loss, best.step};
+}
+
 std::optional<double> find_value(const EpochRow& row, std::string_view column) {
   for (const auto& [name, value] : row) {
     if (name == column) return value;
@@ -153,12 +193,14 @@ ReportRun load_report_run(const fs::path& folder, std::string name) {
   const ModelFile model = load_model(folder / "model.safetensors");
   Notes notes = model.notes;
   notes.merge(newest_notes(folder, run.warnings));
+  run.best = best_validation(notes, folder);
   const fs::path table = folder / "epochs.csv";
   run.epochs = read_epochs(table, notes);
   const auto epochs = epochs_by_step(run.epochs, table);
   const std::size_t warnings = run.warnings.size();
   std::vector<Event> events = read_event_folder(folder / "logs", run.warnings);
   const bool looks_whole = !events.empty() && run.warnings.size() == warnings;
+  run.validation = validation_of(events, epochs);
   run.histograms = histograms_of(std::move(events), epochs);
   for (const auto& [parameter, tensor] : model.tensors) {
     run.parameters.push_back(describe(parameter, tensor));

@@ -34,11 +34,23 @@ struct ReportHistograms {
   std::map<std::int64_t, Histogram> epochs;
 };
 
+/// The values of one metric on validation data, by epoch. 1.5 is the middle of the second epoch.
+struct ReportValidation {
+  std::string metric;  // "loss"
+  std::map<double, double> values;
+};
+
 /// Which pairs a model lets attend to each other, on one sample.
 struct ReportMask {
   std::string title;                // "reflect"
   AttentionMask mask;               // [1, 1, S, T]
   std::vector<std::string> labels;  // of the positions: tokens
+};
+
+/// The smallest validation loss, and the steps that were done by then.
+struct BestValidation {
+  double loss;
+  std::int64_t step;
 };
 
 struct ReportRun {
@@ -48,14 +60,17 @@ struct ReportRun {
   std::vector<ReportParameter> parameters;
   std::vector<ReportHistograms> histograms;
   std::vector<ReportMask> masks = {};
-  std::vector<std::string> warnings = {};  // what could not be read, a line each
+  std::vector<ReportValidation> validation = {};
+  std::optional<BestValidation> best = {};  // nothing: it never validated
+  std::vector<std::string> warnings = {};   // what could not be read, a line each
 };
 
 /// Reads `epochs.csv`, `model.safetensors` and, where there are any, the event files in `logs` of a
 /// run folder; `settings` and `masks` stay empty. The table must match the digests in the notes of
 /// the model and of the newest checkpoint, where they hold one. A histogram belongs to the epoch
 /// that ended at its step. One at another step is left out. Where a run that went on wrote a step
-/// again, its last file counts. Of a damaged event file what comes before the damage counts, and a
+/// again, its last file counts. A validation point has its place between the ends of epochs, by its
+/// step. Of a damaged event file what comes before the damage counts, and a
 /// warning says so. A warning also names what is missing from an event file that was cut between
 /// two events. Parameters come in the order of the first histograms, or without histograms in the
 /// order of their names. Throws Error naming the file that is missing or broken, and "[report]
@@ -71,6 +86,11 @@ std::vector<Event> read_event_folder(const std::filesystem::path& folder,
 /// The notes of a run folder's newest checkpoint; none where there is none, or where it is damaged,
 /// about which `warnings` get a line.
 Notes newest_notes(const std::filesystem::path& folder, std::vector<std::string>& warnings);
+
+/// The best validation that the notes of a checkpoint or model tell; nothing where they tell none.
+/// Throws Error for a damaged note, naming `file`.
+std::optional<BestValidation> best_validation(const Notes& notes,
+                                              const std::filesystem::path& file);
 
 /// The value of a column; nothing when the row has no such column.
 std::optional<double> find_value(const EpochRow& row, std::string_view column);

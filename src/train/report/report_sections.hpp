@@ -28,7 +28,9 @@ std::int64_t parameter_count(const ReportRun& run);
 std::string summary_table(const ReportContent& content);
 /// A metric of all runs and its references, by epoch.
 std::string metric_chart(const ReportContent& content, const std::string& metric);
-/// The same in numbers, with each run's difference from each reference.
+/// A metric of all runs on validation data, by epoch; "" where no run has it.
+std::string validation_chart(const ReportContent& content, const std::string& metric);
+/// The metric in numbers, with each run's difference from each reference.
 std::string metric_table(const ReportContent& content, const std::string& metric);
 /// A sentence for each group of runs that have the same values at every epoch; "" without any.
 std::string equal_runs_note(const ReportContent& content, const std::string& metric);

@@ -17,8 +17,10 @@ namespace maskgrad {
 /// may end the run. Nothing is printed. The callback Progress shows how far the run is. A new run
 /// that ends before its first step leaves the folder as it was.
 ///
-/// Afterwards `module` holds the weights of the last step. load_weights() reads the weights of a
-/// file, such as RunPaths::best.
+/// Afterwards `module` holds the weights of the last step. The best weights by validation come into
+/// it by
+///   ParameterBuffer parameters(module, options.dtype, options.seed);
+///   load_weights(RunPaths(options.folder).best, parameters);
 ///
 /// Returns how the run ended. The outcome is kInterrupted only where `stop` ended the run.
 ///

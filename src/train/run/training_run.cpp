@@ -109,10 +109,12 @@ void TrainingRun::add_callbacks() {
     trainer_->add(std::make_unique<StepLog>(settings_.text("step_log"), origin));
   trainer_->add(std::make_unique<EpochLog>(paths_.epochs, origin));
   if (validation_) {
-    trainer_->add(std::make_unique<Validation>(
+    auto validation = std::make_unique<Validation>(
         *validation_, Validation::Options{.every_steps = settings_.integer("val_every"),
                                           .patience = settings_.integer("patience"),
-                                          .warn = parts_.warn}));
+                                          .warn = parts_.warn});
+    validating_ = validation.get();
+    trainer_->add(std::move(validation));
   }
   trainer_->add(
       std::make_unique<CheckpointCallback>(paths_.checkpoints, [this] { return notes(); }));
@@ -191,6 +193,8 @@ RunEnd TrainingRun::train(const std::atomic<bool>& stop, const LastEpoch& last) 
           .seconds = took.count(),
           .totals = last.totals(),
           .batches = last.batches(),
+          .out_of_patience = validating_ && validating_->wants_to_stop() &&
+                             trainer_->state().step < trainer_->total_steps(),
           .best = weights_->best()};
 }
 

@@ -79,6 +79,7 @@ class TrainingRun {
   std::optional<RunWeights> weights_;
   std::unique_ptr<DataLoader> loader_;
   std::unique_ptr<Trainer> trainer_;
+  const Callback* validating_ = nullptr;  // owned by the trainer; null: the run does not
 };
 
 }  // namespace maskgrad

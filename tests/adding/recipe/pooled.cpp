@@ -29,9 +29,8 @@ class PooledModel : public RecipeModel {
 
   ModelOutput evaluate(const Batch& batch, Pass& pass) override {
     const Variable logits = model_(Variable(batch.inputs), pass);
-    const ops::HitsCount right = ops::accuracy(logits, batch.targets);
     return {ops::cross_entropy(logits, batch.targets),
-            {{"accuracy", static_cast<double>(right.hits), right.count}}};
+            {to_metric("accuracy", ops::accuracy(logits, batch.targets))}};
   }
 
   std::vector<LayerSummary> summarize(const Batch& batch) override {

@@ -129,7 +129,7 @@ TEST(Permute, RefusesWhatIsNoPermutation) {
   EXPECT_EQ(error_of([&] {
               ops::permute(x, {0, 2});
             }),
-            "[shape] axis 2 is out of range for (2, 3)");
+            "[transpose] axis 2 is out of range for (2, 3)");
 }
 
 TEST(Permute, KeepsAMaskWhosePositionsStay) {

@@ -128,7 +128,8 @@ TEST(Replay, NamesAnOperationThatDidNotTellAll) {
                                      [](const Tensor& g, Gradients& grads) { grads.set(0, g); },
                                      {{"factor", 1.0}});  // without the input 'add'
   EXPECT_EQ(error_of([&] { replay(tape, {}, std::vector{y}); }),
-            "[replay] test_weighted did not tell record() all that it was called with");
+            "[replay] test_weighted did not tell record() all that it was called with: its last "
+            "parameter must hold {{\"factor\", factor}}, and inputs that are no variables");
 }
 
 TEST(Replay, DropsAMaskWhereItWasDropped) {

@@ -128,6 +128,52 @@ TEST(LoadReportRun, ReadsTheTableTheParametersAndTheHistograms) {
   EXPECT_DOUBLE_EQ(run.parameters[1].mean, 7);
 }
 
+TEST(LoadReportRun, PlacesValidationBetweenTheEndsOfEpochs) {
+  const ScratchFolder folder;
+  write_run(folder.path());
+  write_file(folder / "epochs.csv", "epoch,steps,loss,seconds\n1,10,2.5,1.5\n3,30,1.25,0.5\n");
+  EventWriter writer(folder / "logs");
+  for (const int step : {4, 10, 25, 36}) {
+    writer.add_scalar("validation/loss", step, static_cast<float>(step));
+    writer.add_scalar("validation/accuracy", step, 0.5);
+  }
+  writer.flush();
+  const ReportRun run = load_report_run(folder.path(), "mine");
+  ASSERT_EQ(run.validation.size(), 2U);
+  EXPECT_EQ(run.validation[0].metric, "loss") << "as it was written, not by name";
+  EXPECT_EQ(run.validation[0].values,
+            (std::map<double, double>{{0.4, 4}, {1, 10}, {2.5, 25}, {3.6, 36}}));
+  EXPECT_FALSE(run.best.has_value()) << "no note tells it";
+}
+
+TEST(BestValidation, IsReadFromTheNotes) {
+  const auto best = best_validation({{"validation", "40 1.25 2 30 samples, crc32c 1a2b3c4d"}}, "c");
+  ASSERT_TRUE(best.has_value());
+  EXPECT_EQ(best->loss, 1.25);
+  EXPECT_EQ(best->step, 40);
+  EXPECT_FALSE(best_validation({}, "c").has_value());
+  EXPECT_FALSE(best_validation({{"validation", "40 1.25 2"}}, "c").has_value())
+      << "of a time without best weights";
+  EXPECT_THAT(error_of([] {
+                best_validation({{"validation", "40 x 2 data"}}, "c");
+              }),
+              HasSubstr("'c'"));
+}
+
+TEST(RenderReport, ShowsValidationBesideTraining) {
+  std::vector<ReportRun> runs = {make_run("a", {2, 1}), make_run("b", {2, 1})};
+  EXPECT_THAT(page_of(runs), Not(HasSubstr("validation")));
+  runs[1].validation = {{"loss", {{0.5, 3.25}, {2, 2.75}}}};
+  runs[1].best = BestValidation{2.75, 200};
+  const std::string page = page_of(runs);
+  EXPECT_THAT(page, HasSubstr("validation loss by epoch"));
+  EXPECT_THAT(page, HasSubstr("a (no values)")) << "the legend says which run has none";
+  EXPECT_THAT(page, HasSubstr("b, epoch 0.5: 3.25"));
+  EXPECT_THAT(page, HasSubstr("final validation loss"));
+  EXPECT_THAT(page, HasSubstr("best validation loss"));
+  EXPECT_THAT(page, Not(HasSubstr("validation accuracy")));
+}
+
 TEST(LoadReportRun, TakesTheLastFileOfARunThatWentOn) {
   const ScratchFolder folder;
   write_run(folder.path());

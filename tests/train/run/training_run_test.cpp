@@ -220,6 +220,7 @@ TEST(TrainingRun, KeepsTheWeightsThatDidBestOnOtherData) {
   program.options.val_every = 1;
   program.options.lr = 0.1;
   const RunEnd end = program.run();
+  EXPECT_FALSE(end.out_of_patience);
   ASSERT_TRUE(end.best.defined());
   EXPECT_LT(end.best.step, 9) << "the data to learn from say otherwise";
   const RunPaths paths(folder / "r");
@@ -243,6 +244,7 @@ TEST(TrainingRun, StopsWhenPatienceHasRunOut) {
   program.options.epochs = 100;
   program.options.lr = 0;  // nothing gets better
   const RunEnd end = program.run();
+  EXPECT_TRUE(end.out_of_patience);
   EXPECT_EQ(end.outcome, Trainer::Outcome::kDone);
   EXPECT_EQ(end.steps, 3) << "the first, and two that are no better";
   EXPECT_EQ(end.batches, 0) << "it is the end of an epoch";
