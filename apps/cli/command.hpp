@@ -5,7 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include <maskgrad/train/run/run_words.hpp>
+#include <maskgrad/train/run/as_usage.hpp>
 
 namespace maskgrad::apps {
 

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <maskgrad/train/run/run_words.hpp>
+
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/usage.hpp"

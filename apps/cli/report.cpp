@@ -32,17 +32,6 @@ std::vector<fs::path> ended_runs(const std::string& folder) {
   return ended;
 }
 
-// A path by mistake shall not cost a file.
-void check_may_replace(const fs::path& out) {
-  std::error_code ignored;
-  if (!fs::is_regular_file(out, ignored)) return;
-  constexpr std::string_view kStart = "<!DOCTYPE html>";
-  std::string start(kStart.size(), ' ');
-  start.resize(InputFile(out).read(start.data(), start.size()));
-  check(start.empty() || start == kStart, "report",
-        "'{}' is there already, and is no report: name another file", out.string());
-}
-
 void report(const Options& options) {
   std::vector<fs::path> runs;
   for (const std::string& folder : options.runs) {
@@ -58,7 +47,7 @@ void report(const Options& options) {
     const RunPaths paths(run);
     if (path_within(out, run) != paths.report.filename()) check_is_no_file_of(paths, out, "report");
   }
-  check_may_replace(out);
+  check_may_replace(out, kReportStart, "report", "report");
   write_report(runs, out);
   print("{}\n", one_line(out.string()));
 }

@@ -97,6 +97,29 @@ std::string name_in_config(const RunPaths& paths) {
   return *name;
 }
 
+// `recipe` is null for the run of a program of its own.
+SavedRun read_as(const Recipe* recipe, const std::string& name, const RunPaths& paths) {
+  const Settings defaults(recipe ? recipe->settings() : training_settings(name));
+  return {name, recipe, defaults, read_saved_settings(defaults, paths)};
+}
+
+SavedRun read_as_program(const std::string& name, const RunPaths& paths) {
+  try {
+    return read_as(nullptr, name, paths);
+  } catch (const Error& error) {
+    throw Error(error.name(), fmt::format("{}; and there is no recipe '{}'{}", error.text(), name,
+                                          did_you_mean(name, recipe_names())));
+  }
+}
+
+std::optional<SavedRun> read_if_sound(const std::string& name, const RunPaths& paths) {
+  try {
+    return read_as(nullptr, name, paths);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 SavedRun read_run_of_recipe(const RunPaths& paths) {
   const char* const kOnlyTheProgram = "only that program can run its model";
   const std::string name = name_in_config(paths);
@@ -115,21 +138,12 @@ SavedRun read_run_of_recipe(const RunPaths& paths) {
 SavedRun read_run(const RunPaths& paths) {
   const std::string name = name_in_config(paths);
   const Recipe* const recipe = find_recipe(name);
-  const auto read = [&](const Recipe* of) -> SavedRun {
-    const Settings defaults(of ? of->settings() : training_settings(name));
-    return {name, of, defaults, read_saved_settings(defaults, paths)};
-  };
+  if (!recipe) return read_as_program(name, paths);
   try {
-    return read(recipe);
-  } catch (const Error& error) {
-    if (!recipe) {
-      throw Error(error.name(), fmt::format("{}; and there is no recipe '{}'{}", error.text(), name,
-                                            did_you_mean(name, recipe_names())));
-    }
-    try {
-      return read(nullptr);   // a program called its run as this recipe is called
-    } catch (const Error&) {  // it did not
-    }
+    return read_as(recipe, name, paths);
+  } catch (const Error&) {
+    // A program may call its run as a recipe is called.
+    if (auto run = read_if_sound(name, paths)) return *std::move(run);
     throw;
   }
 }

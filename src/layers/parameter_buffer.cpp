@@ -145,6 +145,8 @@ void ParameterBuffer::clear_gradients() {
 }
 
 std::map<std::string, Tensor> ParameterBuffer::named_pieces(const Tensor& flat) const {
+  check(flat.shape() == values_.shape(), "parameters", "{} is not laid out as the values {}",
+        flat.shape(), values_.shape());
   std::map<std::string, Tensor> named;
   for (const Entry& entry : entries_) {
     named.emplace(entry.name, flat.view(entry.first, entry.parameter->shape()));

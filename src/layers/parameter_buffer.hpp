@@ -77,7 +77,7 @@ class ParameterBuffer {
 
   /// The values of the parameters by name, as views.
   std::map<std::string, Tensor> named_values() const { return named_pieces(values_); }
-  /// The same of any tensor [N] that is laid out as values().
+  /// The same of any tensor [N] that is laid out as values(). Throws Error for another shape.
   std::map<std::string, Tensor> named_pieces(const Tensor& flat) const;
   /// The parameters that are not frozen, with their names, for check_gradients() and
   /// check_mask_leaks().

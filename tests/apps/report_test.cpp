@@ -38,10 +38,10 @@ TEST_F(Report, DrawsSeveralRunsAndTouchesNoneOfTheirOwn) {
 }
 
 TEST_F(Report, TakesTheFileOfAReportAndOfNothingElse) {
-  write("notes.html", "my notes");
+  write("notes.html", "<!DOCTYPE html>\n<p>my notes</p>");
   expect_error(run({"report", "runs", "--out", "notes.html"}), 1,
                "'notes.html' is there already, and is no report: name another file");
-  EXPECT_EQ(read("notes.html"), "my notes");
+  EXPECT_EQ(read("notes.html"), "<!DOCTYPE html>\n<p>my notes</p>");
   write("all.html", "");
   EXPECT_EQ(run({"report", "runs", "--out", "all.html"}).code, 0);
   EXPECT_EQ(run({"report", "runs", "--out", "all.html"}).code, 0);

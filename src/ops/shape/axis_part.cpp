@@ -25,33 +25,35 @@ void for_each_piece(const AxisPart& part, const Shape& shape, F f) {
   });
 }
 
+enum class Into { kPart, kWhole };
+
+// One of the two tensors is the whole, the other its part.
+template <Into kInto>
+void copy(const char* name, const AxisPart& p, const Shape& whole, const Tensor& from, Tensor& to) {
+  dispatch_device(from.device(), name, [&] {
+    dispatch_dtype(AllTypes{}, from.dtype(), name, [&]<class T>(T) {
+      const T* source = from.data<T>();
+      T* target = to.data<T>();
+      for_each_piece(p, whole, [=](std::int64_t in_whole, std::int64_t in_part, std::int64_t n) {
+        constexpr bool kToPart = kInto == Into::kPart;
+        std::copy_n(source + (kToPart ? in_whole : in_part), n,
+                    target + (kToPart ? in_part : in_whole));
+      });
+    });
+  });
+}
+
 }  // namespace
 
 Tensor take_part(const char* name, const AxisPart& part, const Tensor& x) {
   Tensor y = Tensor::empty(x.shape().with_dim(part.axis, part.count), x.dtype(), x.device());
   Traffic::add_copied(y.nbytes());
-  dispatch_device(x.device(), name, [&] {
-    dispatch_dtype(AllTypes{}, x.dtype(), name, [&]<class T>(T) {
-      const T* from = x.data<T>();
-      T* to = y.data<T>();
-      for_each_piece(part, x.shape(), [=](std::int64_t whole, std::int64_t own, std::int64_t n) {
-        std::copy_n(from + whole, n, to + own);
-      });
-    });
-  });
+  copy<Into::kPart>(name, part, x.shape(), x, y);
   return y;
 }
 
 void put_part(const char* name, const AxisPart& part, const Tensor& x, Tensor& y) {
-  dispatch_device(x.device(), name, [&] {
-    dispatch_dtype(AllTypes{}, x.dtype(), name, [&]<class T>(T) {
-      const T* from = x.data<T>();
-      T* to = y.data<T>();
-      for_each_piece(part, y.shape(), [=](std::int64_t whole, std::int64_t own, std::int64_t n) {
-        std::copy_n(from + own, n, to + whole);
-      });
-    });
-  });
+  copy<Into::kWhole>(name, part, y.shape(), x, y);
 }
 
 }  // namespace maskgrad::ops

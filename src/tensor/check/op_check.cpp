@@ -28,6 +28,11 @@ void check_names(const OpDef& op, Complaints& complaints) {
   }
 }
 
+void check_mask_rule(const OpDef& op, Complaints& complaints) {
+  if (!op.has_gradient() || op.mask_rule != MaskRule::kUnset) return;
+  complaints.add("has no mask_rule, so it refuses every input with a mask");
+}
+
 void check_recorded(const OpDef& op, const OpSample& sample, Complaints& complaints) {
   const check_detail::DescribedOp described({op, sample});
   for (const auto& [name, leaf] : described.leaves()) {
@@ -88,6 +93,7 @@ std::vector<std::string> check_op(const OpDef& op) {
   check(op.samples != nullptr, op.name.c_str(), "has no samples to be checked with");
   Complaints complaints;
   check_names(op, complaints);
+  check_mask_rule(op, complaints);
   Random random(1, stream_of(op.name));
   for (const OpSample& sample : op.samples(random)) check_sample(op, sample, complaints);
   return complaints.texts();

@@ -12,6 +12,7 @@ namespace maskgrad {
 /// value, with the first place that shows it. Empty when there is no fault. It finds:
 ///   gradients that differ from central differences (float64);
 ///   inputs that take a gradient and are not recorded;
+///   no mask rule, where an input takes a gradient;
 ///   places of outputs that change, by one bit or more, with a place of an input on which they do
 ///   not depend by the description;
 ///   places of gradients that change with a place of a value which they do not read by the

@@ -54,15 +54,6 @@ bool is_missing(const fs::path& path) {
   return !fs::exists(path, ignored);
 }
 
-// A path by mistake shall not cost a file.
-void check_may_replace(const std::filesystem::path& path) {
-  if (is_missing(path)) return;
-  std::string start(kHeader.size(), ' ');
-  start.resize(InputFile(path).read(start.data(), start.size()));
-  check(start.empty() || start == kHeader, kName,
-        "'{}' is there already, and is no step log: name another file", path.string());
-}
-
 }  // namespace
 
 Digest copy_step_log(const fs::path& from, AtomicFile& to, std::int64_t end, const Notes& resumed) {
@@ -110,7 +101,7 @@ void StepLog::on_start(const Trainer& trainer) {
   }
   const std::int64_t step = trainer.state().step;
   remove_dead_temporaries_of(path_);
-  if (step == 0) check_may_replace(path_);
+  if (step == 0) check_may_replace(path_, kHeader, kName, "step log");
   AtomicFile log(path_);
   if (step > 0 && !is_missing(path_)) {
     digest_ = copy_step_log(path_, log, step, origin_.resumed);

@@ -84,6 +84,16 @@ bool can_be_replaced(const fs::path& path) {
          type != fs::file_type::fifo && type != fs::file_type::socket;
 }
 
+void check_may_replace(const fs::path& path, std::string_view start, const char* who,
+                       const char* what) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) return;
+  std::string found(start.size(), ' ');
+  found.resize(InputFile(path).read(found.data(), found.size()));
+  check(found.empty() || found == start, who,
+        "'{}' is there already, and is no {}: name another file", path.string(), what);
+}
+
 void remove_dead_temporaries_of(const fs::path& target) {
   const fs::path file = resolve_link(target);
   remove_dead_temporaries(folder_of(file), [name = file.filename().string()](

@@ -40,6 +40,12 @@ class AtomicFile {
 /// False for a device or a pipe: no other file can take its place.
 bool can_be_replaced(const std::filesystem::path& path);
 
+/// Throws Error "[<who>] 'x' is there already, and is no <what>: name another file" where the
+/// regular file does not begin with `start`. An empty file may be replaced. A path that was given
+/// by mistake so costs no file.
+void check_may_replace(const std::filesystem::path& path, std::string_view start, const char* who,
+                       const char* what);
+
 /// Removes the temporary files of this target that dead processes left. Throws as list_folder().
 void remove_dead_temporaries_of(const std::filesystem::path& target);
 

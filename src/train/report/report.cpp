@@ -95,9 +95,7 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
   add("settings", "Settings", card(settings_table(content)));
   add("parameters", "Parameters and histograms", details);
   const std::string name = escape_html(title);
-  std::string page = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n";
-  page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n";
-  page += "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>" + name + "</title>\n";
+  std::string page = fmt::format("{}<title>{}</title>\n", kReportStart, name);
   page += fmt::format("<style>\n{}{}</style>\n</head>\n", plot_style(), report_style());
   page += "<body>\n<header>\n<h1>" + name + "</h1>\n" + lead(runs);
   page += "<nav>\n" + navigation + "</nav>\n</header>\n<main>\n" + body;

@@ -17,6 +17,12 @@ struct ReferenceCurve {
   std::vector<double> values;
 };
 
+/// How every report begins.
+inline constexpr std::string_view kReportStart =
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+    "<meta name=\"color-scheme\" content=\"light dark\"/>\n";
+
 /// A self-contained HTML file, without scripts or anything to fetch. It shows a summary, a curve
 /// for each metric with dashed reference curves, and beside it the metric on validation data, the
 /// losses of each epoch beside the references and their differences, the settings with marks where

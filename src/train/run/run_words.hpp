@@ -3,8 +3,6 @@
 
 #include <string>
 
-#include <maskgrad/train/run/run_errors.hpp>
-
 namespace maskgrad {
 
 /// What the setting `key` is called in TrainingOptions.
@@ -22,16 +20,6 @@ struct RunWords {
   /// The end of an error of a run that was not changed.
   std::string way_to_start_slower() const;
 };
-
-/// Runs `f`; an Error it throws becomes a UsageError.
-template <class F>
-decltype(auto) as_usage(F&& f) {
-  try {
-    return f();
-  } catch (const Error& error) {
-    throw UsageError(error.name(), error.text());
-  }
-}
 
 /// What an error says for std::bad_alloc.
 inline constexpr const char* kNoMoreMemory = "the system has no more";

@@ -1,4 +1,5 @@
 #include <maskgrad/train/checkpoint.hpp>
+#include <maskgrad/train/run/as_usage.hpp>
 #include <maskgrad/train/run/run_notes.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/run_words.hpp>

@@ -1,5 +1,6 @@
 #include <utility>
 
+#include <maskgrad/train/run/as_usage.hpp>
 #include <maskgrad/train/run/run_words.hpp>
 #include <maskgrad/train/run/same_run.hpp>
 #include <maskgrad/train/run/train_in_folder.hpp>

@@ -9,6 +9,7 @@
 #include <maskgrad/train/callbacks/validation.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/model_file.hpp>
+#include <maskgrad/train/run/as_usage.hpp>
 #include <maskgrad/train/run/run_callbacks.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/training_run.hpp>

@@ -103,6 +103,12 @@ TEST(CheckOp, NamesEveryInputWhenNoneIsRecorded) {
   EXPECT_THAT(complaints, Contains(HasSubstr("does not give its input 'b' to record()")));
 }
 
+TEST(CheckOp, NamesAMissingMaskRule) {
+  OpDef op = product_like([](auto&... all) -> Outputs { return {product(all...)}; });
+  op.mask_rule = MaskRule::kUnset;
+  EXPECT_THAT(check_op(op), Contains("has no mask_rule, so it refuses every input with a mask"));
+}
+
 TEST(CheckOp, SaysWhatAnOperationThrows) {
   const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
     return Outputs{record(self, {&a, &b}, times(a.value(), b.value()),
