@@ -14,13 +14,37 @@ namespace {
 // So many tiles are added to the gradients of keys one by one.
 constexpr std::int64_t kTilesOfGroup = 8;
 
+// The gradients of a head of keys and values: sums over the queries of a group of heads.
+template <class T>
+struct KeyGradients {
+  QuerySums<T> dk, dv;
+
+  explicit KeyGradients(const AttentionProblem& p)
+      : dk(p.keys, p.features, has_groups(p)), dv(p.keys, p.value_features, has_groups(p)) {}
+
+  static std::int64_t groups_of_tiles(const AttentionProblem& p) {
+    return (p.tiles.per_head() + kTilesOfGroup - 1) / kTilesOfGroup;
+  }
+  static bool has_groups(const AttentionProblem& p) {
+    return p.heads / p.key_heads * groups_of_tiles(p) > 1;
+  }
+  void end_group(std::int64_t index) {
+    dk.end_group(index);
+    dv.end_group(index);
+  }
+  void finish() {
+    dk.finish();
+    dv.finish();
+  }
+};
+
 // Where one head's inputs and gradients stand.
 template <class T>
 struct HeadMemory {
   std::int64_t h;
   const T *q, *k, *v, *output, *top, *inverse_sum, *grad_output;
   T* dq = nullptr;
-  QuerySums<T>*dk = nullptr, *dv = nullptr;
+  KeyGradients<T>* keys = nullptr;
   CompensatedSums<T> dbias = {};  // of the head, or none
 };
 
@@ -129,8 +153,8 @@ class BackwardTile {
     const std::int64_t width = p_.features, value_width = p_.value_features;
     if (parts.size() == 1) {
       const std::int64_t begin = parts[0].begin;
-      return add(parts[0], head, add_to(head.dk->row(begin), head.dk->stride()),
-                 add_to(head.dv->row(begin), head.dv->stride()));
+      return add(parts[0], head, add_to(head.keys->dk.row(begin), head.keys->dk.stride()),
+                 add_to(head.keys->dv.row(begin), head.keys->dv.stride()));
     }
     const auto is_before = [](const PairBlock& a, const PairBlock& b) { return a.begin < b.begin; };
     const auto ends_before = [](const PairBlock& a, const PairBlock& b) { return a.end < b.end; };
@@ -143,8 +167,8 @@ class BackwardTile {
       add(part, head, {dk_of_chunk_ + at * width, width, Use::kContinue},
           {dv_of_chunk_ + at * value_width, value_width, Use::kContinue});
     }
-    head.dk->add_rows(dk_of_chunk_, first, keys);
-    head.dv->add_rows(dv_of_chunk_, first, keys);
+    head.keys->dk.add_rows(dk_of_chunk_, first, keys);
+    head.keys->dv.add_rows(dv_of_chunk_, first, keys);
   }
 
   void add(const PairBlock& block, const HeadMemory<T>& head, const Sums<T>& dk,
@@ -277,10 +301,11 @@ class HeadLoop {
     parallel_for(batches * heads, least, [&](std::int64_t i, std::int64_t end) {
       Workspace<T> memory(BackwardTile<T>::workspace(p_));
       BackwardTile<T> tile(p_, memory);
+      KeyGradients<T> keys(p_);
       for (; i < end; ++i) {
         for (std::int64_t b = i / heads * each_b; b < (i / heads + 1) * each_b; ++b) {
           for (std::int64_t h = i % heads * each_h; h < (i % heads + 1) * each_h; ++h) {
-            run_group(tile, b, h, group);
+            run_group(tile, keys, b, h);
           }
         }
       }
@@ -288,27 +313,22 @@ class HeadLoop {
   }
 
  private:
-  void run_group(BackwardTile<T>& tile, std::int64_t b, std::int64_t key_head, std::int64_t group) {
-    const std::int64_t tiles = p_.tiles.per_head(),
-                       tile_groups = (tiles + kTilesOfGroup - 1) / kTilesOfGroup;
-    const bool has_groups = group * tile_groups > 1;
-    QuerySums<T> dk(p_.keys, p_.features, has_groups, out_.k.data<T>() + p_.k.at(b, key_head),
-                    p_.k.row);
-    QuerySums<T> dv(p_.keys, p_.value_features, has_groups, out_.v.data<T>() + p_.v.at(b, key_head),
-                    p_.v.row);
+  void run_group(BackwardTile<T>& tile, KeyGradients<T>& keys, std::int64_t b,
+                 std::int64_t key_head) {
+    const std::int64_t group = p_.heads / p_.key_heads, tiles = p_.tiles.per_head(),
+                       tile_groups = KeyGradients<T>::groups_of_tiles(p_);
+    keys.dk.start(out_.k.data<T>() + p_.k.at(b, key_head), p_.k.row);
+    keys.dv.start(out_.v.data<T>() + p_.v.at(b, key_head), p_.v.row);
     for (std::int64_t i = 0; i < group; ++i) {
       HeadMemory<T> head = memory_of(b, key_head * group + i);
-      head.dk = &dk;
-      head.dv = &dv;
+      head.keys = &keys;
       for (std::int64_t g = 0; g < tile_groups; ++g) {
         const std::int64_t end = std::min(tiles, (g + 1) * kTilesOfGroup);
         for (std::int64_t t = g * kTilesOfGroup; t < end; ++t) tile.run(b, head.h, t, head);
-        dk.end_group(i * power_of_two(tile_groups) + g);
-        dv.end_group(i * power_of_two(tile_groups) + g);
+        keys.end_group(i * power_of_two(tile_groups) + g);
       }
     }
-    dk.finish();
-    dv.finish();
+    keys.finish();
   }
 
   HeadMemory<T> memory_of(std::int64_t b, std::int64_t h) {

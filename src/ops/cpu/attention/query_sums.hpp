@@ -15,20 +15,32 @@ namespace maskgrad::ops {
 
 /// Sums over queries, a row for each key. Tiles of queries are added to the rows one by one; groups
 /// of them, where there are several, in a balanced binary tree of each chunk of keys. A group takes
-/// time in proportion to the chunks that it touches.
+/// time in proportion to the chunks that it touches. One object serves a task's heads in turn.
 template <class T>
 class QuerySums {
  public:
   static constexpr std::int64_t kKeys = AttentionTiles::kKeys;  // of a chunk
 
-  /// The sums go to rows of `features` that begin at out, `stride` apart.
-  QuerySums(std::int64_t keys, std::int64_t features, bool has_groups, T* out, std::int64_t stride)
-      : keys_(keys), features_(features), out_(out), out_stride_(stride) {
-    const std::int64_t chunks = (keys + kKeys - 1) / kKeys;
-    is_touched_.resize(static_cast<std::size_t>(chunks));
+  QuerySums(std::int64_t keys, std::int64_t features, bool has_groups)
+      : keys_(keys), features_(features), has_groups_(has_groups) {
+    const auto chunks = static_cast<std::size_t>((keys + kKeys - 1) / kKeys);
+    is_touched_.resize(chunks);
     if (!has_groups) return;
-    trees_.reserve(static_cast<std::size_t>(chunks));
-    for (std::int64_t c = 0; c < chunks; ++c) trees_.emplace_back(rows_of(c) * features);
+    touched_.reserve(chunks);
+    trees_.reserve(chunks);
+  }
+
+  /// Begins a head's sums. They go to rows of `features` that begin at out, `stride` apart.
+  void start(T* out, std::int64_t stride) {
+    out_ = out;
+    out_stride_ = stride;
+    std::fill(is_touched_.begin(), is_touched_.end(), 0);
+    touched_.clear();
+    trees_.clear();
+    if (!has_groups_) return;
+    for (std::int64_t c = 0; c < std::ssize(is_touched_); ++c) {
+      trees_.emplace_back(rows_of(c) * features_);
+    }
   }
 
   /// The row of a key in the group at hand. The other rows of its chunk stand beside it.
@@ -39,12 +51,12 @@ class QuerySums {
     if (!is_touched) {
       fill_rows(first, rows_of(chunk));
       is_touched = 1;
-      touched_.push_back(chunk);
+      if (has_groups_) touched_.push_back(chunk);
     }
     return first + key % kKeys * stride();
   }
   /// How far apart the rows of a chunk stand.
-  std::int64_t stride() const { return trees_.empty() ? out_stride_ : features_; }
+  std::int64_t stride() const { return has_groups_ ? features_ : out_stride_; }
   /// Adds x [count][features] to the rows from `key` on, which are of one chunk.
   void add_rows(const T* x, std::int64_t key, std::int64_t count) {
     T* const first = row(key);
@@ -54,7 +66,7 @@ class QuerySums {
     }
   }
   void end_group(std::int64_t index) {
-    if (trees_.empty()) return;
+    if (!has_groups_) return;
     for (const std::int64_t chunk : touched_) {
       trees_[static_cast<std::size_t>(chunk)].add(index);
       is_touched_[static_cast<std::size_t>(chunk)] = 0;
@@ -65,7 +77,7 @@ class QuerySums {
   void finish() {
     for (std::int64_t c = 0; c < std::ssize(is_touched_); ++c) {
       T* const to = out_ + c * kKeys * out_stride_;
-      if (!trees_.empty()) {
+      if (has_groups_) {
         finish_chunk(c, to);
       } else if (!is_touched_[static_cast<std::size_t>(c)]) {
         fill_rows(to, rows_of(c));
@@ -76,8 +88,8 @@ class QuerySums {
  private:
   std::int64_t rows_of(std::int64_t chunk) const { return std::min(kKeys, keys_ - chunk * kKeys); }
   T* table_of(std::int64_t chunk) {
-    return trees_.empty() ? out_ + chunk * kKeys * out_stride_
-                          : trees_[static_cast<std::size_t>(chunk)].row();
+    return has_groups_ ? trees_[static_cast<std::size_t>(chunk)].row()
+                       : out_ + chunk * kKeys * out_stride_;
   }
 
   void fill_rows(T* first, std::int64_t count) const {
@@ -98,10 +110,11 @@ class QuerySums {
   }
 
   const std::int64_t keys_, features_;
-  T* const out_;
-  const std::int64_t out_stride_;
+  const bool has_groups_;
+  T* out_ = nullptr;
+  std::int64_t out_stride_ = 0;
   PoolVector<unsigned char> is_touched_;  // of each chunk, by the group at hand
-  PoolVector<std::int64_t> touched_;      // these chunks
+  PoolVector<std::int64_t> touched_;      // these chunks, where there are groups
   PoolVector<PairwiseSum<T>> trees_;      // of each chunk; none without groups
   PoolVector<T> sums_;                    // of a chunk, on their way to rows that stand apart
 };
