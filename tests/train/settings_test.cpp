@@ -323,8 +323,9 @@ TEST(Settings, RefuseTomlThatWouldOverflowTheStack) {
             "no error")
       << "neither a text nor a comment nests";
   EXPECT_EQ(loading(R"(data = "a'b\"\\" # [)" + repeated("[", 50)), "no error");
-  EXPECT_THAT(loading(std::string(1 << 20, ' ') + "\n"),
-              HasSubstr("it has more than 1048576 bytes"));
+  std::string long_line(1 << 20, ' ');
+  long_line += '\n';
+  EXPECT_THAT(loading(long_line), HasSubstr("it has more than 1048576 bytes"));
 }
 
 TEST(Settings, HoldWhatIsNotAsciiInQuotesAndCommentsOnly) {
