@@ -88,7 +88,7 @@ TEST_F(Resume, ShowsWhatAPersonChangedInTheConfig) {
   EXPECT_EQ(result.err, "maskgrad: epochs: 2 -> 3\nmaskgrad: lr: 0.001 -> 0.25\n");
   edit("seed = 0", "seed = 1");
   expect_error(resume("r", {"--epochs", "4"}), 2,
-               "the run in 'r' has seed = 0: it cannot go on with 1");
+               "the run in 'r' has seed = 0: it cannot go on with 1, which 'r/config.toml' says");
 }
 
 TEST_F(Resume, SaysThatAScheduleSpansOtherStepsThanBefore) {

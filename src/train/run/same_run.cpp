@@ -15,16 +15,21 @@ Settings trained_with(const Settings& defaults, const RunPaths& paths, const Set
   return settings_in(read_notes(*checkpoint), defaults, paths, *checkpoint).value_or(saved);
 }
 
-// With any other setting changed, config.toml would no longer say how the run came about.
-void check_same_run(const Settings& was, const Settings& now, const RunPaths& paths) {
+// With any other setting changed, config.toml would no longer say how the run came about. `saved`:
+// what it says now.
+void check_same_run(const Settings& was, const Settings& saved, const Settings& now,
+                    const RunPaths& paths) {
   const Settings before_stored = as_stored(was, paths.folder),
+                 saved_stored = as_stored(saved, paths.folder),
                  now_stored = as_stored(now, paths.folder);
   for (const Setting& before : before_stored.all()) {
     const SettingValue& after = now_stored.setting(before.key).value;
+    const bool is_from_file = after == saved_stored.setting(before.key).value;
     check(!before.saved || before.may_change || before.value == after, "train",
-          "the run in '{}' has {} = {}: it cannot go on with {}; a new run can, in a folder of its "
-          "own",
-          paths.folder.string(), before.key, to_string(before.value), to_string(after));
+          "the run in '{}' has {} = {}: it cannot go on with {}{}; a new run can, in a folder of "
+          "its own",
+          paths.folder.string(), before.key, to_string(before.value), to_string(after),
+          is_from_file ? fmt::format(", which '{}' says", paths.config.string()) : "");
   }
 }
 
@@ -36,7 +41,7 @@ Settings settings_to_go_on(const Settings& defaults, const RunPaths& paths,
   const Settings trained = trained_with(defaults, paths, saved);
   return as_usage([&] {
     Settings now = ask(saved);
-    check_same_run(trained, now, paths);
+    check_same_run(trained, saved, now, paths);
     return now;
   });
 }
