@@ -11,6 +11,7 @@
 #include <maskgrad/ops/nn/attention.hpp>
 #include <maskgrad/ops/nn/dropout.hpp>
 #include <maskgrad/ops/nn/norm.hpp>
+#include <maskgrad/ops/nn/rms_norm.hpp>
 #include <maskgrad/ops/nn/self_attention.hpp>
 #include <maskgrad/ops/nn/softmax.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
@@ -67,6 +68,8 @@ const std::vector<Piece>& sound_pieces() {
        [](const Variable& x, const Weights& w) { return ops::gelu(ops::matmul(x, w.q)); }},
       {"layer_norm", false, MaskRule::kKeeps,
        [](const Variable& x, const Weights& w) { return ops::layer_norm(x, w.row, w.bias); }},
+      {"rms_norm", false, MaskRule::kKeeps,
+       [](const Variable& x, const Weights& w) { return ops::rms_norm(x, w.row); }},
       {"residual", false, MaskRule::kKeeps,
        [](const Variable& x, const Weights& w) {
          return ops::add(x, ops::linear(x, w.k, w.bias));

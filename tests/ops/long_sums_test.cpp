@@ -14,6 +14,7 @@
 #include <maskgrad/ops/nn/embedding.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
 #include <maskgrad/ops/nn/norm.hpp>
+#include <maskgrad/ops/nn/rms_norm.hpp>
 #include <maskgrad/ops/nn/softmax.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
@@ -146,6 +147,14 @@ TEST_P(LongSums, OfAWideNorm) {
   const Tensor y = ops::layer_norm(Variable(x), all({many_}, 1), all({many_}, 0)).value();
   expect_all(y[1], 1 / std::sqrt(1 + 1e-5));
   expect_all(y[0], -1 / std::sqrt(1 + 1e-5));
+}
+
+TEST_P(LongSums, OfANormByRootMeanSquares) {
+  const Variable weight = leaf(filled({1}, 1)), column = all({many_, 1}, 0.1);
+  const double root = std::sqrt(held(0.1) * held(0.1) + 1e-6);
+  expect_all(ops::rms_norm(all({many_}, 0.1), all({many_}, 1)).value(), held(0.1) / root);
+  expect_all(gradient(weight, 0.3, [&] { return ops::rms_norm(column, weight); }),
+             static_cast<double>(many_) * held(0.3) * held(0.1) / root);
 }
 
 TEST_P(LongSums, OfTheGradientOfATable) {

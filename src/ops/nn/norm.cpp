@@ -6,6 +6,7 @@
 #include <maskgrad/ops/functors/binary_rules.hpp>
 #include <maskgrad/ops/functors/norm_rules.hpp>
 #include <maskgrad/ops/nn/norm.hpp>
+#include <maskgrad/ops/nn/norm_common.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
@@ -153,12 +154,6 @@ void check_shapes(const OpDef& op, const Variable& x, const Variable& weight,
         to_string(weight.dtype()), to_string(bias.dtype()));
 }
 
-void check_eps(const OpDef& op, double eps, DType dtype) {
-  const double value = real_argument(op, "eps", eps, dtype);
-  check(value >= 0 && std::isfinite(value), op.name.c_str(),
-        "eps must be finite and at least 0, got {}", value);
-}
-
 // The output, the normalised input, and 1 / sqrt(var + eps) of each row.
 struct Normalised {
   Tensor y, xhat, rstd;
@@ -199,12 +194,13 @@ void gradients(const OpDef& op, const Tensor& g, const Tensor& xhat, const Tenso
   }
   if (!grads.needed(1) && !grads.needed(2)) return;
   const Tensor of_bias = kept.of_gradient(op.name.c_str(), g);
-  for (const std::size_t i : {1u, 2u}) {
-    if (!grads.needed(i)) continue;
-    Tensor sums = grads.buffer(i);
-    const Tensor terms =
-        i == 1 ? map_elements(op.name.c_str(), functors::Multiply(), of_bias, xhat) : of_bias;
-    sum_into(op.name.c_str(), terms, sums);
+  if (grads.needed(1)) {
+    Tensor sums = grads.buffer(1);
+    sum_products_into(op, of_bias, xhat, sums);
+  }
+  if (grads.needed(2)) {
+    Tensor sums = grads.buffer(2);
+    sum_into(op.name.c_str(), of_bias, sums);
   }
 }
 
@@ -232,9 +228,7 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
   check_defined(kLayerNorm, {&x, &weight, &bias});
   check_shapes(kLayerNorm, x, weight, bias);
   check_eps(kLayerNorm, eps, x.dtype());
-  check(!x.mask().defined() || x.rank() > 2, "layer_norm",
-        "would read masked positions of {}; use masked_layer_norm, or drop_mask() on purpose",
-        x.shape());
+  check_no_masked_features(kLayerNorm, x, "use masked_layer_norm, or drop_mask() on purpose");
   return normalised_over(kLayerNorm, x, Kept(x.mask(), x.shape()), Tensor(), weight, bias, eps);
 }
 
