@@ -12,11 +12,13 @@
 #include <maskgrad/ops/nn/dropout.hpp>
 #include <maskgrad/ops/nn/norm.hpp>
 #include <maskgrad/ops/nn/rms_norm.hpp>
+#include <maskgrad/ops/nn/rotary.hpp>
 #include <maskgrad/ops/nn/self_attention.hpp>
 #include <maskgrad/ops/nn/softmax.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
 #include <maskgrad/ops/shape/segments.hpp>
+#include <maskgrad/ops/shape/slice.hpp>
 
 #include "layers/random_pieces.hpp"
 
@@ -70,6 +72,12 @@ const std::vector<Piece>& sound_pieces() {
        [](const Variable& x, const Weights& w) { return ops::layer_norm(x, w.row, w.bias); }},
       {"rms_norm", false, MaskRule::kKeeps,
        [](const Variable& x, const Weights& w) { return ops::rms_norm(x, w.row); }},
+      {"rotated_pairs", false, MaskRule::kKeeps,
+       [](const Variable& x, const Weights&) {
+         const Tensor positions = Tensor::full({1, x.dim(1)}, 2, DType::kInt64);
+         const Variable y = ops::rotary_embedding(ops::concat({x, x}, 2), positions);
+         return ops::slice(y, 2, 0, kPieceFeatures);
+       }},
       {"residual", false, MaskRule::kKeeps,
        [](const Variable& x, const Weights& w) {
          return ops::add(x, ops::linear(x, w.k, w.bias));
