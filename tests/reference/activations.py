@@ -14,7 +14,7 @@ import struct
 
 import mpmath as mp
 
-mp.mp.dps = 70  # 50 where the slopes of gelu and silu cancel near their roots
+mp.mp.dps = 70  # 50 where the slopes of gelu and its like cancel near their roots
 
 ALPHA = mp.mpf(1.6732632423543772)  # as a double
 LN2 = mp.log(2)
@@ -42,6 +42,17 @@ def sigmoid_slope(x):
     return sigmoid(-abs(x)) * (1 - sigmoid(-abs(x)))
 
 
+def tanh_argument(x, power=1):
+    """2 sqrt(2 / pi) (x + 0.044715 x^3) for power 1; x times its derivative for power 3."""
+    x = within(x)
+    return 2 * mp.sqrt(2 / mp.pi) * (x + power * mp.mpf("0.044715") * x**3)
+
+
+def gelu_tanh_slope(x):
+    u = tanh_argument(x)
+    return sigmoid(u) * (1 + tanh_argument(x, 3) * sigmoid(-u))
+
+
 # name: (function, slope, whether they are for x < 0 too). Slopes at 0 are those from the left where
 # the two sides differ.
 FUNCTIONS = {
@@ -61,11 +72,13 @@ FUNCTIONS = {
     "sqrt": (mp.sqrt, lambda x: 1 / (2 * mp.sqrt(x)), False),
     "square": (lambda x: x * x, lambda x: 2 * x, True),
     "scale": (lambda x: mp.mpf(0.1) * x, lambda x: mp.mpf(0.1), True),
+    "gelu_tanh": (lambda x: x * sigmoid(tanh_argument(x)), gelu_tanh_slope, True),
 }
 
 ROOTS = {"gelu": -mp.findroot(lambda z: normal(-z) - times_density(z), 0.75),
          "silu": -mp.findroot(lambda z: 1 + mp.exp(-z) - z, 1.28),
-         "log": mp.mpf(1)}
+         "log": mp.mpf(1),
+         "gelu_tanh": mp.findroot(gelu_tanh_slope, -0.75)}
 
 # Where functions change their rule, saturate, overflow, or become denormal or 0.
 EDGES = {
@@ -82,6 +95,8 @@ EDGES = {
     "sqrt": [1, 2, 4],
     "square": [1, 2.0**64, 2.0**-63, 2.0**-75, 2.0**512, 2.0**-511],
     "scale": [0, 1, 10],
+    "gelu_tanh": [0, 0.302, 1.202, 4.9, 5.2, 7.2, 7.6, 9.9, 10.0, 10.6, 10.7, 11, 21.0, 21.1, 21.4,
+                  21.5, 21.6, 22],
 }
 
 

@@ -27,6 +27,19 @@ def tail_over_density(z):
 GELU_ROOT = mp.findroot(lambda z: tail_over_density(z) - z * DENSITY, 0.75)
 SILU_ROOT = mp.findroot(lambda z: 1 + mp.exp(-z) - z, 1.28)
 
+LINEAR = 2 * mp.sqrt(2 / mp.pi)  # gelu_tanh(x) = x sigmoid(LINEAR x + CUBIC x^3)
+CUBIC = LINEAR * mp.mpf("0.044715")
+
+
+def gelu_tanh_slope(z):
+    """The slope of gelu_tanh at -z, times 1 + e^u."""
+    cubic = CUBIC * z**3
+    u = LINEAR * z + cubic
+    return 1 - (u + 2 * cubic) / (1 + mp.exp(-u))
+
+
+GELU_TANH_ROOT = mp.findroot(gelu_tanh_slope, 0.75)
+
 
 def exp_terms(r):
     return (mp.exp(r) - 1 - r) / r**2 if r else mp.mpf(1) / 2
@@ -55,6 +68,12 @@ def silu_slope_terms(x):
     if abs(x) < mp.mpf(10) ** -15:
         x = mp.mpf(10) ** -15  # the limit, to all digits that count
     return (silu_slope(x) - x) / x**2
+
+
+def gelu_tanh_slope_terms(x):
+    if abs(x) < mp.mpf(10) ** -20:
+        x = mp.mpf(10) ** -20  # the limit, to all digits that count
+    return gelu_tanh_slope(GELU_TANH_ROOT - x) / x
 
 
 def normal_tail(z):
@@ -277,6 +296,11 @@ def main():
     split("kGeluRoot",
           "z0 = 0.751..., the root of Phi(-z) - z phi(z): the slope of gelu is 0 at -z0. Phi is "
           "the normal distribution function, phi its density.", GELU_ROOT)
+    split("kGeluTanhLinear", "2 sqrt(2 / pi).", LINEAR)
+    split("kGeluTanhCubic", "2 sqrt(2 / pi) 0.044715.", CUBIC)
+    split("kGeluTanhRoot",
+          "z0 = 0.752..., the root of 1 - z u'(z) sigmoid(u(z)) with u(z) = 2 sqrt(2 / pi) "
+          "(z + 0.044715 z^3): the slope of gelu_tanh is 0 at -z0.", GELU_TANH_ROOT)
 
     margin = 1 + mp.mpf(2)**-10
     polynomial("kExpTerms",
@@ -300,6 +324,11 @@ def main():
                "The error is that of 1 - z sigmoid(z).",
                silu_slope_terms, lambda x: x**2 / silu_slope(x) if x else x,
                -0.6, 0.6, {"float": 6, "double": 15})
+    polynomial("kGeluTanhSlopeTerms",
+               "(1 - z u'(z) sigmoid(u(z))) / x for |x| <= 0.45, in x = z0 - z, z0 and u being those "
+               "of kGeluTanhRoot.",
+               gelu_tanh_slope_terms, lambda x: 1 / gelu_tanh_slope_terms(x),
+               -0.45, 0.45, {"float": 7, "double": 15}, keeps_rest=True)
     polynomial("kGeluTerms",
                "(1/2 - Phi(-z)) / z for 0 <= z <= 1, in x = z^2. The error is that of Phi(-z).",
                gelu_terms, lambda x: mp.sqrt(x) / normal_tail(mp.sqrt(x)),

@@ -4,7 +4,8 @@
 // denormal ones included, unless the thread flushes those to 0. NaN gives NaN.
 //
 // Several are functions of z >= 0 that fall to 0, called tails. The other side of an activation
-// follows from its tail: f(z) = z + f(-z) and f'(z) = 1 - f'(-z) for softplus, silu and gelu.
+// follows from its tail: f(z) = z + f(-z) and f'(z) = 1 - f'(-z) for softplus, silu and both kinds
+// of gelu.
 #pragma once
 
 #include <limits>
@@ -87,11 +88,14 @@ MASKGRAD_RULE inline V log(V x) {
 
 /// 2^more (1 + e^x), nearly rounded once. Requires 2^more e^x to be a normal number.
 template <class V>
-MASKGRAD_RULE inline V one_plus_exp(V x, int more = 0) {
-  const auto e = math::exponential(x);
+MASKGRAD_RULE inline V one_plus_exp(const Exponential<V>& e, int more = 0) {
   const V power = math::two_to_the(e.n, more), one = math::two_to_the(constant<V>(0), more);
   const auto sum = math::fast_sum(power, one);
   return sum.hi + math::multiply_add(power, e.q, sum.lo);
+}
+template <class V>
+MASKGRAD_RULE inline V one_plus_exp(V x, int more = 0) {
+  return math::one_plus_exp(math::exponential(x), more);
 }
 
 /// e^-x - 1 for x >= 0, its rounding kept apart.
@@ -231,6 +235,61 @@ MASKGRAD_RULE inline V gelu_slope_tail(V z) {
   const auto f = math::times_exp(kDensity<T>, a / b, e.r);
   const V rest = math::multiply_add(w.lo, f.hi, w.hi * f.lo);
   return math::scaled(math::fused_multiply_add(w.hi, f.hi, rest), e.n);
+}
+
+/// From this z on, the most that they take, the two below are 0. The power of two keeps 1 + e^u
+/// from overflowing.
+template <class T>
+inline constexpr double kGeluTanhLimit = std::is_same_v<T, float> ? 11 : 22;
+template <class T>
+inline constexpr int kGeluTanhPower = std::is_same_v<T, float> ? -64 : -128;
+
+/// u(z) = 2 sqrt(2 / pi) (z + 0.044715 z^3), the part of it with z^3, and 2^kGeluTanhPower
+/// (1 + e^u). The relative error of e^u is the error of u, and u is large. So u is held as a sum,
+/// and so is the part of it.
+template <class V>
+struct GeluTanhParts {
+  Pair<V> u, cubic;
+  V one_plus_exp;
+};
+template <class V>
+MASKGRAD_RULE inline GeluTanhParts<V> gelu_tanh_parts(V z) {
+  using T = Element<V>;
+  const V square = z * z, cube = square * z;
+  const V of_square = math::product_error(z, z, square);
+  const V of_cube = math::multiply_add(of_square, z, math::product_error(square, z, cube));
+  const auto linear = math::times_split(kGeluTanhLinear<T>, Pair<V>{z, constant<V>(0)});
+  const auto cubic = math::times_split(kGeluTanhCubic<T>, Pair<V>{cube, of_cube});
+  const auto u = math::sum(linear, cubic);
+  return {u, cubic, math::one_plus_exp(math::exponential(math::reduced(u)), kGeluTanhPower<T>)};
+}
+
+/// start + gelu_tanh(-z), gelu_tanh(-z) = -z / (1 + e^u)
+template <class V>
+MASKGRAD_RULE inline V add_gelu_tanh_tail(V start, V z) {
+  const V power = math::two_to_the(constant<V>(0), kGeluTanhPower<Element<V>>);
+  const V d = math::gelu_tanh_parts(z).one_plus_exp;
+  return math::multiply_add(z / d, math::negative(power), start);
+}
+
+/// gelu_tanh'(-z) = (1 - z u' sigmoid(u)) / (1 + e^u). Near its root z0 the numerator is x f(x)
+/// with x = z0 - z, f being kGeluTanhSlopeTerms. Beyond, it is 1 - z u' + z u' / (1 + e^u).
+template <class V>
+MASKGRAD_RULE inline V gelu_tanh_slope_tail(V z) {
+  using T = Element<V>;
+  const auto [u, cubic, d] = math::gelu_tanh_parts(z);
+  const V power = math::two_to_the(constant<V>(0), kGeluTanhPower<T>), two = constant<V>(2);
+  // z u' = u + 2 cubic
+  const auto product = math::sum(u, Pair<V>{two * cubic.hi, two * cubic.lo});
+  const auto rest = math::sum(constant<V>(1), math::negative(product.hi));
+  const V far = rest.hi + math::multiply_add(product.hi, power / d, rest.lo - product.lo);
+
+  auto x = math::sum(V(kGeluTanhRoot<T>.high), math::negative(z));
+  x.lo = x.lo + V(kGeluTanhRoot<T>.low);
+  const auto f = math::polynomial_sum(kGeluTanhSlopeTerms<T>, x.hi);
+  const V low = math::multiply_add(x.lo, f.hi, x.hi * f.lo);
+  const V near = math::fused_multiply_add(x.hi, f.hi, low);
+  return math::select(math::abs(x.hi) < constant<V>(0.45), near, far) / d * power;
 }
 
 }  // namespace maskgrad::ops::math

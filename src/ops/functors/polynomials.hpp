@@ -69,6 +69,31 @@ MASKGRAD_TABLE Split<float> kGeluRoot<float>{0x1.80ead2p-1f, -0x1.a03fd4p-27f};
 template <>
 MASKGRAD_TABLE Split<double> kGeluRoot<double>{0x1.80ead197f00b4p-1, -0x1.13e74c58cada8p-56};
 
+/// 2 sqrt(2 / pi).
+template <class T>
+MASKGRAD_TABLE Split<T> kGeluTanhLinear{};
+template <>
+MASKGRAD_TABLE Split<float> kGeluTanhLinear<float>{0x1.988454p+0f, -0x1.857936p-25f};
+template <>
+MASKGRAD_TABLE Split<double> kGeluTanhLinear<double>{0x1.9884533d43651p+0, -0x1.cbc0d30ebfd15p-54};
+
+/// 2 sqrt(2 / pi) 0.044715.
+template <class T>
+MASKGRAD_TABLE Split<T> kGeluTanhCubic{};
+template <>
+MASKGRAD_TABLE Split<float> kGeluTanhCubic<float>{0x1.2444f2p-4f, 0x1.49b16ap-29f};
+template <>
+MASKGRAD_TABLE Split<double> kGeluTanhCubic<double>{0x1.2444f2a4d8b4bp-4, -0x1.6c843a29d1c7p-61};
+
+/// z0 = 0.752..., the root of 1 - z u'(z) sigmoid(u(z)) with u(z) = 2 sqrt(2 / pi) (z + 0.044715
+/// z^3): the slope of gelu_tanh is 0 at -z0.
+template <class T>
+MASKGRAD_TABLE Split<T> kGeluTanhRoot{};
+template <>
+MASKGRAD_TABLE Split<float> kGeluTanhRoot<float>{0x1.8142ap-1f, -0x1.85a06cp-27f};
+template <>
+MASKGRAD_TABLE Split<double> kGeluTanhRoot<double>{0x1.81429f9e97e4dp-1, -0x1.4f523ed77dbdcp-55};
+
 /// (e^x - 1 - x) / x^2 for |x| <= log(2) / 2. The error is that of e^x. Relative error 2^-28.03 in
 /// float, 2^-57.61 in double.
 template <class T>
@@ -159,6 +184,23 @@ MASKGRAD_TABLE Polynomial<double, 16> kSiluSlopeTerms<double>{
      0x1.128323ae05aa5p-18, 0x1.6acc7dafd3842p-19, 0x1.0734e6a5ac43p-22, -0x1.83aac764b6cd1p-23,
      -0x1.06b2ae3ed41ffp-24, 0x1.2d48509d29d2bp-29, 0x1.71e8d27711a1dp-28, 0x1.e0d183e992d9fp-31},
     0x0p+0};
+
+/// (1 - z u'(z) sigmoid(u(z))) / x for |x| <= 0.45, in x = z0 - z, z0 and u being those of
+/// kGeluTanhRoot. Relative error 2^-29.92 in float, 2^-58.31 in double.
+template <class T>
+MASKGRAD_TABLE Polynomial<T, 1> kGeluTanhSlopeTerms{};
+template <>
+MASKGRAD_TABLE Polynomial<float, 8> kGeluTanhSlopeTerms<float>{
+    {0x1.e793cep+0f, -0x1.a1f48p-1f, 0x1.f8abap-5f, 0x1.30457cp-9f, 0x1.4e4ccap-7f,
+     -0x1.c885c6p-10f, -0x1.aac396p-11f, 0x1.71e22ep-12f},
+    0x1.c235bp-25f};
+template <>
+MASKGRAD_TABLE Polynomial<double, 16> kGeluTanhSlopeTerms<double>{
+    {0x1.e793cee4ce5cbp+0, -0x1.a1f47f811222ep-1, 0x1.f8ab559f907c6p-5, 0x1.303aae0a3f80dp-9,
+     0x1.4e69bef911dep-7, -0x1.c8644f7ec2758p-10, -0x1.b9504628e49fbp-11, 0x1.838fbf77d0f71p-12,
+     0x1.2ea37e8323ebbp-14, -0x1.1e4a65fef82fp-14, -0x1.c32fc4bdd88d5p-17, 0x1.48fc40e7dee77p-17,
+     0x1.77e05693f44f2p-19, -0x1.2e0bf3a07fcf6p-20, -0x1.c2a7ff7bc8866p-22, 0x1.bd378f8ca8ca9p-24},
+    0x1.fe9723ad7ff81p-54};
 
 /// (1/2 - Phi(-z)) / z for 0 <= z <= 1, in x = z^2. The error is that of Phi(-z). Relative error
 /// 2^-30.84 in float, 2^-62.25 in double.

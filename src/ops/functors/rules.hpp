@@ -109,6 +109,21 @@ struct Gelu {
   }
 };
 
+struct GeluTanh {
+  static constexpr Saves kSaves = Saves::kInput;
+  template <class V>
+  MASKGRAD_RULE V operator()(V x) const {
+    const V z = size_within(x, math::kGeluTanhLimit<math::Element<V>>);
+    return math::add_gelu_tanh_tail(positive_part(x), z);
+  }
+  template <class V>
+  MASKGRAD_RULE V gradient(V x, V g) const {
+    const V z = size_within(x, math::kGeluTanhLimit<math::Element<V>>);
+    const V tail = math::gelu_tanh_slope_tail(z);
+    return g * on_side_of(x, tail, math::constant<V>(1) - tail);
+  }
+};
+
 struct Relu {
   static constexpr Saves kSaves = Saves::kOutput;
   template <class V>

@@ -31,6 +31,13 @@ MASKGRAD_RULE inline Pair<V> sum(V x, V y) {
   return {sum, (x - (sum - of_y)) + (y - of_y)};
 }
 
+/// x + y, nearly to twice the digits of V.
+template <class V>
+MASKGRAD_RULE inline Pair<V> sum(const Pair<V>& x, const Pair<V>& y) {
+  const auto high = math::sum(x.hi, y.hi);
+  return {high.hi, high.lo + (x.lo + y.lo)};
+}
+
 /// x y - p without error, p being x y rounded.
 template <class V>
 MASKGRAD_RULE inline V product_error(V x, V y, V p) {
@@ -40,6 +47,14 @@ MASKGRAD_RULE inline V product_error(V x, V y, V p) {
     const V a = math::upper_half(x), b = math::upper_half(y), c = x - a, d = y - b;
     return ((a * b - p) + a * d + c * b) + c * d;
   }
+}
+
+/// c x, nearly to twice the digits of V.
+template <class V, class T>
+MASKGRAD_RULE inline Pair<V> times_split(const Split<T>& c, const Pair<V>& x) {
+  const V high(c.high), p = high * x.hi;
+  const V low = math::multiply_add(V(c.low), x.hi, math::product_error(high, x.hi, p));
+  return {p, math::multiply_add(high, x.lo, low)};
 }
 
 /// x y + z, nearly rounded once on every machine.

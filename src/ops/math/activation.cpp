@@ -16,6 +16,7 @@ const OpDef& kLeakyRelu = register_unary("leaky_relu", "x if x > 0, else slope *
 const OpDef& kElu =
     register_unary("elu", "x if x > 0, else alpha (e^x - 1)", elu, {{"alpha", 1.0}});
 const OpDef& kGelu = register_unary("gelu", "x Phi(x), by erf", gelu);
+const OpDef& kGeluTanh = register_unary("gelu_tanh", "gelu's approximation by tanh", gelu_tanh);
 const OpDef& kSilu = register_unary("silu", "x sigmoid(x)", silu);
 
 double finite_argument(const OpDef& op, const char* argument, Scalar given, DType dtype) {
@@ -31,6 +32,7 @@ Variable tanh(const Variable& x) { return unary(kTanh, x, functors::Tanh()); }
 Variable softplus(const Variable& x) { return unary(kSoftplus, x, functors::Softplus()); }
 Variable relu(const Variable& x) { return unary(kRelu, x, functors::Relu()); }
 Variable gelu(const Variable& x) { return unary(kGelu, x, functors::Gelu()); }
+Variable gelu_tanh(const Variable& x) { return unary(kGeluTanh, x, functors::GeluTanh()); }
 Variable silu(const Variable& x) { return unary(kSilu, x, functors::Silu()); }
 
 Variable leaky_relu(const Variable& x, Scalar slope) {

@@ -23,8 +23,12 @@ Variable leaky_relu(const Variable& x, Scalar slope = 0.01);
 /// Throws Error when alpha is not finite, or does not fit x's dtype.
 Variable elu(const Variable& x, Scalar alpha = 1.0);
 /// x Phi(x), where Phi is the standard normal distribution function (Hendrycks & Gimpel 2016). This
-/// is the exact form, not the approximation by tanh.
+/// is the exact form. gelu_tanh() is the approximation by tanh.
 Variable gelu(const Variable& x);
+/// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, an approximation of gelu() (Hendrycks &
+/// Gimpel 2016). It differs from gelu() by up to 0.0005. Models that were trained with one need
+/// that one.
+Variable gelu_tanh(const Variable& x);
 /// x sigmoid(x) (Elfwing et al. 2018).
 Variable silu(const Variable& x);
 

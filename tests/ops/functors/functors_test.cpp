@@ -55,6 +55,7 @@ void for_each_rule(Test test) {
   test("softplus", Softplus());
   test("silu", Silu());
   test("gelu", Gelu());
+  test("gelu_tanh", GeluTanh());
   test("relu", Relu());
   test("leaky_relu", LeakyRelu{Factor(0.01)});
   test("elu", Elu{Factor(1.67)});

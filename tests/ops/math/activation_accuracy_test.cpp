@@ -34,6 +34,7 @@ const std::map<std::string, Function> kFunctions = {
     {"elu", [](const Variable& x) { return ops::elu(x); }},
     {"selu", [](const Variable& x) { return ops::elu(x, 1.6732632423543772); }},
     {"gelu", ops::gelu},
+    {"gelu_tanh", ops::gelu_tanh},
     {"silu", ops::silu},
     {"exp", ops::exp},
     {"log", ops::log},

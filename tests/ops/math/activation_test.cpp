@@ -2,14 +2,17 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numbers>
 
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "ops/position.hpp"
 #include "support/errors.hpp"
+#include "support/gradient_check.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad {
@@ -41,6 +44,11 @@ const Activation kActivations[] = {
     {"elu", [](const Variable& x) { return ops::elu(x, 1.5); },
      [](double x) { return x > 0 ? x : 1.5 * std::expm1(x); }},
     {"gelu", ops::gelu, [](double x) { return x * 0.5 * std::erfc(-x / std::sqrt(2.0)); }},
+    {"gelu_tanh", ops::gelu_tanh,
+     [](double x) {
+       return 0.5 * x *
+              (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+     }},
     {"silu", ops::silu, [](double x) { return x * logistic(x); }},
 };
 
@@ -128,7 +136,8 @@ TEST(Activations, ReachTheirLimits) {
   } limits[] = {{"sigmoid", 0, 1, 0, 0},       {"tanh", -1, 1, 0, 0},
                 {"softplus", 0, kInf, 0, 1},   {"relu", 0, kInf, 0, 1},
                 {"elu", -1.5, kInf, 0, 1},     {"leaky_relu", -kInf, kInf, 0.2, 1},
-                {"gelu", -0.0, kInf, -0.0, 1}, {"silu", -0.0, kInf, -0.0, 1}};
+                {"gelu", -0.0, kInf, -0.0, 1}, {"gelu_tanh", -0.0, kInf, -0.0, 1},
+                {"silu", -0.0, kInf, -0.0, 1}};
   for (const auto& limit : limits) {
     const Activation& f =
         *std::ranges::find_if(kActivations, [&](const auto& a) { return a.name == limit.name; });
@@ -179,8 +188,29 @@ TEST(Activations, StayFiniteFarFromZero) {
     expect(ops::relu, {0, 1000}, {0, 1});
     expect(ops::silu, {0, 1000}, {0, 1});
     expect(ops::gelu, {0, 1000}, {0, 1});
+    expect(ops::gelu_tanh, {0, 1000}, {0, 1});
     expect([](const Variable& v) { return ops::elu(v); }, {-1, 1000}, {0, 1});
   }
+}
+
+// gelu() is tested by the error function. The two are this near, and no nearer.
+TEST(GeluTanh, DiffersFromGeluByUpToFiveTenThousandths) {
+  std::vector<double> x;
+  for (int i = -8000; i <= 8000; ++i) x.push_back(i / 1000.0);
+  const auto exact = to_doubles(at(ops::gelu, x, DType::kFloat64).values),
+             approximate = to_doubles(at(ops::gelu_tanh, x, DType::kFloat64).values);
+  double most = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    most = std::max(most, std::abs(exact[i] - approximate[i]));
+  }
+  EXPECT_LT(most, 5e-4);
+  EXPECT_GT(most, 4e-4);
+}
+
+TEST(GeluTanh, HasTheGradientThatDifferencesGive) {
+  Random random(3);
+  const Variable x = leaf(test::uniform(random, {3, 7}, -4, 4));
+  EXPECT_TRUE(test::gradients_agree([&] { return ops::sum(ops::gelu_tanh(x)); }, {{"x", x}}));
 }
 
 TEST(Relu, HasNoGradientAtZeroAndKeepsNotANumber) {
