@@ -37,4 +37,14 @@ struct BinaryCrossEntropy {
   }
 };
 
+/// factor (p - target): the gradient of a logit whose softmax is p, and whose class the target
+/// distribution gives `target`.
+struct SoftmaxGradient {
+  Factor factor, target;
+  template <class V>
+  MASKGRAD_RULE V operator()(V p) const {
+    return factor.times(p - target.parts<V>().hi);
+  }
+};
+
 }  // namespace maskgrad::ops::functors

@@ -1,6 +1,6 @@
 #include <maskgrad/ops/cpu/rows/softmax_rows.hpp>
 #include <maskgrad/ops/cpu/vector/map_elements.hpp>
-#include <maskgrad/ops/functors/rules.hpp>
+#include <maskgrad/ops/functors/loss_rules.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
@@ -17,16 +17,20 @@ const OpDef& kCrossEntropy = register_op({
     .name = "cross_entropy",
     .summary = "sum of -log softmax(logits)[target], and how many targets",
     .inputs = {{.name = "logits", .reach = Reach::kByCall}, integer_input("targets")},
+    .args = {{"label_smoothing", 0.0}},
     .outputs = {"sum", "count"},
     .mask_rule = MaskRule::kUses,
     .call = [](const OpCall& call) -> std::vector<Variable> {
-      SumCount loss = cross_entropy(call.input("logits"), call.input("targets").value());
+      SumCount loss = cross_entropy(call.input("logits"), call.input("targets").value(),
+                                    call.arg<double>("label_smoothing"));
       return {loss.sum, Variable(Tensor::from<std::int64_t>({loss.count}, {}))};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       return {
           {{{"logits", sample_uniform(r, {4, 20})}, {"targets", sample_indices(r, {4}, 20)}}},
           {{{"logits", sample_uniform(r, {2, 3, 5})}, {"targets", sample_indices(r, {2, 3}, 5)}}},
+          {{{"logits", sample_uniform(r, {2, 2, 7})}, {"targets", sample_indices(r, {2, 2}, 7)}},
+           {{"label_smoothing", 0.3}}},
           {{{"logits", sample_uniform(r, {0, 5})}, {"targets", sample_indices(r, {0}, 5)}}}};
     },
 });
@@ -64,16 +68,30 @@ void check_shapes(const char* name, const Variable& logits, const Tensor& target
         targets.shape());
 }
 
-// y = softmax(x); returns -log y[target].
+// The sum over c of q_c (top - x_c), where q = (1 - smoothing) onehot(target) + smoothing / n.
 template <class T>
-T softmax_and_loss(const T* x, std::int64_t target, T* y, std::int64_t n) {
+double smoothed_distance(const T* x, double top, std::int64_t target, double smoothing,
+                         std::int64_t n) {
+  const double share = smoothing / static_cast<double>(n);
+  const double of_all = sum_terms<double>(
+      n, [=](std::int64_t c) { return share * (top - static_cast<double>(x[c])); });
+  if (smoothing == 1) return of_all;  // 0 times an infinite logit is NaN
+  return (1 - smoothing) * (top - static_cast<double>(x[target])) + of_all;
+}
+
+// y = softmax(x); returns -log y[target], or its smoothed kind.
+template <class T>
+T softmax_and_loss(const T* x, std::int64_t target, double smoothing, T* y, std::int64_t n) {
   const auto [top, sum] = exp_row<T>(x, nullptr, y, n);
   divide_row<T>(nullptr, sum, y, n);
   // In this order, or a large top swallows the logarithm.
-  return std::log(sum) + (top - x[target]);
+  if (smoothing == 0) return std::log(sum) + (top - x[target]);
+  return static_cast<T>(static_cast<double>(std::log(sum)) +
+                        smoothed_distance(x, top, target, smoothing, n));
 }
 
 struct LossRows {
+  double smoothing;
   Tensor softmax;                // of the rows that count, 0 elsewhere
   PoolVector<std::int64_t> ids;  // the target of each row, -1 where none counts
   std::int64_t count = 0;
@@ -89,8 +107,9 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
     for (; i < end; ++i) {
       const std::int64_t target = rows.ids[static_cast<std::size_t>(i)];
       if (target < 0) continue;
-      losses[static_cast<std::size_t>(i)] = softmax_and_loss(
-          logits.data<T>() + i * classes, target, rows.softmax.data<T>() + i * classes, classes);
+      losses[static_cast<std::size_t>(i)] =
+          softmax_and_loss(logits.data<T>() + i * classes, target, rows.smoothing,
+                           rows.softmax.data<T>() + i * classes, classes);
     }
   });
   // Sample by sample: what pads them must not change the order.
@@ -104,18 +123,43 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
   }));
 }
 
-// dlogits = factor (softmax - onehot(target)), 0 in rows that do not count
+// dlogits = factor (softmax - onehot(target)) in rows that count
 template <class T>
-void spread_losses(const LossRows& rows, T factor, T* dlogits) {
-  const std::int64_t classes = rows.softmax.dim(-1);
+void spread_plain(const LossRows& rows, T factor, T* dlogits) {
   const functors::Scale times{functors::Factor(static_cast<double>(factor))};
   map_all(rows.softmax.numel(), dlogits, times, rows.softmax.data<T>());
+  const std::int64_t classes = rows.softmax.dim(-1);
   for (const std::int64_t target : rows.ids) {
-    if (target >= 0) {
-      dlogits[target] -= factor;
-    } else {
-      std::fill_n(dlogits, classes, T{});  // an infinite factor makes no 0 of 0
-    }
+    if (target >= 0) dlogits[target] -= factor;
+    dlogits += classes;
+  }
+}
+
+// dlogits = factor (softmax - q) in rows that count, q being that of smoothed_distance()
+template <class T>
+void spread_smoothed(const LossRows& rows, T factor, T* dlogits) {
+  const T* softmax = rows.softmax.data<T>();
+  const std::int64_t classes = rows.softmax.dim(-1);
+  const auto n = static_cast<double>(classes);
+  const functors::Factor times(static_cast<double>(factor));
+  const functors::SoftmaxGradient others{times, functors::Factor(rows.smoothing / n)},
+      at_target{times, functors::Factor(1 - rows.smoothing * ((n - 1) / n))};
+  map_all(rows.softmax.numel(), dlogits, others, softmax);
+  for (const std::int64_t target : rows.ids) {
+    if (target >= 0) dlogits[target] = at_target(softmax[target]);
+    dlogits += classes;
+    softmax += classes;
+  }
+}
+
+// The gradient of the logits, 0 in rows that do not count.
+template <class T>
+void spread_losses(const LossRows& rows, T factor, T* dlogits) {
+  rows.smoothing == 0 ? spread_plain(rows, factor, dlogits)
+                      : spread_smoothed(rows, factor, dlogits);
+  const std::int64_t classes = rows.softmax.dim(-1);
+  for (const std::int64_t target : rows.ids) {
+    if (target < 0) std::fill_n(dlogits, classes, T{});  // an infinite factor makes no 0 of 0
     dlogits += classes;
   }
 }
@@ -127,11 +171,13 @@ Variable SumCount::mean() const {
   return scale(sum, count ? 1.0 / static_cast<double>(count) : 0.0);
 }
 
-// dlogits = g (softmax(logits) - onehot(target))
-SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
+// dlogits = g (softmax(logits) - (1 - label_smoothing) onehot(target) - label_smoothing / V)
+SumCount cross_entropy(const Variable& logits, const Tensor& targets, double label_smoothing) {
   check_shapes("cross_entropy", logits, targets);
+  check(label_smoothing >= 0 && label_smoothing <= 1, "cross_entropy",
+        "label_smoothing must be from 0 to 1, got {}", label_smoothing);
   const SequenceMask mask = logits.mask();
-  LossRows rows = {Tensor::zeros(logits.shape(), logits.dtype(), logits.device()),
+  LossRows rows = {label_smoothing, Tensor::zeros(logits.shape(), logits.dtype(), logits.device()),
                    PoolVector<std::int64_t>(static_cast<std::size_t>(targets.numel()), -1)};
   rows.count = for_each_target("cross_entropy", logits.shape(), targets, mask,
                                [&](std::int64_t row, std::int64_t target) {
@@ -157,7 +203,7 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets) {
                    return way.back ? without_holes(spread(Reach::kEverything, marked, way), mask)
                                    : spread(Reach::kEverything, without_holes(marked, mask), way);
                  }),
-             {{"targets", targets}});
+             {{"targets", targets}, {"label_smoothing", label_smoothing}});
   return {std::move(sum), rows.count};
 }
 

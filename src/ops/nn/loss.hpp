@@ -16,12 +16,16 @@ struct SumCount {
 };
 
 /// sum_i -log softmax(logits_i)[target_i], stable for any finite logits.
+/// With label_smoothing a > 0 it is sum_i sum_c -q_ic log softmax(logits_i)[c], where q_i is
+/// (1 - a) onehot(target_i) + a / V (Szegedy et al. 2016). Then a logit of -inf at any class makes
+/// the loss infinite, and the gradient stays finite.
 /// logits [..., V], targets int32 or int64 [...] -> (scalar, number of targets). When the logits
 /// carry a mask [B, S], only the positions that it keeps count. The others are not read, and their
 /// gradient is exactly 0.
-/// Throws Error when the shapes or the mask do not fit, or when a target that counts is outside
-/// 0 .. V-1. No id means "ignore": to leave targets out, call with_mask() on the logits.
-SumCount cross_entropy(const Variable& logits, const Tensor& targets);
+/// Throws Error when the shapes or the mask do not fit, when a target that counts is outside
+/// 0 .. V-1, or unless 0 <= label_smoothing <= 1. No id means "ignore": to leave targets out, call
+/// with_mask() on the logits.
+SumCount cross_entropy(const Variable& logits, const Tensor& targets, double label_smoothing = 0);
 
 /// Hits among `count` targets.
 struct HitsCount {
