@@ -34,12 +34,12 @@ class PairCounter {
   std::int64_t pairs_ = 0;
 };
 
-// Joins runs of one list between which lies nothing but a gap within one stretch of `size` places:
-// where blocks of whole stretches begin and end does not change.
-void join_within(std::int64_t size, RunsView runs, Runs& out) {
+// Joins runs of one list between which lies nothing but a gap within one stretch of `size` places,
+// counted from `first`: where blocks of whole stretches begin and end does not change.
+void join_within(std::int64_t size, std::int64_t first, RunsView runs, Runs& out) {
   out.clear();
   for (const KeyInterval run : runs) {
-    if (!out.empty() && (out.back().hi - 1) / size == run.lo / size) {
+    if (!out.empty() && (out.back().hi - 1 - first) / size == (run.lo - first) / size) {
       out.back().hi = run.hi;
     } else {
       out.push_back(run);
@@ -54,8 +54,10 @@ std::int64_t pairs_of_batch(const SequenceMask& mask) {
   Runs runs, by_strips, by_chunks;
   for (std::int64_t b = 0; b < batch; ++b) {
     find_runs(mask.bits().data<bool>() + b * length, static_cast<std::int32_t>(length), runs);
-    join_within(AttentionTiles::kStrip, runs, by_strips);
-    join_within(AttentionTiles::kKeys, runs, by_chunks);
+    const std::int64_t first_key = runs.empty() ? 0 : runs.front().lo;
+    join_within(AttentionTiles::kStrip, 0, runs, by_strips);
+    join_within(AttentionTiles::kKeys, first_key, runs, by_chunks);
+    counter.tile().start(first_key);
     for (std::int64_t begin = 0; begin < length; begin += kQueries) {
       for (const KeyInterval queries : by_strips) {
         const std::int64_t first = std::max<std::int64_t>(begin, queries.lo),

@@ -96,6 +96,7 @@ using Blocks = std::span<const PairBlock>;
 struct TileBits {
   const bool* of_head;
   Int first, last, keys;
+  Int first_key;  // of the sample, that some query of some head keeps
 
   bool keeps(Int s, Int t) const { return of_head[s * keys + t]; }
   Int kept(const PairBlock& block) const {
@@ -118,6 +119,16 @@ struct TileBits {
   }
 };
 
+// The first key that any row of [rows, keys] keeps; 0 where none does.
+Int first_key_of(const bool* bits, Int rows, Int keys) {
+  for (Int t = 0; t < keys; ++t) {
+    for (Int row = 0; row < rows; ++row) {
+      if (bits[row * keys + t]) return t;
+    }
+  }
+  return 0;
+}
+
 // Calls f(blocks, bits) for the tiles of a mask.
 template <class F>
 void for_each_tile(const AttentionMask& mask, F f) {
@@ -126,11 +137,14 @@ void for_each_tile(const AttentionMask& mask, F f) {
   const Shape& shape = mask.shape();
   RC_ASSERT(tiles.per_head() == (shape[2] + 63) / 64);
   for (Int b = 0; b < shape[0]; ++b) {
+    const Int rows = shape[1] * shape[2],
+              first_key = first_key_of(bits.data<bool>() + b * rows * shape[3], rows, shape[3]);
+    RC_ASSERT(tiles.first_key(b) == first_key);
     for (Int h = 0; h < shape[1]; ++h) {
       for (Int i = 0; i < tiles.per_head(); ++i) {
         const bool* of_head = bits.data<bool>() + (b * shape[1] + h) * shape[2] * shape[3];
         f(tiles.blocks(b, h, i),
-          TileBits{of_head, 64 * i, std::min<Int>(64 * i + 64, shape[2]), shape[3]});
+          TileBits{of_head, 64 * i, std::min<Int>(64 * i + 64, shape[2]), shape[3], first_key});
       }
     }
   }
@@ -172,7 +186,7 @@ RC_GTEST_PROP(AttentionTiles, HaveBlocksThatBeginAndEndWithAKeyThatIsKept, ()) {
       RC_ASSERT(block.begin < block.end);
       RC_ASSERT(block.end <= bits.keys);
     }
-    for (ops::ChunkWalk walk(blocks); walk.next();) {
+    for (ops::ChunkWalk walk(blocks, bits.first_key); walk.next();) {
       for (const PairBlock& part : walk.parts()) {
         RC_ASSERT(bits.has_key(part, part.begin));
         RC_ASSERT(bits.has_key(part, part.end - 1));
@@ -196,7 +210,7 @@ RC_GTEST_PROP(AttentionTiles, ComputeAtMostAQuarterMoreThanTheStripsOfEachChunkN
   for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits& bits) {
     Int computed = 0, needed = 0;
     for (const PairBlock& block : blocks) computed += block.keys() * block.queries();
-    for (Int begin = 0; begin < bits.keys; begin += 64) {
+    for (Int begin = bits.first_key; begin < bits.keys; begin += 64) {
       for (Int first = bits.first; first < bits.last; first += 16) {
         const Int last = std::min(first + 16, bits.last), end = std::min(begin + 64, bits.keys);
         Int lo = end, hi = begin, rows = 0;
@@ -227,27 +241,28 @@ RC_GTEST_PROP(AttentionTiles, CountThePairsOfTheirBlocks, ()) {
 }
 
 // Each pair of a block once: chunk by chunk, and in the order of queries within one.
-RC_GTEST_PROP(AttentionTiles, AreTakenInChunksThatEndAtMultiplesOf64, ()) {
-  for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits&) {
+RC_GTEST_PROP(AttentionTiles, AreTakenInChunksOf64FromTheFirstKeyOn, ()) {
+  for_each_tile(draw_mask(draw_sizes()), [](Blocks blocks, const TileBits& bits) {
     std::vector<PairBlock> left(blocks.begin(), blocks.end());
+    const auto chunk_of = [&](Int key) { return (key - bits.first_key) / 64; };
     Int chunk = -1;
-    for (ops::ChunkWalk walk(blocks); walk.next();) {
+    for (ops::ChunkWalk walk(blocks, bits.first_key); walk.next();) {
       const auto parts = walk.parts();
       RC_ASSERT(!parts.empty());
-      RC_ASSERT(parts[0].begin / 64 > chunk);
-      chunk = parts[0].begin / 64;
+      RC_ASSERT(chunk_of(parts[0].begin) > chunk);
+      chunk = chunk_of(parts[0].begin);
       Int query = 0;
       for (const PairBlock& part : parts) {
         RC_ASSERT(query <= part.first);
         query = part.last;
-        RC_ASSERT(part.begin / 64 == chunk);
-        RC_ASSERT((part.end - 1) / 64 == chunk);
+        RC_ASSERT(chunk_of(part.begin) == chunk);
+        RC_ASSERT(chunk_of(part.end - 1) == chunk);
         const auto block = std::find_if(left.begin(), left.end(), [&](const PairBlock& b) {
           return b.begin == part.begin && b.first == part.first && b.last == part.last &&
                  b.full == part.full && b.begin < b.end;
         });
         RC_ASSERT(block != left.end());
-        RC_ASSERT(part.end == std::min<Int>(block->end, 64 * (chunk + 1)));
+        RC_ASSERT(part.end == std::min<Int>(block->end, bits.first_key + 64 * (chunk + 1)));
         block->begin = part.end;
       }
     }
@@ -258,10 +273,11 @@ RC_GTEST_PROP(AttentionTiles, AreTakenInChunksThatEndAtMultiplesOf64, ()) {
 RC_GTEST_PROP(AttentionTiles, AreTakenInGroupsOf512Keys, ()) {
   Sizes sizes = draw_sizes();
   sizes.keys = *rc::gen::element<Int>(1, 511, 512, 513, 1024, 1100);
-  for_each_tile(draw_mask(sizes), [](Blocks blocks, const TileBits&) {
+  for_each_tile(draw_mask(sizes), [](Blocks blocks, const TileBits& bits) {
     Int before = 0;
-    for (ops::ChunkWalk walk(blocks); walk.next();) {
-      for (const PairBlock& part : walk.parts()) RC_ASSERT(walk.group() == part.begin / 512);
+    for (ops::ChunkWalk walk(blocks, bits.first_key); walk.next();) {
+      for (const PairBlock& part : walk.parts())
+        RC_ASSERT(walk.group() == (part.begin - bits.first_key) / 512);
       RC_ASSERT(walk.group() >= before);
       before = walk.group();
     }

@@ -98,7 +98,7 @@ class BackwardTile {
     std::fill_n(dbias_of_query_.error, tile_.stride(), T{});
     rows_are_finite_ = all_finite_rows(grad_rows_, count, p_.value_features, p_.output.row) &&
                        all_finite_rows(query_rows_, count, p_.features, p_.q.row);
-    for (ChunkWalk walk(blocks); walk.next();) {
+    for (ChunkWalk walk(blocks, p_.tiles.first_key(b)); walk.next();) {
       dq_.start_group(walk.group());
       add(walk.parts(), head);
     }
@@ -317,8 +317,9 @@ class HeadLoop {
                  std::int64_t key_head) {
     const std::int64_t group = p_.heads / p_.key_heads, tiles = p_.tiles.per_head(),
                        tile_groups = KeyGradients<T>::groups_of_tiles(p_);
-    keys.dk.start(out_.k.data<T>() + p_.k.at(b, key_head), p_.k.row);
-    keys.dv.start(out_.v.data<T>() + p_.v.at(b, key_head), p_.v.row);
+    const std::int64_t first_key = p_.tiles.first_key(b);
+    keys.dk.start(out_.k.data<T>() + p_.k.at(b, key_head), p_.k.row, first_key);
+    keys.dv.start(out_.v.data<T>() + p_.v.at(b, key_head), p_.v.row, first_key);
     for (std::int64_t i = 0; i < group; ++i) {
       HeadMemory<T> head = memory_of(b, key_head * group + i);
       head.keys = &keys;

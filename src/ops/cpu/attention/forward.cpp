@@ -36,7 +36,7 @@ class ForwardTile {
     tile_.start(queries, q);
     sums_.start((p_.value_features + 1) * tile_.stride());
     std::fill_n(top_, tile_.stride(), -std::numeric_limits<T>::infinity());
-    for (ChunkWalk walk(blocks); walk.next();) {
+    for (ChunkWalk walk(blocks, p_.tiles.first_key(b)); walk.next();) {
       sums_.start_group(walk.group());
       for (const PairBlock& part : walk.parts()) add(part, k, v);
     }

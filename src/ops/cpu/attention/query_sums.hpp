@@ -30,22 +30,22 @@ class QuerySums {
     trees_.reserve(chunks);
   }
 
-  /// Begins a head's sums. They go to rows of `features` that begin at out, `stride` apart.
-  void start(T* out, std::int64_t stride) {
+  /// Begins a head's sums. They go to rows of `features` that begin at out, `stride` apart. Chunks
+  /// begin at first_key, and no key before it is added to.
+  void start(T* out, std::int64_t stride, std::int64_t first_key) {
     out_ = out;
     out_stride_ = stride;
+    first_key_ = first_key;
     std::fill(is_touched_.begin(), is_touched_.end(), 0);
     touched_.clear();
     trees_.clear();
     if (!has_groups_) return;
-    for (std::int64_t c = 0; c < std::ssize(is_touched_); ++c) {
-      trees_.emplace_back(rows_of(c) * features_);
-    }
+    for (std::int64_t c = 0; rows_of(c) > 0; ++c) trees_.emplace_back(rows_of(c) * features_);
   }
 
   /// The row of a key in the group at hand. The other rows of its chunk stand beside it.
   T* row(std::int64_t key) {
-    const std::int64_t chunk = key / kKeys;
+    const std::int64_t chunk = (key - first_key_) / kKeys;
     T* const first = table_of(chunk);
     unsigned char& is_touched = is_touched_[static_cast<std::size_t>(chunk)];
     if (!is_touched) {
@@ -53,7 +53,7 @@ class QuerySums {
       is_touched = 1;
       if (has_groups_) touched_.push_back(chunk);
     }
-    return first + key % kKeys * stride();
+    return first + (key - first_key_) % kKeys * stride();
   }
   /// How far apart the rows of a chunk stand.
   std::int64_t stride() const { return has_groups_ ? features_ : out_stride_; }
@@ -75,8 +75,10 @@ class QuerySums {
   }
   /// Sums over no queries are 0.
   void finish() {
-    for (std::int64_t c = 0; c < std::ssize(is_touched_); ++c) {
-      T* const to = out_ + c * kKeys * out_stride_;
+    for (std::int64_t t = 0; t < first_key_; ++t)
+      std::fill_n(out_ + t * out_stride_, features_, T{});
+    for (std::int64_t c = 0; rows_of(c) > 0; ++c) {
+      T* const to = out_of(c);
       if (has_groups_) {
         finish_chunk(c, to);
       } else if (!is_touched_[static_cast<std::size_t>(c)]) {
@@ -86,10 +88,12 @@ class QuerySums {
   }
 
  private:
-  std::int64_t rows_of(std::int64_t chunk) const { return std::min(kKeys, keys_ - chunk * kKeys); }
+  std::int64_t rows_of(std::int64_t chunk) const {
+    return std::min(kKeys, keys_ - first_key_ - chunk * kKeys);
+  }
+  T* out_of(std::int64_t chunk) const { return out_ + (first_key_ + chunk * kKeys) * out_stride_; }
   T* table_of(std::int64_t chunk) {
-    return has_groups_ ? trees_[static_cast<std::size_t>(chunk)].row()
-                       : out_ + chunk * kKeys * out_stride_;
+    return has_groups_ ? trees_[static_cast<std::size_t>(chunk)].row() : out_of(chunk);
   }
 
   void fill_rows(T* first, std::int64_t count) const {
@@ -112,7 +116,7 @@ class QuerySums {
   const std::int64_t keys_, features_;
   const bool has_groups_;
   T* out_ = nullptr;
-  std::int64_t out_stride_ = 0;
+  std::int64_t out_stride_ = 0, first_key_ = 0;
   PoolVector<unsigned char> is_touched_;  // of each chunk, by the group at hand
   PoolVector<std::int64_t> touched_;      // these chunks, where there are groups
   PoolVector<PairwiseSum<T>> trees_;      // of each chunk; none without groups

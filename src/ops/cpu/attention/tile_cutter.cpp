@@ -3,11 +3,12 @@
 namespace maskgrad::ops {
 
 void TileCutter::add(std::int64_t first, std::int64_t last, std::int64_t lo, std::int64_t hi) {
-  first_chunk_ = std::min(first_chunk_, lo / kKeys);
-  last_chunk_ = std::max(last_chunk_, (hi + kKeys - 1) / kKeys);
+  const std::int64_t first_chunk = (lo - first_key_) / kKeys;
+  first_chunk_ = std::min(first_chunk_, first_chunk);
+  last_chunk_ = std::max(last_chunk_, (hi - first_key_ + kKeys - 1) / kKeys);
   last_query_ = last;
-  for (std::int64_t c = lo / kKeys; c * kKeys < hi; ++c) {
-    const std::int64_t begin = std::max(lo, c * kKeys), end = std::min(hi, (c + 1) * kKeys);
+  for (std::int64_t c = first_chunk, key = first_key_ + c * kKeys; key < hi; ++c, key += kKeys) {
+    const std::int64_t begin = std::max(lo, key), end = std::min(hi, key + kKeys);
     Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
     for (std::int64_t s = first, next; s < last; s = next) {
       const std::int64_t strip = s / kStrip;

@@ -15,6 +15,8 @@ class TileCutter {
   explicit TileCutter(std::int64_t keys)
       : chunks_(static_cast<std::size_t>((keys + kKeys - 1) / kKeys)) {}
 
+  /// From now on chunks are counted from this key. No earlier key is added.
+  void start(std::int64_t first_key) { first_key_ = first_key; }
   /// Queries [first, last) of the tile, counted from its first, attend to keys [lo, hi). Queries
   /// come in order.
   void add(std::int64_t first, std::int64_t last, std::int64_t lo, std::int64_t hi);
@@ -52,6 +54,7 @@ class TileCutter {
                      PoolVector<PairBlock>& blocks) const;
 
   PoolVector<Chunk> chunks_;
+  std::int64_t first_key_ = 0;
   std::int64_t first_chunk_ = std::numeric_limits<std::int64_t>::max(), last_chunk_ = 0;
   std::int64_t last_query_ = 0;  // one past it
 };

@@ -31,15 +31,38 @@ void add_rows(const AttentionMask& mask, std::int64_t b, std::int64_t h, std::in
   }
 }
 
+// The first of the keys 0 .. end-1 that row (b, h, s) keeps; `end` where there is none.
+std::int64_t first_key_of_row(const AttentionMask& mask, std::int64_t b, std::int64_t h,
+                              std::int64_t s, std::int64_t end) {
+  if (mask.form() == AttentionMask::Form::kBits) {
+    const bool* const bits = mask.row_bits(b, h, s);
+    return std::find(bits, bits + end, true) - bits;
+  }
+  const KeyInterval run = mask.intervals(b, h, s)[0];
+  return run.empty() ? end : std::min<std::int64_t>(end, run.lo);
+}
+
+// The first key that any row of sample b keeps; 0 where there is none.
+std::int64_t first_key_of(const AttentionMask& mask, std::int64_t b) {
+  const Shape& shape = mask.shape();
+  std::int64_t first = shape[3];
+  for (std::int64_t row = 0; row < shape[1] * shape[2] && first > 0; ++row) {
+    first = first_key_of_row(mask, b, row / shape[2], row % shape[2], first);
+  }
+  return first == shape[3] ? 0 : first;
+}
+
 // Appends the blocks of the tiles of heads [first, last), and where each tile's end; returns their
 // pairs.
 std::int64_t cut_heads(const AttentionMask& mask, std::int64_t first, std::int64_t last,
-                       PoolVector<PairBlock>& blocks, PoolVector<std::size_t>& ends) {
+                       const PoolVector<std::int64_t>& first_keys, PoolVector<PairBlock>& blocks,
+                       PoolVector<std::size_t>& ends) {
   constexpr std::int64_t kQueries = AttentionTiles::kQueries;
   const Shape& shape = mask.shape();
   TileCutter cutter(shape[3]);
   std::int64_t pairs = 0;
   for (std::int64_t head = first; head < last; ++head) {
+    cutter.start(first_keys[static_cast<std::size_t>(head / shape[1])]);
     for (std::int64_t begin = 0; begin < shape[2]; begin += kQueries) {
       const std::int64_t end = std::min(begin + kQueries, shape[2]);
       add_rows(mask, head / shape[1], head % shape[1], begin, end, cutter);
@@ -61,6 +84,8 @@ AttentionTiles::AttentionTiles(const AttentionMask& mask) {
   body->heads = shape[1];
   body->per_head = (shape[2] + kQueries - 1) / kQueries;
   body->tiles.resize(static_cast<std::size_t>(heads * body->per_head));
+  body->first_keys.reserve(static_cast<std::size_t>(shape[0]));
+  for (std::int64_t b = 0; b < shape[0]; ++b) body->first_keys.push_back(first_key_of(mask, b));
   std::mutex mutex;
   parallel_for(heads, least_for(64, shape[2]), [&](std::int64_t first, std::int64_t last) {
     const auto tiles = static_cast<std::size_t>((last - first) * body->per_head);
@@ -68,7 +93,7 @@ AttentionTiles::AttentionTiles(const AttentionMask& mask) {
     PoolVector<std::size_t> ends;
     blocks.reserve(tiles);
     ends.reserve(tiles);
-    const std::int64_t pairs = cut_heads(mask, first, last, blocks, ends);
+    const std::int64_t pairs = cut_heads(mask, first, last, body->first_keys, blocks, ends);
     auto* tile = body->tiles.data() + first * body->per_head;
     std::size_t begin = 0;
     for (const std::size_t end : ends) {
@@ -95,7 +120,10 @@ bool ChunkWalk::next_of_many() {
       open_.begin());
   if (size_ == 0 && next_ == blocks_.size()) return false;
   constexpr auto kKeys = static_cast<std::int32_t>(AttentionTiles::kKeys);
-  const std::int32_t begin = size_ ? end_ : blocks_[next_].begin / kKeys * kKeys;
+  const auto chunk_of = [&](std::int32_t key) {
+    return first_key_ + (key - first_key_) / kKeys * kKeys;
+  };
+  const std::int32_t begin = size_ ? end_ : chunk_of(blocks_[next_].begin);
   end_ = begin + kKeys;
   for (; next_ < blocks_.size() && blocks_[next_].begin < end_; ++next_) {
     std::size_t place = size_++;

@@ -26,8 +26,10 @@ struct PairBlock {
 /// Cuts the queries of a mask into tiles, and a tile's keys into chunks. Of each chunk it keeps the
 /// blocks that hold kept pairs. Strips of queries have blocks of their own where that leaves out
 /// more than a fifth of a chunk's pairs: 11 of 16 are computed where a diagonal crosses a chunk.
-/// The mask decides where blocks end. It does not decide where tiles, chunks and strips end, so
-/// other queries' keys change no bit of a query's result.
+/// The mask decides where blocks end. Tiles and strips are counted from the first query, chunks
+/// from the first key of the sample that is kept. So the keys of other queries change no bit of a
+/// query's result where they begin with the same key, as in causal attention. Padding before a
+/// sequence changes none either.
 /// Immutable; copies share everything. Memory is in proportion to queries where rows are intervals.
 class AttentionTiles {
  public:
@@ -49,6 +51,10 @@ class AttentionTiles {
   /// may be anything where the mask has one for all. Each begins at the first query of a strip and
   /// ends behind a query that attends to something; it may reach over several chunks.
   std::span<const PairBlock> blocks(std::int64_t b, std::int64_t h, std::int64_t tile) const;
+  /// The first key that any query of sample b keeps, where its chunks begin; 0 when none is kept.
+  std::int64_t first_key(std::int64_t b) const {
+    return body_->first_keys[body_->batch == 1 ? 0 : static_cast<std::size_t>(b)];
+  }
   /// Pairs that lie in blocks, of the mask's own shape: what is computed, whether kept or not.
   std::int64_t pairs() const { return body_->pairs; }
 
@@ -57,6 +63,7 @@ class AttentionTiles {
     std::int64_t batch = 0, heads = 0, per_head = 0, pairs = 0;
     PoolVector<PoolVector<PairBlock>> parts;       // of tiles one after another, in any order
     PoolVector<std::span<const PairBlock>> tiles;  // where the blocks of each stand
+    PoolVector<std::int64_t> first_keys;           // of each sample
   };
 
   Ref<const Body> body_;
@@ -67,15 +74,17 @@ AttentionTiles tiles_of(const AttentionPlan& plan);
 
 /// Walks over a tile's blocks chunk by chunk of keys:
 ///
-///   for (ChunkWalk walk(blocks); walk.next();) add(walk.parts());
+///   for (ChunkWalk walk(blocks, first_key); walk.next();) add(walk.parts());
 class ChunkWalk {
  public:
-  explicit ChunkWalk(std::span<const PairBlock> blocks) : blocks_(blocks) {}
+  /// `first_key`: AttentionTiles::first_key() of the sample.
+  ChunkWalk(std::span<const PairBlock> blocks, std::int64_t first_key)
+      : blocks_(blocks), first_key_(static_cast<std::int32_t>(first_key)) {}
 
   /// Goes on to the next chunk with any of the blocks, if there is one.
   bool next() {
     // One block that lies in one chunk is the usual case where sequences are short.
-    if (blocks_.size() == 1 && blocks_[0].end <= AttentionTiles::kKeys) {
+    if (blocks_.size() == 1 && blocks_[0].end <= first_key_ + AttentionTiles::kKeys) {
       parts_ = blocks_;
       return next_++ == 0;
     }
@@ -84,7 +93,9 @@ class ChunkWalk {
   /// The parts of blocks that lie in the chunk, in the order of their queries.
   std::span<const PairBlock> parts() const { return parts_; }
   /// The group of keys that the chunk is in, never one before those of earlier chunks.
-  std::int64_t group() const { return parts_[0].begin / AttentionTiles::kKeysOfGroup; }
+  std::int64_t group() const {
+    return (parts_[0].begin - first_key_) / AttentionTiles::kKeysOfGroup;
+  }
 
  private:
   using Blocks = std::array<PairBlock, AttentionTiles::kStrips>;
@@ -92,6 +103,7 @@ class ChunkWalk {
   bool next_of_many();
 
   std::span<const PairBlock> blocks_, parts_;
+  std::int32_t first_key_;
   std::size_t next_ = 0;         // the first block that begins behind the chunk
   Blocks open_, parts_of_open_;  // blocks that reach into the chunk, and their parts there
   std::size_t size_ = 0;         // of both
