@@ -3,6 +3,7 @@
 #include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/arithmetic_problem.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/tf_example.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
@@ -22,12 +23,6 @@ std::string_view first_character(std::string_view text) {
   std::size_t size = 1;
   while (size < 4 && size < text.size() && !is_utf8(text.substr(0, size))) ++size;
   return text.substr(0, is_utf8(text.substr(0, size)) ? size : 1);
-}
-
-// So that a product fits 64 bits.
-void check_max_val(std::int64_t max_val) {
-  check(max_val >= 1 && max_val <= 1'000'000'000, "arithmetic",
-        "max-val must be 1 to 1000000000, not {}", max_val);
 }
 
 std::string feature_text(const Example& example, const char* name, const std::string& where) {
@@ -70,17 +65,10 @@ std::string arithmetic_text(std::span<const std::int64_t> tokens) {
 }
 
 ArithmeticSample draw_arithmetic(std::uint64_t seed, std::uint64_t index, std::int64_t max_val) {
-  check_max_val(max_val);
-  Random random(seed, stream_of("arithmetic"), index);
-  const std::int64_t x = random.integer(1 - max_val, max_val - 1);
-  const std::int64_t y = random.integer(1 - max_val, max_val - 1);
-  const bool defines_x_first = random.coin(), starts_with_x = random.coin();
-  const char operation = "+-*"[random.below(3)];
-  const std::int64_t a = starts_with_x ? x : y, b = starts_with_x ? y : x;
-  const std::int64_t result = operation == '+' ? a + b : operation == '-' ? a - b : a * b;
-  return {defines_x_first ? fmt::format("x={},y={}", x, y) : fmt::format("y={},x={}", y, x),
-          fmt::format("{}{}{}", starts_with_x ? 'x' : 'y', operation, starts_with_x ? 'y' : 'x'),
-          fmt::format("{}", result)};
+  const ArithmeticProblem problem = draw_problem(seed, index, max_val);
+  const std::string text = to_string(problem);
+  const std::size_t colon = text.find(':');
+  return {text.substr(0, colon), text.substr(colon + 1), fmt::format("{}", problem.result())};
 }
 
 void check_arithmetic_data(const ArithmeticData& data) {

@@ -29,9 +29,7 @@ struct ArithmeticSample {
   std::string res;   // "36"
 };
 
-/// Sample `index` of the endless list of samples of `seed`. x and y are uniform in
-/// [1 - max_val, max_val - 1]. Each order of the definitions and each order of the operands has
-/// probability 1/2. The operation is uniform over + - *. Throws Error unless max_val is 1 to 10^9.
+/// Problem `index` of `seed` (draw_problem()), and its answer. Throws Error as draw_problem().
 ArithmeticSample draw_arithmetic(std::uint64_t seed, std::uint64_t index, std::int64_t max_val);
 
 struct ArithmeticData {

@@ -1,0 +1,105 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <maskgrad/tensor/random.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/working_steps.hpp>
+
+namespace maskgrad {
+namespace {
+
+int digits_below(std::int64_t max_val) {
+  return static_cast<int>(fmt::format("{}", max_val - 1).size());
+}
+
+// Makes the numbers of a problem rare in one of five ways.
+void make_rare(Random& random, std::int64_t max_val, ArithmeticProblem& p) {
+  std::int64_t& one = random.coin() ? p.x : p.y;
+  const std::int64_t of_one_digit = std::min<std::int64_t>(9, max_val - 1);
+  switch (random.below(5)) {
+    case 0:
+      one = 0;
+      break;
+    case 1:
+      one = random.integer(-of_one_digit, of_one_digit);
+      break;
+    case 2:
+      p.y = p.x;
+      break;
+    case 3:
+      p.y = -p.x;
+      break;
+    default:
+      p.y = std::clamp(p.x / 10 * 10 + random.integer(-9, 9), 1 - max_val, max_val - 1);
+  }
+}
+
+ArithmeticProblem draw(Random& random, std::int64_t max_val, double rare) {
+  ArithmeticProblem p;
+  p.x = random.integer(1 - max_val, max_val - 1);
+  p.y = random.integer(1 - max_val, max_val - 1);
+  if (random.uniform() < rare) make_rare(random, max_val, p);
+  p.defines_x_first = random.coin();
+  p.starts_with_x = random.coin();
+  p.operation = "+-*"[random.below(3)];
+  return p;
+}
+
+}  // namespace
+
+WorkingSteps::WorkingSteps(const WorkingStepsData& data) : data_(data) {
+  check(data.samples >= 0, "arithmetic", "samples must be at least 0, not {}", data.samples);
+  check_max_val(data.max_val);
+  check(data.max_val >= 2, "arithmetic", "max-val must be at least 2 for working steps");
+  check(data.rare >= 0 && data.rare <= 1, "arithmetic",
+        "the share of rare problems must be from 0 to 1, not {}", data.rare);
+  digits_ = digits_below(data.max_val);
+}
+
+std::string WorkingSteps::fingerprint() const {
+  return fmt::format("{} problems below {} of seed {}, rare {}", data_.samples, data_.max_val,
+                     data_.seed, data_.rare);
+}
+
+ArithmeticProblem WorkingSteps::problem(std::int64_t id) const {
+  check(id >= 0 && id < size(), "arithmetic", "there is no sample {}: there are {}", id, size());
+  Random random(data_.seed, stream_of("working steps"), static_cast<std::uint64_t>(id));
+  const double rare =
+      data_.rare * (1 - static_cast<double>(id) / static_cast<double>(data_.samples));
+  for (;;) {
+    const ArithmeticProblem p = draw(random, data_.max_val, rare);
+    if (!is_held_out(p.x, p.y)) return p;
+  }
+}
+
+Batch WorkingSteps::collate(std::span<const std::int64_t> ids) const {
+  struct Text {
+    std::vector<std::int64_t> tokens;
+    std::size_t asked;  // the first token of the steps
+  };
+  std::vector<Text> texts;
+  std::size_t width = 0;
+  for (const std::int64_t id : ids) {
+    const ArithmeticProblem p = problem(id);
+    const std::string prompt = fixed_prompt(p, digits_);
+    texts.push_back({arithmetic_tokens(prompt + working_steps(p, digits_)), prompt.size()});
+    width = std::max(width, texts.back().tokens.size() - 1);
+  }
+  const auto count = static_cast<std::int64_t>(ids.size());
+  const Shape shape = {count, static_cast<std::int64_t>(width)};
+  Batch batch{Tensor::full(shape, kPadToken, DType::kInt64),
+              Tensor::full(shape, kPadToken, DType::kInt64), Tensor::from(ids, {count})};
+  Tensor asked = Tensor::zeros(shape, DType::kBool);
+  for (std::size_t b = 0; b < texts.size(); ++b) {
+    const auto& [tokens, first] = texts[b];
+    std::copy(tokens.begin(), tokens.end() - 1, batch.inputs.data<std::int64_t>() + b * width);
+    std::copy(tokens.begin() + 1, tokens.end(), batch.targets.data<std::int64_t>() + b * width);
+    std::fill(asked.data<bool>() + b * width + first - 1,
+              asked.data<bool>() + b * width + tokens.size() - 1, true);
+  }
+  batch.others.push_back({"asked", asked});
+  return batch;
+}
+
+}  // namespace maskgrad
