@@ -113,8 +113,7 @@ class Promises {
     if (!gradients.holds()) complain(where, to_string(gradients));
     prove(model, way.trains, where);
     replay_step(model, way.trains, where);
-    // In training, more padding is another number of elements to draw for.
-    if (!sample_.any_length || way.trains) return;
+    if (!sample_.any_length) return;
     const PaddingReport padding = check_padding(loss, leaves);
     if (!padding.holds()) complain(where, to_string(padding));
   }

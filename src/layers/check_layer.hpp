@@ -35,7 +35,8 @@ const std::vector<LayerSample>& layer_samples();
 ///   a mask that keeps everything gives the same bits as no mask;
 ///   on a packed row, if it can run there, the first four hold too, and loss and gradients are
 ///   those of the padded batch, to 1e-12.
-/// The first three are tried in training too; the others in inference only.
+/// The first four are tried in training too; the others in inference only. A layer that draws a
+/// number for each element keeps the fourth in training if it draws by Pass::places().
 /// Returns a text for each promise that is broken, and for each Error that the layer throws; none
 /// when all hold. Throws Error as register_layer(), but a name that is taken is no error.
 std::vector<std::string> check_layer(const LayerSample& sample);

@@ -81,4 +81,14 @@ Initializer he_uniform() {
   };
 }
 
+Initializer scaled(Initializer start, double factor) {
+  check(start != nullptr, "scaled", "needs an initializer");
+  check(std::isfinite(factor), "scaled", "the factor must be finite, got {}", factor);
+  return [=](Tensor& values, Random& random) {
+    start(values, random);
+    double* const first = values.data<double>();
+    for (std::int64_t i = 0; i < values.numel(); ++i) first[i] *= factor;
+  };
+}
+
 }  // namespace maskgrad

@@ -33,5 +33,9 @@ Initializer he_normal();
 /// Uniform in [-a, a), a = sqrt(6 / fan_in), which has the same standard deviation. Otherwise as
 /// he_normal().
 Initializer he_uniform();
+/// What `start` gives, times factor. The last matrix of each residual branch takes
+/// 1 / sqrt(branches), so that the sum of all branches starts near 1 (Radford et al. 2019, GPT-2).
+/// Throws Error for no `start`, and for a factor that is not finite.
+Initializer scaled(Initializer start, double factor);
 
 }  // namespace maskgrad

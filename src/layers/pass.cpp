@@ -1,4 +1,6 @@
+#include <maskgrad/layers/generate/key_value_cache.hpp>
 #include <maskgrad/layers/pass.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
@@ -26,6 +28,16 @@ Tensor counted_where_kept(const SequenceMask& mask) {
   return positions;
 }
 
+// Calls f(i, positions[i]) for each position that exists.
+template <class F>
+void for_each_existing(const SequenceMask& mask, const Tensor& positions, F f) {
+  const bool* const keep = mask.defined() ? mask.bits().data<bool>() : nullptr;
+  const auto numbers = positions.values<std::int64_t>();
+  for (std::int64_t i = 0; i < std::ssize(numbers); ++i) {
+    if (!keep || keep[i]) f(i, numbers[static_cast<std::size_t>(i)]);
+  }
+}
+
 // The number of each position of a packed row within its sequence.
 Tensor counted_in_segments(const Tensor& segments) {
   Tensor positions = Tensor::empty(segments.shape(), DType::kInt64);
@@ -37,6 +49,31 @@ Tensor counted_in_segments(const Tensor& segments) {
   return positions;
 }
 
+// "block.attention", then `more`. In the pool: no malloc in a steady step.
+PoolVector<char> path_of_layer(std::string_view more = {}) {
+  PoolVector<char> path;
+  const auto append = [&](std::string_view name) {
+    if (!path.empty()) path.push_back('.');
+    path.insert(path.end(), name.begin(), name.end());
+  };
+  Scope::for_each(append);
+  if (!more.empty()) append(more);
+  return path;
+}
+
+// All pairs [B, S, T] between positions that exist, all of them where there is no mask.
+AttentionMask pairs_between(const SequenceMask& queries, const SequenceMask& keys,
+                            const Shape& shape) {
+  if (!queries.defined()) {
+    return keys.defined() ? AttentionMask::padding(keys, shape[1])
+                          : AttentionMask::all(shape[1], shape[2]);
+  }
+  const auto all_keys = [&] {
+    return SequenceMask(Tensor::full({shape[0], shape[2]}, true, DType::kBool));
+  };
+  return AttentionMask::existing(queries, keys.defined() ? keys : all_keys());
+}
+
 }  // namespace
 
 Pass Pass::training(std::uint64_t seed, std::uint64_t step) {
@@ -45,10 +82,18 @@ Pass Pass::training(std::uint64_t seed, std::uint64_t step) {
   return pass;
 }
 
+Pass Pass::reading(KeyValueCache& cache) {
+  Pass pass;
+  pass.cache_ = &cache;
+  pass.read_.assign(cache.lengths().begin(), cache.lengths().end());
+  return pass;
+}
+
 Pass Pass::on_row(const ops::Packing& packing) const {
   check_given(packing.segments.defined(), "pass", "the packing");
   check(packing_ == nullptr, "pass", "the batch is packed already");
   check(!has_pairs(), "pass", "a batch whose attention has pairs of its own cannot be packed");
+  check(cache_ == nullptr, "pass", "a batch that goes on from a cache cannot be packed");
   Pass pass;
   pass.random_ = random_;
   pass.packing_ = &packing;
@@ -58,18 +103,14 @@ Pass Pass::on_row(const ops::Packing& packing) const {
 Random Pass::random(std::string_view use) const {
   check(is_training(), "pass",
         "has no random numbers: it is inference; use Pass::training(seed, step) to train");
-  PoolVector<char> path;  // no malloc in a steady step
-  const auto append = [&](std::string_view name) {
-    if (!path.empty()) path.push_back('.');
-    path.insert(path.end(), name.begin(), name.end());
-  };
-  Scope::for_each(append);
-  if (!use.empty()) append(use);
+  const auto path = path_of_layer(use);
   return Random(random_->seed, stream_of({path.data(), path.size()}), random_->step);
 }
 
 void Pass::set_pairs(AttentionMask pairs) {
   check(packing_ == nullptr, "pass", "a packed row cannot have pairs of its own");
+  check(cache_ == nullptr, "pass",
+        "a batch that goes on from a cache cannot have pairs of its own");
   pairs_ = std::move(pairs);
   made_.clear();
 }
@@ -85,20 +126,51 @@ Pass::OfMask& Pass::of(const Variable& x) {
   for (OfMask& made : made_) {
     if (made.shape == shape && made.mask == x.mask()) return made;
   }
-  return made_.emplace_back(OfMask{x.mask(), shape, {}, {}});
+  return made_.emplace_back(OfMask{x.mask(), shape, {}, {}, {}});
 }
 
-ops::AttentionPlan Pass::plan_of(const SequenceMask& mask, std::int64_t length) const {
-  if (packing_ != nullptr) return packing_->attention();
-  if (mask.defined()) return ops::AttentionPlan::existing(mask, pairs_);
-  return has_pairs() ? pairs_ : AttentionMask::all(length, length);
+ops::AttentionPlan Pass::plan_of(const SequenceMask& mask, std::int64_t length,
+                                 AttentionKind kind) const {
+  AttentionMask pairs = packing_ != nullptr ? packing_->attention() : pairs_;
+  if (kind == AttentionKind::kCausal) {
+    const AttentionMask causal = AttentionMask::causal(length);
+    pairs = pairs.defined() ? pairs & causal : causal;
+  }
+  if (mask.defined()) return ops::AttentionPlan::existing(mask, pairs);
+  return pairs.defined() ? pairs : AttentionMask::all(length, length);
 }
 
-ops::AttentionPlan Pass::attention(const Variable& x) {
+ops::AttentionPlan Pass::attention(const Variable& x, AttentionKind kind) {
   check_given(x.defined(), "pass", "the input of attention");
-  OfMask& made = of(x);
-  if (!made.attention.defined()) made.attention = plan_of(x.mask(), made.shape[1]);
-  return made.attention;
+  ops::AttentionPlan& plan = of(x).attention[static_cast<std::size_t>(kind)];
+  if (plan.defined()) return plan;
+  if (cache_ == nullptr) return plan = plan_of(x.mask(), x.dim(1), kind);
+  check(kind == AttentionKind::kCausal, "pass",
+        "bidirectional attention cannot go on from a cache: what was read would have to be read "
+        "again");
+  const Tensor positions = this->positions(x);
+  Tensor ends = Tensor::zeros(positions.shape(), DType::kInt64);
+  for_each_existing(x.mask(), positions, [&](std::int64_t i, std::int64_t position) {
+    ends.data<std::int64_t>()[i] = position + 1;
+  });
+  return of(x).attention[static_cast<std::size_t>(kind)] =
+             AttentionMask::before(ends, cache_->capacity());
+}
+
+ops::AttentionPlan Pass::attention(const Variable& x, const Variable& memory) {
+  check_given(x.defined() && memory.defined(), "pass", "an input of attention");
+  check(packing_ == nullptr, "pass", "a packed row does not attend to another sequence");
+  check(x.rank() >= 2 && memory.rank() >= 2 && x.dim(0) == memory.dim(0), "pass",
+        "attention needs [B, S, ...] and [B, T, ...], got {} and {}", x.shape(), memory.shape());
+  const Shape shape = {x.dim(0), x.dim(1), memory.dim(1)};
+  for (const OfTwoMasks& made : made_of_two_) {
+    if (made.shape == shape && made.queries == x.mask() && made.keys == memory.mask()) {
+      return made.attention;
+    }
+  }
+  made_of_two_.push_back(
+      {x.mask(), memory.mask(), shape, pairs_between(x.mask(), memory.mask(), shape)});
+  return made_of_two_.back().attention;
 }
 
 Tensor Pass::positions(const Variable& x) {
@@ -111,7 +183,40 @@ Tensor Pass::positions(const Variable& x) {
     made.positions =
         x.mask().defined() ? counted_where_kept(x.mask()) : counted_from_zero(made.shape);
   }
+  if (cache_ != nullptr) {
+    check(made.shape[0] == std::ssize(read_), "pass", "the cache is of {} sequences, got {}",
+          read_.size(), x.shape());
+    std::int64_t* position = made.positions.data<std::int64_t>();
+    for (std::int64_t i = 0; i < made.positions.numel(); ++i) {
+      position[i] += read_[static_cast<std::size_t>(i / made.shape[1])];
+    }
+  }
   return made.positions;
+}
+
+Pass::KeysAndValues Pass::with_cache(const Variable& x, const Variable& k, const Variable& v) {
+  if (cache_ == nullptr) return {k, v};
+  check(Tape::current() == nullptr, "pass",
+        "what reads from a cache cannot be recorded on a tape; let a NoGrad live");
+  const auto path = path_of_layer();
+  const auto& [keys, values] =
+      cache_->keep({path.data(), path.size()}, k.value(), v.value(), positions(x), x.mask());
+  return {Variable(keys), Variable(values)};
+}
+
+Tensor Pass::places(const Variable& x) {
+  const Tensor positions = this->positions(x);
+  OfMask& made = of(x);
+  if (made.places.defined()) return made.places;
+  made.places = Tensor::empty(made.shape, DType::kInt64);
+  const std::int64_t* position = positions.data<std::int64_t>();
+  const std::int64_t* segment = packing_ ? packing_->segments.data<std::int64_t>() : nullptr;
+  std::int64_t* place = made.places.data<std::int64_t>();
+  for (std::int64_t i = 0; i < made.places.numel(); ++i) {
+    const std::int64_t sequence = segment ? segment[i] : i / made.shape[1];
+    place[i] = (sequence << 32) + position[i];
+  }
+  return made.places;
 }
 
 }  // namespace maskgrad

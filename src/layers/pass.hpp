@@ -1,6 +1,7 @@
 // What layers know of the pass that they take part in, besides their input.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -11,6 +12,11 @@
 #include <maskgrad/tensor/random.hpp>
 
 namespace maskgrad {
+
+class KeyValueCache;
+
+/// Which positions of its sequence a position attends to: all, or those not behind it.
+enum class AttentionKind : std::uint8_t { kBidirectional, kCausal };
 
 /// One run of a model over one batch, forward and backward. A model hands it to its layers, which
 /// may share what one of them made:
@@ -30,6 +36,12 @@ class Pass {
   /// already, and for a pass with pairs of its own.
   Pass on_row(const ops::Packing& packing) const;
 
+  /// Inference over a batch that goes on where each sequence of `cache` ends, see
+  /// generate/key_value_cache.hpp. Positions count from there, and causal attention takes all that
+  /// was read before. The cache must live as long as the pass. Bidirectional attention is an error,
+  /// and so are packing, pairs of one's own, and recording on a tape.
+  static Pass reading(KeyValueCache& cache);
+
   bool is_training() const { return random_.has_value(); }
 
   /// Random numbers for the layer at work in this step. They depend on its path (Scope::path(), the
@@ -48,16 +60,36 @@ class Pass {
   void set_pairs(AttentionMask pairs);
   bool has_pairs() const { return pairs_.defined(); }
   /// What self-attention over x [B, S, ...] has to compute. These are the pairs of set_pairs(), or
-  /// all pairs, between positions that exist; on a packed row, the pairs within each sequence. The
-  /// plan is made once for each mask, and all blocks of a model share it. Throws Error when x is
-  /// undefined, has no positions, or has not those of the packed row.
-  ops::AttentionPlan attention(const Variable& x);
+  /// all pairs, between positions that exist; on a packed row, the pairs within each sequence. Of
+  /// these, causal attention takes the pairs whose key is not behind the query. The plan is made
+  /// once for each mask, and all blocks of a model share it. Throws Error when x is undefined, has
+  /// no positions, or has not those of the packed row.
+  ops::AttentionPlan attention(const Variable& x,
+                               AttentionKind kind = AttentionKind::kBidirectional);
+  /// What attention from x [B, S, ...] to another sequence, memory [B, T, ...], has to compute: all
+  /// pairs between positions that exist. The plan is made once for each two masks. Throws Error
+  /// when one is undefined or has no positions, when their batches differ, and on a packed row.
+  ops::AttentionPlan attention(const Variable& x, const Variable& memory);
+
+  /// For an attention layer: the keys and values of all positions that its queries may attend to.
+  /// They are k and v themselves, those of x; or where the pass reads on, [B, capacity, ...] of the
+  /// cache, which has taken those of x at the places that the plan of attention(x) expects. Throws
+  /// Error for a k or v that does not have the positions of x, and as KeyValueCache.
+  struct KeysAndValues {
+    Variable keys, values;
+  };
+  KeysAndValues with_cache(const Variable& x, const Variable& k, const Variable& v);
 
   /// The number of each position of x [B, S, ...] among those of its sequence that exist: int64
   /// [B, S], or [1, K] on a packed row. 0, 1, 2, ... in every sequence, whatever padding stands
   /// before, between or behind; 0 at positions that do not exist. Made once for each mask.
   /// Throws Error when x is undefined, has no positions, or has not those of the packed row.
   Tensor positions(const Variable& x);
+  /// A number for each position of x [B, S, ...] that no other position of the batch has: int64
+  /// [B, S], or [1, K] on a packed row. It is 2^32 b + positions(x), where b is the sequence's
+  /// number in the batch. So it depends neither on padding nor on packing. Throws Error as
+  /// positions().
+  Tensor places(const Variable& x);
 
  private:
   struct Source {
@@ -66,17 +98,26 @@ class Pass {
   // What was made for values of these positions, kept for the next layer.
   struct OfMask {
     SequenceMask mask;
-    Shape shape;  // [B, S], or [1, K] on a packed row
+    Shape shape;                                  // [B, S], or [1, K] on a packed row
+    std::array<ops::AttentionPlan, 2> attention;  // of each kind
+    Tensor positions, places;
+  };
+  struct OfTwoMasks {
+    SequenceMask queries, keys;
+    Shape shape;  // [B, S, T]
     ops::AttentionPlan attention;
-    Tensor positions;
   };
   OfMask& of(const Variable& x);
-  ops::AttentionPlan plan_of(const SequenceMask& mask, std::int64_t length) const;
+  ops::AttentionPlan plan_of(const SequenceMask& mask, std::int64_t length,
+                             AttentionKind kind) const;
 
   std::optional<Source> random_;
   const ops::Packing* packing_ = nullptr;
+  KeyValueCache* cache_ = nullptr;
+  PoolVector<std::int64_t> read_;  // how much of each sequence was read before, with a cache
   AttentionMask pairs_;
   PoolVector<OfMask> made_;  // of each mask in the model: one, or a few
+  PoolVector<OfTwoMasks> made_of_two_;
 };
 
 }  // namespace maskgrad

@@ -100,7 +100,9 @@ TEST(CheckLayer, FindsALayerThatReadsPaddingInTraining) {
 TEST(CheckLayer, HoldsForALayerThatDropsAtRandom) {
   EXPECT_THAT(complaints(MaskRule::kKeeps, true,
                          [](const Variable& x, Pass& pass) {
-                           return pass.is_training() ? ops::dropout(x, 0.5, pass.random()) : x;
+                           return pass.is_training()
+                                      ? ops::dropout(x, 0.5, pass.random(), pass.places(x))
+                                      : x;
                          }),
               IsEmpty());
 }

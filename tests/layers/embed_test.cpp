@@ -23,6 +23,29 @@ Variable masked(const std::vector<double>& tokens, DType dtype = DType::kInt64) 
   return Masking()(Variable(make(tokens, {2, 4}, dtype)));
 }
 
+TEST(Embed, GivesLogitsOfTiedEmbeddings) {
+  for (const DType dtype : kFloatingDTypes) {
+    Embed embed(kVocabulary, kFeatures);
+    const ParameterBuffer parameters(embed, dtype, 1);
+    const std::vector<double> table = to_doubles(parameters.named_values().at("weight"));
+    const std::vector<double> x = {1, -2, 0.5, 3, 0, -1};
+    const SequenceMask mask = test::mask_of({1, 0}, {1, 2});
+    const Variable y = embed.logits(Variable(make(x, {1, 2, kFeatures}, dtype), {}, mask));
+    EXPECT_TRUE(y.mask() == mask);
+    std::vector<double> expected;
+    for (std::size_t row = 0; row < 2; ++row) {
+      for (std::size_t token = 0; token < kVocabulary; ++token) {
+        double sum = 0;
+        for (std::size_t j = 0; j < kFeatures; ++j) {
+          sum += x[row * kFeatures + j] * table[token * kFeatures + j];
+        }
+        expected.push_back(sum);
+      }
+    }
+    EXPECT_TRUE(test::is_close(y.value(), expected));
+  }
+}
+
 TEST(Embed, GivesRowsOfItsTableAndZerosForMaskedTokens) {
   for (const DType dtype : kFloatingDTypes) {
     Embed embed(kVocabulary, kFeatures);

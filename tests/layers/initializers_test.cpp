@@ -130,6 +130,15 @@ TEST(HeInitializers, HaveTheVarianceTwoOverFanIn) {
   EXPECT_GT(*high, 0.99 * std::sqrt(6.0 / 200));
 }
 
+TEST(ScaledStart, IsAnotherTimesAFactor) {
+  std::vector<double> expected = to_doubles(start(he_normal(), {3, 4}));
+  for (double& value : expected) value *= -0.25;
+  EXPECT_EQ(to_doubles(start(scaled(he_normal(), -0.25), {3, 4})), expected);
+  EXPECT_EQ(error_of([] { return scaled({}, 1); }), "[scaled] needs an initializer");
+  EXPECT_EQ(error_of([] { return scaled(zeros(), NAN); }),
+            "[scaled] the factor must be finite, got nan");
+}
+
 TEST(HeInitializers, RefuseWhatIsNoMatrix) {
   EXPECT_EQ(error_of([] { start(he_normal(), {4}); }),
             "[he_normal] needs a matrix [in, out], got (4,)");

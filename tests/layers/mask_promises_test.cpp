@@ -44,7 +44,9 @@ TEST(RegisteredLayers, AreAllThatThereAre) {
   for (const LayerSample& sample : layer_samples()) kinds.insert(sample.make()->kind());
   const std::regex given(": Layer\\(\"(\\w+)\"");
   std::int64_t found = 0;
-  for (const auto& file : std::filesystem::directory_iterator(MASKGRAD_SOURCE "/src/layers")) {
+  for (const auto& file :
+       std::filesystem::recursive_directory_iterator(MASKGRAD_SOURCE "/src/layers")) {
+    if (!file.is_regular_file()) continue;
     std::ifstream stream(file.path());
     const std::string text((std::istreambuf_iterator<char>(stream)), {});
     for (std::sregex_iterator match(text.begin(), text.end(), given), end; match != end; ++match) {

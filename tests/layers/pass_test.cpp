@@ -84,6 +84,66 @@ TEST(Pass, KnowsWhichPairsMayAttend) {
               AttentionMask::segments(packing.segments));
 }
 
+TEST(Pass, LeavesOutOfCausalAttentionWhatComesLater) {
+  const AttentionMask causal = AttentionMask::causal(3);
+  Pass pass;
+  EXPECT_TRUE(pass.attention(value(), AttentionKind::kCausal).pairs() == causal);
+  EXPECT_TRUE(pass.attention(value()).pairs() == AttentionMask::all(3, 3));
+  EXPECT_TRUE(pass.attention(value(some_mask()), AttentionKind::kCausal).pairs() ==
+              (AttentionMask::existing(some_mask()) & causal));
+  const AttentionMask window = AttentionMask::window(3, 3, 1, 1);
+  pass.set_pairs(window);
+  EXPECT_TRUE(pass.attention(value(), AttentionKind::kCausal).pairs() == (window & causal));
+  const ops::Packing packing = ops::packing_of(some_mask());
+  Pass row = Pass().on_row(packing);
+  const Variable on_row(Tensor::zeros({1, 4, 2}, DType::kFloat32));
+  EXPECT_TRUE(row.attention(on_row, AttentionKind::kCausal).pairs() ==
+              (AttentionMask::segments(packing.segments) & AttentionMask::causal(4)));
+}
+
+TEST(Pass, KnowsWhichPairsOfTwoSequencesMayAttend) {
+  Pass pass;
+  const SequenceMask keys = mask_of({1, 1, 0, 1, 1, 1}, {3, 2});
+  const auto memory = [](SequenceMask mask = {}) {
+    return Variable(Tensor::zeros({3, 2, 5}, DType::kFloat32), Variable::kConstant, mask);
+  };
+  const auto pairs = [&](const Variable& x, const Variable& other) {
+    return pass.attention(x, other).pairs();
+  };
+  EXPECT_TRUE(pairs(value(), memory()) == AttentionMask::all(3, 2));
+  EXPECT_TRUE(pairs(value(), memory(keys)) == AttentionMask::padding(keys, 3));
+  EXPECT_TRUE(pairs(value(some_mask()), memory(keys)) ==
+              AttentionMask::existing(some_mask(), keys));
+  EXPECT_TRUE(pairs(value(some_mask()), memory()) ==
+              AttentionMask::existing(some_mask(), mask_of({1, 1, 1, 1, 1, 1}, {3, 2})));
+  EXPECT_EQ(pass.attention(value(some_mask()), memory(keys)).pairs().intervals(0, 0, 0).data(),
+            pass.attention(value(some_mask()), memory(keys)).pairs().intervals(0, 0, 0).data())
+      << "the plan is made twice";
+  const ops::Packing packing = ops::packing_of(some_mask());
+  Pass row = Pass().on_row(packing);
+  EXPECT_EQ(error_of([&] { row.attention(value(), memory()); }),
+            "[pass] a packed row does not attend to another sequence");
+  EXPECT_EQ(error_of([&] { pass.attention(value(), Variable()); }),
+            "[pass] an input of attention was used before it was given a value");
+}
+
+TEST(Pass, NumbersThePlacesOfABatchApartFromPadding) {
+  constexpr double kSequence = 4294967296.0;  // 2^32
+  Pass pass;
+  const auto places = [](Pass& of, const Variable& x) { return test::to_doubles(of.places(x)); };
+  EXPECT_THAT(places(pass, value()),
+              ElementsAre(0, 1, 2, kSequence, kSequence + 1, kSequence + 2, 2 * kSequence,
+                          2 * kSequence + 1, 2 * kSequence + 2));
+  const std::vector<double> padded = places(pass, value(some_mask()));
+  EXPECT_EQ(padded[1], 0);
+  EXPECT_EQ(padded[2], 1);
+  EXPECT_EQ(padded[5], kSequence + 1);
+  const ops::Packing packing = ops::packing_of(some_mask());
+  Pass row = Pass().on_row(packing);
+  EXPECT_THAT(places(row, Variable(Tensor::zeros({1, 4, 2}, DType::kFloat32))),
+              ElementsAre(0, 1, kSequence, kSequence + 1));
+}
+
 // Those of an encoder and of a decoder, by turns.
 TEST(Pass, MakesThePlanOfEachMaskOnce) {
   Pass pass;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <maskgrad/ops/cpu/vector/map_elements.hpp>
 #include <maskgrad/ops/functors/binary_rules.hpp>
 #include <maskgrad/ops/nn/dropout.hpp>
@@ -11,22 +13,29 @@ namespace {
 const OpDef& kDropout = register_op({
     .name = "dropout",
     .summary = "elements left out at random, the others scaled up",
-    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()}},
+    .inputs = {{.name = "input", .reach = Reach::kByCall, .gradient = Reads::nothing()},
+               optional(integer_input("places"))},
     .args = {{"p", 0.5}, {"seed", std::int64_t{0}}, {"state", std::vector<std::int64_t>{}}},
     .mask_rule = MaskRule::kKeeps,
     .call = [](const OpCall& call) -> std::vector<Variable> {
-      return {dropout(call.input("input"), call.arg<double>("p"), random_of_call(call, "dropout"))};
+      const double p = call.arg<double>("p");
+      const Random random = random_of_call(call, "dropout");
+      if (!call.has("places")) return {dropout(call.input("input"), p, random)};
+      return {dropout(call.input("input"), p, random, call.input("places").value())};
     },
     .samples = [](Random& r) -> std::vector<OpSample> {
       return {{{{"input", sample_uniform(r, {2, 3, 4})}}},
               {{{"input", sample_uniform(r, {2, 5})}}, {{"p", 0.2}, {"seed", std::int64_t{3}}}},
-              {{{"input", sample_uniform(r, {0})}}}};
+              {{{"input", sample_uniform(r, {0})}}},
+              {{{"input", sample_uniform(r, {2, 3, 2})},
+                {"places", Tensor::from<std::int64_t>({7, 0, 1, 3, 3, 9}, {2, 3})}}}};
     },
 });
 
+constexpr std::int64_t kLeast = 2048;
+
 // Which elements are kept: element i takes number i, on whichever thread.
 Tensor draw_kept(const Shape& shape, double p, const Random& random) {
-  constexpr std::int64_t kLeast = 2048;
   Tensor keep = Tensor::empty(shape, DType::kBool);
   bool* const kept = keep.data<bool>();
   parallel_for(keep.numel(), kLeast, [&](std::int64_t i, std::int64_t end) {
@@ -37,13 +46,45 @@ Tensor draw_kept(const Shape& shape, double p, const Random& random) {
   return keep;
 }
 
-}  // namespace
+// The same where position r begins with number places[r] F.
+Tensor draw_kept(const Shape& shape, double p, const Random& random, const Tensor& places) {
+  Tensor keep = Tensor::empty(shape, DType::kBool);
+  if (keep.numel() == 0) return keep;
+  const std::int64_t features = keep.numel() / places.numel();
+  const std::int64_t* const place = places.data<std::int64_t>();
+  bool* const kept = keep.data<bool>();
+  parallel_for(places.numel(), kLeast / features + 1, [&](std::int64_t r, std::int64_t end) {
+    for (; r < end; ++r) {
+      Random own = random;
+      own.skip_uniforms(static_cast<std::uint64_t>(place[r] * features));
+      for (std::int64_t j = 0; j < features; ++j) kept[r * features + j] = own.uniform() >= p;
+    }
+  });
+  return keep;
+}
 
-Variable dropout(const Variable& x, double p, Random random) {
+void check_places(const Variable& x, const Tensor& places) {
+  check(places.defined() && places.dtype() == DType::kInt64 && x.rank() >= 2 &&
+            places.shape() == x.shape().slice(0, 2),
+        "dropout", "needs x [B, S, ...] and places int64 [B, S]; got {} and {} {}", x.shape(),
+        places.defined() ? to_string(places.dtype()) : "no places",
+        places.defined() ? places.shape() : Shape());
+  if (places.numel() == 0) return;
+  const auto [least, largest] = std::ranges::minmax(places.values<std::int64_t>());
+  check(least >= 0, "dropout", "place {} is below 0", least);
+  std::int64_t last = 0;
+  const std::int64_t features = x.shape().numel() / places.numel();
+  check(!__builtin_mul_overflow(largest + 1, features, &last), "dropout",
+        "place {} is too large for {} elements a position", largest, features);
+}
+
+void check_share(const Variable& x, double p) {
   check_defined(kDropout, {&x});
   check(p >= 0 && p < 1, "dropout", "p must be at least 0 and below 1, got {}", p);
-  if (p == 0) return x;
-  const Tensor keep = draw_kept(x.shape(), p, random);
+}
+
+Variable keep_scaled(const Variable& x, double p, const Random& random, const Tensor& keep,
+                     const Tensor& places) {
   // Selected: a NaN that is dropped is gone.
   const functors::KeepScaled scaled{functors::Factor(1 / (1 - p))};
   const auto rule = [=](const Tensor& g, Gradients& grads) {
@@ -54,7 +95,23 @@ Variable dropout(const Variable& x, double p, Random random) {
   };
   const Random::State state = random.state();
   return record(kDropout, {&x}, map_elements("dropout", scaled, x.value(), Conditions{keep}),
-                with_reach(rule, reach), {{"p", p}, {"seed", 0}, {"state", state}});
+                with_reach(rule, reach),
+                {{"p", p}, {"seed", 0}, {"state", state}, {"places", places}});
+}
+
+}  // namespace
+
+Variable dropout(const Variable& x, double p, Random random) {
+  check_share(x, p);
+  if (p == 0) return x;
+  return keep_scaled(x, p, random, draw_kept(x.shape(), p, random), {});
+}
+
+Variable dropout(const Variable& x, double p, Random random, const Tensor& places) {
+  check_share(x, p);
+  check_places(x, places);
+  if (p == 0) return x;
+  return keep_scaled(x, p, random, draw_kept(x.shape(), p, random, places), places);
 }
 
 }  // namespace maskgrad::ops

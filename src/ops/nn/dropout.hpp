@@ -14,4 +14,11 @@ namespace maskgrad::ops {
 /// Throws Error unless 0 <= p < 1.
 Variable dropout(const Variable& x, double p, Random random);
 
+/// The same for x [B, S, ...], where each position says with `places`, int64 [B, S], which numbers
+/// are its own: element j of its F elements takes number places[b, s] F + j. So what a position
+/// drops depends neither on padding nor on packing where its place does not.
+/// Throws Error as above, for places of another dtype or shape, and for a place below 0 or so large
+/// that `random` has no such number.
+Variable dropout(const Variable& x, double p, Random random, const Tensor& places);
+
 }  // namespace maskgrad::ops

@@ -178,21 +178,41 @@ AttentionMask AttentionMask::padding(const SequenceMask& keys, std::int64_t quer
 }
 
 AttentionMask AttentionMask::existing(const SequenceMask& positions) {
-  check_defined(positions.defined());
-  const bool* exists = positions.bits().data<bool>();
-  const std::int64_t size = positions.shape()[1];
+  return existing(positions, positions);
+}
+
+AttentionMask AttentionMask::existing(const SequenceMask& queries, const SequenceMask& keys) {
+  check_defined(queries.defined() && keys.defined());
+  const Shape& rows = queries.shape();
+  const std::int64_t size = keys.shape()[1];
+  check(rows[0] == keys.shape()[0], kName, "batches of queries {} and keys {} differ", rows,
+        keys.shape());
+  const bool* key_exists = keys.bits().data<bool>();
   return build(
-      pairs_of(positions.shape()[0], 1, size, size), named("existing"),
+      pairs_of(rows[0], 1, rows[1], size), named("existing"),
       [=, runs = Runs()](std::int64_t b, std::int64_t, std::int64_t s) mutable {
-        if (s == 0) find_runs(exists + b * size, static_cast<std::int32_t>(size), runs);
+        if (s == 0) find_runs(key_exists + b * size, static_cast<std::int32_t>(size), runs);
         return RunsView(runs);
       },
-      exists);
+      queries.bits().data<bool>());
 }
 
 AttentionMask AttentionMask::padding(const SequenceMask& keys) {
   check_defined(keys.defined());
   return padding(keys, keys.shape()[1]);
+}
+
+AttentionMask AttentionMask::before(const Tensor& ends, std::int64_t keys) {
+  check_defined(ends.defined());
+  check(ends.rank() == 2 && ends.dtype() == DType::kInt64, kName,
+        "ends must be int64 [B, S], got {} {}", to_string(ends.dtype()), ends.shape());
+  const std::int64_t* const end = ends.data<std::int64_t>();
+  const std::int64_t queries = ends.dim(1);
+  return build(pairs_of(ends.dim(0), 1, queries, keys), named("before"),
+               [=, interval = KeyInterval()](std::int64_t b, std::int64_t, std::int64_t s) mutable {
+                 interval = clip(0, end[b * queries + s], keys);
+                 return as_runs(interval);
+               });
 }
 
 AttentionMask AttentionMask::bits(const Tensor& bits) {

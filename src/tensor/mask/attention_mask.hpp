@@ -54,6 +54,13 @@ class AttentionMask {
   /// Positions that exist attend to positions that exist. Others attend to nothing.
   /// [B, S] -> [B, 1, S, S]. Throws Error for a SequenceMask that says nothing.
   static AttentionMask existing(const SequenceMask& positions);
+  /// Queries that exist attend to keys that exist, in two sequences: [B, S] and [B, T] ->
+  /// [B, 1, S, T]. Throws Error for a SequenceMask that says nothing, and for two batches.
+  static AttentionMask existing(const SequenceMask& queries, const SequenceMask& keys);
+  /// j < ends[b, i]: each query sees the keys before an end of its own. ends [B, S] ->
+  /// [B, 1, S, keys]. An end of 0 or below leaves out all, one beyond the keys none. Throws Error
+  /// unless `ends` is int64 [B, S].
+  static AttentionMask before(const Tensor& ends, std::int64_t keys);
   /// The bits of a bool tensor [S, T], [H, S, T] or [B, H, S, T]; they are copied. For attention
   /// without heads [H, S, T] is read as [B, S, T], see heads_as_batch().
   static AttentionMask bits(const Tensor& bits);

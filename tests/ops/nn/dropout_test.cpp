@@ -106,6 +106,44 @@ TEST(Dropout, WritesZeroForWhatItDropsForwardAndBackward) {
   }
 }
 
+TEST(Dropout, GivesEachPositionTheNumbersOfItsPlace) {
+  constexpr std::int64_t kFeatures = 5;
+  const Random random(1, 2, 3);
+  const Tensor places = Tensor::from<std::int64_t>({4, 0, 1000, 4}, {2, 2});
+  const Variable x(Tensor::full({2, 2, kFeatures}, 1, DType::kFloat64));
+  const Tensor y = ops::dropout(x, 0.5, random, places).value();
+  for (std::int64_t row = 0; row < 4; ++row) {
+    const std::int64_t place = places.data<std::int64_t>()[row];
+    const Tensor expected = dropped_ones(0.5, random, (place + 1) * kFeatures);
+    EXPECT_TRUE(same_bits(y.view(row * kFeatures, {kFeatures}),
+                          expected.view(place * kFeatures, {kFeatures})));
+  }
+  const test::WithThreads threads(3);
+  EXPECT_TRUE(same_bits(ops::dropout(x, 0.5, random, places).value(), y));
+}
+
+TEST(Dropout, RefusesPlacesThatDoNotFit) {
+  const auto error = [](const Shape& shape, const Tensor& places) {
+    return error_of([&] {
+      ops::dropout(Variable(Tensor::zeros(shape, DType::kFloat64)), 0.5, Random(1), places);
+    });
+  };
+  const auto place = [](std::int64_t value) { return Tensor::from<std::int64_t>({value}, {1, 1}); };
+  EXPECT_EQ(
+      error({1, 1, 2}, Tensor()),
+      "[dropout] needs x [B, S, ...] and places int64 [B, S]; got (1, 1, 2) and no places ()");
+  EXPECT_EQ(error({2, 1, 2}, place(0)),
+            "[dropout] needs x [B, S, ...] and places int64 [B, S]; got (2, 1, 2) and int64 (1, "
+            "1)");
+  EXPECT_EQ(error({1}, Tensor::zeros({1}, DType::kInt64)),
+            "[dropout] needs x [B, S, ...] and places int64 [B, S]; got (1,) and int64 (1,)");
+  EXPECT_EQ(error({1, 1, 2}, place(-1)), "[dropout] place -1 is below 0");
+  EXPECT_EQ(error({1, 1, 4}, place(std::int64_t{1} << 62)),
+            "[dropout] place 4611686018427387904 is too large for 4 elements a position");
+  EXPECT_EQ(error({0, 3, 2}, Tensor::zeros({0, 3}, DType::kInt64)), "no error");
+  EXPECT_EQ(error({1, 1, 0}, place(5)), "no error");
+}
+
 TEST(Dropout, KeepsTheMaskAndTakesNothing) {
   const SequenceMask mask(test::bits({1, 0, 1}, {1, 3}));
   const Variable x(make({1, kNaN, 3}, {1, 3}), {}, mask);

@@ -115,6 +115,18 @@ TEST(AttentionMask, LeavesOutQueriesAndKeysThatDoNotExist) {
   EXPECT_EQ(mask.recipe(), "existing");
 }
 
+TEST(AttentionMask, LeavesOutOfTwoSequencesWhatDoesNotExist) {
+  const AttentionMask mask =
+      AttentionMask::existing(holes({0, 1, 1, 1}, {2, 2}), holes({1, 0, 1, 0, 0, 0}, {2, 3}));
+  EXPECT_EQ(mask.shape(), (Shape{2, 1, 2, 3}));
+  EXPECT_EQ(rows(mask, 0), "000 101");
+  EXPECT_EQ(rows(mask, 1), "000 000");
+  EXPECT_EQ(error_of([] {
+              AttentionMask::existing(holes({1, 1}, {2, 1}), holes({1, 1}, {1, 2}));
+            }),
+            "[attention_mask] batches of queries (2, 1) and keys (1, 2) differ");
+}
+
 TEST(AttentionMask, TakesBitsOfAnyRankFromTheRight) {
   const std::vector<double> values = {1, 0, 0, 1, 1, 1, 0, 0};
   EXPECT_EQ(AttentionMask::bits(bits(values, {2, 4})).shape(), (Shape{1, 1, 2, 4}));

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <iterator>
+
+#include <maskgrad/layers/generate/key_value_cache.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr const char* kName = "cache";
+
+Tensor storage_for(const Tensor& x, std::int64_t capacity) {
+  return Tensor::zeros(x.shape().with_dim(1, capacity), x.dtype(), x.device());
+}
+
+// to[b] = from[source[b]], whole sequences.
+Tensor selected(const Tensor& from, std::span<const std::int64_t> source) {
+  const auto batch = static_cast<std::int64_t>(source.size());
+  Tensor to = Tensor::empty(from.shape().with_dim(0, batch), from.dtype());
+  const Shape one = from.shape().with_dim(0, 1);
+  for (std::int64_t b = 0; b < batch; ++b) {
+    Tensor row = to.view(b * one.numel(), one);
+    row.copy_from(from.view(source[static_cast<std::size_t>(b)] * one.numel(), one));
+  }
+  return to;
+}
+
+// Position `from` of [B, S, ...], counted through the batch, goes to a place of its sequence.
+struct Move {
+  std::int64_t from, sequence, place;
+};
+std::vector<Move> moves_of(const Tensor& places, const SequenceMask& mask) {
+  std::vector<Move> moves;
+  const auto numbers = places.values<std::int64_t>();
+  for (std::int64_t i = 0; i < std::ssize(numbers); ++i) {
+    const bool exists = !mask.defined() || mask.bits().data<bool>()[i];
+    if (exists) moves.push_back({i, i / places.dim(1), numbers[static_cast<std::size_t>(i)]});
+  }
+  return moves;
+}
+
+void copy_row(const Move& move, const Tensor& from, Tensor& to) {
+  const Shape row = from.shape().with_dim(0, 1).with_dim(1, 1);
+  Tensor target = to.view((move.sequence * to.dim(1) + move.place) * row.numel(), row);
+  target.copy_from(from.view(move.from * row.numel(), row));
+}
+
+}  // namespace
+
+KeyValueCache::KeyValueCache(std::int64_t batch, std::int64_t capacity) : capacity_(capacity) {
+  check(batch >= 0 && capacity >= 0, kName, "needs sizes of at least 0, got {} sequences of {}",
+        batch, capacity);
+  lengths_.resize(static_cast<std::size_t>(batch));
+}
+
+void KeyValueCache::select(std::span<const std::int64_t> from) {
+  for (const std::int64_t b : from) {
+    check(b >= 0 && b < batch(), kName, "has no sequence {}, but {}", b, batch());
+  }
+  std::map<std::string, Kept, std::less<>> kept;
+  for (const auto& [layer, of_layer] : kept_) {
+    kept[layer] = {selected(of_layer.keys, from), selected(of_layer.values, from)};
+  }
+  std::vector<std::int64_t> lengths;
+  for (const std::int64_t b : from) lengths.push_back(lengths_[static_cast<std::size_t>(b)]);
+  kept_ = std::move(kept);
+  lengths_ = std::move(lengths);
+}
+
+void KeyValueCache::check_fits(const Tensor& keys, const Tensor& values,
+                               const Tensor& places) const {
+  const auto stands_at_places = [&](const Tensor& x) {
+    return x.rank() >= 2 && x.shape().slice(0, 2) == places.shape();
+  };
+  check(places.rank() == 2 && places.dim(0) == batch() && stands_at_places(keys) &&
+            stands_at_places(values),
+        kName, "of {} sequences takes keys and values [B, S, ...] at places [B, S]; got {}, {}, {}",
+        batch(), keys.shape(), values.shape(), places.shape());
+}
+
+// What a layer kept before; room for it where it kept nothing.
+KeyValueCache::Kept& KeyValueCache::kept_by(std::string_view layer, const Tensor& keys,
+                                            const Tensor& values) {
+  auto found = kept_.find(layer);
+  if (found == kept_.end()) {
+    found = kept_.emplace(layer, Kept{storage_for(keys, capacity_), storage_for(values, capacity_)})
+                .first;
+  }
+  Kept& kept = found->second;
+  const auto is_like = [&](const Tensor& x, const Tensor& all) {
+    return x.dtype() == all.dtype() && x.shape().with_dim(1, capacity_) == all.shape();
+  };
+  check(is_like(keys, kept.keys) && is_like(values, kept.values), kName,
+        "layer '{}' kept {} {} before, got {} {}", layer, to_string(kept.keys.dtype()),
+        kept.keys.shape(), to_string(keys.dtype()), keys.shape());
+  return kept;
+}
+
+const KeyValueCache::Kept& KeyValueCache::keep(std::string_view layer, const Tensor& keys,
+                                               const Tensor& values, const Tensor& places,
+                                               const SequenceMask& mask) {
+  check_fits(keys, values, places);
+  const std::vector<Move> moves = moves_of(places, mask);
+  std::vector<std::int64_t> lengths = lengths_;
+  for (const Move& move : moves) {
+    check(move.place >= 0 && move.place < capacity_, kName, "holds {} positions, got one more",
+          capacity_);
+    std::int64_t& length = lengths[static_cast<std::size_t>(move.sequence)];
+    length = std::max(length, move.place + 1);
+  }
+  Kept& kept = kept_by(layer, keys, values);
+  for (const Move& move : moves) {
+    copy_row(move, keys, kept.keys);
+    copy_row(move, values, kept.values);
+  }
+  lengths_ = std::move(lengths);
+  return kept;
+}
+
+}  // namespace maskgrad

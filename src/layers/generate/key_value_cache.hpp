@@ -1,0 +1,60 @@
+// What attention keeps of what a model has read, so that each token is read once.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <maskgrad/tensor/mask/sequence_mask.hpp>
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad {
+
+/// The keys and values of B sequences, for each attention layer of a model:
+///
+///   KeyValueCache cache(batch, capacity);
+///   Pass first = Pass::reading(cache);
+///   Variable logits = model(prompts, first);   // [B, S, V]
+///   Pass next = Pass::reading(cache);
+///   logits = model(tokens, next);              // [B, 1, V]: the position behind
+///
+/// A pass reads some positions of each sequence, none for a sequence whose positions are all
+/// masked. Logits have the same bits as those of the whole sequences at once, read alone or in any
+/// batch, with any padding.
+class KeyValueCache {
+ public:
+  /// `capacity`: the most positions of a sequence. Throws Error for a number below 0.
+  KeyValueCache(std::int64_t batch, std::int64_t capacity);
+
+  std::int64_t batch() const { return static_cast<std::int64_t>(lengths_.size()); }
+  std::int64_t capacity() const { return capacity_; }
+  /// How many positions of each sequence were read.
+  std::span<const std::int64_t> lengths() const { return lengths_; }
+
+  /// Sequence b becomes a copy of what sequence from[b] was, for each b of the new batch. So
+  /// sequences can branch, change places, and end. Throws Error for a sequence that is not there.
+  void select(std::span<const std::int64_t> from);
+
+  // For Pass.
+
+  struct Kept {
+    Tensor keys, values;  // [B, capacity, ...]
+  };
+  /// Takes the keys and values [B, S, ...] of a layer at these places, int64 [B, S], except where
+  /// the mask has a hole. Throws Error when they do not fit the cache or what the layer kept
+  /// before, and for a place beyond the capacity. Then nothing was changed.
+  const Kept& keep(std::string_view layer, const Tensor& keys, const Tensor& values,
+                   const Tensor& places, const SequenceMask& mask);
+
+ private:
+  void check_fits(const Tensor& keys, const Tensor& values, const Tensor& places) const;
+  Kept& kept_by(std::string_view layer, const Tensor& keys, const Tensor& values);
+
+  std::int64_t capacity_;
+  std::vector<std::int64_t> lengths_;
+  std::map<std::string, Kept, std::less<>> kept_;
+};
+
+}  // namespace maskgrad

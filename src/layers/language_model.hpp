@@ -1,0 +1,14 @@
+// A model that tells of each token what comes next.
+#pragma once
+
+#include <functional>
+
+#include <maskgrad/layers/pass.hpp>
+
+namespace maskgrad {
+
+/// The logits of the next token, [B, S, V] for integer tokens [B, S]. It gives `pass` to its
+/// layers, whose attention is causal.
+using LanguageModel = std::function<Variable(const Variable& tokens, Pass& pass)>;
+
+}  // namespace maskgrad

@@ -1,0 +1,71 @@
+// Attention with several heads, within a sequence or to another.
+#pragma once
+
+#include <maskgrad/layers/layer.hpp>
+#include <maskgrad/ops/nn/rotary.hpp>
+
+namespace maskgrad {
+
+struct MultiHeadAttentionOptions {
+  /// Heads of keys and values; 0: as many as heads. They divide the heads, which share them in
+  /// groups (grouped queries, Ainslie et al. 2023).
+  std::int64_t key_heads = 0;
+  AttentionKind kind = AttentionKind::kBidirectional;
+  /// Rotates queries and keys by their positions (rotary_embedding(); Su et al. 2021). The heads in
+  /// it are ignored.
+  std::optional<ops::RotaryOptions> rotary = {};
+  bool bias = true;
+  Initializer output = glorot_uniform();  // of o
+};
+
+/// y = concat_h(softmax(q_h k_h^T / sqrt(d)) v_h) o, with q = x q + q_bias and so on, d = D / H.
+/// x [B, S, D] -> [B, S, D]. Vaswani et al. 2017, section 3.2.
+/// Parameters, Glorot-uniform: q [D, H d]; k, v [D, K d]; o [H d, D]. With options.bias also
+/// q_bias [H d], k_bias and v_bias [K d], o_bias [D], which start as 0.
+///
+/// Uses the mask of x and passes it on. A position attends to the pairs of the pass
+/// (Pass::attention()): positions that exist, of its own sequence, and not behind it where the
+/// attention is causal.
+/// The constructor throws Error unless H divides D and K divides H, and d is even where queries and
+/// keys are rotated. A call throws Error for an x of other dimensions.
+class MultiHeadAttention : public Layer {
+ public:
+  /// `features` is D, `heads` is H.
+  MultiHeadAttention(std::int64_t features, std::int64_t heads,
+                     const MultiHeadAttentionOptions& options = {});
+
+  /// Attention to another sequence: queries from x [B, S, D], keys and values from memory
+  /// [B, T, D] (cross-attention, Vaswani et al. 2017). All pairs of positions that exist attend.
+  /// The output carries the mask of x. Throws Error as a call, for a batch that differs, for a
+  /// layer that is causal or rotates, and on a packed row.
+  Variable attend(const Variable& x, const Variable& memory, Pass& pass);
+
+  /// For each position 3 times the elements of all matrices: a product and its two gradients. For
+  /// each pair 7 D + 32 H: two products forward, five backward, and two exponentials, each counted
+  /// as 16 multiplications.
+  std::optional<ops::Work> row_work() const override;
+
+ protected:
+  Variable forward(const Variable& x, Pass& pass) override;
+
+ private:
+  // A matrix, and a bias or nullptr.
+  struct Projection {
+    Parameter* weight;
+    Parameter* bias;
+  };
+  Projection projection(const std::string& name, std::int64_t inputs, std::int64_t outputs,
+                        bool bias, const Initializer& start);
+  static Variable of(const Variable& x, const Projection& p);
+  Variable input_of(const Variable& x) const;
+  Variable rotated(const Variable& x, std::int64_t heads, const Tensor& positions) const;
+  Variable average(const Variable& q, const Variable& k, const Variable& v,
+                   const ops::AttentionPlan& plan) const;
+
+  std::int64_t features_, heads_, key_heads_;
+  AttentionKind kind_;
+  std::optional<ops::RotaryOptions> rotary_;
+  Projection q_, k_, v_, o_;
+};
+
+}  // namespace maskgrad

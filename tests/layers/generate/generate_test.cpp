@@ -1,0 +1,149 @@
+#include <gmock/gmock.h>
+
+#include <maskgrad/layers/generate/generate.hpp>
+
+#include "layers/generate/language_model.hpp"
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+#include "support/threads.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::SmallLanguageModel;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+LanguageModel as_function(SmallLanguageModel& model) {
+  return [&](const Variable& tokens, Pass& pass) { return model(tokens, pass); };
+}
+
+std::vector<Tokens> some_prompts() {
+  Random random(3);
+  std::vector<Tokens> prompts;
+  for (const std::size_t length : {1, 7, 70, 2, 33}) {
+    Tokens prompt(length);
+    for (std::int64_t& token : prompt) {
+      token = random.integer(0, SmallLanguageModel::kVocabulary - 1);
+    }
+    prompts.push_back(prompt);
+  }
+  return prompts;
+}
+
+// The token with the largest logit behind a sequence.
+std::int64_t most_probable(SmallLanguageModel& model, const Tokens& tokens) {
+  Pass pass;
+  const auto length = static_cast<std::int64_t>(tokens.size());
+  const Tensor logits =
+      model(Variable(Tensor::from<std::int64_t>(tokens, {1, length})), pass).value();
+  const auto last = logits.values<float>().last(SmallLanguageModel::kVocabulary);
+  return std::max_element(last.begin(), last.end()) - last.begin();
+}
+
+TEST(Generate, TakesTheMostProbableTokenAgainAndAgain) {
+  SmallLanguageModel model;
+  const std::vector<Tokens> prompts = some_prompts();
+  const std::vector<Tokens> made = generate(as_function(model), prompts, {.tokens = 12});
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    Tokens all = prompts[i];
+    ASSERT_EQ(made[i].size(), 12u);
+    for (const std::int64_t token : made[i]) {
+      EXPECT_EQ(token, most_probable(model, all));
+      all.push_back(token);
+    }
+  }
+}
+
+TEST(Generate, GivesAPromptTheSameTokensAloneAndAmongOthersWithACacheAndWithout) {
+  SmallLanguageModel model;
+  const std::vector<Tokens> prompts = some_prompts();
+  GenerateOptions options = {.tokens = 20, .sample = {.temperature = 3}, .seed = 5};
+  const std::vector<Tokens> together = generate(as_function(model), prompts, options);
+  options.cache = false;
+  EXPECT_EQ(generate(as_function(model), prompts, options), together);
+  options.cache = true;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    options.first_sample = static_cast<std::uint32_t>(i);
+    EXPECT_THAT(generate(as_function(model), std::span(&prompts[i], 1), options),
+                ElementsAre(together[i]));
+  }
+  options.first_sample = 0;
+  const test::WithThreads threads(3);
+  EXPECT_EQ(generate(as_function(model), prompts, options), together);
+}
+
+TEST(Generate, DrawsOtherTokensForAnotherSeedAndForEachPrompt) {
+  SmallLanguageModel model;
+  const std::vector<Tokens> prompts(3, Tokens{1, 2, 3});
+  const GenerateOptions options = {.tokens = 20, .sample = {.temperature = 3}, .seed = 5};
+  const std::vector<Tokens> made = generate(as_function(model), prompts, options);
+  EXPECT_NE(made[0], made[1]);
+  EXPECT_NE(made[1], made[2]);
+  GenerateOptions other = options;
+  other.seed = 6;
+  EXPECT_NE(generate(as_function(model), prompts, other), made);
+}
+
+TEST(Generate, EndsASequenceBehindAStopTokenAndGoesOnWithTheOthers) {
+  SmallLanguageModel model;
+  const std::vector<Tokens> prompts = some_prompts();
+  GenerateOptions options = {.tokens = 30, .sample = {.temperature = 3}, .seed = 5};
+  const std::vector<Tokens> whole = generate(as_function(model), prompts, options);
+  options.stop = {4, 7};
+  const std::vector<Tokens> stopped = generate(as_function(model), prompts, options);
+  bool one_stopped = false;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const auto stop = std::find_if(whole[i].begin(), whole[i].end(),
+                                   [](std::int64_t token) { return token == 4 || token == 7; });
+    const auto end = stop == whole[i].end() ? stop : stop + 1;
+    EXPECT_EQ(stopped[i], Tokens(whole[i].begin(), end));
+    one_stopped |= end != whole[i].end();
+  }
+  EXPECT_TRUE(one_stopped);
+}
+
+TEST(Generate, TellsOfEachTokenAndStopsWhenNoMoreAreWanted) {
+  SmallLanguageModel model;
+  const std::vector<Tokens> prompts = {{1}, {2, 3}};
+  std::vector<Tokens> told(2);
+  int count = 0;
+  GenerateOptions options = {.tokens = 10};
+  options.on_token = [&](std::size_t prompt, std::int64_t token) {
+    told[prompt].push_back(token);
+    return ++count < 5;
+  };
+  const std::vector<Tokens> made = generate(as_function(model), prompts, options);
+  EXPECT_EQ(made, told);
+  EXPECT_EQ(made[0].size() + made[1].size(), 5u);
+}
+
+TEST(Generate, MakesNothingOfNothing) {
+  SmallLanguageModel model;
+  EXPECT_THAT(generate(as_function(model), {}), IsEmpty());
+  const std::vector<Tokens> prompts = {{1}};
+  EXPECT_THAT(generate(as_function(model), prompts, {.tokens = 0}), ElementsAre(IsEmpty()));
+}
+
+TEST(Generate, RefusesWhatItCannotGoOnFrom) {
+  SmallLanguageModel model;
+  const auto error = [&](const std::vector<Tokens>& prompts, const GenerateOptions& options) {
+    return error_of([&] { generate(as_function(model), prompts, options); });
+  };
+  EXPECT_EQ(error({{1}, {}}, {}), "[generate] prompt 1 is empty");
+  EXPECT_EQ(error({{1}}, {.tokens = -1}), "[generate] tokens must be at least 0, got -1");
+  EXPECT_EQ(error({{1}}, {.sample = {.temperature = -1}}),
+            "[sample] temperature must be finite and at least 0, got -1");
+  EXPECT_EQ(error({{11}}, {}),
+            "[embedding] token 11 at element 0 of (1, 1) is outside the vocabulary of 11");
+  const std::vector<Tokens> prompts = {{1}};
+  EXPECT_EQ(error_of([&] {
+              generate([](const Variable&, Pass&) { return Variable(test::make({1}, {1})); },
+                       prompts);
+            }),
+            "[generate] the model gives logits (1,) for tokens (1, 1)");
+}
+
+}  // namespace
+}  // namespace maskgrad

@@ -1,0 +1,182 @@
+#include <gmock/gmock.h>
+
+#include <maskgrad/layers/generate/key_value_cache.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+
+#include "layers/generate/language_model.hpp"
+#include "layers/support.hpp"
+#include "support/errors.hpp"
+#include "support/threads.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::kFloatingDTypes;
+using test::mask_of;
+using test::same_bits;
+using test::SmallLanguageModel;
+using ::testing::ElementsAre;
+
+constexpr std::int64_t kVocabulary = SmallLanguageModel::kVocabulary;
+
+std::vector<std::int64_t> random_tokens(Random& random, std::int64_t count) {
+  std::vector<std::int64_t> tokens(static_cast<std::size_t>(count));
+  for (std::int64_t& token : tokens) token = random.integer(0, kVocabulary - 1);
+  return tokens;
+}
+
+// Logits [S, V] of one sequence, read at once and without a cache.
+Tensor logits_of(SmallLanguageModel& model, const std::vector<std::int64_t>& tokens) {
+  const auto length = static_cast<std::int64_t>(tokens.size());
+  Pass pass;
+  return model(Variable(Tensor::from<std::int64_t>(tokens, {1, length})), pass)
+      .value()
+      .view(0, {length, kVocabulary})
+      .clone();
+}
+
+// Part of each sequence, with holes before, between and behind.
+struct Chunk {
+  Tensor tokens, exists;
+  std::vector<std::vector<std::int64_t>> places;  // of each sequence's tokens in the chunk
+};
+Chunk draw_chunk(Random& random, const std::vector<std::vector<std::int64_t>>& sequences,
+                 const std::vector<std::int64_t>& read) {
+  const auto batch = static_cast<std::int64_t>(sequences.size());
+  const std::int64_t width = random.integer(1, 70);
+  Chunk chunk{Tensor::zeros({batch, width}, DType::kInt64),
+              Tensor::zeros({batch, width}, DType::kBool),
+              {}};
+  for (std::size_t b = 0; b < sequences.size(); ++b) {
+    auto next = static_cast<std::size_t>(read[b]);
+    const std::int64_t share = random.integer(0, 4);  // dense, thin, or nothing
+    chunk.places.emplace_back();
+    for (std::int64_t s = 0; s < width && next < sequences[b].size(); ++s) {
+      if (random.integer(0, 3) >= share) continue;
+      const std::int64_t at = static_cast<std::int64_t>(b) * width + s;
+      chunk.tokens.data<std::int64_t>()[at] = sequences[b][next++];
+      chunk.exists.data<bool>()[at] = true;
+      chunk.places[b].push_back(s);
+    }
+  }
+  return chunk;
+}
+
+// Each sequence is read in chunks, beside others, and every logit is that of the sequence alone.
+void read_in_chunks(SmallLanguageModel& model, std::uint64_t seed) {
+  Random random(seed);
+  std::vector<std::vector<std::int64_t>> sequences;
+  std::vector<Tensor> alone;
+  for (const std::int64_t length :
+       {random.integer(1, 5), random.integer(60, 70), random.integer(100, 150)}) {
+    sequences.push_back(random_tokens(random, length));
+    alone.push_back(logits_of(model, sequences.back()));
+  }
+  KeyValueCache cache(3, 150);
+  std::vector<std::int64_t> read(3, 0);
+  const auto is_done = [&] {
+    for (std::size_t b = 0; b < 3; ++b) {
+      if (read[b] < std::ssize(sequences[b])) return false;
+    }
+    return true;
+  };
+  while (!is_done()) {
+    const Chunk chunk = draw_chunk(random, sequences, read);
+    Pass pass = Pass::reading(cache);
+    const Tensor logits =
+        model(Variable(chunk.tokens, Variable::kConstant, SequenceMask(chunk.exists)), pass)
+            .value();
+    for (std::size_t b = 0; b < 3; ++b) {
+      for (const std::int64_t s : chunk.places[b]) {
+        const std::int64_t row = static_cast<std::int64_t>(b) * logits.dim(1) + s;
+        ASSERT_TRUE(same_bits(logits.view(row * kVocabulary, {kVocabulary}),
+                              alone[b].view(read[b] * kVocabulary, {kVocabulary})))
+            << "sequence " << b << ", position " << read[b];
+        ++read[b];
+      }
+      ASSERT_EQ(cache.lengths()[b], read[b]);
+    }
+  }
+}
+
+TEST(KeyValueCache, GivesTheBitsOfTheWholeSequencesInChunksOfAnySizeAndBatch) {
+  for (const DType dtype : kFloatingDTypes) {
+    SmallLanguageModel model(dtype);
+    for (std::uint64_t seed = 0; seed < 6; ++seed) read_in_chunks(model, seed);
+    const test::WithThreads threads(3);
+    read_in_chunks(model, 6);
+  }
+}
+
+TEST(KeyValueCache, HoldsForRotaryPositionsAndNormsBehind) {
+  TransformerOptions options = SmallLanguageModel::usual();
+  options.rotary = ops::RotaryOptions();
+  options.norm_first = false;
+  options.norm = NormKind::kRms;
+  SmallLanguageModel model(DType::kFloat32, options);
+  for (std::uint64_t seed = 10; seed < 13; ++seed) read_in_chunks(model, seed);
+}
+
+TEST(KeyValueCache, LetsSequencesBranchChangePlacesAndEnd) {
+  SmallLanguageModel model;
+  Random random(1);
+  const auto first = random_tokens(random, 9), second = random_tokens(random, 9);
+  KeyValueCache cache(2, 20);
+  std::vector<std::int64_t> both = first;
+  both.insert(both.end(), second.begin(), second.end());
+  Pass pass = Pass::reading(cache);
+  model(Variable(Tensor::from<std::int64_t>(both, {2, 9})), pass);
+  const std::int64_t from[] = {1, 0, 1};
+  cache.select(from);
+  EXPECT_EQ(cache.batch(), 3);
+  EXPECT_THAT(cache.lengths(), ElementsAre(9, 9, 9));
+  Pass next = Pass::reading(cache);
+  const Tensor logits =
+      model(Variable(Tensor::from<std::int64_t>({4, 4, 5}, {3, 1})), next).value();
+  const auto expected = [&](std::vector<std::int64_t> tokens, std::int64_t token) {
+    tokens.push_back(token);
+    return logits_of(model, tokens).view(9 * kVocabulary, {kVocabulary});
+  };
+  EXPECT_TRUE(same_bits(logits.view(0, {kVocabulary}), expected(second, 4)));
+  EXPECT_TRUE(same_bits(logits.view(kVocabulary, {kVocabulary}), expected(first, 4)));
+  EXPECT_TRUE(same_bits(logits.view(2 * kVocabulary, {kVocabulary}), expected(second, 5)));
+}
+
+TEST(KeyValueCache, RefusesWhatDoesNotFit) {
+  SmallLanguageModel model;
+  const auto read = [&](KeyValueCache& cache, const Shape& shape) {
+    return error_of([&] {
+      Pass pass = Pass::reading(cache);
+      model(Variable(Tensor::zeros(shape, DType::kInt64)), pass);
+    });
+  };
+  KeyValueCache cache(2, 3);
+  EXPECT_EQ(read(cache, {2, 2}), "no error");
+  EXPECT_EQ(read(cache, {2, 2}), "[cache] holds 3 positions, got one more");
+  EXPECT_THAT(cache.lengths(), ElementsAre(2, 2)) << "nothing was changed";
+  EXPECT_EQ(read(cache, {2, 1}), "no error");
+  EXPECT_EQ(read(cache, {3, 1}), "[pass] the cache is of 2 sequences, got (3, 1, 16)");
+  EXPECT_EQ(error_of([] { KeyValueCache(-1, 2); }),
+            "[cache] needs sizes of at least 0, got -1 sequences of 2");
+  const std::int64_t from[] = {2};
+  EXPECT_EQ(error_of([&] { cache.select(from); }), "[cache] has no sequence 2, but 2");
+  KeyValueCache other(2, 3);
+  Pass pass = Pass::reading(other);
+  EXPECT_EQ(error_of([&] { pass.set_pairs(AttentionMask::causal(2)); }),
+            "[pass] a batch that goes on from a cache cannot have pairs of its own");
+  EXPECT_EQ(error_of([&] {
+              pass.attention(Variable(Tensor::zeros({2, 2}, DType::kFloat32)));
+            }),
+            "[pass] bidirectional attention cannot go on from a cache: what was read would have to "
+            "be read again");
+  const ops::Packing packing = ops::packing_of(mask_of({1, 1}, {2, 1}));
+  EXPECT_EQ(error_of([&] { pass.on_row(packing); }),
+            "[pass] a batch that goes on from a cache cannot be packed");
+  Tape tape;
+  EXPECT_THAT(read(other, {2, 1}), ::testing::StartsWith("[pass] what reads from a cache cannot "
+                                                         "be recorded on a tape"));
+}
+
+}  // namespace
+}  // namespace maskgrad
