@@ -22,6 +22,7 @@
 #include <maskgrad/tensor/check/op_check.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
+#include <maskgrad/tensor/check/prove_causal.hpp>
 #include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/device.hpp>

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdint>
 #include <set>
 
 #include <maskgrad/tensor/check/marks.hpp>
@@ -28,6 +29,14 @@ void MarkedTape::mark_gradient(const Variable& x, const Tensor& marks) {
   gradients_[x.gradient()] = marks;
 }
 
+void MarkedTape::mark_memory(const Tensor& value, const Tensor& marks) {
+  check_given(value.defined() && marks.defined(), "marks", "a memory or its marks");
+  check(value.shape() == marks.shape(), "marks", "marks of {} do not fit a value of {}",
+        marks.shape(), value.shape());
+  memory_ = value;
+  memory_marks_ = marks;
+}
+
 Tensor MarkedTape::find(const Marks& marks, const Gradient& value) {
   const auto found = marks.find(&value);
   return found != marks.end() ? found->second : Tensor::zeros(value.shape(), DType::kBool);
@@ -35,11 +44,13 @@ Tensor MarkedTape::find(const Marks& marks, const Gradient& value) {
 
 void MarkedTape::run(bool holes) {
   for (const Ref<Node>& node : tape_.nodes()) {
-    for (const Ref<Gradient>& input : node->inputs()) {
+    for (std::size_t i = 0; i < node->inputs().size(); ++i) {
+      const Gradient* input = node->inputs()[i].get();
       if (!input) continue;
       Tensor of_input = marks(*input).clone();
+      if (memory_.defined()) of_input = either(of_input, memory_marks(*node, i));
       if (holes) mark_holes(of_input, input->mask());
-      values_[input.get()] = of_input;
+      values_[input] = of_input;
     }
     for (std::size_t o = 0; o < node->outputs().size(); ++o) {
       const Gradient& output = *node->outputs()[o];
@@ -57,6 +68,52 @@ Tensor MarkedTape::reached(const Node& node, std::size_t o) const {
     if (!node.inputs()[i]) continue;
     const Tensor of_input = marks(*node.inputs()[i]);
     if (any(of_input)) found = either(found, node.reached(i, of_input, o));
+  }
+  if (memory_.defined() && reads_marks_beside(node)) found.fill(true);
+  return found;
+}
+
+// The marks that an input has by its memory.
+Tensor MarkedTape::memory_marks(const Node& node, std::size_t input) const {
+  const Shape& shape = node.inputs()[input]->shape();
+  if (node.call()) {
+    const auto found = node.call()->inputs.find(node.op().recorded_name(input));
+    if (found != node.call()->inputs.end()) {
+      return marks_in_view(found->second.value(), memory_, memory_marks_);
+    }
+  }
+  return Tensor::zeros(shape, DType::kBool);
+}
+
+// Whether something marked was given beside the recorded inputs.
+bool MarkedTape::reads_marks_beside(const Node& node) const {
+  if (!node.call()) return false;
+  std::set<std::string> recorded;
+  for (std::size_t i = 0; i < node.inputs().size(); ++i) {
+    recorded.insert(node.op().recorded_name(i));
+  }
+  const auto is_marked = [&](const auto& given) {
+    const auto& [name, x] = given;
+    if (recorded.contains(name)) return false;
+    return any(marks_in_view(x.value(), memory_, memory_marks_)) ||
+           (x.gradient() && any(marks(*x.gradient())));
+  };
+  return std::any_of(node.call()->inputs.begin(), node.call()->inputs.end(), is_marked);
+}
+
+Tensor marks_in_view(const Tensor& view, const Tensor& memory, const Tensor& marks) {
+  Tensor found = Tensor::zeros(view.shape(), DType::kBool);
+  if (view.device().type != DeviceType::kCpu || view.dtype() != memory.dtype()) return found;
+  const auto address = [](const Tensor& x) {
+    return reinterpret_cast<std::intptr_t>(x.raw_data());
+  };
+  const std::int64_t bytes = address(view) - address(memory);
+  const std::int64_t first = bytes / static_cast<std::int64_t>(size_of(view.dtype()));
+  const std::int64_t begin = std::max<std::int64_t>(0, -first);
+  const std::int64_t end = std::min(view.numel(), memory.numel() - first);
+  if (begin < end) {
+    const bool* from = marks.data<bool>() + first;
+    std::copy(from + begin, from + end, found.data<bool>() + begin);
   }
   return found;
 }

@@ -17,6 +17,10 @@ class MarkedTape {
 
   /// Marks elements (bool, of its shape) of a leaf.
   void mark(const Variable& leaf, const Tensor& marks);
+  /// Marks elements of a memory: of `value`, and of each input that views them, as token ids do
+  /// that several operations read. From then on an input that no reach covers, such as indices, is
+  /// taken to reach all that its operation gives. `value` must live on the host.
+  void mark_memory(const Tensor& value, const Tensor& marks);
   /// Marks elements of the gradient that arrives at a value.
   void mark_gradient(const Variable& x, const Tensor& marks);
 
@@ -41,11 +45,18 @@ class MarkedTape {
  private:
   using Marks = std::map<const Gradient*, Tensor>;
   Tensor reached(const Node& node, std::size_t output) const;
+  Tensor memory_marks(const Node& node, std::size_t input) const;
+  bool reads_marks_beside(const Node& node) const;
   static Tensor find(const Marks& marks, const Gradient& value);
 
   const Tape& tape_;
   Marks values_, gradients_;
+  Tensor memory_, memory_marks_;  // undefined until a memory is marked
 };
+
+/// Of shape view.shape(): the marks of the elements of `memory` that `view` views. All false where
+/// it views none of them.
+Tensor marks_in_view(const Tensor& view, const Tensor& memory, const Tensor& marks);
 
 /// Output `output` of node number `node`; a result when no further operation reads it.
 struct NodeOutput {

@@ -37,6 +37,12 @@ std::string name_of(const Tape& tape, std::size_t node) {
          (layer.empty() ? "" : fmt::format(" in layer '{}'", layer));
 }
 
+std::string masked_start(const Gradient& value, std::int64_t element, const Node* maker) {
+  if (maker && !is_hole(value, element)) return "";
+  return fmt::format("element {} of {} is masked{}", element, value.shape(),
+                     maker ? ", from " + maker->op().name : "");
+}
+
 std::vector<std::string> MaskPath::to_value(std::size_t n, std::size_t output,
                                             std::int64_t element) const {
   const Node& node = *tape_.nodes()[n];
@@ -52,11 +58,10 @@ std::vector<std::string> MaskPath::to_value(std::size_t n, std::size_t output,
 // To a marked place of a value that node `user` reads.
 std::vector<std::string> MaskPath::to_place(const Place& place, std::size_t user) const {
   const std::optional<Maker> maker = maker_of(*place.value, user);
-  if (maker && !is_hole(*place.value, place.element)) {
-    return to_value(maker->node, maker->output, place.element);
-  }
-  return {fmt::format("element {} of {} is masked{}", place.element, place.value->shape(),
-                      maker ? ", from " + tape_.nodes()[maker->node]->op().name : "")};
+  const Node* node = maker ? tape_.nodes()[maker->node].get() : nullptr;
+  const std::string start = start_(*place.value, place.element, node);
+  if (!start.empty() || !maker) return {start};
+  return to_value(maker->node, maker->output, place.element);
 }
 
 // The marked element of an input that an element of an output can depend on.

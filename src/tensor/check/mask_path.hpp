@@ -1,6 +1,7 @@
-// How a masked place reaches another, step by step. Internal to src/tensor/check.
+// How a marked place reaches another, step by step. Internal to src/tensor/check.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,11 +15,20 @@ namespace maskgrad::check_detail {
 /// "softmax in layer 'reflect'"
 std::string name_of(const Tape& tape, std::size_t node);
 
-/// Goes back from marked elements of a tape to the masked ones that they can depend on.
+/// The first line of a path that begins at an element of a value, which `maker` made, or nullptr
+/// for a leaf or a constant. Empty where the path goes on to what the element depends on.
+using PathStart =
+    std::function<std::string(const Gradient& value, std::int64_t element, const Node* maker)>;
+/// Paths begin at masked elements: "element 1 of (2, 2) is masked, from product".
+std::string masked_start(const Gradient& value, std::int64_t element, const Node* maker);
+
+/// Goes back from marked elements of a tape to those that they can depend on: masked ones, if
+/// nothing else is said.
 class MaskPath {
  public:
-  MaskPath(const MarkedTape& marked, std::span<const NamedLeaf> leaves)
-      : marked_(marked), tape_(marked.tape()), leaves_(leaves) {}
+  MaskPath(const MarkedTape& marked, std::span<const NamedLeaf> leaves,
+           PathStart start = masked_start)
+      : marked_(marked), tape_(marked.tape()), leaves_(leaves), start_(std::move(start)) {}
 
   /// To an element of an output of a node.
   std::vector<std::string> to_value(std::size_t node, std::size_t output,
@@ -55,6 +65,7 @@ class MaskPath {
   const MarkedTape& marked_;
   const Tape& tape_;
   std::span<const NamedLeaf> leaves_;
+  PathStart start_;
 };
 
 }  // namespace maskgrad::check_detail
