@@ -186,10 +186,10 @@ Tensor Pass::positions(const Variable& x) {
   if (cache_ != nullptr) {
     check(made.shape[0] == std::ssize(read_), "pass", "the cache is of {} sequences, got {}",
           read_.size(), x.shape());
-    std::int64_t* position = made.positions.data<std::int64_t>();
-    for (std::int64_t i = 0; i < made.positions.numel(); ++i) {
-      position[i] += read_[static_cast<std::size_t>(i / made.shape[1])];
-    }
+    std::int64_t* const position = made.positions.data<std::int64_t>();
+    for_each_existing(made.mask, made.positions, [&](std::int64_t i, std::int64_t number) {
+      position[i] = number + read_[static_cast<std::size_t>(i / made.shape[1])];
+    });
   }
   return made.positions;
 }
@@ -199,9 +199,9 @@ Pass::KeysAndValues Pass::with_cache(const Variable& x, const Variable& k, const
   check(Tape::current() == nullptr, "pass",
         "what reads from a cache cannot be recorded on a tape; let a NoGrad live");
   const auto path = path_of_layer();
-  const auto& [keys, values] =
+  const KeyValueCache::Kept& kept =
       cache_->keep({path.data(), path.size()}, k.value(), v.value(), positions(x), x.mask());
-  return {Variable(keys), Variable(values)};
+  return {Variable(kept.keys), Variable(kept.values)};
 }
 
 Tensor Pass::places(const Variable& x) {

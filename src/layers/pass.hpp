@@ -85,10 +85,10 @@ class Pass {
   /// before, between or behind; 0 at positions that do not exist. Made once for each mask.
   /// Throws Error when x is undefined, has no positions, or has not those of the packed row.
   Tensor positions(const Variable& x);
-  /// A number for each position of x [B, S, ...] that no other position of the batch has: int64
-  /// [B, S], or [1, K] on a packed row. It is 2^32 b + positions(x), where b is the sequence's
-  /// number in the batch. So it depends neither on padding nor on packing. Throws Error as
-  /// positions().
+  /// A number for each position of x [B, S, ...] that exists, which no other of the batch has:
+  /// int64 [B, S], or [1, K] on a packed row. It is 2^32 b + positions(x), where b is the
+  /// sequence's number in the batch. So it depends neither on padding nor on packing. Throws Error
+  /// as positions().
   Tensor places(const Variable& x);
 
  private:

@@ -4,6 +4,7 @@
 #include <maskgrad/layers/generate/generate.hpp>
 #include <maskgrad/layers/generate/key_value_cache.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/checked.hpp>
 
 namespace maskgrad {
 namespace {
@@ -42,6 +43,9 @@ class Generation {
       : model_(model), options_(options) {
     check(options.tokens >= 0, kName, "tokens must be at least 0, got {}", options.tokens);
     check_options(options.sample);
+    check(prompts.size() <= UINT32_MAX - options.first_sample, kName,
+          "{} prompts from sample {} on are more than 2^32 samples", prompts.size(),
+          options.first_sample);
     std::size_t longest = 0;
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       check(!prompts[i].empty(), kName, "prompt {} is empty", i);
@@ -50,7 +54,9 @@ class Generation {
     }
     made_.resize(prompts.size());
     if (options.cache) {
-      cache_.emplace(std::ssize(sequences_), static_cast<std::int64_t>(longest) + options.tokens);
+      cache_.emplace(std::ssize(sequences_),
+                     checked_add(kName, "the positions of a sequence",
+                                 static_cast<std::int64_t>(longest), options.tokens));
     }
   }
 

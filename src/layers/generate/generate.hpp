@@ -13,8 +13,9 @@ namespace maskgrad {
 using Tokens = std::vector<std::int64_t>;
 
 struct GenerateOptions {
-  std::int64_t tokens = 256;  // the most that are made for a prompt
-  Tokens stop = {};           // a sequence ends behind the first of these, which it keeps
+  /// The most that are made for a prompt. A cache takes memory for all of them at once.
+  std::int64_t tokens = 256;
+  Tokens stop = {};  // a sequence ends behind the first of these, which it keeps
   SampleOptions sample = {.temperature = 0};
   std::uint64_t seed = 0;
   /// The number of the first prompt's sample. Token t of sample n is drawn by Philox(seed, n, t),
@@ -31,8 +32,8 @@ struct GenerateOptions {
 /// What the model writes behind each prompt. The prompts may have any lengths above 0. The same
 /// prompt gives the same tokens alone and among others, with any number of threads: its logits have
 /// the same bits.
-/// Throws Error for an empty prompt, for logits that do not fit, that are NaN or +inf, and as
-/// sample_token() and the model.
+/// Throws Error for an empty prompt, for tokens below 0, for more than 2^32 samples, for logits
+/// that do not fit, and as sample_token() and the model.
 std::vector<Tokens> generate(const LanguageModel& model, std::span<const Tokens> prompts,
                              const GenerateOptions& options = {});
 

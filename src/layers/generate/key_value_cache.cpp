@@ -15,7 +15,7 @@ Tensor storage_for(const Tensor& x, std::int64_t capacity) {
 // to[b] = from[source[b]], whole sequences.
 Tensor selected(const Tensor& from, std::span<const std::int64_t> source) {
   const auto batch = static_cast<std::int64_t>(source.size());
-  Tensor to = Tensor::empty(from.shape().with_dim(0, batch), from.dtype());
+  Tensor to = Tensor::empty(from.shape().with_dim(0, batch), from.dtype(), from.device());
   const Shape one = from.shape().with_dim(0, 1);
   for (std::int64_t b = 0; b < batch; ++b) {
     Tensor row = to.view(b * one.numel(), one);
@@ -56,14 +56,18 @@ void KeyValueCache::select(std::span<const std::int64_t> from) {
   for (const std::int64_t b : from) {
     check(b >= 0 && b < batch(), kName, "has no sequence {}, but {}", b, batch());
   }
+  const auto of = [&](const std::vector<std::int64_t>& lengths) {
+    std::vector<std::int64_t> taken;
+    for (const std::int64_t b : from) taken.push_back(lengths[static_cast<std::size_t>(b)]);
+    return taken;
+  };
   std::map<std::string, Kept, std::less<>> kept;
   for (const auto& [layer, of_layer] : kept_) {
-    kept[layer] = {selected(of_layer.keys, from), selected(of_layer.values, from)};
+    kept[layer] = {selected(of_layer.keys, from), selected(of_layer.values, from),
+                   of(of_layer.lengths)};
   }
-  std::vector<std::int64_t> lengths;
-  for (const std::int64_t b : from) lengths.push_back(lengths_[static_cast<std::size_t>(b)]);
+  lengths_ = of(lengths_);
   kept_ = std::move(kept);
-  lengths_ = std::move(lengths);
 }
 
 void KeyValueCache::check_fits(const Tensor& keys, const Tensor& values,
@@ -82,16 +86,18 @@ KeyValueCache::Kept& KeyValueCache::kept_by(std::string_view layer, const Tensor
                                             const Tensor& values) {
   auto found = kept_.find(layer);
   if (found == kept_.end()) {
-    found = kept_.emplace(layer, Kept{storage_for(keys, capacity_), storage_for(values, capacity_)})
-                .first;
+    Kept fresh = {storage_for(keys, capacity_), storage_for(values, capacity_),
+                  std::vector<std::int64_t>(lengths_.size())};
+    found = kept_.emplace(layer, std::move(fresh)).first;
   }
   Kept& kept = found->second;
   const auto is_like = [&](const Tensor& x, const Tensor& all) {
     return x.dtype() == all.dtype() && x.shape().with_dim(1, capacity_) == all.shape();
   };
   check(is_like(keys, kept.keys) && is_like(values, kept.values), kName,
-        "layer '{}' kept {} {} before, got {} {}", layer, to_string(kept.keys.dtype()),
-        kept.keys.shape(), to_string(keys.dtype()), keys.shape());
+        "layer '{}' kept {} {} and {} before, got {} {} and {}", layer,
+        to_string(kept.keys.dtype()), kept.keys.shape(), kept.values.shape(),
+        to_string(keys.dtype()), keys.shape(), values.shape());
   return kept;
 }
 
@@ -100,19 +106,25 @@ const KeyValueCache::Kept& KeyValueCache::keep(std::string_view layer, const Ten
                                                const SequenceMask& mask) {
   check_fits(keys, values, places);
   const std::vector<Move> moves = moves_of(places, mask);
-  std::vector<std::int64_t> lengths = lengths_;
-  for (const Move& move : moves) {
-    check(move.place >= 0 && move.place < capacity_, kName, "holds {} positions, got one more",
-          capacity_);
-    std::int64_t& length = lengths[static_cast<std::size_t>(move.sequence)];
-    length = std::max(length, move.place + 1);
-  }
   Kept& kept = kept_by(layer, keys, values);
+  std::vector<std::int64_t> lengths = kept.lengths;
+  for (const Move& move : moves) {
+    std::int64_t& length = lengths[static_cast<std::size_t>(move.sequence)];
+    check(move.place == length, kName,
+          "layer '{}' has {} positions of sequence {} and got position {}: a layer runs once in a "
+          "pass, and a pass once",
+          layer, length, move.sequence, move.place);
+    check(move.place < capacity_, kName, "holds {} positions, got one more", capacity_);
+    ++length;
+  }
   for (const Move& move : moves) {
     copy_row(move, keys, kept.keys);
     copy_row(move, values, kept.values);
   }
-  lengths_ = std::move(lengths);
+  kept.lengths = std::move(lengths);
+  for (std::size_t b = 0; b < lengths_.size(); ++b) {
+    lengths_[b] = std::max(lengths_[b], kept.lengths[b]);
+  }
   return kept;
 }
 

@@ -22,7 +22,10 @@ namespace maskgrad {
 ///
 /// A pass reads some positions of each sequence, none for a sequence whose positions are all
 /// masked. Logits have the same bits as those of the whole sequences at once, read alone or in any
-/// batch, with any padding.
+/// batch, with any padding before or behind them.
+/// Each layer of the model takes part once in every pass. What breaks this is an Error: a layer
+/// that runs twice, two layers of one path, a pass that is used again, or one after a pass that
+/// ended half way.
 class KeyValueCache {
  public:
   /// `capacity`: the most positions of a sequence. Throws Error for a number below 0.
@@ -40,11 +43,13 @@ class KeyValueCache {
   // For Pass.
 
   struct Kept {
-    Tensor keys, values;  // [B, capacity, ...]
+    Tensor keys, values;                // [B, capacity, ...]
+    std::vector<std::int64_t> lengths;  // how much of each sequence the layer has
   };
   /// Takes the keys and values [B, S, ...] of a layer at these places, int64 [B, S], except where
-  /// the mask has a hole. Throws Error when they do not fit the cache or what the layer kept
-  /// before, and for a place beyond the capacity. Then nothing was changed.
+  /// the mask has a hole. The places of a sequence go on where the layer's own end. Throws Error
+  /// when they do not, when keys and values do not fit the cache or what the layer kept before, and
+  /// for a place beyond the capacity. Then nothing was changed.
   const Kept& keep(std::string_view layer, const Tensor& keys, const Tensor& values,
                    const Tensor& places, const SequenceMask& mask);
 

@@ -74,8 +74,9 @@ void check_places(const Variable& x, const Tensor& places) {
   check(least >= 0, "dropout", "place {} is below 0", least);
   std::int64_t last = 0;
   const std::int64_t features = x.shape().numel() / places.numel();
-  check(!__builtin_mul_overflow(largest + 1, features, &last), "dropout",
-        "place {} is too large for {} elements a position", largest, features);
+  check(!__builtin_mul_overflow(largest, features, &last) &&
+            !__builtin_add_overflow(last, features, &last),
+        "dropout", "place {} is too large for {} elements a position", largest, features);
 }
 
 void check_share(const Variable& x, double p) {

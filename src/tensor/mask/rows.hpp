@@ -63,8 +63,8 @@ Tensor intervals_of(const Shape& shape, const RunsOfRow& runs_of_row, const bool
     const bool fits =
         every_row(shape, first, end, [&](std::int64_t b, std::int64_t h, std::int64_t s) {
           const RunsView runs = runs_of(b, h, s);
-          if (runs.size() > kMost) return false;
           const bool any = !keep || *keep++;
+          if (any && runs.size() > kMost) return false;
           for (std::size_t i = 0; i < kMost; ++i)
             *row++ = any && i < runs.size() ? runs[i] : KeyInterval{};
           return true;

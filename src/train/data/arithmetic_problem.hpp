@@ -45,15 +45,16 @@ std::string fixed_prompt(const ArithmeticProblem& problem, int digits);
 /// What a model writes after fixed_prompt(). Each of its tokens is a small function of those before
 /// it. Fields end with "|":
 ///   the operands by name in the order of the expression, then g: for + and - the sign with which
-///   the second one is added, for * the sign of the product: "|y+24-x-12+|";
+///   the second one is added, for * the sign of the product;
 ///   for + and -, the sums of the digits of each column with their signs, units first, and last the
-///   sign and the digits of the result, units first: "+06+03|+630|";
+///   sign and the digits of the result, units first. 24 - -12 is "|y+24-x-12+|+06+03|+630|";
 ///   for *, the products of two digits by column, the sums of each column while they grow, and last
-///   g and the digits: "56633236|0810071016|-6064|".
+///   g and the digits. -98 * 47 is "|x-98*y+47-|56633236|0810071016|-6064|".
 /// Throws Error as fixed_prompt().
 std::string working_steps(const ArithmeticProblem& problem, int digits);
 
-/// The number in the last field of working steps; nothing where they do not end in such a field.
+/// The number in the last field of whole working steps, which have three fields, or four with a
+/// product; nothing for other text.
 std::optional<std::int64_t> answer_in(std::string_view steps);
 
 }  // namespace maskgrad

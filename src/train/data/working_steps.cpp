@@ -31,7 +31,8 @@ void make_rare(Random& random, std::int64_t max_val, ArithmeticProblem& p) {
       p.y = -p.x;
       break;
     default:
-      p.y = std::clamp(p.x / 10 * 10 + random.integer(-9, 9), 1 - max_val, max_val - 1);
+      p.y = std::clamp(p.x / 10 * 10 + (p.x < 0 ? -1 : 1) * random.integer(0, 9), 1 - max_val,
+                       max_val - 1);
   }
 }
 

@@ -143,6 +143,40 @@ TEST(KeyValueCache, LetsSequencesBranchChangePlacesAndEnd) {
   EXPECT_TRUE(same_bits(logits.view(2 * kVocabulary, {kVocabulary}), expected(second, 5)));
 }
 
+TEST(KeyValueCache, RefusesALayerThatRunsTwiceAndAPassThatIsUsedAgain) {
+  SmallLanguageModel model;
+  KeyValueCache cache(1, 9);
+  const Variable tokens(Tensor::zeros({1, 2}, DType::kInt64));
+  Pass pass = Pass::reading(cache);
+  model(tokens, pass);
+  EXPECT_EQ(error_of([&] { model(tokens, pass); }),
+            "[cache] layer 'decoder.block0.attention' has 2 positions of sequence 0 and got "
+            "position 0: a layer runs once in a pass, and a pass once");
+  EXPECT_THAT(cache.lengths(), ElementsAre(2));
+  Pass next = Pass::reading(cache);
+  const Variable x = model.model.embed(tokens, next);
+  model.model.decoder(x, next);
+  EXPECT_THAT(error_of([&] { model.model.decoder(x, next); }),
+              ::testing::HasSubstr("a layer runs once in a pass"));
+}
+
+TEST(KeyValueCache, CountsNoPositionOfASequenceThatReadsNothing) {
+  SmallLanguageModel model;
+  constexpr std::int64_t kMost = SmallLanguageModel::kMostPositions;
+  KeyValueCache cache(2, kMost);
+  std::vector<double> exists(2 * kMost, 1.0);
+  exists[2 * kMost - 1] = 0;  // the second sequence has room for one more
+  const auto read = [&](std::int64_t length, const SequenceMask& mask) {
+    return error_of([&] {
+      Pass pass = Pass::reading(cache);
+      model(Variable(Tensor::zeros({2, length}, DType::kInt64), Variable::kConstant, mask), pass);
+    });
+  };
+  EXPECT_EQ(read(kMost, mask_of(exists, {2, kMost})), "no error");
+  EXPECT_EQ(read(1, mask_of({0, 1}, {2, 1})), "no error");
+  EXPECT_THAT(cache.lengths(), ElementsAre(kMost, kMost));
+}
+
 TEST(KeyValueCache, RefusesWhatDoesNotFit) {
   SmallLanguageModel model;
   const auto read = [&](KeyValueCache& cache, const Shape& shape) {

@@ -121,6 +121,9 @@ TEST(AttentionMask, LeavesOutOfTwoSequencesWhatDoesNotExist) {
   EXPECT_EQ(mask.shape(), (Shape{2, 1, 2, 3}));
   EXPECT_EQ(rows(mask, 0), "000 101");
   EXPECT_EQ(rows(mask, 1), "000 000");
+  // Three runs of keys that no query reads.
+  EXPECT_TRUE(AttentionMask::existing(holes({0, 0}, {1, 2}), holes({1, 0, 1, 0, 1}, {1, 5})) ==
+              ~AttentionMask::padding(holes({1, 1, 1, 1, 1}, {1, 5}), 2));
   EXPECT_EQ(error_of([] {
               AttentionMask::existing(holes({1, 1}, {2, 1}), holes({1, 1}, {1, 2}));
             }),

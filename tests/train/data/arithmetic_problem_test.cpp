@@ -105,10 +105,13 @@ TEST(WorkingSteps, RefuseNumbersOfMoreDigits) {
 
 TEST(AnswerIn, ReadsTheLastFieldAndNothingElse) {
   EXPECT_EQ(answer_in("|y+24-x-12+|+06+03|+630|"), 36);
-  EXPECT_EQ(answer_in("|-000|"), 0);
-  EXPECT_EQ(answer_in("|-0010|"), -100);
-  for (const char* text : {"", "|", "||", "+630|", "|+630", "|630|", "|+|", "|+6 0|", "|+-60|",
-                           "|+6x|", "|+12345678901234567890|"}) {
+  EXPECT_EQ(answer_in("|x+5*y-0-|00||-00|"), 0);
+  EXPECT_EQ(answer_in("|x-98*y+47-|56633236|0810071016|-6064|"), -4606);
+  for (const char* text :
+       {"", "|", "||", "|+630|", "|y+24-x-12+|", "|y+4-x-2+|+06|", "|y+24-x-12+|+06+03|+630",
+        "|y+24-x-12+|+06+03|630|", "|y+24-x-12+|+06+03|+|", "|y+24-x-12+|+06+03|+6 0|",
+        "|y+24-x-12+|+06+03|+-60|", "|y+24-x-12+|+06+03|+630|+630|",
+        "|x-98*y+47-|56633236|0810071016|", "|y+24-x-12+|+06+03|+12345678901234567890|"}) {
     EXPECT_EQ(answer_in(text), std::nullopt) << text;
   }
 }
