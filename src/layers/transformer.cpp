@@ -26,18 +26,6 @@ void check_options(const std::string& kind, const TransformerOptions& options) {
         options.features, options.layers, options.hidden);
 }
 
-// The sum of the work of a stack, if each block can run on a row.
-template <class Block>
-std::optional<ops::Work> work_of(const std::vector<Block*>& blocks, const Layer* norm) {
-  std::optional<ops::Work> sum = norm ? norm->row_work() : ops::Work{};
-  for (const Block* block : blocks) {
-    const auto work = block->row_work();
-    if (!sum || !work) return std::nullopt;
-    sum = *sum + *work;
-  }
-  return sum;
-}
-
 }  // namespace
 
 std::string_view to_string(NormKind kind) {
@@ -122,46 +110,54 @@ Variable DecoderBlock::decode(const Variable& x, const Variable& memory, Pass& p
   return run(x, &memory, pass);
 }
 
-Encoder::Encoder(const TransformerOptions& options) : Layer("Encoder", OfLayers{}) {
-  check_options("Encoder", options);
-  for (std::int64_t i = 0; i < options.layers; ++i) {
-    blocks_.push_back(
-        &submodule(fmt::format("block{}", i), std::make_unique<EncoderBlock>(options)));
-  }
-  norm_ = options.norm_first ? &submodule("norm", make_norm(options)) : nullptr;
+TransformerStack::TransformerStack(std::string kind, const TransformerOptions& options)
+    : Layer(std::move(kind), OfLayers{}) {
+  check_options(this->kind(), options);
 }
 
-Variable Encoder::forward(const Variable& x, Pass& pass) {
+void TransformerStack::add_last_norm(const TransformerOptions& options) {
+  if (options.norm_first) norm_ = &submodule("norm", make_norm(options));
+}
+
+Variable TransformerStack::last_norm(const Variable& x, Pass& pass) const {
+  return norm_ ? (*norm_)(x, pass) : x;
+}
+
+Variable TransformerStack::forward(const Variable& x, Pass& pass) {
   Variable y = x;
-  for (EncoderBlock* block : blocks_) y = (*block)(y, pass);
-  return norm_ ? (*norm_)(y, pass) : y;
+  for (TransformerBlock* block : blocks_) y = (*block)(y, pass);
+  return last_norm(y, pass);
 }
 
-std::optional<ops::Work> Encoder::row_work() const { return work_of(blocks_, norm_); }
+std::optional<ops::Work> TransformerStack::row_work() const {
+  std::optional<ops::Work> sum = norm_ ? norm_->row_work() : ops::Work{};
+  for (const TransformerBlock* block : blocks_) {
+    const auto work = block->row_work();
+    if (!sum || !work) return std::nullopt;
+    sum = *sum + *work;
+  }
+  return sum;
+}
+
+Encoder::Encoder(const TransformerOptions& options) : TransformerStack("Encoder", options) {
+  for (std::int64_t i = 0; i < options.layers; ++i) add(std::make_unique<EncoderBlock>(options));
+  add_last_norm(options);
+}
 
 Decoder::Decoder(const TransformerOptions& options, DecoderBlock::Memory memory)
-    : Layer("Decoder", OfLayers{}) {
-  check_options("Decoder", options);
+    : TransformerStack("Decoder", options) {
   for (std::int64_t i = 0; i < options.layers; ++i) {
-    blocks_.push_back(
-        &submodule(fmt::format("block{}", i), std::make_unique<DecoderBlock>(options, memory)));
+    blocks_.push_back(add(std::make_unique<DecoderBlock>(options, memory)));
   }
-  norm_ = options.norm_first ? &submodule("norm", make_norm(options)) : nullptr;
-}
-
-Variable Decoder::forward(const Variable& x, Pass& pass) {
-  Variable y = x;
-  for (DecoderBlock* block : blocks_) y = (*block)(y, pass);
-  return norm_ ? (*norm_)(y, pass) : y;
+  add_last_norm(options);
 }
 
 Variable Decoder::decode(const Variable& x, const Variable& memory, Pass& pass) {
+  check_given(x.defined() && memory.defined(), "Decoder", "an input");
   const Scope scope(name());
   Variable y = x;
   for (DecoderBlock* block : blocks_) y = block->decode(y, memory, pass);
-  return norm_ ? (*norm_)(y, pass) : y;
+  return last_norm(y, pass);
 }
-
-std::optional<ops::Work> Decoder::row_work() const { return work_of(blocks_, norm_); }
 
 }  // namespace maskgrad

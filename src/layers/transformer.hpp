@@ -90,39 +90,50 @@ class DecoderBlock : public TransformerBlock {
   Variable decode(const Variable& x, const Variable& memory, Pass& pass);
 };
 
-/// options.layers blocks, and a last norm behind them where the norm comes first in a block.
-/// x [B, S, D] -> [B, S, D]. Keeps the mask.
-class Encoder : public Layer {
+/// What the stacks below share: blocks one after another, and a last norm behind them where the
+/// norm comes first in a block.
+class TransformerStack : public Layer {
  public:
-  explicit Encoder(const TransformerOptions& options);
   std::optional<ops::Work> row_work() const override;
 
  protected:
+  TransformerStack(std::string kind, const TransformerOptions& options);
+  /// Adds a block as the next one, which gets the name "block0", "block1", ...
+  template <class Block>
+  Block* add(std::unique_ptr<Block> block) {
+    Block& added = submodule(fmt::format("block{}", blocks_.size()), std::move(block));
+    blocks_.push_back(&added);
+    return &added;
+  }
+  void add_last_norm(const TransformerOptions& options);
   Variable forward(const Variable& x, Pass& pass) override;
+  Variable last_norm(const Variable& x, Pass& pass) const;
 
  private:
-  std::vector<EncoderBlock*> blocks_;
-  Layer* norm_;  // nullptr where the norm comes last in a block
+  std::vector<TransformerBlock*> blocks_;
+  Layer* norm_ = nullptr;  // none where the norm comes last in a block
+};
+
+/// options.layers EncoderBlocks, and a last norm behind them where the norm comes first in a block.
+/// x [B, S, D] -> [B, S, D]. Keeps the mask.
+class Encoder : public TransformerStack {
+ public:
+  explicit Encoder(const TransformerOptions& options);
 };
 
 /// options.layers DecoderBlocks, and a last norm behind them where the norm comes first in a block.
 /// x [B, S, D] -> [B, S, D]. Keeps the mask. Without memory it is a decoder alone, as in GPT. With
 /// Memory::kAttends it reads another sequence, such as an encoder's output, and is called by
 /// decode().
-class Decoder : public Layer {
+class Decoder : public TransformerStack {
  public:
   explicit Decoder(const TransformerOptions& options,
                    DecoderBlock::Memory memory = DecoderBlock::Memory::kNone);
   /// As DecoderBlock::decode().
   Variable decode(const Variable& x, const Variable& memory, Pass& pass);
-  std::optional<ops::Work> row_work() const override;
-
- protected:
-  Variable forward(const Variable& x, Pass& pass) override;
 
  private:
   std::vector<DecoderBlock*> blocks_;
-  Layer* norm_;
 };
 
 }  // namespace maskgrad
