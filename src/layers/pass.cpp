@@ -85,6 +85,7 @@ Pass Pass::training(std::uint64_t seed, std::uint64_t step) {
 Pass Pass::reading(KeyValueCache& cache) {
   Pass pass;
   pass.cache_ = &cache;
+  pass.selections_ = cache.selections();
   pass.read_.assign(cache.lengths().begin(), cache.lengths().end());
   return pass;
 }
@@ -198,6 +199,8 @@ Pass::KeysAndValues Pass::with_cache(const Variable& x, const Variable& k, const
   if (cache_ == nullptr) return {k, v};
   check(Tape::current() == nullptr, "pass",
         "what reads from a cache cannot be recorded on a tape; let a NoGrad live");
+  check(selections_ == cache_->selections(), "pass",
+        "the cache's sequences were selected anew since this pass was made; make another");
   const auto path = path_of_layer();
   const KeyValueCache::Kept& kept =
       cache_->keep({path.data(), path.size()}, k.value(), v.value(), positions(x), x.mask());

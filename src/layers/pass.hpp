@@ -115,6 +115,7 @@ class Pass {
   const ops::Packing* packing_ = nullptr;
   KeyValueCache* cache_ = nullptr;
   PoolVector<std::int64_t> read_;  // how much of each sequence was read before, with a cache
+  std::int64_t selections_ = 0;    // of the cache by then
   AttentionMask pairs_;
   PoolVector<OfMask> made_;  // of each mask in the model: one, or a few
   PoolVector<OfTwoMasks> made_of_two_;

@@ -68,6 +68,7 @@ void KeyValueCache::select(std::span<const std::int64_t> from) {
   }
   lengths_ = of(lengths_);
   kept_ = std::move(kept);
+  ++selections_;
 }
 
 void KeyValueCache::check_fits(const Tensor& keys, const Tensor& values,

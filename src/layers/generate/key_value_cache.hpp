@@ -24,8 +24,8 @@ namespace maskgrad {
 /// masked. Logits have the same bits as those of the whole sequences at once, read alone or in any
 /// batch, with any padding before or behind them.
 /// Each layer of the model takes part once in every pass. What breaks this is an Error: a layer
-/// that runs twice, two layers of one path, a pass that is used again, or one after a pass that
-/// ended half way.
+/// that runs twice, two layers of one path, a pass that is used again, one after a pass that ended
+/// half way, or one from before select().
 class KeyValueCache {
  public:
   /// `capacity`: the most positions of a sequence. Throws Error for a number below 0.
@@ -39,6 +39,8 @@ class KeyValueCache {
   /// Sequence b becomes a copy of what sequence from[b] was, for each b of the new batch. So
   /// sequences can branch, change places, and end. Throws Error for a sequence that is not there.
   void select(std::span<const std::int64_t> from);
+  /// How often select() was called.
+  std::int64_t selections() const { return selections_; }
 
   // For Pass.
 
@@ -57,7 +59,7 @@ class KeyValueCache {
   void check_fits(const Tensor& keys, const Tensor& values, const Tensor& places) const;
   Kept& kept_by(std::string_view layer, const Tensor& keys, const Tensor& values);
 
-  std::int64_t capacity_;
+  std::int64_t capacity_, selections_ = 0;
   std::vector<std::int64_t> lengths_;
   std::map<std::string, Kept, std::less<>> kept_;
 };

@@ -160,6 +160,22 @@ TEST(KeyValueCache, RefusesALayerThatRunsTwiceAndAPassThatIsUsedAgain) {
               ::testing::HasSubstr("a layer runs once in a pass"));
 }
 
+TEST(KeyValueCache, RefusesAPassFromBeforeASelection) {
+  SmallLanguageModel model;
+  KeyValueCache cache(2, 9);
+  const Variable tokens(Tensor::zeros({2, 2}, DType::kInt64));
+  Pass first = Pass::reading(cache);
+  model(tokens, first);
+  Pass stale = Pass::reading(cache);
+  const std::int64_t from[] = {1, 0};
+  cache.select(from);
+  EXPECT_EQ(error_of([&] { model(tokens, stale); }),
+            "[pass] the cache's sequences were selected anew since this pass was made; make "
+            "another");
+  Pass next = Pass::reading(cache);
+  EXPECT_EQ(error_of([&] { model(tokens, next); }), "no error");
+}
+
 TEST(KeyValueCache, CountsNoPositionOfASequenceThatReadsNothing) {
   SmallLanguageModel model;
   constexpr std::int64_t kMost = SmallLanguageModel::kMostPositions;
