@@ -105,6 +105,8 @@ TEST(Undefined, FunctionsBesideTheRegistrySaySo) {
        {"argmax", [&] { ops::argmax(Tensor(), 0); }},
        {"accuracy", [&] { ops::accuracy(none, Tensor::zeros({2}, DType::kInt64)); }},
        {"accuracy without targets", [&] { ops::accuracy(x, Tensor()); }},
+       {"sequence accuracy",
+        [&] { ops::sequence_accuracy(none, Tensor::zeros({2}, DType::kInt64)); }},
        {"dropout", [&] { ops::dropout(none, 0.5, Random(1)); }},
        {"dropout of nothing", [&] { ops::dropout(none, 0, Random(1)); }},
        {"SumCount::mean", [] { ops::SumCount().mean(); }},

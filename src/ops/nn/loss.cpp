@@ -164,6 +164,26 @@ void spread_losses(const LossRows& rows, T factor, T* dlogits) {
   }
 }
 
+// Calls f(row, whether it is a hit) for each target that counts, and returns how many there are.
+template <class F>
+std::int64_t for_each_hit(const char* name, const Variable& logits, const Tensor& targets, F f) {
+  check_shapes(name, logits, targets);
+  const std::int64_t classes = logits.dim(-1);
+  check(classes <= std::numeric_limits<std::int32_t>::max(), name, "{} classes are too many",
+        classes);
+  std::int64_t count = 0;
+  dispatch_device(logits.device(), name, [&] {
+    dispatch_dtype(FloatingTypes{}, logits.dtype(), name, [&]<class T>(T) {
+      const T* x = logits.value().data<T>();
+      count = for_each_target(name, logits.shape(), targets, logits.mask(),
+                              [&](std::int64_t row, std::int64_t target) {
+                                f(row, is_largest(x + row * classes, classes, target));
+                              });
+    });
+  });
+  return count;
+}
+
 }  // namespace
 
 Variable SumCount::mean() const {
@@ -208,22 +228,27 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets, double lab
 }
 
 HitsCount accuracy(const Variable& logits, const Tensor& targets) {
-  check_shapes("accuracy", logits, targets);
-  const std::int64_t classes = logits.dim(-1);
-  check(classes <= std::numeric_limits<std::int32_t>::max(), "accuracy", "{} classes are too many",
-        classes);
   HitsCount result;
-  dispatch_device(logits.device(), "accuracy", [&] {
-    dispatch_dtype(FloatingTypes{}, logits.dtype(), "accuracy", [&]<class T>(T) {
-      const T* x = logits.value().data<T>();
-      result.count = for_each_target("accuracy", logits.shape(), targets, logits.mask(),
-                                     [&](std::int64_t row, std::int64_t target) {
-                                       result.hits +=
-                                           is_largest(x + row * classes, classes, target);
-                                     });
-    });
-  });
+  result.count = for_each_hit("accuracy", logits, targets,
+                              [&](std::int64_t, bool is_hit) { result.hits += is_hit; });
   return result;
+}
+
+HitsCount sequence_accuracy(const Variable& logits, const Tensor& targets) {
+  constexpr const char* kName = "sequence_accuracy";
+  check_shapes(kName, logits, targets);
+  check(targets.rank() >= 1, kName, "targets must be those of sequences, not one number");
+  const std::int64_t sequences = targets.dim(0);
+  const std::int64_t length = sequences > 0 ? targets.numel() / sequences : 0;
+  enum : std::uint8_t { kNoTarget, kAllHit, kMissed };
+  PoolVector<std::uint8_t> found(static_cast<std::size_t>(sequences), kNoTarget);
+  for_each_hit(kName, logits, targets, [&](std::int64_t row, bool is_hit) {
+    std::uint8_t& sequence = found[static_cast<std::size_t>(row / length)];
+    if (!is_hit) sequence = kMissed;
+    if (sequence == kNoTarget) sequence = kAllHit;
+  });
+  return {std::count(found.begin(), found.end(), kAllHit),
+          sequences - std::count(found.begin(), found.end(), kNoTarget)};
 }
 
 }  // namespace maskgrad::ops

@@ -35,5 +35,10 @@ struct HitsCount {
 /// the largest. A row with a NaN is no hit. logits [..., V], targets int32 or int64 [...] -> (hits,
 /// number of targets). Masks and errors as cross_entropy().
 HitsCount accuracy(const Variable& logits, const Tensor& targets);
+/// Counts the sequences of which every target that counts is a hit, as in accuracy(): exact
+/// matches. logits [B, ..., V], targets int32 or int64 [B, ...] -> (hits, number of sequences with
+/// a target that counts). Masks and errors as cross_entropy(). Throws Error for targets that are
+/// one number.
+HitsCount sequence_accuracy(const Variable& logits, const Tensor& targets);
 
 }  // namespace maskgrad::ops

@@ -238,6 +238,28 @@ TEST(Accuracy, CountsOnlyTheFirstOfEqualsAndNothingBesideANaN) {
   }
 }
 
+TEST(SequenceAccuracy, CountsTheSequencesThatAreHitsThroughout) {
+  // Rows whose largest logit is that of 1, 1, 0; 2, 0, 0; 1, 1, 1; 0, 0, 0.
+  const Tensor logits = make({0, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0,
+                              0, 1, 0, 0, 1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0},
+                             {4, 3, 3});
+  const Tensor targets = ids({1, 1, 0, 2, 1, 0, 1, 1, 1, 0, 0, 2}, {4, 3});
+  const auto all = ops::sequence_accuracy(Variable(logits), targets);
+  EXPECT_EQ(all.hits, 2);
+  EXPECT_EQ(all.count, 4);
+  // Without the two misses, and the third sequence without any target.
+  const SequenceMask mask(test::bits({1, 1, 1, 1, 0, 1, 0, 0, 0, 1, 0, 0}, {4, 3}));
+  const auto kept = ops::sequence_accuracy(Variable(logits, {}, mask), targets);
+  EXPECT_EQ(kept.hits, 3);
+  EXPECT_EQ(kept.count, 3);
+  const Variable none(Tensor::empty({2, 0, 3}, DType::kFloat32));
+  EXPECT_EQ(ops::sequence_accuracy(none, ids({}, {2, 0})).count, 0);
+  EXPECT_EQ(error_of([&] {
+              ops::sequence_accuracy(Variable(Tensor::zeros({3}, DType::kFloat32)), ids({1}, {}));
+            }),
+            "[sequence_accuracy] targets must be those of sequences, not one number");
+}
+
 TEST(Accuracy, RefusesTargetsThatDoNotFit) {
   const Variable x(Tensor::zeros({2, 3}, DType::kFloat32));
   EXPECT_EQ(error_of([&] {
