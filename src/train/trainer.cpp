@@ -27,7 +27,10 @@ void check_options(const Trainer::Options& options) {
   check_count("micro_batches", options.micro_batches, 1);
   check_count("epochs", options.epochs, 0);
   check_count("max_steps", options.max_steps, 0);
+  check_count("schedule_steps", options.schedule_steps, 0);
   check_count("checkpoint_every", options.checkpoint_every, 0);
+  check(options.epochs > 0 || options.max_steps > 0 || options.max_minutes > 0, "train",
+        "epochs, steps and minutes are 0 all: nothing would end the run");
   constexpr double kSmallest = std::numeric_limits<double>::min();  // steps see smaller ones as 0
   const bool is_norm = std::isfinite(options.clip_norm) && options.clip_norm >= kSmallest;
   check(options.clip_norm == 0 || is_norm, "train",
@@ -61,6 +64,7 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
   check(parameters.count() == 0 || !parameters.leaves().empty(), "train",
         "every parameter is frozen: there is nothing to train");
   total_steps_ = count_steps();
+  begin_schedule();
 }
 
 void Trainer::add(std::unique_ptr<Callback> callback) {
@@ -70,13 +74,33 @@ void Trainer::add(std::unique_ptr<Callback> callback) {
 
 // What is done, and what is left of the epochs: a run may have gone on with data of another size.
 std::int64_t Trainer::count_steps() const {
-  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
   std::int64_t left = 0, steps = 0;
-  const bool too_many = __builtin_mul_overflow(options_.epochs - state_.position.epoch,
+  const bool too_many = options_.epochs == 0 ||
+                        __builtin_mul_overflow(options_.epochs - state_.position.epoch,
                                                loader_.batches_per_epoch(), &left) ||
                         __builtin_add_overflow(state_.step - state_.position.batch, left, &steps);
-  if (too_many) steps = kMost;
+  if (too_many) steps = kUnknown;
   return options_.max_steps > 0 ? std::min(steps, options_.max_steps) : steps;
+}
+
+void Trainer::begin_schedule() {
+  const Schedule& schedule = options_.schedule;
+  if (options_.max_minutes == 0 || schedule.kind == Schedule::Kind::kConstant) return;
+  const std::int64_t step = state_.step, span = options_.schedule_steps;
+  const bool falls = span > step && schedule.factor(step, span) < schedule.factor(step, kUnknown);
+  if (falls) total_steps_ = std::min(total_steps_, span);
+  awaits_schedule_ = !falls;
+}
+
+// A small part of the time stays for what comes behind the last step.
+void Trainer::end_schedule_in_time(double seconds) {
+  constexpr double kForTraining = 0.98;
+  if (!awaits_schedule_) return;
+  const double used = seconds / (options_.max_minutes * 60.0 * kForTraining);
+  const auto steps = options_.schedule.steps_in_time(state_.step, state_.step - first_step_, used);
+  if (!steps) return;
+  total_steps_ = std::min(total_steps_, *steps);
+  awaits_schedule_ = false;
 }
 
 Notes Trainer::notes() const {
@@ -89,6 +113,7 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
   for (const auto& callback : callbacks_) callback->on_start(*this);
   const Clock::time_point start = Clock::now();
   Clock::time_point epoch_start = start;
+  first_step_ = state_.step;
   const auto out_of_time = [&] {
     return options_.max_minutes > 0 && seconds_since(start) >= options_.max_minutes * 60.0;
   };
@@ -101,6 +126,7 @@ Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
     state_.position = loader_.position();
     const StepInfo info = {state_.step, metrics.front().mean(), learning_rate(state_.step)};
     ++state_.step;
+    end_schedule_in_time(seconds_since(start));
     for (const auto& callback : callbacks_) callback->on_step(*this, info);
     done = state_.step >= total_steps() || out_of_time() || a_callback_wants_to_stop();
     const bool stopped = stop;  // read once: it may become true at any time

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -98,9 +99,15 @@ class Trainer {
     /// random numbers and a gradient of its own. More parts take less memory for the same batch.
     /// Another number gives other rounding and other random numbers.
     std::int64_t micro_batches = 1;
-    std::int64_t epochs = 1;
-    std::int64_t max_steps = 0;         // 0: as many as the epochs have
-    double max_minutes = 0.0;           // 0: no limit
+    std::int64_t epochs = 1;     // 0: no limit
+    std::int64_t max_steps = 0;  // 0: no limit
+    /// Of one call of run(); 0: no limit. The schedule ends with this time, see
+    /// Schedule::steps_in_time(), unless epochs or max_steps end it earlier.
+    double max_minutes = 0.0;
+    /// The steps that the schedule spanned in a run that goes on; 0: not known. With max_minutes
+    /// the schedule goes on with these where its rate has begun to fall, and else ends with the
+    /// time.
+    std::int64_t schedule_steps = 0;
     std::int64_t checkpoint_every = 0;  // steps; 0: at the ends of epochs only
     std::uint64_t seed = 0;  // of the random numbers that layers draw: Pass::training(seed, step)
   };
@@ -108,9 +115,9 @@ class Trainer {
 
   /// Parameters, optimizer and loader must outlive the trainer. Requires that `loader` stands where
   /// `state` says. Throws Error when it stands elsewhere, when there is no model, when every
-  /// parameter is frozen, when an option is below 0 or not finite, when clip_norm is above 0 and
-  /// less than the smallest normal double, when micro_batches is below 1, for an empty transform,
-  /// and as check_schedule().
+  /// parameter is frozen, when an option is below 0 or not finite, when epochs, max_steps and
+  /// max_minutes are 0 all, when clip_norm is above 0 and less than the smallest normal double,
+  /// when micro_batches is below 1, for an empty transform, and as check_schedule().
   Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
           Options options, TrainState state = {});
 
@@ -137,8 +144,13 @@ class Trainer {
   ParameterBuffer& parameters() const { return parameters_; }
   Optimizer& optimizer() const { return optimizer_; }
   const DataLoader& loader() const { return loader_; }
+  /// total_steps() of a run of which only its time is known as yet.
+  static constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::max();
   /// The steps that the whole run will have, if nothing ends it earlier.
   std::int64_t total_steps() const { return total_steps_; }
+  /// Whether total_steps() is only a limit as yet: time is still to say how many steps the schedule
+  /// spans.
+  bool awaits_schedule() const { return awaits_schedule_; }
   /// The learning rate of step 0, 1, ...
   double learning_rate(std::int64_t step) const {
     return options_.lr * options_.schedule.factor(step, total_steps_);
@@ -150,6 +162,8 @@ class Trainer {
 
  private:
   std::int64_t count_steps() const;
+  void begin_schedule();
+  void end_schedule_in_time(double seconds);
   ModelOutput run_model(const Batch& part, std::int64_t index);
   PoolVector<Metric> pass_at_once(const Batch& batch);
   PoolVector<Metric> pass_in_micro_batches(const Batch& batch);
@@ -177,6 +191,8 @@ class Trainer {
   Options options_;
   TrainState state_;
   std::int64_t total_steps_;
+  std::int64_t first_step_ = 0;  // of this call of run()
+  bool awaits_schedule_ = false;
   std::vector<std::unique_ptr<Callback>> callbacks_;
 };
 

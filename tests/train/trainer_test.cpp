@@ -78,6 +78,47 @@ TEST(Trainer, StopsWhenItsMinutesAreOver) {
   EXPECT_THAT(kept.events, ElementsAre("start", "step 0", "end at 1, 1 into epoch 1"));
 }
 
+// How fast steps are is chance, and so is how many there are.
+TEST(Trainer, EndsItsScheduleWithItsMinutesAsARunOfSoManyStepsDoes) {
+  for (const auto kind : {Schedule::Kind::kWsd, Schedule::Kind::kCosine}) {
+    const Schedule schedule = {.kind = kind, .warmup_steps = 7, .decay_share = 0.4};
+    ToyRun by_time(
+        {.training = {.lr = 0.01, .schedule = schedule, .epochs = 0, .max_minutes = 0.01}});
+    EXPECT_EQ(by_time.trainer->total_steps(), Trainer::kUnknown);
+    EXPECT_TRUE(by_time.trainer->awaits_schedule());
+    EXPECT_EQ(by_time.run(), Outcome::kDone);
+    EXPECT_FALSE(by_time.trainer->awaits_schedule());
+    const std::int64_t steps = by_time.trainer->total_steps();
+    ToyRun by_steps({.training = {.lr = 0.01,
+                                  .schedule = schedule,
+                                  .epochs = 0,
+                                  .max_steps = steps,
+                                  .schedule_steps = 2}});
+    if (by_time.trainer->state().step < steps) continue;  // the machine had other things to do
+    by_steps.run();
+    EXPECT_EQ(by_time.trainer->state().step, steps);
+    EXPECT_TRUE(test::same_bits(by_time.parameters->values(), by_steps.parameters->values()));
+  }
+}
+
+TEST(Trainer, GoesOnWithAScheduleThatHasBegunToFallAndNotWithAnother) {
+  const auto total_of = [](std::int64_t step, std::int64_t span) {
+    const Schedule schedule = {.kind = Schedule::Kind::kWsd, .decay_share = 0.5};
+    TrainState state;
+    state.step = step;
+    state.position = {step / 3, step % 3};
+    ToyRun toy(
+        {.training = {.schedule = schedule, .epochs = 0, .max_minutes = 1, .schedule_steps = span}},
+        {}, [&](ToyRun&) { return state; });
+    EXPECT_EQ(toy.trainer->awaits_schedule(), toy.trainer->total_steps() == Trainer::kUnknown);
+    return toy.trainer->total_steps();
+  };
+  EXPECT_EQ(total_of(6, 10), 10);
+  EXPECT_EQ(total_of(5, 10), Trainer::kUnknown) << "its rate is still whole";
+  EXPECT_EQ(total_of(10, 10), Trainer::kUnknown) << "it is over";
+  EXPECT_EQ(total_of(6, 0), Trainer::kUnknown);
+}
+
 TEST(Trainer, EndsAnEpochWhereMaxStepsEndWithIt) {
   ToyRun toy({.training = {.epochs = 3, .max_steps = 3}});
   Notes::Kept kept;

@@ -26,15 +26,6 @@ namespace {
 
 thread_local bool inside_parallel_for = false;
 
-// How many processors this program may use, which hardware_concurrency() does not tell.
-int usable_cores() {
-#if defined(__linux__)
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);
-#endif
-  return static_cast<int>(std::thread::hardware_concurrency());
-}
-
 void pause() {
 #if defined(__SSE__)
   _mm_pause();
@@ -144,7 +135,7 @@ struct Job {
 class Workers {
  public:
   explicit Workers(int count)
-      : patience_(count < usable_cores() ? kPatience : kNone),
+      : patience_(count < num_processors() ? kPatience : kNone),
         shares_(static_cast<std::size_t>(count) + 1) {
     const std::string what = fmt::format("{} threads", shares_.size());
     threads_.reserve(static_cast<std::size_t>(count));
@@ -222,6 +213,14 @@ int thread_count = 1;
 std::unique_ptr<Workers> workers;
 
 }  // namespace
+
+int num_processors() {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
 int num_threads() { return thread_count; }
 

@@ -15,6 +15,9 @@ int num_threads();
 /// and when the system starts no more threads. Then the number of threads stays as it was.
 void set_num_threads(int count);
 
+/// How many processors this program may use.
+int num_processors();
+
 namespace detail {
 using PartFunction = void (*)(void* context, std::int64_t begin, std::int64_t end);
 void parallel_for(std::int64_t count, std::int64_t parts, PartFunction function, void* context);

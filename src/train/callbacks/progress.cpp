@@ -20,6 +20,12 @@ std::string means(std::span<const Metric> totals) {
   return text;
 }
 
+// "12/100", or "12" where only the time of the run is known.
+std::string step_of(const Trainer& trainer, std::int64_t step) {
+  const std::int64_t total = trainer.total_steps();
+  return total == Trainer::kUnknown ? fmt::format("{}", step) : fmt::format("{}/{}", step, total);
+}
+
 std::string joined(const std::vector<std::string>& parts) {
   std::string text;
   for (const std::string& part : parts) text += part;
@@ -63,12 +69,23 @@ void Progress::report() {
   }
 }
 
+double Progress::seconds_used() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+// By steps or by time, whichever ends the run first.
+double Progress::seconds_left(double rate) const {
+  const double steps = static_cast<double>(trainer_->total_steps() - done_);
+  const double by_steps = steps / std::max(rate, 1e-9);
+  const double limit = trainer_->options().max_minutes * 60;
+  return limit > 0 ? std::min(by_steps, limit - seconds_used()) : by_steps;
+}
+
 // Step, rate, time left and means, with the space before each.
 std::vector<std::string> Progress::status() const {
-  const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-  const double rate = static_cast<double>(done_ - first_step_) / std::max(elapsed, 1e-9);
-  const double left = static_cast<double>(trainer_->total_steps() - done_) / std::max(rate, 1e-9);
-  std::vector<std::string> parts = {fmt::format(" {}/{}", done_, trainer_->total_steps()),
+  const double rate = static_cast<double>(done_ - first_step_) / std::max(seconds_used(), 1e-9);
+  const double left = seconds_left(rate);
+  std::vector<std::string> parts = {fmt::format(" {}", step_of(*trainer_, done_)),
                                     fmt::format("  {:.0f} steps/s", rate),
                                     fmt::format("  {} left", format_duration(left))};
   for (const Metric& metric : trainer_->state().totals) parts.push_back(text_of(metric));
@@ -89,8 +106,11 @@ std::string Progress::bar_line() const {
 }
 
 std::string Progress::bar(int width) const {
-  const double share = static_cast<double>(done_) /
-                       static_cast<double>(std::max<std::int64_t>(1, trainer_->total_steps()));
+  const double by_steps = static_cast<double>(done_) /
+                          static_cast<double>(std::max<std::int64_t>(1, trainer_->total_steps()));
+  const double limit = trainer_->options().max_minutes * 60;
+  const double by_time = limit > 0 ? seconds_used() / limit : 0;
+  const double share = std::min(1.0, std::max(by_steps, by_time));
   const int filled = static_cast<int>(std::floor(share * width));
   std::string text;
   if (color_) text += "\x1b[32m";
@@ -102,20 +122,20 @@ std::string Progress::bar(int width) const {
 }
 
 void Progress::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {
-  write_whole_line(fmt::format("epoch {}/{}{}  {} steps  {:.1f} s", epoch.epoch,
-                               trainer.options().epochs, means(epoch.totals), epoch.steps,
-                               epoch.seconds));
+  const std::int64_t epochs = trainer.options().epochs;
+  const std::string of_all = epochs > 0 ? fmt::format("/{}", epochs) : "";
+  write_whole_line(fmt::format("epoch {}{}{}  {} steps  {:.1f} s", epoch.epoch, of_all,
+                               means(epoch.totals), epoch.steps, epoch.seconds));
 }
 
 void Progress::on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) {
-  write_whole_line(fmt::format("ended after step {}/{}{}  mean of the last {} steps",
-                               trainer.state().step, trainer.total_steps(), means(part.totals),
+  write_whole_line(fmt::format("ended after step {}{}  mean of the last {} steps",
+                               step_of(trainer, trainer.state().step), means(part.totals),
                                part.batches));
 }
 
 void Progress::on_interrupt(const Trainer& trainer) {
-  write_whole_line(
-      fmt::format("stopped after step {}/{}", trainer.state().step, trainer.total_steps()));
+  write_whole_line(fmt::format("stopped after step {}", step_of(trainer, trainer.state().step)));
 }
 
 void Progress::on_evaluation(const Trainer&, const EvaluationInfo& evaluation) {

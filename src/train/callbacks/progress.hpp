@@ -51,6 +51,8 @@ class Progress : public Callback {
   std::string bar_line() const;
   std::string bar(int width) const;
   std::vector<std::string> status() const;
+  double seconds_used() const;
+  double seconds_left(double rate) const;
 
   Style style_;
   bool color_;

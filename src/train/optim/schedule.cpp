@@ -19,9 +19,17 @@ double cosine(double step, double warmup, double total) {
 }
 
 // One step at least: the tail of a short run is its last step.
+double tail_steps(double total, double share) { return std::max(1.0, std::round(share * total)); }
+
 double tail(double step, double total, double share) {
-  const double steps = std::max(1.0, std::round(share * total));
-  return std::min(1.0, (total - step) / steps);
+  return std::min(1.0, (total - step) / tail_steps(total, share));
+}
+
+// The fewest steps of a run whose tail begins no earlier than behind `steps` steps.
+double steps_with_tail(double steps, double share) {
+  double total = std::floor(steps / (1 - share));
+  while (total - tail_steps(total, share) < steps) ++total;
+  return total;
 }
 
 }  // namespace
@@ -39,6 +47,22 @@ double Schedule::factor(std::int64_t step, std::int64_t total_steps) const {
       return std::min(rise, tail(at, total, decay_share));
   }
   return rise;
+}
+
+std::optional<std::int64_t> Schedule::steps_in_time(std::int64_t steps, std::int64_t timed_steps,
+                                                    double used) const {
+  const auto done = static_cast<double>(steps);
+  const double left = static_cast<double>(timed_steps) * (1 - used) / used;
+  if (kind == Kind::kConstant) return std::nullopt;
+  double total = done + left;
+  if (kind == Kind::kCosine) {
+    if (steps < warmup_steps) return std::nullopt;
+  } else if (decay_share < 1) {  // a tail that is all of the run must be known at once
+    total = steps_with_tail(done, decay_share);
+    if (total - done < left) return std::nullopt;
+  }
+  constexpr double kMost = 1e18;
+  return std::max(steps + 1, static_cast<std::int64_t>(std::min(total, kMost)));
 }
 
 void check_schedule(const Schedule& schedule) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,15 @@ struct Schedule {
   /// The factor, in [0, 1]. It depends on the two numbers alone, so a run that goes on has the
   /// rates of an unbroken one. Requires 0 <= step < total_steps.
   double factor(std::int64_t step, std::int64_t total_steps) const;
+
+  /// For a run that time alone ends: the number of steps with which the schedule ends in time, once
+  /// it must be known, and nothing before. Every step that is done then has had the rate of a run
+  /// of this number of steps, so such a run is the same run. It must be known when a warm-up ends
+  /// and kCosine begins to fall, and when the time left is just enough for the tail of kWsd.
+  /// `timed_steps`, of the `steps` that are done, took the share `used` of the time. Requires 0 <
+  /// timed_steps <= steps and used > 0.
+  std::optional<std::int64_t> steps_in_time(std::int64_t steps, std::int64_t timed_steps,
+                                            double used) const;
 
   friend bool operator==(const Schedule&, const Schedule&) = default;
 };

@@ -32,6 +32,8 @@ std::optional<Settings> settings_in(const Notes& notes, const Settings& defaults
   return as_used(settings, paths.folder);
 }
 
+std::int64_t schedule_steps_in(const Notes& notes) { return number_in(notes, kScheduleStepsNote); }
+
 DataStart data_start_in(const Notes& notes) {
   return {number_in(notes, kDataStep), number_in(notes, kDataEpoch)};
 }

@@ -1,6 +1,7 @@
 // What a run's checkpoints and model say of it besides weights.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 
@@ -20,6 +21,9 @@ inline constexpr const char* kScheduleStepsNote = "schedule_steps";
 /// the notes hold none. Throws Error naming `file` where they are damaged.
 std::optional<Settings> settings_in(const Notes& notes, const Settings& defaults,
                                     const RunPaths& paths, const std::filesystem::path& file);
+
+/// The number of kScheduleStepsNote; 0 where there is none. Throws Error where it is no number.
+std::int64_t schedule_steps_in(const Notes& notes);
 
 /// Where a run began with the data that it is trained on now: at its start, unless it went on with
 /// others at the end of an epoch.

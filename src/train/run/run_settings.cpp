@@ -91,7 +91,7 @@ std::unique_ptr<Optimizer> make_optimizer(const Settings& settings,
                                           const ParameterBuffer& parameters) {
   const std::string& name = settings.text("optimizer");
   if (name == "sgd") return std::make_unique<Sgd>(parameters, settings.real("momentum"));
-  Adam::Options options;
+  Adam::Options options = {.beta2 = settings.real("beta2")};
   if (name != "adam") options.form = Adam::Form::kPyTorch;
   if (name == "adamw") options.eps = 1e-8;  // as torch.optim.AdamW
   return std::make_unique<Adam>(parameters, options);

@@ -29,6 +29,7 @@ Settings settings_of(const TrainingOptions& options) {
   set("schedule", to_string(options.schedule));
   set("warmup_steps", options.warmup_steps);
   set("decay_share", options.decay_share);
+  set("beta2", options.beta2);
   set("weight_decay", options.weight_decay);
   set("momentum", options.momentum);
   set("clip_norm", options.clip_norm);

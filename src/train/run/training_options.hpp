@@ -22,9 +22,9 @@ struct TrainingOptions {
 
   // The run's config.toml keeps these options. A plus marks those that may have another value when
   // the run goes on.
-  std::int64_t epochs = 10;  // + passes over the data
+  std::int64_t epochs = 10;  // + passes over the data; 0: no limit
   std::int64_t steps = 0;    // + the most steps of the whole run; 0: no limit
-  double minutes = 0.0;      // + the most minutes of one call; 0: no limit
+  double minutes = 0.0;  // + the most minutes of one call; 0: no limit. The schedule ends in time
   std::int64_t batch_size = 32;
   std::int64_t micro_batches = 1;   // parts that a batch is cut into, see Trainer::Options
   bool shuffle = true;              // a new order of samples in each epoch
@@ -36,6 +36,7 @@ struct TrainingOptions {
   Schedule::Kind schedule = Schedule::Kind::kConstant;  // + how lr changes over the run's steps
   std::int64_t warmup_steps = 0;                        // + steps over which lr rises
   double decay_share = 0.1;    // + of all steps, the last: over which kWsd lowers lr to 0
+  double beta2 = 0.999;        // decay of adam's mean of squared gradients, see Adam
   double weight_decay = 0.01;  // + of adamw, on matrices only
   double momentum = 0.9;       // + of sgd
   double clip_norm = 0.0;      // gradients are scaled to at most this norm; 0: never

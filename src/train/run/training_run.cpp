@@ -27,7 +27,8 @@ TrainingRun::TrainingRun(RunParts parts, const Settings& settings, FolderClaim& 
   const bool makes_data = parts_.data.make != nullptr;
   if (!parts_.warn) parts_.warn = [](const std::string&) {};
   if (!resume_ && !settings_.flag("force")) check_holds_no_run(paths_, makes_data, parts_.words);
-  set_num_threads(static_cast<int>(settings_.integer("threads")));
+  const auto threads = static_cast<int>(settings_.integer("threads"));
+  set_num_threads(threads > 0 ? threads : num_processors());
   const TrainState state = prepare_weights();
   if (parts_.data.validation) validation_ = parts_.data.validation();
   // Data that is there is read before anything is written; data of its own goes into the folder.
@@ -89,6 +90,7 @@ void TrainingRun::make_trainer(const TrainState& state) {
                          .epochs = settings_.integer("epochs"),
                          .max_steps = settings_.integer("steps"),
                          .max_minutes = settings_.real("minutes"),
+                         .schedule_steps = schedule_steps_in(resumed_),
                          .checkpoint_every = settings_.integer("checkpoint_every"),
                          .seed = loading().seed},
         state);
@@ -130,7 +132,8 @@ Notes TrainingRun::notes() const {
   Notes notes = {{"recipe", parts_.name},
                  {kSettingsNote, as_stored(trained_, paths_.folder).to_toml()},
                  {kDataNote, fingerprint_}};
-  if (trainer_->options().schedule.kind != Schedule::Kind::kConstant)
+  const bool is_constant = trainer_->options().schedule.kind == Schedule::Kind::kConstant;
+  if (!is_constant && !trainer_->awaits_schedule())
     notes[kScheduleStepsNote] = std::to_string(trainer_->total_steps());
   add_to(notes, data_start_);
   return notes;
@@ -149,11 +152,10 @@ void TrainingRun::warn_of_changes() const {
     parts_.warn(change);
   }
   // With another span, its steps have other rates than those of a run that was to be so long.
-  const auto span = resumed_.find(kScheduleStepsNote);
+  const std::int64_t before_now = schedule_steps_in(resumed_), now = trainer_->total_steps();
   const bool has_span = trainer_->options().schedule.kind != Schedule::Kind::kConstant;
-  const std::string now = std::to_string(trainer_->total_steps());
-  if (!has_span || span == resumed_.end() || span->second == now) return;
-  parts_.warn(fmt::format("the schedule now spans {} steps, it was {}", now, span->second));
+  if (!has_span || before_now == 0 || trainer_->awaits_schedule() || before_now == now) return;
+  parts_.warn(fmt::format("the schedule now spans {} steps, it was {}", now, before_now));
 }
 
 RunEnd TrainingRun::run(const std::atomic<bool>& stop, const std::function<void()>& begin,

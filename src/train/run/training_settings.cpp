@@ -44,14 +44,15 @@ std::vector<Setting> what_is_trained(const std::string& name, const TrainingOpti
 // How long it trains.
 std::vector<Setting> how_long(const TrainingOptions& options) {
   return {
-      Setting{"epochs", options.epochs, "passes over the data"}
-          .at_least(1)
+      Setting{"epochs", options.epochs, "passes over the data; 0: no limit"}
+          .at_least(0)
           .at_most(1'000'000'000)
           .changeable(),
       Setting{"steps", options.steps, "stop after so many steps in all; 0: no limit"}
           .at_least(0)
           .changeable(),
-      Setting{"minutes", options.minutes, "stop after so many minutes; 0: no limit"}
+      Setting{"minutes", options.minutes,
+              "stop after so many minutes, with the schedule at its end; 0: no limit"}
           .at_least(0)
           .changeable(),
       Setting{"checkpoint_every", options.checkpoint_every,
@@ -97,6 +98,10 @@ std::vector<Setting> how_it_learns(const TrainingOptions& options) {
           .since(3),
       Setting{"optimizer", options.optimizer, "update rule; adam is as Keras forms it"}.one_of(
           {"adam", "adam-pytorch", "adamw", "sgd"}),
+      Setting{"beta2", options.beta2, "decay of adam's mean of squared gradients"}
+          .at_least(0)
+          .at_most(0.9999999)
+          .since(5),
       Setting{"weight_decay", options.weight_decay, "weight decay of adamw, on matrices only"}
           .at_least(0)
           .changeable()
@@ -109,8 +114,9 @@ std::vector<Setting> how_it_learns(const TrainingOptions& options) {
 std::vector<Setting> how_it_begins_and_runs(const TrainingOptions& options) {
   return {
       Setting{"seed", Int{0}, "random numbers of starting weights, data and shuffling"}.at_least(0),
-      Setting{"threads", Int{1}, "CPU threads; the results are the same for any number"}
-          .at_least(1)
+      Setting{"threads", Int{1},
+              "CPU threads, 0: one for each processor; the results are the same for any number"}
+          .at_least(0)
           .at_most(1024)
           .changeable()
           .without_effect(),
@@ -151,6 +157,10 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
 }
 
 void check_training_settings(const Settings& settings, bool validates, const RunWords& words) {
+  check(settings.integer("epochs") > 0 || settings.integer("steps") > 0 ||
+            settings.real("minutes") > 0,
+        "train", "{}, {} and {} are 0 all: nothing would end the run", words.setting("epochs"),
+        words.setting("steps"), words.setting("minutes"));
   for (const char* key : {"val_every", "patience"}) {
     check(validates || settings.integer(key) == 0, "train", "{} is {}: it needs {}, or {} 0", key,
           settings.integer(key), words.setting("val"), words.setting(key));

@@ -71,6 +71,37 @@ TEST(Schedule, NeverLeavesTheUnitIntervalWhateverItsLength) {
   }
 }
 
+TEST(Schedule, SaysInTimeHowManyStepsItSpans) {
+  const Schedule constant = {.warmup_steps = 3};
+  EXPECT_EQ(constant.steps_in_time(10, 10, 0.99), std::nullopt) << "no rate depends on them";
+  const Schedule cosine = {.kind = Kind::kCosine, .warmup_steps = 10};
+  EXPECT_EQ(cosine.steps_in_time(9, 9, 0.05), std::nullopt) << "the warm-up goes on";
+  EXPECT_EQ(cosine.steps_in_time(10, 10, 0.05), 200);
+  EXPECT_EQ(cosine.steps_in_time(110, 10, 0.05), 300) << "of a run that went on behind step 100";
+  const Schedule wsd = {.kind = Kind::kWsd, .decay_share = 0.25};
+  EXPECT_EQ(wsd.steps_in_time(749, 749, 0.749), std::nullopt) << "there is time for more";
+  EXPECT_EQ(wsd.steps_in_time(750, 750, 0.75), 1000);
+  EXPECT_EQ(wsd.steps_in_time(900, 900, 0.9), 1200) << "asked too late, it ends too late";
+}
+
+TEST(Schedule, HasGivenEveryStepBeforeTheRateOfTheStepsItSays) {
+  for (const Kind kind : {Kind::kCosine, Kind::kWsd}) {
+    for (const double share : {0.01, 0.1, 0.37, 0.9, 1.0}) {
+      const Schedule schedule = {.kind = kind, .warmup_steps = 5, .decay_share = share};
+      for (std::int64_t steps = 1; steps < 300; ++steps) {
+        const auto total = schedule.steps_in_time(steps, steps, static_cast<double>(steps) / 311);
+        if (!total) continue;
+        ASSERT_GT(*total, steps);
+        for (std::int64_t step = 0; step < steps; ++step) {
+          ASSERT_EQ(schedule.factor(step, *total), schedule.factor(step, Trainer::kUnknown))
+              << to_string(kind) << ' ' << share << ": step " << step << " of " << *total;
+        }
+        break;
+      }
+    }
+  }
+}
+
 TEST(Schedule, HasANameThatIsReadAgain) {
   for (const Kind kind : {Kind::kConstant, Kind::kCosine, Kind::kWsd}) {
     EXPECT_EQ(schedule_from_string(to_string(kind)), kind);

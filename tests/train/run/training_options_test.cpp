@@ -30,6 +30,7 @@ TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
                                    .schedule = Schedule::Kind::kWsd,
                                    .warmup_steps = 8,
                                    .decay_share = 0.375,
+                                   .beta2 = 0.8125,
                                    .weight_decay = 0.25,
                                    .momentum = 0.5,
                                    .clip_norm = 9.5,
@@ -41,18 +42,14 @@ TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
                                    .tensorboard = false,
                                    .step_log = "s"};
   const std::string text = settings_of(options).to_toml();
-  for (const char* line : {"recipe = 'n' ",        "epochs = 2 ",
-                           "steps = 3 ",           "minutes = 4.5 ",
-                           "batch_size = 5 ",      "micro_batches = 6 ",
-                           "shuffle = false ",     "seed = 7 ",
-                           "dtype = 'float64' ",   "init = 'i' ",
-                           "optimizer = 'sgd' ",   "lr = 0.125 ",
-                           "schedule = 'wsd' ",    "warmup_steps = 8 ",
-                           "decay_share = 0.375 ", "weight_decay = 0.25 ",
-                           "momentum = 0.5 ",      "clip_norm = 9.5 ",
-                           "ema = 0.75 ",          "checkpoint_every = 10 ",
-                           "val_every = 11 ",      "patience = 12 ",
-                           "threads = 13 ",        "tensorboard = false "}) {
+  for (const char* line :
+       {"recipe = 'n' ",          "epochs = 2 ",        "steps = 3 ",           "minutes = 4.5 ",
+        "batch_size = 5 ",        "micro_batches = 6 ", "shuffle = false ",     "seed = 7 ",
+        "dtype = 'float64' ",     "init = 'i' ",        "optimizer = 'sgd' ",   "lr = 0.125 ",
+        "schedule = 'wsd' ",      "warmup_steps = 8 ",  "decay_share = 0.375 ", "beta2 = 0.8125 ",
+        "weight_decay = 0.25 ",   "momentum = 0.5 ",    "clip_norm = 9.5 ",     "ema = 0.75 ",
+        "checkpoint_every = 10 ", "val_every = 11 ",    "patience = 12 ",       "threads = 13 ",
+        "tensorboard = false "}) {
     EXPECT_THAT(text, HasSubstr(std::string("\n") + line));
   }
   // No setting is left out above, and so none is forgotten.

@@ -79,8 +79,10 @@ TEST(TrainingRunRefusals, RefusesOptionsThatContradictEachOtherBeforeItMakesAFol
             "[train] resume and force contradict each other");
   EXPECT_EQ(refusal([](TrainingOptions& o) { o.folder.clear(); }),
             "[train] folder is empty: name one for the files of the run");
+  EXPECT_EQ(refusal([](TrainingOptions& o) { o.epochs = -1; }),
+            "[config] options: 'epochs' must be at least 0, not -1");
   EXPECT_EQ(refusal([](TrainingOptions& o) { o.epochs = 0; }),
-            "[config] options: 'epochs' must be at least 1, not 0");
+            "[train] epochs, steps and minutes are 0 all: nothing would end the run");
   EXPECT_EQ(refusal([](TrainingOptions& o) { o.decay_share = 0; }),
             "[train] decay_share must be above 0 and at most 1, not 0");
   EXPECT_THAT(refusal([](TrainingOptions& o) { o.optimizer = "adagrad"; }), HasSubstr("'adagrad'"));
