@@ -227,10 +227,14 @@ std::string working_steps(const ArithmeticProblem& p, int digits) {
          (p.operation == '*' ? steps_of_product(p, digits) : steps_of_sum(p, digits));
 }
 
-std::optional<std::int64_t> answer_in(std::string_view steps) {
+bool are_whole(std::string_view steps) {
   const auto bars = std::count(steps.begin(), steps.end(), '|');
   const bool is_product = steps.find('*') != std::string_view::npos;
-  if (!steps.ends_with('|') || bars != (is_product ? 5 : 4)) return std::nullopt;
+  return steps.ends_with('|') && bars == (is_product ? 5 : 4);
+}
+
+std::optional<std::int64_t> answer_in(std::string_view steps) {
+  if (!are_whole(steps)) return std::nullopt;
   steps.remove_suffix(1);
   const std::size_t before = steps.rfind('|');
   if (before == std::string_view::npos) return std::nullopt;

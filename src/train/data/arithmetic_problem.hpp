@@ -53,8 +53,10 @@ std::string fixed_prompt(const ArithmeticProblem& problem, int digits);
 /// Throws Error as fixed_prompt().
 std::string working_steps(const ArithmeticProblem& problem, int digits);
 
-/// The number in the last field of whole working steps, which have three fields, or four with a
-/// product; nothing for other text.
+/// Whether working steps have all their fields: three, or four with a product.
+bool are_whole(std::string_view steps);
+
+/// The number in the last field of whole working steps; nothing for other text.
 std::optional<std::int64_t> answer_in(std::string_view steps);
 
 }  // namespace maskgrad

@@ -112,7 +112,8 @@ Batch DataLoader::collate(DataPosition position) {
   }
   const std::int64_t begin = position.batch * options_.batch_size;
   const std::int64_t count = std::min(options_.batch_size, dataset_.size() - begin);
-  Batch batch = dataset_.collate({order_.data() + begin, static_cast<std::size_t>(count)});
+  Batch batch =
+      dataset_.collate_in(position.epoch, {order_.data() + begin, static_cast<std::size_t>(count)});
   batch.epoch = position.epoch;
   if (!batch.ids.defined()) {
     batch.ids = Tensor::from(std::span<const std::int64_t>(order_).subspan(

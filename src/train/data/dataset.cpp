@@ -62,6 +62,10 @@ Batch Batch::part(std::int64_t first, std::int64_t count) const {
   return result;
 }
 
+Batch Dataset::collate_in(std::int64_t, std::span<const std::int64_t> ids) const {
+  return collate(ids);
+}
+
 std::string Dataset::fingerprint() const {
   Digest digest;
   for (std::int64_t i = 0; i < size(); ++i) {

@@ -45,6 +45,10 @@ class Dataset {
   /// run that goes on must meet the same data. The thread that reads ahead calls it too. Throws
   /// Error for a number that no sample has.
   virtual Batch collate(std::span<const std::int64_t> ids) const = 0;
+  /// The same in epoch 0, 1, ...: for data of which each epoch has others. The result must depend
+  /// on the epoch and the numbers alone. If not overridden, every epoch has the samples of
+  /// collate().
+  virtual Batch collate_in(std::int64_t epoch, std::span<const std::int64_t> ids) const;
   /// "2000 samples, crc32c 1a2b3c4d". It tells whether data are those that a run was trained on. If
   /// not overridden, it is the checksum of all samples, each collated as a batch of its own.
   virtual std::string fingerprint() const;

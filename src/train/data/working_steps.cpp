@@ -9,10 +9,6 @@
 namespace maskgrad {
 namespace {
 
-int digits_below(std::int64_t max_val) {
-  return static_cast<int>(fmt::format("{}", max_val - 1).size());
-}
-
 // Makes the numbers of a problem rare in one of five ways.
 void make_rare(Random& random, std::int64_t max_val, ArithmeticProblem& p) {
   std::int64_t& one = random.coin() ? p.x : p.y;
@@ -49,32 +45,43 @@ ArithmeticProblem draw(Random& random, std::int64_t max_val, double rare) {
 
 }  // namespace
 
+int digits_below(std::int64_t max_val) {
+  return static_cast<int>(fmt::format("{}", max_val - 1).size());
+}
+
 WorkingSteps::WorkingSteps(const WorkingStepsData& data) : data_(data) {
-  check(data.samples >= 0, "arithmetic", "samples must be at least 0, not {}", data.samples);
+  constexpr std::int64_t kMost = std::int64_t{1} << 40;
+  check(data.samples >= 0 && data.samples <= kMost, "arithmetic",
+        "samples must be from 0 to 2^40, not {}", data.samples);
   check_max_val(data.max_val);
   check(data.max_val >= 2, "arithmetic", "max-val must be at least 2 for working steps");
   check(data.rare >= 0 && data.rare <= 1, "arithmetic",
         "the share of rare problems must be from 0 to 1, not {}", data.rare);
+  check(data.rare_until >= 1, "arithmetic", "rare_until must be at least 1, not {}",
+        data.rare_until);
   digits_ = digits_below(data.max_val);
 }
 
 std::string WorkingSteps::fingerprint() const {
-  return fmt::format("{} problems below {} of seed {}, rare {}", data_.samples, data_.max_val,
-                     data_.seed, data_.rare);
+  return fmt::format("{} problems an epoch, numbers below {}, of seed {}, {}, rare {} until {}",
+                     data_.samples, data_.max_val, data_.seed,
+                     data_.held_out ? "held out" : "not held out", data_.rare, data_.rare_until);
 }
 
-ArithmeticProblem WorkingSteps::problem(std::int64_t id) const {
+ArithmeticProblem WorkingSteps::problem(std::int64_t id, std::int64_t epoch) const {
   check(id >= 0 && id < size(), "arithmetic", "there is no sample {}: there are {}", id, size());
-  Random random(data_.seed, stream_of("working steps"), static_cast<std::uint64_t>(id));
-  const double rare =
-      data_.rare * (1 - static_cast<double>(id) / static_cast<double>(data_.samples));
+  check(epoch >= 0 && epoch < (std::int64_t{1} << 22), "arithmetic", "there is no epoch {}", epoch);
+  const std::int64_t number = epoch * size() + id;
+  Random random(data_.seed, stream_of("working steps"), static_cast<std::uint64_t>(number));
+  const double done = static_cast<double>(number) / static_cast<double>(data_.rare_until);
+  const double rare = data_.rare * std::max(0.0, 1 - done);
   for (;;) {
     const ArithmeticProblem p = draw(random, data_.max_val, rare);
-    if (!is_held_out(p.x, p.y)) return p;
+    if (is_held_out(p.x, p.y) == data_.held_out) return p;
   }
 }
 
-Batch WorkingSteps::collate(std::span<const std::int64_t> ids) const {
+Batch WorkingSteps::collate_in(std::int64_t epoch, std::span<const std::int64_t> ids) const {
   struct Text {
     std::vector<std::int64_t> tokens;
     std::size_t asked;  // the first token of the steps
@@ -82,7 +89,7 @@ Batch WorkingSteps::collate(std::span<const std::int64_t> ids) const {
   std::vector<Text> texts;
   std::size_t width = 0;
   for (const std::int64_t id : ids) {
-    const ArithmeticProblem p = problem(id);
+    const ArithmeticProblem p = problem(id, epoch);
     const std::string prompt = fixed_prompt(p, digits_);
     texts.push_back({arithmetic_tokens(prompt + working_steps(p, digits_)), prompt.size()});
     width = std::max(width, texts.back().tokens.size() - 1);

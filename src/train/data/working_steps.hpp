@@ -9,30 +9,36 @@
 namespace maskgrad {
 
 struct WorkingStepsData {
-  std::int64_t samples = 1'000'000;
-  std::int64_t max_val = 100;  // numbers are smaller in absolute value
+  std::int64_t samples = 100'000;  // of an epoch
+  std::int64_t max_val = 100;      // numbers are smaller in absolute value
   std::uint64_t seed = 0;
-  /// The share of rare problems among the first samples. It falls evenly, to 0 behind the last one.
+  /// The share of rare problems at the beginning. It falls evenly, to 0 behind `rare_until`
+  /// problems. Rare problems have a zero, an operand of one digit, equal or opposite operands, or
+  /// operands of equal sign and tens.
   double rare = 0.25;
+  std::int64_t rare_until = 1'000'000;
+  /// True: only problems of which is_held_out() says so. False: only the others.
+  bool held_out = false;
 };
 
-/// Sample i is problem i of the seed, made when it is asked for. No pair of is_held_out() is among
-/// them. Rare problems have a zero, an operand of one digit, equal or opposite operands, or
-/// operands of equal sign and tens. A batch has inputs, int64 [B, S]: fixed_prompt() and
-/// working_steps() without the last token, filled up with kPadToken; targets, int64 [B, S]: the
-/// token behind each; and "asked", bool [B, S]: where that token is one of the working steps.
+/// Sample i of epoch e is problem e * samples + i of the seed, made when it is asked for. So each
+/// epoch has new ones. A batch has inputs, int64 [B, S]: fixed_prompt() and working_steps() without
+/// the last token, filled up with kPadToken; targets, int64 [B, S]: the token behind each; and
+/// "asked", bool [B, S]: where that token is one of the working steps.
 class WorkingSteps : public Dataset {
  public:
-  /// Throws Error for samples below 0, a max_val that is not 2 to 10^9, and a share that is not in
-  /// [0, 1].
+  /// Throws Error for samples below 0 or above 2^40, a max_val that is not 2 to 10^9, a share that
+  /// is not in [0, 1], and a rare_until below 1.
   explicit WorkingSteps(const WorkingStepsData& data);
 
   std::int64_t size() const override { return data_.samples; }
-  Batch collate(std::span<const std::int64_t> ids) const override;
+  Batch collate(std::span<const std::int64_t> ids) const override { return collate_in(0, ids); }
+  Batch collate_in(std::int64_t epoch, std::span<const std::int64_t> ids) const override;
   /// The numbers that the samples are made from.
   std::string fingerprint() const override;
 
-  ArithmeticProblem problem(std::int64_t id) const;
+  /// Throws Error for a sample or an epoch that is not there.
+  ArithmeticProblem problem(std::int64_t id, std::int64_t epoch = 0) const;
   /// Digits of an operand.
   int digits() const { return digits_; }
 
@@ -40,5 +46,8 @@ class WorkingSteps : public Dataset {
   WorkingStepsData data_;
   int digits_;
 };
+
+/// The digits of an operand below max_val: 2 for 100.
+int digits_below(std::int64_t max_val);
 
 }  // namespace maskgrad

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/data_loader.hpp>
 #include <maskgrad/train/data/working_steps.hpp>
 
 #include "support/errors.hpp"
@@ -59,7 +60,7 @@ TEST(WorkingSteps, HoldNoPairThatIsHeldOutAndNoNumberThatIsTooLarge) {
 }
 
 TEST(WorkingSteps, BeginWithRareProblemsAndEndWithFew) {
-  const WorkingSteps data({.samples = 20000, .max_val = 100, .seed = 1, .rare = 1});
+  const WorkingSteps data({.samples = 20000, .seed = 1, .rare = 1, .rare_until = 20000});
   const auto zeros = [&](std::int64_t first) {
     std::int64_t count = 0;
     for (std::int64_t i = first; i < first + 2000; ++i) {
@@ -85,19 +86,45 @@ TEST(WorkingSteps, AreMadeOfTheirNumbersAlone) {
   WorkingStepsData other = numbers;
   other.seed = 8;
   EXPECT_NE(WorkingSteps(other).fingerprint(), data.fingerprint());
-  EXPECT_EQ(data.fingerprint(), "100 problems below 100 of seed 7, rare 0.25");
+  EXPECT_EQ(data.fingerprint(),
+            "100 problems an epoch, numbers below 100, of seed 7, not held out, rare 0.25 until "
+            "1000000");
+}
+
+TEST(WorkingSteps, AreNewInEachEpochAndGoOnWhereTheLastOneEnded) {
+  const WorkingSteps short_epochs({.samples = 30, .seed = 4}), long_one({.samples = 90, .seed = 4});
+  for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
+    const std::vector<std::int64_t> ids = first_ids(30);
+    std::vector<std::int64_t> in_all;
+    for (const std::int64_t id : ids) in_all.push_back(30 * epoch + id);
+    EXPECT_TRUE(
+        same_bits(short_epochs.collate_in(epoch, ids).inputs, long_one.collate(in_all).inputs));
+  }
+  DataLoader loader(short_epochs, {.batch_size = 30});
+  const Batch first = loader.next(), second = loader.next();
+  EXPECT_TRUE(same_bits(first.inputs, short_epochs.collate_in(0, first_ids(30)).inputs));
+  EXPECT_TRUE(same_bits(second.inputs, short_epochs.collate_in(1, first_ids(30)).inputs));
+}
+
+TEST(WorkingSteps, AreOnlyOfPairsThatAreHeldOutWhereTheyAreToBe) {
+  const WorkingSteps data({.samples = 2000, .seed = 1, .held_out = true});
+  for (std::int64_t i = 0; i < 2000; ++i) {
+    EXPECT_TRUE(is_held_out(data.problem(i).x, data.problem(i).y));
+  }
 }
 
 TEST(WorkingSteps, RefuseNumbersThatAreNone) {
   const auto error = [](const WorkingStepsData& data) {
     return error_of([&] { WorkingSteps made(data); });
   };
-  EXPECT_EQ(error({.samples = -1}), "[arithmetic] samples must be at least 0, not -1");
+  EXPECT_EQ(error({.samples = -1}), "[arithmetic] samples must be from 0 to 2^40, not -1");
   EXPECT_EQ(error({.max_val = 0}), "[arithmetic] max-val must be 1 to 1000000000, not 0");
   EXPECT_EQ(error({.max_val = 1}), "[arithmetic] max-val must be at least 2 for working steps");
   EXPECT_EQ(error({.rare = 1.5}),
             "[arithmetic] the share of rare problems must be from 0 to 1, not 1.5");
+  EXPECT_EQ(error({.rare_until = 0}), "[arithmetic] rare_until must be at least 1, not 0");
   const WorkingSteps data({.samples = 2});
+  EXPECT_EQ(error_of([&] { data.problem(0, -1); }), "[arithmetic] there is no epoch -1");
   EXPECT_EQ(error_of([&] { data.problem(2); }), "[arithmetic] there is no sample 2: there are 2");
 }
 
