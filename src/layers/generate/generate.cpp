@@ -95,7 +95,9 @@ class Generation {
     s.read = s.all.size();
     s.all.push_back(token);
     made_[s.prompt].push_back(token);
-    s.goes_on = std::find(options_.stop.begin(), options_.stop.end(), token) == options_.stop.end();
+    s.goes_on =
+        std::find(options_.stop.begin(), options_.stop.end(), token) == options_.stop.end() &&
+        (!options_.stop_when || !options_.stop_when(made_[s.prompt]));
     return !options_.on_token || options_.on_token(s.prompt, token);
   }
 

@@ -16,6 +16,8 @@ struct GenerateOptions {
   /// The most that are made for a prompt. A cache takes memory for all of them at once.
   std::int64_t tokens = 256;
   Tokens stop = {};  // a sequence ends behind the first of these, which it keeps
+  /// Whether a sequence ends behind what was made of it so far.
+  std::function<bool(std::span<const std::int64_t> made)> stop_when = {};
   SampleOptions sample = {.temperature = 0};
   std::uint64_t seed = 0;
   /// The number of the first prompt's sample. Token t of sample n is drawn by Philox(seed, n, t),

@@ -104,6 +104,23 @@ TEST(Generate, EndsASequenceBehindAStopTokenAndGoesOnWithTheOthers) {
   EXPECT_TRUE(one_stopped);
 }
 
+TEST(Generate, EndsASequenceWhereItsTokensAreEnough) {
+  SmallLanguageModel model;
+  const std::vector<Tokens> prompts = some_prompts();
+  const std::vector<Tokens> whole = generate(as_function(model), prompts, {.tokens = 9});
+  // Behind the second token that is the same as the last one of the prompt's whole text, or never.
+  const auto has_two_alike = [](std::span<const std::int64_t> made) {
+    return std::count(made.begin(), made.end(), made.back()) == 2;
+  };
+  const std::vector<Tokens> ended =
+      generate(as_function(model), prompts, {.tokens = 9, .stop_when = has_two_alike});
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    std::size_t length = 1;
+    while (length < whole[i].size() && !has_two_alike(std::span(whole[i]).first(length))) ++length;
+    EXPECT_EQ(ended[i], Tokens(whole[i].begin(), whole[i].begin() + std::ptrdiff_t(length)));
+  }
+}
+
 TEST(Generate, TellsOfEachTokenAndStopsWhenNoMoreAreWanted) {
   SmallLanguageModel model;
   const std::vector<Tokens> prompts = {{1}, {2, 3}};
