@@ -1,6 +1,7 @@
 // maskgrad check
 #include <numeric>
 
+#include <maskgrad/layers/prove_causal.hpp>
 #include <maskgrad/tensor/check/gradients.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
@@ -30,6 +31,14 @@ bool report(const char* what, bool holds, const std::string& text) {
   return holds;
 }
 
+// Nothing to say of a model that predicts no next token.
+bool check_causality(TrainedRun& run, const Batch& batch) {
+  const std::optional<CausalModel> causal = run.model().causal_model(batch);
+  if (!causal) return true;
+  const CausalProof proof = prove_causal(causal->model, causal->tokens);
+  return report("causality", proof.holds(), to_string(proof));
+}
+
 // True when everything holds.
 bool check_model(TrainedRun& run, const Batch& batch, const Options& options) {
   const std::vector<NamedLeaf> leaves = run.parameters().leaves();
@@ -46,7 +55,8 @@ bool check_model(TrainedRun& run, const Batch& batch, const Options& options) {
   const MaskProof proof = prove_mask(tape, leaves);
   bool holds = report("gradients", gradients.holds(), to_string(gradients));
   holds &= report("leaks", leaks.holds(), to_string(leaks));
-  return holds & report("proof", proof.holds(), to_string(proof));
+  holds &= report("proof", proof.holds(), to_string(proof));
+  return holds & check_causality(run, batch);
 }
 
 void check_run(const Options& options) {
@@ -82,8 +92,9 @@ void add_check(CLI::App& program) {
   command->footer(
       "Gradients are compared with central differences in float64. The leak check puts 1e30,\n"
       "-1e30, inf, -inf and nan into every masked place: results must stay the same, bit for bit.\n"
-      "The proof follows what each operation says it reads, forward and backward. The exit\n"
-      "code is 1 when something fails.\n\n"
+      "The proof follows what each operation says it reads, forward and backward. Of a language\n"
+      "model, causality is proved too: no position depends on a later one, or on another text.\n"
+      "The exit code is 1 when something fails.\n\n"
       "Example: maskgrad check runs/first");
   command->callback([options] { check_run(*options); });
 }

@@ -1,34 +1,78 @@
 // maskgrad eval
+#include <nlohmann/json.hpp>
+
 #include <maskgrad/train/evaluate.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
+#include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/usage.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
 struct Options {
-  std::string run, data;
+  std::string run, data, json;
   Weights weights = Weights::kLast;
-  std::int64_t batch_size = 100;
+  std::int64_t batch_size = 100, samples = 0;
 };
+
+// Loss and metrics of the model on `data`.
+std::vector<Metric> totals_on(const Dataset& data, TrainedRun& run, std::int64_t batch_size) {
+  const auto model = [&](const Batch& batch, Pass& pass) {
+    return run.model().evaluate(batch, pass);
+  };
+  return evaluate(model, data, batch_size);
+}
+
+// On a terminal, how far it is.
+std::optional<Examination> examine(RecipeModel& model, std::int64_t samples) {
+  const bool shows = has_terminal();
+  const auto show = [&](std::int64_t done, std::int64_t all) {
+    if (shows) write_message(fmt::format("\r\x1b[K{} of {} answers", done, all));
+  };
+  auto examination = model.examine({.samples = samples, .on_progress = show});
+  if (shows) write_message("\r\x1b[K");
+  return examination;
+}
+
+void print_examination(const Examination& examination) {
+  print("\n{}", format_table(examination.table));
+  if (!examination.mistakes.empty()) print("\n");
+  for (const std::string& mistake : examination.mistakes) print("{}\n", mistake);
+}
 
 void eval(const Options& options) {
   as_usage([&] {
     check(options.batch_size >= 1, "usage", "--batch-size must be at least 1, not {}",
           options.batch_size);
+    check(options.samples >= 0, "usage", "--samples must be at least 0, not {}", options.samples);
   });
+  // Before the work that its figures would be lost of.
+  if (!options.json.empty()) const AtomicFile attempt(options.json);
   TrainedRun run(options.run, options.weights);
-  const std::unique_ptr<Dataset> data = run.load_data(options.data, "eval");
-  const auto model = [&](const Batch& batch, Pass& pass) {
-    return run.model().evaluate(batch, pass);
-  };
-  for (const Metric& metric : evaluate(model, *data, options.batch_size)) {
+  const bool holds_out = run.recipe().holds_out() && options.data.empty();
+  const std::unique_ptr<Dataset> data =
+      run.load_data(options.data, "eval", holds_out ? DataPart::kHeldOut : DataPart::kTraining);
+  nlohmann::ordered_json json;
+  for (const Metric& metric : totals_on(*data, run, options.batch_size)) {
     print("{:<10} {:.6f}\n", metric.name, metric.mean());
+    json[metric.name] = metric.mean();
   }
-  print("{:<10} {}\n", "samples", data->size());
+  print("{:<10} {}{}\n", "samples", data->size(), holds_out ? ", held out" : "");
+  json["samples"] = data->size();
+  flush_output();
+  if (options.data.empty()) {
+    if (const auto examination = examine(run.model(), options.samples)) {
+      print_examination(*examination);
+      json["count"] = examination->count;
+      for (const auto& [name, share] : examination->shares) json[name] = share;
+    }
+  }
+  if (!options.json.empty()) write_file(options.json, json.dump(2) + "\n");
 }
 
 }  // namespace
@@ -40,9 +84,13 @@ void add_eval(CLI::App& program) {
   add_best(*command, options->weights);
   command
       ->add_option("--data", options->data,
-                   "Folder of shards; the run's training data if not given")
+                   "Folder of shards; if not given, what the run held out from training, or else "
+                   "its training data")
       ->type_name("FOLDER");
   add_integer(*command, "--batch-size", options->batch_size, "Samples in a batch");
+  add_integer(*command, "--samples", options->samples,
+              "The most questions of the table of answers; 0: all, or 20000 where there are more");
+  command->add_option("--json", options->json, "File for the figures, as JSON")->type_name("FILE");
   command->footer("Example: maskgrad eval runs/first --data heldout");
   command->callback([options] { eval(*options); });
 }

@@ -14,44 +14,66 @@ struct Options {
   std::string run;
   Weights weights = Weights::kLast;
   std::vector<std::string> texts;
+  bool show_work = false, probabilities = false;
 };
 
-// An empty question has an empty answer, so that answers stay level with their questions.
-std::string answer(RecipeModel& model, const std::string& text) {
-  return text.empty() ? text : model.predict(text);
+std::string text_of(const Prediction& prediction, bool probabilities) {
+  if (!probabilities) return prediction.answers.front().text;
+  std::string text;
+  for (const Answer& answer : prediction.answers) {
+    text += fmt::format("{}{}  {:.4f}", text.empty() ? "" : ", ", answer.text, answer.probability);
+  }
+  return text;
+}
+
+// Writes one line for one question, the steps as they come. An empty question has an empty answer,
+// so that answers stay level with their questions.
+void answer(RecipeModel& model, const std::string& text, const Options& options) {
+  if (text.empty()) return print("\n");
+  bool has_begun = false;
+  PredictOptions how = {.probabilities = options.probabilities};
+  if (options.show_work) {
+    how.on_steps = [&](std::string_view piece) {
+      has_begun = true;
+      write_output(piece);
+      flush_output();
+    };
+  }
+  try {
+    const Prediction prediction = model.predict(text, how);
+    print("{}{}\n", has_begun ? "  " : "", text_of(prediction, options.probabilities));
+  } catch (const Error&) {
+    if (has_begun) print("\n");
+    throw;
+  }
 }
 
 // Answers line by line, so that a reader at the other end of a pipe gets each at once.
-void answer_lines(RecipeModel& model) {
+void answer_lines(RecipeModel& model, const Options& options) {
   InputLines lines;
   for (std::string line; lines.next(line);) {
-    std::string reply;
     try {
-      reply = answer(model, line);
+      answer(model, line, options);
     } catch (const Error& error) {
       fail("predict", "line {}: {}: {}", lines.count(), error.name(), error.text());
     }
-    print("{}\n", reply);
     flush_output();
   }
 }
 
 // A person who mistypes should not have to start again.
-void answer_prompt(RecipeModel& model) {
+void answer_prompt(RecipeModel& model, const Options& options) {
   write_message("One question a line, such as x=-12,y=24:y-x; end with Ctrl-D.\n");
   InputLines lines;
   for (std::string line;;) {
     write_message("> ");
     if (!lines.next(line)) break;
     if (line.empty()) continue;
-    std::string reply;
     try {
-      reply = answer(model, line);
+      answer(model, line, options);
     } catch (const Error& error) {
       write_message(one_line(fmt::format("{}: {}", error.name(), error.text())) + "\n");
-      continue;
     }
-    print("{}\n", reply);
     flush_output();
   }
   write_message("\n");
@@ -60,11 +82,11 @@ void answer_prompt(RecipeModel& model) {
 void predict(const Options& options) {
   TrainedRun run(options.run, options.weights);
   if (!options.texts.empty()) {
-    for (const std::string& text : options.texts) print("{}\n", answer(run.model(), text));
+    for (const std::string& text : options.texts) answer(run.model(), text, options);
   } else if (isatty(STDIN_FILENO)) {
-    answer_prompt(run.model());
+    answer_prompt(run.model(), options);
   } else {
-    answer_lines(run.model());
+    answer_lines(run.model(), options);
   }
 }
 
@@ -80,6 +102,10 @@ void add_predict(CLI::App& program) {
       ->add_option("TEXT", options->texts,
                    "Questions; without any, read standard input, or show a prompt")
       ->type_name("");
+  command->add_flag("--show-work", options->show_work,
+                    "Write what the model writes on its way to the answer, too");
+  command->add_flag("--probabilities", options->probabilities,
+                    "Write how probable the model holds its answers");
   command->footer("Example: maskgrad predict runs/first x=-12,y=24:y-x");
   command->callback([options] { predict(*options); });
 }

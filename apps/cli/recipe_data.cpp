@@ -18,15 +18,13 @@ class RecipeData {
         settings_(settings),
         paths_(paths),
         resume_(settings.flag("resume")),
-        own_data_(settings.text("data").empty()) {}
+        draws_(recipe.data_source() == DataSource::kDrawn),
+        own_data_(!draws_ && settings.text("data").empty()) {}
 
-  std::shared_ptr<const Dataset> training() const {
-    const fs::path folder = own_data_ ? paths_.own_data : fs::path(settings_.text("data"));
-    check_data_folder(folder, paths_, !is_from_config("data"));
-    return load(folder, DataPart::kTraining);
-  }
+  std::shared_ptr<const Dataset> training() const { return load_part(DataPart::kTraining); }
 
   std::shared_ptr<const Dataset> validation() const {
+    if (draws_ || settings_.text("val").empty()) return load_part(DataPart::kHeldOut);
     const fs::path folder = settings_.text("val");
     // Data that are there belong to a run that the new one takes the place of.
     if (!resume_ && own_data_ && !path_within(folder, paths_.own_data).empty()) {
@@ -39,6 +37,13 @@ class RecipeData {
   }
 
  private:
+  std::shared_ptr<const Dataset> load_part(DataPart part) const {
+    if (draws_) return load({}, part);
+    const fs::path folder = own_data_ ? paths_.own_data : fs::path(settings_.text("data"));
+    check_data_folder(folder, paths_, !is_from_config("data"));
+    return load(folder, part);
+  }
+
   bool is_from_config(const char* key) const {
     if (!resume_) return false;
     const Settings saved = read_saved_settings(Settings(recipe_.settings()), paths_);
@@ -47,23 +52,29 @@ class RecipeData {
 
   std::shared_ptr<const Dataset> load(const fs::path& folder, DataPart part) const {
     std::shared_ptr<const Dataset> data = recipe_.load_data(settings_, folder, part);
-    check(data->size() > 0, "data", "'{}' holds no samples", folder.string());
+    check(data->size() > 0, "data", "{} no samples",
+          draws_ ? "the settings ask for" : fmt::format("'{}' holds", folder.string()));
     return data;
   }
 
   const Recipe& recipe_;
   const Settings& settings_;
   const RunPaths& paths_;
-  bool resume_, own_data_;
+  bool resume_, draws_, own_data_;
 };
 
 }  // namespace
 
+bool validates(const Recipe& recipe, const Settings& settings) {
+  const bool has_val = recipe.data_source() == DataSource::kFolder && !settings.text("val").empty();
+  return has_val || recipe.holds_out();
+}
+
 RunData recipe_data(const Recipe& recipe, const Settings& settings, const RunPaths& paths) {
   const RecipeData data(recipe, settings, paths);
   RunData result = {.training = [data] { return data.training(); }};
-  if (!settings.text("val").empty()) result.validation = [data] { return data.validation(); };
-  if (settings.text("data").empty()) {
+  if (validates(recipe, settings)) result.validation = [data] { return data.validation(); };
+  if (recipe.data_source() == DataSource::kFolder && settings.text("data").empty()) {
     result.make = [&] { recipe.write_data(settings, paths.own_data); };
   }
   return result;

@@ -1,4 +1,4 @@
-// The data of a recipe's run, from the folders that its settings name.
+// The data of a recipe's run.
 #pragma once
 
 #include <maskgrad/train/run/run_data.hpp>
@@ -6,6 +6,10 @@
 #include "recipes/recipe.hpp"
 
 namespace maskgrad::apps {
+
+/// Whether a run of these settings is validated: on the data that `val` names, or else on those
+/// that the recipe holds out.
+bool validates(const Recipe& recipe, const Settings& settings);
 
 /// Without a folder in the settings, the run makes its own data. All that is passed must outlive
 /// the result.

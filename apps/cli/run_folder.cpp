@@ -186,8 +186,13 @@ TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DT
   load_weights(model, file, *parameters_);
 }
 
-std::unique_ptr<Dataset> TrainedRun::load_data(const std::string& given,
-                                               const char* command) const {
+std::unique_ptr<Dataset> TrainedRun::load_data(const std::string& given, const char* command,
+                                               DataPart part) const {
+  if (recipe().data_source() == DataSource::kDrawn) {
+    check(given.empty(), command, "the recipe {} draws its data: it reads no folder",
+          recipe().name());
+    return recipe().load_data(settings(), {}, part);
+  }
   const std::string& own = settings().text("data");
   const fs::path folder = !given.empty() ? fs::path(given)
                           : own.empty()  ? paths_.own_data
@@ -195,7 +200,7 @@ std::unique_ptr<Dataset> TrainedRun::load_data(const std::string& given,
   check_data_folder(folder, paths_, !given.empty());
   // A held-out set counts whole; a limit was on what the run trained on.
   std::unique_ptr<Dataset> data =
-      recipe().load_data(settings(), folder, given.empty() ? DataPart::kTraining : DataPart::kAll);
+      recipe().load_data(settings(), folder, given.empty() ? part : DataPart::kAll);
   check(data->size() > 0, command, "'{}' holds no samples", folder.string());
   return data;
 }

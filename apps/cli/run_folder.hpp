@@ -53,10 +53,11 @@ class TrainedRun {
   std::vector<ReportMask> attention_masks();
   RecipeModel& model() { return *model_; }
   const ParameterBuffer& parameters() const { return *parameters_; }
-  /// The samples of `folder`, all of them, or when it is empty those that the run was trained on,
-  /// from the folder that its settings name or that it made.
-  /// Throws Error "[command] '...' holds no samples".
-  std::unique_ptr<Dataset> load_data(const std::string& folder, const char* command) const;
+  /// The samples of `folder`, all of them; or when it is empty, this part of the run's own data,
+  /// from the folder that its settings name or that it made, or drawn anew. Throws Error "[command]
+  /// '...' holds no samples", and for a folder where the recipe draws its data.
+  std::unique_ptr<Dataset> load_data(const std::string& folder, const char* command,
+                                     DataPart part = DataPart::kTraining) const;
 
  private:
   RunPaths paths_;

@@ -11,6 +11,7 @@
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
+#include "cli/recipe_data.hpp"
 #include "cli/text.hpp"
 #include "cli/train_recipe.hpp"
 
@@ -41,7 +42,7 @@ void apply(Settings& settings, const Request& request) {
 }
 
 void check_settings(const Recipe& recipe, const Settings& settings) {
-  check_training_settings(settings, !settings.text("val").empty(), {.setting = flag_name});
+  check_training_settings(settings, validates(recipe, settings), {.setting = flag_name});
   recipe.check_settings(settings);
 }
 

@@ -45,6 +45,14 @@ std::string way_to_more_steps(TrainingRun& run) {
       steps);
 }
 
+// "6,000 steps", or "5 minutes of steps" where time alone ends the run.
+std::string length_of(const Trainer& trainer) {
+  if (trainer.total_steps() != Trainer::kUnknown)
+    return fmt::format("{} steps", with_commas(trainer.total_steps()));
+  const double minutes = trainer.options().max_minutes;
+  return fmt::format("{} minute{} of steps", minutes, minutes == 1 ? "" : "s");
+}
+
 void print_summary(RecipeModel& model, TrainingRun& run) {
   std::vector<std::vector<std::string>> rows = {{"layer", "kind", "output", "parameters", "mask"}};
   const std::int64_t first = 0;
@@ -53,11 +61,10 @@ void print_summary(RecipeModel& model, TrainingRun& run) {
                     std::string(to_string(layer.mask_rule))});
   }
   const Trainer& trainer = run.trainer();
-  write_message(fmt::format("{}{} parameters, {} samples, {} steps of {}\n{}\n", format_table(rows),
-                            with_commas(trainer.parameters().count()),
-                            with_commas(run.data().size()), with_commas(trainer.total_steps()),
-                            run.settings().integer("batch_size"),
-                            packing_of(model, run.loader().peek())));
+  write_message(fmt::format(
+      "{}{} parameters, {} samples, {} of {}\n{}\n", format_table(rows),
+      with_commas(trainer.parameters().count()), with_commas(run.data().size()), length_of(trainer),
+      run.settings().integer("batch_size"), packing_of(model, run.loader().peek())));
   if (trainer.state().step == trainer.total_steps()) {
     write_message(way_to_more_steps(run));
   }

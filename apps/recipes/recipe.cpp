@@ -32,15 +32,29 @@ const Recipe* find_recipe(const std::string& name) {
   return nullptr;
 }
 
-std::vector<Setting> recipe_settings(const std::string& recipe, std::vector<Setting> own) {
+std::vector<std::string> RecipeModel::explain_packing(const Batch&) { return {}; }
+std::vector<ReportMask> RecipeModel::attention_masks(const Batch&) { return {}; }
+std::optional<CausalModel> RecipeModel::causal_model(const Batch&) { return std::nullopt; }
+std::optional<Examination> RecipeModel::examine(const ExamineOptions&) { return std::nullopt; }
+
+void Recipe::write_data(const Settings&, const std::filesystem::path&) const {
+  fail("data", "the recipe {} makes no data of its own: --data names some", name());
+}
+
+std::vector<Setting> recipe_settings(const std::string& recipe, std::vector<Setting> own,
+                                     DataSource source) {
   own.insert(own.begin(), Setting{"progress", std::string("auto"), "what to show while training"}
                               .one_of({"auto", "bar", "lines", "off"})
                               .not_saved());
-  return training_settings(recipe, std::move(own));
+  std::vector<Setting> all = training_settings(recipe, std::move(own));
+  if (source == DataSource::kDrawn) {
+    std::erase_if(all, [](const Setting& s) { return s.key == "data" || s.key == "val"; });
+  }
+  return all;
 }
 
-Setting pack_setting() {
-  return Setting{"pack", std::string("never"),
+Setting pack_setting(std::string when) {
+  return Setting{"pack", std::move(when),
                  "run on samples packed in one row, without padding; auto: where that is less work"}
       .one_of({"never", "auto", "always"});
 }

@@ -2,16 +2,63 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include <maskgrad/layers/language_model.hpp>
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/train/report/report.hpp>
 #include <maskgrad/train/settings.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad::apps {
+
+/// A possible answer, and how probable the model holds it.
+struct Answer {
+  std::string text;
+  double probability = 0;
+};
+
+/// What a model answers to a line of text.
+struct Prediction {
+  std::vector<Answer> answers;  // the most probable first; one at least
+  std::string steps = {};       // what the model wrote on the way; empty where it writes nothing
+};
+
+struct PredictOptions {
+  /// Hears of the steps as they are written, piece by piece.
+  std::function<void(std::string_view piece)> on_steps = {};
+  /// Whether probabilities will be read. Otherwise they may be 0, and there may be one answer only.
+  bool probabilities = false;
+};
+
+/// Figures on how good the answers are, beside loss and metrics.
+struct Examination {
+  /// Rows of a table, the first of them its heading.
+  std::vector<std::vector<std::string>> table = {};
+  /// The same in short, for a program to read: how many questions there were, and the shares of
+  /// right answers by name.
+  std::int64_t count = 0;
+  std::vector<std::pair<std::string, double>> shares = {};
+  /// Lines about some of the wrong answers.
+  std::vector<std::string> mistakes = {};
+};
+
+struct ExamineOptions {
+  std::int64_t samples = 0;  // the most; 0: as many as are needed
+  std::function<void(std::int64_t done, std::int64_t all)> on_progress = {};
+};
+
+/// A causal language model and tokens for it: what a proof of causality takes.
+struct CausalModel {
+  LanguageModel model;
+  Variable tokens;
+};
 
 /// A recipe's model, made for certain settings.
 class RecipeModel {
@@ -25,21 +72,28 @@ class RecipeModel {
   virtual std::vector<LayerSummary> summarize(const Batch& batch) = 0;
   /// What packing makes of a batch, and why, a line for each part of the model; empty when its
   /// settings ask for none.
-  virtual std::vector<std::string> explain_packing(const Batch& batch) {
-    static_cast<void>(batch);
-    return {};
-  }
+  virtual std::vector<std::string> explain_packing(const Batch& batch);
   /// The masks of pairs that its attention has on the first sample of a batch, for the report.
-  virtual std::vector<ReportMask> attention_masks(const Batch& batch) {
-    static_cast<void>(batch);
-    return {};
-  }
-  /// The model's answer to one line of text. Throws Error for a text it cannot read.
-  virtual std::string predict(const std::string& text) = 0;
+  virtual std::vector<ReportMask> attention_masks(const Batch& batch);
+  /// The model with the tokens of a batch; nothing where it is no language model.
+  virtual std::optional<CausalModel> causal_model(const Batch& batch);
+  /// The model's answer to one line of text. Throws Error for a text it cannot read, and where the
+  /// model has no answer.
+  virtual Prediction predict(const std::string& text, const PredictOptions& options) = 0;
+  /// How good its answers are to questions that it was not trained on; nothing where the recipe has
+  /// none.
+  virtual std::optional<Examination> examine(const ExamineOptions& options);
 };
 
-/// How much of a data folder counts: as the settings limit it, or all.
-enum class DataPart { kTraining, kAll };
+/// Where a recipe's data come from.
+enum class DataSource {
+  kFolder,  // a folder: the setting `data`, or one in the run that write_data() fills
+  kDrawn,   // drawn as they are needed, by the settings alone: it has no settings `data` and `val`
+};
+
+/// Which of the data: what a run is trained on, as the settings limit it; what the recipe keeps
+/// from training; or all.
+enum class DataPart { kTraining, kHeldOut, kAll };
 
 /// One experiment.
 class Recipe {
@@ -53,9 +107,13 @@ class Recipe {
   virtual std::vector<Setting> settings() const = 0;
   /// Throws Error for settings that contradict each other.
   virtual void check_settings(const Settings& settings) const { static_cast<void>(settings); }
-  /// Writes training data of its own.
-  virtual void write_data(const Settings& settings, const std::filesystem::path& folder) const = 0;
-  /// Reads a data folder.
+  virtual DataSource data_source() const { return DataSource::kFolder; }
+  /// Whether it keeps a part of its data from training. A run is validated on that part, unless
+  /// `val` names other data.
+  virtual bool holds_out() const { return false; }
+  /// Writes training data of its own. For kFolder.
+  virtual void write_data(const Settings& settings, const std::filesystem::path& folder) const;
+  /// Reads a data folder. For kDrawn the folder means nothing, and kAll is kHeldOut.
   virtual std::unique_ptr<Dataset> load_data(const Settings& settings,
                                              const std::filesystem::path& folder,
                                              DataPart part) const = 0;
@@ -74,10 +132,11 @@ const std::vector<std::unique_ptr<Recipe>>& recipes();
 const Recipe* find_recipe(const std::string& name);
 
 /// training_settings() and what the command line shows; the recipe's own defaults and further
-/// settings are merged in.
-std::vector<Setting> recipe_settings(const std::string& recipe, std::vector<Setting> own);
+/// settings are merged in. Without `data` and `val` for a recipe that draws its data.
+std::vector<Setting> recipe_settings(const std::string& recipe, std::vector<Setting> own,
+                                     DataSource source = DataSource::kFolder);
 
 /// The setting `pack`, for a recipe whose model can run on packed rows: when it does.
-Setting pack_setting();
+Setting pack_setting(std::string when = "never");
 
 }  // namespace maskgrad::apps

@@ -66,7 +66,7 @@ TEST_F(Usage, TellsTheVersion) {
 
 TEST_F(Usage, AsksForWhatIsMissing) {
   expect_error(run({}), 2, "which subcommand? data, train, eval, predict");
-  expect_error(run({"train"}), 2, "which recipe? blog");
+  expect_error(run({"train"}), 2, "which recipe? arithmetic, blog");
   expect_error(run({"data"}), 2, "which data set? arithmetic; see maskgrad data --help");
   expect_error(run({"eval"}), 2, "RUN is required; see maskgrad eval --help");
   expect_error(run({"data", "arithmetic"}), 2, "--out is required");
@@ -93,7 +93,7 @@ TEST_F(Usage, SaysWhereToLookForANameThatIsNearNone) {
 }
 
 TEST_F(Usage, SaysWhereAnOptionOrArgumentIsOutOfPlace) {
-  expect_error(run({"train", "--lr", "3", "blog"}), 2, "'--lr' belongs behind the recipe 'blog'");
+  expect_error(run({"train", "--lr", "3", "blog"}), 2, "'--lr' belongs behind the recipe 'arithmetic'");
   expect_error(run({"train", "blog", "again"}), 2, "unexpected argument 'again'");
   expect_error(run({"--nosuch"}), 2, "there is no option '--nosuch'; see maskgrad --help");
 }

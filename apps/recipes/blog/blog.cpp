@@ -1,13 +1,16 @@
 // The experiment of the article "Unified Adaptable Masking That Follows": reads `x=-12,y=24:y-x`,
 // predicts the first character of the answer. 49,145 parameters: Masking, Embed 20x15, Reflect,
 // Reshape, Dense 150 relu, Dense 20; cross-entropy, Adam, batches of 2.
+#include <algorithm>
+#include <functional>
+
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/generate/sample.hpp>
 #include <maskgrad/layers/masking.hpp>
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/ops/math/activation.hpp>
-#include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/finite.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
@@ -64,7 +67,7 @@ class BlogModel : public RecipeModel {
     return {mask};
   }
 
-  std::string predict(const std::string& text) override {
+  Prediction predict(const std::string& text, const PredictOptions&) override {
     const NoGrad no_grad;
     check(text.size() <= kLength, "blog", "{} has {} characters, at most {} fit", quote(text),
           text.size(), kLength);
@@ -75,10 +78,25 @@ class BlogModel : public RecipeModel {
     if (const auto found = find_not_finite(logits.value())) {
       fail("blog", "the model has no answer to {}: it gives {}", quote(text), found->value);
     }
-    return arithmetic_text(ops::argmax(logits.value(), -1).values<std::int64_t>());
+    return most_probable(probabilities(logits.value().view(0, {kVocabulary}), {}));
   }
 
  private:
+  // The first answer, and the others that are not improbable.
+  static Prediction most_probable(const std::vector<double>& probabilities) {
+    constexpr double kImprobable = 0.005;
+    Prediction prediction;
+    for (std::int64_t token = 0; token < kVocabulary; ++token) {
+      const double p = probabilities[static_cast<std::size_t>(token)];
+      prediction.answers.push_back({arithmetic_text({&token, 1}), p});
+    }
+    std::ranges::stable_sort(prediction.answers, std::greater(), &Answer::probability);
+    while (prediction.answers.size() > 1 && prediction.answers.back().probability < kImprobable) {
+      prediction.answers.pop_back();
+    }
+    return prediction;
+  }
+
   Sequential model_;
 };
 

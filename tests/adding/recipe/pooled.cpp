@@ -37,13 +37,14 @@ class PooledModel : public RecipeModel {
     return model_.summarize(Variable(batch.inputs));
   }
 
-  std::string predict(const std::string& text) override {
+  Prediction predict(const std::string& text, const PredictOptions&) override {
     const NoGrad no_grad;
     SequenceDataset question;
     question.add(arithmetic_tokens(text), 0);
     const std::int64_t first = 0;
     const Variable logits = model_(Variable(question.collate({&first, 1}).inputs));
-    return arithmetic_text(ops::argmax(logits.value(), -1).values<std::int64_t>());
+    const Tensor best = ops::argmax(logits.value(), -1);
+    return {.answers = {{.text = arithmetic_text(best.values<std::int64_t>())}}};
   }
 
  private:

@@ -1,0 +1,265 @@
+// Arithmetic in full: reads `x=-12,y=24:y-x`, writes working steps, and answers `36`. A causal
+// language model over the 20 characters of the article's task: embedding, learned positions,
+// pre-norm decoder blocks, logits.
+#include <algorithm>
+#include <cmath>
+
+#include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/generate/generate.hpp>
+#include <maskgrad/layers/positions.hpp>
+#include <maskgrad/layers/transformer.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/held_out_problems.hpp>
+#include <maskgrad/train/data/working_steps.hpp>
+#include <maskgrad/train/formats/utf8.hpp>
+
+#include "recipes/arithmetic/answer_table.hpp"
+#include "recipes/recipe.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+constexpr const char* kName = "arithmetic";
+constexpr auto kVocabulary = static_cast<std::int64_t>(kArithmeticVocabulary.size());
+
+// Tokens with the mask of those that exist.
+Variable existing_tokens(const Tensor& tokens) {
+  return Variable(tokens, Variable::kConstant, SequenceMask::from_tokens(tokens, kPadToken));
+}
+
+// How much text there can be for numbers of so many digits: a product takes the most.
+struct Lengths {
+  explicit Lengths(int digits) {
+    const ArithmeticProblem product = {.operation = '*'};
+    prompt = std::ssize(fixed_prompt(product, digits));
+    steps = std::ssize(working_steps(product, digits));
+  }
+  std::int64_t prompt, steps;
+};
+
+class ArithmeticModel : public RecipeModel {
+ public:
+  explicit ArithmeticModel(const Settings& settings)
+      : max_val_(settings.integer("max_val")),
+        digits_(digits_below(max_val_)),
+        lengths_(digits_),
+        label_smoothing_(settings.real("label_smoothing")) {
+    const std::int64_t features = settings.integer("features");
+    model_.add<Embed>("embed", kVocabulary, features)
+        .add<LearnedPositions>("positions", lengths_.prompt + lengths_.steps, features)
+        .add<Decoder>("decoder", TransformerOptions{.features = features,
+                                                    .heads = settings.integer("heads"),
+                                                    .layers = settings.integer("layers"),
+                                                    .dropout = settings.real("dropout"),
+                                                    .scaled_residual = true})
+        .add<Dense>("logits", features, kVocabulary)
+        .pack(pack_when_from_string(settings.text("pack")));
+  }
+
+  Module& module() override { return model_; }
+
+  // The loss counts the working steps alone: the prompt is given.
+  ModelOutput evaluate(const Batch& batch, Pass& pass) override {
+    const Variable logits =
+        ops::with_mask(model_(existing_tokens(batch.inputs), pass), SequenceMask(batch["asked"]));
+    return {ops::cross_entropy(logits, batch.targets, label_smoothing_),
+            {to_metric("tokens", ops::accuracy(logits, batch.targets)),
+             to_metric("exact", ops::sequence_accuracy(logits, batch.targets))}};
+  }
+
+  std::vector<LayerSummary> summarize(const Batch& batch) override {
+    return model_.summarize(existing_tokens(batch.inputs));
+  }
+
+  std::vector<std::string> explain_packing(const Batch& batch) override {
+    std::vector<std::string> lines;
+    for (const PackingSummary& summary : model_.explain_packing(existing_tokens(batch.inputs))) {
+      lines.push_back(to_string(summary));
+    }
+    return lines;
+  }
+
+  std::vector<ReportMask> attention_masks(const Batch& batch) override {
+    const std::span<const std::int64_t> row =
+        batch.inputs.values<std::int64_t>().first(static_cast<std::size_t>(batch.inputs.dim(1)));
+    const auto length = std::ranges::find(row, kPadToken) - row.begin();
+    ReportMask mask{"decoder", AttentionMask::causal(length), {}};
+    for (const std::int64_t token : row.first(static_cast<std::size_t>(length))) {
+      mask.labels.push_back(arithmetic_text({&token, 1}));
+    }
+    return {mask};
+  }
+
+  std::optional<CausalModel> causal_model(const Batch& batch) override {
+    return CausalModel{language_model(), existing_tokens(batch.inputs)};
+  }
+
+  Prediction predict(const std::string& text, const PredictOptions& options) override {
+    const ArithmeticProblem problem = parse_problem(text);
+    check_operand('x', problem.x);
+    check_operand('y', problem.y);
+    const Tokens prompt = prompt_of(problem);
+    const auto tell = [&](std::size_t, std::int64_t token) {
+      if (options.on_steps) options.on_steps(arithmetic_text({&token, 1}));
+      return true;
+    };
+    const Tokens made = generate(language_model(), {&prompt, 1}, steps_options(tell)).front();
+    const std::string steps = arithmetic_text(made);
+    const std::optional<std::int64_t> answer = answer_in(steps);
+    check(answer.has_value(), kName, "the model writes no answer: {}", quote(steps));
+    const double probability = options.probabilities ? probability_of(prompt, made) : 0;
+    return {.answers = {{std::to_string(*answer), probability}}, .steps = steps};
+  }
+
+  std::optional<Examination> examine(const ExamineOptions& options) override {
+    constexpr std::size_t kBatch = 256;
+    const std::vector<ArithmeticProblem> problems = held_out_problems(max_val_, options.samples);
+    AnswerTable table;
+    for (std::size_t first = 0; first < problems.size(); first += kBatch) {
+      const auto part =
+          std::span(problems).subspan(first, std::min(kBatch, problems.size() - first));
+      answer(part, table);
+      if (options.on_progress) {
+        options.on_progress(static_cast<std::int64_t>(first + part.size()), std::ssize(problems));
+      }
+    }
+    return table.examination();
+  }
+
+ private:
+  LanguageModel language_model() {
+    return [this](const Variable& tokens, Pass& pass) { return model_(tokens, pass); };
+  }
+
+  void check_operand(char name, std::int64_t value) const {
+    check(std::abs(value) < max_val_, kName,
+          "{} is {}: the model was trained on numbers from {} to {}", name, value, 1 - max_val_,
+          max_val_ - 1);
+  }
+
+  Tokens prompt_of(const ArithmeticProblem& problem) const {
+    return arithmetic_tokens(fixed_prompt(problem, digits_));
+  }
+
+  GenerateOptions steps_options(std::function<bool(std::size_t, std::int64_t)> on_token) const {
+    return {.tokens = lengths_.steps,
+            .stop_when =
+                [](std::span<const std::int64_t> made) { return are_whole(arithmetic_text(made)); },
+            .on_token = std::move(on_token)};
+  }
+
+  // Of the steps as a whole, each token given those before it.
+  double probability_of(const Tokens& prompt, const Tokens& steps) {
+    const NoGrad no_grad;
+    Tokens all = prompt;
+    all.insert(all.end(), steps.begin(), steps.end());
+    Pass pass;
+    const auto length = std::ssize(all);
+    const Tensor logits =
+        model_(Variable(Tensor::from<std::int64_t>(all, {1, length})), pass).value();
+    double probability = 1;
+    for (auto at = std::ssize(prompt); at < length; ++at) {
+      const Tensor before = logits.view((at - 1) * kVocabulary, {kVocabulary});
+      probability *=
+          probabilities(before, {})[static_cast<std::size_t>(all[static_cast<std::size_t>(at)])];
+    }
+    return probability;
+  }
+
+  void answer(std::span<const ArithmeticProblem> problems, AnswerTable& table) {
+    std::vector<Tokens> prompts;
+    for (const ArithmeticProblem& problem : problems) prompts.push_back(prompt_of(problem));
+    const std::vector<Tokens> made = generate(language_model(), prompts, steps_options({}));
+    for (std::size_t i = 0; i < problems.size(); ++i) {
+      table.add(problems[i], answer_in(arithmetic_text(made[i])));
+    }
+  }
+
+  std::int64_t max_val_;
+  int digits_;
+  Lengths lengths_;
+  double label_smoothing_;
+  Sequential model_;
+};
+
+class ArithmeticRecipe : public Recipe {
+ public:
+  std::string name() const override { return kName; }
+  std::string summary() const override {
+    return "Arithmetic in full: x=-12,y=24:y-x -> 36, by a causal transformer";
+  }
+
+  std::vector<Setting> settings() const override {
+    using Int = std::int64_t;
+    std::vector<Setting> own = training();
+    const std::vector<Setting> of_model = {
+        Setting{"max_val", Int{100}, "numbers are smaller than this in absolute value"}
+            .at_least(2)
+            .at_most(1'000'000'000),
+        Setting{"samples", Int{64'000}, "problems of an epoch; each epoch draws new ones"}
+            .at_least(1)
+            .at_most(Int{1} << 40),
+        Setting{"rare", 0.25, "share of rare problems, such as those with a zero, at the beginning"}
+            .at_least(0)
+            .at_most(1),
+        Setting{"features", Int{64}, "width of the model"}.at_least(1).at_most(1 << 16),
+        Setting{"layers", Int{3}, "decoder blocks"}.at_least(1).at_most(1000),
+        Setting{"heads", Int{4}, "heads of attention; they divide the width"}.at_least(1).at_most(
+            1 << 16),
+        Setting{"dropout", 0.0, "share of what each branch adds that is dropped"}
+            .at_least(0)
+            .at_most(0.999),
+        Setting{"label_smoothing", 0.0, "share of the target that is spread over all characters"}
+            .at_least(0)
+            .at_most(1),
+        pack_setting("auto")};
+    own.insert(own.end(), of_model.begin(), of_model.end());
+    return recipe_settings(name(), std::move(own), data_source());
+  }
+
+  void check_settings(const Settings& settings) const override {
+    const std::int64_t features = settings.integer("features"), heads = settings.integer("heads");
+    check(features % heads == 0, kName, "--heads must divide --features, and {} does not divide {}",
+          heads, features);
+  }
+
+  DataSource data_source() const override { return DataSource::kDrawn; }
+  bool holds_out() const override { return true; }
+
+  std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path&,
+                                     DataPart part) const override {
+    constexpr std::int64_t kValidation = 2000;
+    const bool held_out = part != DataPart::kTraining;
+    return std::make_unique<WorkingSteps>(
+        WorkingStepsData{.samples = held_out ? kValidation : settings.integer("samples"),
+                         .max_val = settings.integer("max_val"),
+                         .seed = static_cast<std::uint64_t>(settings.integer("seed")),
+                         .rare = held_out ? 0 : settings.real("rare"),
+                         .held_out = held_out});
+  }
+
+  std::unique_ptr<RecipeModel> make_model(const Settings& settings) const override {
+    return std::make_unique<ArithmeticModel>(settings);
+  }
+
+ private:
+  // Defaults of what every recipe has.
+  static std::vector<Setting> training() {
+    using Int = std::int64_t;
+    return {Setting{"epochs", Int{0}, ""},     Setting{"minutes", 5.0, ""},
+            Setting{"threads", Int{0}, ""},    Setting{"batch_size", Int{64}, ""},
+            Setting{"shuffle", false, ""},     Setting{"optimizer", std::string("adamw"), ""},
+            Setting{"lr", 2e-3, ""},           Setting{"beta2", 0.98, ""},
+            Setting{"weight_decay", 0.01, ""}, Setting{"schedule", std::string("wsd"), ""},
+            Setting{"decay_share", 0.3, ""},   Setting{"warmup_steps", Int{200}, ""},
+            Setting{"clip_norm", 1.0, ""},     Setting{"ema", 0.999, ""}};
+  }
+};
+
+const bool kRegistered = register_recipe(std::make_unique<ArithmeticRecipe>());
+
+}  // namespace
+}  // namespace maskgrad::apps
