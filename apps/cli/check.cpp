@@ -1,6 +1,7 @@
 // maskgrad check
 #include <numeric>
 
+#include <maskgrad/layers/next_tokens.hpp>
 #include <maskgrad/layers/prove_causal.hpp>
 #include <maskgrad/tensor/check/gradients.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
@@ -36,7 +37,10 @@ bool check_causality(TrainedRun& run, const Batch& batch) {
   const std::optional<CausalModel> causal = run.model().causal_model(batch);
   if (!causal) return true;
   const CausalProof proof = prove_causal(causal->model, causal->tokens);
-  return report("causality", proof.holds(), to_string(proof));
+  const bool holds = report("causality", proof.holds(), to_string(proof));
+  const std::string wrong = find_wrong_target(causal->tokens, causal->targets, causal->counted);
+  return holds & report("targets", wrong.empty(),
+                        wrong.empty() ? "the target of a position is the token behind it" : wrong);
 }
 
 // True when everything holds.

@@ -54,10 +54,13 @@ struct ExamineOptions {
   std::function<void(std::int64_t done, std::int64_t all)> on_progress = {};
 };
 
-/// A causal language model and tokens for it: what a proof of causality takes.
+/// A causal language model, tokens for it, and what it is trained to say of them: what a proof of
+/// causality takes.
 struct CausalModel {
   LanguageModel model;
   Variable tokens;
+  Tensor targets;
+  SequenceMask counted = {};  // the positions whose targets count; undefined: all that exist
 };
 
 /// A recipe's model, made for certain settings.

@@ -75,6 +75,7 @@ TEST_F(Arithmetic, IsProvedToBeCausal) {
   const auto result = run({"check", "r", "--samples", "3", "--elements", "3"});
   EXPECT_EQ(result.code, 0) << result.out << result.err;
   EXPECT_THAT(result.out, ContainsRegex("causality +holds"));
+  EXPECT_THAT(result.out, ContainsRegex("targets +holds"));
 }
 
 TEST_F(Arithmetic, RefusesSettingsThatFitNoModel) {

@@ -94,7 +94,8 @@ class ArithmeticModel : public RecipeModel {
   }
 
   std::optional<CausalModel> causal_model(const Batch& batch) override {
-    return CausalModel{language_model(), existing_tokens(batch.inputs)};
+    return CausalModel{language_model(), existing_tokens(batch.inputs), batch.targets,
+                       SequenceMask(batch["asked"])};
   }
 
   Prediction predict(const std::string& text, const PredictOptions& options) override {
