@@ -9,11 +9,18 @@
 namespace maskgrad {
 namespace {
 
-// Makes the numbers of a problem rare in one of five ways.
+// A number of either sign whose digits are 6 to 9, with as many as fit below max_val.
+std::int64_t of_large_digits(Random& random, std::int64_t max_val) {
+  std::int64_t value = 0;
+  while (10 * value + 9 < max_val) value = 10 * value + random.integer(6, 9);
+  return random.coin() ? value : -value;
+}
+
+// Makes the numbers of a problem rare in one of six ways.
 void make_rare(Random& random, std::int64_t max_val, ArithmeticProblem& p) {
   std::int64_t& one = random.coin() ? p.x : p.y;
   const std::int64_t of_one_digit = std::min<std::int64_t>(9, max_val - 1);
-  switch (random.below(5)) {
+  switch (random.below(6)) {
     case 0:
       one = 0;
       break;
@@ -25,6 +32,10 @@ void make_rare(Random& random, std::int64_t max_val, ArithmeticProblem& p) {
       break;
     case 3:
       p.y = -p.x;
+      break;
+    case 4:
+      p.x = of_large_digits(random, max_val);
+      p.y = of_large_digits(random, max_val);
       break;
     default:
       p.y = std::clamp(p.x / 10 * 10 + (p.x < 0 ? -1 : 1) * random.integer(0, 9), 1 - max_val,

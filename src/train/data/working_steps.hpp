@@ -13,8 +13,8 @@ struct WorkingStepsData {
   std::int64_t max_val = 100;      // numbers are smaller in absolute value
   std::uint64_t seed = 0;
   /// The share of rare problems at the beginning. It falls evenly, to 0 behind `rare_until`
-  /// problems. Rare problems have a zero, an operand of one digit, equal or opposite operands, or
-  /// operands of equal sign and tens.
+  /// problems. Rare problems have a zero, an operand of one digit, equal or opposite operands,
+  /// operands of equal sign and tens, or operands of digits from 6 to 9, whose products carry most.
   double rare = 0.25;
   std::int64_t rare_until = 1'000'000;
   /// True: only problems of which is_held_out() says so. False: only the others.

@@ -68,8 +68,8 @@ TEST(WorkingSteps, BeginWithRareProblemsAndEndWithFew) {
     }
     return count;
   };
-  EXPECT_GT(zeros(0), 300) << "about a fifth";
-  EXPECT_LT(zeros(18000), 100) << "a hundredth, and a fifth of a twentieth";
+  EXPECT_GT(zeros(0), 250) << "about a sixth";
+  EXPECT_LT(zeros(18000), 100) << "a hundredth, and a sixth of a twentieth";
 }
 
 TEST(WorkingSteps, AreMadeOfTheirNumbersAlone) {
