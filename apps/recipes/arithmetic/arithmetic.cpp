@@ -202,7 +202,7 @@ class ArithmeticRecipe : public Recipe {
             .at_most(1'000'000'000),
         Setting{"samples", Int{64'000}, "problems of an epoch; each epoch draws new ones"}
             .at_least(1)
-            .at_most(Int{1} << 40),
+            .at_most(100'000'000),
         Setting{"rare", 0.25, "share of rare problems, such as those with a zero, at the beginning"}
             .at_least(0)
             .at_most(1),
