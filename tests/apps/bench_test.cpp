@@ -39,6 +39,37 @@ TEST_F(Bench, TellsTheRateOfEachKernelBesideWhatBoundsIt) {
   EXPECT_GT(json.at("product_512x512_512x512_us").get<double>(), 0);
 }
 
+TEST_F(Bench, TimesTransformersInTrainingAndInGeneration) {
+  const auto result = run({"bench", "transformer", "--width", "32", "--json", "b.json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto json = nlohmann::json::parse(read("b.json"));
+  const auto figure = [&](const char* name) { return json.at(name).get<double>(); };
+  for (const char* line : {"multiply_adds_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+                           "transformer_w32_full_step_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+                           "weights_w128_read_us( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
+                           "generate_w128_us_per_token( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+                           "generate_w128_b64_us_per_token( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n"}) {
+    EXPECT_THAT(result.out, ContainsRegex(line));
+  }
+  // 32 rows of 48 tokens, or of 16 to 48, and the products of one layer of width 32.
+  const double products = 12 * 32 * 32 + 32 * 20, pairs = 48 * 49 / 2;
+  const double flop = 3 * 2 * 32 * (48 * products + pairs * 2 * 32);
+  const double seconds = 1e-6 * figure("transformer_w32_full_step_us");
+  EXPECT_NEAR(figure("transformer_w32_full_tokens_per_s") * seconds, 32 * 48, 1e-6 * 32 * 48);
+  EXPECT_NEAR(figure("transformer_w32_full_gflop_per_s") * seconds, 1e-9 * flop, 1e-15 * flop);
+  const double mixed = 1e-6 * figure("transformer_w32_mixed_step_us");
+  EXPECT_NEAR(figure("transformer_w32_mixed_tokens_per_s") * mixed, 32 * 32, 1e-6 * 32 * 32);
+  // The values that the backward pass needs: nine or more for each feature of a position.
+  EXPECT_GT(figure("transformer_w32_full_peak_mb"), 1e-6 * 32 * 48 * 32 * 9 * sizeof(float));
+}
+
+TEST_F(Bench, RefusesWidthsThatAreNoWholeHeads) {
+  for (const char* width : {"0", "48", "8192"}) {
+    expect_error(run({"bench", "transformer", "--width", width}), 2,
+                 fmt::format("--width must be a multiple of 32 from 32 to 4096, not {}", width));
+  }
+}
+
 const char* const kMasks[] = {"none", "causal", "padding", "window", "causal_padding", "segments"};
 
 TEST_F(Bench, TimesAttentionUnderSixMasksAtEachLengthAsked) {

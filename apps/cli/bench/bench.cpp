@@ -24,6 +24,7 @@ struct Options {
   std::string json;
   int threads = 1;
   AttentionSizes attention;
+  TransformerSizes transformer;
 };
 
 struct Benchmark {
@@ -39,6 +40,9 @@ const std::vector<Benchmark>& benchmarks() {
       {"attention",
        "attention under six masks at the lengths of --seq, forward, and with its backward",
        [](const Options& options) { return bench_attention(options.attention); }},
+      {"transformer",
+       "training steps of small GPTs on full and on mixed rows, and text from one of them",
+       [](const Options& options) { return bench_transformer(options.transformer); }},
       {"mask-overhead",
        "how many percent longer a blog step takes with the key mask than with none",
        [](const Options&) { return bench_mask_overhead(); }},
@@ -120,6 +124,7 @@ void bench(const Options& options) {
   as_usage([&] {
     check_names(options.names);
     check_sizes(options.attention);
+    check_sizes(options.transformer);
     set_num_threads(options.threads);
   });
   // Better to hear now that it cannot be written than when all is measured.
@@ -150,6 +155,8 @@ void add_bench(CLI::App& program) {
       ->type_name("FILE");
   add_integer(*command, "--threads", options->threads, "How many threads to use");
   add_attention_options(*command, options->attention);
+  add_integers(*command, "--width", options->transformer.widths, "Widths of the models")
+      ->group("Transformer");
   std::string footer = "Benchmarks:\n";
   for (const Benchmark& b : benchmarks()) footer += fmt::format("  {:<27} {}\n", b.name, b.what);
   command->footer(

@@ -34,6 +34,19 @@ void check_sizes(const AttentionSizes& sizes);
 /// second-level cache holds.
 std::vector<Result> bench_kernels();
 
+/// What no kernel can exceed on one core: multiply-adds that wait for nothing.
+Result time_multiply_adds();
+
+struct TransformerSizes {
+  std::vector<std::int64_t> widths = {64, 128, 192};  // each trained in turn
+};
+
+/// Small GPTs over 20 tokens, float32: training steps on rows of 48 tokens and on rows of 16 to 48,
+/// and text from one of width 128, alone and 64 at a time, beside what reading its weights takes.
+std::vector<Result> bench_transformer(const TransformerSizes& sizes);
+/// Throws Error "[bench] --width must be a multiple of 32 from 32 to 4096, not 0".
+void check_sizes(const TransformerSizes& sizes);
+
 /// Operations on each element of float32 [64, 48, 128], beside a copy that reads and writes as many
 /// bytes, and gelu and silu beside their functions alone.
 std::vector<Result> bench_elementwise();

@@ -34,24 +34,6 @@ Variable draw_ids(Random& random, const Shape& shape, std::int64_t below) {
   return Variable(ids);
 }
 
-// What no kernel can exceed on one core: multiply-adds that wait for nothing.
-Result time_multiply_adds() {
-  using Vector [[gnu::vector_size(64)]] = float;
-  constexpr std::int64_t kRounds = 100000, kSums = 12, kLanes = sizeof(Vector) / sizeof(float);
-  std::array<Vector, kSums> sums{};
-  const auto add = [&] {
-    std::array<Vector, kSums> s = sums;
-    const Vector x = s[0] * 0.5F + 0.25F;
-    for (std::int64_t i = 0; i < kRounds; ++i) {
-      for (Vector& sum : s) sum = sum * x + x;
-    }
-    sums = s;
-  };
-  Result result = measure_often("multiply_adds", add);
-  result.work = {2e-9 * kRounds * kSums * kLanes, "GFLOP/s"};
-  return result;
-}
-
 // Memory that the second-level cache holds, read and written.
 Result time_stream() {
   std::vector<float> x(kParameters, 1.0F), y(kParameters, 0.0F);
@@ -111,6 +93,23 @@ Result time_embedding(Random& random) {
 }
 
 }  // namespace
+
+Result time_multiply_adds() {
+  using Vector [[gnu::vector_size(64)]] = float;
+  constexpr std::int64_t kRounds = 100000, kSums = 12, kLanes = sizeof(Vector) / sizeof(float);
+  std::array<Vector, kSums> sums{};
+  const auto add = [&] {
+    std::array<Vector, kSums> s = sums;
+    const Vector x = s[0] * 0.5F + 0.25F;
+    for (std::int64_t i = 0; i < kRounds; ++i) {
+      for (Vector& sum : s) sum = sum * x + x;
+    }
+    sums = s;
+  };
+  Result result = measure_often("multiply_adds", add);
+  result.work = {2e-9 * kRounds * kSums * kLanes, "GFLOP/s"};
+  return result;
+}
 
 std::vector<Result> bench_kernels() {
   Random random(0);
