@@ -1,17 +1,13 @@
 #include <algorithm>
-#include <cmath>
 
+#include <maskgrad/ops/cpu/rows/norm_rows.hpp>
 #include <maskgrad/ops/cpu/rows/softmax_rows.hpp>
-#include <maskgrad/ops/cpu/vector/map_elements.hpp>
-#include <maskgrad/ops/functors/binary_rules.hpp>
-#include <maskgrad/ops/functors/norm_rules.hpp>
 #include <maskgrad/ops/nn/norm.hpp>
 #include <maskgrad/ops/nn/norm_common.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
-#include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad::ops {
@@ -73,12 +69,11 @@ class Kept {
   explicit Kept(Tensor elements) : elements_(std::move(elements)) {}
   Kept(const SequenceMask& mask, const Shape& shape) : positions_(mask, shape) {}
 
-  /// Calls f(keep), where keep[j] tells of element j of the row that begins at element `at`.
-  template <class F>
-  void with_row(std::int64_t at, F f) const {
-    if (elements_.defined()) return f(elements_.data<bool>() + at);
-    if (positions_[at]) return f(All());
-    f(None());
+  /// Whether the row that begins at element `at` is at a position that exists.
+  bool has_row(std::int64_t at) const { return elements_.defined() || positions_[at]; }
+  /// Which of its elements count; nullptr: all.
+  const bool* of_row(std::int64_t at) const {
+    return elements_.defined() ? elements_.data<bool>() + at : nullptr;
   }
 
   /// Marks of this shape, false at what does not count.
@@ -86,60 +81,10 @@ class Kept {
     return elements_.defined() ? both(marked, elements_) : without_holes(marked, positions_.mask());
   }
 
-  /// g, the gradient of a result that carries the same sequence mask, with 0 at what does not
-  /// count. The tape has dropped what came to the holes of the mask.
-  Tensor of_gradient(const char* name, const Tensor& g) const {
-    if (!elements_.defined()) return g;
-    return map_elements(name, functors::KeepWhere<>(), g, Conditions{elements_});
-  }
-
  private:
-  struct All {
-    bool operator[](std::int64_t) const { return true; }
-  };
-  struct None {
-    bool operator[](std::int64_t) const { return false; }
-  };
-
   Tensor elements_;
   KeptPlaces positions_;
 };
-
-// What is kept of one row.
-template <class Keep>
-double count_of(const Keep& keep, std::int64_t n) {
-  std::int64_t count = 0;
-  for (std::int64_t j = 0; j < n; ++j) count += keep[j];
-  return static_cast<double>(std::max<std::int64_t>(1, count));
-}
-
-template <class T, class Keep>
-functors::Normalise statistics(const T* x, const Keep& keep, std::int64_t n, double eps) {
-  const double count = count_of(keep, n);
-  const auto mean_of = [&](auto term) {
-    return sum_terms<double>(
-               n, [&](std::int64_t j) { return keep[j] ? term(static_cast<double>(x[j])) : 0.0; }) /
-           count;
-  };
-  const double mean = mean_of([](double e) { return e; });
-  const double variance = mean_of([mean](double e) { return (e - mean) * (e - mean); });
-  return {mean, 1.0 / std::sqrt(variance + eps)};
-}
-
-// dx = rstd (w g - xhat mean(w g xhat) - mean(w g)) over the kept features
-template <class T, class Keep>
-void gradient_row(const T* g, const T* xhat, const T* weight, const Keep& keep, double rstd, T* dx,
-                  std::int64_t n) {
-  const double count = count_of(keep, n);
-  const auto term = [&](std::int64_t j) { return keep[j] ? weight[j] * g[j] : T{}; };
-  const double sum =
-      sum_terms<double>(n, [&](std::int64_t j) { return static_cast<double>(term(j)); });
-  const double dot = sum_terms<double>(n, [&](std::int64_t j) {
-    return static_cast<double>(term(j)) * static_cast<double>(xhat[j]);
-  });
-  const functors::NormGradient rule{sum / count, dot / count, rstd};
-  for (std::int64_t j = 0; j < n; ++j) dx[j] = keep[j] ? rule(weight[j] * g[j], xhat[j]) : T{};
-}
 
 void check_shapes(const OpDef& op, const Variable& x, const Variable& weight,
                   const Variable& bias) {
@@ -154,63 +99,148 @@ void check_shapes(const OpDef& op, const Variable& x, const Variable& weight,
         to_string(weight.dtype()), to_string(bias.dtype()));
 }
 
-// The output, the normalised input, and 1 / sqrt(var + eps) of each row.
+// The output, and the statistics of each row: float64 [rows, 2].
 struct Normalised {
-  Tensor y, xhat, rstd;
+  Tensor y, statistics;
 };
 
 Normalised normalise(const OpDef& op, const Tensor& x, const Kept& kept, const Tensor& weight,
                      const Tensor& bias, double eps) {
   Normalised result{Tensor::empty(x.shape(), x.dtype(), x.device()),
-                    Tensor::empty(x.shape(), x.dtype(), x.device()),
-                    Tensor::empty({rows_of(op, x).count}, DType::kFloat64, x.device())};
+                    Tensor::zeros({rows_of(op, x).count, 2}, DType::kFloat64, x.device())};
   for_each_row(op, x, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    const T *in = x.data<T>() + at, *w = weight.data<T>(), *b = bias.data<T>();
-    T *xhat = result.xhat.data<T>() + at, *y = result.y.data<T>() + at;
-    kept.with_row(at, [&](const auto& keep) {
-      const functors::Normalise rule = statistics(in, keep, n, eps);
-      constexpr functors::ScaleAndShift kShift;
-      for (std::int64_t j = 0; j < n; ++j) {
-        xhat[j] = keep[j] ? rule(in[j]) : T{};
-        y[j] = keep[j] ? kShift(xhat[j], w[j], b[j]) : T{};
-      }
-      result.rstd.data<double>()[at / n] = rule.rstd;
-    });
+    T* const y = result.y.data<T>() + at;
+    if (!kept.has_row(at)) {
+      std::fill_n(y, n, T{});
+      return;
+    }
+    const T* const in = x.data<T>() + at;
+    const bool* const keep = kept.of_row(at);
+    const RowStatistics of_row = statistics_of(in, keep, n, eps);
+    normalise_row(in, keep, n, of_row, y);
+    scale_and_shift_row(y, weight.data<T>(), bias.data<T>(), keep, n, y);
+    double* const statistics = result.statistics.data<double>() + at / n * 2;
+    statistics[0] = of_row.mean;
+    statistics[1] = of_row.rstd;
   });
   return result;
 }
 
-// dw = sum of g xhat over rows, db = sum of g, over the kept features
-void gradients(const OpDef& op, const Tensor& g, const Tensor& xhat, const Tensor& rstd,
-               const Kept& kept, const Tensor& weight, Gradients& grads) {
-  if (grads.needed(0)) {
-    Tensor dx = grads.buffer(0);
-    for_each_row(op, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-      kept.with_row(at, [&](const auto& keep) {
-        gradient_row(g.data<T>() + at, xhat.data<T>() + at, weight.data<T>(), keep,
-                     rstd.data<double>()[at / n], dx.data<T>() + at, n);
+// How the rows of a value are added: first along the first dimension that has several, in blocks,
+// then as sum_into() adds what is left.
+struct RowBlocks {
+  std::int64_t along = 1, positions = 1, features;
+  Shape left;  // [positions ..., features]
+
+  explicit RowBlocks(const Shape& shape) : features(shape[shape.rank() - 1]) {
+    int axis = 0;
+    while (axis < shape.rank() - 1 && shape[axis] == 1) ++axis;
+    const bool is_one = axis == shape.rank() - 1;
+    along = features == 0 ? 0 : is_one ? 1 : shape[axis];
+    left = shape.slice(is_one ? axis : axis + 1, shape.rank());
+    positions = left.slice(0, left.rank() - 1).numel();
+  }
+  std::int64_t count() const { return (along + kRowsOfBlock - 1) / kRowsOfBlock; }
+
+  /// Calls f(row, sum) for the rows of parts [part, end) of `count() * positions`, each
+  /// a position of a block, the rows of each in order.
+  template <class F>
+  void for_each_row(std::int64_t part, std::int64_t end, F f) const {
+    for (std::int64_t next; part < end; part = next) {
+      const std::int64_t block = part / positions, first = block * kRowsOfBlock;
+      next = std::min(end, (block + 1) * positions);
+      for (std::int64_t i = first; i < std::min(first + kRowsOfBlock, along); ++i) {
+        for (std::int64_t p = part; p < next; ++p) {
+          f(i * positions + p % positions, p);
+        }
+      }
+    }
+  }
+
+  /// The sums of all blocks [count(), positions, features], which are used up.
+  template <class T>
+  void finish(const OpDef& op, Tensor& of_blocks, Tensor& sums) const {
+    if (count() == 0) return sums.fill(0.0);
+    const std::int64_t size = positions * features;
+    if (count() > 1) {
+      PairwiseSum<T> tree(size);
+      for (std::int64_t i = 0; i < count(); ++i) {
+        copy_row(of_blocks.data<T>() + i * size, tree.row(), size);
+        tree.add();
+      }
+      tree.finish(of_blocks.data<T>());
+    }
+    sum_into(op.name.c_str(), of_blocks.view(0, left), sums);
+  }
+};
+
+// What the gradients of one call read and write.
+struct GradientCall {
+  const OpDef& op;
+  const Tensor &g, &x, &statistics, &weight;
+  const Kept& kept;
+  Tensor dx, dweight, dbias;  // undefined where nobody asks
+
+  // dweight = sum of g xhat over rows, dbias = sum of g, over the kept features. All in one pass
+  // over the rows.
+  template <class T>
+  void run() {
+    const RowBlocks rows(x.shape());
+    const Shape blocks = {rows.count(), rows.positions, rows.features};
+    const auto zeros_for = [&](const Tensor& sums) {
+      return sums.defined() ? Tensor::zeros(blocks, x.dtype()) : Tensor();
+    };
+    Tensor of_weight = zeros_for(dweight), of_bias = zeros_for(dbias);
+    constexpr std::int64_t kNeighbours = 8;  // positions of a part, which lie side by side
+    const std::int64_t least = std::max(kNeighbours, least_for(16, kRowsOfBlock, rows.features));
+    parallel_for(blocks[0] * blocks[1], least, [&](std::int64_t part, std::int64_t end) {
+      PoolVector<T> spare(static_cast<std::size_t>(dx.defined() ? 0 : rows.features));
+      rows.for_each_row(part, end, [&](std::int64_t row, std::int64_t sum) {
+        const std::int64_t at = row * rows.features;
+        const auto of_sum = [&](Tensor& sums) {
+          return sums.defined() ? sums.data<T>() + sum * rows.features : nullptr;
+        };
+        add_row<T>(at, dx.defined() ? dx.data<T>() + at : spare.data(), of_sum(of_weight),
+                   of_sum(of_bias));
       });
     });
+    if (dweight.defined()) rows.finish<T>(op, of_weight, dweight);
+    if (dbias.defined()) rows.finish<T>(op, of_bias, dbias);
   }
-  if (!grads.needed(1) && !grads.needed(2)) return;
-  const Tensor of_bias = kept.of_gradient(op.name.c_str(), g);
-  if (grads.needed(1)) {
-    Tensor sums = grads.buffer(1);
-    sum_products_into(op, of_bias, xhat, sums);
+
+ private:
+  // to: the row of dx, or memory for one.
+  template <class T>
+  void add_row(std::int64_t at, T* to, T* sum_of_weight, T* sum_of_bias) const {
+    const std::int64_t n = x.dim(-1);
+    if (!kept.has_row(at)) {
+      std::fill_n(to, n, T{});
+      return;
+    }
+    const bool* const keep = kept.of_row(at);
+    const double* const of_row = statistics.data<double>() + at / n * 2;
+    const T* const grad = g.data<T>() + at;
+    normalise_row(x.data<T>() + at, keep, n, {of_row[0], of_row[1]}, to);
+    add_parameter_gradients(grad, to, keep, n, sum_of_weight, sum_of_bias);
+    if (dx.defined()) {
+      norm_gradient_row(grad, to, weight.data<T>(), keep, of_row[1], to, n);
+    }
   }
-  if (grads.needed(2)) {
-    Tensor sums = grads.buffer(2);
-    sum_into(op.name.c_str(), of_bias, sums);
-  }
-}
+};
 
 // keep: the bits that `kept` is made from, or undefined.
 Variable normalised_over(const OpDef& op, const Variable& x, const Kept& kept, const Tensor& keep,
                          const Variable& weight, const Variable& bias, double eps) {
   Normalised normalised = normalise(op, x.value(), kept, weight.value(), bias.value(), eps);
-  const auto rule = [&op, kept, xhat = normalised.xhat, rstd = normalised.rstd,
+  const auto rule = [&op, kept, statistics = normalised.statistics,
+                     in = Saved(op, "input", x.value()),
                      w = Saved(op, "weight", weight.value())](const Tensor& g, Gradients& grads) {
-    gradients(op, g, xhat, rstd, kept, *w, grads);
+    const auto buffer = [&](std::size_t i) { return grads.needed(i) ? grads.buffer(i) : Tensor(); };
+    GradientCall call = {op, g, *in, statistics, *w, kept, buffer(0), buffer(1), buffer(2)};
+    dispatch_device(g.device(), op.name.c_str(), [&] {
+      dispatch_dtype(FloatingTypes{}, g.dtype(), op.name.c_str(),
+                     [&]<class T>(T) { call.run<T>(); });
+    });
   };
   const auto reached = [kept](std::size_t input, const Tensor& marked, const Way& way) {
     const Reach reach = input == 0 ? Reach::kLastAxis : Reach::kElement;
