@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <maskgrad/layers/generate/key_value_cache.hpp>
 #include <maskgrad/layers/pass.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
@@ -151,11 +153,13 @@ ops::AttentionPlan Pass::attention(const Variable& x, AttentionKind kind) {
         "again");
   const Tensor positions = this->positions(x);
   Tensor ends = Tensor::zeros(positions.shape(), DType::kInt64);
+  std::int64_t last = 0;
   for_each_existing(x.mask(), positions, [&](std::int64_t i, std::int64_t position) {
     ends.data<std::int64_t>()[i] = position + 1;
+    last = std::max(last, position + 1);
   });
   return of(x).attention[static_cast<std::size_t>(kind)] =
-             AttentionMask::before(ends, cache_->capacity());
+             AttentionMask::before(ends, cache_->make_room(last));
 }
 
 ops::AttentionPlan Pass::attention(const Variable& x, const Variable& memory) {

@@ -72,7 +72,7 @@ class Pass {
   ops::AttentionPlan attention(const Variable& x, const Variable& memory);
 
   /// For an attention layer: the keys and values of all positions that its queries may attend to.
-  /// They are k and v themselves, those of x; or where the pass reads on, [B, capacity, ...] of the
+  /// They are k and v themselves, those of x; or where the pass reads on, [B, room, ...] of the
   /// cache, which has taken those of x at the places that the plan of attention(x) expects. Throws
   /// Error for a k or v that does not have the positions of x, and as KeyValueCache.
   struct KeysAndValues {

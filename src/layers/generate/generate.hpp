@@ -13,9 +13,8 @@ namespace maskgrad {
 using Tokens = std::vector<std::int64_t>;
 
 struct GenerateOptions {
-  /// The most that are made for a prompt. A cache takes memory for all of them at once.
-  std::int64_t tokens = 256;
-  Tokens stop = {};  // a sequence ends behind the first of these, which it keeps
+  std::int64_t tokens = 256;  // the most that are made for a prompt
+  Tokens stop = {};           // a sequence ends behind the first of these, which it keeps
   /// Whether a sequence ends behind what was made of it so far.
   std::function<bool(std::span<const std::int64_t> made)> stop_when = {};
   SampleOptions sample = {.temperature = 0};

@@ -8,8 +8,17 @@ namespace {
 
 constexpr const char* kName = "cache";
 
-Tensor storage_for(const Tensor& x, std::int64_t capacity) {
-  return Tensor::zeros(x.shape().with_dim(1, capacity), x.dtype(), x.device());
+// x [B, S, ...] as the beginning of [B, room, ...]; 0 behind it. Attention looks there for Inf and
+// NaN, so it must hold numbers.
+Tensor in_room(const Tensor& x, std::int64_t room) {
+  Tensor to = Tensor::zeros(x.shape().with_dim(1, room), x.dtype(), x.device());
+  const Shape one = x.shape().with_dim(0, 1);
+  const std::int64_t apart = one.with_dim(1, room).numel();
+  for (std::int64_t b = 0; b < x.dim(0); ++b) {
+    Tensor beginning = to.view(b * apart, one);
+    beginning.copy_from(x.view(b * one.numel(), one));
+  }
+  return to;
 }
 
 // to[b] = from[source[b]], whole sequences.
@@ -82,18 +91,28 @@ void KeyValueCache::check_fits(const Tensor& keys, const Tensor& values,
         batch(), keys.shape(), values.shape(), places.shape());
 }
 
-// What a layer kept before; room for it where it kept nothing.
+std::int64_t KeyValueCache::make_room(std::int64_t positions) {
+  if (positions > room_) {
+    const std::int64_t twice = room_ > capacity_ / 2 ? capacity_ : 2 * room_;
+    room_ = std::min(capacity_, std::max(positions, twice));
+  }
+  return room_;
+}
+
+// What a layer kept before; nothing yet for a new layer.
 KeyValueCache::Kept& KeyValueCache::kept_by(std::string_view layer, const Tensor& keys,
                                             const Tensor& values) {
   auto found = kept_.find(layer);
   if (found == kept_.end()) {
-    Kept fresh = {storage_for(keys, capacity_), storage_for(values, capacity_),
-                  std::vector<std::int64_t>(lengths_.size())};
+    const auto nothing = [](const Tensor& x) {
+      return Tensor::empty(x.shape().with_dim(1, 0), x.dtype(), x.device());
+    };
+    Kept fresh = {nothing(keys), nothing(values), std::vector<std::int64_t>(lengths_.size())};
     found = kept_.emplace(layer, std::move(fresh)).first;
   }
   Kept& kept = found->second;
-  const auto is_like = [&](const Tensor& x, const Tensor& all) {
-    return x.dtype() == all.dtype() && x.shape().with_dim(1, capacity_) == all.shape();
+  const auto is_like = [](const Tensor& x, const Tensor& all) {
+    return x.dtype() == all.dtype() && x.shape().with_dim(1, all.dim(1)) == all.shape();
   };
   check(is_like(keys, kept.keys) && is_like(values, kept.values), kName,
         "layer '{}' kept {} {} and {} before, got {} {} and {}", layer,
@@ -109,6 +128,7 @@ const KeyValueCache::Kept& KeyValueCache::keep(std::string_view layer, const Ten
   const std::vector<Move> moves = moves_of(places, mask);
   Kept& kept = kept_by(layer, keys, values);
   std::vector<std::int64_t> lengths = kept.lengths;
+  std::int64_t longest = 0;
   for (const Move& move : moves) {
     std::int64_t& length = lengths[static_cast<std::size_t>(move.sequence)];
     check(move.place == length, kName,
@@ -116,7 +136,11 @@ const KeyValueCache::Kept& KeyValueCache::keep(std::string_view layer, const Ten
           "pass, and a pass once",
           layer, length, move.sequence, move.place);
     check(move.place < capacity_, kName, "holds {} positions, got one more", capacity_);
-    ++length;
+    longest = std::max(longest, ++length);
+  }
+  make_room(longest);
+  for (Tensor* all : {&kept.keys, &kept.values}) {
+    if (all->dim(1) < room_) *all = in_room(*all, room_);
   }
   for (const Move& move : moves) {
     copy_row(move, keys, kept.keys);

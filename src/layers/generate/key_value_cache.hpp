@@ -23,6 +23,7 @@ namespace maskgrad {
 /// A pass reads some positions of each sequence, none for a sequence whose positions are all
 /// masked. Logits have the same bits as those of the whole sequences at once, read alone or in any
 /// batch, with any padding before or behind them.
+/// Memory grows with the positions that were read, by doubling.
 /// Each layer of the model takes part once in every pass. What breaks this is an Error: a layer
 /// that runs twice, two layers of one path, a pass that is used again, one after a pass that ended
 /// half way, or one from before select().
@@ -44,8 +45,12 @@ class KeyValueCache {
 
   // For Pass.
 
+  /// Makes room for this many positions of each sequence, up to the capacity. Returns the room that
+  /// there is, which doubles when it grows.
+  std::int64_t make_room(std::int64_t positions);
+
   struct Kept {
-    Tensor keys, values;                // [B, capacity, ...]
+    Tensor keys, values;                // [B, room, ...]
     std::vector<std::int64_t> lengths;  // how much of each sequence the layer has
   };
   /// Takes the keys and values [B, S, ...] of a layer at these places, int64 [B, S], except where
@@ -59,7 +64,7 @@ class KeyValueCache {
   void check_fits(const Tensor& keys, const Tensor& values, const Tensor& places) const;
   Kept& kept_by(std::string_view layer, const Tensor& keys, const Tensor& values);
 
-  std::int64_t capacity_, selections_ = 0;
+  std::int64_t capacity_, room_ = 0, selections_ = 0;
   std::vector<std::int64_t> lengths_;
   std::map<std::string, Kept, std::less<>> kept_;
 };

@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/generate/generate.hpp>
@@ -134,6 +136,18 @@ TEST(Generate, TellsOfEachTokenAndStopsWhenNoMoreAreWanted) {
   const std::vector<Tokens> made = generate(as_function(model), prompts, options);
   EXPECT_EQ(made, told);
   EXPECT_EQ(made[0].size() + made[1].size(), 5u);
+}
+
+TEST(Generate, TakesMemoryForWhatItMakesAndNotForWhatItMay) {
+  SmallLanguageModel model;
+  const std::vector<Tokens> prompts = some_prompts();
+  GenerateOptions options = {.tokens = 20};
+  const std::vector<Tokens> made = generate(as_function(model), prompts, options);
+  options.tokens = std::numeric_limits<std::int64_t>::max() / 2;
+  options.on_token = [count = 20 * prompts.size()](std::size_t, std::int64_t) mutable {
+    return --count > 0;
+  };
+  EXPECT_EQ(generate(as_function(model), prompts, options), made);
 }
 
 TEST(Generate, MakesNothingOfNothing) {

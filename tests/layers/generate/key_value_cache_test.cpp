@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/generate/key_value_cache.hpp>
@@ -141,6 +143,70 @@ TEST(KeyValueCache, LetsSequencesBranchChangePlacesAndEnd) {
   EXPECT_TRUE(same_bits(logits.view(0, {kVocabulary}), expected(second, 4)));
   EXPECT_TRUE(same_bits(logits.view(kVocabulary, {kVocabulary}), expected(first, 4)));
   EXPECT_TRUE(same_bits(logits.view(2 * kVocabulary, {kVocabulary}), expected(second, 5)));
+}
+
+// What a layer keeps of `batch` sequences that grow by one position at a time.
+TEST(KeyValueCache, GrowsByDoublingUpToItsCapacityAndKeepsWhatItHolds) {
+  constexpr std::int64_t kBatch = 3, kCapacity = 21;
+  KeyValueCache cache(kBatch, kCapacity);
+  std::vector<std::int64_t> rooms;
+  for (std::int64_t n = 0; n < kCapacity; ++n) {
+    const auto row = [&](std::int64_t features, double sign) {
+      Tensor x = Tensor::empty({kBatch, 1, features}, DType::kFloat64);
+      for (std::int64_t i = 0; i < x.numel(); ++i) {
+        x.data<double>()[i] = sign * static_cast<double>(100 * n + i);
+      }
+      return x;
+    };
+    const Tensor places = Tensor::full({kBatch, 1}, n, DType::kInt64);
+    const KeyValueCache::Kept& kept = cache.keep("a", row(2, 1), row(5, -1), places, {});
+    ASSERT_EQ(kept.keys.dim(1), kept.values.dim(1));
+    if (rooms.empty() || rooms.back() != kept.keys.dim(1)) rooms.push_back(kept.keys.dim(1));
+    for (const auto& [all, sign] : {std::pair(kept.keys, 1.0), {kept.values, -1.0}}) {
+      const std::int64_t features = all.dim(2);
+      for (std::int64_t i = 0; i < all.numel(); ++i) {
+        const std::int64_t b = i / (all.dim(1) * features), place = i / features % all.dim(1);
+        const double expected =
+            place <= n ? sign * static_cast<double>(100 * place + b * features + i % features) : 0;
+        ASSERT_EQ(std::as_const(all).data<double>()[i], expected) << "element " << i;
+      }
+    }
+  }
+  EXPECT_THAT(rooms, ElementsAre(1, 2, 4, 8, 16, 21));
+}
+
+TEST(KeyValueCache, TakesNoMemoryForWhatWasNotRead) {
+  SmallLanguageModel model;
+  Random random(2);
+  const auto tokens = random_tokens(random, 5);
+  KeyValueCache cache(1, std::numeric_limits<std::int64_t>::max());
+  const Tensor whole = logits_of(model, tokens);
+  for (std::int64_t n = 0; n < 5; ++n) {
+    Pass pass = Pass::reading(cache);
+    const Tensor logits =
+        model(Variable(Tensor::full({1, 1}, tokens[static_cast<std::size_t>(n)], DType::kInt64)),
+              pass)
+            .value();
+    EXPECT_TRUE(
+        same_bits(logits.view(0, {kVocabulary}), whole.view(n * kVocabulary, {kVocabulary})));
+  }
+}
+
+TEST(KeyValueCache, ReadsAChunkThatHoldsNothingAtAll) {
+  SmallLanguageModel model;
+  KeyValueCache cache(2, 9);
+  for (int i = 0; i < 2; ++i) {
+    Pass pass = Pass::reading(cache);
+    const Variable none(Tensor::zeros({2, 3}, DType::kInt64), Variable::kConstant,
+                        mask_of({0, 0, 0, 0, 0, 0}, {2, 3}));
+    EXPECT_EQ(model(none, pass).shape(), Shape({2, 3, kVocabulary}));
+    EXPECT_THAT(cache.lengths(), ElementsAre(0, 0));
+  }
+  Pass pass = Pass::reading(cache);
+  const Tensor logits =
+      model(Variable(Tensor::from<std::int64_t>({3, 1, 4, 1}, {2, 2})), pass).value();
+  EXPECT_TRUE(same_bits(logits.view(0, {2, kVocabulary}), logits_of(model, {3, 1})));
+  EXPECT_TRUE(same_bits(logits.view(2 * kVocabulary, {2, kVocabulary}), logits_of(model, {4, 1})));
 }
 
 TEST(KeyValueCache, RefusesALayerThatRunsTwiceAndAPassThatIsUsedAgain) {
