@@ -1,11 +1,16 @@
 // A model that tells of each token what comes next.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 #include <maskgrad/layers/pass.hpp>
 
 namespace maskgrad {
+
+/// A text as a model sees it.
+using Tokens = std::vector<std::int64_t>;
 
 /// The logits of the next token, [B, S, V] for integer tokens [B, S]. It gives `pass` to its
 /// layers, whose attention is causal.

@@ -10,8 +10,6 @@
 
 namespace maskgrad {
 
-using Tokens = std::vector<std::int64_t>;
-
 struct GenerateOptions {
   std::int64_t tokens = 256;  // the most that are made for a prompt
   Tokens stop = {};           // a sequence ends behind the first of these, which it keeps

@@ -98,6 +98,15 @@ std::vector<double> probabilities(const Tensor& logits, const SampleOptions& opt
   return p;
 }
 
+std::vector<double> log_probabilities(const Tensor& logits) {
+  std::vector<double> x = checked_logits(logits);
+  const double top = *std::max_element(x.begin(), x.end());
+  double sum = 0;
+  for (const double value : x) sum += std::exp(value - top);
+  for (double& value : x) value = value - top - std::log(sum);
+  return x;
+}
+
 std::int64_t sample_token(const Tensor& logits, const SampleOptions& options, double uniform) {
   const std::vector<double> p = probabilities(logits, options);
   double sum = 0;

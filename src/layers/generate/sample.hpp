@@ -29,6 +29,10 @@ void check_options(const SampleOptions& options);
 /// that is NaN or +inf, when all are -inf, and as check_options().
 std::vector<double> probabilities(const Tensor& logits, const SampleOptions& options);
 
+/// ln softmax(logits)[i] for each token i, in double; -inf for a token of logit -inf. Throws Error
+/// as probabilities() for such logits.
+std::vector<double> log_probabilities(const Tensor& logits);
+
 /// Token i with probability probabilities()[i], `uniform` being a random number in [0, 1).
 std::int64_t sample_token(const Tensor& logits, const SampleOptions& options, double uniform);
 

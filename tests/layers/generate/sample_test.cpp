@@ -75,6 +75,16 @@ TEST(Sample, KeepsHugeLogitsAndTinyTemperaturesFinite) {
   EXPECT_THAT(probabilities(make({3e38, 3e38}, {2}, DType::kFloat32), {}), ElementsAre(0.5, 0.5));
 }
 
+TEST(Sample, TellsTheLogarithmsOfProbabilitiesHoweverSmall) {
+  EXPECT_THAT(log_probabilities(logits_of({0.1, 0.4, 0.5})),
+              Pointwise(DoubleNear(1e-15), {std::log(0.1), std::log(0.4), std::log(0.5)}));
+  EXPECT_THAT(log_probabilities(make({-kInf, 0, -2000, -kInf}, {4})),
+              ElementsAre(-kInf, 0, -2000, -kInf));
+  EXPECT_THAT(log_probabilities(make({3e38, 3e38}, {2}, DType::kFloat32)),
+              ElementsAre(-std::log(2), -std::log(2)));
+  EXPECT_EQ(error_of([] { log_probabilities(make({1, kNaN}, {2})); }), "[sample] a logit is nan");
+}
+
 TEST(Sample, TakesEachTokenAsOftenAsItsProbabilitySays) {
   const std::vector<double> p = {0.1, 0.4, 0.2, 0.25, 0.05};
   const Tensor logits = logits_of(p, DType::kFloat32);
