@@ -50,6 +50,8 @@
 #include <maskgrad/train/data/dataset.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/data/shards.hpp>
+#include <maskgrad/train/data/text_documents.hpp>
+#include <maskgrad/train/data/text_pieces.hpp>
 #include <maskgrad/train/data/token_masking.hpp>
 #include <maskgrad/train/diverged.hpp>
 #include <maskgrad/train/evaluate.hpp>

@@ -10,6 +10,7 @@
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/open_file.hpp>
 #include <maskgrad/train/formats/system_call.hpp>
 
 namespace maskgrad {
@@ -35,19 +36,22 @@ void fail_file(const char* what, const std::filesystem::path& path, int code) {
   fail("file", "{} '{}': {}", what, path.string(), std::generic_category().message(code));
 }
 
-InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
+int open_regular_file(const std::filesystem::path& path) {
   // Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever.
   const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
-  descriptor_ = again_if_interrupted([&] { return ::open(path_.c_str(), flags); });
-  if (descriptor_ < 0) fail_file("cannot open", path_, errno);
+  const int descriptor = again_if_interrupted([&] { return ::open(path.c_str(), flags); });
+  if (descriptor < 0) fail_file("cannot open", path, errno);
   struct stat status {};
-  const int code = ::fstat(descriptor_, &status) == 0 ? 0 : errno;
-  if (code == 0 && S_ISREG(status.st_mode)) return;
-  ::close(descriptor_);
-  if (code != 0) fail_file("cannot read", path_, code);
-  if (S_ISDIR(status.st_mode)) fail_file("cannot read", path_, EISDIR);
-  fail("file", "cannot read '{}': it is no regular file", path_.string());
+  const int code = ::fstat(descriptor, &status) == 0 ? 0 : errno;
+  if (code == 0 && S_ISREG(status.st_mode)) return descriptor;
+  ::close(descriptor);
+  if (code != 0) fail_file("cannot read", path, code);
+  if (S_ISDIR(status.st_mode)) fail_file("cannot read", path, EISDIR);
+  fail("file", "cannot read '{}': it is no regular file", path.string());
 }
+
+InputFile::InputFile(std::filesystem::path path)
+    : path_(std::move(path)), descriptor_(open_regular_file(path_)) {}
 
 InputFile::~InputFile() { ::close(descriptor_); }
 

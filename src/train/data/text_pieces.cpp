@@ -1,0 +1,157 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <tuple>
+#include <utility>
+
+#include <maskgrad/tensor/checked.hpp>
+#include <maskgrad/tensor/random.hpp>
+#include <maskgrad/train/data/text_pieces.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr const char* kName = "text";
+
+TextSpan whole(const TextDocuments& documents, std::int64_t document) {
+  return {document, 0, documents.bytes(document) + 1};
+}
+
+// Documents in the order that their contents draw. Equal ones stand side by side.
+std::vector<std::int64_t> drawn_order(const TextDocuments& documents) {
+  using Key = std::tuple<std::uint64_t, std::uint64_t, std::uint32_t, std::int64_t>;
+  std::vector<Key> keys;
+  for (std::int64_t i = 0; i < documents.size(); ++i) {
+    const Digest& digest = documents.digest(i);
+    Random random(/*seed=*/digest.bytes, stream_of("held-out text"), digest.crc);
+    keys.emplace_back(random.bits64(), digest.bytes, digest.crc, i);
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<std::int64_t> order;
+  for (const Key& key : keys) order.push_back(std::get<3>(key));
+  return order;
+}
+
+// Which whole documents to hold out: at most `most` bytes of them.
+std::vector<bool> choose_documents(const TextDocuments& documents, double most) {
+  std::vector<bool> chosen(static_cast<std::size_t>(documents.size()), false);
+  const std::vector<std::int64_t> order = drawn_order(documents);
+  double held = 0;
+  for (std::size_t i = 0, end = 0; i < order.size(); i = end) {
+    double bytes = 0;  // of all documents that equal this one
+    for (end = i; end < order.size() && documents.digest(order[end]) == documents.digest(order[i]);
+         ++end) {
+      bytes += static_cast<double>(documents.bytes(order[end]));
+    }
+    if (bytes > most) continue;
+    if (held + bytes > most) break;
+    held += bytes;
+    for (; i < end; ++i) chosen[static_cast<std::size_t>(order[i])] = true;
+  }
+  return chosen;
+}
+
+// The first token of the end of the largest document that is held out.
+TextSpan end_of_largest(const TextDocuments& documents, double share) {
+  std::int64_t largest = 0;
+  for (std::int64_t i = 1; i < documents.size(); ++i) {
+    if (documents.bytes(i) > documents.bytes(largest)) largest = i;
+  }
+  const TextSpan all = whole(documents, largest);
+  const double wanted = std::round(share * static_cast<double>(documents.bytes()));
+  const auto held =
+      static_cast<std::int64_t>(std::clamp(wanted, 1.0, static_cast<double>(all.last - 1)));
+  return {largest, all.last - held, all.last};
+}
+
+}  // namespace
+
+TextSplit split_text(const TextDocuments& documents, double share) {
+  check(share >= 0 && share < 1, kName, "the share that is held out must be in [0, 1), not {}",
+        share);
+  const auto chosen = choose_documents(documents, share * static_cast<double>(documents.bytes()));
+  TextSplit split;
+  for (std::int64_t i = 0; i < documents.size(); ++i) {
+    const bool is_held = chosen[static_cast<std::size_t>(i)];
+    (is_held ? split.held_out : split.training).push_back(whole(documents, i));
+  }
+  if (share == 0 || !split.held_out.empty()) return split;
+  const TextSpan end = end_of_largest(documents, share);
+  split.training[static_cast<std::size_t>(end.document)].last = end.first;
+  split.held_out = {end};
+  split.within_document = true;
+  return split;
+}
+
+TextPieces::TextPieces(std::shared_ptr<const TextDocuments> documents, std::vector<TextSpan> spans,
+                       std::int64_t length)
+    : documents_(std::move(documents)), spans_(std::move(spans)), length_(length) {
+  check_given(documents_ != nullptr, kName, "the documents of pieces");
+  check(length >= 1, kName, "the length of pieces must be at least 1, not {}", length);
+  for (const TextSpan& span : spans_) {
+    const std::int64_t tokens = documents_->bytes(span.document) + 1;
+    check(span.first >= 0 && span.first < span.last && span.last <= tokens, kName,
+          "document {} has no tokens {} to {}: it has {}", span.document, span.first, span.last - 1,
+          tokens);
+    const std::int64_t pieces = (span.last - span.first - 1) / length + 1;
+    first_sample_.push_back(checked_add(kName, "the pieces", size(), pieces));
+  }
+}
+
+TextSpan TextPieces::sample(std::int64_t id) const {
+  check(id >= 0 && id < size(), kName, "there is no sample {}: there are {}", id, size());
+  const auto behind = std::upper_bound(first_sample_.begin(), first_sample_.end(), id);
+  const auto index = static_cast<std::size_t>(behind - first_sample_.begin() - 1);
+  const TextSpan& span = spans_[index];
+  const std::int64_t first = span.first + (id - first_sample_[index]) * length_;
+  return {span.document, first, first + std::min(length_, span.last - first)};
+}
+
+Batch TextPieces::collate(std::span<const std::int64_t> ids) const {
+  std::int64_t width = 0;
+  std::vector<TextSpan> pieces;
+  for (const std::int64_t id : ids) {
+    pieces.push_back(sample(id));
+    width = std::max(width, pieces.back().last - pieces.back().first);
+  }
+  const auto count = static_cast<std::int64_t>(ids.size());
+  Batch batch{Tensor::full({count, width}, kTextPadding, DType::kInt64),
+              Tensor::full({count, width}, kTextPadding, DType::kInt64),
+              Tensor::from(ids, {count})};
+  std::int64_t* input = batch.inputs.data<std::int64_t>();
+  std::int64_t* target = batch.targets.data<std::int64_t>();
+  std::string bytes;
+  for (const TextSpan& piece : pieces) {
+    const std::int64_t begin = std::max<std::int64_t>(piece.first - 1, 0);
+    const std::int64_t end = std::min(piece.last, documents_->bytes(piece.document));
+    bytes.resize(static_cast<std::size_t>(end - begin));
+    documents_->read(piece.document, begin, bytes);
+    const auto token = [&](std::int64_t p) -> std::int64_t {  // kDocumentToken before the first one
+      if (p < begin || p >= end) return kDocumentToken;
+      return static_cast<unsigned char>(bytes[static_cast<std::size_t>(p - begin)]);
+    };
+    for (std::int64_t p = piece.first; p < piece.last; ++p) {
+      input[p - piece.first] = token(p - 1);
+      target[p - piece.first] = token(p);
+    }
+    input += width;
+    target += width;
+  }
+  return batch;
+}
+
+std::string TextPieces::fingerprint() const {
+  std::uint32_t crc = 0;
+  const auto add = [&crc](std::span<const std::int64_t> numbers) {
+    crc = crc32c({reinterpret_cast<const char*>(numbers.data()), numbers.size_bytes()}, crc);
+  };
+  add(std::array{length_});
+  for (const TextSpan& span : spans_) {
+    const Digest& digest = documents_->digest(span.document);
+    add(std::array{static_cast<std::int64_t>(digest.bytes), static_cast<std::int64_t>(digest.crc),
+                   span.first, span.last});
+  }
+  return fmt::format("{} samples, crc32c {}", size(), crc_text(crc));
+}
+
+}  // namespace maskgrad
