@@ -200,7 +200,7 @@ class ArithmeticRecipe : public Recipe {
         Setting{"max_val", Int{100}, "numbers are smaller than this in absolute value"}
             .at_least(2)
             .at_most(1'000'000'000),
-        Setting{"samples", Int{64'000}, "problems of an epoch; each epoch draws new ones"}
+        Setting{"samples", Int{32'000}, "problems of an epoch; each epoch draws new ones"}
             .at_least(1)
             .at_most(100'000'000),
         Setting{"rare", 0.25, "share of rare problems, such as those with a zero, at the beginning"}
