@@ -4,7 +4,6 @@
 #include <maskgrad/ops/math/linear.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
@@ -70,10 +69,7 @@ Variable linear(const Variable& x, const Variable& weight, const Variable& bias,
   auto rule = [=, x = Saved(kLinear, "x", x.value()), w = Saved(kLinear, "weight", weight.value()),
                mask = x.mask()](Tensor g, Gradients& grads) {
     const Tensor h = relu ? through_relu(std::move(g), *output) : g;
-    set_gradients(*x, mask, *w, false, h, grads);
-    if (!grads.needed(2)) return;
-    Tensor db = grads.buffer(2);
-    sum_into("linear", h, db);
+    set_gradients(*x, mask, *w, false, true, h, grads);
   };
   return record(kLinear, {&x, &weight, &bias}, y, std::move(rule), {{"relu", relu}});
 }

@@ -116,8 +116,10 @@ Variable multiply_rows(const Variable& a, const Variable& b, bool transpose_b) {
   check_matrices(a.value(), b.value(), false, transpose_b);
   Tensor y = rows_times(a.value(), b.value(), transpose_b);
   auto rule = [tb = transpose_b, a = Saved(kMatmul, "a", a.value()),
-               b = Saved(kMatmul, "b", b.value()), mask = a.mask()](
-                  const Tensor& g, Gradients& grads) { set_gradients(*a, mask, *b, tb, g, grads); };
+               b = Saved(kMatmul, "b", b.value()),
+               mask = a.mask()](const Tensor& g, Gradients& grads) {
+    set_gradients(*a, mask, *b, tb, false, g, grads);
+  };
   return record(kMatmul, {&a, &b}, std::move(y),
                 with_reach(std::move(rule),
                            [=](std::size_t input, const Tensor& marked, const Way& way) {

@@ -28,12 +28,14 @@ enum class Use : std::uint8_t {
   kContinue,  // begins with what stands there, as if the chain had; for one chain only
 };
 
-/// Element (i, j) goes to c[i * stride + j].
+/// Element (i, j) goes to c[i * stride + j]. Where `of_b` is given, the sums over all terms of b
+/// itself, [columns], go there besides, in the order of a row of a that holds ones; kStore only.
 template <class T>
 struct Sums {
   T* c;
   std::int64_t stride;
   Use use = Use::kStore;
+  T* of_b = nullptr;
 };
 template <class T>
 Sums<T> store_to(T* c, std::int64_t stride) {

@@ -18,17 +18,39 @@ template <class T>
 void multiply_and_finish(const MatrixProduct& d, std::int64_t begin, std::int64_t end, const T* a,
                          const T* b, std::int64_t stride, T* y, const RowFinish<T>& finish) {
   T* const rows = y + begin * d.n;
-  sum_products<true>(end - begin, d.n, sum_of(d), left_of(d, a).rows_from(begin), b, stride,
-                     store_to(rows, d.n));
+  const Sums<T> sums = {rows, d.n, Use::kStore, begin == 0 ? finish.sums_of_b : nullptr};
+  sum_products<true>(end - begin, d.n, sum_of(d), left_of(d, a).rows_from(begin), b, stride, sums);
   finish_rows(rows, end - begin, d.n, finish);
 }
 
-// With b [k, n] as it stands.
+bool is_long_sum(const MatrixProduct& d) { return d.transpose_a && sum_of(d).groups() > 1; }
+
+// With b [k, n] as it stands. Each part reads all of b, so that those of long sums are large.
 template <class T>
 void multiply_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
                    const RowFinish<T>& finish) {
-  parallel_for_parts(d.m, parts_of_rows(d.m, d.n * d.k), [&](std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t kOfLongSum = 96;  // rows of a part
+  const std::int64_t parts =
+      is_long_sum(d) ? parts_of_longest(d.m, kOfLongSum) : parts_of_rows(d.m, d.n * d.k);
+  parallel_for_parts(d.m, parts, [&](std::int64_t begin, std::int64_t end) {
     multiply_and_finish(d, begin, end, a, b, d.n, y, finish);
+  });
+}
+
+// The same of long sums whose b is the larger factor: threads share its columns, in whole lines of
+// a cache, and each reads its own of them once.
+inline constexpr std::int64_t kManyColumns = 256;
+template <class T>
+void multiply_columns(const MatrixProduct& d, const T* a, const T* b, T* y,
+                      const RowFinish<T>& finish) {
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  const std::int64_t lines = (d.n + kLine - 1) / kLine,
+                     parts = parts_of_longest(lines, kManyColumns / kLine);
+  parallel_for_parts(lines, parts, [&](std::int64_t line, std::int64_t last) {
+    const std::int64_t begin = line * kLine, end = std::min(last * kLine, d.n);
+    T* const of_b = finish.sums_of_b ? finish.sums_of_b + begin : nullptr;
+    sum_products<true>(d.m, end - begin, sum_of(d), left_of(d, a), b + begin, d.n,
+                       Sums<T>{y + begin, d.n, Use::kStore, of_b});
   });
 }
 
@@ -79,24 +101,51 @@ void multiply_by_groups(const MatrixProduct& d, const T* a, const T* b, T* y,
   finish_rows(y, d.m, d.n, finish);
 }
 
-}  // namespace
-
 template <class T>
-void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
-                       const RowFinish<T>& finish) {
+void multiply(const MatrixProduct& d, const T* a, const T* b, T* y, const RowFinish<T>& finish) {
   if (d.m == 0 || d.n == 0) return;
   if (belongs_to_blas(d)) return multiply_by_blas(d, a, b, y, finish);
-  const BatchSum sum = sum_of(d);
-  const bool is_plain = sum.samples() == 1;
+  const bool is_plain = sum_of(d).samples() == 1, is_long = is_long_sum(d);
   if (d.transpose_b) {
     if (is_plain && try_few_rows(d, a, b, y, finish)) return;
     return multiply_transposed(d, a, b, y, finish);
   }
   if (is_plain && try_few_terms(d, a, b, y, finish)) return;
-  if (d.m * d.n <= kFewSums && sum.groups() > 1) return multiply_by_groups(d, a, b, y, finish);
+  if (is_long && d.m * d.n <= kFewSums) return multiply_by_groups(d, a, b, y, finish);
+  if (is_long && d.n >= std::max(d.m, kManyColumns)) {
+    return multiply_columns(d, a, b, y, finish);
+  }
   multiply_rows(d, a, b, y, finish);
 }
 
+// Whether multiply() adds up b in passing.
+bool sums_in_passing(const MatrixProduct& d) {
+  constexpr std::int64_t kFewTerms = 4;  // of try_few_terms()
+  return d.m > 0 && !d.transpose_b && !belongs_to_blas(d) &&
+         !(sum_of(d).samples() == 1 && d.k <= kFewTerms) &&
+         !(is_long_sum(d) && d.m * d.n <= kFewSums);
+}
+
+}  // namespace
+
+template <class T>
+void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
+                       const RowFinish<T>& finish) {
+  if (finish.sums_of_b && !sums_in_passing(d)) sum_columns(sum_of(d), b, d.n, finish.sums_of_b);
+  multiply(d, a, b, y, finish);
+}
+
+template <class T>
+void sum_columns(const BatchSum& sum, const T* x, std::int64_t columns, T* sums) {
+  sum_groups(sum, sum.terms() * columns, columns, sums, [&](const BatchSum::Group& group, T* to) {
+    const Sums<T> of_b = {nullptr, columns, Use::kStore, to};
+    block_product<true>(0, columns, group.terms, Strided<T>{nullptr, 0, 0},
+                        x + group.first * columns, columns, of_b);
+  });
+}
+
+template void sum_columns(const BatchSum&, const float*, std::int64_t, float*);
+template void sum_columns(const BatchSum&, const double*, std::int64_t, double*);
 template void multiply_matrices(const MatrixProduct&, const float*, const float*, float*,
                                 const RowFinish<float>&);
 template void multiply_matrices(const MatrixProduct&, const double*, const double*, double*,

@@ -21,6 +21,8 @@ template <class T>
 struct RowFinish {
   const T* bias = nullptr;  // [n]
   bool relu = false;
+  /// With transpose_a: where the sums over the k rows of b go, [n], in the order of those of y.
+  T* sums_of_b = nullptr;
 };
 
 /// On several threads where it pays; the same bits on any number of them. Each sum is one of

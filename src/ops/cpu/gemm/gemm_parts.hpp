@@ -20,6 +20,12 @@ constexpr std::int64_t parts_of_rows(std::int64_t rows, std::int64_t work_each) 
   return rows <= least ? 1 : (rows + 2 * least - 1) / (2 * least) * 2;
 }
 
+/// Into how many equal parts `count` things are cut of `most` at most, or one of few: an even
+/// number of them, so that two threads share them.
+constexpr std::int64_t parts_of_longest(std::int64_t count, std::int64_t most) {
+  return count < most / 2 ? 1 : (count + 2 * most - 1) / (2 * most) * 2;
+}
+
 /// b [n, k] -> [k, n in whole vectors], by all threads together.
 template <class T>
 Tensor transposed_by_all(const T* b, std::int64_t n, std::int64_t k) {

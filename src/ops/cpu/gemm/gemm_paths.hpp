@@ -1,7 +1,7 @@
 // The ways that a product of matrices can take, and what they share. Internal to gemm.
 #pragma once
 
-#include <maskgrad/ops/cpu/gemm/block_product.hpp>
+#include <maskgrad/ops/cpu/gemm/batch_sum.hpp>
 #include <maskgrad/ops/cpu/gemm/gemm.hpp>
 
 namespace maskgrad::ops {
@@ -21,14 +21,19 @@ Strided<T> left_of(const MatrixProduct& d, const T* a) {
   return d.transpose_a ? Strided<T>{a, 1, d.m} : Strided<T>{a, d.k, 1};
 }
 
+/// Sums over the rows of x [terms of `sum`, columns], in the order in which a product whose left
+/// factor holds ones would add them.
+template <class T>
+void sum_columns(const BatchSum& sum, const T* x, std::int64_t columns, T* sums);
+
 /// Products of one sample: of one to four rows with b [n, k], and of sums of one to four terms with
 /// b [k, n]. Return false, and do nothing, when there are more.
 template <class T>
 bool try_few_rows(const MatrixProduct& product, const T* a, const T* b, T* y,
-                         const RowFinish<T>& finish);
+                  const RowFinish<T>& finish);
 template <class T>
 bool try_few_terms(const MatrixProduct& product, const T* a, const T* b, T* y,
-                          const RowFinish<T>& finish);
+                   const RowFinish<T>& finish);
 
 /// Large products whose rows are samples, by OpenBLAS.
 bool belongs_to_blas(const MatrixProduct& product);

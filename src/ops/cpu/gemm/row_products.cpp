@@ -1,3 +1,4 @@
+#include <maskgrad/ops/cpu/gemm/gemm_paths.hpp>
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -40,7 +41,8 @@ Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tens
   return y;
 }
 
-void sum_outer_products(const Tensor& x, const Tensor& g, bool transpose_w, Tensor& dw) {
+void sum_outer_products(const Tensor& x, const Tensor& g, bool transpose_w, Tensor& dw,
+                        Tensor sums) {
   const Tensor &left = transpose_w ? g : x, &right = transpose_w ? x : g;
   const RowsTimesEach of_samples = rows_times_each(x, 1, dw.shape());
   dispatch_device(x.device(), "matmul", [&] {
@@ -51,33 +53,53 @@ void sum_outer_products(const Tensor& x, const Tensor& g, bool transpose_w, Tens
                                      .transpose_a = true,
                                      .rows_per_sample = of_samples.rows_per_sample,
                                      .rows_are_samples = x.rank() == 2};
-      multiply_matrices(product, left.data<T>(), right.data<T>(), dw.data<T>());
+      RowFinish<T> finish;
+      if (sums.defined()) finish.sums_of_b = sums.data<T>();
+      multiply_matrices(product, left.data<T>(), right.data<T>(), dw.data<T>(), finish);
     });
   });
 }
 
+namespace {
+
+// Both gradients of a small w in one loop.
+void set_both(const RowsTimesEach& product, const Tensor& x, const Tensor& w, const Tensor& g,
+              Gradients& grads) {
+  Tensor dx = grads.buffer(0), dw = grads.buffer(1);
+  dispatch_device(x.device(), "matmul", [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "matmul", [&]<class T>(T) {
+      const T* const factor = w.data<T>();
+      T* const sums = dw.data<T>();
+      multiply_both_gradients(product, x.data<T>(), &factor, g.data<T>(), dx.data<T>(), &sums);
+    });
+  });
+}
+
+// The sums of g [rows, n] over its rows, in the order in which those of dw are added.
+void set_bias_gradient(const RowsTimesEach& product, const Tensor& g, Tensor sums) {
+  dispatch_device(g.device(), "matmul", [&] {
+    dispatch_dtype(FloatingTypes{}, g.dtype(), "matmul", [&]<class T>(T) {
+      sum_columns(product.sum(), g.data<T>(), product.n, sums.data<T>());
+    });
+  });
+}
+
+}  // namespace
+
 void set_gradients(const Tensor& x, const SequenceMask& mask, const Tensor& w, bool transpose_w,
-                   const Tensor& g, Gradients& grads) {
-  const bool of_x = grads.needed(0), of_w = grads.needed(1);
+                   bool has_bias, const Tensor& g, Gradients& grads) {
+  const bool of_x = grads.needed(0), of_w = grads.needed(1), of_bias = has_bias && grads.needed(2);
   // 0 times anything finite adds nothing.
   const bool hides = of_w && mask.defined() && !holes_are_finite(x, mask);
   const Tensor kept = hides ? without_holes(x, mask) : x;
   const RowsTimesEach product = rows_times_each(x, 1, w.shape());
-  if (of_x && of_w && !transpose_w && gradients_share_a_loop(product)) {
-    Tensor dx = grads.buffer(0), dw = grads.buffer(1);
-    dispatch_device(x.device(), "matmul", [&] {
-      dispatch_dtype(FloatingTypes{}, x.dtype(), "matmul", [&]<class T>(T) {
-        const T* const factor = w.data<T>();
-        T* const sums = dw.data<T>();
-        multiply_both_gradients(product, kept.data<T>(), &factor, g.data<T>(), dx.data<T>(), &sums);
-      });
-    });
-    return;
-  }
+  const bool share = of_x && of_w && !transpose_w && gradients_share_a_loop(product);
+  if (of_bias && (share || !of_w)) set_bias_gradient(product, g, grads.buffer(2));
+  if (share) return set_both(product, kept, w, g, grads);
   if (of_x) grads.set(0, rows_times(g, w, !transpose_w));
   if (!of_w) return;
   Tensor dw = grads.buffer(1);
-  sum_outer_products(kept, g, transpose_w, dw);
+  sum_outer_products(kept, g, transpose_w, dw, of_bias ? grads.buffer(2) : Tensor());
 }
 
 }  // namespace maskgrad::ops

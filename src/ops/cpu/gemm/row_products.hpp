@@ -16,12 +16,14 @@ Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tens
                   bool relu = false);
 
 /// dw of the above, into a tensor of w's shape: the sum over rows of x^T g, or of its transpose.
-void sum_outer_products(const Tensor& x, const Tensor& g, bool transpose_w, Tensor& dw);
+/// Unless w was transposed, `sums` may be a tensor [N] that gets the sums of g over its rows.
+void sum_outer_products(const Tensor& x, const Tensor& g, bool transpose_w, Tensor& dw,
+                        Tensor sums = {});
 
 /// Fills in the gradients of the above that are needed: of input 0, x, g op(w)^T; of input 1, w,
-/// the sum of outer products. Where the mask of x leaves rows out, those of g hold 0, and whatever
-/// x holds there does not count.
+/// the sum of outer products; where has_bias, of input 2, the sums of g over its rows. Where the
+/// mask of x leaves rows out, those of g hold 0, and whatever x holds there does not count.
 void set_gradients(const Tensor& x, const SequenceMask& mask, const Tensor& w, bool transpose_w,
-                   const Tensor& g, Gradients& grads);
+                   bool has_bias, const Tensor& g, Gradients& grads);
 
 }  // namespace maskgrad::ops

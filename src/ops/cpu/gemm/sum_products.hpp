@@ -13,16 +13,18 @@ inline constexpr std::int64_t kCached = 256 * 1024;
 
 namespace detail {
 
-// The rows of sum_products(), few enough for caches to hold their sums.
+// The rows of sum_products(), few enough for caches to hold their sums. Sums of b are one more row.
 template <bool kPart, class T>
 void sum_in_tree(std::int64_t rows, std::int64_t columns, const BatchSum& sum, const Strided<T>& a,
                  const T* b, std::int64_t stride, const Sums<T>& y) {
-  PairwiseSum<T> tree(rows * columns);
+  PairwiseSum<T> tree((rows + (y.of_b ? 1 : 0)) * columns);
   for (std::int64_t i = 0; i < sum.groups(); ++i) {
     const auto& [first, terms] = sum.group(i);
     if (terms.length() == 0) continue;
+    T* const to = tree.row();
+    const Sums<T> of_group = {to, columns, Use::kStore, y.of_b ? to + rows * columns : nullptr};
     block_product<kPart>(rows, columns, terms, a.columns_from(first), b + first * stride, stride,
-                         store_to(tree.row(), columns));
+                         of_group);
     tree.add(i);
   }
   T* const total = tree.row();
@@ -32,6 +34,7 @@ void sum_in_tree(std::int64_t rows, std::int64_t columns, const BatchSum& sum, c
     T* const to = y.c + i * y.stride;
     y.use == Use::kAdd ? add_row(from, to, columns) : copy_row(from, to, columns);
   }
+  if (y.of_b) copy_row(total + rows * columns, y.of_b, columns);
 }
 
 }  // namespace detail
@@ -48,7 +51,8 @@ void sum_products(std::int64_t rows, std::int64_t columns, const BatchSum& sum, 
       std::max<std::int64_t>(12, kCached / std::max<std::int64_t>(1, columns) / 12 * 12);
   for (std::int64_t i = 0; i < rows; i += of_block) {
     detail::sum_in_tree<kPart>(std::min(of_block, rows - i), columns, sum, a.rows_from(i), b,
-                               stride, Sums<T>{y.c + i * y.stride, y.stride, y.use});
+                               stride,
+                               Sums<T>{y.c + i * y.stride, y.stride, y.use, i ? nullptr : y.of_b});
   }
 }
 
