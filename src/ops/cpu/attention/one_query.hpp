@@ -79,10 +79,7 @@ class OneQuery {
     top_ = std::max(before, row_max(weights_, count));
     const T shift = top_ == nothing ? T{} : top_;  // -inf - -inf is NaN
     row_exp(weights_, shift, weights_, count);
-    T sum{};
-    for (std::int64_t t = 0; t < count; ++t) sum += weights_[t];
     if (before != nothing && before != top_) scale_down(before - shift);
-    total() += sum;
   }
 
   void scale_down(T difference) {
@@ -94,23 +91,31 @@ class OneQuery {
     });
   }
 
-  // sums[d] += sum over t of v[t][d] weights[t]
+  // sums[d] += sum over t of v[t][d] weights[t], and the same of the weights themselves.
   void add_values(std::int64_t count, const T* values) {
     const std::int64_t features = p_.value_features;
     std::int64_t d = 0;
-    for (; d + 2 * kLanes<T> <= features; d += 2 * kLanes<T>) add_columns<2>(count, values, d);
-    for (; d < features; d += kLanes<T>) add_columns<1>(count, values, d);
+    T sum{};
+    for (; d + 2 * kLanes<T> <= features; d += 2 * kLanes<T>)
+      sum = add_columns<2>(count, values, d);
+    for (; d < features; d += kLanes<T>) sum = add_columns<1>(count, values, d);
+    total() += sum;
   }
 
   // Of some vectors of features from d on; the last may be a part, where it is the only one.
+  // Returns the sum of the weights: each addition waits for the one before, as those of values do,
+  // and so takes no time beside them.
   template <int kVectors>
-  void add_columns(std::int64_t count, const T* values, std::int64_t d) {
+  T add_columns(std::int64_t count, const T* values, std::int64_t d) {
     const std::int64_t last = std::min(kLanes<T>, p_.value_features - d);
+    const T* const weights = weights_;
+    T of_weights{};
     Vec<T> sums[kVectors];
     detail::unrolled<kVectors>([&](auto i) MASKGRAD_INLINE { sums[i] = Vec<T>(T{}); });
     values += d;
     for (std::int64_t t = 0; t < count; ++t, values += p_.v.row) {
-      const Vec<T> weight(weights_[t]);
+      of_weights += weights[t];
+      const Vec<T> weight(weights[t]);
       detail::unrolled<kVectors>([&](auto i) MASKGRAD_INLINE {
         const T* const from = values + i * kLanes<T>;
         const Vec<T> x = kVectors == 1 ? load_first(from, last) : Vec<T>::load_unaligned(from);
@@ -122,6 +127,7 @@ class OneQuery {
       T* const table = to + i * kLanes<T>;
       (Vec<T>::load_unaligned(table) + sums[i]).store_unaligned(table);
     });
+    return of_weights;
   }
 
   void finish(T* output, T* top, T* inverse_sum) {
