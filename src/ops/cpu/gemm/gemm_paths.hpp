@@ -8,11 +8,11 @@ namespace maskgrad::ops {
 
 template <class T>
 void finish_rows(T* y, std::int64_t rows, std::int64_t columns, const RowFinish<T>& finish) {
-  for (std::int64_t i = 0; finish.bias && i < rows; ++i) {
-    for (std::int64_t j = 0; j < columns; ++j) y[i * columns + j] += finish.bias[j];
-  }
+  for (std::int64_t i = 0; finish.bias && i < rows; ++i)
+    add_row(finish.bias, y + i * columns, columns);
+  if (!finish.relu) return;
   // A NaN stays.
-  for (std::int64_t i = 0; finish.relu && i < rows * columns; ++i) y[i] = y[i] < T{} ? T{} : y[i];
+  for (std::int64_t i = 0; i < rows * columns; ++i) y[i] = y[i] < T{} ? T{} : y[i];
 }
 
 // Element (i, p) of op(a).

@@ -36,9 +36,10 @@ RowStatistics statistics_of(const T* x, const bool* keep, std::int64_t n, double
 template <class T>
 void normalise_row(const T* x, const bool* keep, std::int64_t n, const RowStatistics& of_row,
                    T* xhat) {
-  for_each_wide(n, keep, [&](std::int64_t j, const auto& which) MASKGRAD_INLINE {
-    const Wide centered = which.load(x + j) - Wide(of_row.mean);
-    which.store(centered * Wide(of_row.rstd), xhat + j);
+  const Wide mean(of_row.mean),
+      rstd(of_row.rstd);  // here, or each store would make them read again
+  for_each_wide(n, keep, [=](std::int64_t j, const auto& which) MASKGRAD_INLINE {
+    which.store((which.load(x + j) - mean) * rstd, xhat + j);
   });
 }
 
