@@ -15,14 +15,6 @@ struct Normalise {
   }
 };
 
-/// x weight + bias
-struct ScaleAndShift {
-  template <class V>
-  MASKGRAD_RULE V operator()(V x, V weight, V bias) const {
-    return math::multiply_add(x, weight, bias);
-  }
-};
-
 /// rstd (wg - mean - xhat slope), wg being weight g, and mean and slope the means of wg and wg xhat
 /// over the row.
 struct NormGradient {
