@@ -2,7 +2,7 @@
 
 import statistics
 
-from comparison.runs import ATTENTION_PEERS, BLOG_PEERS, OURS
+from comparison.runs import ATTENTION_PEERS, BLOG_PEERS, OURS, TRANSFORMER_PEERS
 
 MASKS = ("none", "causal", "padding", "window", "causal_padding", "segments")
 
@@ -23,6 +23,22 @@ One step of the blog's model of 49,145 parameters with padding masked: forward, 
 It is small, so what is measured is mostly what a framework costs around the arithmetic. maskgrad's
 step takes its batch from the data loader; PyTorch steps over batches that are ready; JAX compiles
 a whole epoch into one loop; Keras trains through `fit()`.
+"""
+
+TRANSFORMER = """\
+## Transformers
+
+Decoders like GPT over 20 tokens: learned positions, norms before attention and feed-forward, exact
+gelu, 4 W hidden features, heads of 32. Training is forward, backward, clipping and AdamW, on rows
+of 48 tokens. Mixed rows have lengths spread evenly from 16 to 48, and only tokens that exist count.
+Peers pad them: padding stands behind the tokens, where causal attention does not look, so they need
+no other mask. maskgrad packs rows where that is less work. JAX compiles a training step, and a
+whole generation into one loop.
+"""
+
+GENERATION = """\
+Texts of 100 tokens behind a prompt of one, with a cache of keys and values, at W 128 with 3 layers:
+the time of all divided by the tokens of all. What PyTorch compiles is its training.
 """
 
 ATTENTION = """\
@@ -78,24 +94,53 @@ def median(collected, program, key):
     return statistics.median(values) if values else None
 
 
-def compared(collected, peer, key, benchmark):
-    """Two cells: the peer's figure and how many times ours that is; or why there is none."""
+def compared(collected, peer, key, benchmark, is_rate=False):
+    """Two cells: the peer's figure and how many times ours that is, or of a rate how many times its
+    ours is; or why there is none."""
     value = median(collected, peer, key)
     if value is None or (peer, benchmark) in collected.absent:
         return [collected.absent.get((peer, benchmark), "-"), ""]
-    return [show(value), f"{value / median(collected, OURS, key):.2f}"]
+    ours = median(collected, OURS, key)
+    return [show(value), f"{ours / value if is_rate else value / ours:.2f}"]
+
+
+def programs_table(collected, peers, benchmark, columns, is_rate=False):
+    """A row for each program; columns are titles and keys of figures."""
+    header, ours = ["program"], [OURS]
+    for title, key in columns:
+        header += [title, "maskgrad /" if is_rate else "/ maskgrad"]
+        ours += [show(median(collected, OURS, key)), "1.00"]
+    rows = [ours]
+    for peer in peers:
+        row = [peer.name]
+        for _, key in columns:
+            row += compared(collected, peer.name, key, benchmark, is_rate)
+        rows.append(row)
+    return table(header, rows, "l" + "r" * (len(header) - 1))
 
 
 def blog_table(collected):
-    keys = ("blog_step_b2_us", "blog_step_b100_us")
-    rows = [[OURS]]
-    for key in keys:
-        rows[0] += [show(median(collected, OURS, key)), "1.00"]
-    for peer in BLOG_PEERS:
-        cells = [compared(collected, peer.name, key, "blog-step") for key in keys]
-        rows.append([peer.name, *cells[0], *cells[1]])
-    header = ["program", "batch 2, µs", "/ maskgrad", "batch 100, µs", "/ maskgrad"]
-    return table(header, rows, "lrrrr")
+    columns = [("batch 2, µs", "blog_step_b2_us"), ("batch 100, µs", "blog_step_b100_us")]
+    return programs_table(collected, BLOG_PEERS, "blog-step", columns)
+
+
+def training_table(collected):
+    columns = [
+        ("W 64, 2 layers, batch 32", "transformer_w64_full_tokens_per_s"),
+        ("W 128, 3 layers, batch 64", "transformer_w128_full_tokens_per_s"),
+        ("the same, mixed", "transformer_w128_mixed_tokens_per_s"),
+        ("W 192, 4 layers, batch 64", "transformer_w192_full_tokens_per_s"),
+    ]
+    return programs_table(collected, TRANSFORMER_PEERS, "transformer", columns, is_rate=True)
+
+
+def generation_table(collected):
+    columns = [
+        ("batch 1, µs", "generate_w128_us_per_token"),
+        ("batch 64, µs", "generate_w128_b64_us_per_token"),
+    ]
+    peers = [peer for peer in TRANSFORMER_PEERS if "--compile" not in peer.arguments]
+    return programs_table(collected, peers, "transformer", columns)
 
 
 def attention_table(collected, lengths, quantity):
@@ -176,17 +221,17 @@ def single_commands(options):
         if name in options.given
     )
     length = f"{sizes} --seq {options.seq[-1]}"
-    return "\n".join(
-        [
-            f"{start} build/maskgrad bench blog-step{more}",
-            *(
-                f"{start} PYTHON {' '.join(['benchmarks/peers/' + p.script, *p.arguments])}{more}"
-                for p in BLOG_PEERS
-            ),
-            f"{start} build/maskgrad bench attention{more}{length}",
-            *(f"{start} PYTHON benchmarks/peers/{p.script}{more}{length}" for p in ATTENTION_PEERS),
-        ]
-    )
+    lines = []
+    for benchmark, peers, arguments in (
+        ("blog-step", BLOG_PEERS, more),
+        ("transformer", TRANSFORMER_PEERS, more),
+        ("attention", ATTENTION_PEERS, more + length),
+    ):
+        lines.append(f"{start} build/maskgrad bench {benchmark}{arguments}")
+        for peer in peers:
+            script = " ".join(["benchmarks/peers/" + peer.script, *peer.arguments])
+            lines.append(f"{start} PYTHON {script}{arguments}")
+    return "\n".join(lines)
 
 
 def render(collected, machine, options, date):
@@ -205,6 +250,8 @@ def render(collected, machine, options, date):
         introduction + spread_line(collected),
         "## Machine\n\n" + machine_table(collected, machine) + "\n",
         BLOG + "\n" + blog_table(collected) + "\n",
+        TRANSFORMER + "\n### Training, tokens a second\n\n" + training_table(collected) + "\n",
+        "### Generation, a token\n\n" + GENERATION + "\n" + generation_table(collected) + "\n",
         attention
         + "\n### Forward\n\n"
         + attention_table(collected, options.seq, "forward_ms")

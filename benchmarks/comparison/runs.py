@@ -34,6 +34,11 @@ BLOG_PEERS = (
     Peer("JAX, compiled epoch", "blog_step_jax.py", ("jax",)),
     Peer("Keras on TensorFlow", "blog_step_keras.py", ("keras", "tensorflow")),
 )
+TRANSFORMER_PEERS = (
+    Peer("PyTorch", "transformer_torch.py", ("torch",)),
+    Peer("PyTorch, compiled", "transformer_torch.py", ("torch",), ("--compile",)),
+    Peer("JAX, compiled step", "transformer_jax.py", ("jax",)),
+)
 ATTENTION_PEERS = (Peer("PyTorch", "attention_torch.py", ("torch",)),)
 
 
@@ -77,7 +82,10 @@ def jobs(options):
         "--dim",
         str(options.dim),
     ]
-    found = [Job("blog step", "blog-step", BLOG_PEERS, threads)]
+    found = [
+        Job("blog step", "blog-step", BLOG_PEERS, threads),
+        Job("transformer", "transformer", TRANSFORMER_PEERS, threads),
+    ]
     for length in options.seq:
         arguments = threads + sizes + ["--seq", str(length)]
         found.append(Job(f"attention at S {length}", "attention", ATTENTION_PEERS, arguments))

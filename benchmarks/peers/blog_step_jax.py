@@ -2,8 +2,6 @@
 """Training steps of the blog's model in JAX, a whole epoch compiled as one loop: the figures of
 `maskgrad bench blog-step`, as JSON."""
 
-import os
-
 from common import (
     FEATURES,
     LENGTH,
@@ -12,6 +10,7 @@ from common import (
     check_parameters,
     median_seconds,
     parser,
+    prepare_xla,
     print_json,
     require,
 )
@@ -69,11 +68,7 @@ def microseconds(jax, batch_size):
 
 def main():
     options = parser(__doc__).parse_args()
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    # XLA makes as many threads as there are cores to run on; more than one is set by pinning only.
-    if options.threads == 1:
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    prepare_xla(options.threads)
     jax, jaxlib = require("jax", "jaxlib")
     figures = {
         f"blog_step_b{batch_size}_us": microseconds(jax, batch_size) for batch_size in (2, 100)

@@ -12,6 +12,7 @@ import time
 NOT_INSTALLED = 3  # exit code
 VOCAB, LENGTH, FEATURES, HIDDEN = 20, 20, 15, 150
 PARAMETERS = 49145
+ROW, SHORTEST, HEAD = 48, 16, 32  # of transformers: positions of a row, features of a head
 REPEATS = 31
 
 
@@ -78,11 +79,66 @@ def blog_shapes():
     return shapes
 
 
-def check_parameters(count):
-    if count != PARAMETERS:
+def check_parameters(count, expected=PARAMETERS):
+    if count != expected:
         sys.exit(
-            f"the model has {count} parameters, not {PARAMETERS}: it is not the one to compare with"
+            f"the model has {count} parameters, not {expected}: it is not the one to compare with"
         )
+
+
+def transformer_parser(description):
+    result = parser(description)
+    result.add_argument("--width", type=positive, nargs="+", default=[64, 128, 192], metavar="W")
+    return result
+
+
+def transformer_sizes(width):
+    """Layers, and rows of a batch."""
+    return 1 + width // 64, 32 if width < 128 else 64
+
+
+def transformer_parameters(width, layers, positions):
+    """How many parameters a GPT has: norms before attention and feed-forward, biases, a norm behind
+    the blocks, and logits of their own."""
+    block = 12 * width * width + 13 * width
+    return (2 * VOCAB + positions + 2) * width + VOCAB + layers * block
+
+
+def transformer_lengths(batch, mixed):
+    """ROW each, or spread evenly from SHORTEST to ROW."""
+    if not mixed:
+        return [ROW] * batch
+    last, more = batch - 1, ROW - SHORTEST
+    return [SHORTEST + (more * b + last // 2) // last for b in range(batch)]
+
+
+def transformer_data(batch, seed=0):
+    """Random tokens [batch, ROW], and a target for each."""
+    draw = random.Random(seed)
+    return [[[draw.randrange(VOCAB) for _ in range(ROW)] for _ in range(batch)] for _ in range(2)]
+
+
+def transformer_figures(widths, tokens_per_second, microseconds_per_token=None):
+    """The figures of `maskgrad bench transformer`: rates of training on full rows, at width 128 on
+    mixed ones too, and times of generation at width 128 with batch 1 and 64."""
+    figures = {}
+    for width in widths:
+        for mixed in (False, True) if width == 128 else (False,):
+            key = f"transformer_w{width}_{'mixed' if mixed else 'full'}_tokens_per_s"
+            figures[key] = tokens_per_second(width, mixed)
+    if microseconds_per_token:
+        figures["generate_w128_us_per_token"] = microseconds_per_token(1)
+        figures["generate_w128_b64_us_per_token"] = microseconds_per_token(64)
+    return figures
+
+
+def prepare_xla(threads):
+    """XLA makes as many threads as there are cores to run on; more than one is set by pinning
+    only. To be called before JAX is imported."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    if threads == 1:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
 
 
 def print_json(figures, versions):

@@ -19,6 +19,7 @@ sys.path.insert(0, str(COMPARE.parent))
 from comparison import machine, page, runs  # noqa: E402
 
 MACHINE = {"compiler": "GCC 12.2.0", "native": True, "blas": "OpenBLAS 0.3.21, kernels for Zen"}
+TRANSFORMERS = ("w64_full", "w128_full", "w128_mixed", "w192_full")
 # Stands in for maskgrad.
 STAND_IN = """#!{python}
 import json, sys
@@ -28,6 +29,9 @@ if sys.argv[1] == "--version":
 out = {{"machine": {machine}}}
 if sys.argv[2] == "blog-step":
     out.update(blog_step_b2_us=10.0, blog_step_b100_us=1000.0)
+elif sys.argv[2] == "transformer":
+    out.update({{f"transformer_{{row}}_tokens_per_s": 5e4 for row in {transformers}}})
+    out.update(generate_w128_us_per_token=90.0, generate_w128_b64_us_per_token=9.0)
 else:
     length = sys.argv[sys.argv.index("--seq") + 1]
     for mask in {masks}:
@@ -97,6 +101,26 @@ class Page(unittest.TestCase):
         self.collected.absent["PyTorch", "blog-step"] = "failed"
         self.assertEqual(cells(page.blog_table(self.collected), "PyTorch")[1], "failed")
 
+    def test_divides_our_rate_by_a_peers_and_a_peers_time_by_ours(self):
+        rates = [f"transformer_{row}_tokens_per_s" for row in TRANSFORMERS]
+        times = ["generate_w128_us_per_token", "generate_w128_b64_us_per_token"]
+        self.collected.add(runs.OURS, dict(zip(rates + times, (9000, 800, 70, 6, 20, 3))))
+        self.collected.add("PyTorch", dict(zip(rates + times, (3000, 1600, 7, 6, 50, 1.5))))
+        self.collected.add("PyTorch, compiled", dict.fromkeys(rates, 60))
+        training = page.training_table(self.collected)
+        self.assertEqual(
+            cells(training, "maskgrad")[1:],
+            ["9,000", "1.00", "800", "1.00", "70.0", "1.00", "6.00", "1.00"],
+        )
+        self.assertEqual(
+            cells(training, "PyTorch")[1:],
+            ["3,000", "3.00", "1,600", "0.50", "7.00", "10.00", "6.00", "1.00"],
+        )
+        self.assertEqual(cells(training, "PyTorch, compiled")[5:7], ["60.0", "1.17"])
+        generation = page.generation_table(self.collected)
+        self.assertEqual(cells(generation, "PyTorch")[1:], ["50.0", "2.50", "1.50", "0.50"])
+        self.assertNotIn("PyTorch, compiled", generation)  # it makes no texts
+
     def test_compares_attention_with_the_peer_and_with_no_mask(self):
         ours = dict(zip(page.MASKS, (8, 4, 5, 2, 3, 1)))
         self.collected.add(runs.OURS, attention_figures(64, ours, 20, 0.375))
@@ -165,7 +189,12 @@ class Command(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         self.maskgrad = self.script(
             "maskgrad",
-            STAND_IN.format(python=sys.executable, machine=repr(MACHINE), masks=repr(page.MASKS)),
+            STAND_IN.format(
+                python=sys.executable,
+                machine=repr(MACHINE),
+                masks=repr(page.MASKS),
+                transformers=repr(TRANSFORMERS),
+            ),
         )
         self.nothing = self.script(
             "python", "#!/bin/sh\nexit 1\n"
@@ -193,6 +222,9 @@ class Command(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         text = self.out.read_text(encoding="utf-8")
         self.assertEqual(cells(text, "JAX, compiled epoch")[1], "not installed")
+        self.assertEqual(cells(text, "maskgrad", "50,000")[2:4], ["1.00", "50,000"])
+        self.assertEqual(cells(text, "maskgrad", "90.0")[2:], ["1.00", "9.00", "1.00"])
+        self.assertEqual(cells(text, "JAX, compiled step")[1], "not installed")
         self.assertEqual(
             cells(text, "64", "causal")[2:6], ["0.250", "500", "1.00", "not installed"]
         )
@@ -258,9 +290,45 @@ class Peers(unittest.TestCase):
         self.assertEqual(lengths, set(range(12, 19)))
         for row in rows:
             self.assertEqual((len(row), row), (20, sorted(row, key=lambda token: token == 0)))
+        for batch in (32, 64):
+            tokens, targets = common.transformer_data(batch)
+            self.assertEqual({len(row) for row in tokens + targets}, {48})
+            self.assertEqual({token for row in tokens for token in row}, set(range(20)))
+            mixed = common.transformer_lengths(batch, mixed=True)
+            self.assertEqual((mixed[0], mixed[-1], sum(mixed)), (16, 48, 32 * batch))
+            self.assertEqual(mixed, sorted(mixed))
+            self.assertEqual(common.transformer_lengths(batch, mixed=False), [48] * batch)
         shapes = common.blog_shapes()
         size = sum(shape[0] * (shape[1] if len(shape) == 2 else 1) for shape in shapes)
         self.assertEqual(size, common.PARAMETERS)
+
+
+    def test_give_the_figures_of_transformers_that_the_page_reads(self):
+        sys.path.insert(0, str(COMPARE.parent / "peers"))
+        import common
+
+        figures = common.transformer_figures(
+            [64, 128, 192], lambda width, mixed: width + mixed, lambda batch: batch
+        )
+        self.assertEqual(
+            figures,
+            {
+                "transformer_w64_full_tokens_per_s": 64,
+                "transformer_w128_full_tokens_per_s": 128,
+                "transformer_w128_mixed_tokens_per_s": 129,
+                "transformer_w192_full_tokens_per_s": 192,
+                "generate_w128_us_per_token": 1,
+                "generate_w128_b64_us_per_token": 64,
+            },
+        )
+        sizes = [common.transformer_sizes(width) for width in (64, 128, 192)]
+        self.assertEqual(sizes, [(2, 32), (3, 64), (4, 64)])
+        # Counted by hand: embeddings, positions, two blocks, norm, logits.
+        block = 4 * 64 * 64 + 4 * 64 + 2 * 64 * 256 + 256 + 64 + 4 * 64
+        self.assertEqual(
+            common.transformer_parameters(64, 2, 48),
+            20 * 64 + 48 * 64 + 2 * block + 2 * 64 + 64 * 20 + 20,
+        )
 
 
 if __name__ == "__main__":
