@@ -43,8 +43,7 @@ std::vector<bool> choose_documents(const TextDocuments& documents, double most) 
          ++end) {
       bytes += static_cast<double>(documents.bytes(order[end]));
     }
-    if (bytes > most) continue;
-    if (held + bytes > most) break;
+    if (held + bytes > most) continue;
     held += bytes;
     for (; i < end; ++i) chosen[static_cast<std::size_t>(order[i])] = true;
   }
@@ -98,20 +97,30 @@ TextPieces::TextPieces(std::shared_ptr<const TextDocuments> documents, std::vect
   }
 }
 
-TextSpan TextPieces::sample(std::int64_t id) const {
+// By how many tokens the first piece of a span is shorter than the others.
+std::int64_t TextPieces::shift(std::size_t span, std::int64_t epoch) const {
+  if (epoch == 0) return 0;
+  const std::int64_t pieces = first_sample_[span + 1] - first_sample_[span];
+  const std::int64_t room = pieces * length_ - (spans_[span].last - spans_[span].first);
+  return Random(static_cast<std::uint64_t>(epoch), stream_of("pieces of text"), span)
+      .integer(0, room);
+}
+
+TextSpan TextPieces::sample(std::int64_t id, std::int64_t epoch) const {
   check(id >= 0 && id < size(), kName, "there is no sample {}: there are {}", id, size());
   const auto behind = std::upper_bound(first_sample_.begin(), first_sample_.end(), id);
   const auto index = static_cast<std::size_t>(behind - first_sample_.begin() - 1);
   const TextSpan& span = spans_[index];
-  const std::int64_t first = span.first + (id - first_sample_[index]) * length_;
-  return {span.document, first, first + std::min(length_, span.last - first)};
+  const std::int64_t begin = (id - first_sample_[index]) * length_ - shift(index, epoch);
+  const std::int64_t end = begin + std::min(length_, span.last - span.first - begin);
+  return {span.document, span.first + std::max<std::int64_t>(begin, 0), span.first + end};
 }
 
-Batch TextPieces::collate(std::span<const std::int64_t> ids) const {
+Batch TextPieces::collate_in(std::int64_t epoch, std::span<const std::int64_t> ids) const {
   std::int64_t width = 0;
   std::vector<TextSpan> pieces;
   for (const std::int64_t id : ids) {
-    pieces.push_back(sample(id));
+    pieces.push_back(sample(id, epoch));
     width = std::max(width, pieces.back().last - pieces.back().first);
   }
   const auto count = static_cast<std::int64_t>(ids.size());

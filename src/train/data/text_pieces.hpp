@@ -26,9 +26,8 @@ struct TextSplit {
 };
 
 /// Holds out about `share` of all bytes, and never more, in whole documents. Their contents draw an
-/// order of the documents, and the first ones in this order are held out, as many as fit in the
-/// share. Documents that alone are more than the share take no part in this. Equal documents stay
-/// together. The same documents give the same split under any names.
+/// order of the documents, and in this order each is held out that still fits in the share. Equal
+/// documents stay together. The same documents give the same split under any names.
 /// Where no document fits, the end of the largest one is held out: about `share` of all bytes, and
 /// at least one token. With a share of 0 nothing is. Throws Error for a share that is not in
 /// [0, 1).
@@ -40,7 +39,9 @@ inline constexpr std::int64_t kTextPadding = -1;
 /// Each sample is a piece of one document: `length` tokens to predict, or fewer at the end of a
 /// span. Each token of the spans is predicted once in an epoch. What a model reads to predict a
 /// token are those before it in the piece, and one more before the first: the byte that stands
-/// there in the document, or kDocumentToken.
+/// there in the document, or kDocumentToken. Epoch 0 cuts a span from its beginning on. Later ones
+/// begin with a shorter piece, as far as the last piece leaves room: a token then stands behind
+/// others than before.
 /// A batch has inputs, int64 [B, S], and targets, int64 [B, S]: the token behind each. S is the
 /// length of its longest piece. Shorter ones are filled up behind with kTextPadding.
 class TextPieces : public Dataset {
@@ -52,15 +53,18 @@ class TextPieces : public Dataset {
 
   std::int64_t size() const override { return first_sample_.back(); }
   /// Throws Error for a sample that is not there, and as TextDocuments::read().
-  Batch collate(std::span<const std::int64_t> ids) const override;
+  Batch collate(std::span<const std::int64_t> ids) const override { return collate_in(0, ids); }
+  Batch collate_in(std::int64_t epoch, std::span<const std::int64_t> ids) const override;
   /// The checksum covers the length, the spans, and the bytes that their documents had when they
   /// were first read. The names of files do not count, but their order does.
   std::string fingerprint() const override;
 
-  /// The tokens that a sample predicts.
-  TextSpan sample(std::int64_t id) const;
+  /// The tokens that a sample predicts in an epoch.
+  TextSpan sample(std::int64_t id, std::int64_t epoch = 0) const;
 
  private:
+  std::int64_t shift(std::size_t span, std::int64_t epoch) const;
+
   std::shared_ptr<const TextDocuments> documents_;
   std::vector<TextSpan> spans_;
   std::vector<std::int64_t> first_sample_ = {0};  // of each span, and behind the last one

@@ -154,6 +154,39 @@ TEST(TextPieces, DependOnTheirNumbersAloneInAnyBatchAndAgain) {
   EXPECT_EQ(row(data.collate(some).inputs, 2), row(all.inputs, 5));
 }
 
+TEST(TextPieces, AreCutElsewhereInOtherEpochsAndHoldEachTokenOnce) {
+  const Texts texts(random_texts(6, 20, 60));
+  for (const std::int64_t length : {1, 7, 16, 61, 1000}) {
+    const TextPieces data(texts.documents, whole(*texts.documents), length);
+    std::set<std::int64_t> firsts;  // where the pieces of the first document begin
+    for (const std::int64_t epoch : {0, 1, 2, 3, 4, 5, 1000}) {
+      const Batch batch = data.collate_in(epoch, ids_of(data));
+      std::int64_t sample = 0;
+      for (std::int64_t d = 0; d < texts.documents->size(); ++d) {
+        const Tokens want = texts.tokens(d);
+        Tokens inputs, targets;
+        while (targets.size() < want.size()) {
+          const Tokens more = row(batch.targets, sample), read = row(batch.inputs, sample);
+          ASSERT_FALSE(more.empty());
+          ASSERT_LE(std::ssize(more), length);
+          targets.insert(targets.end(), more.begin(), more.end());
+          inputs.insert(inputs.end(), read.begin(), read.end());
+          if (d == 0) firsts.insert(data.sample(sample, epoch).first);
+          ++sample;
+        }
+        EXPECT_EQ(targets, want);
+        EXPECT_EQ(inputs.front(), 256);
+        EXPECT_EQ(Tokens(inputs.begin() + 1, inputs.end()), Tokens(want.begin(), want.end() - 1));
+      }
+      EXPECT_EQ(sample, data.size());
+      EXPECT_TRUE(same_bits(data.collate_in(epoch, ids_of(data)).inputs, batch.inputs));
+    }
+    if (length == 7) {
+      EXPECT_GT(std::ssize(firsts), texts.documents->bytes(0) / 7 + 1) << "other cuts";
+    }
+  }
+}
+
 TEST(TextPieces, ComeShuffledFromALoaderEachOnceInAnEpoch) {
   const Texts texts(random_texts(3, 30, 40));
   const TextPieces data(texts.documents, whole(*texts.documents), 8);
