@@ -151,12 +151,12 @@ SavedRun read_run(const RunPaths& paths) {
 void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given,
                        const char* flag) {
   std::error_code error;
-  if (given || fs::is_directory(folder, error)) return;
+  if (given || fs::exists(folder, error)) return;
   if (folder == paths.own_data) {
     fail("data", "'{}', which the run made, is gone: {} names another folder", folder.string(),
          flag);
   }
-  fail("data", "there is no folder '{}': the path stands in '{}', and {} overrides it",
+  fail("data", "there is no file or folder '{}': the path stands in '{}', and {} overrides it",
        folder.string(), paths.config.string(), flag);
 }
 

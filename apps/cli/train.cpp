@@ -150,8 +150,8 @@ void add_recipe(CLI::App& train_command, const Recipe& recipe) {
   }
   command->footer(
       fmt::format("A flag counts more than --set, --set more than --config, and that more than the "
-                  "default.\n\nExample: maskgrad train {0} --out runs/{0} --epochs 2 --seed 1",
-                  recipe.name()));
+                  "default.\n\nExample: maskgrad train {0} --out runs/{0} {1}",
+                  recipe.name(), recipe.example()));
   command->callback([request] { train(*request); });
 }
 

@@ -53,7 +53,18 @@ std::string length_of(const Trainer& trainer) {
   return fmt::format("{} minute{} of steps", minutes, minutes == 1 ? "" : "s");
 }
 
-void print_summary(RecipeModel& model, TrainingRun& run) {
+std::string data_of(const Recipe& recipe, const Settings& settings, const RunPaths& paths) {
+  if (recipe.data_source() == DataSource::kDrawn) return "";
+  const std::string& given = settings.text("data");
+  std::string lines;
+  for (const std::string& line : recipe.explain_data(
+           settings, given.empty() ? paths.own_data : std::filesystem::path(given))) {
+    lines += fmt::format("data: {}\n", one_line(line));
+  }
+  return lines;
+}
+
+void print_summary(RecipeModel& model, TrainingRun& run, const std::string& about_data) {
   std::vector<std::vector<std::string>> rows = {{"layer", "kind", "output", "parameters", "mask"}};
   const std::int64_t first = 0;
   for (const LayerSummary& layer : model.summarize(run.data().collate({&first, 1}))) {
@@ -62,9 +73,9 @@ void print_summary(RecipeModel& model, TrainingRun& run) {
   }
   const Trainer& trainer = run.trainer();
   write_message(fmt::format(
-      "{}{} parameters, {} samples, {} of {}\n{}\n", format_table(rows),
+      "{}{} parameters, {} samples, {} of {}\n{}{}\n", format_table(rows),
       with_commas(trainer.parameters().count()), with_commas(run.data().size()), length_of(trainer),
-      run.settings().integer("batch_size"), packing_of(model, run.loader().peek())));
+      run.settings().integer("batch_size"), about_data, packing_of(model, run.loader().peek())));
   if (trainer.state().step == trainer.total_steps()) {
     write_message(way_to_more_steps(run));
   }
@@ -140,7 +151,7 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
   const std::string& progress = settings.text("progress");
   add_progress(run.trainer(), progress);
   const auto begin = [&] {
-    if (progress != "off") print_summary(*model, run);
+    if (progress != "off") print_summary(*model, run, data_of(recipe, settings, paths));
   };
   return run.run(stop, begin, [&](const RunEnd& end) { print_end(paths, end); }).outcome;
 }

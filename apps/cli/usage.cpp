@@ -90,4 +90,22 @@ std::string nearest_or_see(const std::string& name, std::span<const std::string>
   return nearest.empty() ? "; see " + see : nearest;
 }
 
+double parse_number(const std::string& flag, const std::string& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw CLI::ValidationError(fmt::format("{} must be a number, not '{}'", flag, text));
+  }
+  return number;
+}
+
+CLI::Option* add_number(CLI::App& command, const std::string& flag, double& value,
+                        const std::string& help) {
+  const auto parse = [flag, &value](const std::string& text) { value = parse_number(flag, text); };
+  return command.add_option_function<std::string>(flag, parse, help)
+      ->type_name("NUMBER")
+      ->default_str(fmt::format("{}", value))
+      ->take_last();
+}
+
 }  // namespace maskgrad::apps

@@ -50,6 +50,13 @@ CLI::Option* add_integer(CLI::App& command, const std::string& flag, T& value,
       ->take_last();
 }
 
+/// The number that `text` is; what is none is an error that names the flag.
+double parse_number(const std::string& flag, const std::string& text);
+
+/// An option of a number.
+CLI::Option* add_number(CLI::App& command, const std::string& flag, double& value,
+                        const std::string& help);
+
 /// An option of one or more whole numbers, which replace those in `values`.
 template <class T>
 CLI::Option* add_integers(CLI::App& command, const std::string& flag, std::vector<T>& values,

@@ -37,6 +37,15 @@ std::vector<ReportMask> RecipeModel::attention_masks(const Batch&) { return {}; 
 std::optional<CausalModel> RecipeModel::causal_model(const Batch&) { return std::nullopt; }
 std::optional<Examination> RecipeModel::examine(const ExamineOptions&) { return std::nullopt; }
 
+void RecipeModel::write_on(std::string_view, GenerateOptions,
+                           const std::function<bool(std::string_view)>&) {
+  fail("generate", "the model answers questions and writes no texts: maskgrad predict asks it");
+}
+
+std::vector<std::string> Recipe::explain_data(const Settings&, const std::filesystem::path&) const {
+  return {};
+}
+
 void Recipe::write_data(const Settings&, const std::filesystem::path&) const {
   fail("data", "the recipe {} makes no data of its own: --data names some", name());
 }

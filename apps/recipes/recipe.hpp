@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <maskgrad/layers/language_model.hpp>
+#include <maskgrad/layers/generate/generate.hpp>
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/train/report/report.hpp>
 #include <maskgrad/train/settings.hpp>
@@ -83,6 +83,11 @@ class RecipeModel {
   /// The model's answer to one line of text. Throws Error for a text it cannot read, and where the
   /// model has no answer.
   virtual Prediction predict(const std::string& text, const PredictOptions& options) = 0;
+  /// Goes on with a text, as the options say but for `stop` and `on_token`. `on_text` hears of what
+  /// is written, piece by piece, and ends it by returning false. Throws Error where the model
+  /// answers questions and writes no texts.
+  virtual void write_on(std::string_view text, GenerateOptions options,
+                        const std::function<bool(std::string_view piece)>& on_text);
   /// How good its answers are to questions that it was not trained on; nothing where the recipe has
   /// none.
   virtual std::optional<Examination> examine(const ExamineOptions& options);
@@ -106,6 +111,8 @@ class Recipe {
   virtual std::string name() const = 0;
   /// One line for the help.
   virtual std::string summary() const = 0;
+  /// Flags for the example in its help.
+  virtual std::string example() const { return "--epochs 2 --seed 1"; }
   /// Its settings, defaults included.
   virtual std::vector<Setting> settings() const = 0;
   /// Throws Error for settings that contradict each other.
@@ -120,6 +127,9 @@ class Recipe {
   virtual std::unique_ptr<Dataset> load_data(const Settings& settings,
                                              const std::filesystem::path& folder,
                                              DataPart part) const = 0;
+  /// What a person should know of the data that load_data() reads, a line each.
+  virtual std::vector<std::string> explain_data(const Settings& settings,
+                                                const std::filesystem::path& folder) const;
   virtual std::unique_ptr<RecipeModel> make_model(const Settings& settings) const = 0;
   /// Published curves to draw beside a run's.
   virtual std::vector<ReferenceCurve> references() const { return {}; }

@@ -111,7 +111,7 @@ TEST_F(Predict, EvalGivesTheLossOfTheFirstStepForUntrainedWeights) {
 TEST_F(Predict, EvalNamesDataThatIsGone) {
   std::filesystem::remove_all(path("d"));
   expect_error(run({"eval", "r"}), 1,
-               "there is no folder '" + path("d").string() +
+               "there is no file or folder '" + path("d").string() +
                    "': the path stands in 'r/config.toml', and --data "
                    "overrides it");
   expect_error(run({"eval", "r", "--data", "d"}), 1, "cannot read folder 'd'");

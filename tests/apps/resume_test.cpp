@@ -368,7 +368,7 @@ TEST_F(Resume, AReportSaysWhyItHasNoPictureOfMasks) {
   EXPECT_EQ(result.code, 0);
   EXPECT_THAT(result.err,
               HasSubstr("maskgrad: report: 'r': its masks are not drawn: data: there is "
-                        "no folder '"));
+                        "no file or folder '"));
   EXPECT_THAT(read("r/report.html").find("its masks are not drawn") != std::string::npos, true);
 }
 

@@ -11,11 +11,20 @@ using ::testing::StartsWith;
 
 class Usage : public test::CliTest {};
 
-const std::vector<std::vector<std::string>> kCommands = {
-    {},          {"data"},          {"data", "arithmetic"},
-    {"train"},   {"train", "blog"}, {"eval"},
-    {"predict"}, {"inspect"},       {"ops"},
-    {"run-op"},  {"bench"},         {"report"}};
+const std::vector<std::vector<std::string>> kCommands = {{},
+                                                         {"data"},
+                                                         {"data", "arithmetic"},
+                                                         {"train"},
+                                                         {"train", "blog"},
+                                                         {"eval"},
+                                                         {"predict"},
+                                                         {"inspect"},
+                                                         {"ops"},
+                                                         {"run-op"},
+                                                         {"bench"},
+                                                         {"report"},
+                                                         {"train", "text"},
+                                                         {"generate"}};
 
 TEST_F(Usage, EveryHelpEndsWithAnExample) {
   for (std::vector<std::string> command : kCommands) {
@@ -47,6 +56,8 @@ std::vector<std::vector<std::string>> examples(const std::string& help) {
 }
 
 TEST_F(Usage, EveryExampleWorksInTheOrderOfTheHelps) {
+  std::filesystem::create_directory(path("docs"));
+  write("docs/text", "Some text to learn from, and some to hold out.\n");
   for (std::vector<std::string> command : kCommands) {
     command.push_back("--help");
     for (std::vector<std::string> example : examples(run(command).out)) {
@@ -66,7 +77,7 @@ TEST_F(Usage, TellsTheVersion) {
 
 TEST_F(Usage, AsksForWhatIsMissing) {
   expect_error(run({}), 2, "which subcommand? data, train, eval, predict");
-  expect_error(run({"train"}), 2, "which recipe? arithmetic, blog");
+  expect_error(run({"train"}), 2, "which recipe? arithmetic, blog, text");
   expect_error(run({"data"}), 2, "which data set? arithmetic; see maskgrad data --help");
   expect_error(run({"eval"}), 2, "RUN is required; see maskgrad eval --help");
   expect_error(run({"data", "arithmetic"}), 2, "--out is required");
@@ -93,7 +104,8 @@ TEST_F(Usage, SaysWhereToLookForANameThatIsNearNone) {
 }
 
 TEST_F(Usage, SaysWhereAnOptionOrArgumentIsOutOfPlace) {
-  expect_error(run({"train", "--lr", "3", "blog"}), 2, "'--lr' belongs behind the recipe 'arithmetic'");
+  expect_error(run({"train", "--lr", "3", "blog"}), 2,
+               "'--lr' belongs behind the recipe 'arithmetic'");
   expect_error(run({"train", "blog", "again"}), 2, "unexpected argument 'again'");
   expect_error(run({"--nosuch"}), 2, "there is no option '--nosuch'; see maskgrad --help");
 }

@@ -111,7 +111,7 @@ TEST_F(Validation, CanBeTurnedOffWhereItsDataAreGone) {
     return run(args);
   };
   expect_error(resume({"--steps", "5"}), 1,
-               "data: there is no folder '" + path("v").string() +
+               "data: there is no file or folder '" + path("v").string() +
                    "': the path stands in 'r/config.toml', and --val overrides it");
   const std::string best = read("r/best.safetensors");
   expect_error(resume({"--steps", "5", "--val", ""}), 2,

@@ -82,6 +82,19 @@ std::size_t utf8_prefix(std::string_view text) {
   return at;
 }
 
+std::size_t unfinished_character(std::string_view text) {
+  // The smallest and the largest bytes that go on with a character: if any complete it, these do.
+  constexpr std::string_view kRests[] = {"\x80\x80\x80", "\xbf\xbf\xbf"};
+  for (std::size_t held = std::min<std::size_t>(3, text.size()); held > 0; --held) {
+    const std::string end(text.substr(text.size() - held));
+    for (const std::string_view rest : kRests) {
+      const std::size_t size = character_size(end + std::string(rest));
+      if (size > held) return held;
+    }
+  }
+  return 0;
+}
+
 std::string utf8_from_bytes(std::string_view bytes) {
   std::string text;
   while (!bytes.empty()) {

@@ -13,6 +13,10 @@ std::size_t utf8_prefix(std::string_view text);
 
 inline bool is_utf8(std::string_view text) { return utf8_prefix(text) == text.size(); }
 
+/// How many bytes at the end of `text` may be the beginning of one more well-formed character: 0 to
+/// 3. For text that comes in pieces.
+std::size_t unfinished_character(std::string_view text);
+
 /// Any bytes as UTF-8, for formats that hold nothing else (TOML, JSON): a path may be no text. A
 /// byte that is not part of a well-formed character becomes the character U+EF00 + byte, a private
 /// one (the convention of MirBSD's OPTU-8); so do the bytes of a character that is one of these

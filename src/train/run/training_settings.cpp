@@ -131,7 +131,8 @@ std::vector<Setting> how_it_begins_and_runs(const TrainingOptions& options) {
   };
 }
 
-// Appends `own`; one that is there already only gets another default.
+// Appends `own`; one that is there already only gets another default, and another help if it has
+// one.
 void add(std::vector<Setting>& all, std::vector<Setting> own) {
   for (Setting& setting : own) {
     const auto same = std::find_if(all.begin(), all.end(),
@@ -140,6 +141,7 @@ void add(std::vector<Setting>& all, std::vector<Setting> own) {
       all.push_back(std::move(setting));
     } else {
       same->value = std::move(setting.value);
+      if (!setting.help.empty()) same->help = std::move(setting.help);
     }
   }
 }

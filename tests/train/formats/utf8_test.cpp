@@ -28,6 +28,36 @@ TEST(Utf8, FindsTheFirstByteThatIsNot) {
   }
 }
 
+// By trying what may follow: the ends of all ranges of bytes that do.
+bool may_begin_a_character(const std::string& text, std::size_t more = 3) {
+  if (text.size() > 4) return false;
+  if (more == 0) return false;
+  for (const int byte : {0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf}) {
+    const std::string longer = text + static_cast<char>(byte);
+    const bool is_one = is_utf8(longer) && utf8_prefix(longer.substr(0, longer.size() - 1)) == 0;
+    if (is_one || (!is_utf8(longer) && may_begin_a_character(longer, more - 1))) return true;
+  }
+  return false;
+}
+
+TEST(Utf8, TellsHowMuchOfACharacterMayHaveCome) {
+  EXPECT_EQ(unfinished_character(""), 0U);
+  EXPECT_EQ(unfinished_character("abc"), 0U);
+  EXPECT_EQ(unfinished_character("é"), 0U);
+  EXPECT_EQ(unfinished_character("\U0001f600"), 0U);
+  EXPECT_EQ(unfinished_character("é\xc3"), 1U);
+  EXPECT_EQ(unfinished_character("é\xf0\x9f\x98"), 3U);
+  for (int a = 0x7f; a < 256; ++a) {
+    const std::string one(1, static_cast<char>(a));
+    EXPECT_EQ(unfinished_character("x" + one), may_begin_a_character(one) ? 1U : 0U) << a;
+    for (const int b : {0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc3, 0xff}) {
+      const std::string two = one + static_cast<char>(b), last = two.substr(1);
+      const std::size_t want = may_begin_a_character(two) ? 2 : may_begin_a_character(last) ? 1 : 0;
+      EXPECT_EQ(unfinished_character("x" + two), want) << a << ' ' << b;
+    }
+  }
+}
+
 TEST(Utf8, QuotesAsJsonDoes) {
   EXPECT_EQ(json_quote("a\"b\\c/é"), "\"a\\\"b\\\\c/é\"");
   EXPECT_EQ(json_quote("\b\f\n\r\t"), R"("\b\f\n\r\t")");

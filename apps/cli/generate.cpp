@@ -1,0 +1,91 @@
+// maskgrad generate
+#include <unistd.h>
+
+#include "cli/command.hpp"
+#include "cli/output.hpp"
+#include "cli/run_folder.hpp"
+#include "cli/text_stream.hpp"
+#include "cli/usage.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+struct Options {
+  std::string run, prompt;
+  Weights weights = Weights::kLast;
+  std::int64_t samples = 1;
+  GenerateOptions generate = {.sample = {.temperature = 0.8}};
+};
+
+void check_options(const Options& options) {
+  check(options.generate.tokens >= 0, "usage", "--tokens must be at least 0, not {}",
+        options.generate.tokens);
+  check(options.samples >= 1 && options.samples <= UINT32_MAX, "usage",
+        "--samples must be 1 to {}, not {}", UINT32_MAX, options.samples);
+  maskgrad::check_options(options.generate.sample);
+}
+
+void show(const std::string& text) {
+  if (text.empty()) return;
+  write_output(text);
+  flush_output();
+}
+
+// The prompt, and what the model writes behind it, as it comes. Nothing where the model cannot.
+void write_sample(RecipeModel& model, const Options& options) {
+  const bool to_terminal = isatty(STDOUT_FILENO) == 1;
+  TextStream stream(to_terminal ? TextStream::To::kTerminal : TextStream::To::kFile);
+  bool has_begun = false;
+  std::string last;
+  const auto tell = [&](std::string_view piece) {
+    last = has_begun ? std::string(piece) : options.prompt + std::string(piece);
+    has_begun = true;
+    show(stream.take(last));
+    return true;
+  };
+  model.write_on(options.prompt, options.generate, tell);
+  if (!has_begun) tell("");
+  show(stream.finish());
+  if (!last.ends_with('\n')) show("\n");
+}
+
+void generate(Options options) {
+  as_usage([&] { check_options(options); });
+  TrainedRun run(options.run, options.weights);
+  for (std::int64_t i = 0; i < options.samples; ++i) {
+    if (options.samples > 1) print("--- sample {} of {}\n", i + 1, options.samples);
+    options.generate.first_sample = static_cast<std::uint32_t>(i);
+    write_sample(run.model(), options);
+  }
+}
+
+}  // namespace
+
+void add_generate(CLI::App& program) {
+  auto* command = program.add_subcommand(
+      "generate", "Go on with a PROMPT, or begin a text; for runs of a language model of text");
+  auto options = std::make_shared<Options>();
+  SampleOptions& sample = options->generate.sample;
+  command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
+  command->add_option("PROMPT", options->prompt, "How the text begins")->type_name("");
+  add_best(*command, options->weights);
+  add_integer(*command, "--tokens", options->generate.tokens,
+              "The most tokens to write; a text may end before");
+  add_number(*command, "--temperature", sample.temperature,
+             "Logits are divided by it: below 1 more probable tokens come more often, and 0 takes "
+             "the most probable one");
+  add_integer(*command, "--top-k", sample.top_k, "Draw from the k most probable tokens; 0: all");
+  add_number(*command, "--top-p", sample.top_p,
+             "Draw from the fewest, most probable tokens whose probabilities reach p");
+  add_number(*command, "--min-p", sample.min_p,
+             "Draw from tokens with at least p times the largest probability");
+  add_integer(*command, "--seed", options->generate.seed, "Random numbers of the draws");
+  add_integer(*command, "--samples", options->samples, "How many texts to write");
+  command->footer(
+      "The same seed writes the same text, whatever the number of samples. At a terminal control\n"
+      "characters are shown as \\x1b; elsewhere the bytes are written as they are.\n\n"
+      "Example: maskgrad generate runs/text Masks --tokens 400 --temperature 0.7");
+  command->callback([options] { generate(*options); });
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,238 @@
+// A language model of any text: reads bytes and tells the next one. Embedding, pre-norm decoder
+// blocks with rotary positions, logits of 256 bytes and of the end of a document.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numbers>
+#include <utility>
+
+#include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/generate/generate_in_windows.hpp>
+#include <maskgrad/layers/transformer.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/train/run/run_settings.hpp>
+
+#include "recipes/recipe.hpp"
+#include "recipes/text/text_data.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+constexpr const char* kName = "text";
+
+// Tokens with the mask of those that exist.
+Variable existing_tokens(const Tensor& tokens) {
+  return Variable(tokens, Variable::kConstant, SequenceMask::from_tokens(tokens, kTextPadding));
+}
+
+// A token on one line.
+std::string label_of(std::int64_t token) {
+  if (token == kDocumentToken) return "end";
+  if (token > 0x20 && token < 0x7f) return std::string(1, static_cast<char>(token));
+  return token == ' ' ? "space" : fmt::format("\\x{:02x}", token);
+}
+
+class TextModel : public RecipeModel {
+ public:
+  explicit TextModel(const Settings& settings) : context_(settings.integer("context")) {
+    const std::int64_t features = settings.integer("features");
+    model_.add<Embed>("embed", kTextVocabulary, features)
+        .add<Decoder>("decoder", TransformerOptions{.features = features,
+                                                    .heads = settings.integer("heads"),
+                                                    .layers = settings.integer("layers"),
+                                                    .rotary = ops::RotaryOptions(),
+                                                    .dropout = settings.real("dropout"),
+                                                    .scaled_residual = true})
+        .add<Dense>("logits", features, kTextVocabulary)
+        .pack(pack_when_from_string(settings.text("pack")));
+  }
+
+  Module& module() override { return model_; }
+
+  // The loss is in nats for each token, the metric in bits for each byte: it counts what the ends
+  // of documents cost, too, and is what the size of a compressed file would be.
+  ModelOutput evaluate(const Batch& batch, Pass& pass) override {
+    const ops::SumCount loss =
+        ops::cross_entropy(model_(existing_tokens(batch.inputs), pass), batch.targets);
+    const auto targets = batch.targets.values<std::int64_t>();
+    const std::int64_t bytes = std::ranges::count_if(
+        targets, [](std::int64_t token) { return token >= 0 && token != kDocumentToken; });
+    const double nats = loss.sum.value().to(DType::kFloat64).data<double>()[0];
+    return {loss, {{"bits_per_byte", nats / std::numbers::ln2, bytes}}};
+  }
+
+  std::vector<LayerSummary> summarize(const Batch& batch) override {
+    return model_.summarize(existing_tokens(batch.inputs));
+  }
+
+  std::vector<std::string> explain_packing(const Batch& batch) override {
+    std::vector<std::string> lines;
+    for (const PackingSummary& summary : model_.explain_packing(existing_tokens(batch.inputs))) {
+      lines.push_back(to_string(summary));
+    }
+    return lines;
+  }
+
+  std::vector<ReportMask> attention_masks(const Batch& batch) override {
+    constexpr std::int64_t kMost = 32;
+    const std::int64_t length = std::min(batch.inputs.dim(1), kMost);
+    ReportMask mask{"decoder", AttentionMask::causal(length), {}};
+    for (std::int64_t i = 0; i < length; ++i) {
+      mask.labels.push_back(label_of(batch.inputs.data<std::int64_t>()[i]));
+    }
+    return {mask};
+  }
+
+  std::optional<CausalModel> causal_model(const Batch& batch) override {
+    return CausalModel{language_model(), existing_tokens(batch.inputs), batch.targets};
+  }
+
+  // The bytes that may come next.
+  Prediction predict(const std::string& text, const PredictOptions&) override {
+    constexpr std::size_t kMost = 10;
+    const NoGrad no_grad;
+    Tokens tokens = text_tokens(text);
+    if (std::ssize(tokens) > context_) tokens.erase(tokens.begin(), tokens.end() - context_);
+    const std::int64_t length = std::ssize(tokens);
+    Pass pass;
+    const Tensor logits =
+        model_(Variable(Tensor::from<std::int64_t>(tokens, {1, length})), pass).value();
+    const std::vector<double> p =
+        probabilities(logits.view((length - 1) * kTextVocabulary, {kTextVocabulary}), {});
+    Prediction next;
+    for (std::size_t token = 0; token < p.size(); ++token) {
+      next.answers.push_back({label_of(static_cast<std::int64_t>(token)), p[token]});
+    }
+    std::ranges::stable_sort(next.answers, std::ranges::greater(), &Answer::probability);
+    next.answers.resize(kMost);
+    return next;
+  }
+
+  void write_on(std::string_view text, GenerateOptions options,
+                const std::function<bool(std::string_view)>& on_text) override {
+    options.stop = {kDocumentToken};
+    options.on_token = [&](std::size_t, std::int64_t token) {
+      const char byte = static_cast<char>(token);
+      return token == kDocumentToken || on_text({&byte, 1});
+    };
+    generate_in_windows(language_model(), text_tokens(text), context_, options);
+  }
+
+ private:
+  LanguageModel language_model() {
+    return [this](const Variable& tokens, Pass& pass) { return model_(tokens, pass); };
+  }
+
+  std::int64_t context_;
+  Sequential model_;
+};
+
+class TextRecipe : public Recipe {
+ public:
+  std::string name() const override { return kName; }
+  std::string summary() const override {
+    return "A language model of any text, byte by byte: --data names a file or a folder";
+  }
+
+  std::string example() const override { return "--data docs --minutes 3"; }
+
+  std::vector<Setting> settings() const override {
+    using Int = std::int64_t;
+    std::vector<Setting> own = training();
+    const std::vector<Setting> of_model = {
+        Setting{"data", std::string(), "a file, or a folder of files of text"},
+        Setting{"val", std::string(),
+                "a file or a folder of text to validate on; empty: what is held out"},
+        Setting{"val_share", 0.1, "share of the bytes that is held out, in whole documents"}
+            .at_least(1e-9)
+            .at_most(0.9),
+        Setting{"val_samples", Int{500},
+                "the most samples of what is held out to validate on, spread evenly; 0: all"}
+            .at_least(0)
+            .without_effect(),
+        Setting{"context", Int{128}, "the most tokens that the model reads at once"}
+            .at_least(1)
+            .at_most(1 << 20),
+        Setting{"features", Int{128}, "width of the model"}.at_least(1).at_most(1 << 16),
+        Setting{"layers", Int{3}, "decoder blocks"}.at_least(1).at_most(1000),
+        Setting{"heads", Int{4}, "heads of attention; features per head must be even"}
+            .at_least(1)
+            .at_most(1 << 16),
+        Setting{"dropout", 0.1, "share of what each branch adds that is dropped"}
+            .at_least(0)
+            .at_most(0.999),
+        pack_setting("auto")};
+    own.insert(own.end(), of_model.begin(), of_model.end());
+    return recipe_settings(name(), std::move(own));
+  }
+
+  void check_settings(const Settings& settings) const override {
+    const std::int64_t features = settings.integer("features"), heads = settings.integer("heads");
+    check(features % heads == 0 && features / heads % 2 == 0, kName,
+          "--heads must cut --features into equal and even parts, and {} does not cut {}", heads,
+          features);
+    const std::filesystem::path data = settings.text("data"), out = run_folder(name(), settings);
+    check(!data.empty(), kName, "--data must name a file or a folder of text");
+    check(path_within(out, data).empty(), kName,
+          "the run folder '{}' stands within --data '{}', and its own files would be read as text: "
+          "--out names another",
+          out.string(), data.string());
+  }
+
+  bool holds_out() const override { return true; }
+
+  std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path& path,
+                                     DataPart part) const override {
+    return data_of(settings, path)
+        ->pieces(part, settings.integer("context"), settings.integer("val_samples"));
+  }
+
+  std::vector<std::string> explain_data(const Settings& settings,
+                                        const std::filesystem::path& path) const override {
+    return data_of(settings, path)->explain();
+  }
+
+  std::unique_ptr<RecipeModel> make_model(const Settings& settings) const override {
+    return std::make_unique<TextModel>(settings);
+  }
+
+ private:
+  // Read once, so that both parts are of the same documents.
+  std::shared_ptr<const TextData> data_of(const Settings& settings,
+                                          const std::filesystem::path& path) const {
+    const double share = settings.real("val_share");
+    if (!data_ || path != path_ || share != share_) {
+      data_ = std::make_shared<TextData>(path, share);
+      path_ = path;
+      share_ = share;
+    }
+    return data_;
+  }
+
+  // Defaults of what every recipe has.
+  static std::vector<Setting> training() {
+    using Int = std::int64_t;
+    return {Setting{"epochs", Int{0}, ""},
+            Setting{"minutes", 5.0, ""},
+            Setting{"batch_size", Int{16}, ""},
+            Setting{"shuffle", true, ""},
+            Setting{"optimizer", std::string("adamw"), ""},
+            Setting{"lr", 1e-3, ""},
+            Setting{"beta2", 0.99, ""},
+            Setting{"weight_decay", 0.1, ""},
+            Setting{"schedule", std::string("cosine"), ""},
+            Setting{"warmup_steps", Int{100}, ""},
+            Setting{"val_every", Int{250}, ""},
+            Setting{"clip_norm", 1.0, ""}};
+  }
+
+  mutable std::shared_ptr<const TextData> data_;
+  mutable std::filesystem::path path_;
+  mutable double share_ = 0;
+};
+
+const bool kRegistered = register_recipe(std::make_unique<TextRecipe>());
+
+}  // namespace
+}  // namespace maskgrad::apps
