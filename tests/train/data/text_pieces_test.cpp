@@ -1,6 +1,6 @@
 #include <fstream>
 #include <numeric>
-#include <random>
+#include <set>
 
 #include <gmock/gmock.h>
 
@@ -10,63 +10,23 @@
 #include "support/errors.hpp"
 #include "support/files.hpp"
 #include "support/tensors.hpp"
+#include "train/data/texts.hpp"
 
 namespace maskgrad {
 namespace {
 
 namespace fs = std::filesystem;
 using test::error_of;
+using test::random_texts;
 using test::same_bits;
 using test::ScratchFolder;
+using test::Texts;
 using test::to_doubles;
+using test::whole;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Tokens = std::vector<std::int64_t>;
-
-/// Files "00000", "00001", ... of these texts.
-class Texts {
- public:
-  explicit Texts(std::vector<std::string> texts) : texts_(std::move(texts)) {
-    for (std::size_t i = 0; i < texts_.size(); ++i) {
-      std::ofstream(folder_.path() / fmt::format("{:05}", i), std::ios::binary) << texts_[i];
-    }
-    documents = std::make_shared<TextDocuments>(folder_.path());
-  }
-  /// What is predicted of document i: its bytes, and its end.
-  Tokens tokens(std::int64_t i) const {
-    Tokens all;
-    for (const char c : texts_[static_cast<std::size_t>(i)])
-      all.push_back(static_cast<unsigned char>(c));
-    all.push_back(256);
-    return all;
-  }
-  fs::path path(int i) const { return folder_.path() / fmt::format("{:05}", i); }
-
-  std::shared_ptr<const TextDocuments> documents;
-
- private:
-  ScratchFolder folder_;
-  std::vector<std::string> texts_;
-};
-
-std::vector<TextSpan> whole(const TextDocuments& documents) {
-  std::vector<TextSpan> spans;
-  for (std::int64_t i = 0; i < documents.size(); ++i)
-    spans.push_back({i, 0, documents.bytes(i) + 1});
-  return spans;
-}
-
-std::vector<std::string> random_texts(unsigned seed, int count, int longest) {
-  std::mt19937 random(seed);
-  std::vector<std::string> texts(static_cast<std::size_t>(count));
-  for (std::string& text : texts) {
-    text.resize(1 + random() % static_cast<unsigned>(longest));
-    for (char& c : text) c = static_cast<char>(1 + random() % 255);
-  }
-  return texts;
-}
 
 Tokens ids_of(const Dataset& data) {
   Tokens ids(static_cast<std::size_t>(data.size()));
@@ -274,99 +234,6 @@ TEST(TextPieces, RefuseSamplesSpansAndLengthsThatAreNone) {
               fmt::format("[text] there is no sample {}: there are 1", id));
   }
   EXPECT_EQ(TextPieces(texts.documents, {}, 1).size(), 0);
-}
-
-std::int64_t bytes_of(const std::vector<TextSpan>& spans) {
-  return std::accumulate(
-      spans.begin(), spans.end(), std::int64_t{0},
-      [](std::int64_t sum, const TextSpan& s) { return sum + s.last - s.first - 1; });
-}
-
-TEST(TextSplit, HoldsOutWholeDocumentsOfAboutTheShare) {
-  const Texts texts(random_texts(4, 500, 200));
-  const auto total = static_cast<double>(texts.documents->bytes());
-  for (const double share : {0.05, 0.1, 0.5, 0.9}) {
-    const TextSplit split = split_text(*texts.documents, share);
-    std::vector<TextSpan> both = split.training;
-    both.insert(both.end(), split.held_out.begin(), split.held_out.end());
-    EXPECT_THAT(both, ::testing::UnorderedElementsAreArray(whole(*texts.documents)))
-        << "each document stands on one side, whole";
-    EXPECT_LE(static_cast<double>(bytes_of(split.held_out)), share * total);
-    EXPECT_GE(static_cast<double>(bytes_of(split.held_out)), share * total - 200);
-    EXPECT_FALSE(split.within_document);
-    const auto by_document = [](const TextSpan& a, const TextSpan& b) {
-      return a.document < b.document;
-    };
-    EXPECT_TRUE(std::is_sorted(split.held_out.begin(), split.held_out.end(), by_document));
-    EXPECT_TRUE(std::is_sorted(split.training.begin(), split.training.end(), by_document));
-  }
-}
-
-TEST(TextSplit, IsOfTheContentsWhateverTheFilesAreCalled) {
-  std::vector<std::string> texts = random_texts(5, 100, 50);
-  const auto held_out = [](const std::vector<std::string>& all) {
-    const Texts files(all);
-    std::set<std::string> held;
-    for (const TextSpan& span : split_text(*files.documents, 0.2).held_out) {
-      held.insert(all[static_cast<std::size_t>(span.document)]);
-    }
-    return held;
-  };
-  const std::set<std::string> first = held_out(texts);
-  std::reverse(texts.begin(), texts.end());
-  EXPECT_EQ(held_out(texts), first);
-}
-
-TEST(TextSplit, KeepsEqualDocumentsOnOneSide) {
-  for (unsigned seed = 0; seed < 20; ++seed) {
-    std::vector<std::string> all = random_texts(seed, 15, 50);
-    const std::vector<std::string> once = all;
-    for (int copy = 0; copy < 3; ++copy) all.insert(all.end(), once.begin(), once.end());
-    const Texts texts(all);
-    const TextSplit split = split_text(*texts.documents, 0.3);
-    std::set<std::string> held;
-    for (const TextSpan& span : split.held_out)
-      held.insert(all[static_cast<std::size_t>(span.document)]);
-    EXPECT_THAT(held, ::testing::Not(IsEmpty()));
-    for (const TextSpan& span : split.training) {
-      EXPECT_FALSE(held.contains(all[static_cast<std::size_t>(span.document)])) << seed;
-    }
-  }
-}
-
-TEST(TextSplit, HoldsOutTheEndOfTheLargestDocumentWhereNoneFits) {
-  const Texts one({std::string(999, 'x')});
-  const TextSplit split = split_text(*one.documents, 0.1);
-  EXPECT_THAT(split.training, ElementsAre(TextSpan{0, 0, 900}));
-  EXPECT_THAT(split.held_out, ElementsAre(TextSpan{0, 900, 1000}));
-  EXPECT_TRUE(split.within_document);
-  const Texts three({std::string(400, 'x'), std::string(500, 'y'), std::string(300, 'z')});
-  const TextSplit of_three = split_text(*three.documents, 0.1);
-  EXPECT_THAT(of_three.training,
-              ElementsAre(TextSpan{0, 0, 401}, TextSpan{1, 0, 381}, TextSpan{2, 0, 301}));
-  EXPECT_THAT(of_three.held_out, ElementsAre(TextSpan{1, 381, 501}));
-  EXPECT_TRUE(of_three.within_document);
-}
-
-TEST(TextSplit, LeavesSomethingOnBothSidesOfTheSmallestDocument) {
-  const Texts texts({"x"});
-  for (const double share : {1e-9, 0.5, 0.999}) {
-    const TextSplit split = split_text(*texts.documents, share);
-    EXPECT_THAT(split.training, ElementsAre(TextSpan{0, 0, 1})) << share;
-    EXPECT_THAT(split.held_out, ElementsAre(TextSpan{0, 1, 2})) << share;
-  }
-}
-
-TEST(TextSplit, HoldsOutNothingForAShareOfNothingAndRefusesOthers) {
-  const Texts texts({"abc", "d"});
-  const TextSplit split = split_text(*texts.documents, 0);
-  EXPECT_EQ(split.training, whole(*texts.documents));
-  EXPECT_THAT(split.held_out, IsEmpty());
-  EXPECT_FALSE(split.within_document);
-  for (const double share : {-0.1, 1.0, std::nan("")}) {
-    EXPECT_THAT(error_of([&] { split_text(*texts.documents, share); }),
-                HasSubstr("[text] the share that is held out must be in [0, 1), not"));
-  }
 }
 
 }  // namespace
