@@ -48,6 +48,7 @@
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/data/data_loader.hpp>
 #include <maskgrad/train/data/dataset.hpp>
+#include <maskgrad/train/data/pad_tokens.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/data/shards.hpp>
 #include <maskgrad/train/data/text_documents.hpp>
