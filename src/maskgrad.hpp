@@ -11,6 +11,7 @@
 #include <maskgrad/tensor/autograd/observer.hpp>
 #include <maskgrad/tensor/autograd/op_def.hpp>
 #include <maskgrad/tensor/autograd/reach.hpp>
+#include <maskgrad/tensor/autograd/recompute.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/autograd/replay.hpp>
 #include <maskgrad/tensor/autograd/saved.hpp>

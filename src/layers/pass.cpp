@@ -51,18 +51,6 @@ Tensor counted_in_segments(const Tensor& segments) {
   return positions;
 }
 
-// "block.attention", then `more`. In the pool: no malloc in a steady step.
-PoolVector<char> path_of_layer(std::string_view more = {}) {
-  PoolVector<char> path;
-  const auto append = [&](std::string_view name) {
-    if (!path.empty()) path.push_back('.');
-    path.insert(path.end(), name.begin(), name.end());
-  };
-  Scope::for_each(append);
-  if (!more.empty()) append(more);
-  return path;
-}
-
 // All pairs [B, S, T] between positions that exist, all of them where there is no mask.
 AttentionMask pairs_between(const SequenceMask& queries, const SequenceMask& keys,
                             const Shape& shape) {
@@ -94,47 +82,47 @@ Pass Pass::reading(KeyValueCache& cache) {
 
 Pass Pass::on_row(const ops::Packing& packing) const {
   check_given(packing.segments.defined(), "pass", "the packing");
-  check(packing_ == nullptr, "pass", "the batch is packed already");
+  check(!packing_, "pass", "the batch is packed already");
   check(!has_pairs(), "pass", "a batch whose attention has pairs of its own cannot be packed");
   check(cache_ == nullptr, "pass", "a batch that goes on from a cache cannot be packed");
   Pass pass;
   pass.random_ = random_;
-  pass.packing_ = &packing;
+  pass.packing_ = packing;
   return pass;
 }
 
 Random Pass::random(std::string_view use) const {
   check(is_training(), "pass",
         "has no random numbers: it is inference; use Pass::training(seed, step) to train");
-  const auto path = path_of_layer(use);
+  const auto path = Scope::path_in_pool(use);
   return Random(random_->seed, stream_of({path.data(), path.size()}), random_->step);
 }
 
 void Pass::set_pairs(AttentionMask pairs) {
-  check(packing_ == nullptr, "pass", "a packed row cannot have pairs of its own");
+  check(!packing_, "pass", "a packed row cannot have pairs of its own");
   check(cache_ == nullptr, "pass",
         "a batch that goes on from a cache cannot have pairs of its own");
   pairs_ = std::move(pairs);
-  made_.clear();
+  made_ = make_ref<Made>();
 }
 
 Pass::OfMask& Pass::of(const Variable& x) {
   check(x.rank() >= 2, "pass", "a value of {} has no positions; it needs [B, S, ...]", x.shape());
   const Shape shape = x.shape().slice(0, 2);
-  if (packing_ != nullptr) {
+  if (packing_) {
     check(shape == packing_->segments.shape(), "pass",
           "a value of {} does not stand on the packed row of {} positions", x.shape(),
           packing_->segments.numel());
   }
-  for (OfMask& made : made_) {
+  for (OfMask& made : made_->of_masks) {
     if (made.shape == shape && made.mask == x.mask()) return made;
   }
-  return made_.emplace_back(OfMask{x.mask(), shape, {}, {}, {}});
+  return made_->of_masks.emplace_back(OfMask{x.mask(), shape, {}, {}, {}});
 }
 
 ops::AttentionPlan Pass::plan_of(const SequenceMask& mask, std::int64_t length,
                                  AttentionKind kind) const {
-  AttentionMask pairs = packing_ != nullptr ? packing_->attention() : pairs_;
+  AttentionMask pairs = packing_ ? packing_->attention() : pairs_;
   if (kind == AttentionKind::kCausal) {
     const AttentionMask causal = AttentionMask::causal(length);
     pairs = pairs.defined() ? pairs & causal : causal;
@@ -164,25 +152,25 @@ ops::AttentionPlan Pass::attention(const Variable& x, AttentionKind kind) {
 
 ops::AttentionPlan Pass::attention(const Variable& x, const Variable& memory) {
   check_given(x.defined() && memory.defined(), "pass", "an input of attention");
-  check(packing_ == nullptr, "pass", "a packed row does not attend to another sequence");
+  check(!packing_, "pass", "a packed row does not attend to another sequence");
   check(x.rank() >= 2 && memory.rank() >= 2 && x.dim(0) == memory.dim(0), "pass",
         "attention needs [B, S, ...] and [B, T, ...], got {} and {}", x.shape(), memory.shape());
   const Shape shape = {x.dim(0), x.dim(1), memory.dim(1)};
-  for (const OfTwoMasks& made : made_of_two_) {
+  for (const OfTwoMasks& made : made_->of_two) {
     if (made.shape == shape && made.queries == x.mask() && made.keys == memory.mask()) {
       return made.attention;
     }
   }
-  made_of_two_.push_back(
+  made_->of_two.push_back(
       {x.mask(), memory.mask(), shape, pairs_between(x.mask(), memory.mask(), shape)});
-  return made_of_two_.back().attention;
+  return made_->of_two.back().attention;
 }
 
 Tensor Pass::positions(const Variable& x) {
   check_given(x.defined(), "pass", "the value whose positions are asked for");
   OfMask& made = of(x);
   if (made.positions.defined()) return made.positions;
-  if (packing_ != nullptr) {
+  if (packing_) {
     made.positions = counted_in_segments(packing_->segments);
   } else {
     made.positions =
@@ -205,7 +193,7 @@ Pass::KeysAndValues Pass::with_cache(const Variable& x, const Variable& k, const
         "what reads from a cache cannot be recorded on a tape; let a NoGrad live");
   check(selections_ == cache_->selections(), "pass",
         "the cache's sequences were selected anew since this pass was made; make another");
-  const auto path = path_of_layer();
+  const auto path = Scope::path_in_pool();
   const KeyValueCache::Kept& kept =
       cache_->keep({path.data(), path.size()}, k.value(), v.value(), positions(x), x.mask());
   return {Variable(kept.keys), Variable(kept.values)};

@@ -24,16 +24,16 @@ enum class AttentionKind : std::uint8_t { kBidirectional, kCausal };
 ///   Pass pass = Pass::training(seed, step);
 ///   const Variable y = model(x, pass);
 ///
-/// A pass serves one batch, on one thread.
+/// A pass serves one batch, on one thread. Copies share what one of them made.
 class Pass {
  public:
   /// Inference: no layer draws random numbers.
   Pass() = default;
   /// A training step. Layers draw random numbers from (seed, their names, step).
   static Pass training(std::uint64_t seed, std::uint64_t step);
-  /// This pass on the packed row of a batch, with the same mode and random numbers. `packing` must
-  /// live as long as the result. Throws Error for an undefined packing, for a pass that is packed
-  /// already, and for a pass with pairs of its own.
+  /// This pass on the packed row of a batch, with the same mode and random numbers. Throws Error
+  /// for an undefined packing, for a pass that is packed already, and for a pass with pairs of its
+  /// own.
   Pass on_row(const ops::Packing& packing) const;
 
   /// Inference over a batch that goes on where each sequence of `cache` ends, see
@@ -52,7 +52,7 @@ class Pass {
 
   /// How the batch is packed; nullptr when it is not. On a packed row every value is [1, K, ...]
   /// and carries no mask.
-  const ops::Packing* packing() const { return packing_; }
+  const ops::Packing* packing() const { return packing_ ? &*packing_ : nullptr; }
 
   /// From now on attention takes only these pairs: [B or 1, H or 1, S, S]. (Bits [B, S, S] are read
   /// as heads: give AttentionMask::heads_as_batch() of them.) Such a batch is not packed. Throws
@@ -107,18 +107,21 @@ class Pass {
     Shape shape;  // [B, S, T]
     ops::AttentionPlan attention;
   };
+  struct Made : RefCounted {
+    PoolVector<OfMask> of_masks;  // of each mask in the model: one, or a few
+    PoolVector<OfTwoMasks> of_two;
+  };
   OfMask& of(const Variable& x);
   ops::AttentionPlan plan_of(const SequenceMask& mask, std::int64_t length,
                              AttentionKind kind) const;
 
   std::optional<Source> random_;
-  const ops::Packing* packing_ = nullptr;
+  std::optional<ops::Packing> packing_;
   KeyValueCache* cache_ = nullptr;
   PoolVector<std::int64_t> read_;  // how much of each sequence was read before, with a cache
   std::int64_t selections_ = 0;    // of the cache by then
   AttentionMask pairs_;
-  PoolVector<OfMask> made_;  // of each mask in the model: one, or a few
-  PoolVector<OfTwoMasks> made_of_two_;
+  Ref<Made> made_ = make_ref<Made>();
 };
 
 }  // namespace maskgrad

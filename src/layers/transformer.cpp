@@ -4,6 +4,7 @@
 #include <maskgrad/layers/rms_norm.hpp>
 #include <maskgrad/layers/transformer.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/tensor/autograd/recompute.hpp>
 #include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
@@ -111,7 +112,7 @@ Variable DecoderBlock::decode(const Variable& x, const Variable& memory, Pass& p
 }
 
 TransformerStack::TransformerStack(std::string kind, const TransformerOptions& options)
-    : Layer(std::move(kind), OfLayers{}) {
+    : Layer(std::move(kind), OfLayers{}), recompute_(options.recompute) {
   check_options(this->kind(), options);
 }
 
@@ -123,9 +124,20 @@ Variable TransformerStack::last_norm(const Variable& x, Pass& pass) const {
   return norm_ ? (*norm_)(x, pass) : x;
 }
 
+// The pass may end before the backward pass begins, so a copy of it runs the block.
+template <class Run, class... More>
+Variable TransformerStack::run_block(Run run, Pass& pass, const Variable& x,
+                                     const More&... more) const {
+  if (!recompute_) return run(x, more..., pass);
+  return recompute([run, pass](const auto&... inputs) mutable { return run(inputs..., pass); }, x,
+                   more...);
+}
+
 Variable TransformerStack::forward(const Variable& x, Pass& pass) {
   Variable y = x;
-  for (TransformerBlock* block : blocks_) y = (*block)(y, pass);
+  for (TransformerBlock* block : blocks_) {
+    y = run_block([block](const Variable& h, Pass& in) { return (*block)(h, in); }, pass, y);
+  }
   return last_norm(y, pass);
 }
 
@@ -156,7 +168,12 @@ Variable Decoder::decode(const Variable& x, const Variable& memory, Pass& pass) 
   check_given(x.defined() && memory.defined(), "Decoder", "an input");
   const Scope scope(name());
   Variable y = x;
-  for (DecoderBlock* block : blocks_) y = block->decode(y, memory, pass);
+  for (DecoderBlock* block : blocks_) {
+    const auto run = [block](const Variable& h, const Variable& m, Pass& in) {
+      return block->decode(h, m, in);
+    };
+    y = run_block(run, pass, y, memory);
+  }
   return last_norm(y, pass);
 }
 

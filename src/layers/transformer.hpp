@@ -36,6 +36,10 @@ struct TransformerOptions {
   double dropout = 0;  // of what each branch adds to x
   /// Scales the starting values of each branch's last matrix by 1 / sqrt(branches of the stack).
   bool scaled_residual = false;
+  /// A tape keeps of each block of a stack what goes into it, and no more. In the backward pass the
+  /// block runs again, see recompute(). So the memory of activations is that of L values and one
+  /// block, for one more forward pass. No bit changes.
+  bool recompute = false;
 };
 
 /// What the blocks below share: attention within the sequence, attention to another if there is
@@ -107,10 +111,14 @@ class TransformerStack : public Layer {
   }
   void add_last_norm(const TransformerOptions& options);
   Variable forward(const Variable& x, Pass& pass) override;
+  /// run(x, pass), recomputed where the options say so. `run` is a block.
+  template <class Run, class... More>
+  Variable run_block(Run run, Pass& pass, const Variable& x, const More&... more) const;
   Variable last_norm(const Variable& x, Pass& pass) const;
 
  private:
   std::vector<TransformerBlock*> blocks_;
+  bool recompute_;
   Layer* norm_ = nullptr;  // none where the norm comes last in a block
 };
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/nested.hpp>
 
 namespace maskgrad {
@@ -14,27 +15,29 @@ namespace maskgrad {
 /// Scopes may end in any order. The path names those that live. A Scope ends on its own thread.
 class Scope : private Nested<Scope> {
  public:
-  /// Requires that `name` lives as long as the Scope. An empty name adds nothing to the path.
-  explicit Scope(std::string_view name) : name_(name) {}
+  enum Where : bool { kWithin = false, kAlone = true };
+
+  /// With kAlone the path begins here: it leaves out the scopes around. `name` may be a whole path
+  /// then. Requires that `name` lives as long as the Scope. An empty name adds nothing to the path.
+  explicit Scope(std::string_view name, Where where = kWithin) : name_(name), where_(where) {}
 
   /// The names of all scopes of this thread, outermost first, joined by dots.
   static std::string path();
-  /// Calls f(name) for each of these names.
-  template <class F>
-  static void for_each(F f) {
-    for_each_from(innermost(), f);
-  }
+  /// The same with `more` behind it, unless that is empty. In memory of the pool: a steady training
+  /// step calls no malloc.
+  static PoolVector<char> path_in_pool(std::string_view more = {});
 
  private:
   friend class Nested<Scope>;
   template <class F>
   static void for_each_from(const Scope* scope, F& f) {
     if (scope == nullptr) return;
-    for_each_from(scope->outer(), f);
+    if (scope->where_ == kWithin) for_each_from(scope->outer(), f);
     if (!scope->name_.empty()) f(scope->name_);
   }
 
   std::string_view name_;
+  Where where_;
 };
 
 }  // namespace maskgrad

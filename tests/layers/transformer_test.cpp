@@ -43,6 +43,12 @@ TransformerOptions post_norm() {
   return options;
 }
 
+TransformerOptions recomputed() {
+  TransformerOptions options = modern();
+  options.recompute = true;
+  return options;
+}
+
 template <class L>
 bool add_sample(const char* name, TransformerOptions options) {
   return register_layer({name, [=] { return std::make_unique<L>(options); }});
@@ -51,7 +57,9 @@ const bool kRegistered = add_sample<EncoderBlock>("EncoderBlock", of_samples()) 
                          add_sample<EncoderBlock>("EncoderBlockWithNormsBehind", post_norm()) &&
                          add_sample<DecoderBlock>("DecoderBlock", of_samples()) &&
                          add_sample<Encoder>("Encoder", modern()) &&
-                         add_sample<Decoder>("Decoder", modern());
+                         add_sample<Decoder>("Decoder", modern()) &&
+                         add_sample<Encoder>("EncoderRecomputed", recomputed()) &&
+                         add_sample<Decoder>("DecoderRecomputed", recomputed());
 
 constexpr std::int64_t kFeatures = 8;
 TransformerOptions small() {

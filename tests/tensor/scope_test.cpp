@@ -39,6 +39,19 @@ TEST(Scope, NamesThoseThatLiveWhateverOrderTheyEndIn) {
   EXPECT_EQ(Scope::path(), "");
 }
 
+TEST(Scope, BeginsThePathWhereItStandsAlone) {
+  const Scope outer("outer");
+  {
+    const Scope alone("model.block0", Scope::kAlone), layer("layer");
+    EXPECT_EQ(Scope::path(), "model.block0.layer");
+    const PoolVector<char> path = Scope::path_in_pool("use");
+    EXPECT_EQ(std::string(path.begin(), path.end()), "model.block0.layer.use");
+    const Scope nowhere("", Scope::kAlone);
+    EXPECT_EQ(Scope::path(), "");
+  }
+  EXPECT_EQ(Scope::path(), "outer");
+}
+
 TEST(Scope, BelongsToItsThread) {
   const Scope here("here");
   std::string there = "unset";

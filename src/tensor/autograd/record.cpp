@@ -90,27 +90,36 @@ void Recorder::check_masks() const {
   }
 }
 
+// False on a tape that only finds out what takes gradients.
+bool Recorder::keeps() const {
+  if (!tape_->dry_) return true;
+  for (const Variable* input : inputs_) {
+    if (input->requires_grad()) tape_->note_read(op_.name.c_str(), *input);
+  }
+  return false;
+}
+
 PoolVector<Ref<Gradient>> Recorder::input_gradients() const {
   check(!tape_->used_, op_.name.c_str(), "cannot be recorded on a tape that has run backward");
   PoolVector<Ref<Gradient>> gradients;
   gradients.reserve(inputs_.size());
   for (const Variable* input : inputs_) {
     Ref<Gradient> gradient = Tape::gradient_of(*input, tape_);
-    check(!gradient || gradient->is_leaf() || gradient->tape() == tape_->id_, op_.name.c_str(),
-          "got an input that another tape recorded");
+    if (gradient) tape_->check_knows(op_.name.c_str(), *gradient);
     gradients.push_back(std::move(gradient));
   }
   return gradients;
 }
 
+Ref<Gradient> Recorder::gradient_of(const OpOutput& output) const {
+  return make_ref<Gradient>(output.value, output.mask, tape_->id_);
+}
+
 NodeOutputs Recorder::output_gradients() const {
-  const auto gradient = [this](const OpOutput& output) {
-    return make_ref<Gradient>(output.value, output.mask, tape_->id_);
-  };
-  if (outputs_.size() == 1) return NodeOutputs(gradient(outputs_[0]));
+  if (outputs_.size() == 1) return NodeOutputs(gradient_of(outputs_[0]));
   PoolVector<Ref<Gradient>> gradients;
   gradients.reserve(outputs_.size());
-  for (const OpOutput& output : outputs_) gradients.push_back(gradient(output));
+  for (const OpOutput& output : outputs_) gradients.push_back(gradient_of(output));
   return NodeOutputs(std::move(gradients));
 }
 
@@ -123,9 +132,9 @@ const Node* Recorder::add(Ref<Node> node, AlsoGiven given) {
 
 Variable Recorder::take(std::size_t i, const Node* node) {
   Variable result;
+  if (tape_) result.gradient_ = node ? node->outputs()[i] : gradient_of(outputs_[i]);
   result.value_ = std::move(outputs_[i].value);
   result.mask_ = std::move(outputs_[i].mask);
-  if (node) result.gradient_ = node->outputs()[i];
   return result;
 }
 

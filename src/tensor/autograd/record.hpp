@@ -143,7 +143,7 @@ class Recorder {
   /// Puts the operation on the tape when one is there and wants it; returns its node, or nullptr.
   template <class Rule>
   const Node* note(Rule&& rule, AlsoGiven given) {
-    if (!tape_) return nullptr;
+    if (!tape_ || !keeps()) return nullptr;
     return add(Ref<Node>(new RuleNode<std::decay_t<Rule>>(
                    op_, input_gradients(), output_gradients(), std::forward<Rule>(rule))),
                given);
@@ -152,8 +152,10 @@ class Recorder {
   Variable take(std::size_t i, const Node* node);
 
  private:
+  bool keeps() const;
   void check_masks() const;
   PoolVector<Ref<Gradient>> input_gradients() const;
+  Ref<Gradient> gradient_of(const OpOutput& output) const;
   NodeOutputs output_gradients() const;
   const Node* add(Ref<Node> node, AlsoGiven given);
 

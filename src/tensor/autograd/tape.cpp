@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include <maskgrad/tensor/autograd/recompute.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 #include <maskgrad/tensor/scope.hpp>
@@ -33,6 +34,22 @@ void run_rule(Node& node, Gradients& grads) {
 }  // namespace
 
 Tape::Tape(Options options) : id_(next_tape_id()), options_(options), recording_(this) {}
+Tape::Tape(DryRun& dry) : id_(next_tape_id()), recording_(this), dry_(&dry) {}
+Tape::Tape(std::uint64_t id) : id_(id), recording_(this) {}
+
+void Tape::check_knows(const char* op, const Gradient& input) const {
+  check(input.is_leaf() || input.tape() == id_ || (dry_ && input.tape() == dry_->around), op,
+        "got an input that another tape recorded");
+}
+
+// Of values that views share the memory of, such as a model's parameters, one is noted.
+void Tape::note_read(const char* op, const Variable& x) {
+  if (x.gradient_) check_knows(op, *x.gradient_);
+  const bool is_inside = x.gradient_ && x.gradient_->tape() == id_;
+  const auto is_noted = [&](const Watched& noted) { return noted.shares_memory_with(x.value()); };
+  if (is_inside || std::any_of(dry_->reads.begin(), dry_->reads.end(), is_noted)) return;
+  dry_->reads.emplace_back(x.value());
+}
 
 void Tape::add(Ref<Node> node) {
   nodes_.push_back(std::move(node));
@@ -73,7 +90,11 @@ void Tape::backward(const Variable& root, const Tensor& grad_output) {
   check(grad_output.shape() == root.shape() && grad_output.dtype() == root.dtype(), "backward",
         "grad_output is {} {}, the value {} {}", maskgrad::to_string(grad_output.dtype()),
         grad_output.shape(), maskgrad::to_string(root.dtype()), root.shape());
-  gradient.add("backward", 0, grad_output);
+  run_backward(gradient, grad_output);
+}
+
+void Tape::run_backward(Gradient& root, Tensor grad_output) {
+  root.add("backward", 0, std::move(grad_output));
   used_ = true;
   const NoGrad no_grad;
   run_backward();

@@ -18,6 +18,7 @@
 namespace maskgrad {
 
 class Tape;
+struct DryRun;
 struct Given;
 struct OpOutput;
 
@@ -80,16 +81,27 @@ class Tape {
 
  private:
   friend class Recorder;
+  friend class RecomputeNode;
+  friend class FirstRun;
   friend Variable drop_mask(const Variable& x);
 
+  /// A tape that keeps no operations, for recompute().
+  explicit Tape(DryRun& dry);
+  /// Another tape number `id`, for recompute(): the values of the first are values of this one.
+  explicit Tape(std::uint64_t id);
+
   static Ref<Gradient> gradient_of(const Variable& x, const Tape* tape);
+  void check_knows(const char* op, const Gradient& input) const;
+  void note_read(const char* op, const Variable& x);
   void add(Ref<Node> node);
+  void run_backward(Gradient& root, Tensor grad_output);
   void run_backward();
   static void drop_made_of_holes(const Node& node, Gradients& grads);
 
   std::uint64_t id_;
   Options options_;
   Recording recording_;
+  DryRun* dry_ = nullptr;
   bool used_ = false;
   PoolVector<Ref<Node>> nodes_;
   std::vector<std::string> scopes_;  // of the nodes, for who looks on

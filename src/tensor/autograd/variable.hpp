@@ -57,6 +57,7 @@ class Variable {
  private:
   friend class Tape;
   friend class Recorder;
+  friend class FirstRun;
   friend Variable drop_mask(const Variable& x);
 
   Tensor value_;

@@ -15,6 +15,8 @@ class Watched {
       : tensor_(std::move(x)), version_(tensor_.defined() ? tensor_.storage_->watch() : 0) {}
 
   const Tensor& tensor() const { return tensor_; }
+  /// Whether x is in the same memory, perhaps in another part of it.
+  bool shares_memory_with(const Tensor& x) const { return tensor_.storage_ == x.storage_; }
   bool is_changed() const { return tensor_.defined() && tensor_.storage_->version() != version_; }
 
  private:
