@@ -12,8 +12,9 @@ namespace maskgrad {
 /// A text as a model sees it.
 using Tokens = std::vector<std::int64_t>;
 
-/// The logits of the next token, [B, S, V] for integer tokens [B, S]. It gives `pass` to its
-/// layers, whose attention is causal.
+/// The logits of the next token, [B, S, V] for int64 tokens [B, S], whose mask says which of them
+/// exist. The model gives `pass` to its layers, and their attention is causal. Nobody reads its
+/// logits at tokens that do not exist.
 using LanguageModel = std::function<Variable(const Variable& tokens, Pass& pass)>;
 
 }  // namespace maskgrad

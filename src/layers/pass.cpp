@@ -187,6 +187,10 @@ Tensor Pass::positions(const Variable& x) {
   return made.positions;
 }
 
+void Pass::limit_positions(std::int64_t most) {
+  made_->most_positions = std::min(most, most_positions().value_or(most));
+}
+
 Pass::KeysAndValues Pass::with_cache(const Variable& x, const Variable& k, const Variable& v) {
   if (cache_ == nullptr) return {k, v};
   check(Tape::current() == nullptr, "pass",

@@ -85,6 +85,10 @@ class Pass {
   /// before, between or behind; 0 at positions that do not exist. Made once for each mask.
   /// Throws Error when x is undefined, has no positions, or has not those of the packed row.
   Tensor positions(const Variable& x);
+  /// To be called by a layer that can tell no more than `most` positions of a sequence apart.
+  void limit_positions(std::int64_t most);
+  /// The least of what layers have said so far; nothing when none has.
+  std::optional<std::int64_t> most_positions() const { return made_->most_positions; }
   /// A number for each position of x [B, S, ...] that exists, which no other of the batch has:
   /// int64 [B, S], or [1, K] on a packed row. It is 2^32 b + positions(x), where b is the
   /// sequence's number in the batch. So it depends neither on padding nor on packing. Throws Error
@@ -110,6 +114,7 @@ class Pass {
   struct Made : RefCounted {
     PoolVector<OfMask> of_masks;  // of each mask in the model: one, or a few
     PoolVector<OfTwoMasks> of_two;
+    std::optional<std::int64_t> most_positions;
   };
   OfMask& of(const Variable& x);
   ops::AttentionPlan plan_of(const SequenceMask& mask, std::int64_t length,

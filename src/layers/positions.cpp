@@ -48,6 +48,7 @@ Variable LearnedPositions::forward(const Variable& x, Pass& pass) {
   check_positions("LearnedPositions", x);
   const Tensor positions = pass.positions(x);
   const std::int64_t length = table_.shape()[0];
+  pass.limit_positions(length);
   const auto numbers = positions.values<std::int64_t>();
   const std::int64_t most = numbers.empty() ? 0 : *std::max_element(numbers.begin(), numbers.end());
   check(most < length, "LearnedPositions", "has {} positions, got a sequence of {}", length,

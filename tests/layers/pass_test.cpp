@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/layer.hpp>
+#include <maskgrad/layers/positions.hpp>
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/tensor/scope.hpp>
 
@@ -50,6 +51,19 @@ TEST(Pass, GivesEachLayerRandomNumbersOfItsOwnInEachStep) {
   const ops::Packing packing = ops::packing_of(some_mask());
   EXPECT_EQ(Pass::training(1, 2).on_row(packing).random().bits64(),
             Random(1, stream_of("block.a"), 2).bits64());
+}
+
+TEST(Pass, KnowsTheMostPositionsThatItsLayersTellApart) {
+  Pass pass;
+  EXPECT_EQ(pass.most_positions(), std::nullopt);
+  Sequential layers;
+  layers.add<LearnedPositions>("wide", 9, 2).add<LearnedPositions>("narrow", 5, 2);
+  const ParameterBuffer parameters(layers, DType::kFloat32, 1);
+  Pass copy = pass;
+  layers(value(), copy);
+  EXPECT_EQ(pass.most_positions(), 5) << "copies share what one of them learns";
+  layers.layer("wide")(value(), pass);
+  EXPECT_EQ(pass.most_positions(), 5);
 }
 
 TEST(Pass, CountsThePositionsThatExist) {

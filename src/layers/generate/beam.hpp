@@ -42,8 +42,8 @@ struct Hypothesis {
 /// among others, with a cache and without, with any number of threads.
 ///
 /// Throws Error for beams below 1, for tokens below 0, for a length_penalty that is below 0 or not
-/// finite, for an empty prompt, for logits that do not fit, that are NaN or +inf, or all -inf, and
-/// as the model.
+/// finite, for an empty prompt, for logits that do not fit, that are NaN or +inf, or all -inf, for
+/// too few positions as generate(), and as the model.
 std::vector<std::vector<Hypothesis>> beam_search(const LanguageModel& model,
                                                  std::span<const Tokens> prompts,
                                                  const BeamOptions& options = {});

@@ -1,4 +1,10 @@
 // Text from a causal language model.
+//
+//   const LanguageModel model = [&](const Variable& tokens, Pass& pass) {
+//     return layers(tokens, pass);  // [B, S, V]
+//   };
+//   const std::vector<Tokens> prompts = {{4, 1, 7}, {2}};
+//   const std::vector<Tokens> made = generate(model, prompts, {.tokens = 20, .stop = {0}});
 #pragma once
 
 #include <functional>
@@ -15,7 +21,7 @@ struct GenerateOptions {
   Tokens stop = {};           // a sequence ends behind the first of these, which it keeps
   /// Whether a sequence ends behind what was made of it so far.
   std::function<bool(std::span<const std::int64_t> made)> stop_when = {};
-  SampleOptions sample = {.temperature = 0};
+  SampleOptions sample = {.temperature = 0};  // 0 takes the most probable token
   std::uint64_t seed = 0;
   /// The number of the first prompt's sample. Token t of sample n is drawn by Philox(seed, n, t),
   /// so it does not depend on what else is generated.
@@ -32,7 +38,9 @@ struct GenerateOptions {
 /// prompt gives the same tokens alone and among others, with any number of threads: its logits have
 /// the same bits.
 /// Throws Error for an empty prompt, for tokens below 0, for more than 2^32 samples, for logits
-/// that do not fit, and as sample_token() and the model.
+/// that do not fit, and as sample_token() and the model. Throws Error before the first token is
+/// made when the model has fewer positions (Pass::most_positions()) than the longest prompt and
+/// options.tokens take, whether or not a stop would come before.
 std::vector<Tokens> generate(const LanguageModel& model, std::span<const Tokens> prompts,
                              const GenerateOptions& options = {});
 

@@ -33,10 +33,9 @@ Variable batch_of(std::span<const std::span<const std::int64_t>> rows) {
 
 NextLogits::NextLogits(const char* name, const LanguageModel& model,
                        std::span<const Tokens> prompts, std::int64_t tokens, bool cache)
-    : name_(name), model_(model) {
+    : name_(name), model_(model), longest_(checked_longest(name, prompts)), tokens_(tokens) {
   check(tokens >= 0, name, "tokens must be at least 0, got {}", tokens);
-  const std::int64_t most =
-      checked_add(name, "the positions of a sequence", checked_longest(name, prompts), tokens);
+  const std::int64_t most = checked_add(name, "the positions of a sequence", longest_, tokens);
   if (cache) cache_.emplace(std::ssize(prompts), most);
 }
 
@@ -49,6 +48,7 @@ std::vector<Tensor> NextLogits::operator()(std::span<const Tokens* const> sequen
   const Variable tokens = batch_of(unread);
   Pass pass = cache_ ? Pass::reading(*cache_) : Pass();
   const Tensor logits = model_(tokens, pass).value();
+  check_positions(pass);
   check(logits.rank() == 3 && logits.shape().slice(0, 2) == tokens.shape(), name_,
         "the model gives logits {} for tokens {}", logits.shape(), tokens.shape());
   std::vector<Tensor> last;
@@ -58,6 +58,15 @@ std::vector<Tensor> NextLogits::operator()(std::span<const Tokens* const> sequen
     last.push_back(logits.view(row * logits.dim(2), {logits.dim(2)}));
   }
   return last;
+}
+
+// The last token is not read, so it takes no position. Said before any token is made.
+void NextLogits::check_positions(const Pass& pass) const {
+  const std::int64_t needed = longest_ + tokens_ - 1;
+  const std::int64_t most = pass.most_positions().value_or(needed);
+  check(needed <= most, name_,
+        "{} tokens behind a prompt of {} need {} positions; the model has {}", tokens_, longest_,
+        needed, most);
 }
 
 void NextLogits::select(std::span<const std::int64_t> from) {

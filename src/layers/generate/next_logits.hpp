@@ -26,14 +26,18 @@ class NextLogits {
              std::int64_t tokens, bool cache);
 
   /// The logits [V] behind each sequence, views into those of all. A sequence begins as it was at
-  /// the last call, and has at least one token more. Throws Error for logits that do not fit.
+  /// the last call, and has at least one token more. Throws Error for logits that do not fit, and
+  /// when the model has fewer positions than the longest prompt with all tokens but the last.
   std::vector<Tensor> operator()(std::span<const Tokens* const> sequences);
   /// Sequence b of the next call goes on from sequence from[b] of the last.
   void select(std::span<const std::int64_t> from);
 
  private:
+  void check_positions(const Pass& pass) const;
+
   const char* name_;
   const LanguageModel& model_;
+  std::int64_t longest_, tokens_;
   std::optional<KeyValueCache> cache_;
 };
 

@@ -142,12 +142,33 @@ TEST(Generate, TakesMemoryForWhatItMakesAndNotForWhatItMay) {
   SmallLanguageModel model;
   const std::vector<Tokens> prompts = some_prompts();
   GenerateOptions options = {.tokens = 20};
-  const std::vector<Tokens> made = generate(as_function(model), prompts, options);
+  const LanguageModel without_positions = [&](const Variable& tokens, Pass& pass) {
+    Embed& embed = model.model.embed;
+    return embed.logits(model.model.decoder(embed(tokens, pass), pass));
+  };
+  const std::vector<Tokens> made = generate(without_positions, prompts, options);
   options.tokens = std::numeric_limits<std::int64_t>::max() / 2;
   options.on_token = [count = 20 * prompts.size()](std::size_t, std::int64_t) mutable {
     return --count > 0;
   };
-  EXPECT_EQ(generate(as_function(model), prompts, options), made);
+  EXPECT_EQ(generate(without_positions, prompts, options), made);
+}
+
+TEST(Generate, SaysBeforeTheFirstTokenThatPositionsWillRunOut) {
+  SmallLanguageModel model;
+  constexpr std::int64_t kMost = SmallLanguageModel::kMostPositions, kLongest = 70;
+  const std::vector<Tokens> prompts = some_prompts();
+  for (const bool cache : {true, false}) {
+    GenerateOptions options = {.tokens = kMost - kLongest + 1, .cache = cache};
+    EXPECT_EQ(generate(as_function(model), prompts, options)[2].size(), 131u);
+    ++options.tokens;
+    options.on_token = [](std::size_t, std::int64_t) {
+      ADD_FAILURE() << "a token was made";
+      return false;
+    };
+    EXPECT_EQ(error_of([&] { generate(as_function(model), prompts, options); }),
+              "[generate] 132 tokens behind a prompt of 70 need 201 positions; the model has 200");
+  }
 }
 
 TEST(Generate, MakesNothingOfNothing) {
