@@ -42,6 +42,16 @@ TEST_F(Arithmetic, EndsItsScheduleWithItsMinutes) {
                "--epochs, --steps and --minutes are 0 all: nothing would end the run");
 }
 
+TEST_F(Arithmetic, HasTheSameWeightsWhereItComputesBlocksAgain) {
+  const std::vector<std::string> few = {"--minutes", "0", "--steps", "12", "--dropout", "0.2"};
+  ASSERT_EQ(train_arithmetic(few).code, 0);
+  const std::string kept = read("r/model.safetensors");
+  std::vector<std::string> again = few;
+  again.insert(again.end(), {"--force", "--recompute"});
+  ASSERT_EQ(train_arithmetic(again).code, 0);
+  EXPECT_TRUE(read("r/model.safetensors") == kept);
+}
+
 TEST_F(Arithmetic, SaysOfALineWhyItHasNoAnswer) {
   ASSERT_EQ(train_arithmetic({"--minutes", "0", "--steps", "1"}).code, 0);
   expect_error(run({"predict", "r", "x=1,y=2"}), 1, "'x=1,y=2' is no problem like x=-12,y=24:y-x");

@@ -8,27 +8,20 @@
 #include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/generate/generate.hpp>
 #include <maskgrad/layers/positions.hpp>
-#include <maskgrad/layers/transformer.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/held_out_problems.hpp>
 #include <maskgrad/train/data/working_steps.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
 
 #include "recipes/arithmetic/answer_table.hpp"
-#include "recipes/recipe.hpp"
+#include "recipes/causal_recipe.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
 constexpr const char* kName = "arithmetic";
 constexpr auto kVocabulary = static_cast<std::int64_t>(kArithmeticVocabulary.size());
-
-// Tokens with the mask of those that exist.
-Variable existing_tokens(const Tensor& tokens) {
-  return Variable(tokens, Variable::kConstant, SequenceMask::from_tokens(tokens, kPadToken));
-}
 
 // How much text there can be for numbers of so many digits: a product takes the most.
 struct Lengths {
@@ -40,61 +33,34 @@ struct Lengths {
   std::int64_t prompt, steps;
 };
 
-class ArithmeticModel : public RecipeModel {
+class ArithmeticModel : public CausalRecipeModel {
  public:
   explicit ArithmeticModel(const Settings& settings)
-      : max_val_(settings.integer("max_val")),
+      : CausalRecipeModel(kPadToken),
+        max_val_(settings.integer("max_val")),
         digits_(digits_below(max_val_)),
         lengths_(digits_),
         label_smoothing_(settings.real("label_smoothing")) {
     const std::int64_t features = settings.integer("features");
-    model_.add<Embed>("embed", kVocabulary, features)
+    layers()
+        .add<Embed>("embed", kVocabulary, features)
         .add<LearnedPositions>("positions", lengths_.prompt + lengths_.steps, features)
-        .add<Decoder>("decoder", TransformerOptions{.features = features,
-                                                    .heads = settings.integer("heads"),
-                                                    .layers = settings.integer("layers"),
-                                                    .dropout = settings.real("dropout"),
-                                                    .scaled_residual = true})
+        .add<Decoder>("decoder", decoder_options(settings))
         .add<Dense>("logits", features, kVocabulary)
         .pack(pack_when_from_string(settings.text("pack")));
   }
 
-  Module& module() override { return model_; }
-
   // The loss counts the working steps alone: the prompt is given.
   ModelOutput evaluate(const Batch& batch, Pass& pass) override {
     const Variable logits =
-        ops::with_mask(model_(existing_tokens(batch.inputs), pass), SequenceMask(batch["asked"]));
+        ops::with_mask(layers()(tokens_of(batch), pass), SequenceMask(batch["asked"]));
     return {ops::cross_entropy(logits, batch.targets, label_smoothing_),
             {to_metric("tokens", ops::accuracy(logits, batch.targets)),
              to_metric("exact", ops::sequence_accuracy(logits, batch.targets))}};
   }
 
-  std::vector<LayerSummary> summarize(const Batch& batch) override {
-    return model_.summarize(existing_tokens(batch.inputs));
-  }
-
-  std::vector<std::string> explain_packing(const Batch& batch) override {
-    std::vector<std::string> lines;
-    for (const PackingSummary& summary : model_.explain_packing(existing_tokens(batch.inputs))) {
-      lines.push_back(to_string(summary));
-    }
-    return lines;
-  }
-
-  std::vector<ReportMask> attention_masks(const Batch& batch) override {
-    const std::span<const std::int64_t> row =
-        batch.inputs.values<std::int64_t>().first(static_cast<std::size_t>(batch.inputs.dim(1)));
-    const auto length = std::ranges::find(row, kPadToken) - row.begin();
-    ReportMask mask{"decoder", AttentionMask::causal(length), {}};
-    for (const std::int64_t token : row.first(static_cast<std::size_t>(length))) {
-      mask.labels.push_back(arithmetic_text({&token, 1}));
-    }
-    return {mask};
-  }
-
   std::optional<CausalModel> causal_model(const Batch& batch) override {
-    return CausalModel{language_model(), existing_tokens(batch.inputs), batch.targets,
+    return CausalModel{language_model(), tokens_of(batch), batch.targets,
                        SequenceMask(batch["asked"])};
   }
 
@@ -131,9 +97,7 @@ class ArithmeticModel : public RecipeModel {
   }
 
  private:
-  LanguageModel language_model() {
-    return [this](const Variable& tokens, Pass& pass) { return model_(tokens, pass); };
-  }
+  std::string label(std::int64_t token) const override { return arithmetic_text({&token, 1}); }
 
   void check_operand(char name, std::int64_t value) const {
     check(std::abs(value) < max_val_, kName,
@@ -154,15 +118,11 @@ class ArithmeticModel : public RecipeModel {
 
   // Of the steps as a whole, each token given those before it.
   double probability_of(const Tokens& prompt, const Tokens& steps) {
-    const NoGrad no_grad;
     Tokens all = prompt;
     all.insert(all.end(), steps.begin(), steps.end());
-    Pass pass;
-    const auto length = std::ssize(all);
-    const Tensor logits =
-        model_(Variable(Tensor::from<std::int64_t>(all, {1, length})), pass).value();
+    const Tensor logits = logits_of(all);
     double probability = 1;
-    for (auto at = std::ssize(prompt); at < length; ++at) {
+    for (auto at = std::ssize(prompt); at < std::ssize(all); ++at) {
       const Tensor before = logits.view((at - 1) * kVocabulary, {kVocabulary});
       probability *=
           probabilities(before, {})[static_cast<std::size_t>(all[static_cast<std::size_t>(at)])];
@@ -183,7 +143,6 @@ class ArithmeticModel : public RecipeModel {
   int digits_;
   Lengths lengths_;
   double label_smoothing_;
-  Sequential model_;
 };
 
 class ArithmeticRecipe : public Recipe {
@@ -206,18 +165,13 @@ class ArithmeticRecipe : public Recipe {
         Setting{"rare", 0.25, "share of rare problems, such as those with a zero, at the beginning"}
             .at_least(0)
             .at_most(1),
-        Setting{"features", Int{64}, "width of the model"}.at_least(1).at_most(1 << 16),
-        Setting{"layers", Int{3}, "decoder blocks"}.at_least(1).at_most(1000),
-        Setting{"heads", Int{4}, "heads of attention; they divide the width"}.at_least(1).at_most(
-            1 << 16),
-        Setting{"dropout", 0.0, "share of what each branch adds that is dropped"}
-            .at_least(0)
-            .at_most(0.999),
         Setting{"label_smoothing", 0.0, "share of the target that is spread over all characters"}
             .at_least(0)
-            .at_most(1),
-        pack_setting("auto")};
+            .at_most(1)};
     own.insert(own.end(), of_model.begin(), of_model.end());
+    const std::vector<Setting> of_decoder =
+        decoder_settings({.features = 64, .layers = 3, .heads = 4, .dropout = 0});
+    own.insert(own.end(), of_decoder.begin(), of_decoder.end());
     return recipe_settings(name(), std::move(own), data_source());
   }
 

@@ -9,22 +9,15 @@
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/generate/generate_in_windows.hpp>
-#include <maskgrad/layers/transformer.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 
-#include "recipes/recipe.hpp"
+#include "recipes/causal_recipe.hpp"
 #include "recipes/text/text_data.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
 constexpr const char* kName = "text";
-
-// Tokens with the mask of those that exist.
-Variable existing_tokens(const Tensor& tokens) {
-  return Variable(tokens, Variable::kConstant, SequenceMask::from_tokens(tokens, kTextPadding));
-}
 
 // A token on one line.
 std::string label_of(std::int64_t token) {
@@ -33,28 +26,24 @@ std::string label_of(std::int64_t token) {
   return token == ' ' ? "space" : fmt::format("\\x{:02x}", token);
 }
 
-class TextModel : public RecipeModel {
+class TextModel : public CausalRecipeModel {
  public:
-  explicit TextModel(const Settings& settings) : context_(settings.integer("context")) {
+  explicit TextModel(const Settings& settings)
+      : CausalRecipeModel(kTextPadding), context_(settings.integer("context")) {
     const std::int64_t features = settings.integer("features");
-    model_.add<Embed>("embed", kTextVocabulary, features)
-        .add<Decoder>("decoder", TransformerOptions{.features = features,
-                                                    .heads = settings.integer("heads"),
-                                                    .layers = settings.integer("layers"),
-                                                    .rotary = ops::RotaryOptions(),
-                                                    .dropout = settings.real("dropout"),
-                                                    .scaled_residual = true})
+    TransformerOptions options = decoder_options(settings);
+    options.rotary = ops::RotaryOptions();
+    layers()
+        .add<Embed>("embed", kTextVocabulary, features)
+        .add<Decoder>("decoder", options)
         .add<Dense>("logits", features, kTextVocabulary)
         .pack(pack_when_from_string(settings.text("pack")));
   }
 
-  Module& module() override { return model_; }
-
   // The loss is in nats for each token, the metric in bits for each byte: it counts what the ends
   // of documents cost, too, and is what the size of a compressed file would be.
   ModelOutput evaluate(const Batch& batch, Pass& pass) override {
-    const ops::SumCount loss =
-        ops::cross_entropy(model_(existing_tokens(batch.inputs), pass), batch.targets);
+    const ops::SumCount loss = ops::cross_entropy(layers()(tokens_of(batch), pass), batch.targets);
     const auto targets = batch.targets.values<std::int64_t>();
     const std::int64_t bytes = std::ranges::count_if(
         targets, [](std::int64_t token) { return token >= 0 && token != kDocumentToken; });
@@ -62,44 +51,18 @@ class TextModel : public RecipeModel {
     return {loss, {{"bits_per_byte", nats / std::numbers::ln2, bytes}}};
   }
 
-  std::vector<LayerSummary> summarize(const Batch& batch) override {
-    return model_.summarize(existing_tokens(batch.inputs));
-  }
-
-  std::vector<std::string> explain_packing(const Batch& batch) override {
-    std::vector<std::string> lines;
-    for (const PackingSummary& summary : model_.explain_packing(existing_tokens(batch.inputs))) {
-      lines.push_back(to_string(summary));
-    }
-    return lines;
-  }
-
-  std::vector<ReportMask> attention_masks(const Batch& batch) override {
-    constexpr std::int64_t kMost = 32;
-    const std::int64_t length = std::min(batch.inputs.dim(1), kMost);
-    ReportMask mask{"decoder", AttentionMask::causal(length), {}};
-    for (std::int64_t i = 0; i < length; ++i) {
-      mask.labels.push_back(label_of(batch.inputs.data<std::int64_t>()[i]));
-    }
-    return {mask};
-  }
-
   std::optional<CausalModel> causal_model(const Batch& batch) override {
-    return CausalModel{language_model(), existing_tokens(batch.inputs), batch.targets};
+    return CausalModel{language_model(), tokens_of(batch), batch.targets};
   }
 
   // The bytes that may come next.
   Prediction predict(const std::string& text, const PredictOptions&) override {
     constexpr std::size_t kMost = 10;
-    const NoGrad no_grad;
     Tokens tokens = text_tokens(text);
     if (std::ssize(tokens) > context_) tokens.erase(tokens.begin(), tokens.end() - context_);
-    const std::int64_t length = std::ssize(tokens);
-    Pass pass;
-    const Tensor logits =
-        model_(Variable(Tensor::from<std::int64_t>(tokens, {1, length})), pass).value();
+    const Tensor logits = logits_of(tokens);
     const std::vector<double> p =
-        probabilities(logits.view((length - 1) * kTextVocabulary, {kTextVocabulary}), {});
+        probabilities(logits.view((logits.dim(0) - 1) * kTextVocabulary, {kTextVocabulary}), {});
     Prediction next;
     for (std::size_t token = 0; token < p.size(); ++token) {
       next.answers.push_back({label_of(static_cast<std::int64_t>(token)), p[token]});
@@ -120,12 +83,9 @@ class TextModel : public RecipeModel {
   }
 
  private:
-  LanguageModel language_model() {
-    return [this](const Variable& tokens, Pass& pass) { return model_(tokens, pass); };
-  }
+  std::string label(std::int64_t token) const override { return label_of(token); }
 
   std::int64_t context_;
-  Sequential model_;
 };
 
 class TextRecipe : public Recipe {
@@ -153,17 +113,11 @@ class TextRecipe : public Recipe {
             .without_effect(),
         Setting{"context", Int{128}, "the most tokens that the model reads at once"}
             .at_least(1)
-            .at_most(1 << 20),
-        Setting{"features", Int{128}, "width of the model"}.at_least(1).at_most(1 << 16),
-        Setting{"layers", Int{3}, "decoder blocks"}.at_least(1).at_most(1000),
-        Setting{"heads", Int{4}, "heads of attention; features per head must be even"}
-            .at_least(1)
-            .at_most(1 << 16),
-        Setting{"dropout", 0.1, "share of what each branch adds that is dropped"}
-            .at_least(0)
-            .at_most(0.999),
-        pack_setting("auto")};
+            .at_most(1 << 20)};
     own.insert(own.end(), of_model.begin(), of_model.end());
+    const std::vector<Setting> of_decoder =
+        decoder_settings({.features = 128, .layers = 3, .heads = 4, .dropout = 0.1});
+    own.insert(own.end(), of_decoder.begin(), of_decoder.end());
     return recipe_settings(name(), std::move(own));
   }
 

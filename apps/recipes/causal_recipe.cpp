@@ -1,0 +1,76 @@
+#include "recipes/causal_recipe.hpp"
+
+#include <algorithm>
+
+#include <maskgrad/tensor/autograd/tape.hpp>
+
+namespace maskgrad::apps {
+
+std::vector<Setting> decoder_settings(const DecoderSettings& defaults) {
+  return {
+      Setting{"features", defaults.features, "width of the model"}.at_least(1).at_most(1 << 16),
+      Setting{"layers", defaults.layers, "decoder blocks"}.at_least(1).at_most(1000),
+      Setting{"heads", defaults.heads, "heads of attention; they divide the width"}
+          .at_least(1)
+          .at_most(1 << 16),
+      Setting{"dropout", defaults.dropout, "share of what each branch adds that is dropped"}
+          .at_least(0)
+          .at_most(0.999),
+      Setting{"recompute", false,
+              "compute blocks again in the backward pass: less memory, more time, the same bits"}
+          .changeable()
+          .without_effect(),
+      pack_setting("auto")};
+}
+
+TransformerOptions decoder_options(const Settings& settings) {
+  return {.features = settings.integer("features"),
+          .heads = settings.integer("heads"),
+          .layers = settings.integer("layers"),
+          .dropout = settings.real("dropout"),
+          .scaled_residual = true,
+          .recompute = settings.flag("recompute")};
+}
+
+std::vector<LayerSummary> CausalRecipeModel::summarize(const Batch& batch) {
+  return layers_.summarize(tokens_of(batch));
+}
+
+std::vector<std::string> CausalRecipeModel::explain_packing(const Batch& batch) {
+  std::vector<std::string> lines;
+  for (const PackingSummary& summary : layers_.explain_packing(tokens_of(batch))) {
+    lines.push_back(to_string(summary));
+  }
+  return lines;
+}
+
+std::vector<ReportMask> CausalRecipeModel::attention_masks(const Batch& batch) {
+  constexpr std::int64_t kMost = 64;
+  const std::span<const std::int64_t> row = batch.inputs.values<std::int64_t>().first(
+      static_cast<std::size_t>(std::min(batch.inputs.dim(1), kMost)));
+  const auto length = std::ranges::find(row, padding_) - row.begin();
+  ReportMask mask{"decoder", AttentionMask::causal(length), {}};
+  for (const std::int64_t token : row.first(static_cast<std::size_t>(length))) {
+    mask.labels.push_back(label(token));
+  }
+  return {mask};
+}
+
+Variable CausalRecipeModel::tokens_of(const Batch& batch) const {
+  return Variable(batch.inputs, Variable::kConstant,
+                  SequenceMask::from_tokens(batch.inputs, padding_));
+}
+
+LanguageModel CausalRecipeModel::language_model() {
+  return [this](const Variable& tokens, Pass& pass) { return layers_(tokens, pass); };
+}
+
+Tensor CausalRecipeModel::logits_of(std::span<const std::int64_t> tokens) {
+  const NoGrad no_grad;
+  Pass pass;
+  const std::int64_t length = std::ssize(tokens);
+  const Tensor logits = layers_(Variable(Tensor::from(tokens, {1, length})), pass).value();
+  return logits.view(0, {length, logits.dim(2)});
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,53 @@
+// What recipes of causal language models share.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/layers/transformer.hpp>
+
+#include "recipes/recipe.hpp"
+
+namespace maskgrad::apps {
+
+/// The defaults of the settings of decoder blocks.
+struct DecoderSettings {
+  std::int64_t features, layers, heads;
+  double dropout;
+};
+/// The settings `features`, `layers`, `heads`, `dropout`, `recompute` and `pack`.
+std::vector<Setting> decoder_settings(const DecoderSettings& defaults);
+/// The blocks that they ask for: pre-norm, with the branches scaled by their number.
+TransformerOptions decoder_options(const Settings& settings);
+
+/// A model of layers one after another, from tokens to the logits of the next one.
+class CausalRecipeModel : public RecipeModel {
+ public:
+  Module& module() override { return layers_; }
+  std::vector<LayerSummary> summarize(const Batch& batch) override;
+  std::vector<std::string> explain_packing(const Batch& batch) override;
+  /// Of the first 64 tokens at most.
+  std::vector<ReportMask> attention_masks(const Batch& batch) override;
+
+ protected:
+  /// `padding` is the token that fills up the rows of a batch.
+  explicit CausalRecipeModel(std::int64_t padding) : padding_(padding) {}
+
+  /// A token as text of one line, for the report.
+  virtual std::string label(std::int64_t token) const = 0;
+
+  /// The inputs of a batch with the mask of those that exist.
+  Variable tokens_of(const Batch& batch) const;
+  LanguageModel language_model();
+  /// The logits behind each of the tokens: [S, V].
+  Tensor logits_of(std::span<const std::int64_t> tokens);
+
+  Sequential& layers() { return layers_; }
+
+ private:
+  std::int64_t padding_;
+  Sequential layers_;
+};
+
+}  // namespace maskgrad::apps
