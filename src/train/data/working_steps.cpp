@@ -4,6 +4,7 @@
 
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/pad_tokens.hpp>
 #include <maskgrad/train/data/working_steps.hpp>
 
 namespace maskgrad {
@@ -93,29 +94,23 @@ ArithmeticProblem WorkingSteps::problem(std::int64_t id, std::int64_t epoch) con
 }
 
 Batch WorkingSteps::collate_in(std::int64_t epoch, std::span<const std::int64_t> ids) const {
-  struct Text {
-    std::vector<std::int64_t> tokens;
-    std::size_t asked;  // the first token of the steps
-  };
-  std::vector<Text> texts;
-  std::size_t width = 0;
+  std::vector<std::vector<std::int64_t>> inputs, targets;
+  std::vector<std::int64_t> first_asked;
   for (const std::int64_t id : ids) {
     const ArithmeticProblem p = problem(id, epoch);
     const std::string prompt = fixed_prompt(p, digits_);
-    texts.push_back({arithmetic_tokens(prompt + working_steps(p, digits_)), prompt.size()});
-    width = std::max(width, texts.back().tokens.size() - 1);
+    const auto tokens = arithmetic_tokens(prompt + working_steps(p, digits_));
+    inputs.emplace_back(tokens.begin(), tokens.end() - 1);
+    targets.emplace_back(tokens.begin() + 1, tokens.end());
+    first_asked.push_back(std::ssize(prompt) - 1);
   }
-  const auto count = static_cast<std::int64_t>(ids.size());
-  const Shape shape = {count, static_cast<std::int64_t>(width)};
-  Batch batch{Tensor::full(shape, kPadToken, DType::kInt64),
-              Tensor::full(shape, kPadToken, DType::kInt64), Tensor::from(ids, {count})};
-  Tensor asked = Tensor::zeros(shape, DType::kBool);
-  for (std::size_t b = 0; b < texts.size(); ++b) {
-    const auto& [tokens, first] = texts[b];
-    std::copy(tokens.begin(), tokens.end() - 1, batch.inputs.data<std::int64_t>() + b * width);
-    std::copy(tokens.begin() + 1, tokens.end(), batch.targets.data<std::int64_t>() + b * width);
-    std::fill(asked.data<bool>() + b * width + first - 1,
-              asked.data<bool>() + b * width + tokens.size() - 1, true);
+  Batch batch{pad_tokens(inputs, kPadToken), pad_tokens(targets, kPadToken),
+              Tensor::from(ids, {std::ssize(ids)})};
+  Tensor asked = Tensor::zeros(batch.inputs.shape(), DType::kBool);
+  bool* row = asked.data<bool>();
+  for (std::size_t b = 0; b < ids.size(); ++b) {
+    std::fill(row + first_asked[b], row + std::ssize(targets[b]), true);
+    row += asked.dim(1);
   }
   batch.others.push_back({"asked", asked});
   return batch;
