@@ -7,6 +7,7 @@
 #include "support/allocations.hpp"
 #include "support/threads.hpp"
 #include "train/blog_run.hpp"
+#include "train/small_training.hpp"
 
 namespace maskgrad {
 namespace {
@@ -74,6 +75,15 @@ TEST_F(SteadyState, NorDoesOneThatPacks) {
   for (const PackWhen pack : {PackWhen::kAuto, PackWhen::kAlways}) {
     EXPECT_EQ(allocations_of_a_run(MaskAxis::kKey, DType::kFloat32, 2, pack), 0)
         << to_string(pack) << ", the last of " << last_size << " bytes";
+  }
+}
+
+TEST_F(SteadyState, NorDoesOneOfATransformer) {
+  for (const test::SmallTrainingKind& kind : test::kSmallTrainings) {
+    test::SmallTraining training(kind);
+    training.run(3);
+    EXPECT_EQ(counted([&] { training.run(3); }), 0)
+        << kind.name << ", the last of " << last_size << " bytes";
   }
 }
 
