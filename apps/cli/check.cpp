@@ -88,7 +88,7 @@ void add_check(CLI::App& program) {
   add_best(*command, options->weights);
   command
       ->add_option("--data", options->data,
-                   "Folder of shards; the run's training data if not given")
+                   "Folder or file of data; the run's training data if not given")
       ->type_name("FOLDER");
   add_integer(*command, "--samples", options->samples, "Samples in the batch that is checked");
   add_integer(*command, "--elements", options->elements,

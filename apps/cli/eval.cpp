@@ -3,6 +3,7 @@
 
 #include <maskgrad/train/evaluate.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/run/run_files.hpp>
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
@@ -51,9 +52,11 @@ void eval(const Options& options) {
           options.batch_size);
     check(options.samples >= 0, "usage", "--samples must be at least 0, not {}", options.samples);
   });
-  // Before the work that its figures would be lost of.
-  if (!options.json.empty()) const AtomicFile attempt(options.json);
   TrainedRun run(options.run, options.weights);
+  if (!options.json.empty()) {
+    check_is_no_file_of(run.paths(), options.json, "eval");
+    const AtomicFile attempt(options.json);  // what cannot be written is an error before the work
+  }
   const bool holds_out = run.recipe().holds_out() && options.data.empty();
   const std::unique_ptr<Dataset> data =
       run.load_data(options.data, "eval", holds_out ? DataPart::kHeldOut : DataPart::kTraining);
@@ -83,9 +86,10 @@ void add_eval(CLI::App& program) {
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
   command
-      ->add_option("--data", options->data,
-                   "Folder of shards; if not given, what the run held out from training, or else "
-                   "its training data")
+      ->add_option(
+          "--data", options->data,
+          "Folder or file of data; if not given, what the run held out from training, or else "
+          "its training data")
       ->type_name("FOLDER");
   add_integer(*command, "--batch-size", options->batch_size, "Samples in a batch");
   add_integer(*command, "--samples", options->samples,

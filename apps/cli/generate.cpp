@@ -43,7 +43,12 @@ void write_sample(RecipeModel& model, const Options& options) {
     show(stream.take(last));
     return true;
   };
-  model.write_on(options.prompt, options.generate, tell);
+  try {
+    model.write_on(options.prompt, options.generate, tell);
+  } catch (const Error&) {
+    if (has_begun) show(stream.finish() + "\n");
+    throw;
+  }
   if (!has_begun) tell("");
   show(stream.finish());
   if (!last.ends_with('\n')) show("\n");

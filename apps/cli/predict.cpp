@@ -63,7 +63,7 @@ void answer_lines(RecipeModel& model, const Options& options) {
 
 // A person who mistypes should not have to start again.
 void answer_prompt(RecipeModel& model, const Options& options) {
-  write_message("One question a line, such as x=-12,y=24:y-x; end with Ctrl-D.\n");
+  write_message("One question a line; end with Ctrl-D.\n");
   InputLines lines;
   for (std::string line;;) {
     write_message("> ");

@@ -171,9 +171,10 @@ TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DT
   const fs::path& file = weights == Weights::kBest ? paths_.best : paths_.model;
   std::error_code ignored;
   if (weights == Weights::kBest) {
-    check(fs::exists(file, ignored), "run",
-          "'{}' has no best.safetensors: train with --val to have the best weights by validation",
-          folder.string());
+    check(
+        fs::exists(file, ignored), "run",
+        "'{}' has no best.safetensors: a run that is validated has the best weights by validation",
+        folder.string());
   } else {
     check(paths_.has_ended(), "run",
           "'{}' has no model.safetensors: its training has not ended yet", folder.string());
@@ -184,6 +185,9 @@ TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DT
   parameters_ = std::make_unique<ParameterBuffer>(
       model_->module(), dtype.value_or(dtype_from_string(settings().text("dtype"))), 0);
   load_weights(model, file, *parameters_);
+  if (const auto note = model.notes.find(kDataNote); note != model.notes.end()) {
+    trained_on_ = note->second;
+  }
 }
 
 std::unique_ptr<Dataset> TrainedRun::load_data(const std::string& given, const char* command,
@@ -198,6 +202,14 @@ std::unique_ptr<Dataset> TrainedRun::load_data(const std::string& given, const c
                           : own.empty()  ? paths_.own_data
                                          : fs::path(own);
   check_data_folder(folder, paths_, !given.empty());
+  if (given.empty() && part == DataPart::kHeldOut && !trained_on_.empty()) {
+    const auto training = recipe().load_data(settings(), folder, DataPart::kTraining);
+    check(
+        training->fingerprint() == trained_on_, command,
+        "the data in '{}' are others than the run was trained on, so what is held out of them may "
+        "be what it has seen: --data names data to take",
+        folder.string());
+  }
   // A held-out set counts whole; a limit was on what the run trained on.
   std::unique_ptr<Dataset> data =
       recipe().load_data(settings(), folder, given.empty() ? part : DataPart::kAll);

@@ -55,7 +55,8 @@ class TrainedRun {
   const ParameterBuffer& parameters() const { return *parameters_; }
   /// The samples of `folder`, all of them; or when it is empty, this part of the run's own data,
   /// from the folder that its settings name or that it made, or drawn anew. Throws Error "[command]
-  /// '...' holds no samples", and for a folder where the recipe draws its data.
+  /// '...' holds no samples", for a folder where the recipe draws its data, and for what is held
+  /// out of other data than the run was trained on.
   std::unique_ptr<Dataset> load_data(const std::string& folder, const char* command,
                                      DataPart part = DataPart::kTraining) const;
 
@@ -64,6 +65,7 @@ class TrainedRun {
   SavedRun run_;
   std::unique_ptr<RecipeModel> model_;
   std::unique_ptr<ParameterBuffer> parameters_;
+  std::string trained_on_;  // the fingerprint of its data; empty: not known
 };
 
 /// `folder` itself when it is a run, else the runs right below it, sorted by name.

@@ -153,7 +153,15 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
   const auto begin = [&] {
     if (progress != "off") print_summary(*model, run, data_of(recipe, settings, paths));
   };
-  return run.run(stop, begin, [&](const RunEnd& end) { print_end(paths, end); }).outcome;
+  const auto end = [&](const RunEnd& ended) {
+    print_end(paths, ended);
+    const Trainer& trainer = run.trainer();
+    const std::int64_t all = trainer.total_steps();
+    if (settings.real("minutes") > 0 && all != Trainer::kUnknown && trainer.state().step < all) {
+      print("{:<10} over before the last of {} steps\n", "minutes", with_commas(all));
+    }
+  };
+  return run.run(stop, begin, end).outcome;
 }
 
 }  // namespace maskgrad::apps

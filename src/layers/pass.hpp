@@ -43,6 +43,8 @@ class Pass {
   static Pass reading(KeyValueCache& cache);
 
   bool is_training() const { return random_.has_value(); }
+  /// Whether the batch goes on where a cache ends, see reading().
+  bool is_reading() const { return cache_ != nullptr; }
 
   /// Random numbers for the layer at work in this step. They depend on its path (Scope::path(), the
   /// scopes around the model included) and on `use`. A layer that draws for several purposes names

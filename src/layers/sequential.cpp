@@ -41,8 +41,8 @@ Sequential& Sequential::pack(PackWhen when) {
 Sequential::Stretch Sequential::stretch_at(std::size_t first, const SequenceMask& mask,
                                            const Pass& pass) const {
   Stretch stretch = {first, first, {}};
-  if (pack_ == PackWhen::kNever || !mask.defined() || pass.has_pairs())
-    return {first, first + 1, {}};
+  const bool may_pack = mask.defined() && !pass.has_pairs() && !pass.is_reading();
+  if (pack_ == PackWhen::kNever || !may_pack) return {first, first + 1, {}};
   ops::Work work;
   for (; stretch.end < layers_.size(); ++stretch.end) {
     const std::optional<ops::Work> more = layers_[stretch.end].layer->row_work();
@@ -64,7 +64,9 @@ Variable Sequential::run(const Stretch& stretch, const Variable& x, Pass& pass) 
   if (!stretch.plan || !stretch.plan->pack) return all_of(x, pass);
   const ops::Packing packing = ops::packing_of(x.mask());
   Pass on_row = pass.on_row(packing);
-  return ops::unpack(all_of(ops::pack(x, packing), on_row), packing);
+  const Variable y = all_of(ops::pack(x, packing), on_row);
+  if (const auto most = on_row.most_positions()) pass.limit_positions(*most);
+  return ops::unpack(y, packing);
 }
 
 Variable Sequential::forward(const Variable& x, Pass& pass) {

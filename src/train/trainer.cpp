@@ -30,7 +30,7 @@ void check_options(const Trainer::Options& options) {
   check_count("schedule_steps", options.schedule_steps, 0);
   check_count("checkpoint_every", options.checkpoint_every, 0);
   check(options.epochs > 0 || options.max_steps > 0 || options.max_minutes > 0, "train",
-        "epochs, steps and minutes are 0 all: nothing would end the run");
+        "epochs, steps and minutes are all 0: nothing would end the run");
   constexpr double kSmallest = std::numeric_limits<double>::min();  // steps see smaller ones as 0
   const bool is_norm = std::isfinite(options.clip_norm) && options.clip_norm >= kSmallest;
   check(options.clip_norm == 0 || is_norm, "train",

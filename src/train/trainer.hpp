@@ -104,9 +104,9 @@ class Trainer {
     /// Of one call of run(); 0: no limit. The schedule ends with this time, see
     /// Schedule::steps_in_time(), unless epochs or max_steps end it earlier.
     double max_minutes = 0.0;
-    /// The steps that the schedule spanned in a run that goes on; 0: not known. With max_minutes
-    /// the schedule goes on with these where its rate has begun to fall, and else ends with the
-    /// time.
+    /// The steps that the schedule spanned in a run that goes on; 0: not known. It counts with
+    /// max_minutes only. Where the rate has begun to fall, the schedule keeps this span. Where it
+    /// has not, or is at its end, the schedule ends with the time.
     std::int64_t schedule_steps = 0;
     std::int64_t checkpoint_every = 0;  // steps; 0: at the ends of epochs only
     std::uint64_t seed = 0;  // of the random numbers that layers draw: Pass::training(seed, step)
@@ -116,7 +116,7 @@ class Trainer {
   /// Parameters, optimizer and loader must outlive the trainer. Requires that `loader` stands where
   /// `state` says. Throws Error when it stands elsewhere, when there is no model, when every
   /// parameter is frozen, when an option is below 0 or not finite, when epochs, max_steps and
-  /// max_minutes are 0 all, when clip_norm is above 0 and less than the smallest normal double,
+  /// max_minutes are all 0, when clip_norm is above 0 and less than the smallest normal double,
   /// when micro_batches is below 1, for an empty transform, and as check_schedule().
   Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer, DataLoader& loader,
           Options options, TrainState state = {});

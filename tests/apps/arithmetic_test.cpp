@@ -39,7 +39,7 @@ TEST_F(Arithmetic, EndsItsScheduleWithItsMinutes) {
   EXPECT_THAT(result.err, HasSubstr("160 samples, 0.02 minutes of steps of 16"));
   EXPECT_THAT(result.err, Not(HasSubstr("9223372036854775807")));
   expect_error(train_arithmetic({"--minutes", "0", "--force"}), 2,
-               "--epochs, --steps and --minutes are 0 all: nothing would end the run");
+               "--epochs, --steps and --minutes are all 0: nothing would end the run");
 }
 
 TEST_F(Arithmetic, HasTheSameWeightsWhereItComputesBlocksAgain) {
@@ -50,6 +50,18 @@ TEST_F(Arithmetic, HasTheSameWeightsWhereItComputesBlocksAgain) {
   again.insert(again.end(), {"--force", "--recompute"});
   ASSERT_EQ(train_arithmetic(again).code, 0);
   EXPECT_TRUE(read("r/model.safetensors") == kept);
+}
+
+TEST_F(Arithmetic, SaysWhereAScheduleThatIsOverBeginsAgain) {
+  ASSERT_EQ(train_arithmetic({"--minutes", "0.01"}).code, 0);
+  const auto again = run({"train", "arithmetic", "--out", "r", "--resume", "--minutes", "0.01"});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_THAT(again.err, ContainsRegex("the schedule (spanned|has begun to fall)"));
+}
+
+TEST_F(Arithmetic, AnswersWithACacheWhatItWasTrainedOnInRows) {
+  ASSERT_EQ(train_arithmetic({"--minutes", "0", "--steps", "1", "--pack", "always"}).code, 0);
+  expect_error(run({"predict", "r", "x=1,y=2:x+y"}), 1, "the model writes no answer");
 }
 
 TEST_F(Arithmetic, SaysOfALineWhyItHasNoAnswer) {

@@ -103,7 +103,9 @@ class TextRecipe : public Recipe {
     const std::vector<Setting> of_model = {
         Setting{"data", std::string(), "a file, or a folder of files of text"},
         Setting{"val", std::string(),
-                "a file or a folder of text to validate on; empty: what is held out"},
+                "a file or a folder of text to validate on, all of it; empty: what is held out, "
+                "which is never "
+                "trained on"},
         Setting{"val_share", 0.1, "share of the bytes that is held out, in whole documents"}
             .at_least(1e-9)
             .at_most(0.9),
@@ -175,7 +177,9 @@ class TextRecipe : public Recipe {
             Setting{"lr", 1e-3, ""},
             Setting{"beta2", 0.99, ""},
             Setting{"weight_decay", 0.1, ""},
-            Setting{"schedule", std::string("cosine"), ""},
+            Setting{"schedule", std::string("wsd"), ""},
+            Setting{"decay_share", 0.3, ""},
+            Setting{"threads", Int{0}, ""},
             Setting{"warmup_steps", Int{100}, ""},
             Setting{"val_every", Int{250}, ""},
             Setting{"clip_norm", 1.0, ""}};

@@ -76,7 +76,9 @@ TextSplit split_text(const TextDocuments& documents, double share) {
   }
   if (share == 0 || !split.held_out.empty()) return split;
   const TextSpan end = end_of_largest(documents, share);
-  split.training[static_cast<std::size_t>(end.document)].last = end.first;
+  for (TextSpan& span : split.training) {
+    if (documents.digest(span.document) == documents.digest(end.document)) span.last = end.first;
+  }
   split.held_out = {end};
   split.within_document = true;
   return split;

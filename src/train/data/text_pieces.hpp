@@ -29,7 +29,7 @@ struct TextSplit {
 /// order of the documents, and in this order each is held out that still fits in the share. Equal
 /// documents stay together. The same documents give the same split under any names.
 /// Where no document fits, the end of the largest one is held out: about `share` of all bytes, and
-/// at least one token. With a share of 0 nothing is. Throws Error for a share that is not in
+/// at least one token. Documents that equal it lose the same end. With a share of 0 nothing is. Throws Error for a share that is not in
 /// [0, 1).
 TextSplit split_text(const TextDocuments& documents, double share);
 

@@ -54,6 +54,11 @@ std::optional<std::int64_t> Schedule::steps_in_time(std::int64_t steps, std::int
   const auto done = static_cast<double>(steps);
   const double left = static_cast<double>(timed_steps) * (1 - used) / used;
   if (kind == Kind::kConstant) return std::nullopt;
+  // The first steps of a call tell little of the pace of all. Nothing is lost by waiting but where
+  // a warm-up ends.
+  constexpr double kMeasured = 0.03;
+  const bool must_know = kind == Kind::kCosine ? steps == warmup_steps : decay_share >= 1;
+  if (used < kMeasured && !must_know) return std::nullopt;
   double total = done + left;
   if (kind == Kind::kCosine) {
     if (steps < warmup_steps) return std::nullopt;

@@ -31,10 +31,12 @@ struct Schedule {
   /// rates of an unbroken one. Requires 0 <= step < total_steps.
   double factor(std::int64_t step, std::int64_t total_steps) const;
 
-  /// For a run that time alone ends: the number of steps with which the schedule ends in time, once
-  /// it must be known, and nothing before. Every step that is done then has had the rate of a run
-  /// of this number of steps, so such a run is the same run. It must be known when a warm-up ends
-  /// and kCosine begins to fall, and when the time left is just enough for the tail of kWsd.
+  /// For a run that time ends: the number of steps with which the schedule ends in time. Nothing as
+  /// long as it need not be known. kCosine must know it when its warm-up ends, and takes the pace
+  /// of the steps until then for that of all: a longer warm-up measures better. kWsd must know it
+  /// when the time left is just enough for its tail. Until then no rate depends on it. So a run of
+  /// this number of steps has had the same rates. A kCosine that has no warm-up or goes on behind
+  /// it is the exception: its rate stays whole until a part of the time has shown the pace.
   /// `timed_steps`, of the `steps` that are done, took the share `used` of the time. Requires 0 <
   /// timed_steps <= steps and used > 0.
   std::optional<std::int64_t> steps_in_time(std::int64_t steps, std::int64_t timed_steps,

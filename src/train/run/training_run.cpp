@@ -153,6 +153,18 @@ void TrainingRun::warn_of_changes() const {
   }
   // With another span, its steps have other rates than those of a run that was to be so long.
   const std::int64_t before_now = schedule_steps_in(resumed_), now = trainer_->total_steps();
+  if (before_now > 0 && trainer_->awaits_schedule()) {
+    const bool is_over = trainer_->state().step >= before_now;
+    parts_.warn(fmt::format("the schedule spanned {} steps{}: now it ends with the minutes{}",
+                            before_now, is_over ? ", all of which are done" : "",
+                            is_over ? ", and begins with the whole learning rate again" : ""));
+  }
+  if (before_now == now && settings_.real("minutes") > 0 && !trainer_->awaits_schedule()) {
+    parts_.warn(
+        fmt::format("the schedule has begun to fall and ends at step {}, whatever the "
+                    "minutes",
+                    now));
+  }
   const bool has_span = trainer_->options().schedule.kind != Schedule::Kind::kConstant;
   if (!has_span || before_now == 0 || trainer_->awaits_schedule() || before_now == now) return;
   parts_.warn(fmt::format("the schedule now spans {} steps, it was {}", now, before_now));

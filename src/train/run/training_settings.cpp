@@ -161,7 +161,7 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
 void check_training_settings(const Settings& settings, bool validates, const RunWords& words) {
   check(settings.integer("epochs") > 0 || settings.integer("steps") > 0 ||
             settings.real("minutes") > 0,
-        "train", "{}, {} and {} are 0 all: nothing would end the run", words.setting("epochs"),
+        "train", "{}, {} and {} are all 0: nothing would end the run", words.setting("epochs"),
         words.setting("steps"), words.setting("minutes"));
   for (const char* key : {"val_every", "patience"}) {
     check(validates || settings.integer(key) == 0, "train", "{} is {}: it needs {}, or {} 0", key,

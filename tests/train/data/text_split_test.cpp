@@ -92,6 +92,17 @@ TEST(TextSplit, HoldsOutTheEndOfTheLargestDocumentWhereNoneFits) {
   EXPECT_TRUE(of_three.within_document);
 }
 
+TEST(TextSplit, TakesTheEndThatIsHeldOutFromEveryCopyOfItsDocument) {
+  const std::string text = random_texts(6, 1, 4000).front();
+  const Texts texts({text, text, text.substr(0, 3)});
+  const TextSplit split = split_text(*texts.documents, 0.001);
+  ASSERT_EQ(split.held_out.size(), 1U);
+  for (const TextSpan& span : split.training) {
+    if (span.document == 2) continue;
+    EXPECT_EQ(span.last, split.held_out.front().first) << span.document;
+  }
+}
+
 TEST(TextSplit, LeavesSomethingOnBothSidesOfTheSmallestDocument) {
   const Texts texts({"x"});
   for (const double share : {1e-9, 0.5, 0.999}) {

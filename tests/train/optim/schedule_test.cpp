@@ -81,6 +81,7 @@ TEST(Schedule, SaysInTimeHowManyStepsItSpans) {
   const Schedule wsd = {.kind = Kind::kWsd, .decay_share = 0.25};
   EXPECT_EQ(wsd.steps_in_time(749, 749, 0.749), std::nullopt) << "there is time for more";
   EXPECT_EQ(wsd.steps_in_time(750, 750, 0.75), 1000);
+  EXPECT_EQ(wsd.steps_in_time(6494, 1, 0.01), std::nullopt) << "one slow step shows no pace";
   EXPECT_EQ(wsd.steps_in_time(900, 900, 0.9), 1200) << "asked too late, it ends too late";
 }
 

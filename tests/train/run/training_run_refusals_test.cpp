@@ -82,7 +82,7 @@ TEST(TrainingRunRefusals, RefusesOptionsThatContradictEachOtherBeforeItMakesAFol
   EXPECT_EQ(refusal([](TrainingOptions& o) { o.epochs = -1; }),
             "[config] options: 'epochs' must be at least 0, not -1");
   EXPECT_EQ(refusal([](TrainingOptions& o) { o.epochs = 0; }),
-            "[train] epochs, steps and minutes are 0 all: nothing would end the run");
+            "[train] epochs, steps and minutes are all 0: nothing would end the run");
   EXPECT_EQ(refusal([](TrainingOptions& o) { o.decay_share = 0; }),
             "[train] decay_share must be above 0 and at most 1, not 0");
   EXPECT_THAT(refusal([](TrainingOptions& o) { o.optimizer = "adagrad"; }), HasSubstr("'adagrad'"));
