@@ -14,9 +14,11 @@
 namespace maskgrad {
 namespace {
 
+using test::as_function;
 using test::error_of;
 using test::kInf;
 using test::SmallLanguageModel;
+using test::some_prompts;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
@@ -159,23 +161,6 @@ TEST(BeamSearch, KeepsTheMostProbableBeginningsOfEachLength) {
                                  .length_penalty = 0.8};
     expect_same(search(model, {3}, options), level_by_level(model, {3}, options));
   }
-}
-
-std::vector<Tokens> some_prompts() {
-  Random random(3);
-  std::vector<Tokens> prompts;
-  for (const std::size_t length : {1, 7, 70, 2, 33}) {
-    Tokens prompt(length);
-    for (std::int64_t& token : prompt) {
-      token = random.integer(0, SmallLanguageModel::kVocabulary - 1);
-    }
-    prompts.push_back(prompt);
-  }
-  return prompts;
-}
-
-LanguageModel as_function(SmallLanguageModel& model) {
-  return [&](const Variable& tokens, Pass& pass) { return model(tokens, pass); };
 }
 
 TEST(BeamSearch, WithOneBeamIsGreedy) {

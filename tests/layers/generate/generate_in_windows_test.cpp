@@ -9,15 +9,12 @@ namespace maskgrad {
 namespace {
 
 using test::error_of;
+using test::as_function;
 using test::SmallLanguageModel;
 using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-LanguageModel as_function(SmallLanguageModel& model) {
-  return [&](const Variable& tokens, Pass& pass) { return model(tokens, pass); };
-}
 
 Tokens some_prompt(std::size_t length) {
   Random random(length);

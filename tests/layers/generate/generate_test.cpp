@@ -12,27 +12,12 @@
 namespace maskgrad {
 namespace {
 
+using test::as_function;
 using test::error_of;
 using test::SmallLanguageModel;
+using test::some_prompts;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-LanguageModel as_function(SmallLanguageModel& model) {
-  return [&](const Variable& tokens, Pass& pass) { return model(tokens, pass); };
-}
-
-std::vector<Tokens> some_prompts() {
-  Random random(3);
-  std::vector<Tokens> prompts;
-  for (const std::size_t length : {1, 7, 70, 2, 33}) {
-    Tokens prompt(length);
-    for (std::int64_t& token : prompt) {
-      token = random.integer(0, SmallLanguageModel::kVocabulary - 1);
-    }
-    prompts.push_back(prompt);
-  }
-  return prompts;
-}
 
 // The token with the largest logit behind a sequence.
 std::int64_t most_probable(SmallLanguageModel& model, const Tokens& tokens) {

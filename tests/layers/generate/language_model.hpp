@@ -2,6 +2,7 @@
 #pragma once
 
 #include <maskgrad/layers/embed.hpp>
+#include <maskgrad/layers/generate/generate.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/layers/positions.hpp>
 #include <maskgrad/layers/transformer.hpp>
@@ -36,5 +37,24 @@ struct SmallLanguageModel {
   Parts model;
   ParameterBuffer parameters;
 };
+
+/// The model, which must outlive it.
+inline LanguageModel as_function(SmallLanguageModel& model) {
+  return [&](const Variable& tokens, Pass& pass) { return model(tokens, pass); };
+}
+
+/// Prompts of 1, 7, 70, 2 and 33 random tokens.
+inline std::vector<Tokens> some_prompts() {
+  Random random(3);
+  std::vector<Tokens> prompts;
+  for (const std::size_t length : {1, 7, 70, 2, 33}) {
+    Tokens prompt(length);
+    for (std::int64_t& token : prompt) {
+      token = random.integer(0, SmallLanguageModel::kVocabulary - 1);
+    }
+    prompts.push_back(prompt);
+  }
+  return prompts;
+}
 
 }  // namespace maskgrad::test
