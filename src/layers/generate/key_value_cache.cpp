@@ -2,6 +2,8 @@
 #include <iterator>
 
 #include <maskgrad/layers/generate/key_value_cache.hpp>
+#include <maskgrad/ops/nn/key_blocks.hpp>
+#include <maskgrad/tensor/dtype.hpp>
 
 namespace maskgrad {
 namespace {
@@ -11,6 +13,7 @@ constexpr const char* kName = "cache";
 // x [B, S, ...] as the beginning of [B, room, ...]; 0 behind it. Attention looks there for Inf and
 // NaN, so it must hold numbers.
 Tensor in_room(const Tensor& x, std::int64_t room) {
+  if (x.dim(1) == room) return x;
   Tensor to = Tensor::zeros(x.shape().with_dim(1, room), x.dtype(), x.device());
   const Shape one = x.shape().with_dim(0, 1);
   const std::int64_t apart = one.with_dim(1, room).numel();
@@ -33,10 +36,8 @@ Tensor selected(const Tensor& from, std::span<const std::int64_t> source) {
   return to;
 }
 
-// Position `from` of [B, S, ...], counted through the batch, goes to a place of its sequence.
-struct Move {
-  std::int64_t from, sequence, place;
-};
+using Move = KeyValueCache::Move;
+
 std::vector<Move> moves_of(const Tensor& places, const SequenceMask& mask) {
   std::vector<Move> moves;
   const auto numbers = places.values<std::int64_t>();
@@ -47,10 +48,31 @@ std::vector<Move> moves_of(const Tensor& places, const SequenceMask& mask) {
   return moves;
 }
 
-void copy_row(const Move& move, const Tensor& from, Tensor& to) {
-  const Shape row = from.shape().with_dim(0, 1).with_dim(1, 1);
-  Tensor target = to.view((move.sequence * to.dim(1) + move.place) * row.numel(), row);
-  target.copy_from(from.view(move.from * row.numel(), row));
+// Rows of [B, S, F] go to their places in blocks of keys [B, N, F, 16].
+template <class T>
+void put_keys(std::span<const Move> moves, const Tensor& rows, Tensor& blocks) {
+  constexpr std::int64_t kStep = ops::kKeysOfBlock;
+  const std::int64_t features = rows.dim(2), of_sequence = blocks.dim(1) * features * kStep;
+  const T* const from = rows.data<T>();
+  T* const to = blocks.data<T>();
+  for (const Move& move : moves) {
+    const std::int64_t in_block = move.place % kStep, block = move.place / kStep;
+    T* const key = to + move.sequence * of_sequence + block * features * kStep + in_block;
+    const T* const row = from + move.from * features;
+    for (std::int64_t f = 0; f < features; ++f) key[f * kStep] = row[f];
+  }
+}
+
+// The same, in rows of values [B, room, F].
+template <class T>
+void put_values(std::span<const Move> moves, const Tensor& rows, Tensor& values) {
+  const std::int64_t features = rows.dim(2);
+  const T* const from = rows.data<T>();
+  T* const to = values.data<T>();
+  for (const Move& move : moves) {
+    std::copy_n(from + move.from * features, features,
+                to + (move.sequence * values.dim(1) + move.place) * features);
+  }
 }
 
 }  // namespace
@@ -83,41 +105,40 @@ void KeyValueCache::select(std::span<const std::int64_t> from) {
 void KeyValueCache::check_fits(const Tensor& keys, const Tensor& values,
                                const Tensor& places) const {
   const auto stands_at_places = [&](const Tensor& x) {
-    return x.rank() >= 2 && x.shape().slice(0, 2) == places.shape();
+    return x.rank() == 3 && x.shape().slice(0, 2) == places.shape();
   };
   check(places.rank() == 2 && places.dim(0) == batch() && stands_at_places(keys) &&
             stands_at_places(values),
-        kName, "of {} sequences takes keys and values [B, S, ...] at places [B, S]; got {}, {}, {}",
+        kName, "of {} sequences takes keys and values [B, S, F] at places [B, S]; got {}, {}, {}",
         batch(), keys.shape(), values.shape(), places.shape());
+  check(is_floating(keys.dtype()) && keys.dtype() == values.dtype(), kName,
+        "takes floating keys and values of one dtype, got {} and {}", to_string(keys.dtype()),
+        to_string(values.dtype()));
 }
 
 std::int64_t KeyValueCache::make_room(std::int64_t positions) {
   if (positions > room_) {
     const std::int64_t twice = room_ > capacity_ / 2 ? capacity_ : 2 * room_;
-    room_ = std::min(capacity_, std::max(positions, twice));
+    room_ = std::min(capacity_, std::max({positions, twice, ops::kKeysOfBlock}));
   }
   return room_;
 }
 
 // What a layer kept before; nothing yet for a new layer.
-KeyValueCache::Kept& KeyValueCache::kept_by(std::string_view layer, const Tensor& keys,
-                                            const Tensor& values) {
-  auto found = kept_.find(layer);
+KeyValueCache::Kept KeyValueCache::kept_by(std::string_view layer, const Tensor& keys,
+                                           const Tensor& values) const {
+  const auto found = kept_.find(layer);
   if (found == kept_.end()) {
-    const auto nothing = [](const Tensor& x) {
-      return Tensor::empty(x.shape().with_dim(1, 0), x.dtype(), x.device());
-    };
-    Kept fresh = {nothing(keys), nothing(values), std::vector<std::int64_t>(lengths_.size())};
-    found = kept_.emplace(layer, std::move(fresh)).first;
+    const Tensor none = Tensor::empty(values.shape().with_dim(1, 0), values.dtype());
+    const Shape no_keys = ops::shape_of_key_blocks(keys.shape().with_dim(1, 0));
+    return {Tensor::empty(no_keys, keys.dtype()), none, std::vector<std::int64_t>(lengths_.size())};
   }
-  Kept& kept = found->second;
-  const auto is_like = [](const Tensor& x, const Tensor& all) {
-    return x.dtype() == all.dtype() && x.shape().with_dim(1, all.dim(1)) == all.shape();
-  };
-  check(is_like(keys, kept.keys) && is_like(values, kept.values), kName,
-        "layer '{}' kept {} {} and {} before, got {} {} and {}", layer,
-        to_string(kept.keys.dtype()), kept.keys.shape(), kept.values.shape(),
-        to_string(keys.dtype()), keys.shape(), values.shape());
+  const Kept& kept = found->second;
+  check(keys.dtype() == kept.keys.dtype() && keys.dim(2) == kept.keys.dim(2) &&
+            values.dim(2) == kept.values.dim(2),
+        kName, "layer '{}' kept {} keys and values of {} and {} features before, got {}, {} and {}",
+        layer, to_string(kept.keys.dtype()), kept.keys.dim(2), kept.values.dim(2),
+        to_string(keys.dtype()), keys.dim(2), values.dim(2));
   return kept;
 }
 
@@ -126,8 +147,29 @@ const KeyValueCache::Kept& KeyValueCache::keep(std::string_view layer, const Ten
                                                const SequenceMask& mask) {
   check_fits(keys, values, places);
   const std::vector<Move> moves = moves_of(places, mask);
-  Kept& kept = kept_by(layer, keys, values);
-  std::vector<std::int64_t> lengths = kept.lengths;
+  Kept kept = kept_by(layer, keys, values);
+  const std::int64_t longest = add_to_lengths(layer, moves, kept.lengths);
+  make_room(longest);
+  if (kept.values.dim(1) < room_) {
+    const Shape blocks = ops::shape_of_key_blocks(keys.shape().with_dim(1, room_));
+    kept.keys = in_room(kept.keys, blocks[1]);
+    kept.values = in_room(kept.values, room_);
+  }
+  dispatch_dtype(FloatingTypes{}, keys.dtype(), kName, [&]<class T>(T) {
+    put_keys<T>(moves, keys, kept.keys);
+    put_values<T>(moves, values, kept.values);
+  });
+  for (std::size_t b = 0; b < lengths_.size(); ++b) {
+    lengths_[b] = std::max(lengths_[b], kept.lengths[b]);
+  }
+  const auto found = kept_.find(layer);
+  Kept& now = found == kept_.end() ? kept_[std::string(layer)] : found->second;
+  return now = std::move(kept);
+}
+
+// Returns the largest of the lengths with these moves.
+std::int64_t KeyValueCache::add_to_lengths(std::string_view layer, std::span<const Move> moves,
+                                           std::vector<std::int64_t>& lengths) const {
   std::int64_t longest = 0;
   for (const Move& move : moves) {
     std::int64_t& length = lengths[static_cast<std::size_t>(move.sequence)];
@@ -138,19 +180,7 @@ const KeyValueCache::Kept& KeyValueCache::keep(std::string_view layer, const Ten
     check(move.place < capacity_, kName, "holds {} positions, got one more", capacity_);
     longest = std::max(longest, ++length);
   }
-  make_room(longest);
-  for (Tensor* all : {&kept.keys, &kept.values}) {
-    if (all->dim(1) < room_) *all = in_room(*all, room_);
-  }
-  for (const Move& move : moves) {
-    copy_row(move, keys, kept.keys);
-    copy_row(move, values, kept.values);
-  }
-  kept.lengths = std::move(lengths);
-  for (std::size_t b = 0; b < lengths_.size(); ++b) {
-    lengths_[b] = std::max(lengths_[b], kept.lengths[b]);
-  }
-  return kept;
+  return longest;
 }
 
 }  // namespace maskgrad

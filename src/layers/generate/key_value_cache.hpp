@@ -49,11 +49,16 @@ class KeyValueCache {
   /// there is, which doubles when it grows.
   std::int64_t make_room(std::int64_t positions);
 
+  /// Position `from` of [B, S, F], counted through the batch, goes to a place of its sequence.
+  struct Move {
+    std::int64_t from, sequence, place;
+  };
   struct Kept {
-    Tensor keys, values;                // [B, room, ...]
+    Tensor keys;                        // [B, N, F, 16], in blocks (ops/nn/key_blocks.hpp)
+    Tensor values;                      // [B, room, F]
     std::vector<std::int64_t> lengths;  // how much of each sequence the layer has
   };
-  /// Takes the keys and values [B, S, ...] of a layer at these places, int64 [B, S], except where
+  /// Takes the keys and values [B, S, F] of a layer at these places, int64 [B, S], except where
   /// the mask has a hole. The places of a sequence go on where the layer's own end. Throws Error
   /// when they do not, when keys and values do not fit the cache or what the layer kept before, and
   /// for a place beyond the capacity. Then nothing was changed.
@@ -62,7 +67,9 @@ class KeyValueCache {
 
  private:
   void check_fits(const Tensor& keys, const Tensor& values, const Tensor& places) const;
-  Kept& kept_by(std::string_view layer, const Tensor& keys, const Tensor& values);
+  Kept kept_by(std::string_view layer, const Tensor& keys, const Tensor& values) const;
+  std::int64_t add_to_lengths(std::string_view layer, std::span<const Move> moves,
+                              std::vector<std::int64_t>& lengths) const;
 
   std::int64_t capacity_, room_ = 0, selections_ = 0;
   std::vector<std::int64_t> lengths_;

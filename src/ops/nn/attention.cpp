@@ -16,7 +16,8 @@ constexpr const char* kName = "scaled_dot_product_attention";
 void check_ranks(const Variable& q, const Variable& k, const Variable& v) {
   check(q.rank() == 3 || q.rank() == 4, kName, "q must be [B, H, S, D] or [B, S, D], got {}",
         q.shape());
-  check(k.rank() == q.rank() && v.rank() == q.rank(), kName,
+  const bool are_blocks = q.rank() == 3 && k.rank() == 4;
+  check((k.rank() == q.rank() || are_blocks) && v.rank() == q.rank(), kName,
         "k and v must have as many dimensions as q: {}, {}, {}", q.shape(), k.shape(), v.shape());
 }
 
@@ -25,7 +26,7 @@ std::vector<Variable> call_attention(const OpCall& call) {
   const OpDef& op = find_op(kName);
   check_defined(op, {&q, &k, &v});
   check_ranks(q, k, v);
-  return {scaled_dot_product_attention(q, k, v, plan_of_call(op, call, q.dim(-2), k.dim(-2)),
+  return {scaled_dot_product_attention(q, k, v, plan_of_call(op, call, q.dim(-2), v.dim(-2)),
                                        options_of_call(call))};
 }
 
@@ -55,6 +56,14 @@ std::vector<OpSample> attention_samples(Random& r) {
         {"v", sample_uniform(r, {2, 3, 4})},
         {"queries", Tensor::from<bool>({true, true, false, true, false, false}, {2, 3})}},
        {{"heads", std::int64_t{2}}}});
+  // Keys in blocks, before some of which the samples end.
+  samples.push_back({{{"q", sample_uniform(r, {2, 1, 8})},
+                      {"k", sample_uniform(r, {2, 2, 4, 16})},
+                      {"v", sample_uniform(r, {2, 19, 6})},
+                      {"mask", sample_bits(r, {2, 1, 1, 19})}},
+                     {{"heads", std::int64_t{4}}}});
+  bool* begin = samples.back().inputs["mask"].data<bool>();
+  for (std::int64_t i = 0; i < 2 * 19; ++i) begin[i] = i % 19 < (i < 19 ? 17 : 5);
   // Query 1 sees nothing, and nobody sees key 2.
   samples.push_back(sample(2, 1, {3, 4}));
   bool* keep = samples.back().inputs["mask"].data<bool>();

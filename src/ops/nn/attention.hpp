@@ -34,10 +34,11 @@ struct AttentionOptions {
 /// q [B, H, S, D], k [B, H_kv, T, D], v [B, H_kv, T, D_v] -> [B, H, S, D_v]. With
 /// options.heads = H the heads share rows, as in layers: q [B, S, H D], k [B, T, H_kv D],
 /// v [B, T, H_kv D_v] -> [B, S, H D_v]. The bits are the same, and nothing is rearranged.
-/// The pairs of the plan broadcast to [B, H, S, T]. A plan without pairs keeps them all. For inputs
-/// of three dimensions with one head, pairs [1, B, S, T] are read as [B, 1, S, T].
-/// The output carries the mask plan.queries(). A plan with queries needs inputs of three
-/// dimensions.
+/// k may also stand in blocks [B, N, H_kv D, 16] of the T keys that v has (key_blocks.hpp), beside
+/// q [B, S, H D]. Text is generated with them: one query takes a fraction of the time. The pairs of
+/// the plan broadcast to [B, H, S, T]. A plan without pairs keeps them all. For inputs of three
+/// dimensions with one head, pairs [1, B, S, T] are read as [B, 1, S, T]. The output carries the
+/// mask plan.queries(). A plan with queries needs inputs of three dimensions.
 ///
 /// A query that may attend to nothing gives exactly 0 and sends exactly 0 back. A query whose
 /// scores are all -inf gives 0 as well, where masked_softmax() would give NaN.

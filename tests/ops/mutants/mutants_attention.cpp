@@ -1,6 +1,7 @@
 // Faulty versions of attention, by plain loops over its definition.
 #include <cmath>
 
+#include <maskgrad/ops/nn/key_blocks.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
 
 #include "ops/mutants/mutant_families.hpp"
@@ -32,9 +33,13 @@ Tensor dense_values(const OpCall& call) {
 
 std::int64_t heads_of(const OpCall& call) { return call.arg<std::int64_t>("heads"); }
 
-// The same call with the heads of its inputs apart.
+// The same call with the keys in rows, and the heads of its inputs apart.
 OpCall with_heads_apart(OpCall call) {
   const std::int64_t heads = heads_of(call);
+  Variable& keys = call.inputs["k"];
+  if (keys.rank() > call.input("q").rank()) {
+    keys = Variable(ops::from_key_blocks(keys.value(), call.input("v").dim(1)));
+  }
   if (heads == 1) return call;
   const std::int64_t features = call.input("q").dim(2) / heads,
                      key_heads = call.input("k").dim(2) / features;

@@ -2,7 +2,6 @@
 
 #include <maskgrad/ops/cpu/attention/careful_product.hpp>
 #include <maskgrad/ops/cpu/attention/key_sums.hpp>
-#include <maskgrad/ops/cpu/attention/one_query.hpp>
 #include <maskgrad/ops/cpu/attention/score_tile.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
@@ -16,14 +15,13 @@ class ForwardTile {
  public:
   static std::int64_t workspace(const AttentionProblem& p) {
     const std::int64_t columns = ScoreTile<T>::max_columns(p);
-    return ScoreTile<T>::workspace(p) + OneQuery<T>::workspace(p) +
+    return ScoreTile<T>::workspace(p) +
            columns * (ScoreTile<T>::max_keys(p) + p.value_features + 2);
   }
 
   ForwardTile(const AttentionProblem& p, Workspace<T>& memory)
       : p_(p),
         tile_(p, memory),
-        one_(p, memory),
         sums_((p.value_features + 1) * ScoreTile<T>::max_columns(p), memory) {
     const std::int64_t columns = ScoreTile<T>::max_columns(p);
     weights_ = memory.take(ScoreTile<T>::max_keys(p) * columns);
@@ -35,15 +33,15 @@ class ForwardTile {
            T* output, T* top, T* inverse_sum) {
     const std::span<const PairBlock> blocks = p_.tiles.blocks(b, h, tile);
     const QueryTile queries = queries_of(b, h, blocks);
-    const std::int64_t first_key = p_.tiles.first_key(b);
-    if (OneQuery<T>::takes(p_, queries, blocks)) {
-      const std::int64_t s = queries.first;
-      one_.run(blocks, first_key, q + s * p_.q.row, k, v, output + s * p_.output.row, top + s,
-               inverse_sum + s);
-    } else {
-      run_blocks(queries, blocks, first_key, q, k, v);
-      finish(queries, output, top, inverse_sum);
+    tile_.start(queries, q);
+    sums_.start((p_.value_features + 1) * tile_.stride());
+    std::fill_n(top_, tile_.stride(), -std::numeric_limits<T>::infinity());
+    for (ChunkWalk walk(blocks, p_.tiles.first_key(b)); walk.next();) {
+      sums_.start_group(walk.group());
+      for (const PairBlock& part : walk.parts()) add(part, k, v);
     }
+    sums_.finish();
+    finish(queries, output, top, inverse_sum);
     const auto write_zeros = [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t s = first; s < last; ++s) {
         std::fill_n(output + s * p_.output.row, p_.value_features, T{});
@@ -55,18 +53,6 @@ class ForwardTile {
   }
 
  private:
-  void run_blocks(const QueryTile& queries, std::span<const PairBlock> blocks,
-                  std::int64_t first_key, const T* q, const T* k, const T* v) {
-    tile_.start(queries, q);
-    sums_.start((p_.value_features + 1) * tile_.stride());
-    std::fill_n(top_, tile_.stride(), -std::numeric_limits<T>::infinity());
-    for (ChunkWalk walk(blocks, first_key); walk.next();) {
-      sums_.start_group(walk.group());
-      for (const PairBlock& part : walk.parts()) add(part, k, v);
-    }
-    sums_.finish();
-  }
-
   void add(const PairBlock& block, const T* k, const T* v) {
     tile_.scores(block, k, weights_);
     const std::int64_t columns = tile_.columns(), features = p_.value_features;
@@ -143,7 +129,6 @@ class ForwardTile {
 
   const AttentionProblem& p_;
   ScoreTile<T> tile_;
-  OneQuery<T> one_;
   KeySums<T> sums_;  // [D_v + 1][stride]: of the values, and of the weights
   T* weights_;       // of a block, [keys][columns]: scores, then weights
   T* top_;
@@ -175,11 +160,8 @@ void run_forward(const AttentionProblem& p, AttentionValues& values) {
 }  // namespace
 
 void fused_attention(const AttentionProblem& p, const Shape& output, AttentionValues& values) {
-  const Device device = values.q.device();
-  values.output = Tensor::empty(output, p.dtype, device);
-  values.top = Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, device);
-  values.inverse_sum = Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, device);
-  dispatch_device(device, "scaled_dot_product_attention", [&] {
+  make_outputs(p, output, values);
+  dispatch_device(values.q.device(), "scaled_dot_product_attention", [&] {
     dispatch_dtype(FloatingTypes{}, p.dtype, "scaled_dot_product_attention",
                    [&]<class T>(T) { run_forward<T>(p, values); });
   });

@@ -26,6 +26,8 @@ struct FusedCall final : RefCounted {
             const AttentionPlan& plan, const AttentionOptions& options);
 
   bool has_bias() const { return bias.defined(); }
+  /// Whether k stands in blocks (key_blocks.hpp).
+  bool has_key_blocks() const;
 
   /// Writes the gradients of q, k and v to `into`, and makes that of the bias where it is wanted.
   void set_gradients(const Tensor& grad_output, bool of_bias, AttentionGradients& into) const;
@@ -37,6 +39,11 @@ struct FusedCall final : RefCounted {
   AttentionProblem problem;
   Saved output;
   Tensor top, inverse_sum;  // as in AttentionValues
+
+ private:
+  // k as rows [B, T, F].
+  Tensor key_rows() const;
+  Tensor reached_by_rows(std::size_t input, const Tensor& marked, bool back) const;
 };
 
 }  // namespace maskgrad::ops

@@ -43,4 +43,11 @@ AttentionProblem AttentionProblem::of(const Heads& q, const Heads& k, const Head
                                                 : std::array<std::int64_t, 4>{}};
 }
 
+void make_outputs(const AttentionProblem& p, const Shape& output, AttentionValues& values) {
+  const Device device = values.q.device();
+  values.output = Tensor::empty(output, p.dtype, device);
+  values.top = Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, device);
+  values.inverse_sum = Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, device);
+}
+
 }  // namespace maskgrad::ops

@@ -60,6 +60,8 @@ struct AttentionGradients {
   Tensor q, k, v, bias;
 };
 
+/// Makes room for output, top and inverse_sum. `output` is the shape of the output.
+void make_outputs(const AttentionProblem& problem, const Shape& output, AttentionValues& values);
 /// Makes output, top and inverse_sum from q, k and v: softmax(scale q k^T + bias) v over the parts
 /// that tiles say. No table of S x T is kept (Dao et al. 2022, "FlashAttention", algorithms 1 and
 /// 4). `output` is the shape of the output.

@@ -4,7 +4,6 @@
 
 #include <maskgrad/ops/cpu/gemm/batch_sum.hpp>
 #include <maskgrad/ops/cpu/gemm/gemm_paths.hpp>
-#include <maskgrad/ops/cpu/gemm/row_dots.hpp>
 #include <maskgrad/ops/cpu/vector/transpose.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
@@ -180,20 +179,6 @@ bool with_few(std::int64_t count, F f) {
 }
 
 }  // namespace
-
-template <class T>
-void dot_rows(const T* a, const T* b, std::int64_t stride, std::int64_t count, std::int64_t k,
-              T* to) {
-  for (std::int64_t j = 0; j < count; j += kLanes<T>) {
-    const Columns<T> columns = {b + j * stride, stride, std::min(kLanes<T>, count - j)};
-    sum_all_groups<1>(Rows<T>{a, k}, columns, k, to + j);
-  }
-}
-
-template void dot_rows(const float*, const float*, std::int64_t, std::int64_t, std::int64_t,
-                       float*);
-template void dot_rows(const double*, const double*, std::int64_t, std::int64_t, std::int64_t,
-                       double*);
 
 template <class T>
 bool try_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
