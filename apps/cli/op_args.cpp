@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/shortened.hpp>
+
 #include "cli/usage.hpp"
 
 namespace maskgrad::apps {
@@ -17,7 +19,7 @@ Scalar parse_number(const OpDef& op, const std::string& name, std::string_view t
                     const char* wanted, Allowed allowed) {
   const std::optional<Scalar> number = parse_scalar(text);
   check(number && allowed(*number), op.name.c_str(), "argument '{}' must be {}, not '{}'", name,
-        wanted, text);
+        wanted, shortened(text));
   return *number;
 }
 
@@ -56,7 +58,7 @@ std::vector<std::int64_t> parse_list(const OpDef& op, const std::string& name,
 const OpDef& known_op(const std::string& name) {
   std::vector<std::string> names;
   for (const auto& [known, op] : registry()) names.push_back(known);
-  check(registry().contains(name), "ops", "there is no operation '{}'{}", name,
+  check(registry().contains(name), "ops", "there is no operation '{}'{}", shortened(name),
         nearest_or_see(name, names, "maskgrad ops"));
   return find_op(name);
 }
@@ -79,7 +81,7 @@ ArgValue parse_arg(const OpDef& op, const std::string& name, const std::string& 
                                  [&](const ArgSpec& arg) { return arg.name == name; });
   std::vector<std::string> known;
   for (const ArgSpec& arg : op.args) known.push_back(arg.name);
-  check(spec != op.args.end(), op.name.c_str(), "there is no argument '{}'{}", name,
+  check(spec != op.args.end(), op.name.c_str(), "there is no argument '{}'{}", shortened(name),
         nearest_or_see(name, known, "maskgrad ops " + op.name));
   const auto parse = [&](const auto& like) -> ArgValue {
     using T = std::decay_t<decltype(like)>;
@@ -87,7 +89,7 @@ ArgValue parse_arg(const OpDef& op, const std::string& name, const std::string& 
       return text;
     } else if constexpr (std::is_same_v<T, bool>) {
       check(text == "true" || text == "false", op.name.c_str(),
-            "argument '{}' must be true or false, not '{}'", name, text);
+            "argument '{}' must be true or false, not '{}'", name, shortened(text));
       return text == "true";
     } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
       return parse_list(op, name, text);

@@ -26,39 +26,94 @@ std::string text_of(const Prediction& prediction, bool probabilities) {
   return text;
 }
 
+// The model has no answer to a question.
+struct Unanswered : Error {
+  Unanswered(const Error& error, bool begun)
+      : Error(error.name(), error.text()), has_begun(begun) {}
+  bool has_begun;  // steps were written, and no end of the line
+};
+
 // Writes one line for one question, the steps as they come. An empty question has an empty answer,
 // so that answers stay level with their questions.
 void answer(RecipeModel& model, const std::string& text, const Options& options) {
   if (text.empty()) return print("\n");
-  bool has_begun = false;
+  bool has_begun = false, is_writing = false;
   PredictOptions how = {.probabilities = options.probabilities};
   if (options.show_work) {
     how.on_steps = [&](std::string_view piece) {
-      has_begun = true;
+      has_begun = is_writing = true;
       write_output(piece);
       flush_output();
+      is_writing = false;
     };
   }
+  Prediction prediction;
   try {
-    const Prediction prediction = model.predict(text, how);
-    print("{}{}\n", has_begun ? "  " : "", text_of(prediction, options.probabilities));
-  } catch (const Error&) {
-    if (has_begun) print("\n");
+    prediction = model.predict(text, how);
+  } catch (const Error& error) {
+    if (is_writing) throw;  // whoever reads is gone
+    throw Unanswered(error, has_begun);
+  }
+  print("{}{}\n", has_begun ? "  " : "", text_of(prediction, options.probabilities));
+}
+
+std::string text_of(const Error& error) {
+  return one_line(fmt::format("{}: {}", error.name(), error.text()));
+}
+
+void answer_one(RecipeModel& model, const std::string& text, const Options& options) {
+  try {
+    answer(model, text, options);
+  } catch (const Unanswered& error) {
+    if (error.has_begun) print("\n");
     throw;
   }
 }
 
-// Answers line by line, so that a reader at the other end of a pipe gets each at once.
-void answer_lines(RecipeModel& model, const Options& options) {
-  InputLines lines;
-  for (std::string line; lines.next(line);) {
+// Answers one question after another. One without an answer gets an error in its line.
+class Answers {
+ public:
+  // `what`: a question in words.
+  Answers(RecipeModel& model, const Options& options, const char* what)
+      : model_(model), options_(options), what_(what) {}
+
+  // A reader at the other end of a pipe gets each at once.
+  void add(const std::string& text) {
+    ++count_;
     try {
-      answer(model, line, options);
-    } catch (const Error& error) {
-      fail("predict", "line {}: {}: {}", lines.count(), error.name(), error.text());
+      answer(model_, text, options_);
+    } catch (const Unanswered& error) {
+      print("{}error: {}\n", error.has_begun ? "  " : "", text_of(error));
+      if (unanswered_++ == 0) first_ = fmt::format("{} {}: {}", what_, count_, text_of(error));
     }
     flush_output();
   }
+
+  void check_all_answered() const {
+    check(unanswered_ == 0, "predict", "no answer to {} of {} {}{}; {}", unanswered_, count_, what_,
+          count_ == 1 ? "" : "s", first_);
+  }
+
+ private:
+  RecipeModel& model_;
+  const Options& options_;
+  const char* what_;
+  std::int64_t count_ = 0, unanswered_ = 0;
+  std::string first_;  // of those without an answer
+};
+
+void answer_texts(RecipeModel& model, const Options& options) {
+  if (options.texts.size() == 1) return answer_one(model, options.texts.front(), options);
+  Answers answers(model, options, "question");
+  for (const std::string& text : options.texts) answers.add(text);
+  answers.check_all_answered();
+}
+
+void answer_lines(RecipeModel& model, const Options& options) {
+  InputLines lines;
+  Answers answers(model, options, "line");
+  for (std::string line; lines.next(line);) answers.add(line);
+  answers.check_all_answered();
 }
 
 // A person who mistypes should not have to start again.
@@ -70,9 +125,10 @@ void answer_prompt(RecipeModel& model, const Options& options) {
     if (!lines.next(line)) break;
     if (line.empty()) continue;
     try {
-      answer(model, line, options);
-    } catch (const Error& error) {
-      write_message(one_line(fmt::format("{}: {}", error.name(), error.text())) + "\n");
+      answer_one(model, line, options);
+    } catch (const Unanswered& error) {
+      flush_output();
+      write_message(text_of(error) + "\n");
     }
     flush_output();
   }
@@ -82,7 +138,7 @@ void answer_prompt(RecipeModel& model, const Options& options) {
 void predict(const Options& options) {
   TrainedRun run(options.run, options.weights);
   if (!options.texts.empty()) {
-    for (const std::string& text : options.texts) answer(run.model(), text, options);
+    answer_texts(run.model(), options);
   } else if (isatty(STDIN_FILENO)) {
     answer_prompt(run.model(), options);
   } else {
@@ -106,7 +162,10 @@ void add_predict(CLI::App& program) {
                     "Write what the model writes on its way to the answer, too");
   command->add_flag("--probabilities", options->probabilities,
                     "Write how probable the model holds its answers");
-  command->footer("Example: maskgrad predict runs/first x=-12,y=24:y-x");
+  command->footer(
+      "Of several questions, one that has no answer gets a line \"error: ...\" in its place; the\n"
+      "others are answered, and the exit code is 1.\n\n"
+      "Example: maskgrad predict runs/first x=-12,y=24:y-x");
   command->callback([options] { predict(*options); });
 }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include <maskgrad/tensor/nearest_name.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/model_file.hpp>
@@ -107,8 +108,8 @@ SavedRun read_as_program(const std::string& name, const RunPaths& paths) {
   try {
     return read_as(nullptr, name, paths);
   } catch (const Error& error) {
-    throw Error(error.name(), fmt::format("{}; and there is no recipe '{}'{}", error.text(), name,
-                                          did_you_mean(name, recipe_names())));
+    throw Error(error.name(), fmt::format("{}; and there is no recipe '{}'{}", error.text(),
+                                          shortened(name), did_you_mean(name, recipe_names())));
   }
 }
 
@@ -125,7 +126,8 @@ SavedRun read_run_of_recipe(const RunPaths& paths) {
   const std::string name = name_in_config(paths);
   check(find_recipe(name) != nullptr, "recipe",
         "{}: there is no recipe '{}'{}; if a program of its own trained the run, {}",
-        paths.config.string(), name, did_you_mean(name, recipe_names()), kOnlyTheProgram);
+        paths.config.string(), shortened(name), did_you_mean(name, recipe_names()),
+        kOnlyTheProgram);
   SavedRun run = read_run(paths);
   check(run.recipe != nullptr, "recipe",
         "{}: a program of its own called this run '{}', as a recipe is called; {}",

@@ -1,5 +1,6 @@
 // maskgrad run-op
 #include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "cli/command.hpp"
@@ -16,12 +17,14 @@ struct Options {
 
 // Everything that can be wrong with the call itself is found before any file is read.
 OpCall parse_call(const OpDef& op, const Options& options) {
-  check(options.device == "cpu", op.name.c_str(), "this build has no device '{}'", options.device);
+  check(options.device == "cpu", op.name.c_str(), "this build has no device '{}'",
+        shortened(options.device));
   check(!options.grad || op.has_gradient(), op.name.c_str(), "has no gradient");
   OpCall call;
   for (const std::string& pair : options.args) {
     const auto equals = pair.find('=');
-    check(equals != std::string::npos, op.name.c_str(), "'--arg {}' is not name=value", pair);
+    check(equals != std::string::npos, op.name.c_str(), "'--arg {}' is not name=value",
+          shortened(pair));
     const std::string name = pair.substr(0, equals);
     call.args[name] = parse_arg(op, name, pair.substr(equals + 1));
   }

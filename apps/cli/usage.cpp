@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <maskgrad/tensor/nearest_name.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad::apps {
 namespace {
@@ -22,7 +23,7 @@ std::string unknown_option(CLI::App& command, const std::string& argument) {
   const std::string name = argument.substr(0, argument.find('='));
   for (const CLI::App* sub : subcommands_of(command)) {
     if (sub->get_option_no_throw(name)) {
-      return fmt::format("option '{}' belongs behind the {} '{}'", name, noun(command),
+      return fmt::format("option '{}' belongs behind the {} '{}'", shortened(name), noun(command),
                          sub->get_name());
     }
   }
@@ -30,14 +31,14 @@ std::string unknown_option(CLI::App& command, const std::string& argument) {
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
   }
-  return fmt::format("there is no option '{}'{}", name, did_you_mean(name, known));
+  return fmt::format("there is no option '{}'{}", shortened(name), did_you_mean(name, known));
 }
 
 std::string unknown_argument(CLI::App& command, const std::string& argument) {
   std::vector<std::string> known;
   for (const CLI::App* sub : subcommands_of(command)) known.push_back(sub->get_name());
-  if (known.empty()) return fmt::format("unexpected argument '{}'", argument);
-  return fmt::format("there is no {} '{}'{}", noun(command), argument,
+  if (known.empty()) return fmt::format("unexpected argument '{}'", shortened(argument));
+  return fmt::format("there is no {} '{}'{}", noun(command), shortened(argument),
                      did_you_mean(argument, known));
 }
 
@@ -94,7 +95,7 @@ double parse_number(const std::string& flag, const std::string& text) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) {
-    throw CLI::ValidationError(fmt::format("{} must be a number, not '{}'", flag, text));
+    throw CLI::ValidationError(fmt::format("{} must be a number, not '{}'", flag, shortened(text)));
   }
   return number;
 }

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/shortened.hpp>
+
 #include "cli/command.hpp"
 
 namespace maskgrad::apps {
@@ -32,7 +34,7 @@ T parse_integer(const std::string& flag, const std::string& text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) {
     const char* what = std::is_unsigned_v<T> ? "a whole number from 0 up" : "a whole number";
-    throw CLI::ValidationError(fmt::format("{} must be {}, not '{}'", flag, what, text));
+    throw CLI::ValidationError(fmt::format("{} must be {}, not '{}'", flag, what, shortened(text)));
   }
   return number;
 }

@@ -2,6 +2,7 @@
 #include <maskgrad/layers/projection.hpp>
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
 
@@ -15,7 +16,7 @@ Activation activation_from_string(std::string_view name) {
        {Activation::kRelu, Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
     if (to_string(activation) == name) return activation;
   }
-  fail("activation", "'{}' is not one of relu, gelu, gelu_tanh, silu", name);
+  fail("activation", "'{}' is not one of relu, gelu, gelu_tanh, silu", shortened(name));
 }
 
 Variable apply(Activation activation, const Variable& x) {

@@ -4,6 +4,7 @@
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/stacked_matmul.hpp>
 #include <maskgrad/ops/nn/self_attention.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
 namespace {
@@ -30,7 +31,7 @@ MaskAxis mask_axis_from_string(std::string_view name) {
   for (const MaskAxis axis : {MaskAxis::kKey, MaskAxis::kQuery, MaskAxis::kNone}) {
     if (to_string(axis) == name) return axis;
   }
-  fail("mask", "'{}' is not one of key, query, none", name);
+  fail("mask", "'{}' is not one of key, query, none", shortened(name));
 }
 
 Reflect::Reflect(std::int64_t features, MaskAxis axis)

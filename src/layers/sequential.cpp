@@ -3,6 +3,7 @@
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/scope.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
 
@@ -15,7 +16,7 @@ PackWhen pack_when_from_string(std::string_view name) {
   for (const PackWhen when : {PackWhen::kNever, PackWhen::kAuto, PackWhen::kAlways}) {
     if (to_string(when) == name) return when;
   }
-  fail("pack", "'{}' is not one of never, auto, always", name);
+  fail("pack", "'{}' is not one of never, auto, always", shortened(name));
 }
 
 std::string to_string(const PackingSummary& summary) {

@@ -6,6 +6,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/tensor/autograd/recompute.hpp>
 #include <maskgrad/tensor/scope.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
 namespace {
@@ -38,7 +39,7 @@ NormKind norm_kind_from_string(std::string_view name) {
   for (const NormKind kind : {NormKind::kLayer, NormKind::kRms}) {
     if (to_string(kind) == name) return kind;
   }
-  fail("norm", "'{}' is not one of layer, rms", name);
+  fail("norm", "'{}' is not one of layer, rms", shortened(name));
 }
 
 TransformerBlock::TransformerBlock(std::string kind, const TransformerOptions& options,

@@ -7,6 +7,7 @@
 #include <toml++/toml.h>
 
 #include <maskgrad/tensor/nearest_name.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/formats/toml_guard.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
@@ -40,12 +41,12 @@ SettingValue parse_like(const SettingValue& like, std::string_view key, std::str
       return std::string(text);
     } else if constexpr (std::is_same_v<T, bool>) {
       check(text == "true" || text == "false", "config", "{}: '{}' must be true or false, not '{}'",
-            source, key, text);
+            source, key, shortened(text));
       return text == "true";
     } else {
       const std::optional<Scalar> number = parse_scalar(text);
       check(number && may_be<T>(number->kind()), "config", "{}: '{}' must be {}, not '{}'", source,
-            key, std::is_same_v<T, double> ? "a number" : "a whole number", text);
+            key, std::is_same_v<T, double> ? "a number" : "a whole number", shortened(text));
       return number->to<T>("config", fmt::format("{}: '{}':", source, key));
     }
   };
@@ -173,7 +174,8 @@ Setting& Settings::lookup(std::string_view key, const std::string& source) {
     if (setting.key == name) return setting;
     known.push_back(setting.key);
   }
-  fail("config", "{}: there is no setting '{}'{}", source, key, did_you_mean(name, known));
+  fail("config", "{}: there is no setting '{}'{}", source, shortened(key),
+       did_you_mean(name, known));
 }
 
 void Settings::assign(Setting& setting, SettingValue value, const std::string& source) {
@@ -188,7 +190,7 @@ void Settings::assign(Setting& setting, SettingValue value, const std::string& s
   if (const auto* text = std::get_if<std::string>(&value); text && !setting.choices.empty()) {
     check(std::count(setting.choices.begin(), setting.choices.end(), *text) > 0, "config",
           "{}: '{}' must be one of {}, not '{}'", source, setting.key,
-          fmt::join(setting.choices, ", "), *text);
+          fmt::join(setting.choices, ", "), shortened(*text));
   }
   setting.value = std::move(value);
 }
@@ -204,7 +206,8 @@ void Settings::copy(const std::string& key, const Settings& other) {
 
 void Settings::set_pair(std::string_view pair, const std::string& source) {
   const auto equals = pair.find('=');
-  check(equals != std::string_view::npos, "config", "{}: '{}' is not key=value", source, pair);
+  check(equals != std::string_view::npos, "config", "{}: '{}' is not key=value", source,
+        shortened(pair));
   set(pair.substr(0, equals), pair.substr(equals + 1), source);
 }
 

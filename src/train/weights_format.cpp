@@ -1,4 +1,5 @@
 #include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
 #include <maskgrad/train/weights_format.hpp>
 
@@ -48,7 +49,7 @@ void check_format(const Metadata& metadata, const char* kind, const std::filesys
   check(format != weights_format(kind, 1), kind,
         "'{}' has format '{}', of an earlier maskgrad: go on with that one, or begin a new run "
         "with its weights (--init)",
-        name, format);
+        name, shortened(format));
   fail(kind, "'{}' has format {}, and this maskgrad reads '{}': take a newer one", name,
        quote(format), weights_format(kind));
 }

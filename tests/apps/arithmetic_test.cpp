@@ -76,6 +76,17 @@ TEST_F(Arithmetic, SaysOfALineWhyItHasNoAnswer) {
   EXPECT_EQ(shown.out.back(), '\n') << "what it wrote stands on a line of its own";
 }
 
+TEST_F(Arithmetic, KeepsAnswersLevelWithQuestionsThatHaveNone) {
+  ASSERT_EQ(train_arithmetic({"--minutes", "0", "--steps", "1"}).code, 0);
+  const auto result =
+      run({"predict", "r", "--show-work"}, {.input = "x=1,y=2:x+y\n\nx=1,y=2\nx=3,y=2:x*y\n"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.out, ContainsRegex("^[^\n]+  error: arithmetic: the model writes no answer: "
+                                        "[^\n]+\n\nerror: arithmetic: 'x=1,y=2' is no[^\n]+\n"
+                                        "[^\n]+  error: arithmetic: the model writes[^\n]+\n$"));
+  EXPECT_THAT(result.err, HasSubstr("predict: no answer to 3 of 4 lines; line 1: arithmetic: the"));
+}
+
 TEST_F(Arithmetic, IsExaminedOnProblemsThatWereHeldOut) {
   ASSERT_EQ(train_arithmetic({"--minutes", "0", "--steps", "1"}).code, 0);
   const auto result = run({"eval", "r", "--samples", "60", "--json", "f.json"});

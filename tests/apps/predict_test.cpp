@@ -37,13 +37,38 @@ TEST_F(Predict, AnswersEachLineOfStandardInputTheSame) {
   EXPECT_EQ(run({"predict", "r"}).out, "");
 }
 
-TEST_F(Predict, NamesTheLineThatItCannotRead) {
-  const auto result = run({"predict", "r"}, {.input = "x=1,y=2:x+y\nwhat?\nx=1,y=2:x+y\n"});
+TEST_F(Predict, PutsAnErrorInTheLineOfEachQuestionThatItCannotRead) {
+  const std::string why = "blog: \"x=1,y=2:x+y+y+y+y+y+y\" has 21 characters, at most 20 fit";
+  const auto result =
+      run({"predict", "r"}, {.input = "x=1,y=2:x+y\nx=1,y=2:x+y+y+y+y+y+y\n\nä\nx=1,y=2:x+y\n"});
+  const std::string answer = result.out.substr(0, 2);
+  EXPECT_EQ(result.out, answer + "error: " + why +
+                            "\n\nerror: arithmetic: 'ä' in 'ä' is not one of the characters "
+                            "\" :|xy=,+-*0123456789\"\n" +
+                            answer);
   EXPECT_EQ(result.code, 1);
-  EXPECT_EQ(result.out.size(), 2U) << "the answer before it was given";
-  EXPECT_EQ(result.err,
-            "maskgrad: predict: line 2: arithmetic: 'w' in 'what?' is not one of the characters "
-            "\" :|xy=,+-*0123456789\"\n");
+  EXPECT_EQ(result.err, "maskgrad: predict: no answer to 2 of 5 lines; line 2: " + why + "\n");
+}
+
+TEST_F(Predict, GoesOnBehindATextThatItCannotRead) {
+  const auto result = run({"predict", "r", "what?", "x=1,y=2:x+y"});
+  EXPECT_THAT(result.out, StartsWith("error: arithmetic: 'w' in 'what?' is not one of the"));
+  EXPECT_TRUE(result.out.ends_with("\n" + run({"predict", "r", "x=1,y=2:x+y"}).out));
+  expect_error({result.code, "", result.err}, 1,
+               "predict: no answer to 1 of 2 questions; question 1: arithmetic: 'w' in 'what?'");
+}
+
+TEST_F(Predict, RepeatsNoMoreThanTheBeginningOfALongLine) {
+  const std::string line(100'000, 'x');
+  const auto result = run({"predict", "r"}, {.input = line + "\n" + line + "\n"});
+  EXPECT_EQ(result.code, 1);
+  EXPECT_LT(result.out.size(), 300U);
+  EXPECT_LT(result.err.size(), 300U);
+}
+
+TEST_F(Predict, StopsWhereNobodyReadsItsErrors) {
+  const auto result = run({"predict", "r", "what?", "what?"}, {.out = "/dev/full"});
+  expect_error(result, 1, "stdout: cannot write the results: No space left on device");
 }
 
 TEST_F(Predict, RefusesTextsThatTheModelCannotTake) {
@@ -51,7 +76,9 @@ TEST_F(Predict, RefusesTextsThatTheModelCannotTake) {
   expect_error(run({"predict", "r", "x=\xff"}), 1, "'\\xff' in 'x=\\xff' is not one of");
   expect_error(run({"predict", "r", "x=1,y=2:x+y+y+y+y+y+y"}), 1,
                "\"x=1,y=2:x+y+y+y+y+y+y\" has 21 characters, at most 20 fit");
-  expect_error(run({"predict", "r"}, {.input = std::string("x\0y\n", 4)}), 1, "'x\\x00y'");
+  const auto line = run({"predict", "r"}, {.input = std::string("x\0y\n", 4)});
+  EXPECT_THAT(line.out, StartsWith("error: arithmetic: '\\x00' in 'x\\x00y' is not one of"));
+  expect_error({line.code, "", line.err}, 1, "no answer to 1 of 1 line; line 1: arithmetic: ");
 }
 
 TEST_F(Predict, PromptsOnATerminalAndGoesOnAfterAMistake) {

@@ -6,6 +6,7 @@
 namespace maskgrad {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 class TrainedModel : public test::CliTest {
@@ -29,11 +30,16 @@ TEST_F(TrainedModel, ShowsItsWorkAndItsProbability) {
   EXPECT_THAT(probable.out, ::testing::AnyOf("36  1.0000\n", HasSubstr("36  0.999")));
 }
 
-TEST_F(TrainedModel, AnswersLinesAndNamesTheOneThatItCannotRead) {
-  const auto result =
-      run({"predict", model_}, {.input = "x=1,y=2:x+y\n\nx=7,y=8:x*y\nx=1:y\nx=1,y=1:x+y\n"});
-  EXPECT_EQ(result.out, "3\n\n56\n");
-  expect_error({result.code, "", result.err}, 1, "line 4: arithmetic: 'x=1:y' is no problem");
+TEST_F(TrainedModel, AnswersLinesAndNamesTheOnesThatItCannotRead) {
+  const std::string longer = "x=1" + std::string(5000, '0');
+  const auto result = run({"predict", model_}, {.input = "x=1,y=2:x+y\n\nx=7,y=8:x*y\nx=1:y\n" +
+                                                         longer + "\nx=1,y=1:x+y\n"});
+  EXPECT_THAT(result.out,
+              ContainsRegex("^3\n\n56\nerror: arithmetic: 'x=1:y' is no problem [^\n]+\n"
+                            "error: arithmetic: a number in 'x=10{57}\\.\\.\\.' is "
+                            "beyond 1000000000\n2\n$"));
+  expect_error({result.code, "", result.err}, 1,
+               "no answer to 2 of 6 lines; line 4: arithmetic: 'x=1:y' is no problem");
   expect_error(run({"predict", model_, "x=1000,y=1:x+y"}), 1,
                "x is 1000: the model was trained on numbers from -99 to 99");
 }

@@ -377,5 +377,19 @@ TEST(TomlText, ReadsOneKeyOfAnyToml) {
               StartsWith("[config] copy: line 1:"));
 }
 
+TEST(Settings, RepeatsNoMoreThanTheBeginningOfALongText) {
+  Settings settings({Setting{"count", std::int64_t{1}, ""}, Setting{"on", true, ""},
+                     Setting{"name", std::string("a"), ""}.one_of({"a", "b"})});
+  const std::string x(10'000, 'x');
+  for (const std::string& pair : {x, x + "=1", "count=" + x, "on=" + x, "name=" + x}) {
+    try {
+      settings.set_pair(pair, "--set");
+      ADD_FAILURE() << pair.substr(0, 10);
+    } catch (const Error& error) {
+      EXPECT_LT(std::string(error.what()).size(), 200U) << error.what();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace maskgrad

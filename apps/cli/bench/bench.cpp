@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 
 #include "cli/bench/benchmarks.hpp"
@@ -64,7 +65,7 @@ void check_names(const std::vector<std::string>& names) {
   for (const Benchmark& benchmark : benchmarks()) known.push_back(benchmark.name);
   for (const std::string& name : names) {
     check(std::count(known.begin(), known.end(), name) > 0, "bench", "there is no benchmark '{}'{}",
-          name, nearest_or_see(name, known, "maskgrad bench --help"));
+          shortened(name), nearest_or_see(name, known, "maskgrad bench --help"));
   }
 }
 

@@ -13,6 +13,7 @@
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/finite.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
@@ -150,7 +151,7 @@ class BlogRecipe : public Recipe {
         check(!sample.res.empty(), "blog", "'{}' holds a sample without an answer", shard.string());
         const std::string text = sample.defs + ":" + sample.op;
         check(text.size() <= kLength, "blog", "'{}' holds '{}', of {} characters: at most {} fit",
-              shard.string(), text, text.size(), kLength);
+              shard.string(), shortened(text), text.size(), kLength);
         dataset->add(arithmetic_tokens(text), arithmetic_tokens(sample.res).front());
       }
     }

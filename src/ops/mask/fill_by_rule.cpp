@@ -10,6 +10,7 @@
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/nearest_name.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -24,7 +25,8 @@ constexpr const char* kFilled = "filled";
 void check_mode(std::string_view mode) {
   if (std::find(std::begin(kModes), std::end(kModes), mode) != std::end(kModes)) return;
   const std::vector<std::string> known(std::begin(kModes), std::end(kModes));
-  fail("sequence_mask", "there is no mode '{}'{}", mode, did_you_mean(std::string(mode), known));
+  fail("sequence_mask", "there is no mode '{}'{}", shortened(mode),
+       did_you_mean(std::string(mode), known));
 }
 
 // An argument that may be left out is a list of none or one.

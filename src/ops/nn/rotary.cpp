@@ -11,6 +11,7 @@
 #include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -25,7 +26,7 @@ RotaryPairs pairs_named(const std::string& name) {
   for (const RotaryPairs pairs : {RotaryPairs::kInterleaved, RotaryPairs::kHalves}) {
     if (name == name_of(pairs)) return pairs;
   }
-  fail(kName, "pairs must be 'interleaved' or 'halves', got '{}'", name);
+  fail(kName, "pairs must be 'interleaved' or 'halves', got '{}'", shortened(name));
 }
 
 const OpDef& kRotaryEmbedding = register_op({

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/csv.hpp>
@@ -19,7 +20,7 @@ double cell_value(const std::string& cell, const std::string& file, std::size_t 
   double value = 0;
   const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
   check(error == std::errc() && end == cell.data() + cell.size(), kName,
-        "'{}' line {}: '{}' is no number", file, line, cell);
+        "'{}' line {}: '{}' is no number", file, line, shortened(cell));
   return value;
 }
 
@@ -63,7 +64,8 @@ void check_digest(std::string_view text, const Notes& notes, const std::string& 
   bool holds = true;
   if (const auto note = notes.find(kEpochsNote); note != notes.end()) {
     const auto digest = parse_digest(note->second);
-    check(digest.has_value(), kName, "'{}': '{}' is no digest of it", file, note->second);
+    check(digest.has_value(), kName, "'{}': '{}' is no digest of it", file,
+          shortened(note->second));
     holds = digest_of(text.substr(0, digest->bytes)) == *digest;
   }
   if (const auto note = notes.find(kEpochValuesNote); note != notes.end()) {

@@ -2,6 +2,7 @@
 
 #include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/random.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/arithmetic_problem.hpp>
 #include <maskgrad/train/formats/folder.hpp>
@@ -47,7 +48,7 @@ std::vector<std::int64_t> arithmetic_tokens(std::string_view text) {
     const auto token = kArithmeticVocabulary.find(text[i]);
     if (token == std::string_view::npos) {
       fail("arithmetic", "'{}' in '{}' is not one of the characters \"{}\"",
-           first_character(text.substr(i)), text, kArithmeticVocabulary);
+           first_character(text.substr(i)), shortened(text), kArithmeticVocabulary);
     }
     tokens.push_back(static_cast<std::int64_t>(token));
   }

@@ -8,6 +8,7 @@
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/random.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/data/arithmetic_problem.hpp>
 
 namespace maskgrad {
@@ -123,7 +124,7 @@ class Reader {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
     check(error == std::errc() && value <= kLargest, "arithmetic", "a number in '{}' is beyond {}",
-          text_, kLargest);
+          shortened(text_), kLargest);
     rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
     return is_negative ? -value : value;
   }
@@ -139,7 +140,7 @@ class Reader {
     fail("arithmetic",
          "'{}' is no problem like x=-12,y=24:y-x: both numbers once, then x and y "
          "with +, - or * between them",
-         text_);
+         shortened(text_));
   }
 
  private:

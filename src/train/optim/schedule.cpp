@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/optim/schedule.hpp>
 
 namespace maskgrad {
@@ -93,7 +94,7 @@ Schedule::Kind schedule_from_string(std::string_view text) {
   for (const Schedule::Kind kind : kKinds) {
     if (to_string(kind) == text) return kind;
   }
-  fail("schedule", "'{}' is not one of {}", text, fmt::join(schedule_names(), ", "));
+  fail("schedule", "'{}' is not one of {}", shortened(text), fmt::join(schedule_names(), ", "));
 }
 
 std::vector<std::string> schedule_names() {
