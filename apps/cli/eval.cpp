@@ -61,11 +61,13 @@ void eval(const Options& options) {
   const std::unique_ptr<Dataset> data =
       run.load_data(options.data, "eval", holds_out ? DataPart::kHeldOut : DataPart::kTraining);
   nlohmann::ordered_json json;
+  std::vector<std::pair<std::string, std::string>> values;
   for (const Metric& metric : totals_on(*data, run, options.batch_size)) {
-    print("{:<10} {:.6f}\n", metric.name, metric.mean());
+    values.emplace_back(metric.name, fmt::format("{:.6f}", metric.mean()));
     json[metric.name] = metric.mean();
   }
-  print("{:<10} {}{}\n", "samples", data->size(), holds_out ? ", held out" : "");
+  values.emplace_back("samples", fmt::format("{}{}", data->size(), holds_out ? ", held out" : ""));
+  write_output(format_values(values));
   json["samples"] = data->size();
   flush_output();
   if (options.data.empty()) {

@@ -189,9 +189,11 @@ void inspect_run(const RunPaths& paths) {
   const bool has_epochs = fs::exists(paths.epochs, ignored);
   const std::string epochs = has_epochs ? epochs_table(paths.epochs, notes) : std::string();
   print("run of {} {}\n\n", run.recipe ? "recipe" : "a program,", one_line(run.name));
+  std::vector<std::pair<std::string, std::string>> saved;
   for (const Setting& setting : run.settings.all()) {
-    if (setting.saved) print("{:<14} {}\n", setting.key, one_line(to_string(setting.value)));
+    if (setting.saved) saved.emplace_back(setting.key, one_line(to_string(setting.value)));
   }
+  write_output(format_values(saved));
   for (const std::string& change : changes) print("changed since training: {}\n", one_line(change));
   if (const auto best = best_validation(notes, paths.checkpoints)) {
     print("best validation loss: {:.6g} after step {}\n", best->loss, best->step);

@@ -60,13 +60,16 @@ void list_all() {
 
 void describe(const OpDef& op) {
   print("{}: {}\n", op.name, op.summary);
+  std::size_t width = 12;
+  for (const InputSpec& input : op.inputs) width = std::max(width, input.name.size() + 3);
+  for (const ArgSpec& arg : op.args) width = std::max(width, arg.name.size());
   for (const InputSpec& input : op.inputs) {
-    print("  input     {:<12} {}{}{}\n", input.name + (input.repeated ? "0.." : ""),
+    print("  input     {:<{}} {}{}{}\n", input.name + (input.repeated ? "0.." : ""), width,
           to_string(input.dtypes), input.optional ? ", optional" : "",
           input.differentiable ? ", has a gradient" : "");
   }
   for (const ArgSpec& arg : op.args) {
-    print("  argument  {:<12} {} by default\n", arg.name, to_text(arg.fallback));
+    print("  argument  {:<{}} {} by default\n", arg.name, width, to_text(arg.fallback));
   }
   for (const std::string& output : op.outputs) print("  output    {}\n", output);
   print("  devices   {}\n  mask      {}\n", devices(op), to_string(op.mask_rule));

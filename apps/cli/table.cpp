@@ -51,6 +51,16 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
+std::string format_values(std::span<const std::pair<std::string, std::string>> values) {
+  std::size_t width = 10;
+  for (const auto& [name, value] : values) width = std::max(width, count_characters(name));
+  std::string text;
+  for (const auto& [name, value] : values) {
+    text += name + std::string(width - count_characters(name) + 1, ' ') + value + "\n";
+  }
+  return text;
+}
+
 std::string with_commas(std::int64_t number) {
   const std::string digits = std::to_string(number);
   std::string text;

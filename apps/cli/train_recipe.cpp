@@ -89,37 +89,54 @@ void add_progress(Trainer& trainer, std::string style) {
                                  wants_color(), write_message, terminal_columns));
 }
 
+using Values = std::vector<std::pair<std::string, std::string>>;
+
 // The means of the last epoch, or of what was done of it.
-std::string means_text(const RunEnd& end) {
+void add_means(Values& values, const RunEnd& end) {
   const std::string remark =
       end.batches > 0 ? fmt::format("  mean of the last {} steps", end.batches) : "";
-  std::string text;
   for (const Metric& metric : end.totals) {
-    text += fmt::format("{:<10} {:.4f}{}\n", metric.name, metric.mean(), remark);
+    values.emplace_back(metric.name, fmt::format("{:.4f}{}", metric.mean(), remark));
   }
-  return text;
 }
 
-void print_end(const RunPaths& paths, const RunEnd& end) {
+// What ended the run before its last step.
+void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
+  if (end.out_of_patience) {
+    values.emplace_back("ended",
+                        fmt::format("by patience: {} validations in a row had no smaller loss",
+                                    end.best.of_regular().since));
+  }
+  const Trainer& trainer = run.trainer();
+  const std::int64_t all = trainer.total_steps();
+  const bool is_timed = run.settings().real("minutes") > 0;
+  if (is_timed && all != Trainer::kUnknown && trainer.state().step < all) {
+    values.emplace_back("minutes",
+                        fmt::format("over before the last of {} steps", with_commas(all)));
+  }
+}
+
+void print_end(const RunPaths& paths, TrainingRun& run, const RunEnd& end) {
   write_report(std::span(&paths.folder, 1), paths.report);
-  write_output(means_text(end));
+  Values values;
+  add_means(values, end);
   if (end.steps > 0) {
-    print("{:<10} {} in {:.1f} s, {:.1f} us each\n", "steps", end.steps, end.seconds,
-          1e6 * end.seconds / static_cast<double>(end.steps));
+    values.emplace_back("steps",
+                        fmt::format("{} in {:.1f} s, {:.1f} us each", end.steps, end.seconds,
+                                    1e6 * end.seconds / static_cast<double>(end.steps)));
   }
   if (end.best.defined()) {
-    print("{:<10} validation loss {:.4f} after step {}: use it with --best\n", "best",
-          end.best.loss, end.best.step);
+    values.emplace_back("best",
+                        fmt::format("validation loss {:.4f} after step {}: use it with --best",
+                                    end.best.loss, end.best.step));
   }
-  if (end.out_of_patience) {
-    print("{:<10} by patience: {} validations in a row had no smaller loss\n", "ended",
-          end.best.of_regular().since);
-  }
-  print("{:<10} {}\n{:<10} {}\n", "run", one_line(paths.folder.string()), "report",
-        one_line(paths.report.string()));
+  add_early_end(values, run, end);
+  values.emplace_back("run", one_line(paths.folder.string()));
+  values.emplace_back("report", one_line(paths.report.string()));
   if (!lost_messages().empty()) {
-    print("{:<10} not shown to its end: {}\n", "progress", lost_messages());
+    values.emplace_back("progress", fmt::format("not shown to its end: {}", lost_messages()));
   }
+  write_output(format_values(values));
 }
 
 }  // namespace
@@ -153,14 +170,7 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
   const auto begin = [&] {
     if (progress != "off") print_summary(*model, run, data_of(recipe, settings, paths));
   };
-  const auto end = [&](const RunEnd& ended) {
-    print_end(paths, ended);
-    const Trainer& trainer = run.trainer();
-    const std::int64_t all = trainer.total_steps();
-    if (settings.real("minutes") > 0 && all != Trainer::kUnknown && trainer.state().step < all) {
-      print("{:<10} over before the last of {} steps\n", "minutes", with_commas(all));
-    }
-  };
+  const auto end = [&](const RunEnd& ended) { print_end(paths, run, ended); };
   return run.run(stop, begin, end).outcome;
 }
 

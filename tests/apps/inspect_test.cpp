@@ -109,7 +109,7 @@ TEST_F(Inspect, ShowsARunAndEachOfItsFiles) {
   ASSERT_EQ(train({"--out", "r", "--epochs", "2"}).code, 0);
   const std::string text = accepted("r");
   EXPECT_THAT(text, HasSubstr("run of recipe blog\n"));
-  EXPECT_THAT(text, HasSubstr("\nbatch_size     2\n"));
+  EXPECT_THAT(text, ContainsRegex("\nbatch_size +2\n"));
   EXPECT_THAT(text, ContainsRegex("\n +2 +80 +[0-9.]+ "));
   EXPECT_THAT(text, ContainsRegex("embed.weight +F32 +\\[20, 15\\] +1,200\n"));
   EXPECT_THAT(accepted("r/model.safetensors"), HasSubstr("8 tensors, 196,580 bytes"));
