@@ -66,7 +66,7 @@ class RecipeData {
 }  // namespace
 
 bool validates(const Recipe& recipe, const Settings& settings) {
-  const bool has_val = recipe.data_source() == DataSource::kFolder && !settings.text("val").empty();
+  const bool has_val = recipe.data_source() != DataSource::kDrawn && !settings.text("val").empty();
   return has_val || recipe.holds_out();
 }
 

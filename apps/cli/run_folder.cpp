@@ -104,6 +104,22 @@ SavedRun read_as(const Recipe* recipe, const std::string& name, const RunPaths& 
   return {name, recipe, defaults, read_saved_settings(defaults, paths)};
 }
 
+// The recipe with the settings that the file holds, whatever the file calls it; null: none.
+const Recipe* recipe_of_settings(const RunPaths& paths) {
+  for (const auto& recipe : recipes()) {
+    std::vector<Setting> settings = recipe->settings();
+    for (Setting& setting : settings) {
+      if (setting.key == "recipe") setting.choices.clear();
+    }
+    try {
+      Settings(std::move(settings)).load_saved_toml(paths.config);
+      return recipe.get();
+    } catch (const Error&) {  // not of this one
+    }
+  }
+  return nullptr;
+}
+
 SavedRun read_as_program(const std::string& name, const RunPaths& paths) {
   try {
     return read_as(nullptr, name, paths);
@@ -124,6 +140,7 @@ std::optional<SavedRun> read_if_sound(const std::string& name, const RunPaths& p
 SavedRun read_run_of_recipe(const RunPaths& paths) {
   const char* const kOnlyTheProgram = "only that program can run its model";
   const std::string name = name_in_config(paths);
+  if (!find_recipe(name)) check_recipe_in_config(paths);
   check(find_recipe(name) != nullptr, "recipe",
         "{}: there is no recipe '{}'{}; if a program of its own trained the run, {}",
         paths.config.string(), shortened(name), did_you_mean(name, recipe_names()),
@@ -137,6 +154,15 @@ SavedRun read_run_of_recipe(const RunPaths& paths) {
 
 }  // namespace
 
+void check_recipe_in_config(const RunPaths& paths) {
+  const Recipe* const recipe = recipe_of_settings(paths);
+  if (!recipe) return;
+  const std::string right = recipe->name(), name = toml_text(paths.config, "recipe").value_or("");
+  check(name == right, "config",
+        "'{0}' has recipe = '{1}' and the settings of the recipe {2}: write there recipe = '{2}'",
+        paths.config.string(), shortened(name), right);
+}
+
 SavedRun read_run(const RunPaths& paths) {
   const std::string name = name_in_config(paths);
   const Recipe* const recipe = find_recipe(name);
@@ -146,6 +172,7 @@ SavedRun read_run(const RunPaths& paths) {
   } catch (const Error&) {
     // A program may call its run as a recipe is called.
     if (auto run = read_if_sound(name, paths)) return *std::move(run);
+    check_recipe_in_config(paths);
     throw;
   }
 }
@@ -200,6 +227,11 @@ std::unique_ptr<Dataset> TrainedRun::load_data(const std::string& given, const c
     return recipe().load_data(settings(), {}, part);
   }
   const std::string& own = settings().text("data");
+  check(
+      !given.empty() || !own.empty() || recipe().data_source() != DataSource::kGiven, command,
+      "'{}' has data = \"\", and the recipe {} makes no data of its own: write there what the run "
+      "was trained on, or name data with --data",
+      paths_.config.string(), recipe().name());
   const fs::path folder = !given.empty() ? fs::path(given)
                           : own.empty()  ? paths_.own_data
                                          : fs::path(own);

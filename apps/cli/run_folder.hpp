@@ -25,6 +25,10 @@ struct SavedRun {
 /// Throws Error when the folder holds no run, or its config.toml is damaged.
 SavedRun read_run(const RunPaths& paths);
 
+/// Throws Error where the run's config.toml names another recipe than the one whose settings it
+/// holds. For where it cannot be read as what it names.
+void check_recipe_in_config(const RunPaths& paths);
+
 /// Throws Error unless a file or folder that stands in the run's config.toml is there; `flag` is
 /// the one that overrides it. One that is `given` on the command line is left to whoever opens it.
 void check_data_folder(const std::filesystem::path& folder, const RunPaths& paths, bool given,

@@ -12,6 +12,7 @@
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
 #include "cli/recipe_data.hpp"
+#include "cli/run_folder.hpp"
 #include "cli/text.hpp"
 #include "cli/train_recipe.hpp"
 
@@ -56,7 +57,14 @@ Settings resumed_settings(const Request& request, const RunPaths& paths) {
     apply(settings, request);
     return settings;
   };
-  Settings settings = settings_to_go_on(Settings(recipe.settings()), paths, ask);
+  const Settings settings = [&] {
+    try {
+      return settings_to_go_on(Settings(recipe.settings()), paths, ask);
+    } catch (const Error&) {
+      as_usage([&] { check_recipe_in_config(paths); });
+      throw;
+    }
+  }();
   as_usage([&] { check_settings(recipe, settings); });
   return settings;
 }

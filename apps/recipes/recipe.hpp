@@ -96,6 +96,7 @@ class RecipeModel {
 /// Where a recipe's data come from.
 enum class DataSource {
   kFolder,  // a folder: the setting `data`, or one in the run that write_data() fills
+  kGiven,   // a file or a folder: the setting `data`, which must name one
   kDrawn,   // drawn as they are needed, by the settings alone: it has no settings `data` and `val`
 };
 

@@ -43,9 +43,11 @@ TEST_F(Text, TrainsOnTheFilesOfAFolderAndHoldsDocumentsOut) {
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.err, HasSubstr("data: 3 documents of 1240 bytes\n"
                                     "data: skipped: 1 hidden, 1 with NUL bytes\n"
-                                    "data: held out: 1 document of 50 bytes (4.0%)\n"));
-  EXPECT_THAT(result.err, HasSubstr("76 samples, 3 steps of 16")) << "36 of a, 40 of c";
-  EXPECT_THAT(result.out, ContainsRegex("bits_per_byte [0-9]"));
+                                    "data: held out: 1 document of 50 bytes (4.0%)\n"
+                                    "data: an epoch reads the 76 pieces of text 11 times, to last "
+                                    "50 steps\n"));
+  EXPECT_THAT(result.err, HasSubstr("836 samples, 3 steps of 16")) << "36 of a, 40 of c";
+  EXPECT_THAT(result.out, ContainsRegex("\nbits_per_byte [0-9][^\n]+\ngrad_norm     [^\n]+\nsteps         3 in "));
   EXPECT_THAT(result.out, HasSubstr("validation loss"));
   EXPECT_FALSE(exists("r/data"));
 }
@@ -64,13 +66,13 @@ TEST_F(Text, GoesOnInTheMiddleOfAnEpochAsAnUnbrokenRunDoes) {
   const auto train_for = [&](const char* steps, const char* log) {
     return train_text({"--force", "--schedule", "constant", "--steps", steps, "--step-log", log});
   };
-  ASSERT_EQ(train_for("12", "whole.csv").code, 0);
-  ASSERT_EQ(train_for("7", "part.csv").code, 0) << "an epoch has 5 steps";
+  ASSERT_EQ(train_for("120", "whole.csv").code, 0);
+  ASSERT_EQ(train_for("70", "part.csv").code, 0) << "an epoch has 53 steps";
   const auto rest =
-      run({"train", "text", "--out", "r", "--resume", "--steps", "12", "--step-log", "rest.csv"});
+      run({"train", "text", "--out", "r", "--resume", "--steps", "120", "--step-log", "rest.csv"});
   ASSERT_EQ(rest.code, 0) << rest.err;
   const std::string whole = read("whole.csv"), last = read("rest.csv");
-  EXPECT_EQ(last.substr(last.find("\n7,")), whole.substr(whole.find("\n7,")));
+  EXPECT_EQ(last.substr(last.find("\n70,")), whole.substr(whole.find("\n70,")));
 }
 
 TEST_F(Text, EvaluatesOnWhatWasHeldOutOrOnAFileThatIsNamed) {
@@ -80,7 +82,7 @@ TEST_F(Text, EvaluatesOnWhatWasHeldOutOrOnAFileThatIsNamed) {
   EXPECT_THAT(held_out.out, ContainsRegex("samples +4, held out")) << "51 tokens, 16 each";
   const auto named = run({"eval", "r", "--data", "t/a"});
   EXPECT_EQ(named.code, 0) << named.err;
-  EXPECT_THAT(named.out, ContainsRegex("samples +36\n"));
+  EXPECT_THAT(named.out, ContainsRegex("samples       36\n")) << "as far as bits_per_byte asks";
 }
 
 TEST_F(Text, MeasuresTheLossInNatsAndInBits) {
@@ -124,6 +126,78 @@ TEST_F(Text, RefusesDataThatAreNoTextAndSettingsThatDoNotFit) {
                "the run folder 't/r' stands within --data 't', and its own files would be read");
   expect_error(train_text({}, "."), 2, "the run folder 'r' stands within --data '.'");
   EXPECT_FALSE(exists("r/config.toml"));
+}
+
+TEST_F(Text, RefusesToReadWhatItWritesItself) {
+  fs::create_directory(path("v"));
+  write("v/a", "some text");
+  expect_error(train_text({"--val", "v", "--out", "v/r"}), 2,
+               "the run folder 'v/r' stands within --val 'v', and its own files would be read");
+  expect_error(train_text({"--val", "."}), 2, "the run folder 'r' stands within --val '.'");
+  expect_error(train_text({"--step-log", "t/sub/log.csv"}), 2,
+               "--step-log 't/sub/log.csv' stands within --data 't', and would be read as text");
+  expect_error(train_text({"--val", "v", "--step-log", "v/a"}), 2, "stands within --val 'v'");
+  fs::create_directory_symlink(path("t"), path("link"));
+  expect_error(train_text({"--out", "link/r"}), 2, "the run folder 'link/r' stands within --data");
+  EXPECT_FALSE(exists("t/r"));
+  EXPECT_EQ(read("v/a"), "some text");
+}
+
+TEST_F(Text, RefusesTextsTooShortToHoldAnythingOut) {
+  write("one", "x");
+  expect_error(
+      train_text({}, "one"), 1,
+      "text: 'one' is too short to train on a part of it and to hold out the rest: it must "
+      "have 2 bytes at least");
+  write("two", "xy");
+  const auto two = train_text({}, "two");
+  EXPECT_EQ(two.code, 0) << two.err;
+  EXPECT_THAT(two.err, HasSubstr("held out: the last 1 byte (50.0%)"));
+  const auto held_out = run({"eval", "r"});
+  EXPECT_THAT(held_out.out, ContainsRegex("bits_per_byte +[1-9]"));
+  const auto named = run({"eval", "r", "--data", "one"});
+  EXPECT_EQ(named.code, 0) << named.err;
+}
+
+TEST_F(Text, HasEpochsOfFiftyStepsHoweverSmallItsDataAre) {
+  write("small", "a few bytes");
+  ASSERT_EQ(train_text({"--steps", "149"}, "small").code, 0);
+  EXPECT_EQ(std::ranges::count(read("r/epochs.csv"), '\n'), 3) << "a heading and two epochs";
+}
+
+TEST_F(Text, SaysWhatIsValidatedOnOtherData) {
+  const auto result = train_text({"--val", "t/b"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("data: validated on all of \"t/b\"; what is held out is left "
+                                    "for maskgrad eval\n"));
+}
+
+TEST_F(Text, NamesTheKeyOfAConfigThatItCannotUse) {
+  ASSERT_EQ(train_text({}).code, 0);
+  const std::string config = read("r/config.toml");
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = config;
+    changed.replace(changed.find(from), from.size(), to);
+    write("r/config.toml", changed);
+  };
+  const std::string data = config.substr(
+      config.find("data = "), config.find(" #", config.find("data = ")) - config.find("data = "));
+  with(data, "data = ''");
+  for (const char* command : {"eval", "check"}) {
+    expect_error(run({command, "r"}), 1,
+                 "'r/config.toml' has data = \"\", and the recipe text makes no data of its own");
+  }
+  EXPECT_EQ(run({"eval", "r", "--data", "t"}).code, 0);
+  for (const char* other : {"arithmetic", "blog", "tex"}) {
+    with("recipe = 'text'", fmt::format("recipe = '{}'", other));
+    const std::string why = fmt::format(
+        "'r/config.toml' has recipe = '{}' and the settings of the "
+        "recipe text: write there recipe = 'text'",
+        other);
+    expect_error(run({"predict", "r", "x"}), 1, why);
+    if (other == std::string("tex")) continue;
+    expect_error(run({"train", other, "--out", "r", "--resume"}), 2, why);
+  }
 }
 
 TEST_F(Text, SaysThatItsDataAreGone) {

@@ -103,10 +103,12 @@ class TextRecipe : public Recipe {
     const std::vector<Setting> of_model = {
         Setting{"data", std::string(), "a file, or a folder of files of text"},
         Setting{"val", std::string(),
-                "a file or a folder of text to validate on, all of it; empty: what is held out, "
-                "which is never "
-                "trained on"},
-        Setting{"val_share", 0.1, "share of the bytes that is held out, in whole documents"}
+                "a file or a folder of text to validate on, all of it; empty: what is held out of "
+                "data"},
+        Setting{
+            "val_share", 0.1,
+            "share of the bytes of data that is held out, in whole documents: never trained on, "
+            "with val too, and left for eval"}
             .at_least(1e-9)
             .at_most(0.9),
         Setting{"val_samples", Int{500},
@@ -128,25 +130,22 @@ class TextRecipe : public Recipe {
     check(features % heads == 0 && features / heads % 2 == 0, kName,
           "--heads must cut --features into equal and even parts, and {} does not cut {}", heads,
           features);
-    const std::filesystem::path data = settings.text("data"), out = run_folder(name(), settings);
-    check(!data.empty(), kName, "--data must name a file or a folder of text");
-    check(path_within(out, data).empty(), kName,
-          "the run folder '{}' stands within --data '{}', and its own files would be read as text: "
-          "--out names another",
-          out.string(), data.string());
+    check(!settings.text("data").empty(), kName, "--data must name a file or a folder of text");
+    check_places(settings);
   }
+
+  DataSource data_source() const override { return DataSource::kGiven; }
 
   bool holds_out() const override { return true; }
 
   std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path& path,
                                      DataPart part) const override {
-    return data_of(settings, path)
-        ->pieces(part, settings.integer("context"), settings.integer("val_samples"));
+    return data_of(path)->pieces(part, options_of(settings));
   }
 
   std::vector<std::string> explain_data(const Settings& settings,
                                         const std::filesystem::path& path) const override {
-    return data_of(settings, path)->explain();
+    return data_of(path)->explain(options_of(settings));
   }
 
   std::unique_ptr<RecipeModel> make_model(const Settings& settings) const override {
@@ -155,39 +154,62 @@ class TextRecipe : public Recipe {
 
  private:
   // Read once, so that both parts are of the same documents.
-  std::shared_ptr<const TextData> data_of(const Settings& settings,
-                                          const std::filesystem::path& path) const {
-    const double share = settings.real("val_share");
-    if (!data_ || path != path_ || share != share_) {
-      data_ = std::make_shared<TextData>(path, share);
+  std::shared_ptr<const TextData> data_of(const std::filesystem::path& path) const {
+    if (!data_ || path != path_) {
+      data_ = std::make_shared<TextData>(path);
       path_ = path;
-      share_ = share;
     }
     return data_;
+  }
+
+  static TextDataOptions options_of(const Settings& settings) {
+    return {.context = settings.integer("context"),
+            .batch_size = settings.integer("batch_size"),
+            .val_share = settings.real("val_share"),
+            .val_samples = settings.integer("val_samples"),
+            .val = settings.text("val")};
+  }
+
+  // What a run writes must not be read as its text.
+  void check_places(const Settings& settings) const {
+    const std::filesystem::path out = run_folder(name(), settings);
+    const std::string& step_log = settings.text("step_log");
+    for (const char* key : {"data", "val"}) {
+      const std::string& text = settings.text(key);
+      if (text.empty()) continue;
+      check(path_within(out, text).empty(), kName,
+            "the run folder '{}' stands within --{} '{}', and its own files would be read as text: "
+            "--out names another",
+            out.string(), key, text);
+      check(step_log.empty() || path_within(step_log, text).empty(), kName,
+            "--step-log '{}' stands within --{} '{}', and would be read as text: name another file",
+            step_log, key, text);
+    }
   }
 
   // Defaults of what every recipe has.
   static std::vector<Setting> training() {
     using Int = std::int64_t;
-    return {Setting{"epochs", Int{0}, ""},
-            Setting{"minutes", 5.0, ""},
-            Setting{"batch_size", Int{16}, ""},
-            Setting{"shuffle", true, ""},
-            Setting{"optimizer", std::string("adamw"), ""},
-            Setting{"lr", 1e-3, ""},
-            Setting{"beta2", 0.99, ""},
-            Setting{"weight_decay", 0.1, ""},
-            Setting{"schedule", std::string("wsd"), ""},
-            Setting{"decay_share", 0.3, ""},
-            Setting{"threads", Int{0}, ""},
-            Setting{"warmup_steps", Int{100}, ""},
-            Setting{"val_every", Int{250}, ""},
-            Setting{"clip_norm", 1.0, ""}};
+    return {
+        Setting{"epochs", Int{0},
+                "passes over the data, over a small text as many as have 50 steps; 0: no limit"},
+        Setting{"minutes", 5.0, ""},
+        Setting{"batch_size", Int{16}, ""},
+        Setting{"shuffle", true, ""},
+        Setting{"optimizer", std::string("adamw"), ""},
+        Setting{"lr", 1e-3, ""},
+        Setting{"beta2", 0.99, ""},
+        Setting{"weight_decay", 0.1, ""},
+        Setting{"schedule", std::string("wsd"), ""},
+        Setting{"decay_share", 0.3, ""},
+        Setting{"threads", Int{0}, ""},
+        Setting{"warmup_steps", Int{100}, ""},
+        Setting{"val_every", Int{250}, ""},
+        Setting{"clip_norm", 1.0, ""}};
   }
 
   mutable std::shared_ptr<const TextData> data_;
   mutable std::filesystem::path path_;
-  mutable double share_ = 0;
 };
 
 const bool kRegistered = register_recipe(std::make_unique<TextRecipe>());

@@ -22,45 +22,65 @@ std::string count_of(std::int64_t count, const char* what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
-std::vector<TextSpan> all_of(const TextDocuments& documents) {
-  return split_text(documents, 0).training;
+// How often an epoch reads the text. Each has a checkpoint, and a line of the table.
+std::int64_t passes_over(std::int64_t pieces, std::int64_t batch_size) {
+  constexpr std::int64_t kLeastSteps = 50, kLargestBatch = 10'000;
+  const std::int64_t least = kLeastSteps * std::min(batch_size, kLargestBatch);
+  return std::max<std::int64_t>(1, (least + pieces - 1) / pieces);
+}
+
+std::string held_out_line(const TextDocuments& documents, const TextSplit& split) {
+  const std::int64_t held = bytes_of(documents, split.held_out);
+  const double percent = 100 * static_cast<double>(held) / static_cast<double>(documents.bytes());
+  if (split.within_document) {
+    const auto& path = documents.path(split.held_out.front().document);
+    return fmt::format(
+        "held out: the last {} ({:.1f}%) of {}, as no document is small enough to be "
+        "held out whole",
+        count_of(held, "byte"), percent, quote(path.string()));
+  }
+  return fmt::format("held out: {} of {} ({:.1f}%)",
+                     count_of(std::ssize(split.held_out), "document"), count_of(held, "byte"),
+                     percent);
 }
 
 }  // namespace
 
-TextData::TextData(const std::filesystem::path& path, double val_share)
-    : documents_(std::make_shared<TextDocuments>(path)),
-      split_(split_text(*documents_, val_share)) {}
+TextData::TextData(const std::filesystem::path& path)
+    : documents_(std::make_shared<TextDocuments>(path)) {}
 
-std::unique_ptr<Dataset> TextData::pieces(DataPart part, std::int64_t context,
-                                          std::int64_t val_samples) const {
-  const auto cut = [&](std::vector<TextSpan> spans) {
-    return std::make_unique<TextPieces>(documents_, std::move(spans), context);
+std::unique_ptr<Dataset> TextData::pieces(DataPart part, const TextDataOptions& options) const {
+  const TextSplit split = split_text(*documents_, part == DataPart::kAll ? 0 : options.val_share);
+  const auto cut = [&](std::vector<TextSpan> spans, std::int64_t passes = 1) {
+    return std::make_unique<TextPieces>(documents_, std::move(spans), options.context, passes);
   };
-  if (part == DataPart::kAll) return cut(all_of(*documents_));
-  if (part == DataPart::kTraining) return cut(split_.training);
-  auto held_out = cut(split_.held_out);
-  if (val_samples == 0 || held_out->size() <= val_samples) return held_out;
-  return cut(spread_evenly(*held_out, val_samples));
+  if (part == DataPart::kAll) return cut(split.training);
+  if (part == DataPart::kTraining) {
+    const std::int64_t pieces = cut(split.training)->size();
+    return cut(split.training, passes_over(pieces, options.batch_size));
+  }
+  auto held_out = cut(split.held_out);
+  const std::int64_t most = options.val_samples;
+  if (most == 0 || held_out->size() <= most) return held_out;
+  return cut(spread_evenly(*held_out, most));
 }
 
-std::vector<std::string> TextData::explain() const {
-  const std::int64_t bytes = documents_->bytes(), held = bytes_of(*documents_, split_.held_out);
-  std::vector<std::string> lines = {
-      fmt::format("{} of {}", count_of(documents_->size(), "document"), count_of(bytes, "byte"))};
+std::vector<std::string> TextData::explain(const TextDataOptions& options) const {
+  const TextSplit split = split_text(*documents_, options.val_share);
+  std::vector<std::string> lines = {fmt::format(
+      "{} of {}", count_of(documents_->size(), "document"), count_of(documents_->bytes(), "byte"))};
   const std::string skipped = to_string(documents_->skipped());
   if (!skipped.empty()) lines.push_back(fmt::format("skipped: {}", skipped));
-  const double percent = 100 * static_cast<double>(held) / static_cast<double>(bytes);
-  if (split_.within_document) {
-    const auto& path = documents_->path(split_.held_out.front().document);
-    lines.push_back(
-        fmt::format("held out: the last {} ({:.1f}%) of {}, as no document is small "
-                    "enough to be held out whole",
-                    count_of(held, "byte"), percent, quote(path.string())));
-  } else {
-    lines.push_back(fmt::format("held out: {} of {} ({:.1f}%)",
-                                count_of(std::ssize(split_.held_out), "document"),
-                                count_of(held, "byte"), percent));
+  lines.push_back(held_out_line(*documents_, split));
+  if (!options.val.empty()) {
+    lines.push_back(fmt::format(
+        "validated on all of {}; what is held out is left for maskgrad eval", quote(options.val)));
+  }
+  const std::int64_t pieces = TextPieces(documents_, split.training, options.context).size();
+  const std::int64_t passes = passes_over(pieces, options.batch_size);
+  if (passes > 1) {
+    lines.push_back(fmt::format("an epoch reads the {} of text {} times, to last 50 steps",
+                                count_of(pieces, "piece"), passes));
   }
   return lines;
 }

@@ -13,21 +13,28 @@
 
 namespace maskgrad::apps {
 
+/// The settings `context`, `batch_size`, `val_share`, `val_samples` and `val` of a run.
+struct TextDataOptions {
+  std::int64_t context, batch_size;
+  double val_share;
+  std::int64_t val_samples;  // of what is held out the most samples, spread evenly; 0: all
+  std::string val;           // what is validated on; empty: what is held out
+};
+
 class TextData {
  public:
-  /// Reads the file, or the files of the folder, and holds out the setting `val_share` of them.
-  TextData(const std::filesystem::path& path, double val_share);
+  /// Reads the file, or the files of the folder.
+  explicit TextData(const std::filesystem::path& path);
 
-  /// Pieces of `context` tokens. Of those that are held out at most `val_samples`, spread evenly;
-  /// 0: all.
-  std::unique_ptr<Dataset> pieces(DataPart part, std::int64_t context,
-                                  std::int64_t val_samples) const;
-  /// What there is, what was skipped and what is held out, a line each.
-  std::vector<std::string> explain() const;
+  /// Pieces of `context` tokens. An epoch of training has at least 50 steps, and reads a small text
+  /// several times. Throws Error for a text that is too short to hold anything out.
+  std::unique_ptr<Dataset> pieces(DataPart part, const TextDataOptions& options) const;
+  /// What there is, what was skipped and what is held out, and how often an epoch reads a small
+  /// text, a line each.
+  std::vector<std::string> explain(const TextDataOptions& options) const;
 
  private:
   std::shared_ptr<const TextDocuments> documents_;
-  TextSplit split_;
 };
 
 /// Of the pieces at most `most`, spread evenly over all, as spans of their documents.

@@ -50,16 +50,20 @@ std::vector<bool> choose_documents(const TextDocuments& documents, double most) 
   return chosen;
 }
 
-// The first token of the end of the largest document that is held out.
+// The end of the largest document: the byte before its end at least, and never its first byte.
 TextSpan end_of_largest(const TextDocuments& documents, double share) {
   std::int64_t largest = 0;
   for (std::int64_t i = 1; i < documents.size(); ++i) {
     if (documents.bytes(i) > documents.bytes(largest)) largest = i;
   }
   const TextSpan all = whole(documents, largest);
+  check(documents.bytes(largest) >= 2, kName,
+        "'{}' is too short to train on a part of it and to hold out the rest: it must have 2 bytes "
+        "at least",
+        documents.path(largest).string());
   const double wanted = std::round(share * static_cast<double>(documents.bytes()));
   const auto held =
-      static_cast<std::int64_t>(std::clamp(wanted, 1.0, static_cast<double>(all.last - 1)));
+      static_cast<std::int64_t>(std::clamp(wanted, 2.0, static_cast<double>(all.last - 1)));
   return {largest, all.last - held, all.last};
 }
 
@@ -85,35 +89,38 @@ TextSplit split_text(const TextDocuments& documents, double share) {
 }
 
 TextPieces::TextPieces(std::shared_ptr<const TextDocuments> documents, std::vector<TextSpan> spans,
-                       std::int64_t length)
-    : documents_(std::move(documents)), spans_(std::move(spans)), length_(length) {
+                       std::int64_t length, std::int64_t passes)
+    : documents_(std::move(documents)), spans_(std::move(spans)), length_(length), passes_(passes) {
   check_given(documents_ != nullptr, kName, "the documents of pieces");
   check(length >= 1, kName, "the length of pieces must be at least 1, not {}", length);
+  check(passes >= 1, kName, "the passes of an epoch must be at least 1, not {}", passes);
   for (const TextSpan& span : spans_) {
     const std::int64_t tokens = documents_->bytes(span.document) + 1;
     check(span.first >= 0 && span.first < span.last && span.last <= tokens, kName,
           "document {} has no tokens {} to {}: it has {}", span.document, span.first, span.last - 1,
           tokens);
-    const std::int64_t pieces = (span.last - span.first - 1) / length + 1;
-    first_sample_.push_back(checked_add(kName, "the pieces", size(), pieces));
+    const std::int64_t count = (span.last - span.first - 1) / length + 1;
+    first_sample_.push_back(checked_add(kName, "the pieces", pieces(), count));
   }
+  checked_multiply(kName, "the pieces of all passes", passes, pieces());
 }
 
 // By how many tokens the first piece of a span is shorter than the others.
-std::int64_t TextPieces::shift(std::size_t span, std::int64_t epoch) const {
-  if (epoch == 0) return 0;
+std::int64_t TextPieces::shift(std::size_t span, std::int64_t pass) const {
+  if (pass == 0) return 0;
   const std::int64_t pieces = first_sample_[span + 1] - first_sample_[span];
   const std::int64_t room = pieces * length_ - (spans_[span].last - spans_[span].first);
-  return Random(static_cast<std::uint64_t>(epoch), stream_of("pieces of text"), span)
+  return Random(static_cast<std::uint64_t>(pass), stream_of("pieces of text"), span)
       .integer(0, room);
 }
 
 TextSpan TextPieces::sample(std::int64_t id, std::int64_t epoch) const {
   check(id >= 0 && id < size(), kName, "there is no sample {}: there are {}", id, size());
-  const auto behind = std::upper_bound(first_sample_.begin(), first_sample_.end(), id);
+  const std::int64_t pass = epoch * passes_ + id / pieces(), piece = id % pieces();
+  const auto behind = std::upper_bound(first_sample_.begin(), first_sample_.end(), piece);
   const auto index = static_cast<std::size_t>(behind - first_sample_.begin() - 1);
   const TextSpan& span = spans_[index];
-  const std::int64_t begin = (id - first_sample_[index]) * length_ - shift(index, epoch);
+  const std::int64_t begin = (piece - first_sample_[index]) * length_ - shift(index, pass);
   const std::int64_t end = begin + std::min(length_, span.last - span.first - begin);
   return {span.document, span.first + std::max<std::int64_t>(begin, 0), span.first + end};
 }

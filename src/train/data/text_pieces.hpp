@@ -28,9 +28,10 @@ struct TextSplit {
 /// Holds out about `share` of all bytes, and never more, in whole documents. Their contents draw an
 /// order of the documents, and in this order each is held out that still fits in the share. Equal
 /// documents stay together. The same documents give the same split under any names.
-/// Where no document fits, the end of the largest one is held out: about `share` of all bytes, and
-/// at least one token. Documents that equal it lose the same end. With a share of 0 nothing is. Throws Error for a share that is not in
-/// [0, 1).
+/// Where no document fits, the end of the largest one is held out: about `share` of all bytes, at
+/// least one byte, and never the first one. Documents that equal it lose the same end. With a share
+/// of 0 nothing is held out. Throws Error for a share that is not in [0, 1), and where an end is to
+/// be held out and the largest document has one byte.
 TextSplit split_text(const TextDocuments& documents, double share);
 
 /// What fills up the rows of a batch of TextPieces.
@@ -41,17 +42,18 @@ inline constexpr std::int64_t kTextPadding = -1;
 /// token are those before it in the piece, and one more before the first: the byte that stands
 /// there in the document, or kDocumentToken. Epoch 0 cuts a span from its beginning on. Later ones
 /// begin with a shorter piece, as far as the last piece leaves room: a token then stands behind
-/// others than before.
+/// others than before. With several `passes` an epoch holds each token so many times, and each pass
+/// cuts the spans as an epoch of its own would: for texts so short that epochs would end too often.
 /// A batch has inputs, int64 [B, S], and targets, int64 [B, S]: the token behind each. S is the
 /// length of its longest piece. Shorter ones are filled up behind with kTextPadding.
 class TextPieces : public Dataset {
  public:
-  /// Throws Error for a length below 1, for no documents, and for a span that is empty or that its
-  /// document does not have.
+  /// Throws Error for a length or passes below 1, for no documents, and for a span that is empty or
+  /// that its document does not have.
   TextPieces(std::shared_ptr<const TextDocuments> documents, std::vector<TextSpan> spans,
-             std::int64_t length);
+             std::int64_t length, std::int64_t passes = 1);
 
-  std::int64_t size() const override { return first_sample_.back(); }
+  std::int64_t size() const override { return passes_ * pieces(); }
   /// Throws Error for a sample that is not there, and as TextDocuments::read().
   Batch collate(std::span<const std::int64_t> ids) const override { return collate_in(0, ids); }
   Batch collate_in(std::int64_t epoch, std::span<const std::int64_t> ids) const override;
@@ -63,12 +65,13 @@ class TextPieces : public Dataset {
   TextSpan sample(std::int64_t id, std::int64_t epoch = 0) const;
 
  private:
-  std::int64_t shift(std::size_t span, std::int64_t epoch) const;
+  std::int64_t pieces() const { return first_sample_.back(); }  // of a pass
+  std::int64_t shift(std::size_t span, std::int64_t pass) const;
 
   std::shared_ptr<const TextDocuments> documents_;
   std::vector<TextSpan> spans_;
   std::vector<std::int64_t> first_sample_ = {0};  // of each span, and behind the last one
-  std::int64_t length_;
+  std::int64_t length_, passes_;
 };
 
 }  // namespace maskgrad

@@ -114,6 +114,25 @@ TEST(TextPieces, DependOnTheirNumbersAloneInAnyBatchAndAgain) {
   EXPECT_EQ(row(data.collate(some).inputs, 2), row(all.inputs, 5));
 }
 
+TEST(TextPieces, OfSeveralPassesAreThoseOfAsManyEpochs) {
+  const Texts texts(random_texts(7, 9, 60));
+  const TextPieces once(texts.documents, whole(*texts.documents), 16);
+  const TextPieces thrice(texts.documents, whole(*texts.documents), 16, 3);
+  ASSERT_EQ(thrice.size(), 3 * once.size());
+  for (std::int64_t epoch = 0; epoch < 3; ++epoch) {
+    for (std::int64_t id = 0; id < thrice.size(); ++id) {
+      const std::int64_t pass = 3 * epoch + id / once.size(), piece = id % once.size();
+      ASSERT_EQ(thrice.sample(id, epoch), once.sample(piece, pass)) << epoch << ' ' << id;
+    }
+  }
+  EXPECT_NE(thrice.fingerprint(), once.fingerprint());
+  const auto with = [&](std::int64_t passes) {
+    return error_of([&] { TextPieces(texts.documents, whole(*texts.documents), 16, passes); });
+  };
+  EXPECT_THAT(with(0), HasSubstr("the passes of an epoch must be at least 1, not 0"));
+  EXPECT_THAT(with(INT64_MAX), HasSubstr("the pieces of all passes"));
+}
+
 TEST(TextPieces, AreCutElsewhereInOtherEpochsAndHoldEachTokenOnce) {
   const Texts texts(random_texts(6, 20, 60));
   for (const std::int64_t length : {1, 7, 16, 61, 1000}) {

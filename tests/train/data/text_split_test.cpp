@@ -104,12 +104,22 @@ TEST(TextSplit, TakesTheEndThatIsHeldOutFromEveryCopyOfItsDocument) {
 }
 
 TEST(TextSplit, LeavesSomethingOnBothSidesOfTheSmallestDocument) {
-  const Texts texts({"x"});
-  for (const double share : {1e-9, 0.5, 0.999}) {
+  const Texts texts({"xy"});
+  for (const double share : {1e-9, 0.4, 0.499}) {
     const TextSplit split = split_text(*texts.documents, share);
     EXPECT_THAT(split.training, ElementsAre(TextSpan{0, 0, 1})) << share;
-    EXPECT_THAT(split.held_out, ElementsAre(TextSpan{0, 1, 2})) << share;
+    EXPECT_THAT(split.held_out, ElementsAre(TextSpan{0, 1, 3})) << share << ": a byte and the end";
   }
+}
+
+TEST(TextSplit, RefusesToHoldOutAnythingOfASingleByte) {
+  const Texts one({"x"}), three({"x", "y", "z"});
+  EXPECT_THAT(error_of([&] { split_text(*one.documents, 0.1); }),
+              HasSubstr("is too short to train on a part of it and to hold out the rest: it must "
+                        "have 2 bytes at least"));
+  EXPECT_THAT(error_of([&] { split_text(*three.documents, 0.1); }), HasSubstr("too short"));
+  EXPECT_EQ(split_text(*one.documents, 0).training, whole(*one.documents));
+  EXPECT_EQ(split_text(*three.documents, 0.4).held_out.size(), 1U) << "a whole document";
 }
 
 TEST(TextSplit, HoldsOutNothingForAShareOfNothingAndRefusesOthers) {
