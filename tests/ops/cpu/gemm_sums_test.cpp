@@ -70,5 +70,29 @@ TYPED_TEST(GemmSums, AreMadeWhereTheProductIsEmpty) {
   EXPECT_EQ(sums, operands.run());
 }
 
+// With sums of few and of many rows, and a b that threads share by rows, by columns and by groups.
+TYPED_TEST(GemmSums, AreFinishedWhateverWayTheProductTakes) {
+  Random random(3);
+  for (const auto& [m, n] : {std::pair{3, 20}, {40, 70}, {70, 300}, {40, 1030}, {300, 80}}) {
+    for (const int rows : {2, 64, 2000}) {
+      const MatrixProduct d = {.m = m, .n = n, .k = rows, .transpose_a = true};
+      const auto operands = Operands<TypeParam>::real(random, d);
+      const Tensor of_bias = test::uniform(random, {n}, -1, 1).to(dtype_of<TypeParam>);
+      const std::span<const TypeParam> bias = of_bias.values<TypeParam>();
+      std::vector<TypeParam> want = operands.run();
+      for (std::size_t i = 0; i < want.size(); ++i) {
+        want[i] = std::max(want[i] + bias[i % bias.size()], TypeParam{});
+      }
+      for (const int threads : {1, 3}) {
+        const test::WithThreads with(threads);
+        ops::RowFinish<TypeParam> finish;
+        finish.bias = bias.data();
+        finish.relu = true;
+        EXPECT_EQ(operands.run(finish), want) << to_string(d);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -51,6 +51,10 @@ void multiply_columns(const MatrixProduct& d, const T* a, const T* b, T* y,
     T* const of_b = finish.sums_of_b ? finish.sums_of_b + begin : nullptr;
     sum_products<true>(d.m, end - begin, sum_of(d), left_of(d, a), b + begin, d.n,
                        Sums<T>{y + begin, d.n, Use::kStore, of_b});
+    const RowFinish<T> of_columns = {finish.bias ? finish.bias + begin : nullptr, finish.relu};
+    for (std::int64_t i = 0; i < d.m; ++i) {
+      finish_rows(y + i * d.n + begin, 1, end - begin, of_columns);
+    }
   });
 }
 
@@ -101,29 +105,52 @@ void multiply_by_groups(const MatrixProduct& d, const T* a, const T* b, T* y,
   finish_rows(y, d.m, d.n, finish);
 }
 
-template <class T>
-void multiply(const MatrixProduct& d, const T* a, const T* b, T* y, const RowFinish<T>& finish) {
-  if (d.m == 0 || d.n == 0) return;
-  if (belongs_to_blas(d)) return multiply_by_blas(d, a, b, y, finish);
+// The ways that a product can take.
+enum class Path {
+  kNothing,  // y has no elements
+  kBlas,
+  kFewRows,
+  kTransposed,
+  kFewTerms,
+  kGroups,
+  kColumns,
+  kRows
+};
+
+Path path_of(const MatrixProduct& d) {
+  if (d.m == 0 || d.n == 0) return Path::kNothing;
+  if (belongs_to_blas(d)) return Path::kBlas;
   const bool is_plain = sum_of(d).samples() == 1, is_long = is_long_sum(d);
-  if (d.transpose_b) {
-    if (is_plain && try_few_rows(d, a, b, y, finish)) return;
-    return multiply_transposed(d, a, b, y, finish);
-  }
-  if (is_plain && try_few_terms(d, a, b, y, finish)) return;
-  if (is_long && d.m * d.n <= kFewSums) return multiply_by_groups(d, a, b, y, finish);
-  if (is_long && d.n >= std::max(d.m, kManyColumns)) {
-    return multiply_columns(d, a, b, y, finish);
-  }
-  multiply_rows(d, a, b, y, finish);
+  if (d.transpose_b) return is_plain && is_few(d.m) ? Path::kFewRows : Path::kTransposed;
+  if (is_plain && is_few(d.k)) return Path::kFewTerms;
+  if (is_long && d.m * d.n <= kFewSums) return Path::kGroups;
+  return is_long && d.n >= std::max(d.m, kManyColumns) ? Path::kColumns : Path::kRows;
 }
 
-// Whether multiply() adds up b in passing.
-bool sums_in_passing(const MatrixProduct& d) {
-  constexpr std::int64_t kFewTerms = 4;  // of try_few_terms()
-  return d.m > 0 && !d.transpose_b && !belongs_to_blas(d) &&
-         !(sum_of(d).samples() == 1 && d.k <= kFewTerms) &&
-         !(is_long_sum(d) && d.m * d.n <= kFewSums);
+// Whether that way adds up the rows of b in passing, if there are any.
+bool sums_in_passing(Path path) { return path == Path::kColumns || path == Path::kRows; }
+
+template <class T>
+void multiply(Path path, const MatrixProduct& d, const T* a, const T* b, T* y,
+              const RowFinish<T>& finish) {
+  switch (path) {
+    case Path::kNothing:
+      return;
+    case Path::kBlas:
+      return multiply_by_blas(d, a, b, y, finish);
+    case Path::kFewRows:
+      return multiply_few_rows(d, a, b, y, finish);
+    case Path::kTransposed:
+      return multiply_transposed(d, a, b, y, finish);
+    case Path::kFewTerms:
+      return multiply_few_terms(d, a, b, y, finish);
+    case Path::kGroups:
+      return multiply_by_groups(d, a, b, y, finish);
+    case Path::kColumns:
+      return multiply_columns(d, a, b, y, finish);
+    case Path::kRows:
+      return multiply_rows(d, a, b, y, finish);
+  }
 }
 
 }  // namespace
@@ -131,8 +158,10 @@ bool sums_in_passing(const MatrixProduct& d) {
 template <class T>
 void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish) {
-  if (finish.sums_of_b && !sums_in_passing(d)) sum_columns(sum_of(d), b, d.n, finish.sums_of_b);
-  multiply(d, a, b, y, finish);
+  const Path path = path_of(d);
+  const bool in_passing = sums_in_passing(path) && d.k > 0;
+  if (finish.sums_of_b && !in_passing) sum_columns(sum_of(d), b, d.n, finish.sums_of_b);
+  multiply(path, d, a, b, y, finish);
 }
 
 template <class T>

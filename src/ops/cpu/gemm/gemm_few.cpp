@@ -89,8 +89,8 @@ void sum_all_groups(Rows<T> rows, Columns<T> columns, std::int64_t k, T* sums) {
 
 // A few rows with b [n, k]: transposing b would take longer than the product.
 template <class T, int kRows>
-void multiply_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
-                       const RowFinish<T>& finish) {
+void multiply_rows_of(const MatrixProduct& d, const T* a, const T* b, T* y,
+                      const RowFinish<T>& finish) {
   const Strided<T> left = left_of(d, a);
   PoolVector<T> packed;
   Rows<T> rows = {left.data, left.row};
@@ -146,8 +146,8 @@ inline void multiply_terms(const T* a, std::int64_t a_stride, const T* b, std::i
 
 // A sum of few terms is over before registers pay: y is written row by row.
 template <class T, int kTerms>
-void multiply_few_terms(const MatrixProduct& d, const T* a, const T* b, T* y,
-                        const RowFinish<T>& finish) {
+void multiply_terms_of(const MatrixProduct& d, const T* a, const T* b, T* y,
+                       const RowFinish<T>& finish) {
   parallel_for(d.m, least_for(d.n * kTerms), [&](std::int64_t begin, std::int64_t end) {
     const Strided<T> left = left_of(d, a);
     for (std::int64_t i = begin; i < end; ++i) {
@@ -157,48 +157,43 @@ void multiply_few_terms(const MatrixProduct& d, const T* a, const T* b, T* y,
   });
 }
 
-// Calls f with `count` as a constant. Returns false, and calls nothing, where it is not one of few.
+// Calls f with `count`, one of few, as a constant.
 template <class F>
-bool with_few(std::int64_t count, F f) {
+void with_few(std::int64_t count, F f) {
+  static_assert(is_few(4) && !is_few(5));
   switch (count) {
     case 1:
-      f(std::integral_constant<int, 1>());
-      return true;
+      return f(std::integral_constant<int, 1>());
     case 2:
-      f(std::integral_constant<int, 2>());
-      return true;
+      return f(std::integral_constant<int, 2>());
     case 3:
-      f(std::integral_constant<int, 3>());
-      return true;
-    case 4:
-      f(std::integral_constant<int, 4>());
-      return true;
+      return f(std::integral_constant<int, 3>());
     default:
-      return false;
+      return f(std::integral_constant<int, 4>());
   }
 }
 
 }  // namespace
 
 template <class T>
-bool try_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
-                  const RowFinish<T>& finish) {
-  return with_few(d.m, [&](auto rows) { multiply_few_rows<T, rows>(d, a, b, y, finish); });
+void multiply_few_rows(const MatrixProduct& d, const T* a, const T* b, T* y,
+                       const RowFinish<T>& finish) {
+  with_few(d.m, [&](auto rows) { multiply_rows_of<T, rows>(d, a, b, y, finish); });
 }
 
 template <class T>
-bool try_few_terms(const MatrixProduct& d, const T* a, const T* b, T* y,
-                   const RowFinish<T>& finish) {
-  return with_few(d.k, [&](auto terms) { multiply_few_terms<T, terms>(d, a, b, y, finish); });
+void multiply_few_terms(const MatrixProduct& d, const T* a, const T* b, T* y,
+                        const RowFinish<T>& finish) {
+  with_few(d.k, [&](auto terms) { multiply_terms_of<T, terms>(d, a, b, y, finish); });
 }
 
-template bool try_few_rows(const MatrixProduct&, const float*, const float*, float*,
-                           const RowFinish<float>&);
-template bool try_few_rows(const MatrixProduct&, const double*, const double*, double*,
-                           const RowFinish<double>&);
-template bool try_few_terms(const MatrixProduct&, const float*, const float*, float*,
-                            const RowFinish<float>&);
-template bool try_few_terms(const MatrixProduct&, const double*, const double*, double*,
-                            const RowFinish<double>&);
+template void multiply_few_rows(const MatrixProduct&, const float*, const float*, float*,
+                                const RowFinish<float>&);
+template void multiply_few_rows(const MatrixProduct&, const double*, const double*, double*,
+                                const RowFinish<double>&);
+template void multiply_few_terms(const MatrixProduct&, const float*, const float*, float*,
+                                 const RowFinish<float>&);
+template void multiply_few_terms(const MatrixProduct&, const double*, const double*, double*,
+                                 const RowFinish<double>&);
 
 }  // namespace maskgrad::ops

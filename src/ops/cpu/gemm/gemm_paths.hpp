@@ -26,14 +26,15 @@ Strided<T> left_of(const MatrixProduct& d, const T* a) {
 template <class T>
 void sum_columns(const BatchSum& sum, const T* x, std::int64_t columns, T* sums);
 
-/// Products of one sample: of one to four rows with b [n, k], and of sums of one to four terms with
-/// b [k, n]. Return false, and do nothing, when there are more.
+/// One to four.
+constexpr bool is_few(std::int64_t count) { return count >= 1 && count <= 4; }
+/// Products of one sample: of few rows with b [n, k], and of sums of few terms with b [k, n].
 template <class T>
-bool try_few_rows(const MatrixProduct& product, const T* a, const T* b, T* y,
-                  const RowFinish<T>& finish);
+void multiply_few_rows(const MatrixProduct& product, const T* a, const T* b, T* y,
+                       const RowFinish<T>& finish);
 template <class T>
-bool try_few_terms(const MatrixProduct& product, const T* a, const T* b, T* y,
-                   const RowFinish<T>& finish);
+void multiply_few_terms(const MatrixProduct& product, const T* a, const T* b, T* y,
+                        const RowFinish<T>& finish);
 
 /// Large products whose rows are samples, by OpenBLAS.
 bool belongs_to_blas(const MatrixProduct& product);
