@@ -2,6 +2,7 @@
 
 #include <maskgrad/layers/generate/next_logits.hpp>
 #include <maskgrad/tensor/checked.hpp>
+#include <maskgrad/tensor/pad_rows.hpp>
 
 namespace maskgrad {
 namespace {
@@ -17,16 +18,10 @@ std::int64_t checked_longest(const char* name, std::span<const Tokens> prompts) 
 
 // Rows of tokens, padded behind to one length: int64 [B, S] with their mask.
 Variable batch_of(std::span<const std::span<const std::int64_t>> rows) {
-  std::int64_t length = 0;
-  for (const auto& row : rows) length = std::max(length, std::ssize(row));
-  const Shape shape = {std::ssize(rows), length};
-  Tensor tokens = Tensor::zeros(shape, DType::kInt64), exists = Tensor::zeros(shape, DType::kBool);
-  for (std::int64_t b = 0; b < std::ssize(rows); ++b) {
-    const auto& row = rows[static_cast<std::size_t>(b)];
-    std::copy(row.begin(), row.end(), tokens.data<std::int64_t>() + b * length);
-    std::fill_n(exists.data<bool>() + b * length, std::ssize(row), true);
-  }
-  return Variable(tokens, Variable::kConstant, SequenceMask(exists));
+  std::vector<std::int64_t> lengths;
+  for (const auto& row : rows) lengths.push_back(std::ssize(row));
+  const Tensor tokens = pad_rows(rows, 0);
+  return Variable(tokens, Variable::kConstant, SequenceMask::from_lengths(lengths, tokens.dim(1)));
 }
 
 }  // namespace

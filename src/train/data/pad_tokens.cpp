@@ -1,19 +1,12 @@
-#include <algorithm>
-
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
+#include <maskgrad/tensor/pad_rows.hpp>
 #include <maskgrad/train/data/pad_tokens.hpp>
 
 namespace maskgrad {
 
 Tensor pad_tokens(std::span<const std::vector<std::int64_t>> sequences, std::int64_t pad) {
-  std::int64_t length = 0;
-  for (const auto& sequence : sequences) length = std::max(length, std::ssize(sequence));
-  Tensor y = Tensor::full({std::ssize(sequences), length}, pad, DType::kInt64);
-  auto* row = y.data<std::int64_t>();
-  for (const auto& sequence : sequences) {
-    std::ranges::copy(sequence, row);
-    row += length;
-  }
-  return y;
+  const PoolVector<std::span<const std::int64_t>> rows(sequences.begin(), sequences.end());
+  return pad_rows(rows, pad);
 }
 
 }  // namespace maskgrad

@@ -2,6 +2,8 @@
 #include <array>
 #include <bit>
 
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
+#include <maskgrad/tensor/pad_rows.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/digest.hpp>
 
@@ -49,24 +51,20 @@ std::string SequenceDataset::fingerprint() const {
 }
 
 Batch SequenceDataset::collate(std::span<const std::int64_t> indices) const {
-  const auto begin = [this](std::int64_t i) { return begin_[static_cast<std::size_t>(i)]; };
-  std::int64_t width = length_;
+  PoolVector<std::span<const std::int64_t>> rows;
+  PoolVector<std::int64_t> targets;
+  rows.reserve(indices.size());
+  targets.reserve(indices.size());
   for (const std::int64_t i : indices) {
     check(i >= 0 && i < size(), "data", "there is no sample {}: there are {}", i, size());
-    width = std::max(width, begin(i + 1) - begin(i));
+    const auto at = static_cast<std::size_t>(i);
+    rows.emplace_back(tokens_.data() + begin_[at], tokens_.data() + begin_[at + 1]);
+    targets.push_back(targets_[at]);
   }
-  const auto count = static_cast<std::int64_t>(indices.size());
-  Batch batch{Tensor::empty({count, width}, DType::kInt64), Tensor::empty({count}, DType::kInt64),
-              Tensor::from(indices, {count})};
-  auto* row = batch.inputs.data<std::int64_t>();
-  auto* target = batch.targets.data<std::int64_t>();
-  for (const std::int64_t i : indices) {
-    const auto* end = std::copy(tokens_.data() + begin(i), tokens_.data() + begin(i + 1), row);
-    std::fill(row + (end - row), row + width, pad_);
-    row += width;
-    *target++ = targets_[static_cast<std::size_t>(i)];
-  }
-  return batch;
+  const Shape count = {std::ssize(indices)};
+  return {pad_rows(rows, pad_, length_),
+          Tensor::from(std::span<const std::int64_t>(targets), count),
+          Tensor::from(indices, count)};
 }
 
 }  // namespace maskgrad

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <maskgrad/tensor/checked.hpp>
+#include <maskgrad/tensor/pad_rows.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/data/text_pieces.hpp>
 
@@ -125,37 +126,30 @@ TextSpan TextPieces::sample(std::int64_t id, std::int64_t epoch) const {
   return {span.document, span.first + std::max<std::int64_t>(begin, 0), span.first + end};
 }
 
+// The tokens that the model reads, and behind them the last one that it is to predict.
+std::vector<std::int64_t> TextPieces::tokens(const TextSpan& piece) const {
+  const std::int64_t begin = std::max<std::int64_t>(piece.first - 1, 0);
+  const std::int64_t end = std::min(piece.last, documents_->bytes(piece.document));
+  std::string bytes(static_cast<std::size_t>(end - begin), '\0');
+  documents_->read(piece.document, begin, bytes);
+  std::vector<std::int64_t> tokens;
+  tokens.reserve(static_cast<std::size_t>(piece.last - piece.first + 1));
+  if (piece.first == 0) tokens.push_back(kDocumentToken);
+  for (const char byte : bytes) tokens.push_back(static_cast<unsigned char>(byte));
+  if (piece.last > end) tokens.push_back(kDocumentToken);
+  return tokens;
+}
+
 Batch TextPieces::collate_in(std::int64_t epoch, std::span<const std::int64_t> ids) const {
-  std::int64_t width = 0;
-  std::vector<TextSpan> pieces;
-  for (const std::int64_t id : ids) {
-    pieces.push_back(sample(id, epoch));
-    width = std::max(width, pieces.back().last - pieces.back().first);
+  std::vector<std::vector<std::int64_t>> pieces;
+  for (const std::int64_t id : ids) pieces.push_back(tokens(sample(id, epoch)));
+  std::vector<std::span<const std::int64_t>> inputs, targets;
+  for (const auto& piece : pieces) {
+    inputs.push_back(std::span(piece).first(piece.size() - 1));
+    targets.push_back(std::span(piece).subspan(1));
   }
-  const auto count = static_cast<std::int64_t>(ids.size());
-  Batch batch{Tensor::full({count, width}, kTextPadding, DType::kInt64),
-              Tensor::full({count, width}, kTextPadding, DType::kInt64),
-              Tensor::from(ids, {count})};
-  std::int64_t* input = batch.inputs.data<std::int64_t>();
-  std::int64_t* target = batch.targets.data<std::int64_t>();
-  std::string bytes;
-  for (const TextSpan& piece : pieces) {
-    const std::int64_t begin = std::max<std::int64_t>(piece.first - 1, 0);
-    const std::int64_t end = std::min(piece.last, documents_->bytes(piece.document));
-    bytes.resize(static_cast<std::size_t>(end - begin));
-    documents_->read(piece.document, begin, bytes);
-    const auto token = [&](std::int64_t p) -> std::int64_t {  // kDocumentToken before the first one
-      if (p < begin || p >= end) return kDocumentToken;
-      return static_cast<unsigned char>(bytes[static_cast<std::size_t>(p - begin)]);
-    };
-    for (std::int64_t p = piece.first; p < piece.last; ++p) {
-      input[p - piece.first] = token(p - 1);
-      target[p - piece.first] = token(p);
-    }
-    input += width;
-    target += width;
-  }
-  return batch;
+  return {pad_rows(inputs, kTextPadding), pad_rows(targets, kTextPadding),
+          Tensor::from(ids, {std::ssize(ids)})};
 }
 
 std::string TextPieces::fingerprint() const {

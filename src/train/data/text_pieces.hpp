@@ -66,6 +66,7 @@ class TextPieces : public Dataset {
 
  private:
   std::int64_t pieces() const { return first_sample_.back(); }  // of a pass
+  std::vector<std::int64_t> tokens(const TextSpan& piece) const;
   std::int64_t shift(std::size_t span, std::int64_t pass) const;
 
   std::shared_ptr<const TextDocuments> documents_;
