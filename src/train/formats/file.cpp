@@ -10,7 +10,6 @@
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/file.hpp>
-#include <maskgrad/train/formats/open_file.hpp>
 #include <maskgrad/train/formats/system_call.hpp>
 
 namespace maskgrad {
@@ -30,12 +29,7 @@ int flags_of(OutputFile::Mode mode) {
   return 0;
 }
 
-}  // namespace
-
-void fail_file(const char* what, const std::filesystem::path& path, int code) {
-  fail("file", "{} '{}': {}", what, path.string(), std::generic_category().message(code));
-}
-
+// A descriptor of a regular file.
 int open_regular_file(const std::filesystem::path& path) {
   // Without O_NONBLOCK, opening a pipe that nobody writes to waits for ever.
   const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
@@ -48,6 +42,12 @@ int open_regular_file(const std::filesystem::path& path) {
   if (code != 0) fail_file("cannot read", path, code);
   if (S_ISDIR(status.st_mode)) fail_file("cannot read", path, EISDIR);
   fail("file", "cannot read '{}': it is no regular file", path.string());
+}
+
+}  // namespace
+
+void fail_file(const char* what, const std::filesystem::path& path, int code) {
+  fail("file", "{} '{}': {}", what, path.string(), std::generic_category().message(code));
 }
 
 InputFile::InputFile(std::filesystem::path path)
@@ -152,8 +152,13 @@ void OutputFile::close() {
 
 std::string read_file(const std::filesystem::path& path, std::uint64_t most) {
   InputFile file(path);
+  return read_rest(file, most);
+}
+
+std::string read_rest(InputFile& file, std::uint64_t most) {
   const auto check_size = [&](std::uint64_t size) {
-    check(size <= most, "file", "cannot read '{}': it has more than {} bytes", path.string(), most);
+    check(size <= most, "file", "cannot read '{}': it has more than {} bytes", file.path().string(),
+          most);
   };
   check_size(file.size());
   std::string bytes(file.size(), '\0');

@@ -28,6 +28,8 @@ class InputFile {
   std::uint64_t size() const;
   /// Reads up to `count` bytes to `out`; fewer only where the file ends. Returns how many.
   std::size_t read(char* out, std::size_t count);
+  /// For calls of the system that the class has no function for. It stays the file's own.
+  int descriptor() const { return descriptor_; }
 
  private:
   std::size_t read_some(char* out, std::size_t count);
@@ -81,5 +83,7 @@ class OutputFile {
 /// All bytes of a regular file. Throws Error as InputFile, and "[file] cannot read 'x': it has more
 /// than 1048576 bytes" for a file larger than `most`.
 std::string read_file(const std::filesystem::path& path, std::uint64_t most = UINT64_MAX);
+/// The same of a file that is open, from where it was read to.
+std::string read_rest(InputFile& file, std::uint64_t most = UINT64_MAX);
 
 }  // namespace maskgrad

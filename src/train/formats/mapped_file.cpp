@@ -3,40 +3,21 @@
 #include <utility>
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/formats/mapped_file.hpp>
-#include <maskgrad/train/formats/open_file.hpp>
 
 namespace maskgrad {
 namespace {
 
-struct Mapping {
-  const char* pages = nullptr;
-  std::uint64_t size = 0;
-};
-
-// Nothing for a file that is too small to be mapped.
-Mapping map_if_large(const std::filesystem::path& path) {
-  const int descriptor = open_regular_file(path);
-  struct stat status {};
-  int code = ::fstat(descriptor, &status) == 0 ? 0 : errno;
-  Mapping mapping{nullptr, static_cast<std::uint64_t>(status.st_size)};
-  if (code == 0 && mapping.size > MappedFile::kMapped) {
-    void* const pages =
-        ::mmap(nullptr, mapping.size, PROT_READ, MAP_SHARED | MAP_NORESERVE, descriptor, 0);
-    if (pages == MAP_FAILED)
-      code = errno;
-    else
-      mapping.pages = static_cast<const char*>(pages);
-  }
-  ::close(descriptor);
-  if (code != 0) fail_file("cannot map", path, code);
-  return mapping;
+const char* map_pages(const InputFile& file, std::uint64_t size) {
+  void* const pages =
+      ::mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_NORESERVE, file.descriptor(), 0);
+  if (pages == MAP_FAILED) fail_file("cannot map", file.path(), errno);
+  return static_cast<const char*>(pages);
 }
 
 // To touch a page that the file has no more kills the process. The system's own copy says EFAULT.
@@ -53,10 +34,14 @@ std::size_t copy_what_is_there(const char* from, std::span<char> out) {
 }  // namespace
 
 MappedFile::MappedFile(std::filesystem::path path) : path_(std::move(path)) {
-  const Mapping mapping = map_if_large(path_);
-  pages_ = mapping.pages;
-  if (pages_ == nullptr) bytes_ = read_file(path_);
-  size_ = pages_ != nullptr ? mapping.size : bytes_.size();
+  InputFile file(path_);
+  size_ = file.size();
+  if (size_ > kMapped) {
+    pages_ = map_pages(file, size_);
+    return;
+  }
+  bytes_ = read_rest(file);
+  size_ = bytes_.size();
 }
 
 MappedFile::~MappedFile() {

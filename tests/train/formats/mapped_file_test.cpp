@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -45,6 +46,29 @@ std::string read(const MappedFile& file, std::size_t offset, std::size_t count) 
   std::string out(count, '?');
   file.read(offset, out);
   return out;
+}
+
+// How often the file is opened and closed meanwhile; -1 where the system does not tell.
+template <class F>
+int count_opens(const fs::path& path, F f) {
+  const int events = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (events < 0 || ::inotify_add_watch(events, path.c_str(), IN_OPEN | IN_CLOSE) < 0) return -1;
+  f();
+  alignas(inotify_event) char buffer[4096];
+  const ssize_t got = ::read(events, buffer, sizeof buffer);
+  ::close(events);
+  constexpr auto kTwo = static_cast<ssize_t>(2 * sizeof(inotify_event));
+  return got < 0 ? 0 : static_cast<int>(got / kTwo);
+}
+
+TEST(MappedFile, OpensTheFileOnceWhateverTheSize) {
+  const ScratchFolder folder;
+  for (const std::size_t size : {std::size_t{10}, kLarge}) {
+    const fs::path path = written(folder / "f", some_bytes(size));
+    const int opens = count_opens(path, [&] { const MappedFile file(path); });
+    if (opens < 0) GTEST_SKIP() << "this system watches no files";
+    EXPECT_EQ(opens, 1) << size;
+  }
 }
 
 TEST(MappedFile, ReadsTheSameAsTheFileAtAnyPlaceWhateverTheSize) {
