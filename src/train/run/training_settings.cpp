@@ -64,7 +64,7 @@ std::vector<Setting> how_long(const TrainingOptions& options) {
   };
 }
 
-// What a step does.
+// What a step computes, and how far it goes.
 std::vector<Setting> how_it_learns(const TrainingOptions& options) {
   return {
       Setting{"batch_size", options.batch_size, "samples in a step"}.at_least(1),
@@ -89,6 +89,12 @@ std::vector<Setting> how_it_learns(const TrainingOptions& options) {
           .at_most(1)
           .changeable()
           .since(4),
+  };
+}
+
+// What it does with the gradients of a step.
+std::vector<Setting> how_it_updates(const TrainingOptions& options) {
+  return {
       Setting{"clip_norm", options.clip_norm, "scale gradients down to at most this norm; 0: never"}
           .at_least(0),
       Setting{"ema", options.ema,
@@ -153,6 +159,7 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
   std::vector<Setting> all = what_is_trained(name, options);
   add(all, how_long(options));
   add(all, how_it_learns(options));
+  add(all, how_it_updates(options));
   add(all, how_it_begins_and_runs(options));
   add(all, std::move(own));
   return all;
