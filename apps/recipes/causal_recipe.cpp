@@ -1,6 +1,7 @@
 #include "recipes/causal_recipe.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <maskgrad/tensor/autograd/tape.hpp>
 
@@ -21,6 +22,23 @@ std::vector<Setting> decoder_settings(const DecoderSettings& defaults) {
           .changeable()
           .without_effect(),
       pack_setting("auto")};
+}
+
+std::vector<Setting> causal_settings(const std::string& recipe, std::vector<Setting> training,
+                                     const std::vector<Setting>& own,
+                                     const DecoderSettings& defaults, DataSource source) {
+  const std::vector<Setting> of_decoder = decoder_settings(defaults);
+  training.insert(training.end(), own.begin(), own.end());
+  training.insert(training.end(), of_decoder.begin(), of_decoder.end());
+  return recipe_settings(recipe, std::move(training), source);
+}
+
+void check_heads(const std::string& recipe, const Settings& settings, HeadWidth width) {
+  const std::int64_t features = settings.integer("features"), heads = settings.integer("heads");
+  const bool is_even = width == HeadWidth::kEven;
+  check(features % heads == 0 && (!is_even || features / heads % 2 == 0), recipe.c_str(),
+        "--heads must cut --features into equal{} parts, and {} does not cut {} so",
+        is_even ? " and even" : "", heads, features);
 }
 
 TransformerOptions decoder_options(const Settings& settings) {

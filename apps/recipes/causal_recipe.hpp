@@ -18,6 +18,16 @@ struct DecoderSettings {
 };
 /// The settings `features`, `layers`, `heads`, `dropout`, `recompute` and `pack`.
 std::vector<Setting> decoder_settings(const DecoderSettings& defaults);
+/// All settings of a recipe of a causal language model: defaults for training, those of its own,
+/// and decoder_settings(). Without `data` and `val` for one that draws its data.
+std::vector<Setting> causal_settings(const std::string& recipe, std::vector<Setting> training,
+                                     const std::vector<Setting>& own,
+                                     const DecoderSettings& defaults,
+                                     DataSource source = DataSource::kFolder);
+/// Whether a head has any width, or a width of pairs, as rotary positions need it.
+enum class HeadWidth { kAny, kEven };
+/// Throws Error "[recipe] --heads must cut --features into equal parts, and 3 does not cut 64 so".
+void check_heads(const std::string& recipe, const Settings& settings, HeadWidth width);
 /// The blocks that they ask for: pre-norm, with the branches scaled by their number.
 TransformerOptions decoder_options(const Settings& settings);
 

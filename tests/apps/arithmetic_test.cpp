@@ -112,7 +112,7 @@ TEST_F(Arithmetic, IsProvedToBeCausal) {
 }
 
 TEST_F(Arithmetic, RefusesSettingsThatFitNoModel) {
-  expect_error(train_arithmetic({"--heads", "3"}), 2, "3 does not divide 16");
+  expect_error(train_arithmetic({"--heads", "3"}), 2, "equal parts, and 3 does not cut 16 so");
   expect_error(train_arithmetic({"--max-val", "1"}), 2, "'max_val' must be at least 2");
   expect_error(train_arithmetic({"--data", "d"}), 2, "--data");
 }

@@ -23,6 +23,12 @@ namespace {
 constexpr const char* kName = "arithmetic";
 constexpr auto kVocabulary = static_cast<std::int64_t>(kArithmeticVocabulary.size());
 
+// Whether that was the last step. Only one of a few tokens can be.
+bool ends_steps(std::span<const std::int64_t> made) {
+  constexpr auto kBar = static_cast<std::int64_t>(kArithmeticVocabulary.find('|'));
+  return made.back() == kBar && are_whole(arithmetic_text(made));
+}
+
 // How much text there can be for numbers of so many digits: a product takes the most.
 struct Lengths {
   explicit Lengths(int digits) {
@@ -110,10 +116,7 @@ class ArithmeticModel : public CausalRecipeModel {
   }
 
   GenerateOptions steps_options(std::function<bool(std::size_t, std::int64_t)> on_token) const {
-    return {.tokens = lengths_.steps,
-            .stop_when =
-                [](std::span<const std::int64_t> made) { return are_whole(arithmetic_text(made)); },
-            .on_token = std::move(on_token)};
+    return {.tokens = lengths_.steps, .stop_when = ends_steps, .on_token = std::move(on_token)};
   }
 
   // Of the steps as a whole, each token given those before it.
@@ -154,8 +157,7 @@ class ArithmeticRecipe : public Recipe {
 
   std::vector<Setting> settings() const override {
     using Int = std::int64_t;
-    std::vector<Setting> own = training();
-    const std::vector<Setting> of_model = {
+    const std::vector<Setting> own = {
         Setting{"max_val", Int{100}, "numbers are smaller than this in absolute value"}
             .at_least(2)
             .at_most(1'000'000'000),
@@ -168,17 +170,12 @@ class ArithmeticRecipe : public Recipe {
         Setting{"label_smoothing", 0.0, "share of the target that is spread over all characters"}
             .at_least(0)
             .at_most(1)};
-    own.insert(own.end(), of_model.begin(), of_model.end());
-    const std::vector<Setting> of_decoder =
-        decoder_settings({.features = 64, .layers = 3, .heads = 4, .dropout = 0});
-    own.insert(own.end(), of_decoder.begin(), of_decoder.end());
-    return recipe_settings(name(), std::move(own), data_source());
+    return causal_settings(name(), training(), own,
+                           {.features = 64, .layers = 3, .heads = 4, .dropout = 0}, data_source());
   }
 
   void check_settings(const Settings& settings) const override {
-    const std::int64_t features = settings.integer("features"), heads = settings.integer("heads");
-    check(features % heads == 0, kName, "--heads must divide --features, and {} does not divide {}",
-          heads, features);
+    check_heads(name(), settings, HeadWidth::kAny);
   }
 
   DataSource data_source() const override { return DataSource::kDrawn; }

@@ -99,8 +99,7 @@ class TextRecipe : public Recipe {
 
   std::vector<Setting> settings() const override {
     using Int = std::int64_t;
-    std::vector<Setting> own = training();
-    const std::vector<Setting> of_model = {
+    const std::vector<Setting> own = {
         Setting{"data", std::string(), "a file, or a folder of files of text"},
         Setting{"val", std::string(),
                 "a file or a folder of text to validate on, all of it; empty: what is held out of "
@@ -118,18 +117,12 @@ class TextRecipe : public Recipe {
         Setting{"context", Int{128}, "the most tokens that the model reads at once"}
             .at_least(1)
             .at_most(1 << 20)};
-    own.insert(own.end(), of_model.begin(), of_model.end());
-    const std::vector<Setting> of_decoder =
-        decoder_settings({.features = 128, .layers = 3, .heads = 4, .dropout = 0.1});
-    own.insert(own.end(), of_decoder.begin(), of_decoder.end());
-    return recipe_settings(name(), std::move(own));
+    return causal_settings(name(), training(), own,
+                           {.features = 128, .layers = 3, .heads = 4, .dropout = 0.1});
   }
 
   void check_settings(const Settings& settings) const override {
-    const std::int64_t features = settings.integer("features"), heads = settings.integer("heads");
-    check(features % heads == 0 && features / heads % 2 == 0, kName,
-          "--heads must cut --features into equal and even parts, and {} does not cut {}", heads,
-          features);
+    check_heads(name(), settings, HeadWidth::kEven);
     check(!settings.text("data").empty(), kName, "--data must name a file or a folder of text");
     check_places(settings);
   }
