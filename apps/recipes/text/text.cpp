@@ -104,10 +104,9 @@ class TextRecipe : public Recipe {
         Setting{"val", std::string(),
                 "a file or a folder of text to validate on, all of it; empty: what is held out of "
                 "data"},
-        Setting{
-            "val_share", 0.1,
-            "share of the bytes of data that is held out, in whole documents: never trained on, "
-            "with val too, and left for eval"}
+        Setting{"val_share", 0.1,
+                "share of the bytes of data that is held out of training, in whole documents; with "
+                "val only eval reads it"}
             .at_least(1e-9)
             .at_most(0.9),
         Setting{"val_samples", Int{500},
@@ -183,22 +182,22 @@ class TextRecipe : public Recipe {
   // Defaults of what every recipe has.
   static std::vector<Setting> training() {
     using Int = std::int64_t;
-    return {
-        Setting{"epochs", Int{0},
-                "passes over the data, over a small text as many as have 50 steps; 0: no limit"},
-        Setting{"minutes", 5.0, ""},
-        Setting{"batch_size", Int{16}, ""},
-        Setting{"shuffle", true, ""},
-        Setting{"optimizer", std::string("adamw"), ""},
-        Setting{"lr", 1e-3, ""},
-        Setting{"beta2", 0.99, ""},
-        Setting{"weight_decay", 0.1, ""},
-        Setting{"schedule", std::string("wsd"), ""},
-        Setting{"decay_share", 0.3, ""},
-        Setting{"threads", Int{0}, ""},
-        Setting{"warmup_steps", Int{100}, ""},
-        Setting{"val_every", Int{250}, ""},
-        Setting{"clip_norm", 1.0, ""}};
+    return {Setting{"epochs", Int{0},
+                    "passes over the data, which read a small text again until they have 50 steps; "
+                    "0: no limit"},
+            Setting{"minutes", 5.0, ""},
+            Setting{"batch_size", Int{16}, ""},
+            Setting{"shuffle", true, ""},
+            Setting{"optimizer", std::string("adamw"), ""},
+            Setting{"lr", 1e-3, ""},
+            Setting{"beta2", 0.99, ""},
+            Setting{"weight_decay", 0.1, ""},
+            Setting{"schedule", std::string("wsd"), ""},
+            Setting{"decay_share", 0.3, ""},
+            Setting{"threads", Int{0}, ""},
+            Setting{"warmup_steps", Int{100}, ""},
+            Setting{"val_every", Int{250}, ""},
+            Setting{"clip_norm", 1.0, ""}};
   }
 
   mutable std::shared_ptr<const TextData> data_;
