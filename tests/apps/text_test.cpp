@@ -47,7 +47,9 @@ TEST_F(Text, TrainsOnTheFilesOfAFolderAndHoldsDocumentsOut) {
                                     "data: an epoch reads the 76 pieces of text 11 times, to last "
                                     "50 steps\n"));
   EXPECT_THAT(result.err, HasSubstr("836 samples, 3 steps of 16")) << "36 of a, 40 of c";
-  EXPECT_THAT(result.out, ContainsRegex("\nbits_per_byte [0-9][^\n]+\ngrad_norm     [^\n]+\nsteps         3 in "));
+  EXPECT_THAT(
+      result.out,
+      ContainsRegex("\nbits_per_byte [0-9][^\n]+\ngrad_norm     [^\n]+\nsteps         3 in "));
   EXPECT_THAT(result.out, HasSubstr("validation loss"));
   EXPECT_FALSE(exists("r/data"));
 }
