@@ -116,6 +116,9 @@ TEST_P(LongSums, OfTheGradientOfWeights) {
                static_cast<double>(many_) * held(0.3));
     const Variable stacked = leaf(filled({1, 1}, 1));
     expect_all(gradient(stacked, 0.3, [&] { return ops::stacked_matmul(x, {&stacked}); }), sum);
+    const Variable of_all = leaf(filled({1}, 1));
+    expect_all(gradient(of_all, 0.3, [&] { return ops::stacked_linear(x, {&weight}, {&of_all}); }),
+               static_cast<double>(many_) * held(0.3));
   }
 }
 

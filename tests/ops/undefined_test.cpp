@@ -117,6 +117,11 @@ TEST(Undefined, FunctionsBesideTheRegistrySaySo) {
        {"stacked_matmul", [&] { ops::stacked_matmul(x, {&none}); }},
        {"stacked_matmul of a null pointer",
         [&] { ops::stacked_matmul(x, {static_cast<const Variable*>(nullptr)}); }},
+       {"stacked_linear",
+        [&] {
+          const Variable weight(Tensor::zeros({3, 2}, DType::kFloat32));
+          ops::stacked_linear(x, {&weight}, {&none});
+        }},
        {"packing_of", [] { ops::packing_of({}); }},
        {"packing_cost", [] { ops::packing_cost({}); }},
        {"plan_packing", [] { ops::plan_packing({}, {}); }},

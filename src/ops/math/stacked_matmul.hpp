@@ -1,4 +1,4 @@
-// One value times several matrices.
+// One value times several matrices, with biases or without.
 #pragma once
 
 #include <span>
@@ -16,5 +16,13 @@ namespace maskgrad::ops {
 /// fill_masked() before.
 Variable stacked_matmul(const Variable& x, std::span<const Variable* const> weights);
 Variable stacked_matmul(const Variable& x, std::initializer_list<const Variable*> weights);
+
+/// y[i] = x weights[i] + biases[i]: n biases [N] besides. Gives the same bits as n calls of
+/// linear(), with the same exception. Throws Error as stacked_matmul(), and for another number of
+/// biases.
+Variable stacked_linear(const Variable& x, std::span<const Variable* const> weights,
+                        std::span<const Variable* const> biases);
+Variable stacked_linear(const Variable& x, std::initializer_list<const Variable*> weights,
+                        std::initializer_list<const Variable*> biases);
 
 }  // namespace maskgrad::ops

@@ -67,6 +67,27 @@ void check_inputs(const OpDef& op, const OpCall& call) {
   }
 }
 
+struct Recorded {
+  const InputSpec* spec;
+  std::size_t number;  // of a repeated input
+};
+
+// Repeated inputs stand last, and in turn; those without a gradient are not recorded.
+Recorded find_recorded(const OpDef& op, std::size_t i) {
+  const auto is_repeated = [](const InputSpec& input) { return input.repeated; };
+  const auto last = std::find_if(op.inputs.begin(), op.inputs.end(), is_repeated);
+  const auto before = static_cast<std::size_t>(last - op.inputs.begin());
+  if (i < before) return {&op.inputs[i], 0};
+  const auto is_recorded = [](const InputSpec& input) { return input.differentiable; };
+  const auto each = static_cast<std::size_t>(std::count_if(last, op.inputs.end(), is_recorded));
+  check(each > 0, op.name.c_str(), "has no input {} to be recorded", i);
+  std::size_t skipped = (i - before) % each;
+  const auto spec = std::find_if(last, op.inputs.end(), [&](const InputSpec& input) {
+    return is_recorded(input) && skipped-- == 0;
+  });
+  return {&*spec, (i - before) / each};
+}
+
 void fill_args(const OpDef& op, OpCall& call) {
   for (auto& [given, value] : call.args) {
     const auto spec =
@@ -132,20 +153,12 @@ const InputSpec* OpDef::find_input(const std::string& given) const {
   return nullptr;
 }
 
-// Repeated inputs stand last; those without a gradient are not recorded.
-const InputSpec& OpDef::recorded(std::size_t i) const {
-  for (std::size_t at = 0; at < inputs.size(); ++at) {
-    if (inputs[at].repeated ? inputs[at].differentiable : at == i) return inputs[at];
-  }
-  fail(name.c_str(), "has no input {} to be recorded", i);
-}
+const InputSpec& OpDef::recorded(std::size_t i) const { return *find_recorded(*this, i).spec; }
 
 std::string OpDef::recorded_name(std::size_t i) const {
-  const InputSpec& spec = recorded(i);
-  if (!spec.repeated) return spec.name;
-  const auto before = static_cast<std::size_t>(std::count_if(
-      inputs.begin(), inputs.end(), [](const InputSpec& input) { return !input.repeated; }));
-  return fmt::format("{}{}", spec.name, i - before);
+  const Recorded found = find_recorded(*this, i);
+  return found.spec->repeated ? fmt::format("{}{}", found.spec->name, found.number)
+                              : found.spec->name;
 }
 
 std::string OpDef::output_name(std::size_t i) const {

@@ -109,8 +109,8 @@ struct OpDef {
   /// The description of the input called `name`, or nullptr when there is none. `name` may be that
   /// of a repeated input: "mask2".
   const InputSpec* find_input(const std::string& name) const;
-  /// The description and the name ("weight2") of the input that record() gets as number i. Throw
-  /// Error when there is none.
+  /// The description and the name ("weight2") of the input that record() gets as number i. Repeated
+  /// ones come in turn: weight0, bias0, weight1, bias1. Throw Error when there is none.
   const InputSpec& recorded(std::size_t i) const;
   std::string recorded_name(std::size_t i) const;
   /// Whether recorded input i is aligned with the output under broadcasting.

@@ -1,5 +1,7 @@
 #include "ops/mutants/mutants.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include <maskgrad/ops/shape/rearrange.hpp>
@@ -126,13 +128,14 @@ OpDef mutated(const Mutant& mutant) {
     }
     std::vector<const Variable*> inputs;
     std::vector<std::string> names;
-    for (const InputSpec& spec : described.inputs) {
-      if (!spec.differentiable) continue;
-      for (const auto& [name, input] : call.inputs) {
-        if (described.find_input(name) != &spec || !input.requires_grad()) continue;
-        inputs.push_back(&input);
-        names.push_back(name);
-      }
+    const auto takers =
+        std::count_if(call.inputs.begin(), call.inputs.end(),
+                      [](const auto& given) { return given.second.requires_grad(); });
+    for (std::size_t i = 0; std::ssize(inputs) < takers; ++i) {
+      const std::string name = described.recorded_name(i);
+      if (!call.has(name) || !call.input(name).requires_grad()) continue;
+      inputs.push_back(&call.input(name));
+      names.push_back(name);
     }
     // A copy: what is written to the inputs later is no fault of the mutant.
     const auto rule = [=, kept = copy_of(call)](const Tensor& g, Gradients& grads) {

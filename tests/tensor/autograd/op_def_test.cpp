@@ -166,6 +166,27 @@ TEST(RepeatedInputs, AreKnownByNameAndNumber) {
   }
 }
 
+TEST(RepeatedInputs, AreRecordedInTurnBehindTheOthers) {
+  OpDef op;
+  op.name = "test_turns";
+  op.inputs = {{.name = "x"},
+               {.name = "weight", .repeated = true},
+               {.name = "mask", .differentiable = false, .repeated = true},
+               {.name = "bias", .repeated = true}};
+  const auto names = [&] {
+    std::vector<std::string> found;
+    for (std::size_t i = 0; i < 5; ++i) found.push_back(op.recorded_name(i));
+    return found;
+  };
+  EXPECT_THAT(names(), ::testing::ElementsAre("x", "weight0", "bias0", "weight1", "bias1"));
+  EXPECT_EQ(&op.recorded(4), &op.inputs[3]);
+  op.inputs.pop_back();
+  EXPECT_THAT(names(), ::testing::ElementsAre("x", "weight0", "weight1", "weight2", "weight3"));
+  op.inputs.erase(op.inputs.begin() + 1);
+  EXPECT_EQ(op.recorded_name(0), "x");
+  EXPECT_EQ(error_of([&] { op.recorded(1); }), "[test_turns] has no input 1 to be recorded");
+}
+
 TEST(RepeatedInputs, HaveNoGapsAndTheirDType) {
   EXPECT_EQ(error_of([] {
               run_op(kCount, with_values({"values0", "values2"}));

@@ -1,9 +1,19 @@
 #include <maskgrad/ops/cpu/gemm/gemm_each.hpp>
 #include <maskgrad/ops/cpu/gemm/gemm_parts.hpp>
+#include <maskgrad/ops/cpu/gemm/gemm_paths.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad::ops {
 namespace {
+
+// Each part reads all matrices. So parts have more rows, where there are many, if the nearest cache
+// does not hold the matrices.
+std::int64_t parts_of(const RowsTimesEach& d) {
+  constexpr std::int64_t kNear = 8 * 1024, kMost = 96, kParts = 8;
+  const std::int64_t work = d.matrices * d.n * d.k, parts = parts_of_rows(d.rows(), work);
+  if (work <= kNear || parts <= kParts) return parts;
+  return std::max(kParts, parts_of_longest(d.rows(), kMost));
+}
 
 // Rows [begin, end) of dx, with w[i]^T [n, stride].
 template <class T>
@@ -35,12 +45,14 @@ struct Transposed {
 }  // namespace
 
 template <class T>
-void multiply_by_each(const RowsTimesEach& d, const T* x, const T* const* w, T* y) {
-  const std::int64_t parts = parts_of_rows(d.rows(), d.matrices * d.n * d.k);
-  parallel_for_parts(d.rows(), parts, [&](std::int64_t begin, std::int64_t end) {
+void multiply_by_each(const RowsTimesEach& d, const T* x, const T* const* w, const T* const* biases,
+                      T* y) {
+  parallel_for_parts(d.rows(), parts_of(d), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = 0; i < d.matrices; ++i) {
+      T* const to = y + (i * d.rows() + begin) * d.n;
       sum_products<true>(end - begin, d.n, d.k, Strided<T>{x + begin * d.k, d.k, 1}, w[i], d.n,
-                         store_to(y + (i * d.rows() + begin) * d.n, d.n));
+                         store_to(to, d.n));
+      finish_rows(to, end - begin, d.n, RowFinish<T>{biases ? biases[i] : nullptr});
     }
   });
 }
@@ -48,8 +60,7 @@ void multiply_by_each(const RowsTimesEach& d, const T* x, const T* const* w, T* 
 template <class T>
 void multiply_by_each_transposed(const RowsTimesEach& d, const T* g, const T* const* w, T* dx) {
   const Transposed<T> transposed(d, w);
-  const std::int64_t parts = parts_of_rows(d.rows(), d.matrices * d.n * d.k);
-  parallel_for_parts(d.rows(), parts, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for_parts(d.rows(), parts_of(d), [&](std::int64_t begin, std::int64_t end) {
     multiply_transposed_part(d, begin, end, g, transposed.data.data(), dx);
   });
 }
@@ -78,8 +89,10 @@ void multiply_both_gradients(const RowsTimesEach& d, const T* x, const T* const*
   for (std::int64_t i = 0; i < d.matrices; ++i) copy_row(sums.data<T>() + i * size, dw[i], size);
 }
 
-template void multiply_by_each(const RowsTimesEach&, const float*, const float* const*, float*);
-template void multiply_by_each(const RowsTimesEach&, const double*, const double* const*, double*);
+template void multiply_by_each(const RowsTimesEach&, const float*, const float* const*,
+                               const float* const*, float*);
+template void multiply_by_each(const RowsTimesEach&, const double*, const double* const*,
+                               const double* const*, double*);
 template void multiply_by_each_transposed(const RowsTimesEach&, const float*, const float* const*,
                                           float*);
 template void multiply_by_each_transposed(const RowsTimesEach&, const double*, const double* const*,

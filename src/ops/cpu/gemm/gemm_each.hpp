@@ -17,8 +17,10 @@ struct RowsTimesEach {
   BatchSum sum() const { return {samples, rows_per_sample}; }
 };
 
+/// `biases` are nullptr, or those of all: bias i [n] is added to the rows of y[i].
 template <class T>
-void multiply_by_each(const RowsTimesEach& product, const T* x, const T* const* w, T* y);
+void multiply_by_each(const RowsTimesEach& product, const T* x, const T* const* w,
+                      const T* const* biases, T* y);
 
 /// dx = sum_i g[i] w[i]^T, in the order of i.
 template <class T>

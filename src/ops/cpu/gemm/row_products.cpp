@@ -75,16 +75,15 @@ void set_both(const RowsTimesEach& product, const Tensor& x, const Tensor& w, co
   });
 }
 
-// The sums of g [rows, n] over its rows, in the order in which those of dw are added.
-void set_bias_gradient(const RowsTimesEach& product, const Tensor& g, Tensor sums) {
+}  // namespace
+
+void sum_of_rows(const RowsTimesEach& product, const Tensor& g, Tensor sums) {
   dispatch_device(g.device(), "matmul", [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "matmul", [&]<class T>(T) {
       sum_columns(product.sum(), g.data<T>(), product.n, sums.data<T>());
     });
   });
 }
-
-}  // namespace
 
 void set_gradients(const Tensor& x, const SequenceMask& mask, const Tensor& w, bool transpose_w,
                    bool has_bias, const Tensor& g, Gradients& grads) {
@@ -94,7 +93,7 @@ void set_gradients(const Tensor& x, const SequenceMask& mask, const Tensor& w, b
   const Tensor kept = hides ? without_holes(x, mask) : x;
   const RowsTimesEach product = rows_times_each(x, 1, w.shape());
   const bool share = of_x && of_w && !transpose_w && gradients_share_a_loop(product);
-  if (of_bias && (share || !of_w)) set_bias_gradient(product, g, grads.buffer(2));
+  if (of_bias && (share || !of_w)) sum_of_rows(product, g, grads.buffer(2));
   if (share) return set_both(product, kept, w, g, grads);
   if (of_x) grads.set(0, rows_times(g, w, !transpose_w));
   if (!of_w) return;

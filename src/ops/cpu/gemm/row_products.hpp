@@ -20,6 +20,9 @@ Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tens
 void sum_outer_products(const Tensor& x, const Tensor& g, bool transpose_w, Tensor& dw,
                         Tensor sums = {});
 
+/// The sums of g [rows, n] over its rows, [n], in the order in which those of dw are added.
+void sum_of_rows(const RowsTimesEach& product, const Tensor& g, Tensor sums);
+
 /// Fills in the gradients of the above that are needed: of input 0, x, g op(w)^T; of input 1, w,
 /// the sum of outer products; where has_bias, of input 2, the sums of g over its rows. Where the
 /// mask of x leaves rows out, those of g hold 0, and whatever x holds there does not count.

@@ -44,7 +44,7 @@ void sum_in_tree(std::int64_t rows, std::int64_t columns, const BatchSum& sum, c
 template <bool kPart, class T>
 void sum_products(std::int64_t rows, std::int64_t columns, const BatchSum& sum, const Strided<T>& a,
                   const T* b, std::int64_t stride, const Sums<T>& y) {
-  if (sum.is_chain() || (y.use == Use::kStore && sum.groups() == 1)) {
+  if (sum.is_chain() || (y.use != Use::kContinue && sum.groups() == 1)) {
     return block_product<kPart>(rows, columns, sum.group(0).terms, a, b, stride, y);
   }
   const std::int64_t of_block =
