@@ -1,19 +1,19 @@
 #include <maskgrad/layers/multi_head_attention.hpp>
 #include <maskgrad/layers/projection.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
-#include <maskgrad/ops/nn/attention.hpp>
+#include <maskgrad/ops/math/stacked_matmul.hpp>
+#include <maskgrad/ops/nn/self_attention.hpp>
 #include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
 namespace {
 
-constexpr const char* kName = "MultiHeadAttention";
-
 // The features of a head.
-std::int64_t checked_head(std::int64_t features, std::int64_t heads, std::int64_t key_heads) {
-  check(heads > 0 && features % heads == 0, kName, "{} heads do not divide {} features", heads,
+std::int64_t checked_head(const char* name, std::int64_t features, std::int64_t heads,
+                          std::int64_t key_heads) {
+  check(heads > 0 && features % heads == 0, name, "{} heads do not divide {} features", heads,
         features);
-  check(key_heads > 0 && heads % key_heads == 0, kName, "{} heads of keys do not divide {} heads",
+  check(key_heads > 0 && heads % key_heads == 0, name, "{} heads of keys do not divide {} heads",
         key_heads, heads);
   return features / heads;
 }
@@ -27,18 +27,23 @@ Variable with_mask_of(const Variable& x, const Variable& y) {
 
 MultiHeadAttention::MultiHeadAttention(std::int64_t features, std::int64_t heads,
                                        const MultiHeadAttentionOptions& options)
-    : Layer("MultiHeadAttention", MaskRule::kUses),
+    : MultiHeadAttention("MultiHeadAttention", MaskRule::kUses, features, heads, options) {}
+
+MultiHeadAttention::MultiHeadAttention(std::string kind, MaskRule rule, std::int64_t features,
+                                       std::int64_t heads, const MultiHeadAttentionOptions& options)
+    : Layer(std::move(kind), rule),
       features_(features),
       heads_(heads),
       key_heads_(options.key_heads ? options.key_heads : heads),
       kind_(options.kind),
       rotary_(options.rotary) {
-  const std::int64_t head = checked_head(features, heads, key_heads_);
-  check(!rotary_ || head % 2 == 0, kName, "a head of {} features cannot be rotated by pairs", head);
+  const char* const name = this->kind().c_str();
+  const std::int64_t head = checked_head(name, features, heads, key_heads_);
+  check(!rotary_ || head % 2 == 0, name, "a head of {} features cannot be rotated by pairs", head);
   q_ = projection("q", features, features, options.bias, glorot_uniform());
   k_ = projection("k", features, key_heads_ * head, options.bias, glorot_uniform());
   v_ = projection("v", features, key_heads_ * head, options.bias, glorot_uniform());
-  o_ = projection("o", features, features, options.bias, options.output);
+  if (options.output_matrix) o_ = projection("o", features, features, options.bias, options.output);
 }
 
 MultiHeadAttention::Projection MultiHeadAttention::projection(const std::string& name,
@@ -51,19 +56,31 @@ MultiHeadAttention::Projection MultiHeadAttention::projection(const std::string&
 
 std::optional<ops::Work> MultiHeadAttention::row_work() const {
   std::int64_t elements = 0;
-  for (const Projection& p : {q_, k_, v_, o_}) elements += p.weight->shape().numel();
+  for (const Projection& p : {q_, k_, v_, o_}) elements += p.weight ? p.weight->shape().numel() : 0;
   return ops::Work{.per_position = 3 * elements, .per_pair = 7 * features_ + 32 * heads_};
+}
+
+void MultiHeadAttention::check_input(const Variable& x) const {
+  check(x.rank() == 3 && x.dim(2) == features_, kind().c_str(), "needs [B, S, {}], got {}",
+        features_, x.shape());
 }
 
 // Without its mask, which the plan has, and with 0 at what does not exist.
 Variable MultiHeadAttention::input_of(const Variable& x) const {
-  check(x.rank() == 3 && x.dim(2) == features_, kName, "needs [B, S, {}], got {}", features_,
-        x.shape());
-  return drop_mask(ops::fill_masked(x));
+  check_input(x);
+  return ops::fill_masked(x);
 }
 
 Variable MultiHeadAttention::of(const Variable& x, const Projection& p) {
   return project(x, *p.weight, p.bias);
+}
+
+// Queries, keys and values of one size: [3, B, S, D].
+Variable MultiHeadAttention::stacked(const Variable& x) const {
+  const Variable &q = *q_.weight, &k = *k_.weight, &v = *v_.weight;
+  if (!q_.bias) return ops::stacked_matmul(x, {&q, &k, &v});
+  return ops::stacked_linear(x, {&q, &k, &v},
+                             {&q_.bias->variable(), &k_.bias->variable(), &v_.bias->variable()});
 }
 
 Variable MultiHeadAttention::rotated(const Variable& x, std::int64_t heads,
@@ -73,31 +90,56 @@ Variable MultiHeadAttention::rotated(const Variable& x, std::int64_t heads,
   return ops::rotary_embedding(x, positions, options);
 }
 
+// Those of `input`, which holds x without its mask.
+MultiHeadAttention::Parts MultiHeadAttention::parts_of(const Variable& x, const Variable& input,
+                                                       Pass& pass) const {
+  if (is_stacked()) {
+    const Tensor qkv = stacked(input).value();
+    return {Variable(qkv[0]), Variable(qkv[1]), Variable(qkv[2])};
+  }
+  Parts parts = {of(input, q_), of(input, k_), of(input, v_)};
+  if (!rotary_) return parts;
+  const Tensor positions = pass.positions(x);
+  parts.q = rotated(parts.q, heads_, positions);
+  parts.k = rotated(parts.k, key_heads_, positions);
+  return parts;
+}
+
 Variable MultiHeadAttention::average(const Variable& q, const Variable& k, const Variable& v,
                                      const ops::AttentionPlan& plan) const {
   ops::AttentionOptions options;
   options.heads = heads_;
-  return of(ops::scaled_dot_product_attention(q, k, v, plan, options), o_);
+  return output_of(ops::scaled_dot_product_attention(q, k, v, plan, options));
+}
+
+Variable MultiHeadAttention::output_of(const Variable& heads) const {
+  return o_.weight ? of(heads, o_) : heads;
+}
+
+Variable MultiHeadAttention::attend_within(const Variable& x, const ops::AttentionPlan& plan,
+                                           ops::AttentionOptions options) const {
+  options.heads = heads_;
+  return output_of(ops::self_attention(stacked(x), plan, options));
 }
 
 Variable MultiHeadAttention::forward(const Variable& x, Pass& pass) {
   const Variable input = input_of(x);
-  Variable q = of(input, q_), k = of(input, k_);
-  if (rotary_) {
-    const Tensor positions = pass.positions(x);
-    q = rotated(q, heads_, positions);
-    k = rotated(k, key_heads_, positions);
+  if (is_stacked() && !pass.is_reading()) {
+    return with_mask_of(x, attend_within(input, pass.attention(x, kind_)));
   }
+  const Parts parts = parts_of(x, input, pass);
   const ops::AttentionPlan plan = pass.attention(x, kind_);
-  const auto [keys, values] = pass.with_cache(x, k, of(input, v_));
-  return with_mask_of(x, average(q, keys, values, plan));
+  const auto [keys, values] = pass.with_cache(x, parts.k, parts.v);
+  return with_mask_of(x, average(parts.q, keys, values, plan));
 }
 
 Variable MultiHeadAttention::attend(const Variable& x, const Variable& memory, Pass& pass) {
-  check_given(x.defined() && memory.defined(), kName, "an input");
-  check(kind_ == AttentionKind::kBidirectional && !rotary_, kName,
+  const char* const name = kind().c_str();
+  check_given(x.defined() && memory.defined(), name, "an input");
+  check(kind_ == AttentionKind::kBidirectional && !rotary_, name,
         "attention to another sequence is neither causal nor rotated");
-  const Scope scope(name());
+  check(mask_rule() == MaskRule::kUses, name, "attention to another sequence uses masks");
+  const Scope scope(this->name());
   const Variable keys = input_of(memory);
   return with_mask_of(
       x, average(of(input_of(x), q_), of(keys, k_), of(keys, v_), pass.attention(x, memory)));

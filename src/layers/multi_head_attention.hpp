@@ -2,6 +2,7 @@
 #pragma once
 
 #include <maskgrad/layers/layer.hpp>
+#include <maskgrad/ops/nn/attention.hpp>
 #include <maskgrad/ops/nn/rotary.hpp>
 
 namespace maskgrad {
@@ -16,12 +17,14 @@ struct MultiHeadAttentionOptions {
   std::optional<ops::RotaryOptions> rotary = {};
   bool bias = true;
   Initializer output = glorot_uniform();  // of o
+  bool output_matrix = true;              // false: there is no o, and y is what the heads give
 };
 
 /// y = concat_h(softmax(q_h k_h^T / sqrt(d)) v_h) o, with q = x q + q_bias and so on, d = D / H.
 /// x [B, S, D] -> [B, S, D]. Vaswani et al. 2017, section 3.2.
 /// Parameters, Glorot-uniform: q [D, H d]; k, v [D, K d]; o [H d, D]. With options.bias also
-/// q_bias [H d], k_bias and v_bias [K d], o_bias [D], which start as 0.
+/// q_bias [H d], k_bias and v_bias [K d], o_bias [D], which start as 0. Without an output matrix
+/// y is what the heads give.
 ///
 /// Uses the mask of x and passes it on. A position attends to the pairs of the pass
 /// (Pass::attention()): positions that exist, of its own sequence, and not behind it where the
@@ -37,7 +40,7 @@ class MultiHeadAttention : public Layer {
   /// Attention to another sequence: queries from x [B, S, D], keys and values from memory
   /// [B, T, D] (cross-attention, Vaswani et al. 2017). All pairs of positions that exist attend.
   /// The output carries the mask of x. Throws Error as a call, for a batch that differs, for a
-  /// layer that is causal or rotates, and on a packed row.
+  /// layer that is causal, rotates or ends masks, and on a packed row.
   Variable attend(const Variable& x, const Variable& memory, Pass& pass);
 
   /// For each position 3 times the elements of all matrices: a product and its two gradients. For
@@ -46,21 +49,38 @@ class MultiHeadAttention : public Layer {
   std::optional<ops::Work> row_work() const override;
 
  protected:
+  /// For a layer of another name and rule.
+  MultiHeadAttention(std::string kind, MaskRule rule, std::int64_t features, std::int64_t heads,
+                     const MultiHeadAttentionOptions& options);
+
   Variable forward(const Variable& x, Pass& pass) override;
+  void check_input(const Variable& x) const;
+  /// Attention within x [B, S, D], which carries no mask, of queries, keys and values that have one
+  /// size and are not rotated. The heads in `options` are ignored.
+  Variable attend_within(const Variable& x, const ops::AttentionPlan& plan,
+                         ops::AttentionOptions options = {}) const;
 
  private:
-  // A matrix, and a bias or nullptr.
+  // A matrix and a bias, or nullptr where there is none.
   struct Projection {
-    Parameter* weight;
-    Parameter* bias;
+    Parameter* weight = nullptr;
+    Parameter* bias = nullptr;
+  };
+  struct Parts {
+    Variable q, k, v;
   };
   Projection projection(const std::string& name, std::int64_t inputs, std::int64_t outputs,
                         bool bias, const Initializer& start);
   static Variable of(const Variable& x, const Projection& p);
   Variable input_of(const Variable& x) const;
+  // Whether one product of several matrices gives queries, keys and values.
+  bool is_stacked() const { return key_heads_ == heads_ && !rotary_; }
+  Variable stacked(const Variable& x) const;
+  Parts parts_of(const Variable& x, const Variable& input, Pass& pass) const;
   Variable rotated(const Variable& x, std::int64_t heads, const Tensor& positions) const;
   Variable average(const Variable& q, const Variable& k, const Variable& v,
                    const ops::AttentionPlan& plan) const;
+  Variable output_of(const Variable& heads) const;
 
   std::int64_t features_, heads_, key_heads_;
   AttentionKind kind_;

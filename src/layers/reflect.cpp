@@ -1,9 +1,6 @@
 #include <algorithm>
 
 #include <maskgrad/layers/reflect.hpp>
-#include <maskgrad/ops/mask/with_mask.hpp>
-#include <maskgrad/ops/math/stacked_matmul.hpp>
-#include <maskgrad/ops/nn/self_attention.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
@@ -35,12 +32,9 @@ MaskAxis mask_axis_from_string(std::string_view name) {
 }
 
 Reflect::Reflect(std::int64_t features, MaskAxis axis)
-    : Layer("Reflect", axis == MaskAxis::kKey ? MaskRule::kUses : MaskRule::kEnds),
-      features_(features),
-      axis_(axis),
-      q_(parameter("q", {features, features}, glorot_uniform())),
-      k_(parameter("k", {features, features}, glorot_uniform())),
-      v_(parameter("v", {features, features}, glorot_uniform())) {}
+    : MultiHeadAttention("Reflect", axis == MaskAxis::kKey ? MaskRule::kUses : MaskRule::kEnds,
+                         features, 1, {.bias = false, .output_matrix = false}),
+      axis_(axis) {}
 
 AttentionMask Reflect::pairs(const SequenceMask& mask) const {
   check_given(mask.defined(), "Reflect", "the mask");
@@ -50,22 +44,18 @@ AttentionMask Reflect::pairs(const SequenceMask& mask) const {
 }
 
 std::optional<ops::Work> Reflect::row_work() const {
-  if (axis_ != MaskAxis::kKey) return std::nullopt;
-  return ops::Work{.per_position = 9 * q_.shape().numel(), .per_pair = 7 * features_ + 32};
+  return axis_ == MaskAxis::kKey ? MultiHeadAttention::row_work() : std::nullopt;
 }
 
 Variable Reflect::forward(const Variable& x, Pass& pass) {
-  check(x.rank() == 3 && x.dim(2) == features_, "Reflect", "needs [B, S, {}], got {}", features_,
-        x.shape());
-  const bool keeps = axis_ == MaskAxis::kKey;
-  // The other two axes read whatever stands at padding, which is what is wrong with them.
-  const Variable input = keeps ? ops::fill_masked(x) : drop_mask(x);
+  if (axis_ == MaskAxis::kKey) return MultiHeadAttention::forward(x, pass);
+  check_input(x);
   ops::AttentionOptions options;
   if (x.mask().defined() && axis_ == MaskAxis::kQuery) {
     options.bias = row_offsets(x.mask(), x.dtype());
   }
-  const Variable qkv = ops::stacked_matmul(input, {&q_.variable(), &k_.variable(), &v_.variable()});
-  return ops::self_attention(qkv, keeps ? pass.attention(x) : ops::AttentionPlan(), options);
+  // These axes read whatever stands at padding, which is what is wrong with them.
+  return attend_within(drop_mask(x), {}, std::move(options));
 }
 
 }  // namespace maskgrad

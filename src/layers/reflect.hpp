@@ -3,8 +3,7 @@
 
 #include <string_view>
 
-#include <maskgrad/layers/layer.hpp>
-#include <maskgrad/ops/nn/attention.hpp>
+#include <maskgrad/layers/multi_head_attention.hpp>
 #include <maskgrad/tensor/mask/attention_mask.hpp>
 
 namespace maskgrad {
@@ -20,15 +19,16 @@ std::string_view to_string(MaskAxis axis);
 /// The inverse. Throws Error for any other text.
 MaskAxis mask_axis_from_string(std::string_view name);
 
-/// Self-attention: y = softmax(x q (x k)^T / sqrt(D)) x v.
+/// Self-attention: y = softmax(x q (x k)^T / sqrt(D)) x v. It is MultiHeadAttention with one head
+/// and neither biases nor an output matrix, where the mask enters at kKey.
 /// x [B, S, D] -> [B, S, D]. Parameters q, k, v: each [D, D], Glorot-uniform, no bias.
 /// With kKey the layer uses the mask and passes it on, and attends to the pairs of the pass
 /// (Pass::attention()). With kQuery and kNone it ends the mask: padding takes part in every
-/// average, and every row of the output counts.
+/// average, every row of the output counts, and attend() throws Error.
 /// Throws Error for an x of other dimensions.
 /// Source: the layer `Reflect` of "Unified Adaptable Masking That Follows"; Vaswani et al. 2017,
 /// eq. 1.
-class Reflect : public Layer {
+class Reflect : public MultiHeadAttention {
  public:
   explicit Reflect(std::int64_t features, MaskAxis axis = MaskAxis::kKey);
 
@@ -44,11 +44,7 @@ class Reflect : public Layer {
   Variable forward(const Variable& x, Pass& pass) override;
 
  private:
-  std::int64_t features_;
   MaskAxis axis_;
-  Parameter& q_;
-  Parameter& k_;
-  Parameter& v_;
 };
 
 }  // namespace maskgrad

@@ -56,7 +56,9 @@ TEST(OnRow, IsRefusedByLayersThatDoNotFitIt) {
 }
 
 TEST(OnRow, IsNothingForAReflectThatReadsPadding) {
-  EXPECT_TRUE(Reflect(5).row_work().has_value());
+  ASSERT_TRUE(Reflect(5).row_work().has_value());
+  EXPECT_EQ(Reflect(5).row_work()->per_position, 9 * 25);
+  EXPECT_EQ(Reflect(5).row_work()->per_pair, 7 * 5 + 32);
   EXPECT_FALSE(Reflect(5, MaskAxis::kQuery).row_work().has_value());
   EXPECT_FALSE(Reflect(5, MaskAxis::kNone).row_work().has_value());
 }

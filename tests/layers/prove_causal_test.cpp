@@ -157,9 +157,9 @@ TEST(AModel, WhoseMaskIsOneTooLongIsFound) {
   EXPECT_EQ(proof.leak, "behind it");
   ASSERT_FALSE(proof.path.empty());
   EXPECT_EQ(proof.path.front(), "token 1 of document 0") << to_string(proof);
-  EXPECT_THAT(proof.path,
-              ::testing::Contains(HasSubstr(
-                  "scaled_dot_product_attention in layer 'encoder.block0.attention' gives")));
+  EXPECT_THAT(
+      proof.path,
+      ::testing::Contains(HasSubstr("self_attention in layer 'encoder.block0.attention' gives")));
   EXPECT_THAT(proof.path.back(), HasSubstr("in layer 'head' gives element 0 of (3, 5, 9), a logit "
                                            "of position 0 of document 0"));
 }

@@ -159,6 +159,24 @@ TEST(Reflect, PassesTheMaskOnWithTheKeyAxisAndEndsItWithTheOthers) {
   }
 }
 
+TEST(Reflect, AttendsToAnotherSequenceWhereItUsesMasks) {
+  Random random(6);
+  for (const MaskAxis axis : kAxes) {
+    Reflect reflect(kFeatures, axis);
+    const ParameterBuffer parameters(reflect, DType::kFloat64, 1);
+    const Variable x(uniform(random, {kBatch, kLength, kFeatures}), Variable::kConstant,
+                     some_mask());
+    const auto attend = [&] {
+      Pass pass;
+      const Variable y = reflect.attend(x, x, pass);
+      EXPECT_TRUE(test::same_bits(y.value(), reflect(x).value()));
+    };
+    EXPECT_EQ(error_of(attend), axis == MaskAxis::kKey
+                                    ? "no error"
+                                    : "[Reflect] attention to another sequence uses masks");
+  }
+}
+
 TEST(Reflect, RefusesInputsOfAnotherShape) {
   Reflect reflect(kFeatures);
   const ParameterBuffer parameters(reflect, DType::kFloat32, 1);
