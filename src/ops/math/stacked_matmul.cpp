@@ -111,12 +111,14 @@ void check_x(const OpDef& op, const Variable& x) {
 template <class T>
 PoolVector<const T*> data_of(Pointers values) {
   PoolVector<const T*> data;
+  data.reserve(values.size());
   for (const Variable* value : values) data.push_back(value->value().data<T>());
   return data;
 }
 template <class T>
 PoolVector<const T*> data_of(const PoolVector<Saved>& values) {
   PoolVector<const T*> data;
+  data.reserve(values.size());
   for (const Saved& value : values) data.push_back(value->data<T>());
   return data;
 }
@@ -208,6 +210,8 @@ class StackedRule {
   bool has_biases_;
 };
 
+void no_gradient(const Tensor&, Gradients&) {}
+
 // `biases` are none, or those of all.
 Variable stacked(const OpDef& op, const Variable& x, Pointers weights, Pointers biases) {
   const RowsTimesEach product =
@@ -219,11 +223,15 @@ Variable stacked(const OpDef& op, const Variable& x, Pointers weights, Pointers 
     multiply_by_each(product, x.value().data<T>(), data_of<T>(weights).data(),
                      of_biases.empty() ? nullptr : of_biases.data(), y.data<T>());
   });
-  PoolVector<const Variable*> inputs = {&x};
+  PoolVector<const Variable*> inputs;
+  inputs.reserve(1 + weights.size() + biases.size());
+  inputs.push_back(&x);
   for (std::size_t i = 0; i < weights.size(); ++i) {
     inputs.push_back(weights[i]);
     if (!biases.empty()) inputs.push_back(biases[i]);
   }
+  // Where nothing records, as text is generated, what gradients would need is not held.
+  if (!Tape::current()) return record(op, inputs, std::move(y), {}, no_gradient);
   return record(op, inputs, std::move(y), {},
                 StackedRule(op, product, x.value(), weights, !biases.empty()));
 }
