@@ -137,7 +137,7 @@ void Trainer::update(const Batch& batch, double scale) {
   } catch (const Error& error) {
     explain_update(batch, error.text());
   }
-  if (options_.average) options_.average->update(parameters_);
+  if (options_.average) options_.average->update(parameters_, state_.step);
 }
 
 void Trainer::explain_loss(const Batch& batch, const std::string& what, double value) {

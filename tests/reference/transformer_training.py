@@ -80,6 +80,14 @@ def texts(path):
     return torch.tensor(tokens), torch.tensor(asked)
 
 
+def closer(average, weights, updates):
+    """Of the exponential moving average, whose decay grows as that of TensorFlow's with num_updates.
+    PyTorch has counted the first call as well."""
+    steps = updates.double() - 1
+    decay = torch.clamp((1 + steps) / (10 + steps), max=AVERAGE)
+    return average + (1 - decay) * (weights - average)
+
+
 def train(model, tokens, asked, batches):
     """The losses, and the average of the weights."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
@@ -89,7 +97,7 @@ def train(model, tokens, asked, batches):
     rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / WARMUP, total_iters=WARMUP - 1)
     fall = lr_scheduler.CosineAnnealingLR(optimizer, T_max=STEPS - WARMUP)
     schedule = lr_scheduler.SequentialLR(optimizer, [rise, fall], milestones=[WARMUP])
-    average = swa_utils.AveragedModel(model, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(AVERAGE))
+    average = swa_utils.AveragedModel(model, avg_fn=closer)
     average.update_parameters(model)  # the first call takes the weights as they are
     losses = []
     for batch in batches:

@@ -24,11 +24,13 @@ void WeightAverage::check_fits(const ParameterBuffer& parameters) const {
         to_string(weights.dtype()), weights.shape());
 }
 
-void WeightAverage::update(const ParameterBuffer& parameters) {
+void WeightAverage::update(const ParameterBuffer& parameters, std::int64_t t) {
   check_fits(parameters);
   const Tensor& weights = parameters.values();
+  const auto steps = static_cast<double>(t);
+  const double decay = std::min(decay_, (1 + steps) / (10 + steps));
   dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
-    const T share = static_cast<T>(1.0 - decay_);
+    const T share = static_cast<T>(1.0 - decay);
     const T* w = weights.data<T>();
     T* average = values_.data<T>();
     parallel_for(weights.numel(), kChunk, [&](std::int64_t begin, std::int64_t end) {

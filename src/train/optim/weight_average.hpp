@@ -5,9 +5,11 @@
 
 namespace maskgrad {
 
-/// average += (1 - decay) (w - average) after each step (Polyak & Juditsky 1992;
-/// tf.train.ExponentialMovingAverage). It starts as the weights that it is constructed with. It
-/// often does better than the weights of the last step.
+/// average += (1 - d) (w - average) after step t = 0, 1, ..., with d = min(decay, (1 + t) / (10 +
+/// t)) (Polyak & Juditsky 1992; tf.train.ExponentialMovingAverage with num_updates). It starts as
+/// the weights that it is constructed with, and the smaller d of the first steps lets them go: else
+/// a short run would end with an average that is mostly untrained. It often does better than the
+/// weights of the last step.
 class WeightAverage {
  public:
   /// Throws Error unless 0 < decay < 1.
@@ -15,8 +17,8 @@ class WeightAverage {
 
   /// Throws Error unless the average was made for parameters of this shape and dtype.
   void check_fits(const ParameterBuffer& parameters) const;
-  /// Takes in the weights of one more step. Throws Error as check_fits().
-  void update(const ParameterBuffer& parameters);
+  /// Takes in the weights after step t. Throws Error as check_fits().
+  void update(const ParameterBuffer& parameters, std::int64_t t);
   /// Exchanges the average and the weights. Throws Error as check_fits().
   void swap(ParameterBuffer& parameters);
 

@@ -21,19 +21,32 @@ using test::ToyRun;
 
 TEST(WeightAverage, FollowsTheWeightsOfEachStep) {
   for (const DType dtype : test::kFloatingDTypes) {
-    ToyRun run({.dtype = dtype, .ema = 0.75});
+    ToyRun run({.dtype = dtype});
+    WeightAverage average(*run.parameters, 0.75);
     std::vector<double> expected = to_doubles(run.parameters->values());
-    EXPECT_EQ(to_doubles(run.average->values()), expected) << "it begins with them";
-    for (int step = 0; step < 9; ++step) {
+    EXPECT_EQ(to_doubles(average.values()), expected) << "it begins with them";
+    for (int step = 0; step < 40; ++step) {
       run.trainer->step(run.loader->next());
+      average.update(*run.parameters, step);
       const std::vector<double> weights = to_doubles(run.parameters->values());
+      const double decay = step < 26 ? (1.0 + step) / (10.0 + step) : 0.75;
       for (std::size_t i = 0; i < expected.size(); ++i) {
-        expected[i] = 0.75 * expected[i] + 0.25 * weights[i];
+        expected[i] = decay * expected[i] + (1 - decay) * weights[i];
       }
     }
     EXPECT_TRUE(
-        test::is_close(run.average->values(), expected, dtype == DType::kFloat64 ? 1e-14 : 1e-6));
+        test::is_close(average.values(), expected, dtype == DType::kFloat64 ? 1e-14 : 1e-6));
   }
+}
+
+TEST(WeightAverage, OfAShortRunHoldsLittleOfTheFirstWeights) {
+  const ToyRun run({});
+  ParameterBuffer& parameters = *run.parameters;
+  parameters.values().fill(1.0);
+  WeightAverage average(parameters, 0.999);
+  parameters.values().fill(0.0);
+  for (int step = 0; step < 100; ++step) average.update(parameters, step);
+  for (const double left : to_doubles(average.values())) EXPECT_LT(left, 1e-9);
 }
 
 TEST(WeightAverage, ChangesNoBitOfTheTraining) {
@@ -100,7 +113,7 @@ TEST(WeightAverage, RefusesTheWeightsOfAnotherModel) {
   WeightAverage average(*toy.parameters, 0.5);
   for (ToyRun* other : {&wider, &single}) {
     const Tensor before = other->parameters->values().clone();
-    for (const auto& use : {std::function<void()>([&] { average.update(*other->parameters); }),
+    for (const auto& use : {std::function<void()>([&] { average.update(*other->parameters, 0); }),
                             std::function<void()>([&] { average.swap(*other->parameters); })}) {
       EXPECT_THAT(error_of(use), ::testing::StartsWith("[ema] was made for parameters float64 ("));
     }
