@@ -80,11 +80,18 @@ Pass Pass::reading(KeyValueCache& cache) {
   return pass;
 }
 
+Pass Pass::unpacked() {
+  Pass pass;
+  pass.is_unpacked_ = true;
+  return pass;
+}
+
 Pass Pass::on_row(const ops::Packing& packing) const {
   check_given(packing.segments.defined(), "pass", "the packing");
   check(!packing_, "pass", "the batch is packed already");
   check(!has_pairs(), "pass", "a batch whose attention has pairs of its own cannot be packed");
   check(cache_ == nullptr, "pass", "a batch that goes on from a cache cannot be packed");
+  check(!is_unpacked_, "pass", "a pass made by unpacked() cannot be packed");
   Pass pass;
   pass.random_ = random_;
   pass.packing_ = packing;

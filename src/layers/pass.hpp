@@ -32,8 +32,7 @@ class Pass {
   /// A training step. Layers draw random numbers from (seed, their names, step).
   static Pass training(std::uint64_t seed, std::uint64_t step);
   /// This pass on the packed row of a batch, with the same mode and random numbers. Throws Error
-  /// for an undefined packing, for a pass that is packed already, and for a pass with pairs of its
-  /// own.
+  /// for an undefined packing, and for a pass that may not be packed, see may_pack().
   Pass on_row(const ops::Packing& packing) const;
 
   /// Inference over a batch that goes on where each sequence of `cache` ends, see
@@ -41,6 +40,13 @@ class Pass {
   /// was read before. The cache must live as long as the pass. Bidirectional attention is an error,
   /// and so are packing, pairs of one's own, and recording on a tape.
   static Pass reading(KeyValueCache& cache);
+
+  /// Inference on a batch that no layer packs. A packed row begins its sums elsewhere, so that the
+  /// bits of a sample depend on the samples before it in the row.
+  static Pass unpacked();
+  /// Whether layers may run the batch on its packed row: not where it is packed already, goes on
+  /// from a cache, has pairs of its own, or was made by unpacked().
+  bool may_pack() const { return !is_unpacked_ && !packing_ && cache_ == nullptr && !has_pairs(); }
 
   bool is_training() const { return random_.has_value(); }
   /// Whether the batch goes on where a cache ends, see reading().
@@ -125,6 +131,7 @@ class Pass {
   std::optional<Source> random_;
   std::optional<ops::Packing> packing_;
   KeyValueCache* cache_ = nullptr;
+  bool is_unpacked_ = false;
   PoolVector<std::int64_t> read_;  // how much of each sequence was read before, with a cache
   std::int64_t selections_ = 0;    // of the cache by then
   AttentionMask pairs_;

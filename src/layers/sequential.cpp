@@ -42,8 +42,8 @@ Sequential& Sequential::pack(PackWhen when) {
 Sequential::Stretch Sequential::stretch_at(std::size_t first, const SequenceMask& mask,
                                            const Pass& pass) const {
   Stretch stretch = {first, first, {}};
-  const bool may_pack = mask.defined() && !pass.has_pairs() && !pass.is_reading();
-  if (pack_ == PackWhen::kNever || !may_pack) return {first, first + 1, {}};
+  if (pack_ == PackWhen::kNever || !mask.defined() || !pass.may_pack())
+    return {first, first + 1, {}};
   ops::Work work;
   for (; stretch.end < layers_.size(); ++stretch.end) {
     const std::optional<ops::Work> more = layers_[stretch.end].layer->row_work();

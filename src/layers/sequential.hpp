@@ -54,8 +54,8 @@ class Sequential : public Layer {
 
   /// Says when values that carry a mask are packed. A stretch of layers that can run on a packed
   /// row (Layer::row_work()) then runs there. Its output is unpacked, with the mask on it. Results
-  /// and gradients are the same either way, up to rounding and random numbers. A pass with pairs of
-  /// its own is never packed.
+  /// and gradients are the same either way, up to rounding and random numbers. A pass that does not
+  /// allow it (Pass::may_pack()) is never packed; generation's are such.
   Sequential& pack(PackWhen when);
   /// Runs `x` through the layers, without recording, and says for each stretch whether it is
   /// packed.

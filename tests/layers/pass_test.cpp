@@ -184,6 +184,10 @@ TEST(Pass, IsPackedOnceAndNotWithPairsOfItsOwn) {
   causal.set_pairs(AttentionMask::causal(3));
   EXPECT_EQ(error_of([&] { causal.on_row(packing); }),
             "[pass] a batch whose attention has pairs of its own cannot be packed");
+  EXPECT_EQ(error_of([&] { Pass::unpacked().on_row(packing); }),
+            "[pass] a pass made by unpacked() cannot be packed");
+  EXPECT_TRUE(Pass().may_pack());
+  for (const Pass& pass : {row, causal, Pass::unpacked()}) EXPECT_FALSE(pass.may_pack());
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ std::vector<Tensor> NextLogits::operator()(std::span<const Tokens* const> sequen
     unread.push_back(std::span(*sequences[b]).subspan(read));
   }
   const Variable tokens = batch_of(unread);
-  Pass pass = cache_ ? Pass::reading(*cache_) : Pass();
+  Pass pass = cache_ ? Pass::reading(*cache_) : Pass::unpacked();
   const Tensor logits = model_(tokens, pass).value();
   check_positions(pass);
   check(logits.rank() == 3 && logits.shape().slice(0, 2) == tokens.shape(), name_,

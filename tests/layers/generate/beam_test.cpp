@@ -3,8 +3,10 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/generate/beam.hpp>
 #include <maskgrad/layers/generate/generate.hpp>
+#include <maskgrad/layers/sequential.hpp>
 
 #include "layers/generate/language_model.hpp"
 #include "support/errors.hpp"
@@ -187,23 +189,42 @@ void expect_identical(const std::vector<Hypothesis>& a, const std::vector<Hypoth
   }
 }
 
-TEST(BeamSearch, GivesAPromptTheSameBitsAloneAndAmongOthersWithACacheAndWithout) {
-  SmallLanguageModel model;
+void expect_the_same_bits_in_any_batch(const LanguageModel& model) {
   const std::vector<Tokens> prompts = some_prompts();
   BeamOptions options = {.beams = 5, .tokens = 12, .stop = {4, 7}, .length_penalty = 0.6};
-  const auto together = beam_search(as_function(model), prompts, options);
+  const auto together = beam_search(model, prompts, options);
   for (const auto& hypotheses : together) EXPECT_EQ(hypotheses.size(), 5u);
   const auto expect_the_same = [&](const std::vector<std::vector<Hypothesis>>& other) {
     for (std::size_t i = 0; i < prompts.size(); ++i) expect_identical(other[i], together[i]);
   };
   options.cache = false;
-  expect_the_same(beam_search(as_function(model), prompts, options));
-  options.cache = true;
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    expect_identical(search(as_function(model), prompts[i], options), together[i]);
+  expect_the_same(beam_search(model, prompts, options));
+  for (const bool cache : {false, true}) {
+    options.cache = cache;
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      expect_identical(search(model, prompts[i], options), together[i]);
+    }
   }
   const test::WithThreads threads(3);
-  expect_the_same(beam_search(as_function(model), prompts, options));
+  expect_the_same(beam_search(model, prompts, options));
+}
+
+TEST(BeamSearch, GivesAPromptTheSameBitsAloneAndAmongOthersWithACacheAndWithout) {
+  SmallLanguageModel model;
+  expect_the_same_bits_in_any_batch(as_function(model));
+}
+
+TEST(BeamSearch, GivesTheSameBitsWhereAModelPacksItsBatches) {
+  using Small = SmallLanguageModel;
+  Sequential layers;
+  layers.add<Embed>("embed", Small::kVocabulary, Small::kFeatures)
+      .add<LearnedPositions>("positions", Small::kMostPositions, Small::kFeatures)
+      .add<Decoder>("decoder", Small::usual())
+      .add<Dense>("logits", Small::kFeatures, Small::kVocabulary)
+      .pack(PackWhen::kAlways);
+  const ParameterBuffer parameters(layers, DType::kFloat32, 1);
+  expect_the_same_bits_in_any_batch(
+      [&](const Variable& tokens, Pass& pass) { return layers(tokens, pass); });
 }
 
 // A model whose logits are the same everywhere.
