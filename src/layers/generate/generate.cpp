@@ -8,6 +8,7 @@ namespace maskgrad {
 namespace {
 
 constexpr const char* kName = "generate";
+constexpr std::uint64_t kSamples = std::uint64_t{1} << 32;  // from 0 on
 
 // A prompt and what was made behind it.
 struct Sequence {
@@ -22,9 +23,9 @@ class Generation {
              const GenerateOptions& options)
       : options_(options), next_(kName, model, prompts, options.tokens, options.cache) {
     check_options(options.sample);
-    check(prompts.size() <= UINT32_MAX - options.first_sample, kName,
-          "{} prompts from sample {} on are more than 2^32 samples", prompts.size(),
-          options.first_sample);
+    check(prompts.size() <= kSamples - options.first_sample, kName,
+          "{} prompts from sample {} on go beyond sample {}", prompts.size(), options.first_sample,
+          kSamples - 1);
     for (std::size_t i = 0; i < prompts.size(); ++i) sequences_.push_back({i, prompts[i]});
     made_.resize(prompts.size());
   }

@@ -37,7 +37,7 @@ struct GenerateOptions {
 /// What the model writes behind each prompt. The prompts may have any lengths above 0. The same
 /// prompt gives the same tokens alone and among others, with any number of threads: its logits have
 /// the same bits.
-/// Throws Error for an empty prompt, for tokens below 0, for more than 2^32 samples, for logits
+/// Throws Error for an empty prompt, for tokens below 0, for samples beyond 2^32 - 1, for logits
 /// that do not fit, and as sample_token() and the model. Throws Error before the first token is
 /// made when the model has fewer positions (Pass::most_positions()) than the longest prompt and
 /// options.tokens take, whether or not a stop would come before.

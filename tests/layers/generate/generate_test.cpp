@@ -163,6 +163,19 @@ TEST(Generate, MakesNothingOfNothing) {
   EXPECT_THAT(generate(as_function(model), prompts, {.tokens = 0}), ElementsAre(IsEmpty()));
 }
 
+TEST(Generate, NumbersSamplesUpToTheLargestOf32Bits) {
+  SmallLanguageModel model;
+  const std::vector<Tokens> one = {{1}}, two = {{1}, {2}};
+  const auto error = [&](const std::vector<Tokens>& prompts, std::uint32_t first) {
+    return error_of(
+        [&] { generate(as_function(model), prompts, {.tokens = 1, .first_sample = first}); });
+  };
+  EXPECT_EQ(error(one, 4294967295), "no error");
+  EXPECT_EQ(error(two, 4294967294), "no error");
+  EXPECT_EQ(error(two, 4294967295),
+            "[generate] 2 prompts from sample 4294967295 on go beyond sample 4294967295");
+}
+
 TEST(Generate, RefusesWhatItCannotGoOnFrom) {
   SmallLanguageModel model;
   const auto error = [&](const std::vector<Tokens>& prompts, const GenerateOptions& options) {
