@@ -25,8 +25,10 @@ namespace maskgrad {
 /// batch, with any padding before or behind them.
 /// Memory grows with the positions that were read, by doubling.
 /// Each layer of the model takes part once in every pass. What breaks this is an Error: a layer
-/// that runs twice, two layers of one path, a pass that is used again, one after a pass that ended
-/// half way, or one from before select().
+/// that runs twice, two layers of one path, a pass that is used again, one from before select(), or
+/// one after a pass that only some attention layers took part in. A pass that fails behind the last
+/// of them has read its positions, and one that fails before the first has read none: lengths()
+/// tells.
 class KeyValueCache {
  public:
   /// `capacity`: the most positions of a sequence. Throws Error for a number below 0.

@@ -5,6 +5,7 @@
 #include <maskgrad/layers/generate/key_value_cache.hpp>
 #include <maskgrad/ops/nn/key_blocks.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/scope.hpp>
 
 #include "layers/generate/language_model.hpp"
 #include "layers/support.hpp"
@@ -226,6 +227,44 @@ TEST(KeyValueCache, RefusesALayerThatRunsTwiceAndAPassThatIsUsedAgain) {
   model.model.decoder(x, next);
   EXPECT_THAT(error_of([&] { model.model.decoder(x, next); }),
               ::testing::HasSubstr("a layer runs once in a pass"));
+}
+
+TEST(KeyValueCache, RefusesAPassAfterOneThatOnlySomeLayersTookPartIn) {
+  MultiHeadAttention layer(16, 2, {.kind = AttentionKind::kCausal});
+  const ParameterBuffer parameters(layer, DType::kFloat32, 1);
+  KeyValueCache cache(1, 9);
+  const Variable x(Tensor::zeros({1, 2, 16}, DType::kFloat32));
+  const auto run = [&](std::string_view name, Pass& pass) {
+    const Scope scope(name);
+    return error_of([&] { layer(x, pass); });
+  };
+  Pass half = Pass::reading(cache);
+  EXPECT_EQ(run("first", half), "no error");
+  EXPECT_THAT(cache.lengths(), ElementsAre(2));
+  Pass next = Pass::reading(cache);
+  EXPECT_EQ(run("first", next), "no error");
+  EXPECT_EQ(run("second", next),
+            "[cache] layer 'second' has 0 positions of sequence 0 and got position 2: a layer runs "
+            "once in a pass, and a pass once");
+}
+
+TEST(KeyValueCache, CountsWhatAPassReadThatFailedBehindTheLastAttention) {
+  SmallLanguageModel model;
+  KeyValueCache cache(1, 9);
+  const LanguageModel failing = [&](const Variable& tokens, Pass& pass) -> Variable {
+    model(tokens, pass);
+    fail("model", "fails");
+  };
+  Pass failed = Pass::reading(cache);
+  EXPECT_EQ(error_of([&] {
+              failing(Variable(Tensor::zeros({1, 2}, DType::kInt64)), failed);
+            }),
+            "[model] fails");
+  EXPECT_THAT(cache.lengths(), ElementsAre(2));
+  const Tensor third = Tensor::from<std::int64_t>({5}, {1, 1});
+  Pass next = Pass::reading(cache);
+  EXPECT_TRUE(same_bits(model(Variable(third), next).value().view(0, {1, kVocabulary}),
+                        logits_of(model, {0, 0, 5}).view(2 * kVocabulary, {1, kVocabulary})));
 }
 
 TEST(KeyValueCache, RefusesAPassFromBeforeASelection) {
