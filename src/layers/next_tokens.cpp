@@ -1,4 +1,4 @@
-#include <optional>
+#include <set>
 #include <vector>
 
 #include <fmt/format.h>
@@ -55,25 +55,38 @@ class Targets {
   }
 
  private:
-  // Whether each target is the token so many positions on, and there is one at least.
-  bool are_shifted_by(std::int64_t shift) const {
+  // The places whose targets are wrong.
+  std::set<std::int64_t> wrong() const {
     const T* x = tokens_.value().data<T>();
-    bool all = true, any = false;
+    std::set<std::int64_t> places;
+    for_each_pair(tokens_, counted_, 1, [&](std::int64_t, std::int64_t at, std::int64_t next) {
+      if (targets_[at] != x[next]) places.insert(at);
+      return true;
+    });
+    return places;
+  }
+
+  // Whether each target is the token so many positions on, where there is such a token. Right
+  // targets alone do not tell: tokens may be alike.
+  bool are_shifted_by(std::int64_t shift, const std::set<std::int64_t>& wrong) const {
+    const T* x = tokens_.value().data<T>();
+    bool all = true, any_wrong = false;
     for_each_pair(tokens_, counted_, shift, [&](std::int64_t, std::int64_t at, std::int64_t other) {
-      any = true;
+      any_wrong |= wrong.contains(at);
       return all = targets_[at] == x[other];
     });
-    return all && any;
+    return all && any_wrong;
   }
 
   std::string shift_text() const {
-    if (are_shifted_by(0)) return ": every target is the token at its own position";
+    const std::set<std::int64_t> wrong = this->wrong();
+    if (are_shifted_by(0, wrong)) return ": every target is the token at its own position";
     for (const std::int64_t shift : {2, 3}) {
-      if (are_shifted_by(shift)) {
+      if (are_shifted_by(shift, wrong)) {
         return fmt::format(": every target is the token {} positions on", shift);
       }
     }
-    if (are_shifted_by(-1)) return ": every target is the token before";
+    if (are_shifted_by(-1, wrong)) return ": every target is the token before";
     return "";
   }
 

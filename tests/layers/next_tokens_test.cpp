@@ -43,6 +43,11 @@ TEST(NextTokens, AreToldFromTargetsThatAreShiftedWrongly) {
             "the token before");
 }
 
+TEST(NextTokens, AreCalledShiftedOnlyWhereAWrongOneIsShiftedToo) {
+  EXPECT_EQ(find_wrong_target(Variable(ids({1, 1, 1, 1}, {1, 4})), ids({1, 1, 2, 0}, {1, 4})),
+            "the target of position 2 of sequence 0 is 2, and the next token is 1");
+}
+
 TEST(NextTokens, AreComparedOnlyWhereTargetsCount) {
   const SequenceMask counted(test::bits({0, 1, 1, 1, 0, 0, 1, 0}, {2, 4}));
   EXPECT_EQ(find_wrong_target(tokens(), ids({-9, 3, 4, 9, -9, -9, 8, -9}, {2, 4}), counted), "");
