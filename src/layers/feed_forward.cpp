@@ -36,6 +36,8 @@ Variable apply(Activation activation, const Variable& x) {
 FeedForward::FeedForward(std::int64_t features, std::int64_t hidden,
                          const FeedForwardOptions& options)
     : Layer("FeedForward", MaskRule::kKeeps), activation_(options.activation) {
+  check(features > 0 && hidden > 0, "FeedForward",
+        "needs features and hidden above 0, got {} and {}", features, hidden);
   const auto bias = [&](const char* name, std::int64_t size) {
     return options.bias ? &parameter(name, {size}, zeros()) : nullptr;
   };

@@ -30,7 +30,7 @@ struct FeedForwardOptions {
 /// b1, c [F] and b2 [D], 0, with options.bias. Vaswani et al. 2017, section 3.3.
 class FeedForward : public Layer {
  public:
-  /// `features` is D, `hidden` is F.
+  /// `features` is D, `hidden` is F. Throws Error unless both are above 0.
   FeedForward(std::int64_t features, std::int64_t hidden, const FeedForwardOptions& options = {});
 
   /// 3 D F for each matrix and position: the product and its two gradients.

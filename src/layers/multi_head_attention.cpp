@@ -11,6 +11,7 @@ namespace {
 // The features of a head.
 std::int64_t checked_head(const char* name, std::int64_t features, std::int64_t heads,
                           std::int64_t key_heads) {
+  check(features > 0, name, "needs features above 0, got {}", features);
   check(heads > 0 && features % heads == 0, name, "{} heads do not divide {} features", heads,
         features);
   check(key_heads > 0 && heads % key_heads == 0, name, "{} heads of keys do not divide {} heads",
@@ -39,7 +40,7 @@ MultiHeadAttention::MultiHeadAttention(std::string kind, MaskRule rule, std::int
       rotary_(options.rotary) {
   const char* const name = this->kind().c_str();
   const std::int64_t head = checked_head(name, features, heads, key_heads_);
-  check(!rotary_ || head % 2 == 0, name, "a head of {} features cannot be rotated by pairs", head);
+  if (rotary_) ops::check_rotary(name, *rotary_, head);
   q_ = projection("q", features, features, options.bias, glorot_uniform());
   k_ = projection("k", features, key_heads_ * head, options.bias, glorot_uniform());
   v_ = projection("v", features, key_heads_ * head, options.bias, glorot_uniform());

@@ -29,8 +29,8 @@ struct MultiHeadAttentionOptions {
 /// Uses the mask of x and passes it on. A position attends to the pairs of the pass
 /// (Pass::attention()): positions that exist, of its own sequence, and not behind it where the
 /// attention is causal.
-/// The constructor throws Error unless H divides D and K divides H, and d is even where queries and
-/// keys are rotated. A call throws Error for an x of other dimensions.
+/// The constructor throws Error unless D is above 0, H divides D and K divides H. Where queries and
+/// keys are rotated it throws as check_rotary(). A call throws Error for an x of other dimensions.
 class MultiHeadAttention : public Layer {
  public:
   /// `features` is D, `heads` is H.

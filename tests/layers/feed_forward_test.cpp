@@ -97,6 +97,16 @@ TEST(FeedForward, IsTwoMatricesAndAFunctionBetweenThemOrAGate) {
   }
 }
 
+TEST(FeedForward, NeedsFeaturesAndHidden) {
+  const auto made = [](std::int64_t features, std::int64_t hidden) {
+    return error_of([&] { FeedForward(features, hidden); });
+  };
+  EXPECT_EQ(made(4, 0), "[FeedForward] needs features and hidden above 0, got 4 and 0");
+  EXPECT_EQ(made(0, 4), "[FeedForward] needs features and hidden above 0, got 0 and 4");
+  EXPECT_EQ(made(4, -1), "[FeedForward] needs features and hidden above 0, got 4 and -1");
+  EXPECT_EQ(made(1, 1), "no error");
+}
+
 TEST(Activation, HasANameForEachAndNoOther) {
   for (const Activation activation : kActivations) {
     EXPECT_EQ(activation_from_string(to_string(activation)), activation);

@@ -259,7 +259,11 @@ TEST(MultiHeadAttention, RefusesWhatItCannotDo) {
   EXPECT_EQ(made(8, 4, {.key_heads = -1}),
             "[MultiHeadAttention] -1 heads of keys do not divide 4 heads");
   EXPECT_EQ(made(12, 4, {.rotary = ops::RotaryOptions()}),
-            "[MultiHeadAttention] a head of 3 features cannot be rotated by pairs");
+            "[MultiHeadAttention] the features of a head must be even, got 3");
+  EXPECT_EQ(made(8, 4, {.rotary = ops::RotaryOptions{.base = -3}}),
+            "[MultiHeadAttention] base must be finite and above 0, got -3");
+  EXPECT_EQ(made(0, 1), "[MultiHeadAttention] needs features above 0, got 0");
+  EXPECT_EQ(made(-4, 1), "[MultiHeadAttention] needs features above 0, got -4");
   Model model({}), causal({.kind = AttentionKind::kCausal});
   Pass pass;
   EXPECT_EQ(error_of([&] {

@@ -63,10 +63,7 @@ void check_inputs(const Variable& x, const Tensor& positions, const RotaryOption
         x.shape());
   check(options.heads >= 1 && x.dim(2) % options.heads == 0, kName,
         "heads must divide the last dimension: {} and {}", options.heads, x.dim(2));
-  check(x.dim(2) / options.heads % 2 == 0, kName, "the features of a head must be even, got {}",
-        x.dim(2) / options.heads);
-  check(std::isfinite(options.base) && options.base > 0, kName,
-        "base must be finite and above 0, got {}", options.base);
+  check_rotary(kName, options, x.dim(2) / options.heads);
 }
 
 // The numbers of positions that angles are computed for, and which of them each position of x has;
@@ -238,6 +235,12 @@ class Rotations {
 };
 
 }  // namespace
+
+void check_rotary(const char* name, const RotaryOptions& options, std::int64_t head) {
+  check(head % 2 == 0, name, "the features of a head must be even, got {}", head);
+  check(std::isfinite(options.base) && options.base > 0, name,
+        "base must be finite and above 0, got {}", options.base);
+}
 
 // dx = g rotated back
 Variable rotary_embedding(const Variable& x, const Tensor& positions,

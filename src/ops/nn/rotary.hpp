@@ -20,6 +20,10 @@ struct RotaryOptions {
   double base = 10000;
 };
 
+/// Throws Error as `name` where heads of `head` features cannot be rotated so: for an odd number of
+/// them, and for a base that is not finite or not above 0.
+void check_rotary(const char* name, const RotaryOptions& options, std::int64_t head);
+
 /// Rotates each pair (a, b) of features of a head by an angle t = p base^(-2i/d):
 ///   a' = a cos(t) - b sin(t)
 ///   b' = a sin(t) + b cos(t)
