@@ -1,5 +1,4 @@
 #include <maskgrad/layers/layer.hpp>
-#include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
 namespace {
@@ -14,13 +13,7 @@ const char* with_mask_or_not(const Variable& x) { return x.mask().defined() ? " 
 }  // namespace
 
 Variable Layer::operator()(const Variable& x, Pass& pass) {
-  check_given(x.defined(), kind_.c_str(), "its input");
-  const Scope scope(name());
-  check_before(x, pass);
-  Variable y = forward(x, pass);
-  check_given(y.defined(), kind_.c_str(), "its output");
-  check_after(x, y, pass);
-  return y;
+  return checked(x, pass, [&] { return forward(x, pass); });
 }
 
 void Layer::check_before(const Variable& x, const Pass& pass) const {
@@ -40,6 +33,7 @@ void Layer::check_before(const Variable& x, const Pass& pass) const {
 }
 
 void Layer::check_after(const Variable& x, const Variable& y, const Pass& pass) const {
+  check_given(y.defined(), kind_.c_str(), "its output");
   if (pass.packing() != nullptr) {
     check(is_row(y, *pass.packing()), kind_.c_str(), "made {}{} of a packed row of {} positions",
           y.shape(), with_mask_or_not(y), pass.packing()->segments.numel());

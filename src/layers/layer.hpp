@@ -5,6 +5,7 @@
 
 #include <maskgrad/layers/module.hpp>
 #include <maskgrad/layers/pass.hpp>
+#include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
 
@@ -52,6 +53,18 @@ class Layer : public Module {
 
  protected:
   virtual Variable forward(const Variable& x, Pass& pass) = 0;
+
+  /// What f() gives, checked as a call on x is. For a layer that can also be called in another way,
+  /// such as with two inputs. Throws Error as operator().
+  template <class F>
+  Variable checked(const Variable& x, const Pass& pass, F f) const {
+    check_given(x.defined(), kind_.c_str(), "its input");
+    const Scope scope(name());
+    check_before(x, pass);
+    Variable y = f();
+    check_after(x, y, pass);
+    return y;
+  }
 
   /// For a layer made of layers. The inner layers check their own rules. What forward() does with
   /// masks between them is not checked.

@@ -3,7 +3,6 @@
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/stacked_matmul.hpp>
 #include <maskgrad/ops/nn/self_attention.hpp>
-#include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
 namespace {
@@ -140,10 +139,11 @@ Variable MultiHeadAttention::attend(const Variable& x, const Variable& memory, P
   check(kind_ == AttentionKind::kBidirectional && !rotary_, name,
         "attention to another sequence is neither causal nor rotated");
   check(mask_rule() == MaskRule::kUses, name, "attention to another sequence uses masks");
-  const Scope scope(this->name());
-  const Variable keys = input_of(memory);
-  return with_mask_of(
-      x, average(of(input_of(x), q_), of(keys, k_), of(keys, v_), pass.attention(x, memory)));
+  return checked(x, pass, [&] {
+    const Variable keys = input_of(memory);
+    return with_mask_of(
+        x, average(of(input_of(x), q_), of(keys, k_), of(keys, v_), pass.attention(x, memory)));
+  });
 }
 
 }  // namespace maskgrad

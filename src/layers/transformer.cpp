@@ -5,7 +5,6 @@
 #include <maskgrad/layers/transformer.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/tensor/autograd/recompute.hpp>
-#include <maskgrad/tensor/scope.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
@@ -108,8 +107,7 @@ std::optional<ops::Work> TransformerBlock::row_work() const {
 
 Variable DecoderBlock::decode(const Variable& x, const Variable& memory, Pass& pass) {
   check_given(x.defined() && memory.defined(), "DecoderBlock", "an input");
-  const Scope scope(name());
-  return run(x, &memory, pass);
+  return checked(x, pass, [&] { return run(x, &memory, pass); });
 }
 
 TransformerStack::TransformerStack(std::string kind, const TransformerOptions& options)
@@ -160,22 +158,23 @@ Encoder::Encoder(const TransformerOptions& options) : TransformerStack("Encoder"
 Decoder::Decoder(const TransformerOptions& options, DecoderBlock::Memory memory)
     : TransformerStack("Decoder", options) {
   for (std::int64_t i = 0; i < options.layers; ++i) {
-    blocks_.push_back(add(std::make_unique<DecoderBlock>(options, memory)));
+    decoder_blocks_.push_back(add(std::make_unique<DecoderBlock>(options, memory)));
   }
   add_last_norm(options);
 }
 
 Variable Decoder::decode(const Variable& x, const Variable& memory, Pass& pass) {
   check_given(x.defined() && memory.defined(), "Decoder", "an input");
-  const Scope scope(name());
-  Variable y = x;
-  for (DecoderBlock* block : blocks_) {
-    const auto run = [block](const Variable& h, const Variable& m, Pass& in) {
-      return block->decode(h, m, in);
-    };
-    y = run_block(run, pass, y, memory);
-  }
-  return last_norm(y, pass);
+  return checked(x, pass, [&] {
+    Variable y = x;
+    for (DecoderBlock* block : decoder_blocks_) {
+      const auto run = [block](const Variable& h, const Variable& m, Pass& in) {
+        return block->decode(h, m, in);
+      };
+      y = run_block(run, pass, y, memory);
+    }
+    return last_norm(y, pass);
+  });
 }
 
 }  // namespace maskgrad

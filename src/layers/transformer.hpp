@@ -141,7 +141,7 @@ class Decoder : public TransformerStack {
   Variable decode(const Variable& x, const Variable& memory, Pass& pass);
 
  private:
-  std::vector<DecoderBlock*> blocks_;
+  std::vector<DecoderBlock*> decoder_blocks_;  // the stack's blocks, which decode() calls
 };
 
 }  // namespace maskgrad

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <maskgrad/layers/layer.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
 
 #include "layers/support.hpp"
 #include "support/errors.hpp"
@@ -105,6 +106,34 @@ TEST(Layer, TellsItsKindAndItsRule) {
   const Custom layer(MaskRule::kUses, passes);
   EXPECT_EQ(layer.kind(), "Custom");
   EXPECT_EQ(layer.mask_rule(), MaskRule::kUses);
+}
+
+// A layer that can also be called with two inputs.
+struct TwoInputs : Layer {
+  TwoInputs(MaskRule rule, Forward f) : Layer("TwoInputs", rule), f_(std::move(f)) {}
+  Variable forward(const Variable& x, Pass&) override { return f_(x); }
+  Variable with(const Variable& x, const Variable& other, Pass& pass) {
+    return checked(x, pass, [&] { return ops::add(f_(x), other); });
+  }
+  Forward f_;
+};
+
+TEST(Layer, ChecksACallOfAnotherKindToo) {
+  const auto error = [](MaskRule rule, const Forward& f, const Variable& x, Pass pass = {}) {
+    TwoInputs layer(rule, f);
+    return error_of([&] { layer.with(x, input(), pass); });
+  };
+  EXPECT_EQ(error(MaskRule::kUses, passes, input(some_mask())), "no error");
+  EXPECT_EQ(error(MaskRule::kUses, loses, input(some_mask())),
+            "[TwoInputs] says that it uses the mask, but its output does not carry it");
+  EXPECT_EQ(error(MaskRule::kUnset, passes, input(some_mask())),
+            "[TwoInputs] got a mask and does not say what becomes of it; declare keeps, uses, "
+            "makes, changes or ends");
+  EXPECT_EQ(error(MaskRule::kUses, passes, Variable()),
+            "[TwoInputs] its input was used before it was given a value");
+  EXPECT_EQ(error(MaskRule::kUses, passes, input(), Pass().on_row(ops::packing_of(some_mask()))),
+            "[TwoInputs] does not say how it runs on a packed row; override row_work(), or "
+            "unpack() first");
 }
 
 }  // namespace

@@ -272,6 +272,9 @@ TEST(MultiHeadAttention, RefusesWhatItCannotDo) {
             "[MultiHeadAttention] needs [B, S, 8], got (2, 8)");
   EXPECT_EQ(error_of([&] { causal.layer.attend(input(4, {}), input(5, {}), pass); }),
             "[MultiHeadAttention] attention to another sequence is neither causal nor rotated");
+  Pass row = Pass().on_row(ops::packing_of(some_mask()));
+  EXPECT_THAT(error_of([&] { model.layer.attend(input(4, {}), input(5, {}), row); }),
+              ::testing::StartsWith("[MultiHeadAttention] needs a packed row of "));
   EXPECT_EQ(error_of([&] { model.layer.attend(Variable(), input(5, {}), pass); }),
             "[MultiHeadAttention] an input was used before it was given a value");
   EXPECT_EQ(

@@ -229,6 +229,10 @@ TEST(TransformerBlock, RefusesWhatItCannotDo) {
   EXPECT_EQ(error_of([&] { reads(input(4)); }),
             "[DecoderBlock] attends to another sequence, which decode() takes");
   EXPECT_FALSE(reads.row_work().has_value());
+  Pass row = Pass().on_row(ops::packing_of(some_mask()));
+  EXPECT_EQ(error_of([&] { reads.decode(input(4), input(3), row); }),
+            "[DecoderBlock] does not say how it runs on a packed row; override row_work(), or "
+            "unpack() first");
   EXPECT_TRUE(alone.row_work().has_value());
 }
 
