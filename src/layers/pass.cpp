@@ -95,6 +95,7 @@ Pass Pass::on_row(const ops::Packing& packing) const {
   Pass pass;
   pass.random_ = random_;
   pass.packing_ = packing;
+  pass.limit_ = limit_;
   return pass;
 }
 
@@ -195,7 +196,7 @@ Tensor Pass::positions(const Variable& x) {
 }
 
 void Pass::limit_positions(std::int64_t most) {
-  made_->most_positions = std::min(most, most_positions().value_or(most));
+  limit_->most_positions = std::min(most, most_positions().value_or(most));
 }
 
 Pass::KeysAndValues Pass::with_cache(const Variable& x, const Variable& k, const Variable& v) {

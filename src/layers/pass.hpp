@@ -95,8 +95,8 @@ class Pass {
   Tensor positions(const Variable& x);
   /// To be called by a layer that can tell no more than `most` positions of a sequence apart.
   void limit_positions(std::int64_t most);
-  /// The least of what layers have said so far; nothing when none has.
-  std::optional<std::int64_t> most_positions() const { return made_->most_positions; }
+  /// The least of what layers have said so far, in this pass or on its row; nothing when none has.
+  std::optional<std::int64_t> most_positions() const { return limit_->most_positions; }
   /// A number for each position of x [B, S, ...] that exists, which no other of the batch has:
   /// int64 [B, S], or [1, K] on a packed row. It is 2^32 b + positions(x), where b is the
   /// sequence's number in the batch. So it depends neither on padding nor on packing. Throws Error
@@ -122,6 +122,8 @@ class Pass {
   struct Made : RefCounted {
     PoolVector<OfMask> of_masks;  // of each mask in the model: one, or a few
     PoolVector<OfTwoMasks> of_two;
+  };
+  struct Limit : RefCounted {
     std::optional<std::int64_t> most_positions;
   };
   OfMask& of(const Variable& x);
@@ -136,6 +138,7 @@ class Pass {
   std::int64_t selections_ = 0;    // of the cache by then
   AttentionMask pairs_;
   Ref<Made> made_ = make_ref<Made>();
+  Ref<Limit> limit_ = make_ref<Limit>();
 };
 
 }  // namespace maskgrad

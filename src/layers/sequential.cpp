@@ -66,7 +66,6 @@ Variable Sequential::run(const Stretch& stretch, const Variable& x, Pass& pass) 
   const ops::Packing packing = ops::packing_of(x.mask());
   Pass on_row = pass.on_row(packing);
   const Variable y = all_of(ops::pack(x, packing), on_row);
-  if (const auto most = on_row.most_positions()) pass.limit_positions(*most);
   return ops::unpack(y, packing);
 }
 

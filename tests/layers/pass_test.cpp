@@ -66,6 +66,20 @@ TEST(Pass, KnowsTheMostPositionsThatItsLayersTellApart) {
   EXPECT_EQ(pass.most_positions(), 5);
 }
 
+TEST(Pass, KnowsTheMostPositionsOfItsRow) {
+  Pass pass;
+  pass.limit_positions(9);
+  Pass row = pass.on_row(ops::packing_of(some_mask()));
+  EXPECT_EQ(row.most_positions(), 9);
+  row.limit_positions(5);
+  EXPECT_EQ(pass.most_positions(), 5);
+  Pass other;
+  other.limit_positions(4);
+  other.set_pairs(AttentionMask::causal(3));
+  EXPECT_EQ(other.most_positions(), 4) << "pairs tell nothing of it";
+  EXPECT_EQ(pass.most_positions(), 5) << "another pass";
+}
+
 TEST(Pass, CountsThePositionsThatExist) {
   Pass pass;
   EXPECT_THAT(positions_of(pass, value()), ElementsAre(0, 1, 2, 0, 1, 2, 0, 1, 2));
