@@ -71,6 +71,8 @@ Variable packed(const Variable& tokens, const ops::Packing& packing) {
   return ops::pack(Variable(tokens.value()), packing);
 }
 
+bool is_same_number(double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); }
+
 bool differ(const Variable& all, const Variable& alone, std::span<const SamePlace> places) {
   const double least = all.dtype() == DType::kFloat64 ? 1e-9 : 1e-4;
   const Tensor a = all.value().to(DType::kFloat64), b = alone.value().to(DType::kFloat64);
@@ -80,8 +82,10 @@ bool differ(const Variable& all, const Variable& alone, std::span<const SamePlac
     const double* x = std::as_const(a).data<double>() + in_all * of_place;
     const double* y = std::as_const(b).data<double>() + in_alone * of_place;
     for (std::int64_t j = 0; j < of_place; ++j) {
-      if (std::isfinite(x[j]) != std::isfinite(y[j])) return true;
-      if (!std::isfinite(x[j])) continue;
+      if (!std::isfinite(x[j]) || !std::isfinite(y[j])) {
+        if (!is_same_number(x[j], y[j])) return true;
+        continue;
+      }
       largest = std::max({largest, std::abs(x[j]), std::abs(y[j])});
       most = std::max(most, std::abs(x[j] - y[j]));
     }

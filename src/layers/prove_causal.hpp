@@ -13,9 +13,9 @@ namespace maskgrad {
 ///
 /// What a model reads of positions comes as constants, which no proof follows. So where the proof
 /// holds, the model runs on the last document without the others. Its logits must be the same up to
-/// rounding: 1e-9 of the largest for float64, 1e-4 for other dtypes. Where they are not, `restart`
-/// names the first operation that reads another constant at the same position. This part is a
-/// trial with the numbers at hand, once in the batch and once on the row.
+/// rounding: 1e-9 of the largest for float64, 1e-4 for other dtypes; Inf and NaN exactly. Where
+/// they are not, `restart` names the first operation that reads another constant at the same
+/// position. This part is a trial with the numbers at hand, once in the batch and once on the row.
 ///
 /// CausalProof::not_tried says what was left out: the row of tokens without a mask, and what the
 /// model throws an Error for on a row or on one document.

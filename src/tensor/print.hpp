@@ -1,8 +1,9 @@
-// Tensors as text.
+// Tensors and counts as text.
 #pragma once
 
 #include <iosfwd>
 #include <string>
+#include <string_view>
 
 #include <maskgrad/tensor/tensor.hpp>
 
@@ -18,5 +19,9 @@ namespace maskgrad {
 std::string to_string(const Tensor& x);
 
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
+
+/// "1 sample", "3 samples", "0 samples": how many there are of `what`, which forms its plural
+/// with an s.
+std::string count_of(std::int64_t count, std::string_view what);
 
 }  // namespace maskgrad

@@ -1,5 +1,7 @@
 // Language models with the faults that people make, each found and named, and sound ones.
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <memory>
 
 #include <gmock/gmock.h>
@@ -258,6 +260,43 @@ TEST(AModel, OfOneSequenceHasNoOtherDocument) {
                      mask_of({1, 1, 1}, {1, 3}));
   const CausalProof proof = model.add<Decoder>("decoder", small()).prove(one);
   EXPECT_TRUE(proof.holds()) << to_string(proof);
+}
+
+TEST(AModel, IsNotProvedOnABatchThatHoldsNothing) {
+  const std::string none = "[prove_causal] no token belongs to a document: nothing to prove";
+  const auto error = [](const Variable& on) {
+    Model model;
+    model.add<Decoder>("decoder", small());
+    return error_of([&] { model.prove(on); });
+  };
+  EXPECT_EQ(error(tokens(mask_of(std::vector<double>(15, 0.0), {kBatch, kLength}))), none);
+  EXPECT_EQ(error(Variable(Tensor::zeros({0, kLength}, DType::kInt64))), none);
+}
+
+// The last logit of the last sequence is `alone` where that sequence runs alone, and else `among`.
+CausalProof proof_where_numbers_are(double among, double alone) {
+  Sequential layers;
+  layers.add<Embed>("embed", kVocabulary, kFeatures);
+  const ParameterBuffer parameters(layers, DType::kFloat64, 1);
+  return prove_causal(
+      [&](const Variable& x, Pass& pass) {
+        const Variable y = layers(x, pass);
+        Tensor more = Tensor::zeros(y.shape(), y.dtype());
+        more.data<double>()[more.numel() - 1] = x.dim(0) == 1 ? alone : among;
+        return ops::add(y, Variable(more));
+      },
+      tokens());
+}
+
+TEST(AModel, MustGiveADocumentTheSameInfinitiesAloneAndAmongOthers) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  for (const double number : {0.0, kInf, -kInf, kNaN}) {
+    for (const double other : {0.0, kInf, -kInf, kNaN}) {
+      const bool same = number == other || (std::isnan(number) && std::isnan(other));
+      EXPECT_EQ(proof_where_numbers_are(number, other).holds(), same) << number << " " << other;
+    }
+  }
 }
 
 TEST(AModel, MustTakeTokens) {

@@ -57,6 +57,12 @@ TEST(TensorText, IsNeverLongWhateverTheShape) {
   }
 }
 
+TEST(CountText, HasAnSUnlessThereIsOne) {
+  EXPECT_EQ(count_of(0, "sample"), "0 samples");
+  EXPECT_EQ(count_of(1, "sample"), "1 sample");
+  EXPECT_EQ(count_of(2, "sample"), "2 samples");
+}
+
 TEST(TensorText, GoesToStreams) {
   std::ostringstream out;
   out << make({0.5}, {1});

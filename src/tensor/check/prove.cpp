@@ -3,6 +3,7 @@
 #include <maskgrad/tensor/check/mask_path.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
+#include <maskgrad/tensor/print.hpp>
 
 namespace maskgrad {
 namespace {
@@ -58,14 +59,11 @@ void prove_gradients(const MarkedTape& marked, const MaskPath& path, MaskProof& 
   }
 }
 
-std::string plural(std::int64_t count, const char* what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 }  // namespace
 
 MaskProof prove_mask(const Tape& tape, std::span<const NamedLeaf> leaves) {
   check(tape.traces(), "prove_mask", "needs a tape that traces: Tape tape({{.trace = true}})");
+  check(!tape.nodes().empty(), "prove_mask", "the tape has no operation: nothing to prove");
   MarkedTape marked(tape);
   marked.run(true);
   marked.run_back();
@@ -79,8 +77,8 @@ MaskProof prove_mask(const Tape& tape, std::span<const NamedLeaf> leaves) {
 
 std::string to_string(const MaskProof& proof) {
   std::string text =
-      fmt::format("{}, {}, {}: {}", plural(proof.operations, "operation"),
-                  plural(proof.results, "result"), plural(proof.gradients, "gradient"),
+      fmt::format("{}, {}, {}: {}", count_of(proof.operations, "operation"),
+                  count_of(proof.results, "result"), count_of(proof.gradients, "gradient"),
                   proof.holds()         ? "no masked place can reach a kept one"
                   : !proof.path.empty() ? "a masked place can reach a kept one"
                                         : "a masked place can reach a gradient");

@@ -34,7 +34,7 @@ std::string to_string(const MaskProof& proof);
 /// dropped later is no failure. The proof relies on the Reach and Reads of each operation's
 /// description, which check_op() tests. It does not see numbers that a program reads from value()
 /// and computes with; check_mask_leaks() finds their effect. `leaves` names the leaves in the path.
-/// Throws Error for a tape that does not trace.
+/// Throws Error for a tape that does not trace or has no operation.
 MaskProof prove_mask(const Tape& tape, std::span<const NamedLeaf> leaves = {});
 
 }  // namespace maskgrad

@@ -5,6 +5,7 @@
 #include <maskgrad/tensor/check/mask_path.hpp>
 #include <maskgrad/tensor/check/prove_causal.hpp>
 #include <maskgrad/tensor/check/token_places.hpp>
+#include <maskgrad/tensor/print.hpp>
 
 namespace maskgrad {
 namespace {
@@ -188,10 +189,6 @@ class Search {
   const TokenPlaces& places_;
 };
 
-std::string plural(std::int64_t count, const char* what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 }  // namespace
 
 CausalProof prove_causal(const Tape& tape, const Tensor& tokens, const Variable& logits,
@@ -201,6 +198,7 @@ CausalProof prove_causal(const Tape& tape, const Tensor& tokens, const Variable&
   check_calls(tape);
   check_tokens_read(tape, tokens);
   const TokenPlaces places(tokens.shape(), documents);
+  check(places.positions() > 0, kName, "no token belongs to a document: nothing to prove");
   const Search search(tape, tokens, logits, places);
   CausalProof proof{.operations = std::ssize(tape.nodes()),
                     .positions = places.positions(),
@@ -217,8 +215,8 @@ std::string to_string(const CausalProof& proof) {
   const std::string leak = fmt::format("{}a logit can depend on a token {}",
                                        proof.on_row ? "on the packed row " : "", proof.leak);
   std::string text =
-      fmt::format("{}, {}, {}: {}", plural(proof.operations, "operation"),
-                  plural(proof.positions, "position"), plural(proof.documents, "document"),
+      fmt::format("{}, {}, {}: {}", count_of(proof.operations, "operation"),
+                  count_of(proof.positions, "position"), count_of(proof.documents, "document"),
                   proof.holds()         ? kHolds
                   : !proof.path.empty() ? leak
                                         : "a logit depends on what stands before its document");

@@ -41,8 +41,9 @@ std::string to_string(const CausalProof& proof);
 /// that are tokens are taken to reach all that the operation gives. The proof relies on the Reach
 /// of each operation's description, which check_op() tests. It does not see numbers that a program
 /// reads from value() and computes with.
-/// Throws Error for a tape that does not trace, when no operation reads the tokens, for logits that
-/// the tape did not record, and for other shapes or dtypes. Throws Error for an operation that can
+/// Throws Error for a tape that does not trace, when no token belongs to a document, when no
+/// operation reads the tokens, for logits that the tape did not record, and for other shapes or
+/// dtypes. Throws Error for an operation that can
 /// read integers and did not tell record() all inputs and arguments.
 CausalProof prove_causal(const Tape& tape, const Tensor& tokens, const Variable& logits,
                          const Tensor& documents = {});

@@ -204,12 +204,24 @@ TEST(ProveCausal, ReadsLogitsOfSeveralNumbers) {
   EXPECT_THAT(last_line(proof), ::testing::HasSubstr("a logit of position "));
 }
 
-TEST(ProveCausal, HoldsForOneTokenAndForNone) {
-  for (const Shape& shape : {Shape{1, 1}, Shape{2, 0}, Shape{0, 3}}) {
-    const Tensor tokens = Tensor::zeros(shape, DType::kInt64);
-    Tape tape({.trace = true});
-    EXPECT_TRUE(prove_causal(tape, tokens, look_up(Variable(tokens))).holds());
+TEST(ProveCausal, HoldsForOneToken) {
+  const Tensor tokens = Tensor::zeros({1, 1}, DType::kInt64);
+  Tape tape({.trace = true});
+  EXPECT_TRUE(prove_causal(tape, tokens, look_up(Variable(tokens))).holds());
+}
+
+TEST(ProveCausal, DoesNotHoldForNoToken) {
+  const auto error = [](const Tensor& tokens, const Tensor& documents) {
+    return error_of([&] {
+      Tape tape({.trace = true});
+      prove_causal(tape, tokens, look_up(Variable(tokens)), documents);
+    });
+  };
+  const std::string none = "[prove_causal] no token belongs to a document: nothing to prove";
+  for (const Shape& shape : {Shape{2, 0}, Shape{0, 3}}) {
+    EXPECT_EQ(error(Tensor::zeros(shape, DType::kInt64), {}), none);
   }
+  EXPECT_EQ(error(kOne, Tensor::full({1, 4}, -1, DType::kInt64)), none) << "padding alone";
 }
 
 TEST(ProveCausal, RefusesWhatItCannotProve) {

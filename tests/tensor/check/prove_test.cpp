@@ -161,9 +161,10 @@ TEST(ProveMask, HoldsForRubbishThatIsDroppedOnItsWayBack) {
   EXPECT_TRUE(proof.holds()) << to_string(proof);
 }
 
-TEST(ProveMask, HoldsForAnEmptyTape) {
+TEST(ProveMask, DoesNotHoldForAnEmptyTape) {
   const Tape tape({.trace = true});
-  EXPECT_TRUE(prove_mask(tape).holds());
+  EXPECT_EQ(test::error_of([&] { prove_mask(tape); }),
+            "[prove_mask] the tape has no operation: nothing to prove");
 }
 
 TEST(ProveMask, NeedsATapeThatTraces) {
