@@ -190,6 +190,12 @@ void check_sample(const LayerSample& sample) {
   check(sample.make != nullptr, "layer", "sample '{}' makes no layer", sample.name);
 }
 
+// Operations register themselves where the program starts, and a caller may start before them.
+void check_operations() {
+  check(registry().contains("multiply"), "layer",
+        "check_layer() runs before operations are registered; call it in main() or later");
+}
+
 }  // namespace
 
 bool register_layer(LayerSample sample) {
@@ -207,6 +213,7 @@ bool register_layer(LayerSample sample) {
 const std::vector<LayerSample>& layer_samples() { return samples(); }
 
 std::vector<std::string> check_layer(const LayerSample& sample) {
+  check_operations();
   check_sample(sample);
   return Promises(sample).broken();
 }

@@ -38,7 +38,8 @@ const std::vector<LayerSample>& layer_samples();
 /// The first four are tried in training too; the others in inference only. A layer that draws a
 /// number for each element keeps the fourth in training if it draws by Pass::places().
 /// Returns a text for each promise that is broken, and for each Error that the layer throws; none
-/// when all hold. Throws Error as register_layer(), but a name that is taken is no error.
+/// when all hold. Throws Error as register_layer(), but a name that is taken is no error, and when
+/// it is called before operations are registered, by the initialiser of a constant.
 std::vector<std::string> check_layer(const LayerSample& sample);
 
 }  // namespace maskgrad
