@@ -51,10 +51,10 @@ Tensor sums_reached(std::size_t input, const Tensor& marked, const Way& way, con
     const std::int64_t row = pair / pairs[3], t = pair % pairs[3], head = row / pairs[2];
     const std::int64_t b = head / pairs[1], h = head % pairs[1];
     const std::int64_t value = ((b * way.input[1] + h / group) * pairs[3] + t) * features;
-    for (std::int64_t j = 0; j < features; ++j) {
-      const std::int64_t in = value + j, out = row * features + j;
-      (way.back ? to[in] : to[out]) |= way.back ? from[out] : from[in];
-    }
+    const std::int64_t sum = row * features;
+    const bool* const of = from + (way.back ? sum : value);
+    bool* const into = to + (way.back ? value : sum);
+    for (std::int64_t j = 0; j < features; ++j) into[j] |= of[j];
   }
   return reached;
 }

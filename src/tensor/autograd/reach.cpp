@@ -32,18 +32,49 @@ std::array<std::int64_t, Shape::kMaxRank> steps(const Shape& from, std::span<con
   return result;
 }
 
-// Calls f(i, j) for each element i of `from`, and the element j of `to` it is tied to.
+// Elements i, i + 1, ... of one shape, and the elements j, j + step, ... of another that they are
+// tied to.
+struct Row {
+  std::int64_t i, j, count, step;
+};
+
+// Calls f(Row) for all elements of `from`, and the elements of `to` that they are tied to. A row
+// runs along as many of the last axes as have one step.
 template <class F>
-void for_each_tied(const Shape& from, std::span<const int> ties, const Shape& to, F f) {
+void for_each_row_tied(const Shape& from, std::span<const int> ties, const Shape& to, F f) {
   const auto step = steps(from, ties, to);
-  for (std::int64_t i = 0; i < from.numel(); ++i) {
-    std::int64_t j = 0, rest = i;
-    for (int a = from.rank() - 1; a >= 0; --a) {
-      j += rest % from[a] * step[static_cast<std::size_t>(a)];
+  const auto step_of = [&](int a) { return step[static_cast<std::size_t>(a)]; };
+  int outer = from.rank();
+  std::int64_t count = 1;
+  const std::int64_t along = outer > 0 ? step_of(outer - 1) : 0;
+  while (outer > 0 && step_of(outer - 1) == along * count) count *= from[--outer];
+  for (std::int64_t i = 0; i < from.numel(); i += count) {
+    std::int64_t j = 0, rest = i / count;
+    for (int a = outer - 1; a >= 0; --a) {
+      j += rest % from[a] * step_of(a);
       rest /= from[a];
     }
-    f(i, j);
+    f(Row{i, j, count, along});
   }
+}
+
+// Marks what is tied to a marked place.
+void mark_tied(const bool* from, const Row& row, bool* to) {
+  if (row.step == 0) {
+    const bool* const end = from + row.i + row.count;
+    to[row.j] |= std::find(from + row.i, end, true) != end;
+    return;
+  }
+  for (std::int64_t n = 0; n < row.count; ++n) to[row.j + n * row.step] |= from[row.i + n];
+}
+
+// Takes the marks of the places that it is tied to.
+void take_tied(const bool* from, const Row& row, bool* to) {
+  if (row.step == 0) {
+    std::fill_n(to + row.i, row.count, from[row.j]);
+    return;
+  }
+  for (std::int64_t n = 0; n < row.count; ++n) to[row.i + n] = from[row.j + n * row.step];
 }
 
 // One side of a signature: letters before and after "...".
@@ -147,14 +178,12 @@ Tensor spread(std::span<const int> ties, const Tensor& marked, const Way& way) {
   }
   const Ties of_output = aligned(way.output, shared);
   Tensor seen = Tensor::zeros(shared, DType::kBool), result = Tensor::empty(way.to(), DType::kBool);
-  bool *seen_at = seen.data<bool>(), *result_at = result.data<bool>();
-  for_each_tied(way.from(), way.back ? std::span<const int>(of_output) : ties, shared,
-                [seen_at, from = marked.data<bool>()](std::int64_t i, std::int64_t j) {
-                  seen_at[j] |= from[i];
-                });
-  for_each_tied(
-      way.to(), way.back ? ties : std::span<const int>(of_output), shared,
-      [seen_at, result_at](std::int64_t i, std::int64_t j) { result_at[i] = seen_at[j]; });
+  bool *const seen_at = seen.data<bool>(), *const result_at = result.data<bool>();
+  const bool* const from = marked.data<bool>();
+  for_each_row_tied(way.from(), way.back ? std::span<const int>(of_output) : ties, shared,
+                    [=](const Row& row) { mark_tied(from, row, seen_at); });
+  for_each_row_tied(way.to(), way.back ? ties : std::span<const int>(of_output), shared,
+                    [=](const Row& row) { take_tied(seen_at, row, result_at); });
   return result;
 }
 
@@ -220,8 +249,13 @@ Tensor opposite(const Tensor& a) {
   return result;
 }
 
-Tensor either(const Tensor& a, const Tensor& b) { return combine(a, b, std::logical_or<bool>()); }
-Tensor both(const Tensor& a, const Tensor& b) { return combine(a, b, std::logical_and<bool>()); }
+// Without a branch, so that the compiler makes vectors of the loops.
+Tensor either(const Tensor& a, const Tensor& b) {
+  return combine(a, b, [](bool x, bool y) { return static_cast<bool>(x | y); });
+}
+Tensor both(const Tensor& a, const Tensor& b) {
+  return combine(a, b, [](bool x, bool y) { return static_cast<bool>(x & y); });
+}
 
 bool any(const Tensor& marked) { return first_marked(marked) >= 0; }
 

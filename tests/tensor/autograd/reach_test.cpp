@@ -1,5 +1,6 @@
 #include <array>
 #include <functional>
+#include <numeric>
 
 #include <gmock/gmock.h>
 
@@ -145,6 +146,53 @@ TEST(Reach, OfAProductIsARowAndAColumn) {
     const Shape output = {batch, rows, columns};
     EXPECT_EQ(to_doubles(spread(of_a, a, Way{a.shape(), output})), product_reach(a, b, true));
     EXPECT_EQ(to_doubles(spread(of_b, b, Way{b.shape(), output})), product_reach(a, b, false));
+  }
+}
+
+// Index `axis` of element i.
+std::int64_t index_of(const Shape& shape, std::int64_t i, int axis) {
+  return i / shape.slice(axis + 1, shape.rank()).numel() % shape[axis];
+}
+
+// By the definition: where each two axes that are tied have one index, or one of them one element.
+Tensor reach_of_each(std::span<const int> ties, const Tensor& marked, const Way& way) {
+  Tensor reached = Tensor::zeros(way.output, DType::kBool);
+  for (std::int64_t i = 0; i < way.input.numel(); ++i) {
+    for (std::int64_t o = 0; marked.data<bool>()[i] && o < way.output.numel(); ++o) {
+      bool leads = true;
+      for (int a = 0; a < way.input.rank(); ++a) {
+        const int tied = ties[static_cast<std::size_t>(a)];
+        if (tied < 0 || way.input[a] == 1 || way.output[tied] == 1) continue;
+        leads &= index_of(way.input, i, a) == index_of(way.output, o, tied);
+      }
+      reached.data<bool>()[o] |= leads;
+    }
+  }
+  return reached;
+}
+
+TEST(Reach, OfAnyAxesInAnyOrderIsThatOfTheirIndices) {
+  Random random(3);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<std::int64_t> input, output(static_cast<std::size_t>(random.integer(0, 4)));
+    for (std::int64_t& size : output) size = random.integer(1, 4);
+    std::vector<int> free(output.size()), ties;
+    std::iota(free.begin(), free.end(), 0);
+    for (std::int64_t a = random.integer(0, 4); a > 0; --a) {
+      const auto next = random.integer(0, std::ssize(free));
+      ties.push_back(next < std::ssize(free) ? free[static_cast<std::size_t>(next)] : kAlong);
+      if (ties.back() == kAlong) {
+        input.push_back(random.integer(1, 4));
+        continue;
+      }
+      free.erase(free.begin() + next);
+      const std::int64_t size = output[static_cast<std::size_t>(ties.back())];
+      input.push_back(size == 1 ? random.integer(1, 4) : random.integer(0, 3) == 0 ? 1 : size);
+    }
+    const Way way = {Shape(input), Shape(output)};
+    const Tensor marked = test::random_bits(random, way.input, 0.1);
+    EXPECT_TRUE(test::same_bits(spread(ties, marked, way), reach_of_each(ties, marked, way)))
+        << to_string(way.input) << " to " << to_string(way.output);
   }
 }
 
