@@ -14,6 +14,7 @@
 #include <maskgrad/train/report/report_run.hpp>
 #include <maskgrad/train/run/run_notes.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
+#include <maskgrad/train/run/training_options.hpp>
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
@@ -150,15 +151,19 @@ void inspect_events(const fs::path& path) {
   if (!file.damage.empty()) print("the rest is damaged: {}\n", one_line(file.damage));
 }
 
-std::string epochs_table(const fs::path& path, const Notes& notes) {
+// The last row may be of a part of an epoch, and lack its time.
+std::string epochs_table(const std::vector<EpochRow>& epochs) {
   std::vector<std::vector<std::string>> rows;
-  for (const EpochRow& row : read_epochs(path, notes)) {
-    std::vector<std::string> names, cells;
-    for (const auto& [name, value] : row) {
-      names.push_back(plain_or_quoted(name));
-      cells.push_back(fmt::format("{:.6g}", value));
+  if (epochs.empty()) return "the first epoch was not finished\n\n";
+  std::vector<std::string> heading;
+  for (const auto& [name, value] : epochs.front()) heading.push_back(plain_or_quoted(name));
+  rows.push_back(heading);
+  for (const EpochRow& row : epochs) {
+    std::vector<std::string> cells;
+    for (const auto& [name, first] : epochs.front()) {
+      const auto value = find_value(row, name);
+      cells.push_back(value ? fmt::format("{:.6g}", *value) : "");
     }
-    if (rows.empty()) rows.push_back(names);
     rows.push_back(cells);
   }
   return format_table(rows) + "\n";
@@ -176,19 +181,29 @@ std::vector<std::string> changes_in(const SavedRun& run, const RunPaths& paths,
   return trained->differences(of_results(run.defaults, run.settings));
 }
 
+// A program that names nothing leaves the name of TrainingOptions.
+std::string origin_of(const SavedRun& run) {
+  if (run.recipe) return fmt::format("recipe {}", run.name);
+  const bool has_name = run.name != TrainingOptions().name;
+  return has_name ? fmt::format("a program, {}", one_line(run.name)) : "a program of its own";
+}
+
 void inspect_run(const RunPaths& paths) {
   const SavedRun run = read_run(paths);
   std::error_code ignored;
   const bool has_model = fs::exists(paths.model, ignored);
   std::vector<std::string> warnings;
-  Notes notes = has_model ? load_model(paths.model).notes : Notes{};
+  const Notes model = has_model ? load_model(paths.model).notes : Notes{};
   const Notes checkpoint = newest_notes(paths.folder, warnings);
-  const std::vector<std::string> changes = changes_in(run, paths, checkpoint, notes);
+  const std::vector<std::string> changes = changes_in(run, paths, checkpoint, model);
+  Notes notes = model;
   notes.insert(checkpoint.begin(), checkpoint.end());
   read_event_folder(paths.logs, warnings);
-  const bool has_epochs = fs::exists(paths.epochs, ignored);
-  const std::string epochs = has_epochs ? epochs_table(paths.epochs, notes) : std::string();
-  print("run of {} {}\n\n", run.recipe ? "recipe" : "a program,", one_line(run.name));
+  std::vector<EpochRow> epochs;
+  if (fs::exists(paths.epochs, ignored)) epochs = read_epochs(paths.epochs, notes);
+  add_epoch_part(epochs, checkpoint, paths.checkpoints);
+  add_epoch_part(epochs, model, paths.model);
+  print("run of {}\n\n", origin_of(run));
   std::vector<std::pair<std::string, std::string>> saved;
   for (const Setting& setting : run.settings.all()) {
     if (setting.saved) saved.emplace_back(setting.key, one_line(to_string(setting.value)));
@@ -198,7 +213,7 @@ void inspect_run(const RunPaths& paths) {
   if (const auto best = best_validation(notes, paths.checkpoints)) {
     print("best validation loss: {:.6g} after step {}\n", best->loss, best->step);
   }
-  print("\n{}", epochs);
+  print("\n{}", epochs_table(epochs));
   if (has_model)
     inspect_safetensors(paths.model);
   else

@@ -59,6 +59,36 @@ TEST_F(Report, DrawsTheMasksOfAttention) {
   EXPECT_FALSE(says("reflect</text>"));
 }
 
+// 40 steps are an epoch of these data.
+class ReportOfAnUnfinishedEpoch : public test::CliTest {
+ protected:
+  std::string steps_in_inspect(const std::string& folder) {
+    const std::string text = run({"inspect", folder}).out;
+    const std::size_t line = text.find("\n", text.find("-----  -----"));
+    return text.substr(line + 1, text.find("\n\n", line) - line);
+  }
+};
+
+TEST_F(ReportOfAnUnfinishedEpoch, SaysHowFarItWent) {
+  const std::string summary = "<tr><th scope=\"row\">steps</th><td>7</td></tr>";
+  ASSERT_EQ(train({"--out", "a", "--steps", "7"}).code, 0);
+  EXPECT_THAT(read("a/report.html"), HasSubstr(summary));
+  EXPECT_THAT(read("a/report.html"), HasSubstr("final loss"));
+  EXPECT_THAT(steps_in_inspect("a"), HasSubstr("  7  "));
+  std::filesystem::remove_all(path("a/checkpoints"));
+  ASSERT_EQ(run({"report", "a"}).code, 0);
+  EXPECT_THAT(read("a/report.html"), HasSubstr(summary)) << "the model tells it, too";
+}
+
+TEST_F(ReportOfAnUnfinishedEpoch, SaysTheSameOfARunThatWentOn) {
+  ASSERT_EQ(train({"--out", "a", "--steps", "3"}).code, 0);
+  ASSERT_EQ(train({"--out", "a", "--resume", "--steps", "7"}).code, 0);
+  ASSERT_EQ(train({"--out", "b", "--steps", "7"}).code, 0);
+  EXPECT_TRUE(read("a/model.safetensors") == read("b/model.safetensors"));
+  const std::string a = steps_in_inspect("a"), b = steps_in_inspect("b");
+  EXPECT_EQ(a.substr(0, a.rfind("  ")), b.substr(0, b.rfind("  "))) << "but for the seconds";
+}
+
 TEST_F(Report, TellsRunsOfOneNameApart) {
   ASSERT_EQ(run({"report", "runs/first", "other/first"}).code, 0);
   EXPECT_THAT(read("report.html"), HasSubstr("runs/first"));

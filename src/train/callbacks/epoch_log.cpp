@@ -1,4 +1,5 @@
 #include <charconv>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -90,11 +91,57 @@ std::string_view lines_up_to(std::string_view text, std::int64_t epochs, const s
   return text.substr(0, text.size() - rest.size());
 }
 
+std::string header_of(std::span<const Metric> totals) {
+  std::string header = "epoch,steps";
+  for (const Metric& metric : totals) header += fmt::format(",{}", csv_cell(metric.name));
+  return header;
+}
+
+std::string means_of(std::span<const Metric> totals) {
+  std::string cells;
+  for (const Metric& metric : totals) cells += fmt::format(",{:.17g}", metric.mean());
+  return cells;
+}
+
 }  // namespace
+
+std::string epoch_part(const Trainer& trainer, std::optional<double> seconds) {
+  const TrainState& state = trainer.state();
+  const double share = static_cast<double>(state.position.batch) /
+                       static_cast<double>(trainer.loader().batches_per_epoch());
+  return fmt::format("{}{}\n{:.17g},{}{}{}\n", header_of(state.totals), seconds ? ",seconds" : "",
+                     static_cast<double>(state.position.epoch) + share, state.step,
+                     means_of(state.totals), seconds ? fmt::format(",{:.3f}", *seconds) : "");
+}
+
+void add_epoch_part(std::vector<EpochRow>& rows, const Notes& notes, const fs::path& file) {
+  const auto note = notes.find(kEpochPartNote);
+  if (note == notes.end()) return;
+  std::vector<EpochRow> part =
+      parse_epochs(note->second, fmt::format("{}: note {}", file.string(), kEpochPartNote));
+  const auto steps = part.size() == 1 ? find_value(part.front(), "steps") : std::nullopt;
+  const auto epoch = steps ? find_value(part.front(), "epoch") : std::nullopt;
+  check(epoch && *epoch > 0, kName, "'{}': its note '{}' tells no epoch", file.string(),
+        kEpochPartNote);
+  if (!rows.empty()) {
+    if (find_value(rows.back(), "steps").value_or(0) >= *steps) return;
+    const double last = find_value(rows.back(), "epoch").value_or(0);
+    if (last != std::floor(last) && std::floor(last) == std::floor(*epoch)) rows.pop_back();
+  }
+  rows.push_back(std::move(part.front()));
+}
+
+std::optional<double> find_value(const EpochRow& row, std::string_view column) {
+  for (const auto& [name, value] : row) {
+    if (name == column) return value;
+  }
+  return std::nullopt;
+}
 
 void EpochLog::on_start(const Trainer& trainer) {
   if (!text_.empty()) add_notes(origin_.resumed);  // this object logged the steps before itself
   text_.clear();
+  part_.clear();
   const std::int64_t epochs = trainer.state().position.epoch;
   std::error_code ignored;
   if (trainer.state().step > 0 && fs::exists(path_, ignored)) {
@@ -114,15 +161,20 @@ void EpochLog::on_start(const Trainer& trainer) {
 }
 
 void EpochLog::on_epoch(const Trainer&, const EpochInfo& epoch) {
-  std::string line = fmt::format("{},{}", epoch.epoch, epoch.steps);
-  for (const Metric& metric : epoch.totals) line += fmt::format(",{:.17g}", metric.mean());
-  write(epoch, fmt::format("{},{:.3f}\n", line, epoch.seconds));
+  part_.clear();
+  write(epoch, fmt::format("{},{}{},{:.3f}\n", epoch.epoch, epoch.steps, means_of(epoch.totals),
+                           epoch.seconds));
 }
 
+void EpochLog::on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) {
+  write(part, "");
+  part_ = epoch_part(trainer, part.seconds);
+}
+
+void EpochLog::on_interrupt(const Trainer& trainer) { part_ = epoch_part(trainer); }
+
 void EpochLog::write(const EpochInfo& epoch, const std::string& row) {
-  std::string header = "epoch,steps";
-  for (const Metric& metric : epoch.totals) header += fmt::format(",{}", csv_cell(metric.name));
-  header += ",seconds\n";
+  const std::string header = header_of(epoch.totals) + ",seconds\n";
   if (text_.empty()) text_ = header;
   check(text_.starts_with(header), kName, "'{}' has other columns than the run: {}", path_.string(),
         kAdvice);
@@ -132,6 +184,7 @@ void EpochLog::write(const EpochInfo& epoch, const std::string& row) {
 
 void EpochLog::add_notes(Notes& notes) const {
   if (!text_.empty()) notes[kEpochsNote] = to_string(digest_of(text_));
+  if (!part_.empty()) notes[kEpochPartNote] = part_;
 }
 
 std::vector<EpochRow> read_epochs(const fs::path& path, const Notes& notes) {

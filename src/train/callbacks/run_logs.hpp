@@ -3,7 +3,9 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <maskgrad/train/formats/atomic_file.hpp>
@@ -19,6 +21,9 @@ inline constexpr const char* kEpochsNote = "epochs.csv";
 /// The note under which a model holds epoch_values_digest() of the whole table. The digest leaves
 /// out how long an epoch took, so equal runs have equal models, byte for byte.
 inline constexpr const char* kEpochValuesNote = "epochs.csv without seconds";
+/// The note under which a checkpoint within an epoch, and the model of a run that ended within one,
+/// hold epoch_part().
+inline constexpr const char* kEpochPartNote = "epoch_part";
 
 /// Where the log of a run begins when the run goes on. `resumed` are the notes of the checkpoint
 /// that the run goes on from. The log up to the checkpoint must match its digest in these notes.
@@ -69,8 +74,8 @@ Digest copy_step_log(const std::filesystem::path& from, AtomicFile& to, std::int
 
 /// Keeps `epochs.csv`. Its columns are epoch,steps,loss,...,seconds, with the mean of each metric
 /// over the epoch's samples. The file is written anew, as a whole, at each epoch. A part of an
-/// epoch gets no line. So a run that ends within its first epoch leaves a table with only a header.
-/// A name that holds a comma, a quote or a line's end stands in quotes (RFC 4180).
+/// epoch gets no line there, but a note, see kEpochPartNote. So a run that ends within its first
+/// epoch leaves a table with only a header. A name that holds a comma, a quote or a line's end stands in quotes (RFC 4180).
 class EpochLog : public Callback {
  public:
   explicit EpochLog(std::filesystem::path path, LogOrigin origin = {})
@@ -78,7 +83,9 @@ class EpochLog : public Callback {
 
   void on_start(const Trainer& trainer) override;
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
-  void on_end_within_epoch(const Trainer&, const EpochInfo& part) override { write(part, ""); }
+  void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override;
+  void on_interrupt(const Trainer& trainer) override;
+  void on_checkpoint(const Trainer& trainer) override { on_interrupt(trainer); }
   void add_notes(Notes& notes) const override;
 
  private:
@@ -86,8 +93,13 @@ class EpochLog : public Callback {
 
   std::filesystem::path path_;
   LogOrigin origin_;
-  std::string text_;
+  std::string text_, part_;
 };
+
+/// The epoch under way as a table of one line, as it would stand in epochs.csv: epoch 1.25 is a
+/// quarter of the second one. Without `seconds` the table has no such column. Requires that the run
+/// stands within an epoch.
+std::string epoch_part(const Trainer& trainer, std::optional<double> seconds = {});
 
 /// One line of `epochs.csv`: a column's name and its value.
 using EpochRow = std::vector<std::pair<std::string, double>>;
@@ -96,6 +108,15 @@ using EpochRow = std::vector<std::pair<std::string, double>>;
 /// kEpochsNote and kEpochValuesNote, where they are there. Later lines may follow. Throws Error
 /// naming the file, and the line where there is one.
 std::vector<EpochRow> read_epochs(const std::filesystem::path& path, const Notes& notes = {});
+
+/// Adds the line of the note kEpochPartNote, if there is one, where the rows do not reach as far.
+/// It replaces a line of the same epoch that is not whole either. Throws Error naming `file`, which
+/// holds the notes.
+void add_epoch_part(std::vector<EpochRow>& rows, const Notes& notes,
+                    const std::filesystem::path& file);
+
+/// The value of a column; nothing when the row has no such column.
+std::optional<double> find_value(const EpochRow& row, std::string_view column);
 
 /// "2 rows, crc32c 1a2b3c4d": the checksum of all cells of an epochs.csv but those in the column
 /// "seconds". Throws Error as read_epochs().

@@ -20,14 +20,14 @@ std::string capitalized(std::string text) {
 std::string card(const std::string& body) { return "<div class=\"card\">\n" + body + "</div>\n"; }
 
 std::string lead(std::span<const ReportRun> runs) {
-  std::size_t epochs = 0;
-  for (const ReportRun& run : runs) epochs = std::max(epochs, run.epochs.size());
+  double epochs = 0;
+  for (const ReportRun& run : runs) epochs = std::max(epochs, epochs_in(run));
   const std::int64_t parameters = parameter_count(runs.front());
   const bool same_size = std::all_of(runs.begin(), runs.end(), [&](const ReportRun& run) {
     return parameter_count(run) == parameters;
   });
   std::string text = fmt::format("{} {}, {} {}", runs.size(), runs.size() == 1 ? "run" : "runs",
-                                 epochs, epochs == 1 ? "epoch" : "epochs");
+                                 epochs_text(epochs), epochs == 1 ? "epoch" : "epochs");
   if (same_size) text += fmt::format(", {} parameters", format_count(parameters));
   return "<p class=\"lead\">" + text + "</p>\n";
 }
@@ -88,6 +88,8 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
   add("summary", "Summary", card(summary_table(content)) + warnings(runs));
   if (!metrics.empty()) {
     add("curves", "Curves", curves(content, metrics) + tables(content, metrics));
+  } else {
+    add("curves", "Curves", "<p class=\"note\">The first epoch was not finished.</p>\n");
   }
   if (const std::string masks = mask_charts(content); !masks.empty()) {
     add("masks", "Masks", masks);

@@ -17,23 +17,23 @@ constexpr const char* kNothing = "–";
 /// A run or reference as a column: its heading, and its values by epoch.
 struct Column {
   HtmlCell heading;
-  std::map<std::int64_t, double> values;
+  std::map<double, double> values;
 };
 
-std::map<std::int64_t, double> values_of(const ReportRun& run, const std::string& metric) {
-  std::map<std::int64_t, double> values;
+std::map<double, double> values_of(const ReportRun& run, const std::string& metric) {
+  std::map<double, double> values;
   for (std::size_t i = 0; i < run.epochs.size(); ++i) {
     const std::optional<double> value = find_value(run.epochs[i], metric);
     const double epoch = find_value(run.epochs[i], "epoch").value_or(static_cast<double>(i + 1));
-    if (value && std::abs(epoch) < 9e15) values[static_cast<std::int64_t>(epoch)] = *value;
+    if (value && std::abs(epoch) < 9e15) values[epoch] = *value;
   }
   return values;
 }
 
-std::map<std::int64_t, double> values_of(const ReferenceCurve& curve) {
-  std::map<std::int64_t, double> values;
+std::map<double, double> values_of(const ReferenceCurve& curve) {
+  std::map<double, double> values;
   for (const double value : curve.values) {
-    values[static_cast<std::int64_t>(values.size()) + 1] = value;
+    values[static_cast<double>(values.size() + 1)] = value;
   }
   return values;
 }
@@ -77,7 +77,7 @@ std::string largest_size(const Column& column) {
   return largest < 0 ? kNothing : format_number(largest);
 }
 
-std::string last_value(const std::map<std::int64_t, double>& values) {
+std::string last_value(const std::map<double, double>& values) {
   return values.empty() ? kNothing : format_number(values.rbegin()->second);
 }
 
@@ -128,6 +128,19 @@ std::string steps_of(const ReportRun& run) {
 }
 
 }  // namespace
+
+double epochs_in(const ReportRun& run) {
+  if (run.epochs.empty()) return 0;
+  const auto rows = static_cast<double>(run.epochs.size());
+  const double last = find_value(run.epochs.back(), "epoch").value_or(rows);
+  const double part = last - std::floor(last);
+  return part > 0 ? rows - 1 + part : rows;
+}
+
+std::string epochs_text(double epochs) {
+  if (epochs == std::floor(epochs)) return fmt::format("{:.0f}", epochs);
+  return fmt::format("{:.2f}", epochs);
+}
 
 std::vector<std::string> report_metrics(const ReportContent& content) {
   std::vector<std::string> metrics;
@@ -186,7 +199,7 @@ std::string summary_table(const ReportContent& content) {
             of_best([](const BestValidation& best) { return format_count(best.step); }), unknown);
   }
   add_row(
-      "epochs", [](const ReportRun& run) { return std::to_string(run.epochs.size()); },
+      "epochs", [](const ReportRun& run) { return epochs_text(epochs_in(run)); },
       [](const ReferenceCurve& curve) { return std::to_string(curve.values.size()); });
   add_row("steps", steps_of, unknown);
   add_row(
@@ -205,7 +218,7 @@ std::string metric_chart(const ReportContent& content, const std::string& metric
   const auto add = [&](const Column& column, bool is_reference) {
     PlotSeries series{column.heading.text, {}, is_reference};
     for (const auto& [epoch, value] : column.values) {
-      series.points.push_back({static_cast<double>(epoch), value});
+      series.points.push_back({epoch, value});
     }
     chart.series.push_back(std::move(series));
   };
@@ -238,7 +251,7 @@ std::string metric_table(const ReportContent& content, const std::string& metric
   for (std::size_t r = runs; r < values; ++r) {
     for (std::size_t i = 0; i < runs; ++i) columns.push_back(difference(columns[i], columns[r]));
   }
-  std::set<std::int64_t> epochs;
+  std::set<double> epochs;
   std::vector<HtmlCell> header{"epoch"}, largest{"largest difference"};
   for (std::size_t i = 0; i < columns.size(); ++i) {
     header.push_back(columns[i].heading);
@@ -246,8 +259,8 @@ std::string metric_table(const ReportContent& content, const std::string& metric
     for (const auto& [epoch, value] : columns[i].values) epochs.insert(epoch);
   }
   HtmlTable table("metric", std::move(header));
-  for (const std::int64_t epoch : epochs) {
-    std::vector<HtmlCell> cells{std::to_string(epoch)};
+  for (const double epoch : epochs) {
+    std::vector<HtmlCell> cells{epochs_text(epoch)};
     for (std::size_t i = 0; i < columns.size(); ++i) {
       const auto value = columns[i].values.find(epoch);
       const bool is_missing = value == columns[i].values.end();

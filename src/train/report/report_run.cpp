@@ -53,6 +53,18 @@ std::map<std::int64_t, std::int64_t> epochs_by_step(const std::vector<EpochRow>&
   return epochs;
 }
 
+/// The same, and the part of an epoch that was done at the last step.
+std::map<std::int64_t, double> epochs_done_by_step(const std::vector<EpochRow>& rows) {
+  std::map<std::int64_t, double> epochs;
+  for (const EpochRow& row : rows) {
+    const double steps = find_value(row, "steps").value_or(0);
+    if (steps >= 0 && steps < 9e15) {
+      epochs[static_cast<std::int64_t>(steps)] = find_value(row, "epoch").value_or(0);
+    }
+  }
+  return epochs;
+}
+
 std::vector<ReportHistograms> histograms_of(std::vector<Event> events,
                                             const std::map<std::int64_t, std::int64_t>& epochs) {
   std::vector<ReportHistograms> result;
@@ -72,18 +84,17 @@ std::vector<ReportHistograms> histograms_of(std::vector<Event> events,
 }
 
 // The place of a step between the ends of epochs, or behind the last, in epochs.
-double epochs_at(std::int64_t step, const std::map<std::int64_t, std::int64_t>& epochs) {
+double epochs_at(std::int64_t step, const std::map<std::int64_t, double>& epochs) {
   auto next = epochs.lower_bound(step);
   if (next == epochs.end()) --next;
   const auto [last_step, last_epoch] =
-      next == epochs.begin() ? std::pair<const std::int64_t, std::int64_t>(0, 0) : *std::prev(next);
+      next == epochs.begin() ? std::pair<const std::int64_t, double>(0, 0) : *std::prev(next);
   const auto steps = static_cast<double>(std::max<std::int64_t>(next->first - last_step, 1));
-  return static_cast<double>(last_epoch) + static_cast<double>(step - last_step) / steps *
-                                               static_cast<double>(next->second - last_epoch);
+  return last_epoch + static_cast<double>(step - last_step) / steps * (next->second - last_epoch);
 }
 
 std::vector<ReportValidation> validation_of(const std::vector<Event>& events,
-                                            const std::map<std::int64_t, std::int64_t>& epochs) {
+                                            const std::map<std::int64_t, double>& epochs) {
   constexpr std::string_view kPrefix = "validation/";
   std::vector<ReportValidation> result;
   if (epochs.empty()) return result;
@@ -180,27 +191,23 @@ std::optional<BestValidation> best_validation(const Notes& notes, const fs::path
   return BestValidation{best.loss, best.step};
 }
 
-std::optional<double> find_value(const EpochRow& row, std::string_view column) {
-  for (const auto& [name, value] : row) {
-    if (name == column) return value;
-  }
-  return std::nullopt;
-}
-
 ReportRun load_report_run(const fs::path& folder, std::string name) {
   ReportRun run;
   run.name = std::move(name);
   const ModelFile model = load_model(folder / "model.safetensors");
   Notes notes = model.notes;
-  notes.merge(newest_notes(folder, run.warnings));
+  const Notes checkpoint = newest_notes(folder, run.warnings);
+  notes.insert(checkpoint.begin(), checkpoint.end());
   run.best = best_validation(notes, folder);
   const fs::path table = folder / "epochs.csv";
   run.epochs = read_epochs(table, notes);
   const auto epochs = epochs_by_step(run.epochs, table);
+  add_epoch_part(run.epochs, checkpoint, folder / "checkpoints");
+  add_epoch_part(run.epochs, model.notes, folder / "model.safetensors");
   const std::size_t warnings = run.warnings.size();
   std::vector<Event> events = read_event_folder(folder / "logs", run.warnings);
   const bool looks_whole = !events.empty() && run.warnings.size() == warnings;
-  run.validation = validation_of(events, epochs);
+  run.validation = validation_of(events, epochs_done_by_step(run.epochs));
   run.histograms = histograms_of(std::move(events), epochs);
   for (const auto& [parameter, tensor] : model.tensors) {
     run.parameters.push_back(describe(parameter, tensor));

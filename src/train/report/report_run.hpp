@@ -67,7 +67,8 @@ struct ReportRun {
 
 /// Reads `epochs.csv`, `model.safetensors` and, where there are any, the event files in `logs` of a
 /// run folder; `settings` and `masks` stay empty. The table must match the digests in the notes of
-/// the model and of the newest checkpoint, where they hold one. A histogram belongs to the epoch
+/// the model and of the newest checkpoint, where they hold one. Where these tell of a part of an
+/// epoch behind the table, it is the last row, see epoch_part(). A histogram belongs to the epoch
 /// that ended at its step. One at another step is left out. Where a run that went on wrote a step
 /// again, its last file counts. A validation point has its place between the ends of epochs, by its
 /// step. Of a damaged event file what comes before the damage counts, and a
@@ -91,8 +92,5 @@ Notes newest_notes(const std::filesystem::path& folder, std::vector<std::string>
 /// Throws Error for a damaged note, naming `file`.
 std::optional<BestValidation> best_validation(const Notes& notes,
                                               const std::filesystem::path& file);
-
-/// The value of a column; nothing when the row has no such column.
-std::optional<double> find_value(const EpochRow& row, std::string_view column);
 
 }  // namespace maskgrad

@@ -223,6 +223,7 @@ void TrainingRun::save() {
         "'{}' is gone, and the model there vouches for it: put it back, or train further",
         paths_.epochs.string());
   if (has_table) notes[kEpochValuesNote] = epoch_values_digest(paths_.epochs);
+  if (trainer_->state().position.batch > 0) notes[kEpochPartNote] = epoch_part(*trainer_);
   save_model(paths_.model, weights_->parameters(), notes);
 }
 
