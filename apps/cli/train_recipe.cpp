@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <maskgrad/train/callbacks/progress.hpp>
+#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/training_run.hpp>
 
@@ -89,6 +90,12 @@ void add_progress(Trainer& trainer, std::string style) {
                                  wants_color(), write_message, terminal_columns));
 }
 
+// "784.5 us", "78.4 ms".
+std::string time_text(double seconds) {
+  return seconds < 1e-3 ? fmt::format("{:.1f} us", 1e6 * seconds)
+                        : fmt::format("{:.1f} ms", 1e3 * seconds);
+}
+
 using Values = std::vector<std::pair<std::string, std::string>>;
 
 // The means of the last epoch, or of what was done of it.
@@ -96,7 +103,7 @@ void add_means(Values& values, const RunEnd& end) {
   const std::string remark =
       end.batches > 0 ? fmt::format("  mean of the last {} steps", end.batches) : "";
   for (const Metric& metric : end.totals) {
-    values.emplace_back(metric.name, fmt::format("{:.4f}{}", metric.mean(), remark));
+    values.emplace_back(metric.name, mean_text(metric.mean()) + remark);
   }
 }
 
@@ -121,14 +128,13 @@ void print_end(const RunPaths& paths, TrainingRun& run, const RunEnd& end) {
   Values values;
   add_means(values, end);
   if (end.steps > 0) {
-    values.emplace_back("steps",
-                        fmt::format("{} in {:.1f} s, {:.1f} us each", end.steps, end.seconds,
-                                    1e6 * end.seconds / static_cast<double>(end.steps)));
+    values.emplace_back(
+        "steps", fmt::format("{} in {:.1f} s, {} each, validation and files included", end.steps,
+                             end.seconds, time_text(end.seconds / static_cast<double>(end.steps))));
   }
   if (end.best.defined()) {
-    values.emplace_back("best",
-                        fmt::format("validation loss {:.4f} after step {}: use it with --best",
-                                    end.best.loss, end.best.step));
+    values.emplace_back("best", fmt::format("validation loss {} after step {}: use it with --best",
+                                            mean_text(end.best.loss), end.best.step));
   }
   add_early_end(values, run, end);
   values.emplace_back("run", one_line(paths.folder.string()));

@@ -35,9 +35,11 @@ TEST_F(Train, LeavesAWholeRunFolder) {
   const auto result = train({"--out", "r", "--epochs", "2"});
   EXPECT_EQ(result.code, 0);
   EXPECT_EQ(result.err, "");
-  EXPECT_TRUE(std::regex_match(result.out, std::regex("loss +[0-9.]+\naccuracy +[0-9.]+\n"
-                                                      "steps +80 in [0-9.]+ s, [0-9.]+ us each\n"
-                                                      "run +r\nreport +r/report.html\n")))
+  EXPECT_TRUE(std::regex_match(result.out,
+                               std::regex("loss +[0-9.]+\naccuracy +[0-9.]+\n"
+                                          "steps +80 in [0-9.]+ s, [0-9.]+ [um]s each, validation "
+                                          "and files included\n"
+                                          "run +r\nreport +r/report.html\n")))
       << result.out;
   for (const char* file :
        {"config.toml", "epochs.csv", "model.safetensors", "report.html",

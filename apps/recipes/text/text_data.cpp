@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/train/formats/utf8.hpp>
+#include <maskgrad/train/number_text.hpp>
 
 namespace maskgrad::apps {
 namespace {
@@ -16,10 +17,6 @@ std::int64_t bytes_of(const TextDocuments& documents, const std::vector<TextSpan
     bytes += std::min(span.last, documents.bytes(span.document)) - span.first;
   }
   return bytes;
-}
-
-std::string count_of(std::int64_t count, const char* what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 // How often an epoch reads the text. Each has a checkpoint, and a line of the table.

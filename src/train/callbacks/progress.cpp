@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <maskgrad/train/callbacks/progress.hpp>
+#include <maskgrad/train/number_text.hpp>
 
 namespace maskgrad {
 namespace {
@@ -11,7 +12,7 @@ constexpr const char* kClearLine = "\r\x1b[K";
 constexpr int kBarWidth = 20, kNarrowBarWidth = 4;
 
 std::string text_of(const Metric& metric) {
-  return fmt::format("  {} {:.4f}", metric.name, metric.mean());
+  return fmt::format("  {} {}", metric.name, mean_text(metric.mean()));
 }
 
 std::string means(std::span<const Metric> totals) {

@@ -7,6 +7,7 @@
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/model_file.hpp>
+#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/report/report_run.hpp>
 
 namespace maskgrad {
@@ -134,10 +135,8 @@ std::string missing_histograms(const std::vector<ReportHistograms>& histograms,
     }
   }
   if (missing == 0) return "";
-  return fmt::format(
-      "its event files lack {} histogram{}, the first is {}: they were cut, or not "
-      "written then",
-      missing, missing == 1 ? "" : "s", example);
+  return fmt::format("its event files lack {}, the first is {}: they were cut, or not written then",
+                     count_of(missing, "histogram"), example);
 }
 
 /// Into the order in which the model named them when it wrote their histograms.

@@ -1,0 +1,27 @@
+#include <gtest/gtest.h>
+
+#include <maskgrad/train/number_text.hpp>
+
+namespace maskgrad {
+namespace {
+
+TEST(MeanText, ShowsDigitsOfSmallNumbersToo) {
+  EXPECT_EQ(mean_text(0.6883), "0.6883");
+  EXPECT_EQ(mean_text(1), "1.0000");
+  EXPECT_EQ(mean_text(0), "0.0000");
+  EXPECT_EQ(mean_text(0.001), "0.0010");
+  EXPECT_EQ(mean_text(0.00012345), "0.000123");
+  EXPECT_EQ(mean_text(5.6673e-09), "5.67e-09");
+  EXPECT_EQ(mean_text(-5.6673e-09), "-5.67e-09");
+  EXPECT_EQ(mean_text(0.00012345, 6), "0.000123");
+  EXPECT_EQ(mean_text(0.0000012345, 6), "1.23e-06");
+}
+
+TEST(CountOf, AddsAnSToAllButOne) {
+  EXPECT_EQ(count_of(0, "sample"), "0 samples");
+  EXPECT_EQ(count_of(1, "sample"), "1 sample");
+  EXPECT_EQ(count_of(2, "sample"), "2 samples");
+}
+
+}  // namespace
+}  // namespace maskgrad
