@@ -64,10 +64,16 @@ std::vector<std::string> CausalRecipeModel::explain_packing(const Batch& batch) 
 
 std::vector<ReportMask> CausalRecipeModel::attention_masks(const Batch& batch) {
   constexpr std::int64_t kMost = 64;
-  const std::span<const std::int64_t> row = batch.inputs.values<std::int64_t>().first(
-      static_cast<std::size_t>(std::min(batch.inputs.dim(1), kMost)));
-  const auto length = std::ranges::find(row, padding_) - row.begin();
-  ReportMask mask{"decoder", AttentionMask::causal(length), {}};
+  const std::span<const std::int64_t> row =
+      batch.inputs.values<std::int64_t>().first(static_cast<std::size_t>(batch.inputs.dim(1)));
+  const auto all = std::ranges::find(row, padding_) - row.begin();
+  const std::int64_t length = std::min<std::int64_t>(all, kMost);
+  if (length == 0) return {};
+  Pass pass;
+  const Variable tokens(batch.inputs.view(0, {1, length}));
+  const ops::AttentionPlan plan = pass.attention(tokens, AttentionKind::kCausal);
+  ReportMask mask{"decoder", plan.pairs(), {}};
+  if (length < all) mask.note = fmt::format("The first {} of {} positions.", length, all);
   for (const std::int64_t token : row.first(static_cast<std::size_t>(length))) {
     mask.labels.push_back(label(token));
   }

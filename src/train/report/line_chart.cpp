@@ -201,6 +201,12 @@ Frame frame_of(const LineChart& chart) {
       y.add(point.y);
     }
   }
+  // The part of an epoch lies within that epoch.
+  if (chart.x_is_whole && x.low == x.high && x.low != std::floor(x.low)) {
+    x = {std::floor(x.low), std::ceil(x.high), false};
+  }
+  // A share that never changes lies between none and all.
+  if (!y.is_empty && y.low == y.high && y.low >= 0 && y.high <= 1) y = {0, 1, false};
   Frame frame{make_ticks(x, 12, chart.x_is_whole ? TickKind::kWhole : TickKind::kReal),
               make_ticks(y, 6),
               {},

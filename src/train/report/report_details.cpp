@@ -83,7 +83,7 @@ std::string settings_table(const ReportContent& content) {
 std::string mask_charts(const ReportContent& content) {
   std::string charts;
   for (std::size_t i = 0; i < content.runs.size(); ++i) {
-    for (const auto& [title, mask, labels] : content.runs[i].masks) {
+    for (const auto& [title, mask, labels, note] : content.runs[i].masks) {
       const MaskExplanation about = explain(mask);
       charts +=
           "<div class=\"card\">\n" + draw(MaskChart{.title = content.runs[i].name + ": " + title,
@@ -91,9 +91,9 @@ std::string mask_charts(const ReportContent& content) {
                                                     .queries = labels,
                                                     .keys = labels,
                                                     .color = i});
-      charts += fmt::format("<p class=\"note\">Keeps {} of {} pairs ({:.0f} %).</p>\n</div>\n",
+      charts += fmt::format("<p class=\"note\">Keeps {} of {} pairs ({:.0f} %).{}{}</p>\n</div>\n",
                             format_count(about.pairs_kept), format_count(about.pairs),
-                            100 * about.share());
+                            100 * about.share(), note.empty() ? "" : " ", escape_html(note));
     }
   }
   if (charts.empty()) return "";

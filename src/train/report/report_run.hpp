@@ -45,6 +45,7 @@ struct ReportMask {
   std::string title;                // "reflect"
   AttentionMask mask;               // [1, 1, S, T]
   std::vector<std::string> labels;  // of the positions: tokens
+  std::string note = {};            // what a reader should know of it
 };
 
 /// The smallest validation loss, and the steps that were done by then.

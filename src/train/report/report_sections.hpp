@@ -24,7 +24,8 @@ std::vector<std::string> report_metrics(const ReportContent& content);
 /// Elements in all parameters of a run.
 std::int64_t parameter_count(const ReportRun& run);
 
-/// Epochs of a run, 1.25 where it ended with a quarter of its second one; and such a number as text.
+/// Epochs of a run, 1.25 where it ended with a quarter of its second one; and such a number as
+/// text.
 double epochs_in(const ReportRun& run);
 std::string epochs_text(double epochs);
 

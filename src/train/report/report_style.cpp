@@ -29,7 +29,11 @@ grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr))}
 grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr))}
 .grid-of-plots{display:grid;gap:14px 22px;
 grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr))}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;background:
+linear-gradient(90deg,var(--surface) 40%,transparent) 0 0/40px 100% no-repeat local,
+linear-gradient(270deg,var(--surface) 40%,transparent) 100% 0/40px 100% no-repeat local,
+linear-gradient(90deg,var(--soft),transparent) 0 0/12px 100% no-repeat scroll,
+linear-gradient(270deg,var(--soft),transparent) 100% 0/12px 100% no-repeat scroll}
 table{border-collapse:collapse;font-size:.9rem;line-height:1.35;min-width:min(100%,44em)}
 th,td{padding:.42em .7em;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;
 border-bottom:1px solid var(--grid)}

@@ -188,6 +188,22 @@ TEST(LineChart, DrawsASinglePointAConstantAndNothingAtAll) {
   EXPECT_EQ(count_of(empty, "(no values)"), 2U);
 }
 
+TEST(LineChart, DrawsAShareThatNeverChangesBetweenNoneAndAll) {
+  for (const double share : {0.0, 0.5, 1.0}) {
+    const std::string svg = draw(chart_of({line("exact", {share, share})}));
+    EXPECT_THAT(svg, HasSubstr(">0.0</text>"));
+    EXPECT_THAT(svg, HasSubstr(">1.0</text>"));
+    EXPECT_THAT(svg, Not(HasSubstr(">1.1</text>")));
+  }
+}
+
+TEST(LineChart, DrawsAPartOfTheFirstEpochWithinIt) {
+  const std::string svg = draw(chart_of({{"run", {{0.25, 3}}}}));
+  EXPECT_THAT(svg, HasSubstr(">0</text>"));
+  EXPECT_THAT(svg, HasSubstr(">1</text>"));
+  EXPECT_THAT(svg, Not(HasSubstr(">-1</text>")));
+}
+
 TEST(LineChart, ShowsALineThatAnotherCovers) {
   const std::string svg =
       draw(chart_of({line("key", {3, 2}), line("query", {2, 1}), line("none", {2, 1})}));
