@@ -3,6 +3,7 @@
 
 #include <maskgrad/train/evaluate.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/run/run_files.hpp>
 
 #include "cli/command.hpp"
@@ -51,8 +52,14 @@ void eval(const Options& options) {
     check(options.batch_size >= 1, "usage", "--batch-size must be at least 1, not {}",
           options.batch_size);
     check(options.samples >= 0, "usage", "--samples must be at least 0, not {}", options.samples);
+    check(options.samples == 0 || options.data.empty(), "usage",
+          "--samples limits the table of answers, and with --data there is none");
   });
   TrainedRun run(options.run, options.weights);
+  as_usage([&] {
+    check(options.samples == 0 || run.model().abilities().is_examined, "usage",
+          "--samples limits the table of answers, and the recipe {} has none", run.recipe().name());
+  });
   if (!options.json.empty()) {
     check_is_no_file_of(run.paths(), options.json, "eval");
     const AtomicFile attempt(options.json);  // what cannot be written is an error before the work
@@ -63,7 +70,7 @@ void eval(const Options& options) {
   nlohmann::ordered_json json;
   std::vector<std::pair<std::string, std::string>> values;
   for (const Metric& metric : totals_on(*data, run, options.batch_size)) {
-    values.emplace_back(metric.name, fmt::format("{:.6f}", metric.mean()));
+    values.emplace_back(metric.name, mean_text(metric.mean(), 6));
     json[metric.name] = metric.mean();
   }
   values.emplace_back("samples", fmt::format("{}{}", data->size(), holds_out ? ", held out" : ""));

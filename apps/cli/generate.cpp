@@ -1,4 +1,6 @@
 // maskgrad generate
+#include <cmath>
+
 #include <unistd.h>
 
 #include "cli/command.hpp"
@@ -22,7 +24,14 @@ void check_options(const Options& options) {
         options.generate.tokens);
   check(options.samples >= 1 && options.samples <= UINT32_MAX, "usage",
         "--samples must be 1 to {}, not {}", UINT32_MAX, options.samples);
-  maskgrad::check_options(options.generate.sample);
+  const SampleOptions& sample = options.generate.sample;
+  check(sample.temperature >= 0 && std::isfinite(sample.temperature), "usage",
+        "--temperature must be finite and at least 0, not {}", sample.temperature);
+  check(sample.top_k >= 0, "usage", "--top-k must be at least 0, not {}", sample.top_k);
+  check(sample.top_p > 0 && sample.top_p <= 1, "usage",
+        "--top-p must be above 0 and at most 1, not {}", sample.top_p);
+  check(sample.min_p >= 0 && sample.min_p <= 1, "usage", "--min-p must be from 0 to 1, not {}",
+        sample.min_p);
 }
 
 void show(const std::string& text) {
@@ -72,7 +81,8 @@ void add_generate(CLI::App& program) {
   auto options = std::make_shared<Options>();
   SampleOptions& sample = options->generate.sample;
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
-  command->add_option("PROMPT", options->prompt, "How the text begins")->type_name("");
+  command->add_option("PROMPT", options->prompt, "How the text begins; standard input is not read")
+      ->type_name("");
   add_best(*command, options->weights);
   add_integer(*command, "--tokens", options->generate.tokens,
               "The most tokens to write; a text may end before");

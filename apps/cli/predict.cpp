@@ -135,8 +135,28 @@ void answer_prompt(RecipeModel& model, const Options& options) {
   write_message("\n");
 }
 
+// Among others an empty question keeps the lines level.
+void check_options(const Options& options) {
+  check(options.texts.size() != 1 || !options.texts.front().empty(), "usage",
+        "the question is empty");
+}
+
+void check_abilities(const Options& options, TrainedRun& run) {
+  const Abilities abilities = run.model().abilities();
+  as_usage([&] {
+    check(!options.show_work || abilities.writes_steps, "usage",
+          "--show-work: the recipe {} writes nothing on its way to an answer", run.recipe().name());
+  });
+  if (abilities.writes_texts) {
+    warn(fmt::format("predict: the recipe {} tells the next byte; maskgrad generate writes texts",
+                     run.recipe().name()));
+  }
+}
+
 void predict(const Options& options) {
+  as_usage([&] { check_options(options); });
   TrainedRun run(options.run, options.weights);
+  check_abilities(options, run);
   if (!options.texts.empty()) {
     answer_texts(run.model(), options);
   } else if (isatty(STDIN_FILENO)) {

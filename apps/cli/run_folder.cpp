@@ -13,6 +13,7 @@
 #include <maskgrad/train/run/training_settings.hpp>
 
 #include "cli/output.hpp"
+#include "cli/train_recipe.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -200,13 +201,15 @@ TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DT
   const fs::path& file = weights == Weights::kBest ? paths_.best : paths_.model;
   std::error_code ignored;
   if (weights == Weights::kBest) {
-    check(
-        fs::exists(file, ignored), "run",
-        "'{}' has no best.safetensors: a run that is validated has the best weights by validation",
-        folder.string());
+    check(fs::exists(file, ignored), "run",
+          "'{}' has no best.safetensors: only a run that validates keeps the best weights, such as "
+          "one "
+          "with --val",
+          folder.string());
   } else {
     check(paths_.has_ended(), "run",
-          "'{}' has no model.safetensors: its training has not ended yet", folder.string());
+          "'{}' has no model.safetensors: its training has not ended yet; go on with: {}",
+          folder.string(), command_to_go_on(recipe(), paths_));
   }
   const ModelFile model = load_model(file);
   run_.settings = trained_settings(run_, paths_, file, model.notes);

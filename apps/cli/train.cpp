@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/run/run_files.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/same_run.hpp>
@@ -61,7 +62,13 @@ Settings resumed_settings(const Request& request, const RunPaths& paths) {
     try {
       return settings_to_go_on(Settings(recipe.settings()), paths, ask);
     } catch (const Error&) {
-      as_usage([&] { check_recipe_in_config(paths); });
+      as_usage([&] {
+        check_recipe_in_config(paths);
+        const std::string name = toml_text(paths.config, "recipe").value_or(recipe.name());
+        check(name == recipe.name(), "train",
+              "the run in '{}' is of recipe {}: maskgrad train {} goes on with it",
+              paths.folder.string(), shortened(name), shortened(name));
+      });
       throw;
     }
   }();

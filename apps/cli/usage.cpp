@@ -19,6 +19,23 @@ std::string noun(const CLI::App& command) {
   return command.get_name() == "data" ? "data set" : "subcommand";
 }
 
+// Whether the letters of `name` stand in `option` in this order: "--shw" in "--show-work".
+bool is_short_for(std::string_view name, std::string_view option) {
+  for (const char letter : option) {
+    if (!name.empty() && letter == name.front()) name.remove_prefix(1);
+  }
+  return name.empty();
+}
+
+std::string suggestion(const std::string& name, const std::vector<std::string>& known) {
+  constexpr std::size_t kLeast = std::string_view("--abc").size();
+  const std::string nearest = did_you_mean(name, known);
+  if (!nearest.empty() || name.size() < kLeast) return nearest;
+  const auto fits = [&](const std::string& option) { return is_short_for(name, option); };
+  if (std::ranges::count_if(known, fits) != 1) return "";
+  return fmt::format("; did you mean '{}'?", *std::ranges::find_if(known, fits));
+}
+
 std::string unknown_option(CLI::App& command, const std::string& argument) {
   const std::string name = argument.substr(0, argument.find('='));
   for (const CLI::App* sub : subcommands_of(command)) {
@@ -31,7 +48,7 @@ std::string unknown_option(CLI::App& command, const std::string& argument) {
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
   }
-  return fmt::format("there is no option '{}'{}", shortened(name), did_you_mean(name, known));
+  return fmt::format("there is no option '{}'{}", shortened(name), suggestion(name, known));
 }
 
 std::string unknown_argument(CLI::App& command, const std::string& argument) {

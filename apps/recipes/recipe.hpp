@@ -63,12 +63,20 @@ struct CausalModel {
   SequenceMask counted = {};  // the positions whose targets count; undefined: all that exist
 };
 
+/// What the command line may ask of a model beside the answers of predict().
+struct Abilities {
+  bool writes_steps = false;  // on its way to an answer, see PredictOptions::on_steps
+  bool writes_texts = false;  // write_on()
+  bool is_examined = false;   // examine()
+};
+
 /// A recipe's model, made for certain settings.
 class RecipeModel {
  public:
   virtual ~RecipeModel() = default;
 
   virtual Module& module() = 0;
+  virtual Abilities abilities() const { return {}; }
   /// Loss and metrics of a batch; what the trainer trains.
   virtual ModelOutput evaluate(const Batch& batch, Pass& pass) = 0;
   /// The table of layers, for the shapes of `batch`.

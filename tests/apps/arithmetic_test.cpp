@@ -66,7 +66,7 @@ TEST_F(Arithmetic, AnswersWithACacheWhatItWasTrainedOnInRows) {
 
 TEST_F(Arithmetic, SaysOfALineWhyItHasNoAnswer) {
   ASSERT_EQ(train_arithmetic({"--minutes", "0", "--steps", "1"}).code, 0);
-  expect_error(run({"predict", "r", "x=1,y=2"}), 1, "'x=1,y=2' is no problem like x=-12,y=24:y-x");
+  expect_error(run({"predict", "r", "x=1,y=2"}), 1, "'x=1,y=2' is not a problem of the form x=-12,y=24:y-x, without spaces");
   expect_error(run({"predict", "r", "x=100,y=2:x+y"}), 1,
                "x is 100: the model was trained on numbers from -99 to 99");
   expect_error(run({"predict", "r", "y=-1000,x=2:x+y"}), 1, "y is -1000");
@@ -101,6 +101,8 @@ TEST_F(Arithmetic, IsExaminedOnProblemsThatWereHeldOut) {
   }
   expect_error(run({"eval", "r", "--data", "d"}), 1, "the recipe arithmetic draws its data");
   expect_error(run({"eval", "r", "--samples", "-1"}), 2, "--samples must be at least 0");
+  expect_error(run({"eval", "r", "--samples", "1", "--data", "d"}), 2,
+               "--samples limits the table of answers, and with --data there is none");
 }
 
 TEST_F(Arithmetic, IsProvedToBeCausal) {

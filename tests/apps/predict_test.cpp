@@ -58,6 +58,24 @@ TEST_F(Predict, GoesOnBehindATextThatItCannotRead) {
                "predict: no answer to 1 of 2 questions; question 1: arithmetic: 'w' in 'what?'");
 }
 
+TEST_F(Predict, RefusesAnEmptyQuestionAndStepsThatNobodyWrites) {
+  expect_error(run({"predict", "r", ""}), 2, "usage: the question is empty");
+  expect_error(run({"predict", "r", "--show-work", "x=1,y=2:x+y"}), 2,
+               "--show-work: the recipe blog writes nothing on its way to an answer");
+  expect_error(run({"predict", "r", "--shw"}), 2, "did you mean '--show-work'?");
+}
+
+TEST_F(Predict, RefusesWhatIsNoProblem) {
+  expect_error(run({"predict", "r", "x=1,y=2"}), 1,
+               "'x=1,y=2' is not a problem of the form x=-12,y=24:y-x, without spaces");
+  ASSERT_EQ(run({"train", "blog", "--out", "own", "--steps", "1", "--progress", "off"}).code, 0);
+  expect_error(
+      run({"predict", "own", "x=100,y=2:x+y"}), 1,
+      "x is 100: the model was trained on numbers from -99 to 99 (train one with --max-val "
+      "101)");
+  EXPECT_EQ(run({"predict", "own", "x=99,y=-99:x+y"}).code, 0);
+}
+
 TEST_F(Predict, RepeatsNoMoreThanTheBeginningOfALongLine) {
   const std::string line(100'000, 'x');
   const auto result = run({"predict", "r"}, {.input = line + "\n" + line + "\n"});

@@ -54,6 +54,12 @@ class Resume : public test::CliTest {
   }
 };
 
+TEST_F(Resume, SaysThatTheRunIsOfAnotherRecipe) {
+  train_two_epochs();
+  expect_error(run({"train", "arithmetic", "--out", "r", "--resume"}), 2,
+               "train: the run in 'r' is of recipe blog: maskgrad train blog goes on with it");
+}
+
 TEST_F(Resume, SaysWhichSettingsChangeAndWritesThemWithItsFirstStep) {
   train_two_epochs();
   const std::string config = read("r/config.toml");
@@ -157,11 +163,11 @@ TEST_F(Resume, GoesOnWithOtherDataAtTheEndOfAnEpochOnly) {
   make_data("e", "30", "7");  // 30 steps an epoch
   ASSERT_EQ(train({"--out", "r", "--epochs", "4", "--steps", "50"}).code, 0);
   expect_error(resume("r", {"--data", "e", "--steps", "0"}), 1,
-               "train: the data are others than the run was trained on: 80 samples, crc32c ");
+               "train: the run in 'r' was trained on other data: on 80 samples, crc32c ");
   ASSERT_EQ(resume("r", {"--steps", "80"}).code, 0);
   const auto result = resume("r", {"--data", "e", "--steps", "0"});
   EXPECT_EQ(result.code, 0);
-  EXPECT_THAT(result.err, HasSubstr("epoch 3 begins with them\n"));
+  EXPECT_THAT(result.err, HasSubstr("epoch 3 begins with these\n"));
   EXPECT_THAT(result.err, HasSubstr("/d' -> '"));
   EXPECT_THAT(read("r/epochs.csv"), AllOf(HasSubstr("\n2,80,"), HasSubstr("\n3,110,"),
                                           HasSubstr("\n4,140,"), Not(HasSubstr("\n5,"))));
@@ -174,7 +180,8 @@ TEST_F(Resume, NoticesDataThatChangedWhereTheyStand) {
   ASSERT_EQ(train({"--out", "r", "--epochs", "2", "--steps", "50"}).code, 0);
   fs::remove_all(path("d"));
   make_data("d", "40", "9");
-  expect_error(resume("r", {"--steps", "0"}), 1, "within epoch 2 it cannot go on with them");
+  expect_error(resume("r", {"--steps", "0"}), 1,
+               "it stands within epoch 2, which needs the former data");
 }
 
 TEST_F(Resume, WorksFromAnywhereAndWhereTheFolderWasMovedTo) {

@@ -85,6 +85,8 @@ TEST_F(Text, EvaluatesOnWhatWasHeldOutOrOnAFileThatIsNamed) {
   const auto named = run({"eval", "r", "--data", "t/a"});
   EXPECT_EQ(named.code, 0) << named.err;
   EXPECT_THAT(named.out, ContainsRegex("samples       36\n")) << "as far as bits_per_byte asks";
+  expect_error(run({"eval", "r", "--samples", "3"}), 2,
+               "--samples limits the table of answers, and the recipe text has none");
 }
 
 TEST_F(Text, MeasuresTheLossInNatsAndInBits) {
@@ -216,6 +218,9 @@ TEST_F(Text, PredictsTheBytesThatMayComeNext) {
       run({"predict", "r", "--probabilities", "one two", "a line far longer than 16"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, ContainsRegex("^[^\n]+  0\\.[0-9]{4}, [^\n]+\n[^\n]+\n$"));
+  EXPECT_EQ(result.err,
+            "maskgrad: predict: the recipe text tells the next byte; maskgrad generate "
+            "writes texts\n");
 }
 
 class Generate : public Text {
@@ -304,12 +309,12 @@ TEST_F(Generate, RefusesNumbersOutOfRangeAndRunsThatWriteNoText) {
   };
   refused("--tokens", "-1", "--tokens must be at least 0, not -1");
   refused("--samples", "0", "--samples must be 1 to 4294967295, not 0");
-  refused("--temperature", "-0.5", "temperature");
+  refused("--temperature", "-0.5", "--temperature must be finite and at least 0, not -0.5");
   refused("--temperature", "nan", "temperature");
   refused("--temperature", "warm", "--temperature must be a number, not 'warm'");
-  refused("--top-k", "-1", "top_k");
-  refused("--top-p", "0", "top_p");
-  refused("--min-p", "2", "min_p");
+  refused("--top-k", "-1", "--top-k must be at least 0, not -1");
+  refused("--top-p", "0", "--top-p must be above 0 and at most 1, not 0");
+  refused("--min-p", "2", "--min-p must be from 0 to 1, not 2");
   refused("--seed", "-1", "--seed must be a whole number from 0 up, not '-1'");
   ASSERT_EQ(train({"--out", "b", "--steps", "1"}).code, 0);
   expect_error(run({"generate", "b", "x"}), 1,

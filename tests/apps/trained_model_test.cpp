@@ -26,6 +26,8 @@ TEST_F(TrainedModel, ShowsItsWorkAndItsProbability) {
   EXPECT_EQ(shown.out, "|y+24-x-12+|+06+03|+630|  36\n");
   const auto product = run({"predict", model_, "--show-work", "x=-98,y=+047:x*y"});
   EXPECT_EQ(product.out, "|x-98*y+47-|56633236|0810071016|-6064|  -4606\n");
+  const auto borrowed = run({"predict", model_, "--show-work", "x=19,y=21:x-y"});
+  EXPECT_EQ(borrowed.out, "|x+19-y+21-|+08-01|-200|  -2\n") << "as docs/arithmetic.md tells";
   const auto probable = run({"predict", model_, "--probabilities", "x=-12,y=24:y-x"});
   EXPECT_THAT(probable.out, ::testing::AnyOf("36  1.0000\n", HasSubstr("36  0.999")));
 }
@@ -35,11 +37,11 @@ TEST_F(TrainedModel, AnswersLinesAndNamesTheOnesThatItCannotRead) {
   const auto result = run({"predict", model_}, {.input = "x=1,y=2:x+y\n\nx=7,y=8:x*y\nx=1:y\n" +
                                                          longer + "\nx=1,y=1:x+y\n"});
   EXPECT_THAT(result.out,
-              ContainsRegex("^3\n\n56\nerror: arithmetic: 'x=1:y' is no problem [^\n]+\n"
+              ContainsRegex("^3\n\n56\nerror: arithmetic: 'x=1:y' is not a problem [^\n]+\n"
                             "error: arithmetic: a number in 'x=10{57}\\.\\.\\.' is "
                             "beyond 1000000000\n2\n$"));
   expect_error({result.code, "", result.err}, 1,
-               "no answer to 2 of 6 lines; line 4: arithmetic: 'x=1:y' is no problem");
+               "no answer to 2 of 6 lines; line 4: arithmetic: 'x=1:y' is not a problem");
   expect_error(run({"predict", model_, "x=1000,y=1:x+y"}), 1,
                "x is 1000: the model was trained on numbers from -99 to 99");
 }

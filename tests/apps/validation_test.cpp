@@ -57,7 +57,10 @@ TEST_F(Validation, GivesTheBestWeightsToTheCommandsThatUseAModel) {
     if (args[0] == "predict") args.push_back("x=1,y=2:x+y");
     EXPECT_NE(run(args).out, "") << command;
     args[1] = "plain";
-    expect_error(run(args), 1, "'plain' has no best.safetensors: a run that is validated");
+    expect_error(run(args), 1,
+                 "'plain' has no best.safetensors: only a run that validates keeps the best "
+                 "weights, such as "
+                 "one with --val");
   }
 }
 

@@ -65,6 +65,8 @@ class ArithmeticModel : public CausalRecipeModel {
              to_metric("exact", ops::sequence_accuracy(logits, batch.targets))}};
   }
 
+  Abilities abilities() const override { return {.writes_steps = true, .is_examined = true}; }
+
   std::optional<CausalModel> causal_model(const Batch& batch) override {
     return CausalModel{language_model(), tokens_of(batch), batch.targets,
                        SequenceMask(batch["asked"])};
@@ -107,8 +109,8 @@ class ArithmeticModel : public CausalRecipeModel {
 
   void check_operand(char name, std::int64_t value) const {
     check(std::abs(value) < max_val_, kName,
-          "{} is {}: the model was trained on numbers from {} to {}", name, value, 1 - max_val_,
-          max_val_ - 1);
+          "{} is {}: the model was trained on numbers from {} to {} (train one with --max-val {})",
+          name, value, 1 - max_val_, max_val_ - 1, std::abs(value) + 1);
   }
 
   Tokens prompt_of(const ArithmeticProblem& problem) const {

@@ -2,6 +2,7 @@
 // predicts the first character of the answer. 49,145 parameters: Masking, Embed 20x15, Reflect,
 // Reshape, Dense 150 relu, Dense 20; cross-entropy, Adam, batches of 2.
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 
 #include <maskgrad/layers/dense.hpp>
@@ -15,6 +16,7 @@
 #include <maskgrad/tensor/finite.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/arithmetic_problem.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
 
@@ -28,7 +30,9 @@ constexpr auto kVocabulary = static_cast<std::int64_t>(kArithmeticVocabulary.siz
 
 class BlogModel : public RecipeModel {
  public:
-  explicit BlogModel(const Settings& settings) {
+  // The numbers of data that are given are not known.
+  explicit BlogModel(const Settings& settings)
+      : max_val_(settings.text("data").empty() ? settings.integer("max_val") : 0) {
     model_.add<Masking>("masking", kPadToken)
         .add<Embed>("embed", kVocabulary, kFeatures)
         .add<Reflect>("reflect", kFeatures, mask_axis_from_string(settings.text("mask")))
@@ -74,6 +78,7 @@ class BlogModel : public RecipeModel {
           text.size(), kLength);
     SequenceDataset question(kLength, kPadToken);
     question.add(arithmetic_tokens(text), 0);
+    check_is_like_trained_on(text);
     const std::int64_t first = 0;
     const Variable logits = model_(Variable(question.collate({&first, 1}).inputs));
     if (const auto found = find_not_finite(logits.value())) {
@@ -83,6 +88,16 @@ class BlogModel : public RecipeModel {
   }
 
  private:
+  void check_is_like_trained_on(const std::string& text) const {
+    const ArithmeticProblem problem = parse_problem(text);
+    for (const auto& [name, value] : {std::pair('x', problem.x), std::pair('y', problem.y)}) {
+      check(
+          max_val_ == 0 || std::abs(value) < max_val_, "blog",
+          "{} is {}: the model was trained on numbers from {} to {} (train one with --max-val {})",
+          name, value, 1 - max_val_, max_val_ - 1, std::abs(value) + 1);
+    }
+  }
+
   // The first answer, and the others that are not improbable.
   static Prediction most_probable(const std::vector<double>& probabilities) {
     constexpr double kImprobable = 0.005;
@@ -98,6 +113,7 @@ class BlogModel : public RecipeModel {
     return prediction;
   }
 
+  std::int64_t max_val_;  // 0: not known
   Sequential model_;
 };
 

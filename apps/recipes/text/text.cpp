@@ -51,6 +51,8 @@ class TextModel : public CausalRecipeModel {
     return {loss, {{"bits_per_byte", nats / std::numbers::ln2, bytes}}};
   }
 
+  Abilities abilities() const override { return {.writes_texts = true}; }
+
   std::optional<CausalModel> causal_model(const Batch& batch) override {
     return CausalModel{language_model(), tokens_of(batch), batch.targets};
   }
@@ -102,8 +104,7 @@ class TextRecipe : public Recipe {
     const std::vector<Setting> own = {
         Setting{"data", std::string(), "a file, or a folder of files of text"},
         Setting{"val", std::string(),
-                "a file or a folder of text to validate on, all of it; empty: what is held out of "
-                "data"},
+                "text to validate on, all of it: a file or a folder; empty: what is held out"},
         Setting{"val_share", 0.1,
                 "share of the bytes of data that is held out of training, in whole documents; with "
                 "val only eval reads it"}
@@ -145,7 +146,8 @@ class TextRecipe : public Recipe {
   }
 
  private:
-  // Read once, so that both parts are of the same documents.
+  // Read once, so that both parts are of the same documents, and a run is of the text as it was at
+  // its beginning. Files that change later are not read anew while the program runs.
   std::shared_ptr<const TextData> data_of(const std::filesystem::path& path) const {
     if (!data_ || path != path_) {
       data_ = std::make_shared<TextData>(path);

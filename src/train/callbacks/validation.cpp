@@ -31,8 +31,9 @@ void Validation::on_start(const Trainer& trainer) {
   const bool has_steps_left = trainer.state().step < trainer.total_steps();
   if (best_->defined() && best_->at_end && has_steps_left) {
     options_.warn(
-        fmt::format("the best weights are of the former end, at step {}; the next regular "
-                    "validation drops them",
+        fmt::format("the best weights are those of step {}, where the run ended before; a run that "
+                    "is this long from the start does not validate there, so the next "
+                    "validation begins without them",
                     best_->step));
   }
   if (wants_to_stop() && has_steps_left) {

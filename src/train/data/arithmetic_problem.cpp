@@ -138,8 +138,9 @@ class Reader {
   }
   [[noreturn]] void refuse() const {
     fail("arithmetic",
-         "'{}' is no problem like x=-12,y=24:y-x: both numbers once, then x and y "
-         "with +, - or * between them",
+         "'{}' is not a problem of the form x=-12,y=24:y-x, without spaces: both numbers once, "
+         "then x "
+         "and y with +, - or * between them",
          shortened(text_));
   }
 

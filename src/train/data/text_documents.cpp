@@ -65,7 +65,8 @@ std::string to_string(const SkippedFiles& skipped) {
   add(skipped.hidden, "hidden");
   add(skipped.binary, "with NUL bytes");
   add(skipped.empty, "empty");
-  add(skipped.others, "no regular files");
+  add(skipped.others,
+      skipped.others == 1 ? "that is not a regular file" : "that are not regular files");
   return text;
 }
 

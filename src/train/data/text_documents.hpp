@@ -34,7 +34,8 @@ struct SkippedFiles {
 std::string to_string(const SkippedFiles& skipped);
 
 /// Documents of any bytes but NUL. Each is a whole file. Files of more than 64 KiB are mapped and
-/// read when they are needed, so they may be more than memory holds. Smaller files stay in memory. Any number of threads may read.
+/// read when they are needed, so they may be more than memory holds. Smaller files stay in memory.
+/// Any number of threads may read.
 class TextDocuments {
  public:
   /// One file, or all regular files below a folder. The files of a folder come in the order of

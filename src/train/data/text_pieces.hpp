@@ -25,11 +25,12 @@ struct TextSplit {
   bool within_document = false;              // a document is cut: no other could be held out
 };
 
-/// Holds out about `share` of all bytes, and never more, in whole documents. Their contents draw an
-/// order of the documents, and in this order each is held out that still fits in the share. Equal
-/// documents stay together. The same documents give the same split under any names.
-/// Where no document fits, the end of the largest one is held out: about `share` of all bytes, at
-/// least one byte, and never the first one. Documents that equal it lose the same end. With a share
+/// Holds out at most `share` of all bytes in whole documents. Their contents draw an order of the
+/// documents, and in this order each is held out that still fits in the share. Equal documents stay
+/// together. The same documents give the same split under any names.
+/// Where no document fits, the end of the largest one is held out: `share` of all bytes, rounded to
+/// whole tokens, but the last byte and the document's end at least, and never the first byte. So
+/// this may be more than the share. Documents that equal it lose the same end. With a share
 /// of 0 nothing is held out. Throws Error for a share that is not in [0, 1), and where an end is to
 /// be held out and the largest document has one byte.
 TextSplit split_text(const TextDocuments& documents, double share);

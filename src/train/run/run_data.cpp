@@ -17,11 +17,15 @@ DataStart start_of_data(const std::string& now, std::int64_t batches_per_epoch,
     check_position(within, batches_per_epoch, paths.folder.string());
     return start;
   }
-  const std::string change = fmt::format(
-      "the data are others than the run was trained on: {} were, {} are", before->second, now);
-  check(state.position.batch == 0, "train", "{}: within epoch {} it cannot go on with them", change,
-        state.position.epoch + 1);
-  warn(fmt::format("{}: epoch {} begins with them", change, state.position.epoch + 1));
+  const std::string change =
+      fmt::format("the run in '{}' was trained on other data: on {}, and now there are {}",
+                  paths.folder.string(), before->second, now);
+  const std::int64_t epoch = state.position.epoch + 1;
+  check(state.position.batch == 0, "train",
+        "{}; it stands within epoch {}, which needs the former data: put them back, or begin a new "
+        "run in another folder",
+        change, epoch);
+  warn(fmt::format("{}; epoch {} begins with these", change, epoch));
   return {state.step, state.position.epoch};
 }
 

@@ -51,8 +51,10 @@ std::vector<Setting> how_long(const TrainingOptions& options) {
       Setting{"steps", options.steps, "stop after so many steps in all; 0: no limit"}
           .at_least(0)
           .changeable(),
-      Setting{"minutes", options.minutes,
-              "stop after so many minutes, with the schedule at its end; 0: no limit"}
+      Setting{
+          "minutes", options.minutes,
+          "the most minutes of this call, counted anew by resume; the schedule ends with them; 0: "
+          "no limit"}
           .at_least(0)
           .changeable(),
       Setting{"checkpoint_every", options.checkpoint_every,

@@ -199,8 +199,9 @@ TEST(Validation, SaysThatALongerRunReplacesTheWeightsOfItsEnd) {
   ToyRun longer = test::from_checkpoint(lasting(4), folder.path(), scripted({5, 4, 6}, next));
   train(longer);
   EXPECT_THAT(warnings, ::testing::ElementsAre(
-                            "the best weights are of the former end, at step 3; the next regular "
-                            "validation drops them"));
+                            "the best weights are those of step 3, where the run ended before; a "
+                            "run that is this long from the start does not validate there, so the "
+                            "next validation begins without them"));
   EXPECT_EQ(longer.best.loss, 5);
 }
 

@@ -96,7 +96,7 @@ TEST(TextDocuments, SkipWhatIsHiddenEmptyBinaryOrNoFileAndCountIt) {
   EXPECT_THAT(texts_of(documents), ElementsAre("text"));
   EXPECT_EQ(documents.skipped(), (SkippedFiles{.hidden = 2, .binary = 3, .empty = 1, .others = 2}));
   EXPECT_EQ(to_string(documents.skipped()),
-            "2 hidden, 3 with NUL bytes, 1 empty, 2 no regular files");
+            "2 hidden, 3 with NUL bytes, 1 empty, 2 that are not regular files");
   EXPECT_EQ(to_string(SkippedFiles{}), "");
   EXPECT_EQ(to_string(SkippedFiles{.empty = 7}), "7 empty");
 }

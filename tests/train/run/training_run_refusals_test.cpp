@@ -62,7 +62,8 @@ TEST(TrainingRunRefusals, RefusesOtherDataWithinAnEpoch) {
   first.run();
   Program other(folder / "r");
   other.data = wrong_answers();
-  EXPECT_THAT(error_of([&] { other.go_on(); }), HasSubstr("within epoch 2 it cannot go on"));
+  EXPECT_THAT(error_of([&] { other.go_on(); }),
+              HasSubstr("it stands within epoch 2, which needs the former data"));
 }
 
 TEST(TrainingRunRefusals, RefusesOptionsThatContradictEachOtherBeforeItMakesAFolder) {
