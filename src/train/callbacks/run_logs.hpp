@@ -75,7 +75,8 @@ Digest copy_step_log(const std::filesystem::path& from, AtomicFile& to, std::int
 /// Keeps `epochs.csv`. Its columns are epoch,steps,loss,...,seconds, with the mean of each metric
 /// over the epoch's samples. The file is written anew, as a whole, at each epoch. A part of an
 /// epoch gets no line there, but a note, see kEpochPartNote. So a run that ends within its first
-/// epoch leaves a table with only a header. A name that holds a comma, a quote or a line's end stands in quotes (RFC 4180).
+/// epoch leaves a table with only a header. A name that holds a comma, a quote or a line's end
+/// stands in quotes (RFC 4180).
 class EpochLog : public Callback {
  public:
   explicit EpochLog(std::filesystem::path path, LogOrigin origin = {})
