@@ -131,9 +131,9 @@ PoolVector<T*> data_of(PoolVector<Tensor>& tensors) {
 
 // Calls f(T{}) for the dtype of x.
 template <class F>
-void dispatch(const Tensor& x, F f) {
-  dispatch_device(x.device(), "stacked_matmul",
-                  [&] { dispatch_dtype(FloatingTypes{}, x.dtype(), "stacked_matmul", f); });
+void dispatch(const OpDef& op, const Tensor& x, F f) {
+  const char* const name = op.name.c_str();
+  dispatch_device(x.device(), name, [&] { dispatch_dtype(FloatingTypes{}, x.dtype(), name, f); });
 }
 
 // dx = sum_i g[i] weights[i]^T,  dweights[i] = x^T g[i],  dbiases[i] = sum of g[i]'s rows
@@ -141,7 +141,7 @@ class StackedRule {
  public:
   StackedRule(const OpDef& op, const RowsTimesEach& product, const Tensor& x, Pointers weights,
               bool has_biases)
-      : product_(product), x_(op, "x", x), has_biases_(has_biases) {
+      : op_(op), product_(product), x_(op, "x", x), has_biases_(has_biases) {
     weights_.reserve(weights.size());
     for (const Variable* weight : weights) weights_.emplace_back(op, "weight", weight->value());
   }
@@ -181,13 +181,13 @@ class StackedRule {
     Tensor dx = grads.buffer(0);
     PoolVector<Tensor> dw;
     for (std::size_t i = 0; i < weights_.size(); ++i) dw.push_back(grads.buffer(weight(i)));
-    dispatch(*x_, [&]<class T>(T) {
+    dispatch(op_, *x_, [&]<class T>(T) {
       multiply_both_gradients(product_, x_->data<T>(), data_of<T>(weights_).data(), g.data<T>(),
                               dx.data<T>(), data_of<T>(dw).data());
     });
   }
   void set_of_x(const Tensor& g, Tensor dx) const {
-    dispatch(dx, [&]<class T>(T) {
+    dispatch(op_, dx, [&]<class T>(T) {
       multiply_by_each_transposed(product_, g.data<T>(), data_of<T>(weights_).data(), dx.data<T>());
     });
   }
@@ -204,6 +204,7 @@ class StackedRule {
     sum_outer_products(*x_, of_product, false, dw, sums);
   }
 
+  const OpDef& op_;
   RowsTimesEach product_;
   Saved x_;
   PoolVector<Saved> weights_;
@@ -218,7 +219,7 @@ Variable stacked(const OpDef& op, const Variable& x, Pointers weights, Pointers 
       rows_times_each(x.value(), std::ssize(weights), weights[0]->shape());
   const Shape shape = Shape{product.matrices}.concat(x.shape().with_dim(-1, product.n));
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  dispatch(x.value(), [&]<class T>(T) {
+  dispatch(op, x.value(), [&]<class T>(T) {
     const PoolVector<const T*> of_biases = data_of<T>(biases);
     multiply_by_each(product, x.value().data<T>(), data_of<T>(weights).data(),
                      of_biases.empty() ? nullptr : of_biases.data(), y.data<T>());
