@@ -159,12 +159,13 @@ const KeyValueCache::Kept& KeyValueCache::keep(std::string_view layer, const Ten
     put_keys<T>(moves, keys, kept.keys);
     put_values<T>(moves, values, kept.values);
   });
-  for (std::size_t b = 0; b < lengths_.size(); ++b) {
-    lengths_[b] = std::max(lengths_[b], kept.lengths[b]);
-  }
   const auto found = kept_.find(layer);
   Kept& now = found == kept_.end() ? kept_[std::string(layer)] : found->second;
-  return now = std::move(kept);
+  now = std::move(kept);
+  for (std::size_t b = 0; b < lengths_.size(); ++b) {
+    lengths_[b] = std::max(lengths_[b], now.lengths[b]);
+  }
+  return now;
 }
 
 // Returns the largest of the lengths with these moves.

@@ -23,7 +23,7 @@ namespace maskgrad {
 /// A pass reads some positions of each sequence, none for a sequence whose positions are all
 /// masked. Logits have the same bits as those of the whole sequences at once, read alone or in any
 /// batch, with any padding before or behind them.
-/// Memory grows with the positions that were read, by doubling.
+/// Memory grows with the positions that were read: 16 at first, and then by doubling.
 /// Each layer of the model takes part once in every pass. What breaks this is an Error: a layer
 /// that runs twice, two layers of one path, a pass that is used again, one from before select(), or
 /// one after a pass that only some attention layers took part in. A pass that fails behind the last
@@ -48,7 +48,7 @@ class KeyValueCache {
   // For Pass.
 
   /// Makes room for this many positions of each sequence, up to the capacity. Returns the room that
-  /// there is, which doubles when it grows.
+  /// there is: 16 at first, where the capacity allows it, and twice as much whenever it grows.
   std::int64_t make_room(std::int64_t positions);
 
   /// Position `from` of [B, S, F], counted through the batch, goes to a place of its sequence.

@@ -107,7 +107,8 @@ TEST(AttentionToKeyBlocks, HasTheBitsOfRowsForAnyHeadsLengthsAndThreads) {
   Random random(2);
   const Sizes cases[] = {{5, 1, 90, 1, 1, 8, 8},   {5, 1, 90, 4, 4, 32, 32},
                          {5, 1, 90, 12, 3, 16, 5}, {5, 1, 90, 6, 2, 20, 48},
-                         {5, 1, 90, 7, 7, 3, 17},  {5, 1, 90, 15, 5, 1, 1}};
+                         {5, 1, 90, 7, 7, 3, 17},  {5, 1, 90, 15, 5, 1, 1},
+                         {5, 1, 90, 1, 1, 0, 4}};
   for (const DType dtype : test::kFloatingDTypes) {
     for (const Sizes& d : cases) {
       const Inputs in = draw(random, d, dtype);

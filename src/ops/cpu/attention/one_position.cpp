@@ -117,6 +117,7 @@ class OnePosition {
   template <int kVectors>
   void multiply(const T* query, const T* const (&from)[kVectors], T* to) const {
     Vec<T> sums[kVectors], chain[kVectors];
+    detail::unrolled<kVectors>([&](auto v) MASKGRAD_INLINE { sums[v] = Vec<T>(T{}); });
     for (std::int64_t d = 0; d < p_.features; d += kTermsOfChain) {
       detail::unrolled<kVectors>([&](auto v) MASKGRAD_INLINE { chain[v] = Vec<T>(T{}); });
       const std::int64_t end = std::min(d + kTermsOfChain, p_.features);
