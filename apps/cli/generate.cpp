@@ -1,12 +1,11 @@
 // maskgrad generate
-#include <cmath>
-
 #include <unistd.h>
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/text_stream.hpp"
+#include "cli/train_recipe.hpp"
 #include "cli/usage.hpp"
 
 namespace maskgrad::apps {
@@ -24,14 +23,7 @@ void check_options(const Options& options) {
         options.generate.tokens);
   check(options.samples >= 1 && options.samples <= UINT32_MAX, "usage",
         "--samples must be 1 to {}, not {}", UINT32_MAX, options.samples);
-  const SampleOptions& sample = options.generate.sample;
-  check(sample.temperature >= 0 && std::isfinite(sample.temperature), "usage",
-        "--temperature must be finite and at least 0, not {}", sample.temperature);
-  check(sample.top_k >= 0, "usage", "--top-k must be at least 0, not {}", sample.top_k);
-  check(sample.top_p > 0 && sample.top_p <= 1, "usage",
-        "--top-p must be above 0 and at most 1, not {}", sample.top_p);
-  check(sample.min_p >= 0 && sample.min_p <= 1, "usage", "--min-p must be from 0 to 1, not {}",
-        sample.min_p);
+  maskgrad::check_options(options.generate.sample, flag_name);
 }
 
 void show(const std::string& text) {

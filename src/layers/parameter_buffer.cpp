@@ -164,9 +164,11 @@ std::vector<NamedLeaf> ParameterBuffer::leaves() const {
 }
 
 void ParameterBuffer::load(const std::map<std::string, Tensor>& values) {
+  constexpr std::int64_t kShown = 3;
   std::string problems;
+  std::int64_t count = 0;
   const auto add = [&](const std::string& problem) {
-    problems += (problems.empty() ? "" : "; ") + problem;
+    if (count++ < kShown) problems += (problems.empty() ? "" : "; ") + problem;
   };
   for (const Entry& entry : entries_) {
     const auto found = values.find(entry.name);
@@ -186,7 +188,8 @@ void ParameterBuffer::load(const std::map<std::string, Tensor>& values) {
   for (const auto& [name, value] : values) {
     if (!own.contains(name)) add(fmt::format("{} {} is unknown to the model", name, value.shape()));
   }
-  check(problems.empty(), "weights", "{}", problems);
+  if (count > kShown) problems += fmt::format("; and {} more", count - kShown);
+  check(count == 0, "weights", "{}", problems);
   for (const auto& [name, view] : own) {
     Tensor target = view;
     target.copy_from(values.at(name).to(dtype()));

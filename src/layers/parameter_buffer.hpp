@@ -82,9 +82,9 @@ class ParameterBuffer {
   /// The parameters that are not frozen, with their names, for check_gradients() and
   /// check_mask_leaks().
   std::vector<NamedLeaf> leaves() const;
-  /// Overwrites every parameter, converting between floating dtypes. Throws Error that lists each
-  /// name that is missing or unknown, each undefined tensor, each shape that differs, and each
-  /// dtype that is not floating. Then nothing was changed.
+  /// Overwrites every parameter, converting between floating dtypes. Throws Error for a name that
+  /// is missing or unknown, an undefined tensor, a shape that differs, and a dtype that is not
+  /// floating. It lists the first three of these, and counts the others. Then nothing was changed.
   void load(const std::map<std::string, Tensor>& values);
 
  private:

@@ -18,21 +18,6 @@ std::map<std::string, Tensor> weights_of_checkpoint(const std::map<std::string, 
   return weights;
 }
 
-// "a; b; c; and 40 more" of what "; " stands between.
-std::string first_three(std::string_view problems) {
-  std::size_t at = 0;
-  for (int i = 0; i < 3; ++i) {
-    const std::size_t end = problems.find("; ", at);
-    if (end == std::string_view::npos) return std::string(problems);
-    at = end + 2;
-  }
-  std::int64_t more = 1;
-  for (std::size_t end = at; (end = problems.find("; ", end)) != std::string_view::npos; end += 2) {
-    ++more;
-  }
-  return fmt::format("{}and {} more", problems.substr(0, at), more);
-}
-
 }  // namespace
 
 void save_model(const std::filesystem::path& path, const ParameterBuffer& parameters,
@@ -73,7 +58,7 @@ void load_weights(const ModelFile& model, const std::filesystem::path& path,
   try {
     parameters.load(model.tensors);
   } catch (const Error& error) {
-    fail("weights", "'{}' does not fit the model: {}", path.string(), first_three(error.text()));
+    fail("weights", "'{}' does not fit the model: {}", path.string(), error.text());
   }
 }
 

@@ -18,7 +18,6 @@ namespace {
 
 using test::error_of;
 using ::testing::AllOf;
-using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -143,21 +142,6 @@ TEST(CheckLayer, TellsWhatALayerThrows) {
   EXPECT_THAT(found, Contains(HasSubstr("throws [Custom] says that it keeps the mask")));
   const LayerSample nothing = {"Nothing", [] { return std::unique_ptr<Layer>(); }};
   EXPECT_THAT(check_layer(nothing), Contains(HasSubstr("is no module")));
-}
-
-// Before operations are registered, where the linker puts this file before the libraries.
-const std::string kBeforeMain = error_of([] {
-  check_layer({"Same", [] {
-                 return std::make_unique<Custom>(MaskRule::kKeeps, true,
-                                                 [](const Variable& x, Pass&) { return x; });
-               }});
-});
-
-TEST(CheckLayer, DoesNotRunBeforeOperationsAreRegistered) {
-  EXPECT_THAT(kBeforeMain,
-              AnyOf("[layer] check_layer() runs before operations are registered; call it in "
-                    "main() or later",
-                    "no error"));
 }
 
 TEST(RegisterLayer, RefusesANameTwiceAndASampleThatMakesNothing) {

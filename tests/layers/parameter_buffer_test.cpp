@@ -192,7 +192,7 @@ TEST(ParameterBuffer, LoadingCopiesAndSharesNothing) {
   EXPECT_EQ(to_doubles(parameters.named_values().at("a.bias")), std::vector<double>(3, 2.0));
 }
 
-TEST(ParameterBuffer, LoadListsAllThatDoesNotFitAndChangesNothing) {
+TEST(ParameterBuffer, LoadListsWhatDoesNotFitAndChangesNothing) {
   Sequential model;
   add_layers(model);
   ParameterBuffer parameters(model, DType::kFloat32, 1);
@@ -206,7 +206,11 @@ TEST(ParameterBuffer, LoadListsAllThatDoesNotFitAndChangesNothing) {
   EXPECT_EQ(
       error_of([&] { parameters.load(values); }),
       "[weights] a.bias (5,) is missing; b.weight is (2, 5), the model's is (5, 2); b.bias is "
-      "(2, 1), the model's is (2,); c.weight (4,) is unknown to the model");
+      "(2, 1), the model's is (2,); and 1 more");
+  values["b.bias"] = Tensor::zeros({2}, DType::kFloat32);
+  EXPECT_EQ(error_of([&] { parameters.load(values); }),
+            "[weights] a.bias (5,) is missing; b.weight is (2, 5), the model's is (5, 2); c.weight "
+            "(4,) is unknown to the model");
   EXPECT_TRUE(same_bits(parameters.values(), before));
 }
 

@@ -68,14 +68,17 @@ std::size_t count_left(const std::vector<double>& p, const std::vector<std::size
 
 }  // namespace
 
-void check_options(const SampleOptions& options) {
-  check(options.temperature >= 0 && std::isfinite(options.temperature), kName,
-        "temperature must be finite and at least 0, got {}", options.temperature);
-  check(options.top_k >= 0, kName, "top_k must be at least 0, got {}", options.top_k);
-  check(options.top_p > 0 && options.top_p <= 1, kName,
-        "top_p must be above 0 and at most 1, got {}", options.top_p);
-  check(options.min_p >= 0 && options.min_p <= 1, kName, "min_p must be from 0 to 1, got {}",
-        options.min_p);
+void check_options(const SampleOptions& options,
+                   const std::function<std::string(const std::string&)>& name_of) {
+  const auto check_option = [&](bool holds, const std::string& name, const char* must, auto value) {
+    check(holds, kName, "{} must be {}, not {}", name_of ? name_of(name) : name, must, value);
+  };
+  const auto [temperature, top_k, top_p, min_p] = options;
+  check_option(temperature >= 0 && std::isfinite(temperature), "temperature",
+               "finite and at least 0", temperature);
+  check_option(top_k >= 0, "top_k", "at least 0", top_k);
+  check_option(top_p > 0 && top_p <= 1, "top_p", "above 0 and at most 1", top_p);
+  check_option(min_p >= 0 && min_p <= 1, "min_p", "from 0 to 1", min_p);
 }
 
 std::vector<double> probabilities(const Tensor& logits, const SampleOptions& options) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include <maskgrad/tensor/tensor.hpp>
@@ -20,8 +22,10 @@ struct SampleOptions {
                            // 2024)
 };
 /// Throws Error for a temperature below 0 or not finite, a top_k below 0, a top_p that is not in
-/// (0, 1], and a min_p that is not in [0, 1].
-void check_options(const SampleOptions& options);
+/// (0, 1], and a min_p that is not in [0, 1]. The error calls an option as `name_of` does, "top_k"
+/// where it is empty.
+void check_options(const SampleOptions& options,
+                   const std::function<std::string(const std::string&)>& name_of = {});
 
 /// The probabilities of tokens under the options: softmax in double, 0 for those that a filter
 /// leaves out. logits: floating [V]. Of tokens with equal probability those with smaller numbers

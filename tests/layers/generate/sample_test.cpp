@@ -112,10 +112,13 @@ TEST(Sample, RefusesLogitsAndOptionsThatAreNone) {
   EXPECT_EQ(error(make({-kInf, -kInf}, {2})), "[sample] all logits are -inf");
   const Tensor fine = make({1, 2}, {2});
   EXPECT_EQ(error(fine, {.temperature = kInf}),
-            "[sample] temperature must be finite and at least 0, got inf");
-  EXPECT_EQ(error(fine, {.top_k = -1}), "[sample] top_k must be at least 0, got -1");
-  EXPECT_EQ(error(fine, {.top_p = 0}), "[sample] top_p must be above 0 and at most 1, got 0");
-  EXPECT_EQ(error(fine, {.min_p = 1.5}), "[sample] min_p must be from 0 to 1, got 1.5");
+            "[sample] temperature must be finite and at least 0, not inf");
+  EXPECT_EQ(error(fine, {.top_k = -1}), "[sample] top_k must be at least 0, not -1");
+  EXPECT_EQ(error(fine, {.top_p = 0}), "[sample] top_p must be above 0 and at most 1, not 0");
+  EXPECT_EQ(error(fine, {.min_p = 1.5}), "[sample] min_p must be from 0 to 1, not 1.5");
+  const auto flag = [](const std::string& name) { return "--" + name; };
+  EXPECT_EQ(error_of([&] { check_options({.min_p = kNaN}, flag); }),
+            "[sample] --min_p must be from 0 to 1, not nan");
 }
 
 }  // namespace
