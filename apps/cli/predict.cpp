@@ -1,6 +1,8 @@
 // maskgrad predict
 #include <unistd.h>
 
+#include <maskgrad/tensor/print.hpp>
+
 #include "cli/command.hpp"
 #include "cli/input.hpp"
 #include "cli/output.hpp"
@@ -90,8 +92,8 @@ class Answers {
   }
 
   void check_all_answered() const {
-    check(unanswered_ == 0, "predict", "no answer to {} of {} {}{}; {}", unanswered_, count_, what_,
-          count_ == 1 ? "" : "s", first_);
+    check(unanswered_ == 0, "predict", "no answer to {} of {}; {}", unanswered_,
+          count_of(count_, what_), first_);
   }
 
  private:

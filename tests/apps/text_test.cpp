@@ -54,6 +54,13 @@ TEST_F(Text, TrainsOnTheFilesOfAFolderAndHoldsDocumentsOut) {
   EXPECT_FALSE(exists("r/data"));
 }
 
+TEST_F(Text, SaysHowManyStepsAnEpochOfLargeBatchesLasts) {
+  const auto result = train_text({"--batch-size", "20000", "--steps", "1"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("76 pieces of text 6579 times, to last 26 steps\n"))
+      << "25 of 20,000 pieces and one of 4";
+}
+
 TEST_F(Text, TrainsOnOneFileAndHoldsItsEndOut) {
   const auto result = train_text({}, "t/a");
   EXPECT_EQ(result.code, 0) << result.err;

@@ -17,11 +17,5 @@ TEST(MeanText, ShowsDigitsOfSmallNumbersToo) {
   EXPECT_EQ(mean_text(0.0000012345, 6), "1.23e-06");
 }
 
-TEST(CountOf, AddsAnSToAllButOne) {
-  EXPECT_EQ(count_of(0, "sample"), "0 samples");
-  EXPECT_EQ(count_of(1, "sample"), "1 sample");
-  EXPECT_EQ(count_of(2, "sample"), "2 samples");
-}
-
 }  // namespace
 }  // namespace maskgrad

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
-#include <maskgrad/train/number_text.hpp>
 
 namespace maskgrad::apps {
 namespace {
@@ -19,9 +19,12 @@ std::int64_t bytes_of(const TextDocuments& documents, const std::vector<TextSpan
   return bytes;
 }
 
-// How often an epoch reads the text. Each has a checkpoint, and a line of the table.
+constexpr std::int64_t kLeastSteps = 50;
+
+// How often an epoch reads the text. Each has a checkpoint, and a line of the table. Batches beyond
+// the largest size get fewer steps: the list of the pieces of an epoch must fit into memory.
 std::int64_t passes_over(std::int64_t pieces, std::int64_t batch_size) {
-  constexpr std::int64_t kLeastSteps = 50, kLargestBatch = 10'000;
+  constexpr std::int64_t kLargestBatch = 10'000;
   const std::int64_t least = kLeastSteps * std::min(batch_size, kLargestBatch);
   return std::max<std::int64_t>(1, (least + pieces - 1) / pieces);
 }
@@ -76,8 +79,10 @@ std::vector<std::string> TextData::explain(const TextDataOptions& options) const
   const std::int64_t pieces = TextPieces(documents_, split.training, options.context).size();
   const std::int64_t passes = passes_over(pieces, options.batch_size);
   if (passes > 1) {
-    lines.push_back(fmt::format("an epoch reads the {} of text {} times, to last 50 steps",
-                                count_of(pieces, "piece"), passes));
+    const std::int64_t steps = (passes * pieces - 1) / options.batch_size + 1;
+    lines.push_back(fmt::format("an epoch reads the {} of text {} times, to last {}",
+                                count_of(pieces, "piece"), passes,
+                                count_of(std::min(steps, kLeastSteps), "step")));
   }
   return lines;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/report/html.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
@@ -26,7 +27,7 @@ std::string lead(std::span<const ReportRun> runs) {
   const bool same_size = std::all_of(runs.begin(), runs.end(), [&](const ReportRun& run) {
     return parameter_count(run) == parameters;
   });
-  std::string text = fmt::format("{} {}, {} {}", runs.size(), runs.size() == 1 ? "run" : "runs",
+  std::string text = fmt::format("{}, {} {}", count_of(std::ssize(runs), "run"),
                                  epochs_text(epochs), epochs == 1 ? "epoch" : "epochs");
   if (same_size) text += fmt::format(", {} parameters", format_count(parameters));
   return "<p class=\"lead\">" + text + "</p>\n";

@@ -2,12 +2,12 @@
 #include <cmath>
 #include <limits>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/best_weights.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/model_file.hpp>
-#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/report/report_run.hpp>
 
 namespace maskgrad {
