@@ -154,7 +154,7 @@ void inspect_events(const fs::path& path) {
 // The last row may be of a part of an epoch, and lack its time.
 std::string epochs_table(const std::vector<EpochRow>& epochs) {
   std::vector<std::vector<std::string>> rows;
-  if (epochs.empty()) return "the first epoch was not finished\n\n";
+  if (epochs.empty()) return "no epoch was finished\n\n";
   std::vector<std::string> heading;
   for (const auto& [name, value] : epochs.front()) heading.push_back(plain_or_quoted(name));
   rows.push_back(heading);
@@ -172,8 +172,8 @@ std::string epochs_table(const std::vector<EpochRow>& epochs) {
 // What config.toml says otherwise than the run was trained with, by its newest checkpoint or else
 // by its model.
 std::vector<std::string> changes_in(const SavedRun& run, const RunPaths& paths,
-                                    const Notes& checkpoint, const Notes& model) {
-  if (const auto trained = settings_in(checkpoint, run.defaults, paths, paths.checkpoints)) {
+                                    const FileNotes& checkpoint, const Notes& model) {
+  if (const auto trained = settings_in(checkpoint.notes, run.defaults, paths, checkpoint.file)) {
     return as_stored(*trained, paths.folder).differences(as_stored(run.settings, paths.folder));
   }
   const auto trained = settings_in(model, run.defaults, paths, paths.model);
@@ -194,14 +194,14 @@ void inspect_run(const RunPaths& paths) {
   const bool has_model = fs::exists(paths.model, ignored);
   std::vector<std::string> warnings;
   const Notes model = has_model ? load_model(paths.model).notes : Notes{};
-  const Notes checkpoint = newest_notes(paths.folder, warnings);
+  const FileNotes checkpoint = newest_notes(paths.folder, warnings);
   const std::vector<std::string> changes = changes_in(run, paths, checkpoint, model);
   Notes notes = model;
-  notes.insert(checkpoint.begin(), checkpoint.end());
+  notes.insert(checkpoint.notes.begin(), checkpoint.notes.end());
   read_event_folder(paths.logs, warnings);
   std::vector<EpochRow> epochs;
   if (fs::exists(paths.epochs, ignored)) epochs = read_epochs(paths.epochs, notes);
-  add_epoch_part(epochs, checkpoint, paths.checkpoints);
+  add_epoch_part(epochs, checkpoint.notes, checkpoint.file);
   add_epoch_part(epochs, model, paths.model);
   print("run of {}\n\n", origin_of(run));
   std::vector<std::pair<std::string, std::string>> saved;
@@ -210,7 +210,7 @@ void inspect_run(const RunPaths& paths) {
   }
   write_output(format_values(saved));
   for (const std::string& change : changes) print("changed since training: {}\n", one_line(change));
-  if (const auto best = best_validation(notes, paths.checkpoints)) {
+  if (const auto best = best_validation(checkpoint.notes, checkpoint.file)) {
     print("best validation loss: {:.6g} after step {}\n", best->loss, best->step);
   }
   print("\n{}", epochs_table(epochs));

@@ -142,6 +142,7 @@ void EpochLog::on_start(const Trainer& trainer) {
   if (!text_.empty()) add_notes(origin_.resumed);  // this object logged the steps before itself
   text_.clear();
   part_.clear();
+  began_within_epoch_ = trainer.state().position.batch > 0;
   const std::int64_t epochs = trainer.state().position.epoch;
   std::error_code ignored;
   if (trainer.state().step > 0 && fs::exists(path_, ignored)) {
@@ -162,13 +163,15 @@ void EpochLog::on_start(const Trainer& trainer) {
 
 void EpochLog::on_epoch(const Trainer&, const EpochInfo& epoch) {
   part_.clear();
+  began_within_epoch_ = false;
   write(epoch, fmt::format("{},{}{},{:.3f}\n", epoch.epoch, epoch.steps, means_of(epoch.totals),
                            epoch.seconds));
 }
 
 void EpochLog::on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) {
   write(part, "");
-  part_ = epoch_part(trainer, part.seconds);
+  // A run that went on within this epoch knows only the time since.
+  part_ = began_within_epoch_ ? epoch_part(trainer) : epoch_part(trainer, part.seconds);
 }
 
 void EpochLog::on_interrupt(const Trainer& trainer) { part_ = epoch_part(trainer); }

@@ -95,6 +95,7 @@ class EpochLog : public Callback {
   std::filesystem::path path_;
   LogOrigin origin_;
   std::string text_, part_;
+  bool began_within_epoch_ = false;  // the epoch under way, of which the time is not all known
 };
 
 /// The epoch under way as a table of one line, as it would stand in epochs.csv: epoch 1.25 is a

@@ -206,7 +206,8 @@ Frame frame_of(const LineChart& chart) {
     x = {std::floor(x.low), std::ceil(x.high), false};
   }
   // A share that never changes lies between none and all.
-  if (!y.is_empty && y.low == y.high && y.low >= 0 && y.high <= 1) y = {0, 1, false};
+  const bool is_level_share = chart.y_is_share && !y.is_empty && y.low == y.high;
+  if (is_level_share && y.low >= 0 && y.high <= 1) y = {0, 1, false};
   Frame frame{make_ticks(x, 12, chart.x_is_whole ? TickKind::kWhole : TickKind::kReal),
               make_ticks(y, 6),
               {},

@@ -90,7 +90,7 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
   if (!metrics.empty()) {
     add("curves", "Curves", curves(content, metrics) + tables(content, metrics));
   } else {
-    add("curves", "Curves", "<p class=\"note\">The first epoch was not finished.</p>\n");
+    add("curves", "Curves", "<p class=\"note\">No epoch was finished.</p>\n");
   }
   if (const std::string masks = mask_charts(content); !masks.empty()) {
     add("masks", "Masks", masks);

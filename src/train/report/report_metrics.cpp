@@ -12,8 +12,6 @@
 namespace maskgrad {
 namespace {
 
-constexpr const char* kNothing = "–";
-
 /// A run or reference as a column: its heading, and its values by epoch.
 struct Column {
   HtmlCell heading;
@@ -97,50 +95,13 @@ bool has_validation(const ReportContent& content, const std::string& metric) {
       content.runs, [&](const ReportRun& run) { return validation_of(run, metric) != nullptr; });
 }
 
-double total(const ReportRun& run, const std::string& column) {
-  double sum = 0;
-  for (const EpochRow& row : run.epochs) sum += find_value(row, column).value_or(0);
-  return sum;
-}
-
-/// The median over epochs of an epoch's time by its steps, in milliseconds: an epoch that was
-/// interrupted, whose time is not all known, does not move it.
-std::string step_time(const ReportRun& run) {
-  std::vector<double> times;
-  double steps_before = 0;
-  for (const EpochRow& row : run.epochs) {
-    const double steps = find_value(row, "steps").value_or(0);
-    const std::optional<double> seconds = find_value(row, "seconds");
-    if (seconds && steps > steps_before) times.push_back(1e3 * *seconds / (steps - steps_before));
-    steps_before = steps;
-  }
-  if (times.empty()) return kNothing;
-  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return fmt::format("{:.3f}", *middle);
-}
-
-std::string steps_of(const ReportRun& run) {
-  const std::optional<double> steps =
-      run.epochs.empty() ? std::nullopt : find_value(run.epochs.back(), "steps");
-  if (!steps || !(std::abs(*steps) < 9e15)) return kNothing;
-  return format_count(static_cast<std::int64_t>(*steps));
+/// Whether the metric is a share of samples or tokens, by the names that recipes give accuracies.
+bool is_share(std::string_view metric) {
+  constexpr std::string_view kShares[] = {"accuracy", "exact", "tokens"};
+  return std::ranges::find(kShares, metric) != std::end(kShares);
 }
 
 }  // namespace
-
-double epochs_in(const ReportRun& run) {
-  if (run.epochs.empty()) return 0;
-  const auto rows = static_cast<double>(run.epochs.size());
-  const double last = find_value(run.epochs.back(), "epoch").value_or(rows);
-  const double part = last - std::floor(last);
-  return part > 0 ? rows - 1 + part : rows;
-}
-
-std::string epochs_text(double epochs) {
-  if (epochs == std::floor(epochs)) return fmt::format("{:.0f}", epochs);
-  return fmt::format("{:.2f}", epochs);
-}
 
 std::vector<std::string> report_metrics(const ReportContent& content) {
   std::vector<std::string> metrics;
@@ -201,20 +162,21 @@ std::string summary_table(const ReportContent& content) {
   add_row(
       "epochs", [](const ReportRun& run) { return epochs_text(epochs_in(run)); },
       [](const ReferenceCurve& curve) { return std::to_string(curve.values.size()); });
-  add_row("steps", steps_of, unknown);
+  add_row("steps", steps_text, unknown);
   add_row(
       "parameters", [](const ReportRun& run) { return format_count(parameter_count(run)); },
       unknown);
-  add_row(
-      "seconds", [](const ReportRun& run) { return fmt::format("{:.1f}", total(run, "seconds")); },
-      unknown);
-  add_row("ms a step (median of epochs)", step_time, unknown);
+  add_row("seconds", seconds_text, unknown);
+  add_row("ms a step (median of epochs)", step_time_text, unknown);
   return table.html();
 }
 
 std::string metric_chart(const ReportContent& content, const std::string& metric) {
-  LineChart chart{
-      .title = metric + " by epoch", .x_label = "epoch", .y_label = metric, .series = {}};
+  LineChart chart{.title = metric + " by epoch",
+                  .x_label = "epoch",
+                  .y_label = metric,
+                  .series = {},
+                  .y_is_share = is_share(metric)};
   const auto add = [&](const Column& column, bool is_reference) {
     PlotSeries series{column.heading.text, {}, is_reference};
     for (const auto& [epoch, value] : column.values) {
@@ -232,7 +194,8 @@ std::string validation_chart(const ReportContent& content, const std::string& me
   LineChart chart{.title = "validation " + metric + " by epoch",
                   .x_label = "epoch",
                   .y_label = metric,
-                  .series = {}};
+                  .series = {},
+                  .y_is_share = is_share(metric)};
   for (std::size_t i = 0; i < content.runs.size(); ++i) {
     PlotSeries series{heading_of(content.runs[i], i).text, {}};
     if (const auto* values = validation_of(content.runs[i], metric)) {

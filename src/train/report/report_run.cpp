@@ -171,10 +171,10 @@ std::vector<Event> read_event_folder(const fs::path& folder, std::vector<std::st
   return events;
 }
 
-Notes newest_notes(const fs::path& folder, std::vector<std::string>& warnings) {
+FileNotes newest_notes(const fs::path& folder, std::vector<std::string>& warnings) {
   try {
     const auto checkpoint = latest_checkpoint(folder / "checkpoints");
-    if (checkpoint) return read_notes(*checkpoint);
+    if (checkpoint) return {*checkpoint, read_notes(*checkpoint)};
   } catch (const Error& error) {
     warnings.emplace_back(error.text());
   }
@@ -195,13 +195,13 @@ ReportRun load_report_run(const fs::path& folder, std::string name) {
   run.name = std::move(name);
   const ModelFile model = load_model(folder / "model.safetensors");
   Notes notes = model.notes;
-  const Notes checkpoint = newest_notes(folder, run.warnings);
-  notes.insert(checkpoint.begin(), checkpoint.end());
-  run.best = best_validation(notes, folder);
+  const FileNotes checkpoint = newest_notes(folder, run.warnings);
+  notes.insert(checkpoint.notes.begin(), checkpoint.notes.end());
+  run.best = best_validation(checkpoint.notes, checkpoint.file);
   const fs::path table = folder / "epochs.csv";
   run.epochs = read_epochs(table, notes);
   const auto epochs = epochs_by_step(run.epochs, table);
-  add_epoch_part(run.epochs, checkpoint, folder / "checkpoints");
+  add_epoch_part(run.epochs, checkpoint.notes, checkpoint.file);
   add_epoch_part(run.epochs, model.notes, folder / "model.safetensors");
   const std::size_t warnings = run.warnings.size();
   std::vector<Event> events = read_event_folder(folder / "logs", run.warnings);

@@ -85,9 +85,15 @@ ReportRun load_report_run(const std::filesystem::path& folder, std::string name)
 std::vector<Event> read_event_folder(const std::filesystem::path& folder,
                                      std::vector<std::string>& warnings);
 
+/// The notes in a file; neither where there is none.
+struct FileNotes {
+  std::filesystem::path file;
+  Notes notes;
+};
+
 /// The notes of a run folder's newest checkpoint; none where there is none, or where it is damaged,
 /// about which `warnings` get a line.
-Notes newest_notes(const std::filesystem::path& folder, std::vector<std::string>& warnings);
+FileNotes newest_notes(const std::filesystem::path& folder, std::vector<std::string>& warnings);
 
 /// The best validation that the notes of a checkpoint or model tell; nothing where they tell none.
 /// Throws Error for a damaged note, naming `file`.

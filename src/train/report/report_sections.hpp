@@ -25,9 +25,19 @@ std::vector<std::string> report_metrics(const ReportContent& content);
 std::int64_t parameter_count(const ReportRun& run);
 
 /// Epochs of a run, 1.25 where it ended with a quarter of its second one; and such a number as
-/// text.
+/// text, with two decimals or as many more as tell a part from a whole number: "1.996".
 double epochs_in(const ReportRun& run);
 std::string epochs_text(double epochs);
+
+/// What stands in a table where nothing is known.
+inline constexpr const char* kNothing = "–";
+/// The steps of a run.
+std::string steps_text(const ReportRun& run);
+/// The seconds of all epochs and of the part of one behind them, where each tells its time.
+std::string seconds_text(const ReportRun& run);
+/// The median over whole epochs of an epoch's time by its steps, in milliseconds: an epoch that was
+/// interrupted, whose time is not all known, does not move it.
+std::string step_time_text(const ReportRun& run);
 
 /// Runs as columns; final metrics, epochs, steps, parameters and time as rows.
 std::string summary_table(const ReportContent& content);

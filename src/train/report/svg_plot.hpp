@@ -34,7 +34,8 @@ struct LineChart {
   std::string x_label;
   std::string y_label;
   std::vector<PlotSeries> series;
-  bool x_is_whole = true;  ///< ticks at whole x only, as for epochs
+  bool x_is_whole = true;   ///< ticks at whole x only, as for epochs
+  bool y_is_share = false;  ///< y is from 0 to 1: where it never changes, the axis shows all of it
 };
 std::string draw(const LineChart& chart);
 

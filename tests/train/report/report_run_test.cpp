@@ -7,6 +7,7 @@
 #include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/report/report.hpp>
+#include <maskgrad/train/weights_format.hpp>
 
 #include "support/errors.hpp"
 #include "support/files.hpp"
@@ -81,6 +82,21 @@ TEST(LoadReportRun, PlacesValidationBetweenTheEndsOfEpochs) {
   EXPECT_EQ(run.validation[0].values,
             (std::map<double, double>{{0.4, 4}, {1, 10}, {2.5, 25}, {3.6, 36}}));
   EXPECT_FALSE(run.best.has_value()) << "no note tells it";
+}
+
+TEST(LoadReportRun, NamesTheCheckpointOfANoteThatIsDamaged) {
+  const ScratchFolder folder;
+  write_run(folder.path());
+  fs::create_directories(folder / "checkpoints");
+  const auto error_with = [&](const std::string& key, const std::string& note) {
+    const fs::path file = folder / "checkpoints" / "step_000000000020.safetensors";
+    save_tensors(file, {}, weights_metadata("checkpoint", {{key, note}}));
+    return error_of([&] { load_report_run(folder.path(), "mine"); });
+  };
+  const std::string name = "checkpoints/step_000000000020.safetensors";
+  EXPECT_THAT(error_with(kEpochPartNote, "epoch\n"), HasSubstr(name));
+  EXPECT_THAT(error_with(kValidationNote, "40 x 2 data"), HasSubstr(name));
+  EXPECT_EQ(error_with(kEpochPartNote, "epoch,steps\n2.5,25\n"), "no error");
 }
 
 TEST(BestValidation, IsReadFromTheNotes) {

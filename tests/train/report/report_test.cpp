@@ -6,6 +6,7 @@
 
 #include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/report/report.hpp>
+#include <maskgrad/train/report/report_sections.hpp>
 
 #include "support/errors.hpp"
 #include "train/report/page.hpp"
@@ -106,6 +107,44 @@ TEST(Report, ShowsReferencesBesideTheRunsAndTheirDifferences) {
                         "</tbody>"));
   EXPECT_THAT(page, HasSubstr("<title>printed, epoch 2: 1.6</title>"));
   EXPECT_THAT(page, HasSubstr("<title>elsewhere, epoch 1: 9</title>"));
+}
+
+TEST(Report, TakesTheTimeOfAStepFromWholeEpochs) {
+  ReportRun run = make_run("one", {2, 1});
+  run.epochs.push_back({{"epoch", 2.5}, {"steps", 250}, {"loss", 1}, {"seconds", 9}});
+  EXPECT_THAT(page_of({run}), HasSubstr("ms a step (median of epochs)</th><td>5.000<"));
+  EXPECT_THAT(page_of({run}), HasSubstr(">seconds</th><td>10.0<"));
+  run.epochs.back().pop_back();
+  EXPECT_THAT(page_of({run}), HasSubstr("ms a step (median of epochs)</th><td>5.000<"));
+  EXPECT_THAT(page_of({run}), HasSubstr(">seconds</th><td>–<")) << "not all of it is known";
+  run.epochs.erase(run.epochs.begin(), run.epochs.begin() + 2);
+  EXPECT_THAT(page_of({run}), HasSubstr("ms a step (median of epochs)</th><td>–<"));
+}
+
+TEST(Report, SaysThatNoEpochWasFinished) {
+  EXPECT_THAT(page_of({make_run("one", {})}), HasSubstr("No epoch was finished."));
+  EXPECT_THAT(page_of({make_run("one", {1})}), Not(HasSubstr("No epoch was finished.")));
+}
+
+TEST(Report, TellsAPartOfAnEpochFromAWholeOne) {
+  EXPECT_EQ(epochs_text(2), "2");
+  EXPECT_EQ(epochs_text(1.25), "1.25");
+  EXPECT_EQ(epochs_text(0.003), "0.003");
+  EXPECT_EQ(epochs_text(1.996), "1.996");
+  EXPECT_EQ(epochs_text(1.99996), "1.99996");
+  EXPECT_EQ(epochs_text(1.0 / 3), "0.33");
+  EXPECT_EQ(epochs_text(std::nextafter(1.0, 0.0)), "0.9999999999999999");
+}
+
+TEST(Report, DrawsOfAccuraciesAloneAllThatTheyCouldBe) {
+  const std::string page = page_of({make_run("one", {0.5, 0.5})});
+  const auto chart = [&](const std::string& metric) {
+    const std::size_t begin = page.find("aria-label=\"" + metric + " by epoch");
+    return page.substr(begin, page.find("</svg>", begin) - begin);
+  };
+  EXPECT_THAT(chart("accuracy"), HasSubstr(">1.0</text>"));
+  EXPECT_THAT(chart("loss"), Not(HasSubstr(">1.0</text>")));
+  EXPECT_THAT(chart("loss"), HasSubstr("</text>"));
 }
 
 TEST(Report, SumsUpEachRun) {

@@ -190,7 +190,9 @@ TEST(LineChart, DrawsASinglePointAConstantAndNothingAtAll) {
 
 TEST(LineChart, DrawsAShareThatNeverChangesBetweenNoneAndAll) {
   for (const double share : {0.0, 0.5, 1.0}) {
-    const std::string svg = draw(chart_of({line("exact", {share, share})}));
+    LineChart chart = chart_of({line("exact", {share, share})});
+    chart.y_is_share = true;
+    const std::string svg = draw(chart);
     EXPECT_THAT(svg, HasSubstr(">0.0</text>"));
     EXPECT_THAT(svg, HasSubstr(">1.0</text>"));
     EXPECT_THAT(svg, Not(HasSubstr(">1.1</text>")));
