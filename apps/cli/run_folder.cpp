@@ -203,8 +203,7 @@ TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DT
   if (weights == Weights::kBest) {
     check(fs::exists(file, ignored), "run",
           "'{}' has no best.safetensors: only a run that validates keeps the best weights, such as "
-          "one "
-          "with --val",
+          "one with --val",
           folder.string());
   } else {
     check(paths_.has_ended(), "run",

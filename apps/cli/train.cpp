@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/run/run_files.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/same_run.hpp>
@@ -64,10 +63,11 @@ Settings resumed_settings(const Request& request, const RunPaths& paths) {
     } catch (const Error&) {
       as_usage([&] {
         check_recipe_in_config(paths);
-        const std::string name = toml_text(paths.config, "recipe").value_or(recipe.name());
-        check(name == recipe.name(), "train",
-              "the run in '{}' is of recipe {}: maskgrad train {} goes on with it",
-              paths.folder.string(), shortened(name), shortened(name));
+        // A run of a name that is no recipe's has an error of its own.
+        const Recipe* const other = find_recipe(toml_text(paths.config, "recipe").value_or(""));
+        if (other == nullptr || other == &recipe) return;
+        fail("train", "the run in '{}' is of recipe {}: go on with: {}", paths.folder.string(),
+             other->name(), command_to_go_on(*other, paths));
       });
       throw;
     }

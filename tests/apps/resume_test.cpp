@@ -57,7 +57,17 @@ class Resume : public test::CliTest {
 TEST_F(Resume, SaysThatTheRunIsOfAnotherRecipe) {
   train_two_epochs();
   expect_error(run({"train", "arithmetic", "--out", "r", "--resume"}), 2,
-               "train: the run in 'r' is of recipe blog: maskgrad train blog goes on with it");
+               "train: the run in 'r' is of recipe blog: go on with: maskgrad train blog --out r "
+               "--resume\n");
+}
+
+TEST_F(Resume, SaysOfARunOfNoRecipeWhatIsWrongWithIt) {
+  train_two_epochs();
+  edit("recipe = 'blog'", "recipe = 'my_thing'");
+  edit("version = 5", "version = 7");
+  const auto result = run({"train", "blog", "--out", "r", "--resume"});
+  expect_error(result, 2, "has version 7, and this maskgrad reads up to 5");
+  EXPECT_THAT(result.err, Not(HasSubstr("my_thing")));
 }
 
 TEST_F(Resume, SaysWhichSettingsChangeAndWritesThemWithItsFirstStep) {

@@ -59,8 +59,7 @@ TEST_F(Validation, GivesTheBestWeightsToTheCommandsThatUseAModel) {
     args[1] = "plain";
     expect_error(run(args), 1,
                  "'plain' has no best.safetensors: only a run that validates keeps the best "
-                 "weights, such as "
-                 "one with --val");
+                 "weights, such as one with --val");
   }
 }
 

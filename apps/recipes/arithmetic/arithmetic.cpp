@@ -16,6 +16,7 @@
 
 #include "recipes/arithmetic/answer_table.hpp"
 #include "recipes/causal_recipe.hpp"
+#include "recipes/check_is_below.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -74,8 +75,7 @@ class ArithmeticModel : public CausalRecipeModel {
 
   Prediction predict(const std::string& text, const PredictOptions& options) override {
     const ArithmeticProblem problem = parse_problem(text);
-    check_operand('x', problem.x);
-    check_operand('y', problem.y);
+    check_is_below(problem, max_val_, kName);
     const Tokens prompt = prompt_of(problem);
     const auto tell = [&](std::size_t, std::int64_t token) {
       if (options.on_steps) options.on_steps(arithmetic_text({&token, 1}));
@@ -106,12 +106,6 @@ class ArithmeticModel : public CausalRecipeModel {
 
  private:
   std::string label(std::int64_t token) const override { return arithmetic_text({&token, 1}); }
-
-  void check_operand(char name, std::int64_t value) const {
-    check(std::abs(value) < max_val_, kName,
-          "{} is {}: the model was trained on numbers from {} to {} (train one with --max-val {})",
-          name, value, 1 - max_val_, max_val_ - 1, std::abs(value) + 1);
-  }
 
   Tokens prompt_of(const ArithmeticProblem& problem) const {
     return arithmetic_tokens(fixed_prompt(problem, digits_));

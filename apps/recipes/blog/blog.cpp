@@ -2,7 +2,6 @@
 // predicts the first character of the answer. 49,145 parameters: Masking, Embed 20x15, Reflect,
 // Reshape, Dense 150 relu, Dense 20; cross-entropy, Adam, batches of 2.
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 
 #include <maskgrad/layers/dense.hpp>
@@ -20,6 +19,7 @@
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
 
+#include "recipes/check_is_below.hpp"
 #include "recipes/recipe.hpp"
 
 namespace maskgrad::apps {
@@ -78,7 +78,8 @@ class BlogModel : public RecipeModel {
           text.size(), kLength);
     SequenceDataset question(kLength, kPadToken);
     question.add(arithmetic_tokens(text), 0);
-    check_is_like_trained_on(text);
+    const ArithmeticProblem problem = parse_problem(text);
+    if (max_val_ > 0) check_is_below(problem, max_val_, "blog");
     const std::int64_t first = 0;
     const Variable logits = model_(Variable(question.collate({&first, 1}).inputs));
     if (const auto found = find_not_finite(logits.value())) {
@@ -88,16 +89,6 @@ class BlogModel : public RecipeModel {
   }
 
  private:
-  void check_is_like_trained_on(const std::string& text) const {
-    const ArithmeticProblem problem = parse_problem(text);
-    for (const auto& [name, value] : {std::pair('x', problem.x), std::pair('y', problem.y)}) {
-      check(
-          max_val_ == 0 || std::abs(value) < max_val_, "blog",
-          "{} is {}: the model was trained on numbers from {} to {} (train one with --max-val {})",
-          name, value, 1 - max_val_, max_val_ - 1, std::abs(value) + 1);
-    }
-  }
-
   // The first answer, and the others that are not improbable.
   static Prediction most_probable(const std::vector<double>& probabilities) {
     constexpr double kImprobable = 0.005;

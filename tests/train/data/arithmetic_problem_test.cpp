@@ -132,7 +132,8 @@ TEST(Problem, RefusesTextThatIsNone) {
         " x=1,y=2:x+y", "x=--1,y=2:x+y", "x=1;y=2:x+y", "x=1,y=2:x+", "z=1,y=2:x+y", "x=,y=2:x+y",
         "x=1.5,y=2:x+y", "x=0x1,y=2:x+y"}) {
     EXPECT_THAT(error_of([&] { parse_problem(text); }),
-                ::testing::StartsWith(fmt::format("[arithmetic] '{}' is not a problem of the form ", text)));
+                ::testing::StartsWith(
+                    fmt::format("[arithmetic] '{}' is not a problem of the form ", text)));
   }
   EXPECT_EQ(error_of([] { parse_problem("x=1000000001,y=2:x+y"); }),
             "[arithmetic] a number in 'x=1000000001,y=2:x+y' is beyond 1000000000");

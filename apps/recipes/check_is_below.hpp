@@ -1,0 +1,23 @@
+// Numbers that a model of arithmetic was trained on.
+#pragma once
+
+#include <cstdlib>
+#include <utility>
+
+#include <maskgrad/tensor/error.hpp>
+#include <maskgrad/train/data/arithmetic_problem.hpp>
+
+namespace maskgrad::apps {
+
+/// Throws Error "[<who>] x is 100: the model was trained on numbers from -99 to 99 ..." unless both
+/// numbers are smaller than max_val in absolute value.
+inline void check_is_below(const ArithmeticProblem& problem, std::int64_t max_val,
+                           const char* who) {
+  for (const auto& [name, value] : {std::pair('x', problem.x), std::pair('y', problem.y)}) {
+    check(std::abs(value) < max_val, who,
+          "{} is {}: the model was trained on numbers from {} to {} (train one with --max-val {})",
+          name, value, 1 - max_val, max_val - 1, std::abs(value) + 1);
+  }
+}
+
+}  // namespace maskgrad::apps
