@@ -70,8 +70,9 @@ std::size_t count_left(const std::vector<double>& p, const std::vector<std::size
 
 void check_options(const SampleOptions& options,
                    const std::function<std::string(const std::string&)>& name_of) {
-  const auto check_option = [&](bool holds, const std::string& name, const char* must, auto value) {
-    check(holds, kName, "{} must be {}, not {}", name_of ? name_of(name) : name, must, value);
+  // Checked for each token, so that nothing is put together unless it fails.
+  const auto check_option = [&](bool holds, const char* name, const char* must, auto value) {
+    if (!holds) fail(kName, "{} must be {}, not {}", name_of ? name_of(name) : name, must, value);
   };
   const auto [temperature, top_k, top_p, min_p] = options;
   check_option(temperature >= 0 && std::isfinite(temperature), "temperature",

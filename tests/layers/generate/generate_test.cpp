@@ -184,7 +184,7 @@ TEST(Generate, RefusesWhatItCannotGoOnFrom) {
   EXPECT_EQ(error({{1}, {}}, {}), "[generate] prompt 1 is empty");
   EXPECT_EQ(error({{1}}, {.tokens = -1}), "[generate] tokens must be at least 0, got -1");
   EXPECT_EQ(error({{1}}, {.sample = {.temperature = -1}}),
-            "[sample] temperature must be finite and at least 0, got -1");
+            "[sample] temperature must be finite and at least 0, not -1");
   EXPECT_EQ(error({{11}}, {}),
             "[embedding] token 11 at element 0 of (1, 1) is outside the vocabulary of 11");
   const std::vector<Tokens> prompts = {{1}};
