@@ -2,8 +2,6 @@
 #include <array>
 #include <bit>
 
-#include <maskgrad/tensor/cpu/pool_allocator.hpp>
-#include <maskgrad/tensor/pad_rows.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/digest.hpp>
 
@@ -50,21 +48,26 @@ std::string SequenceDataset::fingerprint() const {
   return fmt::format("{} samples, crc32c {}", size(), crc_text(crc));
 }
 
+// Without pad_rows(), whose list of rows would take memory anew for each batch.
 Batch SequenceDataset::collate(std::span<const std::int64_t> indices) const {
-  PoolVector<std::span<const std::int64_t>> rows;
-  PoolVector<std::int64_t> targets;
-  rows.reserve(indices.size());
-  targets.reserve(indices.size());
+  const auto begin = [this](std::int64_t i) { return begin_[static_cast<std::size_t>(i)]; };
+  std::int64_t width = length_;
   for (const std::int64_t i : indices) {
     check(i >= 0 && i < size(), "data", "there is no sample {}: there are {}", i, size());
-    const auto at = static_cast<std::size_t>(i);
-    rows.emplace_back(tokens_.data() + begin_[at], tokens_.data() + begin_[at + 1]);
-    targets.push_back(targets_[at]);
+    width = std::max(width, begin(i + 1) - begin(i));
   }
-  const Shape count = {std::ssize(indices)};
-  return {pad_rows(rows, pad_, length_),
-          Tensor::from(std::span<const std::int64_t>(targets), count),
-          Tensor::from(indices, count)};
+  const auto count = static_cast<std::int64_t>(indices.size());
+  Batch batch{Tensor::empty({count, width}, DType::kInt64), Tensor::empty({count}, DType::kInt64),
+              Tensor::from(indices, {count})};
+  auto* row = batch.inputs.data<std::int64_t>();
+  auto* target = batch.targets.data<std::int64_t>();
+  for (const std::int64_t i : indices) {
+    const auto* end = std::copy(tokens_.data() + begin(i), tokens_.data() + begin(i + 1), row);
+    std::fill(row + (end - row), row + width, pad_);
+    row += width;
+    *target++ = targets_[static_cast<std::size_t>(i)];
+  }
+  return batch;
 }
 
 }  // namespace maskgrad
