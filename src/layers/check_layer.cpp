@@ -12,6 +12,7 @@
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/replay.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
 #include <maskgrad/tensor/check/padding.hpp>
 #include <maskgrad/tensor/check/prove.hpp>
@@ -215,6 +216,7 @@ const std::vector<LayerSample>& layer_samples() { return samples(); }
 std::vector<std::string> check_layer(const LayerSample& sample) {
   check_operations();
   check_sample(sample);
+  const NoGrad no_grad;  // on a tape of the caller
   return Promises(sample).broken();
 }
 

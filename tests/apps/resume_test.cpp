@@ -1,11 +1,7 @@
-// What a run goes on with: its settings, its data, its files; and what a finished one remembers.
-#include <regex>
-
-#include <fmt/format.h>
-
+// What a run goes on with: its data and its files; and what a finished one remembers.
 #include <maskgrad/train/formats/tensor_file.hpp>
 
-#include "support/cli.hpp"
+#include "apps/resumed_run.hpp"
 
 namespace maskgrad {
 namespace {
@@ -15,44 +11,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class Resume : public test::CliTest {
- protected:
-  test::CliResult resume(const std::string& run_folder, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> args = {"train",    "blog",       "--out", run_folder,
-                                     "--resume", "--progress", "off"};
-    args.insert(args.end(), more.begin(), more.end());
-    return run(args);
-  }
-  // A run of two epochs of 40 steps in `r`.
-  void train_two_epochs() { ASSERT_EQ(train({"--out", "r", "--epochs", "2"}).code, 0); }
-  void make_data(const std::string& folder, const std::string& samples, const std::string& seed,
-                 const std::string& shards = "2") {
-    ASSERT_EQ(run({"data", "arithmetic", "--out", folder, "--shards", shards, "--samples", samples,
-                   "--seed", seed})
-                  .code,
-              0);
-  }
-  // A run of nine steps, whose data lie in its folder.
-  void train_beside_its_data(const std::string& folder) {
-    make_data(folder + "/shards", "40", "3");
-    const auto result = run({"train", "blog", "--out", folder, "--data", folder + "/shards",
-                             "--steps", "9", "--progress", "off"});
-    ASSERT_EQ(result.code, 0) << result.err;
-  }
-  // Changes a line of a run's config.toml as a person does.
-  void edit(const std::string& from, const std::string& to) {
-    const std::string text = read("r/config.toml");
-    ASSERT_THAT(text, HasSubstr(from));
-    write("r/config.toml", std::regex_replace(text, std::regex(from), to));
-  }
-  std::string setting(const std::string& key) {
-    std::smatch match;
-    const std::string text = read("r/config.toml");
-    return std::regex_search(text, match, std::regex("(?:^|\n)" + key + " = (\\S+)"))
-               ? match[1].str()
-               : "none";
-  }
-};
+class Resume : public test::ResumedRun {};
 
 TEST_F(Resume, SaysThatTheRunIsOfAnotherRecipe) {
   train_two_epochs();
@@ -68,105 +27,6 @@ TEST_F(Resume, SaysOfARunOfNoRecipeWhatIsWrongWithIt) {
   const auto result = run({"train", "blog", "--out", "r", "--resume"});
   expect_error(result, 2, "has version 7, and this maskgrad reads up to 5");
   EXPECT_THAT(result.err, Not(HasSubstr("my_thing")));
-}
-
-TEST_F(Resume, SaysWhichSettingsChangeAndWritesThemWithItsFirstStep) {
-  train_two_epochs();
-  const std::string config = read("r/config.toml");
-  const auto idle = resume("r", {"--lr", "0.5"});
-  EXPECT_EQ(idle.code, 0);
-  EXPECT_EQ(idle.err, "maskgrad: lr: 0.001 -> 0.5\n");
-  EXPECT_EQ(read("r/config.toml"), config) << "there was no step to make";
-  EXPECT_EQ(resume("r").err, "") << "and nothing is remembered";
-
-  const auto changed = resume("r", {"--lr", "0.5", "--epochs", "3", "--threads", "2"});
-  EXPECT_EQ(changed.code, 0);
-  EXPECT_EQ(changed.err,
-            "maskgrad: epochs: 2 -> 3\nmaskgrad: lr: 0.001 -> 0.5\nmaskgrad: threads: 1 -> 2\n");
-  EXPECT_EQ(setting("lr"), "0.5");
-  EXPECT_EQ(setting("epochs"), "3");
-  EXPECT_EQ(resume("r").err, "");
-}
-
-TEST_F(Resume, ChangesNothingWhereItsFirstStepFails) {
-  train_two_epochs();
-  const std::string config = read("r/config.toml");
-  EXPECT_EQ(resume("r", {"--lr", "1e45", "--epochs", "3"}).code, 1);
-  EXPECT_EQ(read("r/config.toml"), config);
-}
-
-TEST_F(Resume, ShowsWhatAPersonChangedInTheConfig) {
-  train_two_epochs();
-  edit("lr = 0.001", "lr = 0.25 ");
-  edit("epochs = 2", "epochs = 3");
-  const auto result = resume("r");
-  EXPECT_EQ(result.code, 0);
-  EXPECT_EQ(result.err, "maskgrad: epochs: 2 -> 3\nmaskgrad: lr: 0.001 -> 0.25\n");
-  edit("seed = 0", "seed = 1");
-  expect_error(resume("r", {"--epochs", "4"}), 2,
-               "the run in 'r' has seed = 0: it cannot go on with 1, which 'r/config.toml' says");
-}
-
-TEST_F(Resume, SaysThatAScheduleSpansOtherStepsThanBefore) {
-  ASSERT_EQ(train({"--out", "r", "--steps", "13", "--schedule", "cosine"}).code, 0);
-  EXPECT_THAT(resume("r", {"--steps", "17"}).err,
-              HasSubstr("maskgrad: the schedule now spans 17 steps, it was 13\n"));
-  EXPECT_THAT(resume("r").err, Not(HasSubstr("spans")));
-  ASSERT_EQ(train({"--out", "constant", "--steps", "13"}).code, 0);
-  EXPECT_THAT(resume("constant", {"--steps", "17"}).err, Not(HasSubstr("spans")));
-}
-
-TEST_F(Resume, ReadsAConfigThatIsOlderThanSomeSettings) {
-  train_two_epochs();
-  std::string old;
-  std::istringstream lines(read("r/config.toml"));
-  const std::regex later(
-      "(val|val_every|patience|checkpoint_every|micro_batches|schedule|warmup_steps|decay_share|"
-      "ema|beta2|"
-      "weight_decay) = .*");
-  for (std::string line; std::getline(lines, line);) {
-    if (!std::regex_match(line, later)) old += line + "\n";
-  }
-  ASSERT_THAT(old, HasSubstr("version = 5"));
-  write("r/config.toml", old);
-  expect_error(resume("r", {"--epochs", "3"}), 2, "'val' is missing");
-  write("r/config.toml", std::regex_replace(old, std::regex("version = 5"), "version = 2"));
-  EXPECT_EQ(resume("r", {"--epochs", "3"}).err, "maskgrad: epochs: 2 -> 3\n");
-  EXPECT_EQ(setting("schedule"), "'constant'");
-  const std::string newest = read("r/config.toml");
-  const std::string third =
-      std::regex_replace(newest, std::regex("((?:decay_share|beta2) = .*\n)|(version = )5"), "$2");
-  write("r/config.toml", std::regex_replace(third, std::regex("version = "), "version = 3"));
-  EXPECT_EQ(resume("r", {"--epochs", "4"}).err, "maskgrad: epochs: 3 -> 4\n");
-  EXPECT_EQ(setting("decay_share"), "0.1");
-}
-
-TEST_F(Resume, RefusesAConfigThatLostSettings) {
-  train_two_epochs();
-  const std::string text = read("r/config.toml");
-  const std::size_t lr = text.find("lr = "), end = text.find('\n', lr);
-  write("r/config.toml", text.substr(0, lr) + text.substr(end + 1));
-  expect_error(resume("r", {"--epochs", "3"}), 2, "r/config.toml: 'lr' is missing");
-  const std::string advice = "the run's checkpoints hold a copy of it";
-  for (const std::string& cut : {text.substr(0, lr + 20), std::string()}) {
-    write("r/config.toml", cut);
-    expect_error(resume("r", {"--epochs", "3"}), 2, advice);
-  }
-  expect_error(run({"eval", "r"}), 1, advice);
-  // The copy is shown as it was, indented.
-  const std::string shown =
-      run({"inspect", "r/checkpoints/step_000000000080.safetensors"}).out + "\n";
-  const std::string mark = "note.settings:\n";
-  ASSERT_THAT(shown, HasSubstr(mark));
-  std::string copy;
-  for (std::size_t at = shown.find(mark) + mark.size(); shown.substr(at, 2) == "  ";) {
-    const std::size_t line_end = shown.find('\n', at) + 1;
-    copy += shown.substr(at + 2, line_end - at - 2);
-    at = line_end;
-  }
-  EXPECT_EQ(copy, text);
-  write("r/config.toml", copy);
-  EXPECT_EQ(resume("r", {"--epochs", "3"}).code, 0);
 }
 
 TEST_F(Resume, GoesOnWithOtherDataAtTheEndOfAnEpochOnly) {
@@ -223,29 +83,6 @@ TEST_F(Resume, WorksFromAnywhereAndWhereTheFolderWasMovedTo) {
         0);
     EXPECT_EQ(run({"report", folder}, from).err, "");
   }
-}
-
-TEST_F(Resume, NamesTheConfigWhereAnEditedPathLeadsNowhere) {
-  train_two_epochs();
-  std::string config = read("r/config.toml");
-  const std::size_t data = config.find("/", config.find("\ndata = "));
-  write("r/config.toml", config.insert(data, "/none"));
-  expect_error(run({"train", "blog", "--out", "r", "--resume", "--epochs", "3"}), 1,
-               "the path stands in 'r/config.toml', and --data overrides it");
-}
-
-TEST_F(Resume, NamesTheConfigWhereItsDataAreGone) {
-  train_two_epochs();
-  ASSERT_EQ(run({"train", "blog", "--out", "own", "--epochs", "1", "--progress", "off"}).code, 0);
-  fs::rename(path("d"), path("moved"));
-  fs::remove_all(path("own/data"));
-  const std::string text = "the path stands in 'r/config.toml', and --data overrides it";
-  expect_error(resume("r", {"--epochs", "3"}), 1, text);
-  expect_error(run({"check", "r"}), 1, text);
-  expect_error(run({"eval", "own"}), 1, "'own/data', which the run made, is gone: --data names");
-  const auto moved = resume("r", {"--epochs", "3", "--data", "moved"});
-  EXPECT_EQ(moved.code, 0);
-  EXPECT_THAT(moved.err, Not(HasSubstr("others"))) << "they are the same data";
 }
 
 TEST_F(Resume, IsNoSilentStartWhereTheCheckpointsAreGone) {
@@ -310,43 +147,6 @@ TEST_F(Resume, NeedsTheInitialWeightsNoMore) {
   ASSERT_EQ(train({"--out", "r", "--epochs", "1", "--init", "a/model.safetensors"}).code, 0);
   fs::remove_all(path("a"));
   EXPECT_EQ(resume("r", {"--epochs", "2"}).code, 0);
-}
-
-TEST_F(Resume, ATrainedModelKeepsItsSettingsWhateverTheConfigSays) {
-  ASSERT_EQ(train({"--out", "r", "--epochs", "2", "--mask", "query"}).code, 0);
-  const std::string loss = run({"eval", "r"}).out,
-                    answer = run({"predict", "r", "x=1,y=2:x+y"}).out;
-  edit("mask = 'query'", "mask = 'key'  ");
-  const auto eval = run({"eval", "r"});
-  EXPECT_EQ(eval.out, loss);
-  EXPECT_EQ(eval.err,
-            "maskgrad: 'r/config.toml' has changed since the model was trained, which "
-            "keeps its settings: mask: 'query' -> 'key'\n");
-  EXPECT_EQ(run({"predict", "r", "x=1,y=2:x+y"}).out, answer);
-}
-
-TEST_F(Resume, RepeatsARunFromTheConfigOfOneThatWasMoved) {
-  train_beside_its_data("a");
-  fs::create_directory(path("x"));
-  fs::rename(path("a"), path("x/a"));
-  ASSERT_EQ(
-      run({"train", "blog", "--config", "x/a/config.toml", "--out", "b", "--progress", "off"}).code,
-      0);
-  EXPECT_TRUE(read("x/a/model.safetensors") == read("b/model.safetensors"));
-}
-
-// The file's paths are meant from its folder, and the run's own are not touched.
-TEST_F(Resume, TakesASettingFromTheConfigOfAnotherFolder) {
-  train_beside_its_data("r");
-  fs::create_directory(path("x"));
-  write("x/part.toml", "version = 2\nlr = 0.5\nsteps = 12\n");
-  EXPECT_EQ(resume("r", {"--config", "x/part.toml"}).err,
-            "maskgrad: steps: 9 -> 12\nmaskgrad: lr: 0.001 -> 0.5\n");
-  fs::rename(path("r/shards"), path("x/shards"));
-  write("x/part.toml", "version = 2\nsteps = 15\ndata = 'shards'\n");
-  const auto moved = resume("r", {"--config", "x/part.toml"});
-  EXPECT_EQ(moved.code, 0);
-  EXPECT_THAT(moved.err, HasSubstr("data: 'shards' -> '" + path("x/shards").string() + "'\n"));
 }
 
 TEST_F(Resume, TrainsOnAllShardsThereAre) {

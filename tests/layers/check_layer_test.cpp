@@ -10,6 +10,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/nn/dropout.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/errors.hpp"
 
@@ -53,6 +54,16 @@ TEST(CheckLayer, HasNothingToSayOfALayerThatKeepsItsPromises) {
   EXPECT_THAT(complaints(MaskRule::kEnds, false,
                          [](const Variable& x, Pass&) { return ops::masked_mean(x, 1); }),
               IsEmpty());
+}
+
+TEST(CheckLayer, RecordsNothingOnATapeOfTheCallerEvenOneThatHasRun) {
+  const auto twice = [](const Variable& x, Pass&) { return ops::scale(x, 2); };
+  const Variable x(Tensor::full({}, 1.0, DType::kFloat64), Variable::kRequiresGrad);
+  Tape tape;
+  EXPECT_THAT(complaints(MaskRule::kKeeps, true, twice), IsEmpty());
+  EXPECT_THAT(tape.nodes(), IsEmpty());
+  tape.backward(x);
+  EXPECT_THAT(complaints(MaskRule::kKeeps, true, twice), IsEmpty());
 }
 
 TEST(CheckLayer, FindsALayerThatReadsPadding) {

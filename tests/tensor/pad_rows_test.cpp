@@ -13,8 +13,12 @@ namespace {
 using Row = std::span<const std::int64_t>;
 const std::array<std::int64_t, 3> kNumbers = {7, 8, 9};
 
-std::vector<double> padded(std::vector<Row> rows, std::int64_t least = 0) {
-  return test::to_doubles(pad_rows(rows, -1, least));
+Tensor pad(const std::vector<Row>& rows, std::int64_t least = 0) {
+  return pad_rows(std::ssize(rows), -1, least,
+                  [&](std::int64_t b) { return rows[static_cast<std::size_t>(b)]; });
+}
+std::vector<double> padded(const std::vector<Row>& rows, std::int64_t least = 0) {
+  return test::to_doubles(pad(rows, least));
 }
 
 TEST(PadRows, FillsUpBehindEachRow) {
@@ -27,9 +31,9 @@ TEST(PadRows, HasTheLengthThatIsAskedForUnlessARowIsLonger) {
   const Row all = kNumbers;
   EXPECT_EQ(padded({all.first(1), all.last(2)}, 3), (std::vector<double>{7, -1, -1, 8, 9, -1}));
   EXPECT_EQ(padded({all}, 2), (std::vector<double>{7, 8, 9}));
-  EXPECT_EQ(pad_rows({}, 0, 4).shape(), (Shape{0, 4}));
-  EXPECT_EQ(pad_rows({}, 0).shape(), (Shape{0, 0}));
-  EXPECT_EQ(pad_rows({}, 0).dtype(), DType::kInt64);
+  EXPECT_EQ(pad({}, 4).shape(), (Shape{0, 4}));
+  EXPECT_EQ(pad({}).shape(), (Shape{0, 0}));
+  EXPECT_EQ(pad({}).dtype(), DType::kInt64);
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ std::int64_t checked_longest(const char* name, std::span<const Tokens> prompts) 
 Variable batch_of(std::span<const std::span<const std::int64_t>> rows) {
   std::vector<std::int64_t> lengths;
   for (const auto& row : rows) lengths.push_back(std::ssize(row));
-  const Tensor tokens = pad_rows(rows, 0);
+  const Tensor tokens = pad_rows(std::ssize(rows), 0, 0,
+                                 [&](std::int64_t b) { return rows[static_cast<std::size_t>(b)]; });
   return Variable(tokens, Variable::kConstant, SequenceMask::from_lengths(lengths, tokens.dim(1)));
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/check/described_op.hpp>
 #include <maskgrad/tensor/check/gradients.hpp>
 #include <maskgrad/tensor/check/op_check.hpp>
@@ -91,6 +92,7 @@ OpCall call_of(const OpDef& op, const OpSample& sample, DType dtype) {
 
 std::vector<std::string> check_op(const OpDef& op) {
   check(op.samples != nullptr, op.name.c_str(), "has no samples to be checked with");
+  const NoGrad no_grad;  // on a tape of the caller
   Complaints complaints;
   check_names(op, complaints);
   check_mask_rule(op, complaints);

@@ -2,6 +2,7 @@
 #include <array>
 #include <bit>
 
+#include <maskgrad/tensor/pad_rows.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/digest.hpp>
 
@@ -48,26 +49,20 @@ std::string SequenceDataset::fingerprint() const {
   return fmt::format("{} samples, crc32c {}", size(), crc_text(crc));
 }
 
-// Without pad_rows(), whose list of rows would take memory anew for each batch.
 Batch SequenceDataset::collate(std::span<const std::int64_t> indices) const {
-  const auto begin = [this](std::int64_t i) { return begin_[static_cast<std::size_t>(i)]; };
-  std::int64_t width = length_;
+  const auto count = std::ssize(indices);
+  Tensor targets = Tensor::empty({count}, DType::kInt64);
+  auto* target = targets.data<std::int64_t>();
   for (const std::int64_t i : indices) {
     check(i >= 0 && i < size(), "data", "there is no sample {}: there are {}", i, size());
-    width = std::max(width, begin(i + 1) - begin(i));
-  }
-  const auto count = static_cast<std::int64_t>(indices.size());
-  Batch batch{Tensor::empty({count, width}, DType::kInt64), Tensor::empty({count}, DType::kInt64),
-              Tensor::from(indices, {count})};
-  auto* row = batch.inputs.data<std::int64_t>();
-  auto* target = batch.targets.data<std::int64_t>();
-  for (const std::int64_t i : indices) {
-    const auto* end = std::copy(tokens_.data() + begin(i), tokens_.data() + begin(i + 1), row);
-    std::fill(row + (end - row), row + width, pad_);
-    row += width;
     *target++ = targets_[static_cast<std::size_t>(i)];
   }
-  return batch;
+  const auto row = [&](std::int64_t b) {
+    const auto i = static_cast<std::size_t>(indices[static_cast<std::size_t>(b)]);
+    return std::span<const std::int64_t>(tokens_.data() + begin_[i],
+                                         tokens_.data() + begin_[i + 1]);
+  };
+  return {pad_rows(count, pad_, length_, row), targets, Tensor::from(indices, {count})};
 }
 
 }  // namespace maskgrad

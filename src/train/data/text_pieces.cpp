@@ -143,13 +143,14 @@ std::vector<std::int64_t> TextPieces::tokens(const TextSpan& piece) const {
 Batch TextPieces::collate_in(std::int64_t epoch, std::span<const std::int64_t> ids) const {
   std::vector<std::vector<std::int64_t>> pieces;
   for (const std::int64_t id : ids) pieces.push_back(tokens(sample(id, epoch)));
-  std::vector<std::span<const std::int64_t>> inputs, targets;
-  for (const auto& piece : pieces) {
-    inputs.push_back(std::span(piece).first(piece.size() - 1));
-    targets.push_back(std::span(piece).subspan(1));
-  }
-  return {pad_rows(inputs, kTextPadding), pad_rows(targets, kTextPadding),
-          Tensor::from(ids, {std::ssize(ids)})};
+  // The tokens of each piece from one on, all but one of them.
+  const auto from = [&](std::size_t first) {
+    return pad_rows(std::ssize(pieces), kTextPadding, 0, [&pieces, first](std::int64_t b) {
+      const std::span<const std::int64_t> piece = pieces[static_cast<std::size_t>(b)];
+      return piece.subspan(first, piece.size() - 1);
+    });
+  };
+  return {from(0), from(1), Tensor::from(ids, {std::ssize(ids)})};
 }
 
 std::string TextPieces::fingerprint() const {

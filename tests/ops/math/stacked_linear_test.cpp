@@ -6,6 +6,7 @@
 #include <maskgrad/ops/math/stacked_matmul.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
+#include "ops/math/stacked_inputs.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
 #include "support/threads.hpp"
@@ -16,30 +17,11 @@ namespace {
 using test::error_of;
 using test::leaf;
 using test::leaf_over_nan;
+using test::pointers_to;
+using test::random_stacked;
 using test::same_bits;
-using test::uniform;
+using test::StackedInputs;
 using Int = std::int64_t;
-
-struct Inputs {
-  Tensor x, g;  // g: [n, ..., N]
-  std::vector<Tensor> weights, biases;
-};
-
-Inputs random_inputs(Random& random, const Shape& rows, Int k, Int n, Int matrices, DType dtype) {
-  const auto draw = [&](const Shape& shape) { return uniform(random, shape, -1, 1).to(dtype); };
-  Inputs in = {draw(rows.concat({k})), draw(Shape{matrices}.concat(rows).concat({n})), {}, {}};
-  for (Int i = 0; i < matrices; ++i) {
-    in.weights.push_back(draw({k, n}));
-    in.biases.push_back(draw({n}));
-  }
-  return in;
-}
-
-std::vector<const Variable*> pointers_to(const std::vector<Variable>& values) {
-  std::vector<const Variable*> pointers;
-  for (const Variable& value : values) pointers.push_back(&value);
-  return pointers;
-}
 
 struct Results {
   Tensor y, dx;  // undefined where nobody takes it
@@ -47,7 +29,7 @@ struct Results {
 };
 
 // Bit i of `takers` says whether x, weight 0, bias 0, weight 1 and so on take a gradient.
-Results run_stacked(const Inputs& in, unsigned takers = ~0U) {
+Results run_stacked(const StackedInputs& in, unsigned takers = ~0U) {
   const auto value = [&](const Tensor& x, unsigned number) {
     return takers >> number & 1U ? leaf_over_nan(x) : Variable(x);
   };
@@ -70,7 +52,7 @@ Results run_stacked(const Inputs& in, unsigned takers = ~0U) {
 }
 
 // A call of linear() for each; the gradients of x are added in their order.
-Results run_apart(const Inputs& in) {
+Results run_apart(const StackedInputs& in) {
   Results results = {Tensor::empty(in.g.shape(), in.g.dtype()), {}, {}, {}};
   for (std::size_t i = 0; i < in.weights.size(); ++i) {
     const Variable x = leaf(in.x), weight = leaf(in.weights[i]), bias = leaf(in.biases[i]);
@@ -116,7 +98,7 @@ TEST(StackedLinear, HasTheBitsOfLinearForEachMatrix) {
                                          {600, 7, 2}}) {
       for (const DType dtype : test::kFloatingDTypes) {
         SCOPED_TRACE(fmt::format("{} rows, {} of {} x {}", rows, matrices, k, n));
-        const Inputs in = random_inputs(random, rows, k, n, matrices, dtype);
+        const StackedInputs in = random_stacked(random, rows, k, n, matrices, dtype);
         expect_same(run_stacked(in), run_apart(in));
       }
     }
@@ -128,7 +110,7 @@ TEST(StackedLinear, OfNothingIsItsBiases) {
   for (const Shape& rows : {Shape{0, 3}, Shape{3, 0}, Shape{0}, Shape{2, 3}}) {
     for (const auto& [k, n] : {std::pair<Int, Int>{5, 4}, {0, 4}, {5, 0}, {0, 0}}) {
       SCOPED_TRACE(fmt::format("{} rows, {} x {}", rows, k, n));
-      const Inputs in = random_inputs(random, rows, k, n, 2, DType::kFloat64);
+      const StackedInputs in = random_stacked(random, rows, k, n, 2, DType::kFloat64);
       expect_same(run_stacked(in), run_apart(in));
     }
   }
@@ -140,7 +122,7 @@ TEST(StackedLinear, GivesTheSameBitsToWhoTakesAGradientWhoeverElseDoes) {
   Random random(3);
   for (const Shape& rows : {Shape{2, 3}, Shape{40, 7}, Shape{17, 1}}) {
     for (const Int n : {14, 90}) {
-      const Inputs in = random_inputs(random, rows, 15, n, 2, DType::kFloat32);
+      const StackedInputs in = random_stacked(random, rows, 15, n, 2, DType::kFloat32);
       const Results all = run_apart(in);
       for (unsigned takers = 1; takers < 32; ++takers) {
         SCOPED_TRACE(fmt::format("{} rows, n {}, takers {:b}", rows, n, takers));
@@ -154,7 +136,7 @@ TEST(StackedLinear, GivesTheBitsOfOneThreadOnTwoAndThree) {
   Random random(4);
   for (const auto& [k, n] : {std::pair<Int, Int>{15, 15}, {130, 80}}) {
     for (const Shape& rows : {Shape{100, 20}, Shape{3, 300}}) {
-      const Inputs in = random_inputs(random, rows, k, n, 3, DType::kFloat32);
+      const StackedInputs in = random_stacked(random, rows, k, n, 3, DType::kFloat32);
       const Results one = run_stacked(in);
       for (const int threads : {2, 3}) {
         const test::WithThreads more(threads);

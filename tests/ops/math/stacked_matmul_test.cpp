@@ -5,6 +5,7 @@
 #include <maskgrad/ops/math/stacked_matmul.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
+#include "ops/math/stacked_inputs.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
 #include "support/threads.hpp"
@@ -16,38 +17,24 @@ using test::error_of;
 using test::is_close;
 using test::leaf;
 using test::leaf_over_nan;
+using test::pointers_to;
+using test::random_stacked;
 using test::same_bits;
+using test::StackedInputs;
 using test::to_doubles;
-using test::uniform;
 using Int = std::int64_t;
-
-struct Inputs {
-  Tensor x, g;  // g: [n, ..., N]
-  std::vector<Tensor> weights;
-};
-
-Inputs random_inputs(Random& random, const Shape& rows, Int k, Int n, Int matrices, DType dtype) {
-  const auto draw = [&](const Shape& shape) {
-    return uniform(random, shape, -1, 1).to(DType::kFloat32).to(dtype);
-  };
-  Inputs in = {draw(rows.concat({k})), draw(Shape{matrices}.concat(rows).concat({n})), {}};
-  for (Int i = 0; i < matrices; ++i) in.weights.push_back(draw({k, n}));
-  return in;
-}
 
 struct Results {
   Tensor y, dx;
   std::vector<Tensor> dw;
 };
 
-Results run_stacked(const Inputs& in) {
+Results run_stacked(const StackedInputs& in) {
   const Variable x = leaf(in.x);
   std::vector<Variable> weights;
   for (const Tensor& weight : in.weights) weights.push_back(leaf(weight));
-  std::vector<const Variable*> pointers;
-  for (const Variable& weight : weights) pointers.push_back(&weight);
   Tape tape;
-  const Variable y = ops::stacked_matmul(x, pointers);
+  const Variable y = ops::stacked_matmul(x, pointers_to(weights));
   tape.backward(y, in.g);
   Results results = {y.value(), x.grad(), {}};
   for (const Variable& weight : weights) results.dw.push_back(weight.grad());
@@ -55,7 +42,7 @@ Results run_stacked(const Inputs& in) {
 }
 
 // Its formulas, term by term in double.
-Results by_formula(const Inputs& in) {
+Results by_formula(const StackedInputs& in) {
   const Int k = in.x.dim(-1), n = in.g.dim(-1),
             rows = in.x.shape().slice(0, in.x.rank() - 1).numel();
   const auto wide = [](const Tensor& x) { return x.to(DType::kFloat64); };
@@ -78,7 +65,7 @@ Results by_formula(const Inputs& in) {
 }
 
 // Its meaning: a product for each weight, and the sum of their gradients.
-Results run_apart(const Inputs& in) {
+Results run_apart(const StackedInputs& in) {
   const Variable x = leaf(in.x);
   Results results = {Tensor::empty(in.g.shape(), in.g.dtype()), {}, {}};
   for (std::size_t i = 0; i < in.weights.size(); ++i) {
@@ -107,7 +94,7 @@ TEST(StackedMatmul, IsAProductForEachMatrix) {
                                          {3, 70, 4},
                                          {70, 3, 1}}) {
       for (const DType dtype : test::kFloatingDTypes) {
-        const Inputs in = random_inputs(random, rows, k, n, matrices, dtype);
+        const StackedInputs in = random_stacked(random, rows, k, n, matrices, dtype);
         const Results found = run_stacked(in), expected = run_apart(in);
         const double tolerance = dtype == DType::kFloat32 ? 2e-5 : 1e-13;
         SCOPED_TRACE(fmt::format("{} times {} of {} x {}", in.x.shape(), matrices, k, n));
@@ -129,7 +116,7 @@ TEST(StackedMatmul, HasTheValuesAndGradientsOfItsFormulas) {
     for (const auto& [k, n, matrices] :
          {std::array<Int, 3>{5, 4, 2}, {15, 15, 3}, {1100, 5, 2}, {5, 1100, 2}}) {
       for (const DType dtype : test::kFloatingDTypes) {
-        const Inputs in = random_inputs(random, rows, k, n, matrices, dtype);
+        const StackedInputs in = random_stacked(random, rows, k, n, matrices, dtype);
         const Results found = run_stacked(in), expected = by_formula(in);
         const double tolerance = (dtype == DType::kFloat32 ? 1e-6 : 1e-15) * 50;
         SCOPED_TRACE(fmt::format("{} times {} of {} x {}", in.x.shape(), matrices, k, n));
@@ -147,7 +134,7 @@ TEST(StackedMatmul, OfNothingIsEmptyOrZero) {
   Random random(2);
   for (const Shape& rows : {Shape{0, 3}, {3, 0}, {0}, {2, 3}}) {
     for (const auto& [k, n] : {std::pair<Int, Int>{5, 4}, {0, 4}, {5, 0}, {0, 0}}) {
-      const Inputs in = random_inputs(random, rows, k, n, 2, DType::kFloat64);
+      const StackedInputs in = random_stacked(random, rows, k, n, 2, DType::kFloat64);
       const Results found = run_stacked(in), expected = run_apart(in);
       EXPECT_TRUE(same_bits(found.y, expected.y)) << rows.numel() << " " << k << " " << n;
       EXPECT_TRUE(is_close(found.dx, to_doubles(expected.dx), 1e-13)) << rows.numel() << " " << k;
@@ -161,7 +148,7 @@ TEST(StackedMatmul, GivesTheSameBitsToWhoTakesAGradientWhoeverElseDoes) {
   Random random(3);
   for (const Shape& rows : {Shape{2, 3}, Shape{40, 7}, Shape{20, 20}, Shape{17, 1}}) {
     for (const DType dtype : test::kFloatingDTypes) {
-      const Inputs in = random_inputs(random, rows, 15, 14, 2, dtype);
+      const StackedInputs in = random_stacked(random, rows, 15, 14, 2, dtype);
       const Results all = run_stacked(in);
       for (unsigned takers = 1; takers < 7; ++takers) {
         const auto value = [&](unsigned i, const Tensor& x) {
@@ -187,7 +174,7 @@ TEST(StackedMatmul, WritesAllOfAGradientThatItWritesWhereItIsWanted) {
   Random random(8);
   for (const Shape& rows : {Shape{2, 3}, Shape{40, 7}, Shape{20, 0}, Shape{0, 7}}) {
     for (const DType dtype : test::kFloatingDTypes) {
-      const Inputs in = random_inputs(random, rows, 15, 14, 2, dtype);
+      const StackedInputs in = random_stacked(random, rows, 15, 14, 2, dtype);
       const Results expected = run_stacked(in);
       const Variable x = leaf_over_nan(in.x), first = leaf_over_nan(in.weights[0]),
                      second = leaf_over_nan(in.weights[1]);
@@ -204,7 +191,7 @@ TEST(StackedMatmul, AddsTheGradientsOfOneWeightThatStandsTwice) {
   Random random(4);
   for (const Shape& rows : {Shape{2, 3}, Shape{40, 2}}) {
     for (const bool of_x : {false, true}) {
-      Inputs in = random_inputs(random, rows, 4, 3, 2, DType::kFloat64);
+      StackedInputs in = random_stacked(random, rows, 4, 3, 2, DType::kFloat64);
       in.weights[1] = in.weights[0];
       const Results expected = by_formula(in);
       const Variable x = of_x ? leaf(in.x) : Variable(in.x), weight = leaf(in.weights[0]);
@@ -224,7 +211,7 @@ TEST(StackedMatmul, GivesTheBitsOfOneThreadOnTwoAndThree) {
   for (const auto& [k, n] : {std::pair<Int, Int>{15, 15}, {64, 80}}) {
     for (const Shape& rows : {Shape{100, 20}, Shape{3, 300}}) {
       for (const DType dtype : test::kFloatingDTypes) {
-        const Inputs in = random_inputs(random, rows, k, n, 3, dtype);
+        const StackedInputs in = random_stacked(random, rows, k, n, 3, dtype);
         const Results one = run_stacked(in);
         for (const int threads : {2, 3}) {
           const test::WithThreads more(threads);
@@ -243,8 +230,8 @@ TEST(StackedMatmul, GivesTheSameBitsWhenSamplesArePadded) {
   Random random(6);
   for (const auto& [k, n] : {std::pair<Int, Int>{15, 14}, {40, 33}}) {
     for (const Int samples : {3, 40}) {
-      const Inputs in = random_inputs(random, {samples, 7}, k, n, 2, DType::kFloat32);
-      Inputs longer = random_inputs(random, {samples, 12}, k, n, 2, DType::kFloat32);
+      const StackedInputs in = random_stacked(random, {samples, 7}, k, n, 2, DType::kFloat32);
+      StackedInputs longer = random_stacked(random, {samples, 12}, k, n, 2, DType::kFloat32);
       longer.weights = in.weights;
       longer.g.fill(0);
       for (Int b = 0; b < samples; ++b) {
@@ -268,7 +255,7 @@ TEST(StackedMatmul, RefusesWhatDoesNotFit) {
   const auto refused = [](const Variable& x, const std::vector<Variable>& weights) {
     std::vector<const Variable*> pointers;
     for (const Variable& weight : weights) pointers.push_back(&weight);
-    return error_of([&] { ops::stacked_matmul(x, pointers); });
+    return error_of([&] { ops::stacked_matmul(x, pointers_to(weights)); });
   };
   const auto zeros = [](const Shape& shape, DType dtype = DType::kFloat32) {
     return Variable(Tensor::zeros(shape, dtype));

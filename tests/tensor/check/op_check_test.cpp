@@ -84,6 +84,16 @@ TEST(CheckOp, HasNothingToSayOfAnOperationThatIsRight) {
               IsEmpty());
 }
 
+TEST(CheckOp, RecordsNothingOnATapeOfTheCallerEvenOneThatHasRun) {
+  const OpDef op = product_like([](auto&... all) -> Outputs { return {product(all...)}; });
+  const Variable x(Tensor::full({}, 1.0, DType::kFloat64), Variable::kRequiresGrad);
+  Tape tape;
+  EXPECT_THAT(check_op(op), IsEmpty());
+  EXPECT_THAT(tape.nodes(), IsEmpty());
+  tape.backward(x);
+  EXPECT_THAT(check_op(op), IsEmpty());
+}
+
 TEST(CheckOp, NamesAnInputThatIsNotRecorded) {
   const OpDef op = product_like([](const OpDef& self, const Variable& a, const Variable& b) {
     return Outputs{
