@@ -120,13 +120,21 @@ std::vector<Difference> differences(const Network& network, const Tensors& fixtu
   return found;
 }
 
+// How much further from float64 than PyTorch's float32 ours may be. PyTorch's kernels fuse
+// multiplications with additions. A build that does not rounds each product, too.
+#if defined(__FMA__) || defined(__AVX512F__) || defined(__ARM_FEATURE_FMA)
+constexpr double kTimesPyTorch = 2;
+#else
+constexpr double kTimesPyTorch = 3;
+#endif
+
 void expect_agreement(const char* name, const Network& network) {
   for (const Difference& d : differences(network, fixture(name))) {
     SCOPED_TRACE(
         fmt::format("{} of {}: {:.1e} in float64, {:.1e} in float32, where PyTorch has {:.1e}",
                     d.name, name, d.in_float64, d.in_float32, d.pytorch_float32));
     EXPECT_LE(d.in_float64, 1e-12);
-    EXPECT_LE(d.in_float32, 2 * d.pytorch_float32);
+    EXPECT_LE(d.in_float32, kTimesPyTorch * d.pytorch_float32);
   }
 }
 
