@@ -46,9 +46,9 @@ TEST_F(Bench, TimesTransformersInTrainingAndInGeneration) {
   const auto figure = [&](const char* name) { return json.at(name).get<double>(); };
   for (const char* line : {"multiply_adds_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
                            "transformer_w32_full_step_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
-                           "weights_w128_read_us( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
-                           "generate_w128_us_per_token( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
-                           "generate_w128_b64_us_per_token( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n"}) {
+                           "weights_w32_read_us( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
+                           "generate_w32_us_per_token( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+                           "generate_w32_b64_us_per_token( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n"}) {
     EXPECT_THAT(result.out, ContainsRegex(line));
   }
   // 32 rows of 48 tokens, or of 16 to 48, and the products of one layer of width 32.

@@ -10,8 +10,8 @@ namespace maskgrad::apps {
 namespace {
 
 // How deep a model of this width is, and how many rows it trains on at once.
-struct Training {
-  explicit Training(std::int64_t width)
+struct ModelSizes {
+  explicit ModelSizes(std::int64_t width)
       : features(width), layers(1 + width / 64), batch(width < 128 ? 32 : 64) {}
   std::int64_t features, layers, batch;
 };
@@ -31,7 +31,7 @@ Result retold(const Result& us, const std::string& quantity, F f) {
   return summarize(us.subject, quantity, {f(us.min), f(us.median), f(us.p90)});
 }
 
-void add_training(const Training& sizes, bool is_full, std::vector<Result>& results) {
+void add_training(const ModelSizes& sizes, bool is_full, std::vector<Result>& results) {
   BenchModel model({sizes.features, sizes.layers});
   const std::int64_t longest = model.sizes().positions;
   LanguageModelSteps steps(model, lengths(sizes.batch, is_full ? longest : 16, longest));
@@ -68,8 +68,9 @@ Result time_weights(BenchModel& model) {
 }
 
 // Texts of kTokens tokens behind prompts of one.
-void add_generation(std::int64_t batch, BenchModel& model, std::vector<Result>& results) {
-  constexpr std::int64_t kTokens = 100;
+constexpr std::int64_t kTokens = 100;
+
+Result time_generation(std::int64_t batch, BenchModel& model) {
   const LanguageModel run = [&](const Variable& tokens, Pass& pass) { return model(tokens, pass); };
   const std::vector<Tokens> prompts(static_cast<std::size_t>(batch), Tokens{1});
   const std::string width = fmt::format("generate_w{}", model.sizes().features);
@@ -77,7 +78,13 @@ void add_generation(std::int64_t batch, BenchModel& model, std::vector<Result>& 
                       kTokens * batch, [&] { generate(run, prompts, {.tokens = kTokens}); });
   const double flops = model.forward_flops(kTokens, kTokens * (kTokens + 1) / 2);
   us.work = {1e-9 * flops / kTokens, "GFLOP/s"};
-  results.push_back(us);
+  return us;
+}
+
+void add_generation(const ModelSizes& sizes, std::vector<Result>& results) {
+  BenchModel model({sizes.features, sizes.layers, /*positions=*/128});
+  results.push_back(time_weights(model));
+  for (const std::int64_t batch : {1, 64}) results.push_back(time_generation(batch, model));
 }
 
 }  // namespace
@@ -92,11 +99,9 @@ void check_sizes(const TransformerSizes& sizes) {
 std::vector<Result> bench_transformer(const TransformerSizes& sizes) {
   std::vector<Result> results = {time_multiply_adds()};
   for (const std::int64_t width : sizes.widths) {
-    for (const bool is_full : {true, false}) add_training(Training(width), is_full, results);
+    for (const bool is_full : {true, false}) add_training(ModelSizes(width), is_full, results);
   }
-  BenchModel model({.features = 128, .layers = 3, .positions = 128});
-  results.push_back(time_weights(model));
-  for (const std::int64_t batch : {1, 64}) add_generation(batch, model, results);
+  for (const std::int64_t width : sizes.widths) add_generation(ModelSizes(width), results);
   return results;
 }
 
