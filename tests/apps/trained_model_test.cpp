@@ -47,10 +47,10 @@ TEST_F(TrainedModel, AnswersLinesAndNamesTheOnesThatItCannotRead) {
 }
 
 TEST_F(TrainedModel, IsRightOnProblemsThatWereHeldOut) {
-  const auto result = run({"eval", model_, "--samples", "1500", "--json", "figures.json"});
+  const auto result = run({"eval", model_, "--samples", "300", "--json", "figures.json"});
   ASSERT_EQ(result.code, 0) << result.err;
   const auto json = nlohmann::json::parse(read("figures.json"));
-  EXPECT_EQ(json["count"], 1500);
+  EXPECT_EQ(json["count"], 300);
   for (const char* key : {"exact_add", "exact_subtract", "exact_multiply"}) {
     EXPECT_EQ(json[key], 1.0) << key << '\n' << result.out;
   }

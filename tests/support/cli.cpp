@@ -16,6 +16,13 @@
 namespace maskgrad::test {
 namespace {
 
+// A sanitized program is many times slower.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr unsigned kMostSeconds = 280;
+#else
+constexpr unsigned kMostSeconds = 100;
+#endif
+
 int next_number() {
   static int count = 0;
   return ++count;
@@ -107,7 +114,7 @@ void CliProcess::execute(char** argv, bool on_terminal) const {
   for (const std::string& variable : options_.environment) {
     ::putenv(const_cast<char*>(variable.c_str()));
   }
-  ::alarm(100);  // a program that hangs ends with code 142
+  ::alarm(kMostSeconds);  // a program that hangs ends with code 142
   const std::filesystem::path folder = folder_.path() / options_.folder;
   if (::chdir(folder.c_str()) == 0) ::execv(MASKGRAD_BINARY, argv);
   ::_exit(126);
