@@ -1,4 +1,6 @@
 // The recipe text, and maskgrad generate: trained a little on small files, and asked to go on.
+#include <fmt/format.h>
+
 #include "support/cli.hpp"
 
 namespace maskgrad {

@@ -56,7 +56,8 @@ class Rows final : public Dataset {
     batch.targets = Tensor::empty(shape, DType::kInt32);
     Tensor asked = Tensor::empty(shape, DType::kBool);
     for (std::int64_t b = 0; b < count; ++b) {
-      const std::int64_t row = rows_.values<std::int32_t>()[static_cast<std::size_t>(ids[b])];
+      const auto id = static_cast<std::size_t>(ids[static_cast<std::size_t>(b)]);
+      const std::int64_t row = rows_.values<std::int32_t>()[id];
       const std::int64_t first = b * (length - 1);
       const std::int32_t* text = tokens_.data<std::int32_t>() + row * length;
       std::copy_n(text, length - 1, batch.inputs.data<std::int32_t>() + first);

@@ -37,8 +37,8 @@ Tokens one_by_one(const LanguageModel& model, Tokens all, std::size_t window, st
 
 TEST(GenerateInWindows, ReadsTheLastHalfOfAWindowWhenItIsFull) {
   SmallLanguageModel model;
-  for (const std::size_t window : {1, 2, 3, 8, 15}) {
-    for (const std::size_t length : {1, 2, 7, 8, 9, 40}) {
+  for (const std::size_t window : {1u, 2u, 3u, 8u, 15u}) {
+    for (const std::size_t length : {1u, 2u, 7u, 8u, 9u, 40u}) {
       const Tokens prompt = some_prompt(length),
                    want = one_by_one(as_function(model), prompt, window, 25);
       const auto size = static_cast<std::int64_t>(window);
@@ -101,7 +101,7 @@ TEST(GenerateInWindows, EndsAtAStopTokenInAnyWindowAndWhenItIsTold) {
   GenerateOptions options = {.tokens = 40, .sample = {.temperature = 3}, .seed = 7};
   const Tokens all = generate_in_windows(function, prompt, 6, options);
   ASSERT_EQ(all.size(), 40u);
-  for (const std::size_t at : {0, 1, 2, 3, 17, 39}) {
+  for (const std::size_t at : {0u, 1u, 2u, 3u, 17u, 39u}) {
     GenerateOptions stopped = options;
     stopped.stop = {all[at]};
     const auto first = std::find(all.begin(), all.end(), all[at]);

@@ -47,7 +47,7 @@ inline LanguageModel as_function(SmallLanguageModel& model) {
 inline std::vector<Tokens> some_prompts() {
   Random random(3);
   std::vector<Tokens> prompts;
-  for (const std::size_t length : {1, 7, 70, 2, 33}) {
+  for (const std::size_t length : {1u, 7u, 70u, 2u, 33u}) {
     Tokens prompt(length);
     for (std::int64_t& token : prompt) {
       token = random.integer(0, SmallLanguageModel::kVocabulary - 1);

@@ -243,7 +243,7 @@ TEST(RotaryEmbedding, KeepsTheMaskAndReadsNothingInItsHoles) {
   const Tensor p = numbers({3, -1, 5, -7, -1e15, 2}, {2, 3});
   for (const RotaryPairs pairs : kBothPairs) {
     Values expected = by_definition(clean, p, {.pairs = pairs});
-    for (const std::size_t hole : {1, 3, 4}) {
+    for (const std::size_t hole : {1u, 3u, 4u}) {
       for (std::size_t j = 0; j < 4; ++j) expected[hole * 4 + j] = 0;
     }
     for (const double poison : {1e30, kInf, kNaN}) {
