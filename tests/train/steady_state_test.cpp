@@ -32,6 +32,17 @@ class SteadyState : public test::CountsAllocations {
     return batches;
   }
 
+  // A block of each size up to 64 KiB. Warming up beside them takes the memory that parts of one
+  // operation take later at the same time, even where its threads have hardly overlapped until
+  // then.
+  static std::vector<Tensor> blocks_of_all_sizes() {
+    std::vector<Tensor> blocks;
+    for (std::int64_t bytes = 1; bytes <= 65'536; bytes += 1 + bytes / 8) {
+      blocks.push_back(Tensor::empty({bytes}, DType::kBool));
+    }
+    return blocks;
+  }
+
   static std::int64_t allocations_of_a_run(MaskAxis axis, DType dtype, std::int64_t batch_size,
                                            PackWhen pack = PackWhen::kNever,
                                            const Trainer::Options& training = {}) {
@@ -43,6 +54,7 @@ class SteadyState : public test::CountsAllocations {
     };
     {
       const std::vector<Batch> held = as_many_as_are_read_ahead(run.data, loading);
+      const std::vector<Tensor> blocks = blocks_of_all_sizes();
       steps(kWarmUp);
     }
     return counted([&] { steps(kMeasured); });
