@@ -34,6 +34,13 @@ if(tries_cuda)
   endif()
 endif()
 
+# maskgrad_cuda_options(<target>): how nvcc compiles the target's .cu files.
+function(maskgrad_cuda_options target)
+  # fmt 9 turns its constexpr off for nvcc, and then cannot check its formats.
+  target_compile_options(${target} PRIVATE -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr
+    -Xcompiler=-Wall,-Wextra)
+endfunction()
+
 # maskgrad_room_kernels(<name>): src/<name>/**/*.cu for a GPU, linked by whoever links maskgrad::<name>.
 # A target with the property MASKGRAD_EMULATED goes without, and brings emulated kernels of its own.
 function(maskgrad_room_kernels name)
@@ -44,9 +51,7 @@ function(maskgrad_room_kernels name)
   set(target maskgrad_${name}_cuda)
   add_library(${target} STATIC ${kernels})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name}_cuda_archive)
-  # fmt 9 turns its constexpr off for nvcc, and then cannot check its formats.
-  target_compile_options(${target} PRIVATE -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr
-    -Xcompiler=-Wall,-Wextra)
+  maskgrad_cuda_options(${target})
   # Not linked to the room: that is in the program whole already.
   target_include_directories(${target} PRIVATE
     $<TARGET_PROPERTY:maskgrad_${name},INTERFACE_INCLUDE_DIRECTORIES>)

@@ -1,11 +1,11 @@
 // A model of elementwise operations trains on a device as it does on the CPU, bit for bit.
+#include "cuda/training.hpp"
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
-#include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
-#include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 
@@ -19,56 +19,13 @@ namespace {
 using test::kCuda;
 using test::leaf;
 
-// y = sum(relu(a x + b) w) for x [5, 6], or of what a mask keeps of [2, 3, 6].
-struct Model {
-  Variable a, b, w;
-  Tensor x;
-  SequenceMask mask;
-
-  Model(Device device, DType dtype, bool has_mask) {
-    Random random(5);
-    const auto start = [&](const Shape& shape) {
-      return test::uniform(random, shape).to(dtype).to(device);
-    };
-    for (Variable* p : {&a, &b, &w}) *p = leaf(start({6}));
-    x = start(has_mask ? Shape{2, 3, 6} : Shape{5, 6});
-    if (has_mask) mask = SequenceMask(test::bits({1, 1, 0, 1, 0, 0}, {2, 3}));
-  }
-
-  // Returns the loss before the step.
-  Tensor step() {
-    Tensor loss;
-    {
-      Tape tape;
-      const Variable h =
-          ops::relu(ops::add(ops::multiply(Variable(x, Variable::kConstant, mask), a), b));
-      const Variable y = ops::sum(drop_mask(ops::multiply(h, w)));
-      tape.backward(y, 0.5);
-      loss = y.value();
-    }
-    for (Variable* p : {&a, &b, &w}) {
-      const Variable change = ops::scale(Variable(p->grad()), 0.01);
-      *p = leaf(ops::subtract(Variable(p->value()), change).value());
-    }
-    return loss;
-  }
-
-  // Losses of some steps, then the parameters.
-  std::vector<Tensor> train() {
-    std::vector<Tensor> all;
-    for (int i = 0; i < 6; ++i) all.push_back(step());
-    for (const Variable* p : {&a, &b, &w}) all.push_back(p->value());
-    return all;
-  }
-};
-
 TEST(CudaTraining, HasTheBitsOfTheCpuInEveryOrderOfThreads) {
   for (const DType dtype : test::kFloatingDTypes) {
     for (const bool has_mask : {false, true}) {
-      const std::vector<Tensor> wanted = Model({}, dtype, has_mask).train();
+      const std::vector<Tensor> wanted = test::ElementwiseModel({}, dtype, has_mask).train();
       EXPECT_FALSE(is_identical(wanted[0], wanted[5]));
       test::in_each_order([&] {
-        const std::vector<Tensor> got = Model(kCuda, dtype, has_mask).train();
+        const std::vector<Tensor> got = test::ElementwiseModel(kCuda, dtype, has_mask).train();
         for (std::size_t i = 0; i < wanted.size(); ++i) {
           EXPECT_EQ(got[i].device(), kCuda);
           EXPECT_TRUE(test::same_bits(got[i].to(Device{}), wanted[i])) << i;
@@ -79,20 +36,11 @@ TEST(CudaTraining, HasTheBitsOfTheCpuInEveryOrderOfThreads) {
 }
 
 TEST(CudaTraining, MakesTheHostWaitForNothing) {
-  Model model(kCuda, DType::kFloat32, true);
+  test::ElementwiseModel model(kCuda, DType::kFloat32, true);
   model.step();
   const std::uint64_t before = Traffic::so_far().syncs;
   model.step();
   EXPECT_EQ(Traffic::so_far().syncs, before);
-}
-
-// The bits of the mask are there from the first step on.
-TEST(CudaTraining, UploadsNothingInASteadyStep) {
-  Model model(kCuda, DType::kFloat32, true);
-  model.step();
-  const std::uint64_t before = emulation::counters().uploads;
-  model.step();
-  EXPECT_EQ(emulation::counters().uploads, before);
 }
 
 TEST(CudaTraining, DropsWhatArrivesAtHoles) {

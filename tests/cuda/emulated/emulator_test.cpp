@@ -1,4 +1,6 @@
 // The emulated device finds what is wrong with kernels, and nothing in what is right.
+#include "emulation/emulator.hpp"
+
 #include <numeric>
 
 #include <gmock/gmock.h>
@@ -6,8 +8,9 @@
 #include <maskgrad/tensor/cuda/runtime.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
+#include "cuda/emulated/wrong_kernels.hpp"
 #include "cuda/on_cuda.hpp"
-#include "cuda/wrong_kernels.hpp"
+#include "cuda/test_kernels.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
 

@@ -1,23 +1,9 @@
 #include <maskgrad/tensor/cuda/warp.hpp>
 
-#include "cuda/wrong_kernels.hpp"
+#include "cuda/emulated/wrong_kernels.hpp"
 
 namespace maskgrad::test {
 namespace {
-
-__global__ void reverse_kernel(const float* x, float* y, bool has_barrier) {
-  MASKGRAD_SHARED(float, shared, [128]);
-  shared[threadIdx.x] = x[threadIdx.x];
-  if (has_barrier) __syncthreads();
-  y[threadIdx.x] = shared[127 - threadIdx.x];
-}
-
-__global__ void swap_kernel(const float* x, float* y, bool has_barrier) {
-  MASKGRAD_SHARED(float, shared, [32]);
-  shared[threadIdx.x] = x[threadIdx.x];
-  if (has_barrier) __syncwarp();
-  y[threadIdx.x] = shared[threadIdx.x ^ 1];
-}
 
 __global__ void one_place_kernel(float* y) {
   if (threadIdx.x == 0) *y = static_cast<float>(blockIdx.x);
@@ -47,8 +33,6 @@ __global__ void unwritten_kernel(float* y) {
   y[threadIdx.x] = shared[threadIdx.x];
 }
 
-__global__ void copy_kernel(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }
-
 __global__ void too_much_kernel(float* y) {
   MASKGRAD_SHARED(float, first, [7500]);
   MASKGRAD_SHARED(float, second, [7500]);
@@ -58,12 +42,6 @@ __global__ void too_much_kernel(float* y) {
 
 }  // namespace
 
-void reverse(const float* x, float* y, bool has_barrier) {
-  cuda::launch({"reverse", 1, 128}, reverse_kernel, x, y, has_barrier);
-}
-void swap_neighbours(const float* x, float* y, bool has_barrier) {
-  cuda::launch({"swap", 1, 32}, swap_kernel, x, y, has_barrier);
-}
 void write_one_place(float* y) { cuda::launch({"one_place", 4, 32}, one_place_kernel, y); }
 void read_what_one_writes(float* y) {
   cuda::launch({"read_and_write", 1, 64}, read_and_write_kernel, y);
@@ -73,9 +51,6 @@ void shuffle_with_absent_lanes(float* y) {
   cuda::launch({"absent_lanes", 1, 32}, absent_lanes_kernel, y);
 }
 void read_unwritten(float* y) { cuda::launch({"unwritten", 1, 32}, unwritten_kernel, y); }
-void copy(const float* x, float* y, unsigned threads) {
-  cuda::launch({"copy", 1, threads}, copy_kernel, x, y);
-}
 void take_too_much(float* y) { cuda::launch({"too_much", 1, 1}, too_much_kernel, y); }
 
 }  // namespace maskgrad::test

@@ -1,14 +1,8 @@
 // Kernels that are wrong on purpose, for tests of the emulated device; in wrong_kernels.cu.
 #pragma once
 
-#include <cstdint>
-
 namespace maskgrad::test {
 
-/// y[i] = x[127 - i], through shared memory, in one block of 128.
-void reverse(const float* x, float* y, bool has_barrier);
-/// y[i] = x[i ^ 1], through shared memory, in one warp.
-void swap_neighbours(const float* x, float* y, bool has_barrier);
 /// All of four blocks write y[0].
 void write_one_place(float* y);
 /// All threads of a block copy y[0] to places of their own, and one writes it.
@@ -19,8 +13,6 @@ void wait_at_two_places(float* y);
 void shuffle_with_absent_lanes(float* y);
 /// y[i] = shared memory that nobody wrote, in one warp.
 void read_unwritten(float* y);
-/// y[i] = x[i], one block of `threads`.
-void copy(const float* x, float* y, unsigned threads);
 /// Asks for 60 KB of shared memory.
 void take_too_much(float* y);
 

@@ -1,0 +1,97 @@
+// What only an emulated device counts, and what it can be told to lack.
+#include <thread>
+
+#include <gmock/gmock.h>
+
+#include <maskgrad/tensor/cpu/traffic.hpp>
+#include <maskgrad/tensor/cuda/runtime.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
+
+#include "cuda/on_cuda.hpp"
+#include "cuda/training.hpp"
+#include "emulation/device.hpp"
+#include "emulation/emulator.hpp"
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::kCuda;
+using test::to_doubles;
+using ::testing::ElementsAre;
+
+// What goes through no tensor on the device must not wait for one, nor start one.
+TEST(CudaDevice, SaysWhyThereIsNone) {
+  const auto reason = [](int driver, int gpus) {
+    const emulation::Installed installed(driver, gpus);
+    return error_of([] { cuda::check_usable(); });
+  };
+  EXPECT_EQ(reason(0, 0), "[device] cuda: no NVIDIA driver is installed");
+  EXPECT_EQ(reason(12040, 1), "[device] cuda: the driver is for CUDA 12.4, this build needs 13.0");
+  EXPECT_EQ(reason(13000, 0), "[device] cuda: the driver knows no GPU");
+  EXPECT_EQ(reason(13020, 1), "no error");
+}
+
+// Uploads since the last call.
+std::uint64_t uploads() {
+  static std::uint64_t before = 0;
+  const std::uint64_t now = emulation::counters().uploads;
+  return now - std::exchange(before, now);
+}
+
+TEST(CudaMask, UploadsItsBitsOnceForAllCopies) {
+  const SequenceMask mask(test::bits({1, 0, 1, 1}, {2, 2})), copy = mask;
+  Tensor x = Tensor::zeros({2, 2, 3}, DType::kFloat32, kCuda);
+  uploads();
+  EXPECT_TRUE(is_identical(mask.bits_on(kCuda).to(Device{}), mask.bits()));
+  EXPECT_EQ(uploads(), 1U);
+  const Traffic before = Traffic::so_far();
+  EXPECT_TRUE(copy.bits_on(kCuda).is_same_view(mask.bits_on(kCuda)));
+  fill_holes(x, mask, 1);
+  fill_holes(x, copy, 2);
+  EXPECT_EQ(uploads(), 0U);
+  EXPECT_EQ(Traffic::so_far().copied, before.copied);
+  EXPECT_EQ(Traffic::so_far().syncs, before.syncs);
+  fill_holes(x, SequenceMask(mask.bits()), 3);  // another mask with the same bits
+  EXPECT_EQ(uploads(), 1U);
+  EXPECT_THAT(to_doubles(x.to(Device{})), ElementsAre(0, 0, 0, 3, 3, 3, 0, 0, 0, 0, 0, 0));
+}
+
+TEST(CudaMask, UploadsNothingForTheHost) {
+  const SequenceMask mask(test::bits({1, 0}, {1, 2})), nothing;
+  Tensor x = Tensor::zeros({1, 2}, DType::kFloat32);
+  uploads();
+  EXPECT_TRUE(mask.bits_on(Device{}).is_same_view(mask.bits()));
+  fill_holes(x, mask, 1);
+  EXPECT_THAT(to_doubles(x), ElementsAre(0, 1));
+  EXPECT_FALSE(nothing.bits_on(kCuda).defined());
+  EXPECT_EQ(uploads(), 0U);
+}
+
+TEST(CudaMask, UploadsOnceHoweverManyThreadsAsk) {
+  const SequenceMask mask(test::bits({1, 0, 1, 1}, {2, 2}));
+  uploads();
+  std::vector<Tensor> there(4);
+  {
+    std::vector<std::jthread> threads;
+    for (Tensor& one : there) {
+      threads.emplace_back([&one, copy = mask] { one = copy.bits_on(kCuda); });
+    }
+  }
+  EXPECT_EQ(uploads(), 1U);
+  for (const Tensor& one : there) EXPECT_TRUE(one.is_same_view(mask.bits_on(kCuda)));
+}
+
+// The bits of the mask are there from the first step on.
+TEST(CudaTraining, UploadsNothingInASteadyStep) {
+  test::ElementwiseModel model(kCuda, DType::kFloat32, true);
+  model.step();
+  uploads();
+  model.step();
+  EXPECT_EQ(uploads(), 0U);
+}
+
+}  // namespace
+}  // namespace maskgrad

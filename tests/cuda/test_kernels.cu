@@ -1,0 +1,41 @@
+#include <maskgrad/tensor/cuda/warp.hpp>
+
+#include "cuda/test_kernels.hpp"
+
+namespace maskgrad::test {
+namespace {
+
+__global__ void reverse_kernel(const float* x, float* y, bool has_barrier) {
+  MASKGRAD_SHARED(float, shared, [128]);
+  shared[threadIdx.x] = x[threadIdx.x];
+  if (has_barrier) __syncthreads();
+  y[threadIdx.x] = shared[127 - threadIdx.x];
+}
+
+__global__ void swap_kernel(const float* x, float* y, bool has_barrier) {
+  MASKGRAD_SHARED(float, shared, [32]);
+  shared[threadIdx.x] = x[threadIdx.x];
+  if (has_barrier) __syncwarp();
+  y[threadIdx.x] = shared[threadIdx.x ^ 1];
+}
+
+__global__ void sum_kernel(const float* x, float* y) {
+  y[threadIdx.x] = cuda::sum_of_lanes(x[threadIdx.x]);
+}
+
+__global__ void copy_kernel(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }
+
+}  // namespace
+
+void reverse(const float* x, float* y, bool has_barrier) {
+  cuda::launch({"reverse", 1, 128}, reverse_kernel, x, y, has_barrier);
+}
+void swap_neighbours(const float* x, float* y, bool has_barrier) {
+  cuda::launch({"swap", 1, 32}, swap_kernel, x, y, has_barrier);
+}
+void sum_of_warp(const float* x, float* y) { cuda::launch({"sum", 1, 32}, sum_kernel, x, y); }
+void copy(const float* x, float* y, unsigned threads) {
+  cuda::launch({"copy", 1, threads}, copy_kernel, x, y);
+}
+
+}  // namespace maskgrad::test

@@ -1,0 +1,15 @@
+// Kernels for tests of the device, in test_kernels.cu. Those without their barrier are wrong.
+#pragma once
+
+namespace maskgrad::test {
+
+/// y[i] = x[127 - i], through shared memory, in one block of 128.
+void reverse(const float* x, float* y, bool has_barrier);
+/// y[i] = x[i ^ 1], through shared memory, in one warp.
+void swap_neighbours(const float* x, float* y, bool has_barrier);
+/// y[i] = the sum of x[0 .. 31], in one warp.
+void sum_of_warp(const float* x, float* y);
+/// y[i] = x[i], one block of `threads`.
+void copy(const float* x, float* y, unsigned threads);
+
+}  // namespace maskgrad::test
