@@ -1,5 +1,10 @@
 // Functors on the elements of CUDA tensors, with broadcasting. For `.cu` files of src/ops; internal
 // to src/ops.
+//
+// Results have the bits of a CPU that fuses multiplications: rules are made of operations that IEEE
+// 754 rounds, and nvcc is told to fuse none of them by itself (-fmad=false). pow() alone differs,
+// by 2 units of float64 and its slope by some more: CUDA's and the C library's are not the same.
+// Which bits a NaN has is up to the device.
 #pragma once
 
 #include <algorithm>
