@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/cuda/kernel_slot.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "cli/command.hpp"
 #include "cli/op_args.hpp"
+#include "cli/ops_json.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
 
@@ -15,7 +17,7 @@ namespace maskgrad::apps {
 namespace {
 
 struct Options {
-  std::string name, sample;
+  std::string name, sample, json;
 };
 
 std::string names(const std::vector<InputSpec>& inputs) {
@@ -91,7 +93,10 @@ void ops(const Options& options) {
   as_usage([&] {
     check(options.sample.empty() || !options.name.empty(), "usage",
           "--sample needs the name of an operation");
+    check(options.json.empty() || options.name.empty(), "usage",
+          "--json describes all operations, and takes no name");
   });
+  if (!options.json.empty()) return write_file(options.json, ops_as_json());
   if (options.name.empty()) return list_all();
   const OpDef& op = as_usage([&]() -> const OpDef& { return known_op(options.name); });
   if (options.sample.empty()) return describe(op);
@@ -107,6 +112,8 @@ void add_ops(CLI::App& program) {
   command
       ->add_option("--sample", options->sample,
                    "Write sample inputs of NAME to this file, for run-op")
+      ->type_name("FILE");
+  command->add_option("--json", options->json, "File for all descriptions, as JSON")
       ->type_name("FILE");
   command->footer("Example: maskgrad ops masked_softmax");
   command->callback([options] { ops(*options); });

@@ -2,6 +2,8 @@
 #include <cmath>
 #include <limits>
 
+#include <nlohmann/json.hpp>
+
 #include <maskgrad/tensor/autograd/op_def.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
@@ -31,6 +33,29 @@ TEST_F(Ops, DescribesOne) {
   EXPECT_EQ(result.code, 0);
   EXPECT_THAT(result.out, HasSubstr("input     a            float32, float64, has a gradient\n"));
   EXPECT_THAT(result.out, HasSubstr("argument  transpose_b  false by default\n"));
+}
+
+TEST_F(Ops, DescribesAllAsJson) {
+  ASSERT_EQ(run({"ops", "--json", "ops.json"}).code, 0);
+  std::ifstream file(path("ops.json"));
+  const auto all = nlohmann::json::parse(file);
+  ASSERT_EQ(all.size(), registry().size());
+  std::size_t i = 0;
+  for (const auto& [name, op] : registry()) {
+    const auto& json = all[i++];
+    EXPECT_EQ(json["name"], name);
+    EXPECT_EQ(json["summary"], op.summary);
+    EXPECT_EQ(json["inputs"].size(), op.inputs.size()) << name;
+    EXPECT_EQ(json["arguments"].size(), op.args.size()) << name;
+    EXPECT_EQ(json["outputs"], nlohmann::json(op.outputs)) << name;
+    if (name != "matmul") continue;
+    EXPECT_EQ(json["mask"], "keeps");
+    EXPECT_EQ(json["inputs"][0]["gradient_reads"], nlohmann::json({"b"}));
+    EXPECT_EQ(json["arguments"][1],
+              nlohmann::json({{"name", "transpose_b"}, {"type", "bool"}, {"default", "false"}}));
+  }
+  expect_error(run({"ops", "matmul", "--json", "x"}), 2, "--json describes all operations");
+  expect_error(run({"ops", "--json", "none/x"}), 1, "cannot create 'none/x': ");
 }
 
 TEST_F(Ops, RunsEveryOperationOnItsOwnSample) {
