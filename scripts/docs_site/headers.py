@@ -1,0 +1,143 @@
+"""What a header declares: its comment, and each declaration with the comment above it."""
+
+import dataclasses
+import re
+
+
+@dataclasses.dataclass
+class Item:
+    """Declarations that stand together under one comment. Without code it is a text for what follows."""
+    comment: list
+    code: list
+    names: list
+    members: list = dataclasses.field(default_factory=list)  # of a class whose members have comments
+
+
+@dataclasses.dataclass
+class Header:
+    name: str  # "tensor/shape.hpp"
+    comment: list
+    items: list
+
+
+def bare(line):
+    """A line without strings and comments, for counting brackets."""
+    return re.sub(r"//.*", "", re.sub(r'"(\\.|[^"\\])*"|\'(\\.|[^\'\\])\'', "", line))
+
+
+def depth_of(line):
+    line = bare(line)
+    return sum(line.count(c) for c in "({[") - sum(line.count(c) for c in ")}]")
+
+
+def take_declaration(lines, i):
+    """The lines of the declaration that begins at line i."""
+    depth, first = 0, i
+    while i < len(lines):
+        depth += depth_of(lines[i])
+        ends = bare(lines[i]).rstrip().endswith((";", "}"))
+        i += 1
+        if depth <= 0 and ends:
+            break
+    return lines[first:i]
+
+
+def names_in(code):
+    """The names that a declaration makes known."""
+    text = " ".join(bare(line) for line in code)
+    text = re.sub(r"^\s*template <.*?> (?=\w)", "", text)
+    text = re.sub(r"\[\[\w+\]\] ", "", text).strip()
+    kind = re.match(r"(?:class|struct|enum class|enum|concept|using) (\w+)", text)
+    if kind:
+        return [kind[1]]
+    constant = re.match(r"(?:inline )?const(?:expr|init) [\w:<>*(), &]+?\b(k[A-Z]\w*)\b", text)
+    if constant:
+        return [constant[1]]
+    function = re.search(r"(?<![\w:])(~?\w+|operator[^\w\s(]+)\(", text)
+    return [function[1]] if function else []
+
+
+def members_of(code):
+    """The public members of a class, as items, where one has a comment."""
+    inner = []
+    for line in code[1:-1]:
+        if re.match(r" (private|protected):", line) and "private" in line:
+            break
+        inner.append(line)
+    body = [line[2:] if line.startswith("  ") else line for line in inner]
+    if not any(line.startswith("///") for line in body):
+        return []
+    return items_of([line for line in body if line.strip() not in ("public:",)])
+
+
+def public_part(code):
+    """A declaration without the private members of its class."""
+    for i, line in enumerate(code):
+        if line == " private:":
+            kept = code[:i]
+            while kept and not kept[-1].strip():
+                kept.pop()
+            return kept + code[-1:]
+    return code
+
+
+def make_item(comment, declarations):
+    code = [line for declaration in declarations for line in declaration]
+    names = []
+    for declaration in declarations:
+        names += [name for name in names_in(declaration) if name not in names]
+    is_class = re.search(r"^(template <.*> )?(class|struct) \w+.*\{$", " ".join(code[:2]).split("{")[0] + "{")
+    members = members_of(code) if is_class and len(declarations) == 1 and len(code) > 2 else []
+    return Item(comment, public_part(code), names, members)
+
+
+def items_of(lines):
+    items, comment, declarations, i = [], [], [], 0
+
+    def flush():
+        nonlocal comment, declarations
+        if comment or declarations:
+            items.append(make_item(comment, declarations))
+        comment, declarations = [], []
+
+    while i < len(lines):
+        line = lines[i]
+        if not line.strip():
+            flush()
+            i += 1
+        elif line.startswith("//"):
+            if declarations:
+                flush()
+            comment.append(re.sub(r"^///? ?", "", line))
+            i += 1
+        elif line.startswith("#"):  # a macro: none is public
+            while lines[i].endswith("\\"):
+                i += 1
+            i += 1
+        else:
+            declaration = take_declaration(lines, i)
+            i += len(declaration)
+            declarations.append(declaration)
+    flush()
+    return items
+
+
+def inside_namespaces(lines):
+    """The lines of a header without those of its namespaces, and without parts that are internal."""
+    kept, skipping = [], False
+    for line in lines:
+        if re.match(r"namespace (detail|\w+_parts) \{", line):
+            skipping = True
+        elif skipping:
+            skipping = not re.match(r"\}  // namespace (detail|\w+_parts)", line)
+        elif not re.match(r"(namespace [\w:]+ \{|\}  // namespace)", line):
+            kept.append(line)
+    return kept
+
+
+def read_header(path, name):
+    lines = path.read_text(encoding="utf-8").split("\n")
+    comment = []
+    while lines and lines[0].startswith("//"):
+        comment.append(re.sub(r"^// ?", "", lines.pop(0)))
+    return Header(name, comment, items_of(inside_namespaces(lines)))

@@ -1,0 +1,76 @@
+"""Every relative link and #anchor of the documentation leads somewhere, and every page is linked."""
+
+import pathlib
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import pages  # noqa: E402
+
+
+def broken_links(page, root):
+    """Each link that leads nowhere, as 'page:line: what is wrong'."""
+    text = page.read_text(encoding="utf-8")
+    for line, address in pages.links(text):
+        where = f"{page.relative_to(root)}:{line}: {address}"
+        if address.startswith(("https://", "http://", "mailto:")):
+            continue
+        path, _, anchor = address.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if root not in target.parents:
+            yield f"{where} leads out of the tree"
+        elif not target.exists():
+            yield f"{where} does not exist"
+        elif anchor and target.suffix != ".md":
+            yield f"{where} is an anchor in no page"
+        elif anchor and anchor not in pages.anchors(target.read_text(encoding="utf-8")):
+            yield f"{where} is no heading"
+
+
+def linked_pages(start):
+    """The pages that links lead to from `start`, over any number of pages."""
+    found, waiting = {start}, [start]
+    while waiting:
+        page = waiting.pop()
+        for _, address in pages.links(page.read_text(encoding="utf-8")):
+            target = (page.parent / address.partition("#")[0]).resolve()
+            if target.suffix == ".md" and target.exists() and target not in found:
+                found.add(target)
+                waiting.append(target)
+    return found
+
+
+def long_lines(page):
+    """Lines of prose that are longer than 120 characters. Rows of tables may be."""
+    prose, _ = pages.split(page.read_text(encoding="utf-8"))
+    return [f"{page.name}:{number}: {len(line)} characters" for number, line in enumerate(prose.split("\n"), 1)
+            if len(line) > 120 and not line.startswith("|")]
+
+
+class Links(unittest.TestCase):
+    def test_every_link_leads_somewhere(self):
+        broken = [b for page in pages.pages() for b in broken_links(page, pages.SOURCE)]
+        self.assertEqual(broken, [])
+
+    def test_links_lead_from_the_readme_to_every_page(self):
+        self.assertEqual(set(pages.pages()) - linked_pages(pages.SOURCE / "README.md"), set())
+
+    def test_no_line_of_prose_is_longer_than_120_characters(self):
+        self.assertEqual([line for page in pages.pages() for line in long_lines(page)], [])
+
+    def test_a_link_that_leads_nowhere_is_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder).resolve()
+            page = root / "page.md"
+            page.write_text("# A `b` C\n## A b c\n[x](#a-b-c) [x](#a-b-c-1) `[x](none.md)`\n"
+                            "```sh\n[x](none.md)\n```\n[1](#a-b) [2](none.md)\n[3](page.md#d) [4](../x)\n",
+                            encoding="utf-8")
+            self.assertEqual([b.split(": ")[0] for b in broken_links(page, root)],
+                             ["page.md:7", "page.md:7", "page.md:8", "page.md:8"])
+
+
+if __name__ == "__main__":
+    unittest.main()

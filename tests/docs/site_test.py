@@ -1,0 +1,114 @@
+"""scripts/docs: the site that it builds, where cmark-gfm is installed."""
+
+import html.parser
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import pages  # noqa: E402
+
+VOID = {"meta", "link", "input", "br", "hr", "img"}
+
+
+class Reader(html.parser.HTMLParser):
+    """Collects what a page has and what it refers to, and which tags are not closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.ids, self.addresses, self.open, self.wrong = [], [], [], []
+        self.text, self.inside_box, self.wide = "", 0, []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.ids += [values["id"]] if "id" in values else []
+        self.addresses += [values[key] for key in ("href", "src") if key in values]
+        if tag == "table" and ("div", "scroll") not in self.open:
+            self.wide.append("a table that does not scroll")
+        if tag not in VOID:
+            self.open.append((tag, values.get("class", "")))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop()[0] != tag:
+            self.wrong.append(f"</{tag}> at line {self.getpos()[0]}")
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def read(path):
+    reader = Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    reader.close()
+    return reader
+
+
+def broken(site):
+    """What is wrong with the pages of a site."""
+    known = {path.name: read(path) for path in sorted(site.glob("*.html"))}
+    for name, page in known.items():
+        yield from (f"{name}: {what}" for what in page.wrong + page.wide + [f"{t} not closed" for t in page.open])
+        yield from (f"{name}: two of #{i}" for i in sorted({i for i in page.ids if page.ids.count(i) > 1}))
+        for address in page.addresses:
+            if re.match(r"https?://", address):
+                continue
+            file, _, anchor = address.partition("#")
+            if file and not (site / file).is_file():
+                yield f"{name}: {address} does not exist"
+            elif anchor and anchor not in known[file or name].ids:
+                yield f"{name}: {address} is no anchor"
+
+
+@unittest.skipUnless(shutil.which("cmark-gfm"), "cmark-gfm is not installed (scripts/prepare --with-docs)")
+class Site(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.site = pathlib.Path(cls.folder.name) / "site"
+        cls.printed = subprocess.run([pages.SOURCE / "scripts" / "docs", cls.site], capture_output=True, text=True,
+                                     check=True).stdout
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_every_link_and_anchor_leads_somewhere(self):
+        self.assertEqual(list(broken(self.site)), [])
+
+    def test_nothing_comes_from_a_network(self):
+        for path in self.site.iterdir():
+            text = path.read_text(encoding="utf-8")
+            self.assertNotRegex(text, r'(src|<link[^>]*href)="?https?:|@import|url\(|fetch\(', path.name)
+
+    def test_every_page_and_every_header_is_there(self):
+        self.assertIn(str(self.site / "index.html"), self.printed)
+        for page in pages.pages():
+            name = "index" if page.stem == "README" else page.stem.lower()
+            self.assertTrue((self.site / f"{name}.html").exists(), page)
+        listed = re.findall(r"^\| `<maskgrad/([\w/]+)\.hpp>", (pages.SOURCE / "docs/headers.md").read_text(), re.M)
+        self.assertGreater(len(listed), 100)
+        for name in listed:
+            self.assertTrue((self.site / f"api.{name.replace('/', '.')}.html").exists(), name)
+
+    def test_a_page_of_the_api_has_what_the_header_declares(self):
+        page = read(self.site / "api.ops.nn.softmax.html")
+        self.assertTrue({"softmax", "log_softmax", "masked_softmax", "masked_log_softmax"} <= set(page.ids))
+        self.assertIn("A row without a kept place is exactly 0 and sends exactly 0 back.", " ".join(page.text.split()))
+        self.assertIn("api.tensor.autograd.variable.html#variable", page.addresses)
+        self.assertNotIn("private", read(self.site / "api.tensor.mask.attention_mask.html").text)
+
+    def test_a_broken_site_is_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            site = pathlib.Path(folder)
+            (site / "a.html").write_text('<p id="x"><a href="b.html">b</a><a href="#y">y</a><p id="x"></p>', "utf-8")
+            self.assertEqual(len(list(broken(site))), 4)
+
+
+if __name__ == "__main__":
+    unittest.main()
