@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does what docs/tutorial.md says, with the files and commands of the page.
+# Does what docs/training.md says, with the files and commands of the page.
 #   run.sh PAGE INSTALLED WORK     INSTALLED is the installed package; WORK is made anew
 # CXX and CMAKE_GENERATOR say how the project of the page is built.
 set -euo pipefail
@@ -11,6 +11,15 @@ fail() { echo "$*" >&2; exit 1; }
 # prints FILE BLOCK: the lines of the block stand in the file one after another
 prints() {
   [ "$(grep -Fx -f "$2" "$1")" = "$(cat "$2")" ] ||
+    fail "the page says that this is printed: $(cat "$2")"$'\n'"it is: $(cat "$1")"
+}
+
+# prints_like FILE BLOCK: the same, with other lines between and other figures. "..." stands for any lines.
+prints_like() {
+  awk '{ gsub(/[0-9][0-9.,]*/, "#"); gsub(/ +/, " ") }
+    NR == FNR { if ($0 != "...") wanted[++count] = $0; next }
+    $0 == wanted[found + 1] { ++found }
+    END { if (found < count) { print "missing: " wanted[found + 1]; exit 1 } }' "$2" "$1" ||
     fail "the page says that this is printed: $(cat "$2")"$'\n'"it is: $(cat "$1")"
 }
 
@@ -43,6 +52,11 @@ sh -e run.sh >again.out 2>&1 || fail "$(cat again.out)"
 diff again.out run.txt || fail "a run that has ended trains no more"
 
 sh -e look.sh >look.out 2>&1 || fail "$(cat look.out)"
+prints_like look.out look.txt
+for command in eval predict generate check; do
+  ~/maskgrad/bin/maskgrad $command runs/words >needs.out 2>&1 && fail "$command runs a model that it cannot have"
+  grep -q "only that program can run its model" needs.out || fail "$(cat needs.out)"
+done
 grep -q "embed.weight .* \[257, 64\]" look.out || fail "$(cat look.out)"
 tail -n 1 look.out | diff - <(echo runs/words/report.html) || fail "$(cat look.out)"
 grep -q letters runs/words/report.html || fail "the report shows no metric"
