@@ -27,13 +27,13 @@ def paragraphs(comment):
 
 
 def flowing(lines):
-    """Lines as HTML. A line stays a line where the next word would have had room."""
+    """Lines as HTML. A line stays a line where the next two words would have had room."""
     out = ""
     for line, following in zip(lines, [*lines[1:], ""]):
         out += html.escape(line.strip(), quote=False)
         if following:
-            word = following.strip().split(" ")[0]
-            out += "<br>\n" if len(line) + 5 + len(word) <= WIDTH or following.startswith("- ") else "\n"
+            words = " ".join(following.split()[:2])
+            out += "<br>\n" if len(line) + len(words) + 7 <= WIDTH or following.startswith("- ") else "\n"
     return out
 
 
@@ -86,8 +86,10 @@ def head_of(code):
 def item_html(item, names, ids, level):
     out = []
     if level == 1 and item.names:
-        shown = ", ".join(html.escape(name) for name in item.names)
-        out.append(markdown.heading(2, f"<code>{shown}</code>", ids.make(item.names[0])))
+        anchors = [ids.make(name) for name in item.names]
+        others = [f'<span id="{anchor}">{html.escape(name)}</span>' for anchor, name in zip(anchors[1:], item.names[1:])]
+        shown = ", ".join([html.escape(item.names[0]), *others])
+        out.append(markdown.heading(2, f"<code>{shown}</code>", anchors[0]))
     code = head_of(item.code) if item.members else item.code
     if code:
         out.append(code_block(code, names))
@@ -106,10 +108,8 @@ def places(header):
     """(name, page#anchor) of what a header declares; a function's name has brackets."""
     ids = markdown.Anchors()
     for item in shown_items(header):
-        if not item.names:
-            continue
-        anchor = ids.make(item.names[0])
         for name in item.names:
+            anchor = ids.make(name)
             is_type = re.search(rf"\b(class|struct|enum|using|concept)\b[^;(]*\b{re.escape(name)}\b",
                                 " ".join(item.code[:3]))
             is_constant = re.match(r"k[A-Z]", name)
@@ -126,5 +126,4 @@ def body(header, names):
 
 def headings(header):
     ids = markdown.Anchors()
-    return [(ids.make(item.names[0]), f"<code>{html.escape(item.names[0])}</code>")
-            for item in shown_items(header) if item.names]
+    return [(ids.make(name), html.escape(name)) for item in shown_items(header) for name in item.names]

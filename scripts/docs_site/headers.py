@@ -61,13 +61,11 @@ def members_of(code):
     """The public members of a class, as items, where one has a comment."""
     inner = []
     for line in code[1:-1]:
-        if re.match(r" (private|protected):", line) and "private" in line:
+        if line == " private:":
             break
-        inner.append(line)
-    body = [line[2:] if line.startswith("  ") else line for line in inner]
-    if not any(line.startswith("///") for line in body):
-        return []
-    return items_of([line for line in body if line.strip() not in ("public:",)])
+        inner += ["// For classes that derive from it:", ""] if line == " protected:" else [line]
+    body = [line.removeprefix("  ") for line in inner if line != " public:"]
+    return items_of(body) if any(line.startswith("///") for line in body) else []
 
 
 def public_part(code):
@@ -81,8 +79,31 @@ def public_part(code):
     return code
 
 
+def close_of(text, i):
+    """Behind the bracket that closes the one at i."""
+    depth = 0
+    for k in range(i, len(text)):
+        depth += (text[k] == "(") - (text[k] == ")")
+        if depth == 0:
+            return k + 1
+    return len(text)
+
+
+def signature(declaration):
+    """A function without its body and without what its constructor sets. Anything else as it is."""
+    text = "\n".join(declaration)
+    if re.match(r"(template <.*>\s+)?(class|struct|enum|concept|using)\b", text):
+        return declaration
+    opening = re.search(r"(?<!requires)(?<!operator)\(", text)
+    if not opening:
+        return declaration
+    end = close_of(text, opening.start())
+    rest = re.match(r"((?: const| noexcept| override)*)\s*(?::\s|\{)", text[end:])
+    return f"{text[:end]}{rest[1]};".split("\n") if rest else declaration
+
+
 def make_item(comment, declarations):
-    code = [line for declaration in declarations for line in declaration]
+    code = [line for declaration in declarations for line in signature(declaration)]
     names = []
     for declaration in declarations:
         names += [name for name in names_in(declaration) if name not in names]
@@ -117,6 +138,9 @@ def items_of(lines):
         else:
             declaration = take_declaration(lines, i)
             i += len(declaration)
+            # A comment beside a declaration is all that is said of it.
+            if declarations and ("///<" in declaration[-1]) != ("///<" in declarations[-1][-1]):
+                flush()
             declarations.append(declaration)
     flush()
     return items

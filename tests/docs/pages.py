@@ -38,10 +38,6 @@ def split(text):
     return "\n".join(prose), blocks
 
 
-def without_code(prose):
-    return re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", prose, flags=re.S)
-
-
 def plain(heading):
     """A heading as it is read: without marks and the addresses of links."""
     return re.sub(r"[`*]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading))

@@ -103,6 +103,25 @@ class Site(unittest.TestCase):
         self.assertIn("api.tensor.autograd.variable.html#variable", page.addresses)
         self.assertNotIn("private", read(self.site / "api.tensor.mask.attention_mask.html").text)
 
+    def test_functions_are_shown_without_their_bodies(self):
+        page = read(self.site / "api.tensor.autograd.variable.html")
+        self.assertIn("const Tensor& value() const;", page.text)
+        self.assertNotIn("return value_", page.text)
+        layer = read(self.site / "api.layers.layer.html").text
+        self.assertIn("Variable operator()(const Variable& x);", layer)
+        self.assertNotIn("Layer(kind, rule)", layer)
+
+    def test_each_comment_stands_with_what_it_describes(self):
+        text = " ".join(read(self.site / "api.ops.math.elementwise.html").text.split())
+        self.assertRegex(text, r"Variable scale\(const Variable& x, Scalar factor\); factor \* x\.")
+        self.assertRegex(text, r"Variable exp\(const Variable& x\); ///< e\^x")
+        self.assertRegex(text, r"One floating input x of any shape\..*negate# Variable negate")
+
+    def test_names_in_programs_lead_to_their_declarations(self):
+        addresses = read(self.site / "index.html").addresses
+        for name in ("train.run.train_in_folder.html#train_in_folder", "layers.sequential.html#sequential"):
+            self.assertIn(f"api.{name}", addresses)
+
     def test_a_broken_site_is_found(self):
         with tempfile.TemporaryDirectory() as folder:
             site = pathlib.Path(folder)
