@@ -75,7 +75,7 @@ def make_work(folder):
 
 def run_block(block, folder):
     result = subprocess.run(["bash", "-e", "-c", "\n".join(block.lines)], cwd=folder, capture_output=True, text=True,
-                            check=False, timeout=300, env={**os.environ, "LC_ALL": "C.UTF-8"})
+                            check=False, timeout=900, env={**os.environ, "LC_ALL": "C.UTF-8"})
     return result.returncode, result.stdout.rstrip("\n").split("\n") if result.stdout else [], result.stderr
 
 

@@ -1,6 +1,7 @@
-"""Every relative link and #anchor of the documentation leads somewhere, and every page is linked."""
+"""Every relative link and #anchor of the documentation leads somewhere, every page is linked, all C++ is tested."""
 
 import pathlib
+import re
 import sys
 import tempfile
 import unittest
@@ -50,7 +51,18 @@ def long_lines(page):
             if len(line) > 120 and not line.startswith("|")]
 
 
-class Links(unittest.TestCase):
+# Made from the headers by scripts that a test runs again.
+MADE = ("layers.md", "ops.md")
+
+
+def untested(page):
+    """The blocks of C++ that no test takes from the page."""
+    marker = re.compile(r"<!-- (compiled by the tests|from tests/\S+|tests: \S+) -->")
+    _, blocks = pages.split(page.read_text(encoding="utf-8"))
+    return [f"{page.name}:{b.line}" for b in blocks if b.language == "cpp" and not marker.fullmatch(b.marker)]
+
+
+class Pages(unittest.TestCase):
     def test_every_link_leads_somewhere(self):
         broken = [b for page in pages.pages() for b in broken_links(page, pages.SOURCE)]
         self.assertEqual(broken, [])
@@ -60,6 +72,9 @@ class Links(unittest.TestCase):
 
     def test_no_line_of_prose_is_longer_than_120_characters(self):
         self.assertEqual([line for page in pages.pages() for line in long_lines(page)], [])
+
+    def test_all_programs_are_taken_by_a_test(self):
+        self.assertEqual([b for page in pages.pages() if page.name not in MADE for b in untested(page)], [])
 
     def test_a_link_that_leads_nowhere_is_found(self):
         with tempfile.TemporaryDirectory() as folder:
