@@ -32,9 +32,10 @@ class Layer : public Module {
   /// The layer's output for x in this pass. On a packed row (Pass::packing()) x and the output are
   /// [1, K, ...] without a mask. The output is then pack() of the layer's output for the batch, up
   /// to rounding and random numbers.
-  /// Throws Error for an x that the layer does not take, and when the layer breaks its rule. On a
-  /// packed row it also throws Error when row_work() gives nothing, and when the rule is neither to
-  /// keep nor to use the mask.
+  /// Throws Error for an x that the layer does not take, and when the layer breaks its rule. Every
+  /// Error made here names the innermost layer at work: "[linear] in layer 'block3.dense': ...". On
+  /// a packed row it also throws Error when row_work() gives nothing, and when the rule is neither
+  /// to keep nor to use the mask.
   Variable operator()(const Variable& x, Pass& pass);
   /// The output in inference, in a pass of its own.
   Variable operator()(const Variable& x) {
@@ -58,8 +59,8 @@ class Layer : public Module {
   /// such as with two inputs. Throws Error as operator().
   template <class F>
   Variable checked(const Variable& x, const Pass& pass, F f) const {
-    check_given(x.defined(), kind_.c_str(), "its input");
     const Scope scope(name());
+    check_given(x.defined(), kind_.c_str(), "its input");
     check_before(x, pass);
     Variable y = f();
     check_after(x, y, pass);

@@ -1,4 +1,5 @@
 #include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/scope.hpp>
 
 namespace maskgrad {
 namespace {
@@ -20,10 +21,16 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
+std::string in_layer(std::string_view text) {
+  const std::string path = Scope::path();
+  const bool is_named = path.empty() || text.find("layer '") != std::string_view::npos;
+  return is_named ? std::string(text) : fmt::format("in layer '{}': {}", path, text);
+}
+
 }  // namespace
 
 Error::Error(std::string_view name, std::string_view text)
-    : std::runtime_error(fmt::format("[{}] {}", one_line(name), one_line(text))),
+    : std::runtime_error(fmt::format("[{}] {}", one_line(name), one_line(in_layer(text)))),
       name_size_(one_line(name).size()),
       text_size_(std::string_view(what()).size() - name_size_ - 3) {}
 

@@ -12,6 +12,10 @@ namespace maskgrad {
 /// The error that the library throws. what() is one line: "[name] rule: actual values". Line ends
 /// and other ASCII control characters, as a path may have them, are written as \n, \t, \r or
 /// \x1b.
+///
+/// An error made while a Scope of this thread lives, such as a layer's, says so after the name:
+/// "[linear] in layer 'block3.dense': rule: actual values". A text that names a layer already stays
+/// as it is.
 class Error : public std::runtime_error {
  public:
   Error(std::string_view name, std::string_view text);
@@ -19,6 +23,10 @@ class Error : public std::runtime_error {
   /// The two parts of what(), for whoever quotes one error inside another or prints it elsewhere.
   std::string_view name() const { return {what() + 1, name_size_}; }
   std::string_view text() const { return {what() + name_size_ + 3, text_size_}; }
+
+  /// Names the layer that is at work here, for an error that was made where no Scope lived: on
+  /// another thread, or in the backward pass.
+  void name_layer() { *this = Error(name(), text()); }
 
  private:
   std::size_t name_size_, text_size_;

@@ -140,7 +140,9 @@ TEST_F(TrainRefusals, AFullDiskLeavesNoHalfFile) {
 
 TEST_F(TrainRefusals, ADivergingRunNamesStepAndOperation) {
   const auto result = train({"--out", "r", "--lr", "1e30"});
-  expect_error(result, 1, "train: step 1: the loss is nan; first of all, stacked_matmul gave ");
+  expect_error(result, 1,
+               "train: step 1: the loss is nan; first of all, stacked_matmul "
+               "in layer 'reflect': gave ");
   EXPECT_FALSE(exists("r"));
 }
 

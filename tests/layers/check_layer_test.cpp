@@ -150,7 +150,9 @@ TEST(CheckLayer, TellsWhatALayerThrows) {
   const auto found = complaints(MaskRule::kKeeps, true, [](const Variable& x, Pass&) {
     return Variable(x.value());  // loses the mask
   });
-  EXPECT_THAT(found, Contains(HasSubstr("throws [Custom] says that it keeps the mask")));
+  EXPECT_THAT(found,
+              Contains(HasSubstr("throws [Custom] in layer 'sample.layer': says that it keeps "
+                                 "the mask")));
   const LayerSample nothing = {"Nothing", [] { return std::unique_ptr<Layer>(); }};
   EXPECT_THAT(check_layer(nothing), Contains(HasSubstr("is no module")));
 }

@@ -31,7 +31,8 @@ TEST(Undefined, InputOfALayerIsAnError) {
   for (const char* name : {"masking", "embed", "reflect", "norm", "dense", "pool", "reshape"}) {
     Layer& layer = model.layer(name);
     EXPECT_EQ(error_of([&] { layer(Variable()); }),
-              fmt::format("[{}] its input was used before it was given a value", layer.kind()));
+              fmt::format("[{}] in layer '{}': its input was used before it was given a value",
+                          layer.kind(), name));
   }
   auto& reflect = dynamic_cast<Reflect&>(model.layer("reflect"));
   expect_used_before_a_value({{"pairs", [&] { reflect.pairs({}); }}});

@@ -12,15 +12,15 @@ void FiniteCheck::on_output(const OpDef& op, Tensor& output, const SequenceMask&
   }
 }
 
-void FiniteCheck::on_gradient(const Node& node, const std::string& layer, std::size_t input,
+void FiniteCheck::on_gradient(const Node& node, const std::string&, std::size_t input,
                               Tensor& grad) {
   if (!grad.defined()) return;  // which the tape reports
   const Gradient& gathered = *node.inputs()[input];
   // A gradient that is still to be summed over what was broadcast has other places.
   const bool has_places = grad.shape() == gathered.shape();
   if (const auto found = find_not_finite(grad, has_places ? gathered.mask() : SequenceMask())) {
-    fail(node.op().name.c_str(), "gave {} for the gradient of input {} at element {} of {}{}",
-         found->value, input, found->element, grad.shape(), layer.empty() ? "" : " in " + layer);
+    fail(node.op().name.c_str(), "gave {} for the gradient of input {} at element {} of {}",
+         found->value, input, found->element, grad.shape());
   }
 }
 

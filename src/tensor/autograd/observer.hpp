@@ -31,7 +31,8 @@ class TapeObserver {
 };
 
 /// Throws Error "[log] gave -inf at element 3 of (2, 4)" as soon as an operation gives an output
-/// with an Inf or NaN, or its rule gives such a gradient. Holes are left out.
+/// with an Inf or NaN, or its rule gives such a gradient. Holes are left out. Within a layer the
+/// error names it, as every Error does.
 class FiniteCheck : public TapeObserver {
  public:
   void on_output(const OpDef& op, Tensor& output, const SequenceMask& mask) override;

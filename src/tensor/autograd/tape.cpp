@@ -83,7 +83,9 @@ void Tape::backward(const Variable& root, const Tensor& grad_output) {
   check_given(grad_output.defined(), "backward", "grad_output");
   check(!used_, "backward", "this tape has run backward already; record the forward pass again");
   check(!options_.trace, "backward", "a tape that traces does not run backward");
-  check(root.requires_grad(), "backward", "the value depends on nothing that takes gradients");
+  check(root.requires_grad(), "backward",
+        "the value depends on nothing that takes gradients, or was computed while no tape was "
+        "open");
   Gradient& gradient = *root.gradient_;
   check(gradient.tape() == id_ || gradient.is_leaf(), "backward",
         "the value was not recorded on this tape");
@@ -105,16 +107,31 @@ void Tape::run_backward() {
     const Ref<Node> node = std::move(nodes_.back());
     nodes_.pop_back();  // before anything throws or looks at the tape
     if (std::none_of(node->outputs().begin(), node->outputs().end(), has_arrived)) continue;
-    Gradients grads(node->inputs());
-    run_rule(*node, grads);
-    drop_made_of_holes(*node, grads);
-    for (std::size_t i = 0; i < node->inputs().size(); ++i) {
-      if (!grads.needed(i)) continue;
-      if (options_.observer) {
-        options_.observer->on_gradient(*node, scope(nodes_.size()), i, grads.values_[i]);
-      }
-      node->inputs()[i]->add(node->op().name.c_str(), i, std::move(grads.values_[i]));
+    try {
+      run_backward(*node);
+    } catch (Error& error) {
+      name_layer_of(nodes_.size(), error);
+      throw;
     }
+  }
+}
+
+void Tape::name_layer_of(std::size_t node, Error& error) const {
+  if (node >= scopes_.size()) return;
+  const Scope layer(scopes_[node], Scope::kAlone);
+  error.name_layer();
+}
+
+void Tape::run_backward(Node& node) {
+  Gradients grads(node.inputs());
+  run_rule(node, grads);
+  drop_made_of_holes(node, grads);
+  for (std::size_t i = 0; i < node.inputs().size(); ++i) {
+    if (!grads.needed(i)) continue;
+    if (options_.observer) {
+      options_.observer->on_gradient(node, scope(nodes_.size()), i, grads.values_[i]);
+    }
+    node.inputs()[i]->add(node.op().name.c_str(), i, std::move(grads.values_[i]));
   }
 }
 

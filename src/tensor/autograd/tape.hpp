@@ -54,7 +54,7 @@ class Tape {
   /// is freed as soon as it has been used, so a tape runs backward once.
   /// Throws Error on a second call, on a tape that traces, when `root` has no value, is not a
   /// single element, takes no gradient, or was recorded on another tape, and as the gradient rules
-  /// do.
+  /// do. Where the tape has an observer, an Error of a rule names the layer that recorded it.
   void backward(const Variable& root, double seed = 1.0);
   /// The same for the sum of grad_output * root, with a root of any shape. Throws Error unless
   /// `grad_output` has root's shape, dtype and device.
@@ -96,6 +96,8 @@ class Tape {
   void add(Ref<Node> node);
   void run_backward(Gradient& root, Tensor grad_output);
   void run_backward();
+  void run_backward(Node& node);
+  void name_layer_of(std::size_t node, Error& error) const;
   static void drop_made_of_holes(const Node& node, Gradients& grads);
 
   std::uint64_t id_;

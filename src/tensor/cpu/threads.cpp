@@ -212,6 +212,16 @@ class Workers {
 int thread_count = 1;
 std::unique_ptr<Workers> workers;
 
+// The threads that helped know of no layer.
+[[noreturn]] void rethrow(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (Error& thrown) {
+    thrown.name_layer();
+    throw;
+  }
+}
+
 }  // namespace
 
 int num_processors() {
@@ -248,7 +258,7 @@ void detail::parallel_for(std::int64_t count, std::int64_t parts, PartFunction f
   const std::lock_guard lock(turn);
   Job job{cut, function, context, DenormalMode::current()};
   workers->run(job);
-  if (job.error) std::rethrow_exception(job.error);
+  if (job.error) rethrow(job.error);
 }
 
 }  // namespace maskgrad

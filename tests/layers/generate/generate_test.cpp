@@ -186,7 +186,8 @@ TEST(Generate, RefusesWhatItCannotGoOnFrom) {
   EXPECT_EQ(error({{1}}, {.sample = {.temperature = -1}}),
             "[sample] temperature must be finite and at least 0, not -1");
   EXPECT_EQ(error({{11}}, {}),
-            "[embedding] token 11 at element 0 of (1, 1) is outside the vocabulary of 11");
+            "[embedding] in layer 'embed': token 11 at element 0 of (1, 1) is outside the "
+            "vocabulary of 11");
   const std::vector<Tokens> prompts = {{1}};
   EXPECT_EQ(error_of([&] {
               generate([](const Variable&, Pass&) { return Variable(test::make({1}, {1})); },

@@ -276,9 +276,10 @@ TEST(KeyValueCache, RefusesAPassFromBeforeASelection) {
   Pass stale = Pass::reading(cache);
   const std::int64_t from[] = {1, 0};
   cache.select(from);
-  EXPECT_EQ(error_of([&] { model(tokens, stale); }),
-            "[pass] the cache's sequences were selected anew since this pass was made; make "
-            "another");
+  EXPECT_EQ(
+      error_of([&] { model(tokens, stale); }),
+      "[pass] in layer 'decoder.block0.attention': the cache's sequences were selected anew since "
+      "this pass was made; make another");
   Pass next = Pass::reading(cache);
   EXPECT_EQ(error_of([&] { model(tokens, next); }), "no error");
 }
@@ -310,10 +311,12 @@ TEST(KeyValueCache, RefusesWhatDoesNotFit) {
   };
   KeyValueCache cache(2, 3);
   EXPECT_EQ(read(cache, {2, 2}), "no error");
-  EXPECT_EQ(read(cache, {2, 2}), "[cache] holds 3 positions, got one more");
+  EXPECT_EQ(read(cache, {2, 2}),
+            "[cache] in layer 'decoder.block0.attention': holds 3 positions, got one more");
   EXPECT_THAT(cache.lengths(), ElementsAre(2, 2)) << "nothing was changed";
   EXPECT_EQ(read(cache, {2, 1}), "no error");
-  EXPECT_EQ(read(cache, {3, 1}), "[pass] the cache is of 2 sequences, got (3, 1, 16)");
+  EXPECT_EQ(read(cache, {3, 1}),
+            "[pass] in layer 'positions': the cache is of 2 sequences, got (3, 1, 16)");
   EXPECT_EQ(error_of([] { KeyValueCache(-1, 2); }),
             "[cache] needs sizes of at least 0, got -1 sequences of 2");
   const std::int64_t from[] = {2};
@@ -331,8 +334,10 @@ TEST(KeyValueCache, RefusesWhatDoesNotFit) {
   EXPECT_EQ(error_of([&] { pass.on_row(packing); }),
             "[pass] a batch that goes on from a cache cannot be packed");
   Tape tape;
-  EXPECT_THAT(read(other, {2, 1}), ::testing::StartsWith("[pass] what reads from a cache cannot "
-                                                         "be recorded on a tape"));
+  EXPECT_THAT(read(other, {2, 1}),
+              ::testing::StartsWith(
+                  "[pass] in layer 'decoder.block0.attention': what reads from a cache cannot "
+                  "be recorded on a tape"));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/autograd/record.hpp>
+#include <maskgrad/tensor/scope.hpp>
 
 #include "support/errors.hpp"
 #include "support/gradient_check.hpp"
@@ -163,8 +164,10 @@ TEST(Tape, NeedsASingleElementOrAGradient) {
 
 TEST(Tape, RefusesARootThatDependsOnNoLeaf) {
   Tape tape;
-  EXPECT_EQ(error_of([&] { tape.backward(Variable(make({1}, {}))); }),
-            "[backward] the value depends on nothing that takes gradients");
+  EXPECT_EQ(
+      error_of([&] { tape.backward(Variable(make({1}, {}))); }),
+      "[backward] the value depends on nothing that takes gradients, or was computed while no "
+      "tape was open");
 }
 
 TEST(Tape, RefusesValuesOfAnotherTape) {
@@ -239,6 +242,25 @@ TEST(Tape, ChecksThatGradientsAreFiniteWhenAsked) {
   EXPECT_EQ(error({1, 2, -nan, 4}, {}),
             "[toy] gave nan for the gradient of input 0 at element 2 of (2, 2)");
   EXPECT_EQ(error({1, 2, nan, 4}, SequenceMask(test::bits({1, 1, 0, 1}, {2, 2}))), "no error");
+}
+
+TEST(Tape, NamesTheLayerOfARuleThatFailsWhereItHasAnObserver) {
+  const auto error = [](TapeObserver* observer) {
+    const Variable a = leaf(make({1, 2}, {2}));
+    Tape tape(Tape::Options{.observer = observer});
+    const auto fails = [](const Tensor&, Gradients&) { fail("toy", "is at a loss"); };
+    const auto called_in = [&](const char* layer, const Variable& x, auto rule) {
+      const Scope block("block0"), scope(layer);
+      return test::with_rule(x, rule);
+    };
+    const auto passes_on = [](const Tensor& g, Gradients& grads) { grads.set(0, g); };
+    const Variable b = called_in("dense", called_in("first", a, passes_on), fails);
+    const Variable c = called_in("last", b, passes_on);
+    return error_of([&] { tape.backward(test::total(c)); });
+  };
+  FiniteCheck check;
+  EXPECT_EQ(error(&check), "[toy] in layer 'block0.dense': is at a loss");
+  EXPECT_EQ(error(nullptr), "[toy] is at a loss");
 }
 
 }  // namespace
