@@ -5,6 +5,9 @@
 
 #include <maskgrad/layers.hpp>
 #include <maskgrad/ops.hpp>
+#include <maskgrad/ops/elements/elements.hpp>
+#include <maskgrad/ops/elements/functions.hpp>
+#include <maskgrad/ops/elements/map.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/gradient.hpp>
 #include <maskgrad/tensor/autograd/node.hpp>

@@ -181,7 +181,7 @@ check_contributing() {
   while IFS= read -r line; do
     if [[ $line =~ ^\ *'<!-- from '(.*)' -->' ]]; then
       file=${BASH_REMATCH[1]} block=""
-      text=$(<"$source/$file")
+      text=$(<"$source/$file")$'\n'
     elif [[ -n $file && $line =~ ^\ *'```'$ ]]; then
       [[ -n $block && $text == *"$block"* ]] || refuse "CONTRIBUTING.md shows what $file does not hold:"$'\n'"$block"
       file="" count=$((count + 1))
@@ -191,7 +191,7 @@ check_contributing() {
       indent=${line%%\`*}
     fi
   done < "$source/CONTRIBUTING.md"
-  [ $count -eq 7 ] || refuse "CONTRIBUTING.md shows $count pieces of the templates"
+  [ $count -eq 8 ] || refuse "CONTRIBUTING.md shows $count pieces of the templates"
 }
 
 check_contributing

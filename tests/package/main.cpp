@@ -1,5 +1,6 @@
 // Operations, one of them written in xtensor, and a layer made outside maskgrad: registered,
 // differentiated, found by name, checked as those of maskgrad are, and trained in a folder.
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
@@ -8,6 +9,7 @@
 #include <maskgrad/layers/check_layer.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -20,6 +22,7 @@
 
 // The templates of tests/adding.
 #include "cube.hpp"
+#include "own_gelu.hpp"
 #include "stretch.hpp"
 
 using namespace maskgrad;
@@ -64,7 +67,7 @@ Variable cubed(Stretch& layer, const Variable& x) { return ops::cube(layer(x)); 
 // What check_op, check_layer and check_mask_leaks complain about.
 std::string complaints(Stretch& layer, const ParameterBuffer& parameters) {
   std::string text;
-  for (const char* op : {"signed_square", "cube"}) {
+  for (const char* op : {"signed_square", "cube", "own_gelu"}) {
     for (const std::string& line : check_op(find_op(op))) text += line + "\n";
   }
   for (const LayerSample& sample : layer_samples()) {
@@ -78,6 +81,17 @@ std::string complaints(Stretch& layer, const ParameterBuffer& parameters) {
   const LeakReport leaks =
       check_mask_leaks([&] { return ops::sum(ops::fill_masked(cubed(layer, x))); }, leaves);
   return leaks.holds() ? text : text + to_string(leaks);
+}
+
+// own_gelu() is the operation of the library but for rounding.
+bool own_gelu_is_gelu() {
+  Random random(1);
+  const Variable x(ops::sample_uniform(random, {1000}));
+  const Tensor own = own_gelu(x).value(), theirs = ops::gelu_tanh(x).value();
+  for (std::size_t i = 0; i < 1000; ++i) {
+    if (std::abs(own.values<double>()[i] - theirs.values<double>()[i]) > 1e-14) return false;
+  }
+  return true;
 }
 
 // Samples of two numbers. Whose sum of cubes, scaled, is to be as small as can be?
@@ -124,5 +138,6 @@ int main(int, char** arguments) {
   const bool knows = find_op("cube").has_gradient() && registry().contains("matmul") &&
                      layer_samples().size() == 1;
   std::printf("gradient %g, registered %s\n%s", found, knows ? "yes" : "no", wrong.c_str());
-  return found == 24.0 && knows && wrong.empty() && trains(arguments[1]) ? 0 : 1;
+  return found == 24.0 && knows && wrong.empty() && own_gelu_is_gelu() && trains(arguments[1]) ? 0
+                                                                                               : 1;
 }

@@ -222,6 +222,21 @@ MASKGRAD_RULE inline V add_gelu_tail(V start, V z) {
   return math::select(z < constant<V>(1), near, start - math::scaled(far.hi, e.n));
 }
 
+/// erf x = 1 - 2 Phi(-z) for x >= 0, where z = sqrt(2) x. For z < 1 it is 2 z f(z^2), f being
+/// kGeluTerms.
+template <class V>
+MASKGRAD_RULE inline V erf_of_positive(V x) {
+  using T = Element<V>;
+  const auto z = math::times_split(kRootOfTwo<T>, Pair<V>{x, constant<V>(0)});
+  const auto f = math::polynomial_sum(kGeluTerms<T>, z.hi * z.hi);
+  const V low = math::multiply_add(z.lo, f.hi, z.hi * f.lo);
+  const V near = constant<V>(2) * math::multiply_add(z.hi, f.hi, low);
+  const V most = math::at_most(z.hi, constant<V>(kGeluLimit<T>));
+  const V far =
+      constant<V>(1) + constant<V>(2) * (math::add_gelu_tail(constant<V>(0), most) / most);
+  return math::select(z.hi < constant<V>(1), near, far);
+}
+
 /// gelu'(-z) = Phi(-z) - z phi(z) = phi(z) (z0 - z) (1 + a / b), z0 being its root, a and b those
 /// of kGeluSlopeRatio.
 template <class V>

@@ -28,6 +28,14 @@ struct Split {
   T high, low;
 };
 
+/// sqrt(2)
+template <class T>
+MASKGRAD_TABLE Split<T> kRootOfTwo{};
+template <>
+MASKGRAD_TABLE Split<float> kRootOfTwo<float>{0x1.6a09e6p+0f, 0x1.9fcef4p-26f};
+template <>
+MASKGRAD_TABLE Split<double> kRootOfTwo<double>{0x1.6a09e667f3bcdp+0, -0x1.bdd3413b26456p-54};
+
 /// log 2. `high` is so short that n times it is exact for every exponent n.
 template <class T>
 MASKGRAD_TABLE Split<T> kLog2{};
