@@ -61,6 +61,7 @@
 #include <maskgrad/train/diverged.hpp>
 #include <maskgrad/train/evaluate.hpp>
 #include <maskgrad/train/formats/csv.hpp>
+#include <maskgrad/train/formats/half.hpp>
 #include <maskgrad/train/formats/safetensors.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>

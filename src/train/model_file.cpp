@@ -1,5 +1,4 @@
 #include <maskgrad/tensor/finite.hpp>
-#include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/weights_format.hpp>
 
@@ -21,13 +20,13 @@ std::map<std::string, Tensor> weights_of_checkpoint(const std::map<std::string, 
 }  // namespace
 
 void save_model(const std::filesystem::path& path, const ParameterBuffer& parameters,
-                const Notes& notes) {
-  save_model(path, parameters.named_values(), notes);
+                const Notes& notes, StoreFloats store) {
+  save_model(path, parameters.named_values(), notes, store);
 }
 
 void save_model(const std::filesystem::path& path, const std::map<std::string, Tensor>& weights,
-                const Notes& notes) {
-  save_tensors(path, weights, weights_metadata("model", notes));
+                const Notes& notes, StoreFloats store) {
+  save_tensors(path, weights, weights_metadata("model", notes), store);
 }
 
 ModelFile load_model(const std::filesystem::path& path) {

@@ -34,6 +34,12 @@ TEST_F(Inspect, ShowsEveryDtypeThatTheSafetensorsPackageWrites) {
   }
 }
 
+TEST_F(Inspect, ShowsNumbersOf16Bits) {
+  const std::string text = accepted(test_data("half.safetensors"));
+  EXPECT_THAT(text, ContainsRegex("from32.float16 +F16 +\\["));
+  EXPECT_THAT(text, ContainsRegex("from32.bfloat16 +BF16 +\\["));
+}
+
 TEST_F(Inspect, ShowsHostileNamesOnOneLine) {
   const std::string evil = "a\nb\x1b[31m";
   save_tensors(path("evil.safetensors"),

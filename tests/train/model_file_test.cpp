@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/train/checkpoint.hpp>
@@ -43,6 +47,27 @@ TEST(ModelFile, GivesTheWeightsOfACheckpoint) {
   const ModelFile model = load_model(folder / "c");
   expect_weights_of(toy, model.tensors);
   EXPECT_EQ(model.notes, (Notes{{"key", "value"}}));
+}
+
+TEST(ModelFile, OfNumbersOf16BitsLoadsIntoEitherDtype) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const ScratchFolder folder;
+    const ToyRun toy({.dtype = dtype});
+    std::map<std::string, Tensor> before;
+    for (const auto& [name, tensor] : toy.parameters->named_values()) before[name] = tensor.clone();
+    save_model(folder / "m", *toy.parameters, {{"key", "value"}}, StoreFloats::kAsFloat16);
+    const auto file = SafetensorsFile::open(folder / "m");
+    for (const SafetensorsEntry& entry : file.entries()) EXPECT_EQ(entry.dtype, "F16");
+    EXPECT_EQ(load_model(folder / "m").notes, (Notes{{"key", "value"}}));
+    load_weights(folder / "m", *toy.parameters);
+    for (const auto& [name, tensor] : toy.parameters->named_values()) {
+      EXPECT_EQ(tensor.dtype(), dtype);
+      const auto want = test::to_doubles(before.at(name)), got = test::to_doubles(tensor);
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        EXPECT_NEAR(got[i], want[i], std::max(std::abs(want[i]) * 0x1p-11, 0x1p-25));
+      }
+    }
+  }
 }
 
 TEST(ModelFile, IsAnySafetensorsFileOfAnotherProgram) {
