@@ -6,9 +6,10 @@
 //   }
 //
 // A function f(x...) gets and returns Elements (elements/elements.hpp), as many as there are
-// inputs. It may return a number. It sees 0 or what stands there beyond the last element, so it
-// must take any value. The dtype is float32 or float64, one for all inputs. Shapes broadcast by
-// NumPy's rule. Work is cut by shapes alone, and handed to the threads of parallel_for().
+// inputs. It may return a number. Behind the last element of a tensor it is given zeros, whose
+// results are dropped. It runs on several threads at once. The dtype is float32 or float64, one for
+// all inputs. Shapes broadcast by NumPy's rule. Work is cut by shapes alone, so any number of
+// threads gives the same bits.
 #pragma once
 
 #include <algorithm>
