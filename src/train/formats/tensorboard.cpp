@@ -2,6 +2,7 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include <unistd.h>
@@ -15,8 +16,8 @@
 namespace maskgrad {
 namespace {
 
-constexpr std::uint32_t kSessionLog = 7;   // field of Event
-constexpr std::int64_t kSessionStart = 1;  // value of SessionLog.SessionStatus
+constexpr std::uint32_t kGraph = 4, kSessionLog = 7;  // fields of Event
+constexpr std::int64_t kSessionStart = 1;             // value of SessionLog.SessionStatus
 
 double now() {
   const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
@@ -113,6 +114,20 @@ void decode_summary(WireReader reader, std::vector<SummaryValue>& values) {
   }
 }
 
+EventFile read_first_events(const std::filesystem::path& path, std::size_t most) {
+  EventFile file;
+  RecordReader reader(path);
+  try {
+    for (std::string record; file.events.size() < most && reader.next(record);) {
+      file.events.push_back(decode_event(record, reader.where()));
+    }
+  } catch (const Error& error) {
+    if (error.name() == "file") throw;  // the system, not the bytes
+    file.damage = error.text();
+  }
+  return file;
+}
+
 }  // namespace
 
 std::string encode(const Event& event) {
@@ -120,6 +135,7 @@ std::string encode(const Event& event) {
   out.add_double(1, event.wall_time);
   if (event.step != 0) out.add_int64(2, event.step);
   if (!event.file_version.empty()) out.add_bytes(3, event.file_version);
+  if (!event.graph_def.empty()) out.add_bytes(kGraph, event.graph_def);
   if (!event.values.empty()) {
     WireWriter summary;
     for (const SummaryValue& value : event.values) summary.add_bytes(1, encode(value));
@@ -136,9 +152,10 @@ std::string encode(const Event& event) {
 Event decode_event(std::string_view bytes, std::string_view where) {
   Event event;
   WireReader reader(bytes, where);
-  // A oneof: of version, summary and session log, the last replaces the others.
+  // A oneof: of version, graph, summary and session log, the last replaces the others.
   const auto begin_anew = [&] {
     event.file_version.clear();
+    event.graph_def.clear();
     event.values.clear();
     event.is_restart = false;
   };
@@ -150,6 +167,9 @@ Event decode_event(std::string_view bytes, std::string_view where) {
     } else if (reader.is(3, WireType::kBytes)) {
       begin_anew();
       event.file_version = reader.string();
+    } else if (reader.is(kGraph, WireType::kBytes)) {
+      begin_anew();
+      event.graph_def = reader.bytes();
     } else if (reader.is(5, WireType::kBytes)) {
       // Two of one kind are merged.
       std::vector<SummaryValue> values = std::move(event.values);
@@ -185,6 +205,11 @@ void EventWriter::add_restart(std::int64_t step) {
   flush();
 }
 
+void EventWriter::add_graph(std::string_view graph_def) {
+  write({.wall_time = now(), .graph_def = std::string(graph_def)});
+  flush();
+}
+
 void EventWriter::add_scalar(std::string_view tag, std::int64_t step, float value) {
   add(step, {{std::string(tag), value}});
 }
@@ -199,17 +224,16 @@ void EventWriter::add_histogram(std::string_view tag, std::int64_t step,
   add(step, {{std::string(tag), make_histogram(values)}});
 }
 
-EventFile read_events(const std::filesystem::path& path) {
-  EventFile file;
-  RecordReader reader(path);
-  try {
-    for (std::string record; reader.next(record);) {
-      file.events.push_back(decode_event(record, reader.where()));
-    }
-  } catch (const Error& error) {
-    if (error.name() == "file") throw;  // the system, not the bytes
-    file.damage = error.text();
+bool begins_with_graph(const std::filesystem::path& path) {
+  constexpr std::size_t kFirst = 3;  // behind the version, and behind a restart
+  for (const Event& event : read_first_events(path, kFirst).events) {
+    if (!event.graph_def.empty()) return true;
   }
+  return false;
+}
+
+EventFile read_events(const std::filesystem::path& path) {
+  EventFile file = read_first_events(path, std::numeric_limits<std::size_t>::max());
   // The first event tells the version.
   if (file.events.empty() && file.damage.empty())
     file.damage = fmt::format("'{}' is empty", path.string());

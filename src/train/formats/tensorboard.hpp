@@ -1,7 +1,7 @@
 // TensorBoard event files: TFRecord framing around the protobuf message Event.
 //
-// Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5;
-//         SessionLog session_log = 7; }
+// Event { double wall_time = 1; int64 step = 2; string file_version = 3; bytes graph_def = 4;
+//         Summary summary = 5; SessionLog session_log = 7; }
 // SessionLog { SessionStatus status = 1; }  SessionStatus { START = 1 }
 // Summary { repeated Value value = 1; }
 // Value { string tag = 1; float simple_value = 2; HistogramProto histo = 5; }
@@ -29,14 +29,15 @@ struct SummaryValue {
   std::variant<std::monostate, float, Histogram> value;
 };
 
-/// One record of an event file. It is `file_version` (the first record), or values of a step, or a
-/// restart. A restart makes void what was written before for `step` and later steps.
+/// One record of an event file. It is `file_version` (the first record), or a graph, or values of a
+/// step, or a restart. A restart makes void what was written before for `step` and later steps.
 struct Event {
   double wall_time = 0;  // seconds since 1970
   std::int64_t step = 0;
   std::string file_version = {};
   std::vector<SummaryValue> values = {};
   bool is_restart = false;
+  std::string graph_def = {};  // the message of a ModelGraph
 };
 
 /// The protobuf message.
@@ -62,6 +63,8 @@ class EventWriter {
   /// Says that a run goes on: events of earlier files at `step` and later steps are void.
   /// TensorBoard's readers drop them.
   void add_restart(std::int64_t step);
+  /// The graph of the model, see encode(const ModelGraph&).
+  void add_graph(std::string_view graph_def);
   /// Several values of one step, with the present time.
   void add(std::int64_t step, std::vector<SummaryValue> values);
   /// Hands all events so far to the system, where TensorBoard sees them.
@@ -78,6 +81,10 @@ struct EventFile {
   std::vector<Event> events;
   std::string damage = {};  // "record 3 at byte 219: truncated in its data"; empty for a sound file
 };
+
+/// Whether a graph is among the first events of a file, where EventWriter's users write it. False
+/// for a file that is damaged before. Throws Error where the system refuses to read.
+bool begins_with_graph(const std::filesystem::path& path);
 
 /// Reads an event file and verifies its checksums. A killed process leaves its last record torn, so
 /// damage is no error here. Throws Error where the system refuses to read.
