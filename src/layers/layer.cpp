@@ -1,4 +1,5 @@
 #include <maskgrad/layers/layer.hpp>
+#include <maskgrad/layers/layer_observer.hpp>
 
 namespace maskgrad {
 namespace {
@@ -40,6 +41,7 @@ void Layer::check_after(const Variable& x, const Variable& y, const Pass& pass) 
   } else {
     check_rule(x, y);
   }
+  if (LayerObserver* observer = LayerObserver::innermost()) observer->on_layer(*this, x, y);
 }
 
 void Layer::check_rule(const Variable& x, const Variable& y) const {

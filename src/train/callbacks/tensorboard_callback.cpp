@@ -1,15 +1,40 @@
+#include <algorithm>
+#include <exception>
+
 #include <maskgrad/train/callbacks/tensorboard_callback.hpp>
 #include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/model_graph.hpp>
 
 namespace maskgrad {
 
 void TensorBoardCallback::on_start(const Trainer& trainer) {
   make_folder(folder_);
   // A run that was killed before its first checkpoint leaves events, and begins again at step 0.
-  const bool has_events = !list_folder(folder_).empty();
+  const std::vector<std::filesystem::path> before = list_folder(folder_);
+  const bool has_graph = std::ranges::any_of(before, begins_with_graph);
   writer_ = std::make_unique<EventWriter>(folder_);
   // What was measured at this step stands: it is not measured again.
-  if (has_events) writer_->add_restart(trainer.state().step + 1);
+  if (!before.empty()) writer_->add_restart(trainer.state().step + 1);
+  if (!has_graph && options_.peek) write_graph(trainer);
+}
+
+// What data or model throw here they will throw again in the first step, and then the run ends.
+// Where they do not, the run goes on without a graph.
+void TensorBoardCallback::write_graph(const Trainer& trainer) {
+  std::string graph;
+  try {
+    graph = encode(graph_of(trainer.model(), trainer.parameters(), options_.peek()));
+  } catch (const std::exception& error) {
+    no_graph_ = fmt::format("'{}' gets no graph of the model: {}", folder_.string(), error.what());
+    return;
+  }
+  writer_->add_graph(graph);
+}
+
+void TensorBoardCallback::on_step(const Trainer&, const StepInfo&) {
+  if (no_graph_.empty()) return;
+  if (options_.warn) options_.warn(no_graph_);
+  no_graph_.clear();
 }
 
 void TensorBoardCallback::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {

@@ -124,7 +124,9 @@ void TrainingRun::add_callbacks() {
   trainer_->add(std::make_unique<KeepFolder>(claim_));
   trainer_->add(std::make_unique<BestFile>(paths_.best, [this] { return model_notes(); }));
   if (settings_.flag("tensorboard"))
-    trainer_->add(std::make_unique<TensorBoardCallback>(paths_.logs));
+    trainer_->add(std::make_unique<TensorBoardCallback>(
+        paths_.logs, TensorBoardCallback::Options{.peek = [this] { return loader_->peek(); },
+                                                  .warn = parts_.warn}));
 }
 
 // For a checkpoint. Its own copy of the settings tells later what was changed in config.toml.
