@@ -1,5 +1,8 @@
-// Any bytes as an event file and as one event. What is read is written again, and drawn.
+// Any bytes as an event file, as one event and as a graph. What is read is written again, and
+// drawn.
+#include <maskgrad/train/formats/graph_def.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
+#include <maskgrad/train/report/model_outline.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
 #include "harness.hpp"
@@ -24,6 +27,13 @@ void try_event(std::string_view bytes) {
   draw_histograms(event);
 }
 
+void try_graph(std::string_view bytes) {
+  const ModelGraph graph = decode_graph(bytes);
+  const std::string once = encode(graph);
+  expect(encode(decode_graph(once)) == once);
+  outline_of(graph);
+}
+
 }  // namespace
 }  // namespace maskgrad::fuzz
 
@@ -35,5 +45,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     draw_histograms(event);
   }
   attempt(try_event, bytes);
+  attempt(try_graph, bytes);
   return 0;
 }

@@ -5,6 +5,7 @@
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/report/html.hpp>
+#include <maskgrad/train/report/model_chart.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
@@ -92,6 +93,9 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
   } else {
     add("curves", "Curves", "<p class=\"note\">No epoch was finished.</p>\n");
   }
+  if (const std::string models = model_charts(content); !models.empty()) {
+    add("model", "Model", models);
+  }
   if (const std::string masks = mask_charts(content); !masks.empty()) {
     add("masks", "Masks", masks);
   }
@@ -99,7 +103,8 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
   add("parameters", "Parameters and histograms", details);
   const std::string name = escape_html(title);
   std::string page = fmt::format("{}<title>{}</title>\n", kReportStart, name);
-  page += fmt::format("<style>\n{}{}</style>\n</head>\n", plot_style(), report_style());
+  page += fmt::format("<style>\n{}{}{}</style>\n</head>\n", plot_style(), report_style(),
+                      model_chart_style());
   page += "<body>\n<header>\n<h1>" + name + "</h1>\n" + lead(runs);
   page += "<nav>\n" + navigation + "</nav>\n</header>\n<main>\n" + body;
   return page + "</main>\n<footer></footer>\n</body>\n</html>\n";

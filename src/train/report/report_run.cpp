@@ -112,6 +112,18 @@ std::vector<ReportValidation> validation_of(const std::vector<Event>& events,
   return result;
 }
 
+/// The last one, as TensorBoard shows it.
+ModelGraph graph_in(const std::vector<Event>& events, std::vector<std::string>& warnings) {
+  const auto last = std::find_if(events.rbegin(), events.rend(),
+                                 [](const Event& event) { return !event.graph_def.empty(); });
+  try {
+    if (last != events.rend()) return decode_graph(last->graph_def);
+  } catch (const Error& error) {
+    warnings.push_back(fmt::format("the model's graph is left out: {}", error.text()));
+  }
+  return {};
+}
+
 /// What event files lack, from the first epoch on of which they hold a histogram, or of all epochs
 /// without one; empty where that is nothing. A file that was cut between events is sound in itself.
 std::string missing_histograms(const std::vector<ReportHistograms>& histograms,
@@ -207,6 +219,7 @@ ReportRun load_report_run(const fs::path& folder, std::string name) {
   std::vector<Event> events = read_event_folder(folder / "logs", run.warnings);
   const bool looks_whole = !events.empty() && run.warnings.size() == warnings;
   run.validation = validation_of(events, epochs_done_by_step(run.epochs));
+  run.graph = graph_in(events, run.warnings);
   run.histograms = histograms_of(std::move(events), epochs);
   for (const auto& [parameter, tensor] : model.tensors) {
     run.parameters.push_back(describe(parameter, tensor));

@@ -12,6 +12,7 @@
 
 #include <maskgrad/tensor/mask/attention_mask.hpp>
 #include <maskgrad/train/callbacks/run_logs.hpp>
+#include <maskgrad/train/formats/graph_def.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
 
 namespace maskgrad {
@@ -64,6 +65,7 @@ struct ReportRun {
   std::vector<ReportValidation> validation = {};
   std::optional<BestValidation> best = {};  // nothing: it never validated
   std::vector<std::string> warnings = {};   // what could not be read, a line each
+  ModelGraph graph = {};                    // of the model; without nodes where the logs hold none
 };
 
 /// Reads `epochs.csv`, `model.safetensors` and, where there are any, the event files in `logs` of a
