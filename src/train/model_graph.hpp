@@ -23,7 +23,8 @@ namespace maskgrad {
 ///                 output. Who reads the layer's output reads this node.
 /// A size that is another one for a single sample is -1. A model that fails in inference runs as
 /// in training. Equal models and batches give equal graphs. Nothing else is changed: neither
-/// gradients nor random numbers of a run. Throws what the model throws.
+/// gradients nor random numbers of a run. It keeps all values of one such pass in memory at once,
+/// and the bits of each mask of pairs. Throws what the model throws.
 ModelGraph graph_of(const Model& model, const ParameterBuffer& parameters, const Batch& batch);
 
 }  // namespace maskgrad

@@ -6,16 +6,29 @@
 #include <maskgrad/train/model_graph.hpp>
 
 namespace maskgrad {
+namespace {
+
+// Whatever else stands in the folder is no reason not to train.
+bool has_graph(const std::filesystem::path& path) {
+  if (path.filename().string().find("tfevents") == std::string::npos) return false;
+  try {
+    return begins_with_graph(path);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
 
 void TensorBoardCallback::on_start(const Trainer& trainer) {
   make_folder(folder_);
   // A run that was killed before its first checkpoint leaves events, and begins again at step 0.
   const std::vector<std::filesystem::path> before = list_folder(folder_);
-  const bool has_graph = std::ranges::any_of(before, begins_with_graph);
+  const bool wants_graph = options_.peek && std::ranges::none_of(before, has_graph);
   writer_ = std::make_unique<EventWriter>(folder_);
   // What was measured at this step stands: it is not measured again.
   if (!before.empty()) writer_->add_restart(trainer.state().step + 1);
-  if (!has_graph && options_.peek) write_graph(trainer);
+  if (wants_graph) write_graph(trainer);
 }
 
 // What data or model throw here they will throw again in the first step, and then the run ends.

@@ -148,6 +148,21 @@ TEST(TensorBoardCallback, WritesTheGraphOfTheModelOnceHoweverOftenTheRunGoesOn) 
   EXPECT_THAT(parameters, ::testing::ElementsAre("embed/weight", "dense/weight", "dense/bias"));
 }
 
+TEST(TensorBoardCallback, WritesTheGraphBesideFilesThatHoldNone) {
+  const ScratchFolder folder;
+  fs::create_directory(folder / "plugins");
+  fs::create_directory(folder / "events.out.tfevents.1.folder");
+  OutputFile(folder / "events.out.tfevents.2.empty", OutputFile::Mode::kNew).close();
+  OutputFile other(folder / "events.out.tfevents.3.noise", OutputFile::Mode::kNew);
+  other.write("no record at all");
+  other.close();
+  ToyRun toy({});
+  run_with_graph(toy, folder.path());
+  fs::remove(folder / "plugins");
+  fs::remove(folder / "events.out.tfevents.1.folder");
+  EXPECT_EQ(graphs_in(folder.path()).size(), 1U);
+}
+
 TEST(TensorBoardCallback, HasNoPartInWhatTheRunComputes) {
   const ScratchFolder folder;
   test::Notes::Kept with, without;

@@ -219,6 +219,22 @@ TEST(LoadReportRun, SaysWhatIsMissingOfAnEventFileThatWasCutBetweenEvents) {
       << "the run wrote none";
 }
 
+TEST(LoadReportRun, ReadsTheGraphOfTheModelWhichNoRestartMakesVoid) {
+  const ScratchFolder folder;
+  write_run(folder.path());
+  EXPECT_TRUE(load_report_run(folder.path(), "r").graph.nodes.empty());
+  EventWriter writer(folder / "logs");
+  writer.add_graph(encode(ModelGraph{{{.name = "x", .op = "Placeholder"}}}));
+  EventWriter(folder / "logs").add_restart(1);
+  const ReportRun run = load_report_run(folder.path(), "r");
+  ASSERT_EQ(run.graph.nodes.size(), 1U);
+  EXPECT_EQ(run.graph.nodes[0].name, "x");
+  writer.add_graph("\x0a\x7f");
+  const ReportRun torn = load_report_run(folder.path(), "r");
+  EXPECT_TRUE(torn.graph.nodes.empty());
+  EXPECT_THAT(torn.warnings, ::testing::Contains(HasSubstr("the model's graph is left out: ")));
+}
+
 TEST(LoadReportRun, LeavesOutWhatARestartMadeVoid) {
   const ScratchFolder folder;
   write_run(folder.path());
