@@ -25,9 +25,9 @@ inline constexpr std::string_view kReportStart =
 
 /// A self-contained HTML file, without scripts or anything to fetch. It shows a summary, a curve
 /// for each metric with dashed reference curves, and beside it the metric on validation data, the
-/// losses of each epoch beside the references and their differences, the settings with marks where
-/// they differ, the parameters, and histograms by epoch. Equal input gives equal bytes. Throws
-/// Error when there are no runs.
+/// losses of each epoch beside the references and their differences, the models, the settings with
+/// marks where they differ, the parameters, and histograms by epoch. Equal input gives equal bytes.
+/// Throws Error when there are no runs.
 std::string render_report(std::string_view title, std::span<const ReportRun> runs,
                           std::span<const ReferenceCurve> references);
 
