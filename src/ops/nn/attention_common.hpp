@@ -41,6 +41,13 @@ InputSpec queries_input();
 /// What they say, and the input "bias".
 AttentionOptions options_of_call(const OpCall& call);
 
+/// The scores [B, H, S, T] of q [B, H, S, D] and k [B, H_kv, T, D], scaled, capped and with the
+/// bias; and the softmax of the kept ones.
+Variable composed_scores(const Variable& q, const Variable& k, const AttentionMask& mask,
+                         const AttentionOptions& options);
+Variable composed_weights(const Variable& scores, const AttentionMask& mask);
+/// Tells the watch of this thread, if there is one, of a call of attention_values().
+void note_weights(const Variable& weights, const Variable& v, const AttentionMask& mask);
 /// scaled_dot_product_attention() as three operations, the oracle of the fused one.
 /// `plan` has pairs; what the three operations do not check has been checked.
 Variable composed_attention(const Variable& q, const Variable& k, const Variable& v,

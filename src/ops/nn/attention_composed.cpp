@@ -91,6 +91,7 @@ Variable attention_values(const Variable& weights, const Variable& v, const Atte
         weights.shape(), to_string(v.dtype()), v.shape());
   const Shape pairs = weights.shape();
   check_pairs(kAttentionValues, weights.shape(), v.shape(), pairs, mask);
+  note_weights(weights, v, mask);
   const auto rule = [mask, weights = Saved(kAttentionValues, "weights", weights.value()),
                      v = Saved(kAttentionValues, "v", v.value())](const Tensor& g,
                                                                   Gradients& grads) {
@@ -105,13 +106,21 @@ Variable attention_values(const Variable& weights, const Variable& v, const Atte
                 {{"mask", mask}});
 }
 
+Variable composed_scores(const Variable& q, const Variable& k, const AttentionMask& mask,
+                         const AttentionOptions& options) {
+  Variable scores = attention_scores(scale(q, attention_scale(options, q.dim(3))), k, mask);
+  if (options.softcap) scores = scale(tanh(scale(scores, 1 / *options.softcap)), *options.softcap);
+  return options.bias.defined() ? add(scores, options.bias) : scores;
+}
+
+Variable composed_weights(const Variable& scores, const AttentionMask& mask) {
+  return masked_softmax(scores, mask.to_bits());
+}
+
 Variable composed_attention(const Variable& q, const Variable& k, const Variable& v,
                             const AttentionPlan& plan, const AttentionOptions& options) {
   const AttentionMask& mask = plan.pairs();
-  Variable scores = attention_scores(scale(q, attention_scale(options, q.dim(3))), k, mask);
-  if (options.softcap) scores = scale(tanh(scale(scores, 1 / *options.softcap)), *options.softcap);
-  if (options.bias.defined()) scores = add(scores, options.bias);
-  Variable weights = masked_softmax(scores, mask.to_bits());
+  Variable weights = composed_weights(composed_scores(q, k, mask, options), mask);
   if (options.dropout != 0) {
     weights = dropout(weights, options.dropout, numbers_of_dropout("attention", options));
   }

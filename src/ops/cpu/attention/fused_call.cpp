@@ -98,6 +98,9 @@ FusedCall::FusedCall(const OpDef& op, Saved queries, Saved keys, Saved of_keys,
   output = Saved(op, "output", values.output);
   top = std::move(values.top);
   inverse_sum = std::move(values.inverse_sum);
+  if (AttentionWatch* const watch = AttentionWatch::innermost()) {
+    watch->note(seen_in(*this, plan.queries()));
+  }
 }
 
 bool FusedCall::has_key_blocks() const { return are_blocks(q.shape(), k.shape()); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <maskgrad/ops/cpu/attention/problem.hpp>
+#include <maskgrad/ops/nn/attention_watch.hpp>
 #include <maskgrad/tensor/autograd/op_def.hpp>
 #include <maskgrad/tensor/autograd/saved.hpp>
 #include <maskgrad/tensor/ref.hpp>
@@ -28,6 +29,8 @@ struct FusedCall final : RefCounted {
   bool has_bias() const { return bias.defined(); }
   /// Whether k stands in blocks (key_blocks.hpp).
   bool has_key_blocks() const;
+  /// k as rows [B, T, F].
+  Tensor key_rows() const;
 
   /// Writes the gradients of q, k and v to `into`, and makes that of the bias where it is wanted.
   void set_gradients(const Tensor& grad_output, bool of_bias, AttentionGradients& into) const;
@@ -41,9 +44,10 @@ struct FusedCall final : RefCounted {
   Tensor top, inverse_sum;  // as in AttentionValues
 
  private:
-  // k as rows [B, T, F].
-  Tensor key_rows() const;
   Tensor reached_by_rows(std::size_t input, const Tensor& marked, bool back) const;
 };
+
+/// What a watch notes of a call whose plan has these queries.
+SeenAttention seen_in(const FusedCall& call, const SequenceMask& queries);
 
 }  // namespace maskgrad::ops
