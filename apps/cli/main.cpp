@@ -33,8 +33,8 @@ int run(int argc, char** argv) {
   program.require_subcommand(1);
   program.set_version_flag("--version", "maskgrad " MASKGRAD_VERSION, "Print the version and exit");
   program.footer("Start with: maskgrad train blog --out runs/first");
-  for (const auto add : {add_data, add_train, add_eval, add_predict, add_generate, add_inspect,
-                         add_ops, add_run_op, add_check, add_bench, add_report}) {
+  for (const auto add : {add_data, add_train, add_eval, add_predict, add_explain, add_generate,
+                         add_inspect, add_ops, add_run_op, add_check, add_bench, add_report}) {
     add(program);
   }
   try {

@@ -14,6 +14,7 @@
 
 #include "cli/output.hpp"
 #include "cli/train_recipe.hpp"
+#include "recipes/explain_input.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -45,6 +46,18 @@ void add_masks(ReportRun& report, TrainedRun& run) {
   }
 }
 
+// One input, if the recipe names one.
+void add_explained(ReportRun& report, TrainedRun& run) {
+  const std::string text = run.model().sample_text();
+  if (text.empty()) return;
+  try {
+    report.explained = std::make_shared<const ExplainedInput>(explain_input(run.model(), text));
+  } catch (const Error& error) {
+    report.warnings.push_back(
+        fmt::format("no input is explained: {}: {}", error.name(), error.text()));
+  }
+}
+
 // What the run was trained with counts, but for where its files are now.
 Settings trained_settings(const SavedRun& run, const RunPaths& paths, const fs::path& file,
                           const Notes& notes) {
@@ -68,6 +81,7 @@ ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::s
   if (saved.recipe) {
     TrainedRun run(folder);
     add_masks(report, run);
+    add_explained(report, run);
     settings = run.settings();
   } else {
     const RunPaths paths(folder);

@@ -89,6 +89,16 @@ LanguageModel CausalRecipeModel::language_model() {
   return [this](const Variable& tokens, Pass& pass) { return layers_(tokens, pass); };
 }
 
+Reading CausalRecipeModel::reading_of(std::span<const std::int64_t> tokens, std::int64_t given) {
+  Reading reading = {.given = given, .position = std::ssize(tokens) - 1};
+  for (const std::int64_t token : tokens) reading.labels.push_back(label(token));
+  reading.batch.inputs = Tensor::from(tokens, {1, std::ssize(tokens)});
+  reading.run = [this, inputs = reading.batch.inputs](Pass& pass) {
+    layers_(Variable(inputs), pass);
+  };
+  return reading;
+}
+
 Tensor CausalRecipeModel::logits_of(std::span<const std::int64_t> tokens) {
   const NoGrad no_grad;
   Pass pass;

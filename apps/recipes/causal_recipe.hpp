@@ -50,6 +50,8 @@ class CausalRecipeModel : public RecipeModel {
   /// The inputs of a batch with the mask of those that exist.
   Variable tokens_of(const Batch& batch) const;
   LanguageModel language_model();
+  /// Tokens of which the first `given` were given, to be read in one pass.
+  Reading reading_of(std::span<const std::int64_t> tokens, std::int64_t given);
   /// The logits behind each of the tokens: [S, V].
   Tensor logits_of(std::span<const std::int64_t> tokens);
 

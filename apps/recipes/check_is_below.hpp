@@ -1,6 +1,7 @@
 // Numbers that a model of arithmetic was trained on.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -8,6 +9,14 @@
 #include <maskgrad/train/data/arithmetic_problem.hpp>
 
 namespace maskgrad::apps {
+
+/// x=-12,y=24:y-x, or with the largest numbers that a model of smaller ones knows.
+inline ArithmeticProblem sample_problem(std::int64_t max_val) {
+  return {.x = -std::min<std::int64_t>(12, max_val - 1),
+          .y = std::min<std::int64_t>(24, max_val - 1),
+          .starts_with_x = false,
+          .operation = '-'};
+}
 
 /// Throws Error "[<who>] x is 100: the model was trained on numbers from -99 to 99 ..." unless both
 /// numbers are smaller than max_val in absolute value.

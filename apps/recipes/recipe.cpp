@@ -37,6 +37,10 @@ std::vector<ReportMask> RecipeModel::attention_masks(const Batch&) { return {}; 
 std::optional<CausalModel> RecipeModel::causal_model(const Batch&) { return std::nullopt; }
 std::optional<Examination> RecipeModel::examine(const ExamineOptions&) { return std::nullopt; }
 
+Reading RecipeModel::read(const std::string&) {
+  fail("explain", "the recipe does not tell how its model reads a text: see RecipeModel::read()");
+}
+
 void RecipeModel::write_on(std::string_view, GenerateOptions,
                            const std::function<bool(std::string_view)>&) {
   fail("generate", "the model answers questions and writes no texts: maskgrad predict asks it");

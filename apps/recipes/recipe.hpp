@@ -63,6 +63,18 @@ struct CausalModel {
   SequenceMask counted = {};  // the positions whose targets count; undefined: all that exist
 };
 
+/// A line of text as a model reads it, what it answers, and how to run it over the whole.
+struct Reading {
+  std::vector<std::string> labels = {};  // the tokens, each as text of one line
+  SequenceMask exists = {};              // [1, S]; undefined: all exist
+  std::int64_t given = 0;                // tokens of the text; the model wrote those behind them
+  std::int64_t position = 0;             // the one whose attention tells most about the answer
+  Prediction prediction = {};
+  std::string answers_are = {};              // what the answers are: "next byte"
+  Batch batch = {};                          // the tokens, as attention_masks() takes them
+  std::function<void(Pass& pass)> run = {};  // the model over all tokens in one pass
+};
+
 /// What the command line may ask of a model beside the answers of predict().
 struct Abilities {
   bool writes_steps = false;  // on its way to an answer, see PredictOptions::on_steps
@@ -91,6 +103,11 @@ class RecipeModel {
   /// The model's answer to one line of text. Throws Error for a text it cannot read, and where the
   /// model has no answer.
   virtual Prediction predict(const std::string& text, const PredictOptions& options) = 0;
+  /// What it reads of a line of text, for maskgrad explain. Throws Error as predict(), and where
+  /// the recipe does not tell.
+  virtual Reading read(const std::string& text);
+  /// A line of text to show the model with; empty: none.
+  virtual std::string sample_text() const { return {}; }
   /// Goes on with a text, as the options say but for `stop` and `on_token`. `on_text` hears of what
   /// is written, piece by piece, and ends it by returning false. Throws Error where the model
   /// answers questions and writes no texts.

@@ -89,6 +89,24 @@ class ArithmeticModel : public CausalRecipeModel {
     return {.answers = {{std::to_string(*answer), probability}}, .steps = steps};
   }
 
+  // The last step is written and not read. The `|` before the last field begins the answer.
+  Reading read(const std::string& text) override {
+    Prediction prediction = predict(text, {.probabilities = true});
+    const Tokens prompt = prompt_of(parse_problem(text));
+    Tokens all = prompt;
+    const std::string& steps = prediction.steps;
+    const Tokens made = arithmetic_tokens(steps);
+    all.insert(all.end(), made.begin(), made.end() - 1);
+    Reading reading = reading_of(all, std::ssize(prompt));
+    reading.position =
+        std::ssize(prompt) + static_cast<std::int64_t>(steps.rfind('|', steps.size() - 2));
+    reading.prediction = std::move(prediction);
+    reading.answers_are = "answer, with the probability of all steps";
+    return reading;
+  }
+
+  std::string sample_text() const override { return to_string(sample_problem(max_val_)); }
+
   std::optional<Examination> examine(const ExamineOptions& options) override {
     constexpr std::size_t kBatch = 256;
     const std::vector<ArithmeticProblem> problems = held_out_problems(max_val_, options.samples);

@@ -65,23 +65,30 @@ class BlogModel : public RecipeModel {
   std::vector<ReportMask> attention_masks(const Batch& batch) override {
     const Tensor tokens = batch.inputs.view(0, {1, kLength});
     const auto& reflect = dynamic_cast<const Reflect&>(model_.layer("reflect"));
-    ReportMask mask{"reflect", reflect.pairs(SequenceMask::from_tokens(tokens, kPadToken)), {}};
-    for (const std::int64_t token : tokens.values<std::int64_t>()) {
-      mask.labels.push_back(arithmetic_text({&token, 1}));
-    }
-    return {mask};
+    return {{"reflect", reflect.pairs(SequenceMask::from_tokens(tokens, kPadToken)),
+             labels_of(tokens)}};
+  }
+
+  Reading read(const std::string& text) override {
+    Reading reading = {.prediction = predict(text, {})};
+    reading.batch = question_of(text);
+    const Tensor& tokens = reading.batch.inputs;
+    reading.labels = labels_of(tokens);
+    reading.exists = SequenceMask::from_tokens(tokens, kPadToken);
+    reading.given = reading.exists.kept();
+    reading.answers_are = "first character of the answer";
+    reading.run = [this, tokens](Pass& pass) { model_(Variable(tokens), pass); };
+    return reading;
+  }
+
+  std::string sample_text() const override {
+    constexpr std::int64_t kOfTheArticle = 100;
+    return to_string(sample_problem(max_val_ > 0 ? max_val_ : kOfTheArticle));
   }
 
   Prediction predict(const std::string& text, const PredictOptions&) override {
     const NoGrad no_grad;
-    check(text.size() <= kLength, "blog", "{} has {} characters, at most {} fit", quote(text),
-          text.size(), kLength);
-    SequenceDataset question(kLength, kPadToken);
-    question.add(arithmetic_tokens(text), 0);
-    const ArithmeticProblem problem = parse_problem(text);
-    if (max_val_ > 0) check_is_below(problem, max_val_, "blog");
-    const std::int64_t first = 0;
-    const Variable logits = model_(Variable(question.collate({&first, 1}).inputs));
+    const Variable logits = model_(Variable(question_of(text).inputs));
     if (const auto found = find_not_finite(logits.value())) {
       fail("blog", "the model has no answer to {}: it gives {}", quote(text), found->value);
     }
@@ -89,6 +96,25 @@ class BlogModel : public RecipeModel {
   }
 
  private:
+  Batch question_of(const std::string& text) const {
+    check(text.size() <= kLength, "blog", "{} has {} characters, at most {} fit", quote(text),
+          text.size(), kLength);
+    SequenceDataset question(kLength, kPadToken);
+    question.add(arithmetic_tokens(text), 0);
+    const ArithmeticProblem problem = parse_problem(text);
+    if (max_val_ > 0) check_is_below(problem, max_val_, "blog");
+    const std::int64_t first = 0;
+    return question.collate({&first, 1});
+  }
+
+  static std::vector<std::string> labels_of(const Tensor& tokens) {
+    std::vector<std::string> labels;
+    for (const std::int64_t token : tokens.values<std::int64_t>()) {
+      labels.push_back(arithmetic_text({&token, 1}));
+    }
+    return labels;
+  }
+
   // The first answer, and the others that are not improbable.
   static Prediction most_probable(const std::vector<double>& probabilities) {
     constexpr double kImprobable = 0.005;

@@ -60,9 +60,7 @@ class TextModel : public CausalRecipeModel {
   // The bytes that may come next.
   Prediction predict(const std::string& text, const PredictOptions&) override {
     constexpr std::size_t kMost = 10;
-    Tokens tokens = text_tokens(text);
-    if (std::ssize(tokens) > context_) tokens.erase(tokens.begin(), tokens.end() - context_);
-    const Tensor logits = logits_of(tokens);
+    const Tensor logits = logits_of(tokens_before(text));
     const std::vector<double> p =
         probabilities(logits.view((logits.dim(0) - 1) * kTextVocabulary, {kTextVocabulary}), {});
     Prediction next;
@@ -73,6 +71,17 @@ class TextModel : public CausalRecipeModel {
     next.answers.resize(kMost);
     return next;
   }
+
+  Reading read(const std::string& text) override {
+    Prediction prediction = predict(text, {});
+    const Tokens tokens = tokens_before(text);
+    Reading reading = reading_of(tokens, std::ssize(tokens));
+    reading.prediction = std::move(prediction);
+    reading.answers_are = "next byte";
+    return reading;
+  }
+
+  std::string sample_text() const override { return "A mask"; }
 
   void write_on(std::string_view text, GenerateOptions options,
                 const std::function<bool(std::string_view)>& on_text) override {
@@ -86,6 +95,13 @@ class TextModel : public CausalRecipeModel {
 
  private:
   std::string label(std::int64_t token) const override { return label_of(token); }
+
+  // As many as the model reads.
+  Tokens tokens_before(const std::string& text) const {
+    Tokens tokens = text_tokens(text);
+    if (std::ssize(tokens) > context_) tokens.erase(tokens.begin(), tokens.end() - context_);
+    return tokens;
+  }
 
   std::int64_t context_;
 };

@@ -4,6 +4,7 @@
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/report/explained_section.hpp>
 #include <maskgrad/train/report/html.hpp>
 #include <maskgrad/train/report/model_chart.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
@@ -99,12 +100,15 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
   if (const std::string masks = mask_charts(content); !masks.empty()) {
     add("masks", "Masks", masks);
   }
+  if (const std::string explained = explained_inputs(content); !explained.empty()) {
+    add("explained", "One input, explained", explained);
+  }
   add("settings", "Settings", card(settings_table(content)));
   add("parameters", "Parameters and histograms", details);
   const std::string name = escape_html(title);
   std::string page = fmt::format("{}<title>{}</title>\n", kReportStart, name);
-  page += fmt::format("<style>\n{}{}{}</style>\n</head>\n", plot_style(), report_style(),
-                      model_chart_style());
+  page += fmt::format("<style>\n{}{}{}{}</style>\n</head>\n", plot_style(), report_style(),
+                      model_chart_style(), explained_style());
   page += "<body>\n<header>\n<h1>" + name + "</h1>\n" + lead(runs);
   page += "<nav>\n" + navigation + "</nav>\n</header>\n<main>\n" + body;
   return page + "</main>\n<footer></footer>\n</body>\n</html>\n";

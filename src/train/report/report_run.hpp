@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,8 @@
 #include <maskgrad/train/formats/tensorboard.hpp>
 
 namespace maskgrad {
+
+struct ExplainedInput;
 
 /// A parameter as the run left it. The statistics are over its finite values, std that of all of
 /// them (not of a sample); 0 when there are none.
@@ -62,6 +65,7 @@ struct ReportRun {
   std::vector<ReportParameter> parameters;
   std::vector<ReportHistograms> histograms;
   std::vector<ReportMask> masks = {};
+  std::shared_ptr<const ExplainedInput> explained = {};  // one input, see explained_input.hpp
   std::vector<ReportValidation> validation = {};
   std::optional<BestValidation> best = {};  // nothing: it never validated
   std::vector<std::string> warnings = {};   // what could not be read, a line each

@@ -1,0 +1,159 @@
+// maskgrad explain
+#include <cstdlib>
+
+#include <nlohmann/json.hpp>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/report/explained_section.hpp>
+#include <maskgrad/train/report/report.hpp>
+#include <maskgrad/train/run/run_files.hpp>
+
+#include "cli/command.hpp"
+#include "cli/explain_text.hpp"
+#include "cli/output.hpp"
+#include "cli/run_folder.hpp"
+#include "cli/text.hpp"
+#include "cli/usage.hpp"
+#include "recipes/explain_input.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string run, text, out, json;
+  Weights weights = Weights::kLast;
+  ExplainChoice choice;
+};
+
+std::string_view variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value ? value : "";
+}
+
+bool is_utf8_locale() {
+  for (const char* const name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const std::string_view locale = variable(name);
+    if (locale.empty()) continue;
+    return locale.find("UTF-8") != std::string_view::npos ||
+           locale.find("utf8") != std::string_view::npos;
+  }
+  return false;
+}
+
+// A file or a program gets lines of 80 columns, without colours.
+TextLook look_of_output() {
+  TextLook look = {.unicode = is_utf8_locale()};
+  struct winsize size {};
+  if (isatty(STDOUT_FILENO) == 0) return look;
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) look.columns = size.ws_col;
+  look.color = variable("NO_COLOR").empty() && variable("TERM") != "dumb";
+  return look;
+}
+
+nlohmann::ordered_json json_of(const ops::SeenAttention& seen) {
+  const Tensor weights = seen.weights.to(DType::kFloat64);
+  std::vector<std::vector<std::vector<double>>> heads;
+  for (std::int64_t h = 0; h < weights.dim(1); ++h) {
+    auto& rows = heads.emplace_back();
+    for (std::int64_t s = 0; s < weights.dim(2); ++s) {
+      const auto row = weights[0][h][s].values<double>();
+      rows.emplace_back(row.begin(), row.end());
+    }
+  }
+  const AttentionWork work = work_of(seen);
+  return {{"layer", seen.layer},
+          {"mask", std::string(seen.pairs.recipe())},
+          {"pairs", seen.all_pairs()},
+          {"kept", seen.kept_pairs()},
+          {"computed", seen.computed_pairs},
+          {"multiply_adds", work.done},
+          {"multiply_adds_saved", work.saved},
+          {"weights", heads}};
+}
+
+// Bytes that are no UTF-8 are written as U+FFFD.
+std::string to_json(const ExplainedInput& input) {
+  std::vector<bool> exists;
+  for (std::int64_t i = 0; i < input.length(); ++i) exists.push_back(input.is_there(i));
+  nlohmann::ordered_json json = {{"text", input.text},
+                                 {"tokens", input.tokens},
+                                 {"exists", exists},
+                                 {"given", input.given},
+                                 {"attention", nlohmann::ordered_json::array()},
+                                 {"steps", input.steps},
+                                 {"answers", nlohmann::ordered_json::array()}};
+  for (const ops::SeenAttention& seen : input.attention) json["attention"].push_back(json_of(seen));
+  for (const auto& [answer, probability] : input.answers) {
+    json["answers"].push_back({{"text", answer}, {"probability", probability}});
+  }
+  return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+void check_files(const Options& options) {
+  const RunPaths paths(options.run);
+  for (const std::string& file : {options.out, options.json}) {
+    if (!file.empty()) check_is_no_file_of(paths, file, "explain");
+  }
+  if (!options.out.empty()) check_may_replace(options.out, kReportStart, "explain", "page");
+}
+
+void explain(const Options& options) {
+  as_usage([&] { check(!options.text.empty(), "usage", "the text is empty"); });
+  TrainedRun run(options.run, options.weights);
+  check_files(options);
+  const ExplainedInput input = explain_input(run.model(), options.text);
+  check_choice(input, options.choice);
+  if (!options.json.empty()) write_file(options.json, to_json(input));
+  if (options.out.empty()) {
+    write_output(explain_as_text(input, options.choice, look_of_output()));
+  } else {
+    write_file(options.out,
+               render_explanation(fmt::format("{}: {}", run.recipe().name(), options.text), input));
+    print("{}\n", one_line(options.out));
+  }
+}
+
+void add_number_option(CLI::App& command, const std::string& flag,
+                       std::optional<std::int64_t>& value, const std::string& help) {
+  const auto parse = [flag, &value](const std::string& text) {
+    value = parse_integer<std::int64_t>(flag, text);
+  };
+  command.add_option_function<std::string>(flag, parse, help)->type_name("INT")->take_last();
+}
+
+}  // namespace
+
+void add_explain(CLI::App& program) {
+  auto* command = program.add_subcommand(
+      "explain", "Show what a run's model makes of one TEXT: tokens, masks, attention, answer");
+  auto options = std::make_shared<Options>();
+  command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
+  command->add_option("TEXT", options->text, "A question, as for maskgrad predict")
+      ->type_name("")
+      ->required();
+  add_best(*command, options->weights);
+  add_number_option(*command, "--layer", options->choice.layer,
+                    "Draw the attention of this layer whole; 0 is the first");
+  add_number_option(*command, "--head", options->choice.head,
+                    "Draw this head alone; 0 is the first");
+  add_number_option(*command, "--position", options->choice.position,
+                    "Of several heads, show what this position attends to; 0 is the first");
+  command
+      ->add_option("--out", options->out,
+                   "Write a page for a browser, with all layers and heads, instead")
+      ->type_name("FILE");
+  command->add_option("--json", options->json, "File for all numbers, as JSON")->type_name("FILE");
+  command->footer(
+      "A picture of attention has a line for each query and a column for each key. Shades tell "
+      "how\n"
+      "much of its weight a query gives to a key. Blank pairs are left out by the mask: their\n"
+      "weight is 0, and where whole blocks are blank nothing is computed.\n\n"
+      "Example: maskgrad explain models/arithmetic x=-12,y=24:y-x");
+  command->callback([options] { explain(*options); });
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,240 @@
+// maskgrad explain: one input, drawn.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "support/cli.hpp"
+#include "support/markup.hpp"
+
+namespace maskgrad {
+namespace {
+
+using nlohmann::json;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kQuestion = "x=-12,y=24:y-x";
+
+// The characters of UTF-8 text.
+std::size_t width_of(const std::string& line) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      line, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+std::size_t widest_line(const std::string& text) {
+  std::istringstream lines(text);
+  std::size_t widest = 0;
+  for (std::string line; std::getline(lines, line);) widest = std::max(widest, width_of(line));
+  return widest;
+}
+
+class Explain : public test::CliTest {
+ protected:
+  static test::CliOptions in_locale(const char* name, int columns = 0) {
+    return {.environment = {std::string("LC_ALL=") + name}, .terminal_columns = columns};
+  }
+  void train_with(const char* mask) {
+    ASSERT_EQ(train({"--out", mask, "--epochs", "2", "--lr", "0.01", "--mask", mask}).code, 0);
+  }
+  json numbers(const std::string& run_folder, const std::string& text) {
+    const auto result = run({"explain", run_folder, text, "--json", "n.json"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return json::parse(read("n.json"));
+  }
+
+  const std::string arithmetic_ = std::string(MASKGRAD_SOURCE) + "/models/arithmetic";
+};
+
+// Each row sums to 1 where its query keeps a key, and what is not kept has exactly 0.
+void expect_weights(const json& attention, const std::function<bool(int, int)>& keeps) {
+  std::int64_t kept = 0;
+  for (const json& head : attention["weights"]) {
+    for (int s = 0; s < static_cast<int>(head.size()); ++s) {
+      double sum = 0;
+      bool is_any = false;
+      for (int t = 0; t < static_cast<int>(head[0].size()); ++t) {
+        const double weight = head[static_cast<std::size_t>(s)][static_cast<std::size_t>(t)];
+        EXPECT_TRUE(keeps(s, t) || weight == 0) << s << " " << t;
+        kept += keeps(s, t);
+        is_any = is_any || keeps(s, t);
+        sum += weight;
+      }
+      EXPECT_NEAR(sum, is_any ? 1 : 0, 1e-5);
+    }
+  }
+  EXPECT_EQ(attention["kept"], kept);
+}
+
+TEST_F(Explain, DrawsTheTokensMaskAndWeightsOfOneInput) {
+  train_with("key");
+  const auto result = run({"explain", "key", kQuestion}, in_locale("C"));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  EXPECT_THAT(result.out, HasSubstr("x=-12,y=24:y-x\n20 positions: 14 exist, 6 are padding.\n"));
+  EXPECT_THAT(result.out, HasSubstr("token     x=-12,y=24:y-x______\n"
+                                    "exists    ##############......\n"));
+  EXPECT_THAT(result.out,
+              HasSubstr("\nexisting: positions that exist attend to positions that exist. "
+                        "Keeps 196 of 400\npairs (49 %).\n"));
+  EXPECT_THAT(result.out, HasSubstr("\n 13 x ##############......"));
+  EXPECT_THAT(result.out, HasSubstr("\n 14 _ ....................    14 _\n"));
+  EXPECT_THAT(result.out, HasSubstr("Padding gets no weight.\n"));
+  EXPECT_THAT(result.out, ContainsRegex("0  reflect +196 +400 +49 % +196 +5,880 +6,120\n"));
+  EXPECT_THAT(result.out, HasSubstr("compute 20 positions, of which 14 exist"));
+  std::string answer = result.out.substr(result.out.find("first character of the answer\n") + 30);
+  for (std::size_t at; (at = answer.find(",\n")) != std::string::npos;) answer[at + 1] = ' ';
+  EXPECT_EQ(answer, run({"predict", "key", "--probabilities", kQuestion}).out);
+}
+
+TEST_F(Explain, TellsThatAMaskOnWholeRowsHidesNoKey) {
+  for (const char* mask : {"key", "query", "none"}) train_with(mask);
+  const auto keeps_all = [](int, int) { return true; };
+  const auto keeps_existing = [](int s, int t) { return s < 14 && t < 14; };
+  expect_weights(numbers("key", kQuestion)["attention"][0], keeps_existing);
+  for (const char* mask : {"query", "none"}) {
+    const json found = numbers(mask, kQuestion);
+    expect_weights(found["attention"][0], keeps_all);
+    EXPECT_EQ(found["attention"][0]["computed"], 400);
+    EXPECT_EQ(found["exists"][13], true);
+    EXPECT_EQ(found["exists"][14], false);
+    const std::string text = run({"explain", mask, kQuestion}).out;
+    EXPECT_THAT(text, ContainsRegex("Padding gets [1-9][0-9.]* % of the weight"));
+  }
+  EXPECT_THAT(run({"explain", "query", kQuestion}).out,
+              HasSubstr("reflect: A bias is added to the scores. It changes no weight"));
+  EXPECT_THAT(run({"explain", "none", kQuestion}).out, Not(HasSubstr("bias")));
+}
+
+TEST_F(Explain, ShowsEachHeadOfADecoderInOneLineOrWhole) {
+  const auto result = run({"explain", arithmetic_, kQuestion}, in_locale("C"));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("38 positions, all of which exist. 15 were given; the model "
+                                    "wrote the 23 behind\nthem.\n"));
+  EXPECT_THAT(result.out, HasSubstr("token     x=-12,y=+24:y-x|y+24-x-12+|+06+03|+630\n"));
+  EXPECT_THAT(result.out, HasSubstr("what position 33 (|) attends to, by layer and head"));
+  EXPECT_THAT(result.out, ContainsRegex("\nlayer 2  head 3  [^\n]+\n"));
+  EXPECT_THAT(result.out, HasSubstr("\n|y+24-x-12+|+06+03|+630|\n36  "));
+  EXPECT_THAT(result.out, Not(HasSubstr("layer 1 head 2")));
+  const auto whole = run({"explain", arithmetic_, kQuestion, "--layer", "1", "--head", "2"});
+  EXPECT_THAT(whole.out, HasSubstr("layer 1 head 2"));
+  EXPECT_THAT(whole.out, Not(HasSubstr("layer 1 head 1")));
+  const json found = numbers(arithmetic_, kQuestion);
+  ASSERT_EQ(found["attention"].size(), 3U);
+  for (const json& attention : found["attention"]) {
+    EXPECT_EQ(attention["mask"], "causal");
+    EXPECT_EQ(attention["weights"].size(), 4U);
+    expect_weights(attention, [](int s, int t) { return t <= s; });
+  }
+  EXPECT_EQ(found["answers"][0]["text"], "36");
+}
+
+TEST_F(Explain, ReadsATextAsTheModelDoes) {
+  std::filesystem::create_directories(path("t"));
+  std::string text;
+  for (int i = 0; i < 60; ++i) text += "one two\nthree ";
+  write("t/a", text);
+  write("t/b", text);
+  ASSERT_EQ(run({"train", "text", "--data", "t", "--out", "r", "--features", "8", "--layers", "2",
+                 "--heads", "2", "--context", "100", "--minutes", "0", "--steps", "2"})
+                .code,
+            0);
+  const auto result = run({"explain", "r", "a b\xc3\xa4"}, in_locale("C"));
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("token     ?a_b??\n"));
+  EXPECT_THAT(result.out, HasSubstr("_ is a space, ? is a token that is no character\n"));
+  EXPECT_THAT(result.out, HasSubstr("next byte\n"));
+  const json found = numbers("r", "a b\xc3\xa4");
+  EXPECT_EQ(found["tokens"],
+            (std::vector<std::string>{"end", "a", "space", "b", "\\xc3", "\\xa4"}));
+  EXPECT_EQ(found["answers"].size(), 10U);
+  // More than a line holds: the last positions are drawn.
+  const auto longer = run({"explain", "r", std::string(300, 'x'), "--layer", "0", "--head", "1"});
+  EXPECT_THAT(longer.out, HasSubstr("100 positions, all of which exist.\n"));
+  EXPECT_THAT(longer.out, HasSubstr("the last 74 of 100 keys\n"));
+  EXPECT_LE(widest_line(longer.out), 80U);
+}
+
+TEST_F(Explain, FitsItsTerminalAndDrawsAsciiWhereTheLocaleSaysSo) {
+  train_with("key");
+  for (const std::string& model : {std::string("key"), arithmetic_}) {
+    const std::string plain = run({"explain", model, kQuestion}, in_locale("C")).out;
+    EXPECT_LE(widest_line(plain), 80U) << plain;
+    EXPECT_TRUE(
+        std::ranges::all_of(plain, [](char c) { return c == '\n' || (c >= 32 && c < 127); }));
+    const std::string shaded = run({"explain", model, kQuestion}, in_locale("C.UTF-8")).out;
+    EXPECT_LE(widest_line(shaded), 80U);
+    EXPECT_THAT(shaded, HasSubstr("█ above"));
+    EXPECT_THAT(shaded, Not(HasSubstr("\x1b"))) << "a pipe gets no colours";
+    if (!test::has_terminals()) continue;
+    const std::string colored = run({"explain", model, kQuestion}, in_locale("C.UTF-8", 80)).out;
+    EXPECT_THAT(colored, HasSubstr("\x1b[36m"));
+    test::CliOptions no_color = in_locale("C.UTF-8", 80);
+    no_color.environment.push_back("NO_COLOR=1");
+    EXPECT_THAT(run({"explain", model, kQuestion}, no_color).out, Not(HasSubstr("\x1b")));
+  }
+}
+
+TEST_F(Explain, WritesAPageWithAllLayersAndHeads) {
+  const auto result = run({"explain", arithmetic_, kQuestion, "--out", "page.html"});
+  EXPECT_EQ(result.out, "page.html\n") << result.err;
+  const std::string page = read("page.html");
+  EXPECT_EQ(test::MarkupReader(page).fault(), "");
+  EXPECT_THAT(page, HasSubstr("<title>arithmetic: x=-12,y=24:y-x</title>"));
+  EXPECT_THAT(page, HasSubstr(">Layer 2, head 3</text>"));
+  EXPECT_THAT(page, HasSubstr("<code>36</code>"));
+  EXPECT_THAT(page, Not(HasSubstr("<script")));
+  EXPECT_THAT(page, Not(HasSubstr("http://")));
+  EXPECT_EQ(run({"explain", arithmetic_, kQuestion, "--out", "page.html"}).code, 0) << "again";
+  EXPECT_EQ(read("page.html"), page);
+  write("mine.html", "<p>my notes</p>");
+  expect_error(run({"explain", arithmetic_, kQuestion, "--out", "mine.html"}), 1,
+               "'mine.html' is there already, and is no page: name another file");
+}
+
+TEST_F(Explain, StandsInTheReportOfARun) {
+  for (const char* mask : {"key", "none"}) train_with(mask);
+  ASSERT_EQ(run({"report", "key", "none", "--out", "r.html"}).code, 0);
+  const std::string page = read("r.html");
+  EXPECT_EQ(test::MarkupReader(page).fault(), "");
+  EXPECT_THAT(page, HasSubstr("<h2>One input, explained</h2>"));
+  EXPECT_THAT(page, HasSubstr("<p><code>x=-12,y=24:y-x</code></p>"));
+  EXPECT_THAT(page, HasSubstr("Padding gets no weight."));
+  EXPECT_THAT(page, ContainsRegex("Padding gets [1-9][0-9.]* % of the weight"));
+}
+
+TEST_F(Explain, RefusesWhatPredictRefuses) {
+  train_with("key");
+  for (const std::string& text : {std::string("what?"), std::string("x=1,y=2"),
+                                  std::string("x=1,y=2:x+y+y+y+y+y+y"), std::string("x=\xff")}) {
+    const auto predicted = run({"predict", "key", text});
+    const auto explained = run({"explain", "key", text, "--out", "p.html"});
+    EXPECT_EQ(explained.code, 1);
+    EXPECT_EQ(explained.out, "");
+    EXPECT_EQ(explained.err, predicted.err);
+    EXPECT_FALSE(exists("p.html"));
+  }
+  expect_error(run({"explain", "key", ""}), 2, "usage: the text is empty");
+  expect_error(run({"explain", "key"}), 2, "TEXT is required");
+  expect_error(run({"explain", "none", kQuestion}), 1, "'none' is no run folder");
+}
+
+TEST_F(Explain, RefusesLayersHeadsAndPositionsThatAreNotThere) {
+  train_with("key");
+  const auto refuse = [&](const std::vector<std::string>& more, const char* text) {
+    std::vector<std::string> args = {"explain", "key", kQuestion};
+    args.insert(args.end(), more.begin(), more.end());
+    expect_error(run(args), 2, text);
+  };
+  refuse({"--layer", "1"}, "usage: --layer must be 0 to 0, not 1");
+  refuse({"--head", "-1"}, "usage: --head must be 0 to 0, not -1");
+  refuse({"--position", "20"}, "usage: --position must be 0 to 19, not 20");
+  refuse({"--layer", "x"}, "--layer must be a whole number, not 'x'");
+  refuse({"--out", "key/model.safetensors"}, "explain");
+}
+
+}  // namespace
+}  // namespace maskgrad
