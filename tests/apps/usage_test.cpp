@@ -24,7 +24,8 @@ const std::vector<std::vector<std::string>> kCommands = {{},
                                                          {"bench"},
                                                          {"report"},
                                                          {"train", "text"},
-                                                         {"generate"}};
+                                                         {"generate"},
+                                                         {"explain"}};
 
 TEST_F(Usage, EveryHelpEndsWithAnExample) {
   for (std::vector<std::string> command : kCommands) {

@@ -219,11 +219,12 @@ padding:2px 4px;line-height:1.25}
 .tokens span{font-size:.72rem;color:var(--soft)}
 .tokens .hole{border-style:dashed;opacity:.6}
 .tokens .written{border-color:var(--series)}.tokens .written b{color:var(--series)}
-.answers{min-width:0;width:100%;max-width:34em}.answers .bar{width:60%;text-align:left}
+.answers{min-width:0;width:100%;max-width:34em}.answers .bar{width:50%;text-align:left}
+.answers thead th{min-width:0;white-space:normal}
 .answers i{display:block;height:.8em;background:var(--series);border-radius:2px}
 .legend span{white-space:nowrap;margin-right:.5em}
 .legend i{display:inline-block;width:.9em;height:.9em;vertical-align:-.1em;background:var(--series)}
-.legend .none{background:var(--surface)}.legend .no{background:var(--grid)}
+.legend .none{background:none;box-shadow:inset 0 0 0 1px var(--edge)}.legend .no{background:var(--grid)}
 .explained .wide{grid-template-columns:repeat(auto-fill,minmax(min(100%,520px),1fr))}
 .explained .card>:first-child{margin-top:0}
 .explained details{margin:14px 0 0}
