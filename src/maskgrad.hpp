@@ -79,6 +79,7 @@
 #include <maskgrad/train/optim/schedule.hpp>
 #include <maskgrad/train/optim/sgd.hpp>
 #include <maskgrad/train/optim/weight_average.hpp>
+#include <maskgrad/train/report/explained_section.hpp>
 #include <maskgrad/train/report/report.hpp>
 #include <maskgrad/train/run/run_end.hpp>
 #include <maskgrad/train/run/run_errors.hpp>

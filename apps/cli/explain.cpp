@@ -152,7 +152,7 @@ void add_explain(CLI::App& program) {
       "how\n"
       "much of its weight a query gives to a key. Blank pairs are left out by the mask: their\n"
       "weight is 0, and where whole blocks are blank nothing is computed.\n\n"
-      "Example: maskgrad explain models/arithmetic x=-12,y=24:y-x");
+      "Example: maskgrad explain runs/first x=-12,y=24:y-x");
   command->callback([options] { explain(*options); });
 }
 

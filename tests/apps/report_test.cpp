@@ -59,7 +59,7 @@ TEST_F(Report, DrawsTheMasksOfAttention) {
   EXPECT_TRUE(says("Keeps 400 of 400 pairs (100 %)."));
   std::filesystem::remove_all(path("d"));  // without the data there are no masks to show
   ASSERT_EQ(run({"report", "runs/first", "runs/second"}).code, 0);
-  EXPECT_FALSE(says("reflect</text>"));
+  EXPECT_FALSE(says(": reflect</text>"));
 }
 
 // 40 steps are an epoch of these data.
