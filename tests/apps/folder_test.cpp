@@ -121,7 +121,7 @@ TEST_F(RunFolder, TakesNoLogOrReportInPlaceOfARunsOwnFiles) {
   ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
   std::filesystem::create_directory_symlink(path("r"), path("link"));
   const auto before = contents("r");
-  for (const std::string file : {"config.toml", "epochs.csv", "model.safetensors",
+  for (const std::string file : {"config.toml", "epochs.csv", "validation.csv", "model.safetensors",
                                  "checkpoints/step_000000000040.safetensors", "logs/x", "data/y"}) {
     for (const std::string folder : {"r", "link", "./r/../r"}) {
       const std::string text = "'" + folder + "/" + file + "' belongs to the run itself: choose";

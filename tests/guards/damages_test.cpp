@@ -55,7 +55,7 @@ class Damages : public test::TinyRun, public ::testing::WithParamInterface<int> 
   void SetUp() override {
     TinyRun::SetUp();
     fs::rename(path("d"), path("w/d"));
-    ASSERT_EQ(run(train_args({"--data", "w/d", "--epochs", "2"})).code, 0);
+    ASSERT_EQ(run(train_args({"--data", "w/d", "--val", "w/d", "--epochs", "2"})).code, 0);
     ASSERT_EQ(run(resumed_run(kDone)).code, 0);
     fs::rename(path("w"), path("sound"));
     restore();

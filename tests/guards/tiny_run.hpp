@@ -19,7 +19,7 @@ struct RunEnd {
   std::string model, config, steps;
   std::string epochs;  // without seconds
   std::string best;
-  std::string validation;  // the points that TensorBoard draws
+  std::string validation;  // the table, and the points that TensorBoard draws
 
   /// Names what is not equal; empty where all is.
   std::string differences(const RunEnd& other) const {
@@ -29,7 +29,7 @@ struct RunEnd {
     if (config != other.config) names += " config.toml";
     if (steps != other.steps) names += " steps.csv";
     if (epochs != other.epochs) names += " epochs.csv";
-    if (validation != other.validation) names += " validation/*";
+    if (validation != other.validation) names += " validation.csv or validation/*";
     return names;
   }
 };
@@ -108,7 +108,8 @@ class TinyRun : public CliTest {
             .steps = exists("w/steps.csv") ? read("w/steps.csv") : "none",
             .epochs = without_seconds(read("w/r/epochs.csv")),
             .best = exists("w/r/best.safetensors") ? read("w/r/best.safetensors") : "none",
-            .validation = validation_points(path("w/r/logs"))};
+            .validation = (exists("w/r/validation.csv") ? read("w/r/validation.csv") : "none") +
+                          validation_points(path("w/r/logs"))};
   }
 
   /// What such a run comes to when nothing disturbs it.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/shortened.hpp>
+#include <maskgrad/train/callbacks/metric_table.hpp>
 #include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/csv.hpp>
@@ -14,34 +15,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kName = "epochs";
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 26;
-constexpr const char* kAdvice = "put it right, or move it away to begin a new table";
-
-double cell_value(const std::string& cell, const std::string& file, std::size_t line) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-  check(error == std::errc() && end == cell.data() + cell.size(), kName,
-        "'{}' line {}: '{}' is no number", file, line, shortened(cell));
-  return value;
-}
 
 std::vector<EpochRow> parse_epochs(std::string_view text, const std::string& file) {
-  check(!text.empty(), kName, "'{}' is empty", file);
-  check(text.ends_with('\n'), kName, "'{}': its last line does not end", file);
-  const std::vector<std::string> names = take_csv_record(text);
-  std::vector<EpochRow> rows;
-  while (!text.empty()) {
-    const std::vector<std::string> cells = take_csv_record(text);
-    const std::size_t line = rows.size() + 2;
-    check(cells.size() == names.size(), kName, "'{}' line {}: has {} cells, the header {}", file,
-          line, cells.size(), names.size());
-    EpochRow row;
-    for (std::size_t c = 0; c < cells.size(); ++c) {
-      row.emplace_back(names[c], cell_value(cells[c], file, line));
-    }
-    rows.push_back(std::move(row));
-  }
-  return rows;
+  return parse_metric_table(text, file, kName);
 }
 
 // Of the header and of the first `rows` rows, or fewer where there are no more.
@@ -74,7 +50,7 @@ void check_digest(std::string_view text, const Notes& notes, const std::string& 
     std::from_chars(note->second.data(), note->second.data() + note->second.size(), rows);
     holds = holds && values_digest(text, rows) == note->second;
   }
-  check(holds, kName, "'{}' is not the table that the run wrote: {}", file, kAdvice);
+  check(holds, kName, "'{}' is not the table that the run wrote: {}", file, kTableAdvice);
 }
 
 // The header and the lines of the epochs 1 to `epochs`, which must be there.
@@ -83,24 +59,12 @@ std::string_view lines_up_to(std::string_view text, std::int64_t epochs, const s
   take_csv_record(rest);
   for (std::int64_t epoch = 1; epoch <= epochs; ++epoch) {
     check(!rest.empty(), kName, "'{}' ends before epoch {}, and the run goes on after {}: {}", file,
-          epoch, epochs, kAdvice);
+          epoch, epochs, kTableAdvice);
     const std::string cell = take_csv_record(rest).front();
     check(cell == std::to_string(epoch), kName, "'{}' line {}: is of epoch {}, not {}: {}", file,
-          epoch + 1, cell, epoch, kAdvice);
+          epoch + 1, cell, epoch, kTableAdvice);
   }
   return text.substr(0, text.size() - rest.size());
-}
-
-std::string header_of(std::span<const Metric> totals) {
-  std::string header = "epoch,steps";
-  for (const Metric& metric : totals) header += fmt::format(",{}", csv_cell(metric.name));
-  return header;
-}
-
-std::string means_of(std::span<const Metric> totals) {
-  std::string cells;
-  for (const Metric& metric : totals) cells += fmt::format(",{:.17g}", metric.mean());
-  return cells;
 }
 
 }  // namespace
@@ -109,9 +73,10 @@ std::string epoch_part(const Trainer& trainer, std::optional<double> seconds) {
   const TrainState& state = trainer.state();
   const double share = static_cast<double>(state.position.batch) /
                        static_cast<double>(trainer.loader().batches_per_epoch());
-  return fmt::format("{}{}\n{:.17g},{}{}{}\n", header_of(state.totals), seconds ? ",seconds" : "",
-                     static_cast<double>(state.position.epoch) + share, state.step,
-                     means_of(state.totals), seconds ? fmt::format(",{:.3f}", *seconds) : "");
+  return fmt::format("{}{}\n{:.17g},{}{}{}\n", metric_header(state.totals),
+                     seconds ? ",seconds" : "", static_cast<double>(state.position.epoch) + share,
+                     state.step, metric_cells(state.totals),
+                     seconds ? fmt::format(",{:.3f}", *seconds) : "");
 }
 
 void add_epoch_part(std::vector<EpochRow>& rows, const Notes& notes, const fs::path& file) {
@@ -147,7 +112,7 @@ void EpochLog::on_start(const Trainer& trainer) {
   std::error_code ignored;
   if (trainer.state().step > 0 && fs::exists(path_, ignored)) {
     // A damaged table is refused now, not when the report at the end of the run reads it.
-    const std::string text = read_file(path_, kMostBytes), file = path_.string();
+    const std::string text = read_file(path_, kMostTableBytes), file = path_.string();
     parse_epochs(text, file);
     check_digest(text, origin_.resumed, file);
     const auto note = origin_.resumed.find(kEpochsNote);
@@ -164,7 +129,7 @@ void EpochLog::on_start(const Trainer& trainer) {
 void EpochLog::on_epoch(const Trainer&, const EpochInfo& epoch) {
   part_.clear();
   began_within_epoch_ = false;
-  write(epoch, fmt::format("{},{}{},{:.3f}\n", epoch.epoch, epoch.steps, means_of(epoch.totals),
+  write(epoch, fmt::format("{},{}{},{:.3f}\n", epoch.epoch, epoch.steps, metric_cells(epoch.totals),
                            epoch.seconds));
 }
 
@@ -177,10 +142,10 @@ void EpochLog::on_end_within_epoch(const Trainer& trainer, const EpochInfo& part
 void EpochLog::on_interrupt(const Trainer& trainer) { part_ = epoch_part(trainer); }
 
 void EpochLog::write(const EpochInfo& epoch, const std::string& row) {
-  const std::string header = header_of(epoch.totals) + ",seconds\n";
+  const std::string header = metric_header(epoch.totals) + ",seconds\n";
   if (text_.empty()) text_ = header;
   check(text_.starts_with(header), kName, "'{}' has other columns than the run: {}", path_.string(),
-        kAdvice);
+        kTableAdvice);
   text_ += row;
   write_file(path_, text_);
 }
@@ -191,14 +156,14 @@ void EpochLog::add_notes(Notes& notes) const {
 }
 
 std::vector<EpochRow> read_epochs(const fs::path& path, const Notes& notes) {
-  const std::string text = read_file(path, kMostBytes), file = path.string();
+  const std::string text = read_file(path, kMostTableBytes), file = path.string();
   const std::vector<EpochRow> rows = parse_epochs(text, file);
   check_digest(text, notes, file);
   return rows;
 }
 
 std::string epoch_values_digest(const fs::path& path) {
-  const std::string text = read_file(path, kMostBytes);
+  const std::string text = read_file(path, kMostTableBytes);
   return values_digest(text, std::ssize(parse_epochs(text, path.string())));
 }
 

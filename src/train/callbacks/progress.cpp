@@ -82,7 +82,7 @@ double Progress::seconds_left(double rate) const {
   return limit > 0 ? std::min(by_steps, limit - seconds_used()) : by_steps;
 }
 
-// Step, rate, time left and means, with the space before each.
+// Step, rate, time left, means, and those of the last validation, with the space before each.
 std::vector<std::string> Progress::status() const {
   const double rate = static_cast<double>(done_ - first_step_) / std::max(seconds_used(), 1e-9);
   const double left = seconds_left(rate);
@@ -90,6 +90,10 @@ std::vector<std::string> Progress::status() const {
                                     fmt::format("  {:.0f} steps/s", rate),
                                     fmt::format("  {} left", format_duration(left))};
   for (const Metric& metric : trainer_->state().totals) parts.push_back(text_of(metric));
+  for (const Metric& metric : validation_) {
+    const bool is_first = &metric == &validation_.front();
+    parts.push_back(is_first ? "  validation" + text_of(metric).substr(1) : text_of(metric));
+  }
   return parts;
 }
 
@@ -140,6 +144,7 @@ void Progress::on_interrupt(const Trainer& trainer) {
 }
 
 void Progress::on_evaluation(const Trainer&, const EvaluationInfo& evaluation) {
+  validation_.assign(evaluation.totals.begin(), evaluation.totals.end());
   write_whole_line(fmt::format("validation after step {}{}{}", evaluation.step,
                                means(evaluation.totals), evaluation.is_best ? "  the best" : ""));
 }

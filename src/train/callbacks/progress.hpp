@@ -10,7 +10,7 @@
 
 namespace maskgrad {
 
-/// Reports step, rate, time left and the epoch's running means.
+/// Reports step, rate, time left, the epoch's running means, and the last validation.
 class Progress : public Callback {
  public:
   enum class Style {
@@ -64,6 +64,7 @@ class Progress : public Callback {
   Clock::time_point start_, next_report_;
   std::int64_t first_step_ = 0;  // the one this process began with
   std::int64_t done_ = 0;
+  std::vector<Metric> validation_ = {};  // the last one
 };
 
 /// "0:07", "12:34", "1:02:03".

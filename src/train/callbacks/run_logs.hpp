@@ -1,4 +1,4 @@
-// The logs of a run: a line for each step, and a line for each epoch.
+// The logs of a run: a line for each step, for each epoch, and for each validation.
 #pragma once
 
 #include <filesystem>
@@ -14,10 +14,11 @@
 
 namespace maskgrad {
 
-/// The notes under which a checkpoint holds the digest of the step log up to its step, and that of
-/// epochs.csv up to its epoch.
+/// The notes under which a checkpoint holds the digest of the step log up to its step, that of
+/// epochs.csv up to its epoch, and that of validation.csv up to its last validation.
 inline constexpr const char* kStepLogNote = "step_log";
 inline constexpr const char* kEpochsNote = "epochs.csv";
+inline constexpr const char* kValidationsNote = "validation.csv";
 /// The note under which a model holds epoch_values_digest() of the whole table. The digest leaves
 /// out how long an epoch took, so equal runs have equal models, byte for byte.
 inline constexpr const char* kEpochValuesNote = "epochs.csv without seconds";
@@ -98,6 +99,25 @@ class EpochLog : public Callback {
   bool began_within_epoch_ = false;  // the epoch under way, of which the time is not all known
 };
 
+/// Keeps `validation.csv`: a line for each evaluation of Validation. Its columns are
+/// epoch,steps,loss,..., with the mean of each metric over the validation data. Epoch 1.5 is the
+/// middle of the second one. The file is written anew, as a whole, each time. A run that never
+/// validates has none.
+class ValidationLog : public Callback {
+ public:
+  explicit ValidationLog(std::filesystem::path path, LogOrigin origin = {})
+      : path_(std::move(path)), origin_(std::move(origin)) {}
+
+  void on_start(const Trainer& trainer) override;
+  void on_evaluation(const Trainer& trainer, const EvaluationInfo& evaluation) override;
+  void add_notes(Notes& notes) const override;
+
+ private:
+  std::filesystem::path path_;
+  LogOrigin origin_;
+  std::string text_;
+};
+
 /// The epoch under way as a table of one line, as it would stand in epochs.csv: epoch 1.25 is a
 /// quarter of the second one. Without `seconds` the table has no such column. Requires that the run
 /// stands within an epoch.
@@ -110,6 +130,11 @@ using EpochRow = std::vector<std::pair<std::string, double>>;
 /// kEpochsNote and kEpochValuesNote, where they are there. Later lines may follow. Throws Error
 /// naming the file, and the line where there is one.
 std::vector<EpochRow> read_epochs(const std::filesystem::path& path, const Notes& notes = {});
+
+/// Reads the part of a validation.csv that the note kValidationsNote vouches for; nothing where
+/// there is no such note, and where the file is gone. Throws Error naming the file, and the line
+/// where there is one.
+std::vector<EpochRow> read_validations(const std::filesystem::path& path, const Notes& notes);
 
 /// Adds the line of the note kEpochPartNote, if there is one, where the rows do not reach as far.
 /// It replaces a line of the same epoch that is not whole either. Throws Error naming `file`, which

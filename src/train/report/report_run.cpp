@@ -94,22 +94,52 @@ double epochs_at(std::int64_t step, const std::map<std::int64_t, double>& epochs
   return last_epoch + static_cast<double>(step - last_step) / steps * (next->second - last_epoch);
 }
 
-std::vector<ReportValidation> validation_of(const std::vector<Event>& events,
-                                            const std::map<std::int64_t, double>& epochs) {
+// The values of each metric by step, the metrics in order of first appearance.
+class ValidationPoints {
+ public:
+  void add(const std::string& metric, std::int64_t step, double value) {
+    auto place = std::ranges::find(all_, metric, &ByStep::first);
+    if (place == all_.end()) place = all_.insert(place, {metric, {}});
+    place->second[step] = value;
+  }
+
+  std::vector<ReportValidation> by_epoch(const std::map<std::int64_t, double>& epochs) const {
+    std::vector<ReportValidation> result;
+    if (epochs.empty()) return result;
+    for (const auto& [metric, values] : all_) {
+      result.push_back({metric, {}});
+      for (const auto& [step, value] : values)
+        result.back().values[epochs_at(step, epochs)] = value;
+    }
+    return result;
+  }
+
+ private:
+  using ByStep = std::pair<std::string, std::map<std::int64_t, double>>;
+  std::vector<ByStep> all_;
+};
+
+// Event files hold float32, and there may be none: what the table holds counts more.
+ValidationPoints validation_points(const std::vector<Event>& events,
+                                   const std::vector<EpochRow>& table) {
   constexpr std::string_view kPrefix = "validation/";
-  std::vector<ReportValidation> result;
-  if (epochs.empty()) return result;
+  ValidationPoints points;
   for (const Event& event : events) {
     for (const SummaryValue& value : event.values) {
       const auto* scalar = std::get_if<float>(&value.value);
       if (scalar == nullptr || !value.tag.starts_with(kPrefix)) continue;
-      const std::string metric = value.tag.substr(kPrefix.size());
-      auto place = std::ranges::find(result, metric, &ReportValidation::metric);
-      if (place == result.end()) place = result.insert(place, {metric, {}});
-      place->values[epochs_at(event.step, epochs)] = *scalar;
+      points.add(value.tag.substr(kPrefix.size()), event.step, *scalar);
     }
   }
-  return result;
+  for (const EpochRow& row : table) {
+    const double steps = find_value(row, "steps").value_or(-1);
+    if (!(steps >= 0 && steps < 9e15)) continue;
+    for (const auto& [name, value] : row) {
+      if (name == "epoch" || name == "steps") continue;
+      points.add(name, static_cast<std::int64_t>(steps), value);
+    }
+  }
+  return points;
 }
 
 /// The last one, as TensorBoard shows it.
@@ -218,7 +248,9 @@ ReportRun load_report_run(const fs::path& folder, std::string name) {
   const std::size_t warnings = run.warnings.size();
   std::vector<Event> events = read_event_folder(folder / "logs", run.warnings);
   const bool looks_whole = !events.empty() && run.warnings.size() == warnings;
-  run.validation = validation_of(events, epochs_done_by_step(run.epochs));
+  run.validation =
+      validation_points(events, read_validations(folder / "validation.csv", checkpoint.notes))
+          .by_epoch(epochs_done_by_step(run.epochs));
   run.graph = graph_in(events, run.warnings);
   run.histograms = histograms_of(std::move(events), epochs);
   for (const auto& [parameter, tensor] : model.tensors) {

@@ -52,6 +52,19 @@ struct ReportMask {
   std::string note = {};            // what a reader should know of it
 };
 
+/// A possible answer, and how probable the model holds it.
+struct ReportAnswer {
+  std::string text;
+  double probability = 0;
+};
+
+/// What a model answers to a question.
+struct ReportExample {
+  std::string question;
+  std::string right;                  // the right answer; empty: not known
+  std::vector<ReportAnswer> answers;  // the most probable first; none: the model has no answer
+};
+
 /// The smallest validation loss, and the steps that were done by then.
 struct BestValidation {
   double loss;
@@ -66,22 +79,24 @@ struct ReportRun {
   std::vector<ReportHistograms> histograms;
   std::vector<ReportMask> masks = {};
   std::shared_ptr<const ExplainedInput> explained = {};  // one input, see explained_input.hpp
+  std::vector<ReportExample> examples = {};
   std::vector<ReportValidation> validation = {};
   std::optional<BestValidation> best = {};  // nothing: it never validated
   std::vector<std::string> warnings = {};   // what could not be read, a line each
   ModelGraph graph = {};                    // of the model; without nodes where the logs hold none
 };
 
-/// Reads `epochs.csv`, `model.safetensors` and, where there are any, the event files in `logs` of a
-/// run folder; `settings` and `masks` stay empty. The table must match the digests in the notes of
-/// the model and of the newest checkpoint, where they hold one. Where these tell of a part of an
-/// epoch behind the table, it is the last row, see epoch_part(). A histogram belongs to the epoch
-/// that ended at its step. One at another step is left out. Where a run that went on wrote a step
-/// again, its last file counts. A validation point has its place between the ends of epochs, by its
-/// step. Of a damaged event file what comes before the damage counts, and a
-/// warning says so. A warning also names what is missing from an event file that was cut between
-/// two events. Parameters come in the order of the first histograms, or without histograms in the
-/// order of their names. Throws Error naming the file that is missing or broken, and "[report]
+/// Reads `epochs.csv`, `model.safetensors` and, where there are any, `validation.csv` and the event
+/// files in `logs` of a run folder; `settings`, `masks` and `examples` stay empty. The table must
+/// match the digests in the notes of the model and of the newest checkpoint, where they hold one.
+/// Where these tell of a part of an epoch behind the table, it is the last row, see epoch_part(). A
+/// histogram belongs to the epoch that ended at its step. One at another step is left out. Where a
+/// run that went on wrote a step again, its last file counts. A validation point has its place
+/// between the ends of epochs, by its step. Those that validation.csv lacks come from the event
+/// files. Of a damaged event file what comes before the damage counts, and a warning says so. A
+/// warning also names what is missing from an event file that was cut between two events.
+/// Parameters come in the order of the first histograms, or without histograms in the order of
+/// their names. Throws Error naming the file that is missing or broken, and "[report]
 /// 'x/epochs.csv': has no column 'steps'".
 ReportRun load_report_run(const std::filesystem::path& folder, std::string name);
 

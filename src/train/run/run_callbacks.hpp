@@ -12,7 +12,7 @@
 namespace maskgrad {
 
 /// Remembers the totals of the last epoch, or of what was done of it when the run ended or was
-/// interrupted. Stands behind all others.
+/// interrupted, and of the last validation. Stands behind all others.
 class LastEpoch : public Callback {
  public:
   void on_start(const Trainer&) override { has_started_ = true; }
@@ -23,9 +23,13 @@ class LastEpoch : public Callback {
   void on_interrupt(const Trainer& trainer) override {
     keep(trainer.state().totals, trainer.state().position.batch);
   }
+  void on_evaluation(const Trainer&, const EvaluationInfo& evaluation) override {
+    validation_.assign(evaluation.totals.begin(), evaluation.totals.end());
+  }
   /// Whether training has begun, and so all callbacks before this one had nothing against it.
   bool has_started() const { return has_started_; }
   const std::vector<Metric>& totals() const { return totals_; }
+  const std::vector<Metric>& validation() const { return validation_; }
   /// How many batches of an epoch the totals are of; 0: of all.
   std::int64_t batches() const { return batches_; }
 
@@ -35,7 +39,7 @@ class LastEpoch : public Callback {
     batches_ = batches;
   }
 
-  std::vector<Metric> totals_;
+  std::vector<Metric> totals_, validation_;
   std::int64_t batches_ = 0;
   bool has_started_ = false;
 };

@@ -17,6 +17,8 @@ struct RunEnd {
   /// step.
   std::vector<Metric> totals = {};
   std::int64_t batches = 0;  // the batches that totals sum up, if the epoch is not over; else 0
+  /// The sums of the last validation. Empty when this call made none.
+  std::vector<Metric> validation = {};
   /// True when patience ended the run before its last step.
   bool out_of_patience = false;
   /// The best weights by validation. A run that goes on without validation keeps those of its

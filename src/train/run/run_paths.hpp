@@ -14,6 +14,7 @@ struct RunPaths {
   std::filesystem::path folder;
   std::filesystem::path config = folder / "config.toml";
   std::filesystem::path epochs = folder / "epochs.csv";
+  std::filesystem::path validation = folder / "validation.csv";
   std::filesystem::path model = folder / "model.safetensors";
   std::filesystem::path best = folder / "best.safetensors";
   std::filesystem::path checkpoints = folder / "checkpoints";
@@ -23,7 +24,9 @@ struct RunPaths {
   std::filesystem::path former = folder / ".before";  // a run whose place a new one is taking
 
   /// The files that lie in the folder itself, not in a subfolder of it.
-  std::vector<std::filesystem::path> files() const { return {config, epochs, model, best, report}; }
+  std::vector<std::filesystem::path> files() const {
+    return {config, epochs, validation, model, best, report};
+  }
 
   bool is_run() const { return exists(config); }
   bool has_ended() const { return exists(model); }

@@ -111,6 +111,7 @@ void TrainingRun::add_callbacks() {
   if (!settings_.text("step_log").empty())
     trainer_->add(std::make_unique<StepLog>(settings_.text("step_log"), origin));
   trainer_->add(std::make_unique<EpochLog>(paths_.epochs, origin));
+  trainer_->add(std::make_unique<ValidationLog>(paths_.validation, origin));
   if (validation_) {
     auto validation = std::make_unique<Validation>(
         *validation_, Validation::Options{.every_steps = settings_.integer("val_every"),
@@ -210,6 +211,7 @@ RunEnd TrainingRun::train(const std::atomic<bool>& stop, const LastEpoch& last) 
           .seconds = took.count(),
           .totals = last.totals(),
           .batches = last.batches(),
+          .validation = last.validation(),
           .out_of_patience = validating_ && validating_->wants_to_stop() &&
                              trainer_->state().step < trainer_->total_steps(),
           .best = weights_->best()};

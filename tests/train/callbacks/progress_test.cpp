@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/train/callbacks/progress.hpp>
+#include <maskgrad/train/callbacks/validation.hpp>
 
 #include "train/toy_run.hpp"
 
@@ -106,6 +107,22 @@ TEST(Progress, KeepsItsBarWithinTheTerminal) {
     }
     EXPECT_GT(widest, 60U) << "a wide terminal gets it all";
   }
+}
+
+TEST(Progress, ShowsTheLastValidationInItsBar) {
+  std::vector<std::string> texts;
+  ToyRun toy({.training = {.epochs = 2}});
+  toy.trainer->add(std::make_unique<Validation>(toy.data, Validation::Options{}));
+  toy.trainer->add(std::make_unique<Progress>(
+      Style::kBar, false, [&](std::string_view text) { texts.emplace_back(text); },
+      std::chrono::nanoseconds(0)));
+  toy.run();
+  ASSERT_EQ(texts.size(), 10U) << "a line for each step, epoch and validation";
+  EXPECT_EQ(texts[2].find("validation"), std::string::npos);
+  const std::string validation = texts[3].substr(texts[3].find(" loss"));
+  ASSERT_THAT(validation, ::testing::StartsWith(" loss "));
+  EXPECT_THAT(texts[5], ::testing::EndsWith("  validation" +
+                                            validation.substr(0, validation.find("  the best"))));
 }
 
 TEST(Progress, WipesTheBarOfARunThatFails) {

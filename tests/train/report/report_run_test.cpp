@@ -84,6 +84,29 @@ TEST(LoadReportRun, PlacesValidationBetweenTheEndsOfEpochs) {
   EXPECT_FALSE(run.best.has_value()) << "no note tells it";
 }
 
+TEST(LoadReportRun, ReadsTheTableOfValidationWithoutEventFilesAndBeforeThem) {
+  const ScratchFolder folder;
+  write_run(folder.path());
+  write_file(folder / "epochs.csv", "epoch,steps,loss,seconds\n1,10,2.5,1.5\n3,30,1.25,0.5\n");
+  const std::string table = "epoch,steps,loss,accuracy\n1,10,0.1,0.5\n2,20,0.2,0.25\n";
+  write_file(folder / "validation.csv", table + "3,30,9,9\n");
+  fs::create_directories(folder / "checkpoints");
+  save_tensors(folder / "checkpoints" / "step_000000000030.safetensors", {},
+               weights_metadata("checkpoint", {{kValidationsNote, to_string(digest_of(table))}}));
+  EventWriter writer(folder / "logs");
+  writer.add_scalar("validation/loss", 4, 0.75);
+  writer.add_scalar("validation/loss", 10, 7);
+  writer.flush();
+  const ReportRun run = load_report_run(folder.path(), "mine");
+  ASSERT_EQ(run.validation.size(), 2U);
+  EXPECT_EQ(run.validation[0].values, (std::map<double, double>{{0.4, 0.75}, {1, 0.1}, {2, 0.2}}))
+      << "as no float32 says it, and no line that nothing vouches for";
+  EXPECT_EQ(run.validation[1].values, (std::map<double, double>{{1, 0.5}, {2, 0.25}}));
+  write_file(folder / "validation.csv", "epoch,steps,loss,accuracy\n1,10,0.7,0.5\n");
+  EXPECT_THAT(error_of([&] { load_report_run(folder.path(), "mine"); }),
+              HasSubstr("validation.csv' is not the table that the run wrote"));
+}
+
 TEST(LoadReportRun, NamesTheCheckpointOfANoteThatIsDamaged) {
   const ScratchFolder folder;
   write_run(folder.path());
