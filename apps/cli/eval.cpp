@@ -19,7 +19,7 @@ namespace {
 struct Options {
   std::string run, data, json;
   Weights weights = Weights::kLast;
-  std::int64_t batch_size = 100, samples = 0;
+  std::int64_t batch_size = 100, samples = 0, pad = 0;
 };
 
 // Loss and metrics of the model on `data`.
@@ -60,11 +60,12 @@ void eval(const Options& options) {
     check(options.samples == 0 || run.model().abilities().is_examined, "usage",
           "--samples limits the table of answers, and the recipe {} has none", run.recipe().name());
   });
+  pad_inputs(run, options.pad);
   if (!options.json.empty()) {
     check_is_no_file_of(run.paths(), options.json, "eval");
     const AtomicFile attempt(options.json);  // what cannot be written is an error before the work
   }
-  const bool holds_out = run.recipe().holds_out() && options.data.empty();
+  const bool holds_out = run.recipe().holds_out(run.settings()) && options.data.empty();
   const std::unique_ptr<Dataset> data =
       run.load_data(options.data, "eval", holds_out ? DataPart::kHeldOut : DataPart::kTraining);
   nlohmann::ordered_json json;
@@ -103,6 +104,7 @@ void add_eval(CLI::App& program) {
   add_integer(*command, "--batch-size", options->batch_size, "Samples in a batch");
   add_integer(*command, "--samples", options->samples,
               "The most questions of the table of answers; 0: all, or 20000 where there are more");
+  add_pad(*command, options->pad);
   command->add_option("--json", options->json, "File for the figures, as JSON")->type_name("FILE");
   command->footer("Example: maskgrad eval runs/first --data heldout");
   command->callback([options] { eval(*options); });

@@ -17,6 +17,7 @@ struct Options {
   Weights weights = Weights::kLast;
   std::vector<std::string> texts;
   bool show_work = false, probabilities = false;
+  std::int64_t pad = 0;
 };
 
 std::string text_of(const Prediction& prediction, bool probabilities) {
@@ -159,6 +160,7 @@ void predict(const Options& options) {
   as_usage([&] { check_options(options); });
   TrainedRun run(options.run, options.weights);
   check_abilities(options, run);
+  pad_inputs(run, options.pad);
   if (!options.texts.empty()) {
     answer_texts(run.model(), options);
   } else if (isatty(STDIN_FILENO)) {
@@ -184,6 +186,7 @@ void add_predict(CLI::App& program) {
                     "Write what the model writes on its way to the answer, too");
   command->add_flag("--probabilities", options->probabilities,
                     "Write how probable the model holds its answers");
+  add_pad(*command, options->pad);
   command->footer(
       "Of several questions, one that has no answer gets a line \"error: ...\" in its place; the\n"
       "others are answered, and the exit code is 1.\n\n"

@@ -67,7 +67,7 @@ class RecipeData {
 
 bool validates(const Recipe& recipe, const Settings& settings) {
   const bool has_val = recipe.data_source() != DataSource::kDrawn && !settings.text("val").empty();
-  return has_val || recipe.holds_out();
+  return has_val || recipe.holds_out(settings);
 }
 
 RunData recipe_data(const Recipe& recipe, const Settings& settings, const RunPaths& paths) {

@@ -14,6 +14,7 @@
 
 #include "cli/output.hpp"
 #include "cli/train_recipe.hpp"
+#include "cli/usage.hpp"
 #include "recipes/explain_input.hpp"
 
 namespace maskgrad::apps {
@@ -58,6 +59,23 @@ void add_explained(ReportRun& report, TrainedRun& run) {
   }
 }
 
+// The answers of its model to the recipe's questions.
+std::vector<ReportExample> examples_of(TrainedRun& run) {
+  std::vector<ReportExample> examples;
+  for (const Question& question : run.recipe().questions(run.settings())) {
+    ReportExample example{.question = question.text, .right = question.answer, .answers = {}};
+    try {
+      const Prediction prediction = run.model().predict(question.text, {.probabilities = true});
+      for (const auto& [text, probability] : prediction.answers) {
+        example.answers.push_back({text, probability});
+      }
+    } catch (const Error&) {  // the model has no answer, and the report says so
+    }
+    examples.push_back(std::move(example));
+  }
+  return examples;
+}
+
 // What the run was trained with counts, but for where its files are now.
 Settings trained_settings(const SavedRun& run, const RunPaths& paths, const fs::path& file,
                           const Notes& notes) {
@@ -74,15 +92,36 @@ Settings trained_settings(const SavedRun& run, const RunPaths& paths, const fs::
   return settings;
 }
 
+// Of the first epoch; 0 where it did not end.
+std::int64_t steps_in_epoch(const ReportRun& run) {
+  if (run.epochs.empty() || find_value(run.epochs.front(), "epoch") != 1.0) return 0;
+  return static_cast<std::int64_t>(find_value(run.epochs.front(), "steps").value_or(0));
+}
+
+// Each curve once, with the places of the runs that it is compared with.
+void add_references(std::vector<ReferenceCurve>& all, std::vector<ReferenceCurve> of_run,
+                    std::size_t place) {
+  for (ReferenceCurve& curve : of_run) {
+    auto same = std::ranges::find_if(all, [&](const ReferenceCurve& other) {
+      return other.name == curve.name && other.metric == curve.metric;
+    });
+    if (same == all.end()) same = all.insert(same, std::move(curve));
+    same->runs.push_back(place);
+  }
+}
+
 // Only the program that trained a run without a recipe knows its masks.
-ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::string& name) {
+ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::string& name,
+                     std::vector<ReferenceCurve>& references) {
   ReportRun report = load_report_run(folder, name);
   Settings settings = saved.settings;
   if (saved.recipe) {
     TrainedRun run(folder);
     add_masks(report, run);
     add_explained(report, run);
+    report.examples = examples_of(run);
     settings = run.settings();
+    references = run.recipe().references(settings, steps_in_epoch(report));
   } else {
     const RunPaths paths(folder);
     settings = trained_settings(saved, paths, paths.model, load_model(paths.model).notes);
@@ -210,6 +249,21 @@ void add_best(CLI::App& command, Weights& weights) {
       "Take the best weights by validation, not the last ones");
 }
 
+void add_pad(CLI::App& command, std::int64_t& positions) {
+  add_integer(command, "--pad", positions,
+              "Positions of padding to add behind each sample: a mask that keeps padding out "
+              "changes nothing by it");
+}
+
+void pad_inputs(TrainedRun& run, std::int64_t positions) {
+  if (positions == 0) return;
+  as_usage([&] {
+    check(run.model().abilities().takes_padding, "usage",
+          "--pad: the recipe {} does not read samples of one length", run.recipe().name());
+    run.model().pad(positions);
+  });
+}
+
 TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DType> dtype)
     : paths_(folder), run_(read_run_of_recipe(paths_)) {
   const fs::path& file = weights == Weights::kBest ? paths_.best : paths_.model;
@@ -292,11 +346,10 @@ void write_report(std::span<const fs::path> folders, const fs::path& out) {
   std::string title;
   for (const fs::path& folder : folders) {
     const SavedRun run = read_run(RunPaths(folder));
-    runs.push_back(report_run(run, folder, run_name(folder, folders)));
-    if (title.empty()) {
-      title = fmt::format("maskgrad: {}", run.name);
-      if (run.recipe) references = run.recipe->references();
-    }
+    std::vector<ReferenceCurve> of_run;
+    runs.push_back(report_run(run, folder, run_name(folder, folders), of_run));
+    add_references(references, std::move(of_run), runs.size() - 1);
+    if (title.empty()) title = fmt::format("maskgrad: {}", run.name);
   }
   write_file(out, render_report(title, runs, references));
 }

@@ -76,6 +76,11 @@ class TrainedRun {
 /// Throws Error when there is none.
 std::vector<std::filesystem::path> runs_in(const std::filesystem::path& folder);
 
+/// Adds the flag --pad, which sets `positions`.
+void add_pad(CLI::App& command, std::int64_t& positions);
+/// The model of `run` reads so much more padding. Throws UsageError where it takes none.
+void pad_inputs(TrainedRun& run, std::int64_t positions);
+
 /// Writes a report of the runs, drawn together, into `out`. Throws Error when one has not ended.
 void write_report(std::span<const std::filesystem::path> runs, const std::filesystem::path& out);
 

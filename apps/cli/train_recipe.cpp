@@ -107,6 +107,25 @@ void add_means(Values& values, const RunEnd& end) {
   }
 }
 
+// What it comes to on other data than it learns from, or how to see that.
+void add_validation(Values& values, const Recipe& recipe, const Settings& settings,
+                    const RunEnd& end) {
+  if (!end.validation.empty()) {
+    std::string text;
+    for (const Metric& metric : end.validation) {
+      text +=
+          fmt::format("{}{} {}", text.empty() ? "" : ", ", metric.name, mean_text(metric.mean()));
+    }
+    values.emplace_back("validation", text);
+  } else if (!validates(recipe, settings)) {
+    const bool has_share = std::ranges::any_of(
+        settings.all(), [](const Setting& setting) { return setting.key == "val_share"; });
+    values.emplace_back("validation", fmt::format("none: --val FOLDER{} tests on data it has not "
+                                                  "seen",
+                                                  has_share ? " or --val-share 0.1" : ""));
+  }
+}
+
 // What ended the run before its last step.
 void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
   if (end.out_of_patience) {
@@ -123,10 +142,11 @@ void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
   }
 }
 
-void print_end(const RunPaths& paths, TrainingRun& run, const RunEnd& end) {
+void print_end(const Recipe& recipe, const RunPaths& paths, TrainingRun& run, const RunEnd& end) {
   write_report(std::span(&paths.folder, 1), paths.report);
   Values values;
   add_means(values, end);
+  add_validation(values, recipe, run.settings(), end);
   if (end.steps > 0) {
     values.emplace_back(
         "steps", fmt::format("{} in {:.1f} s, {} each, validation and files included", end.steps,
@@ -176,7 +196,7 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
   const auto begin = [&] {
     if (progress != "off") print_summary(*model, run, data_of(recipe, settings, paths));
   };
-  const auto end = [&](const RunEnd& ended) { print_end(paths, run, ended); };
+  const auto end = [&](const RunEnd& ended) { print_end(recipe, paths, run, ended); };
   return run.run(stop, begin, end).outcome;
 }
 

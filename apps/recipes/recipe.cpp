@@ -46,6 +46,13 @@ void RecipeModel::write_on(std::string_view, GenerateOptions,
   fail("generate", "the model answers questions and writes no texts: maskgrad predict asks it");
 }
 
+void RecipeModel::pad(std::int64_t) {
+  fail("pad", "the recipe's model does not read samples of one length: there is no padding to add");
+}
+
+std::vector<ReferenceCurve> Recipe::references(const Settings&, std::int64_t) const { return {}; }
+std::vector<Question> Recipe::questions(const Settings&) const { return {}; }
+
 std::vector<std::string> Recipe::explain_data(const Settings&, const std::filesystem::path&) const {
   return {};
 }

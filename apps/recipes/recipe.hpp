@@ -30,6 +30,12 @@ struct Prediction {
   std::string steps = {};       // what the model wrote on the way; empty where it writes nothing
 };
 
+/// A question for predict(), and the right answer.
+struct Question {
+  std::string text;
+  std::string answer;
+};
+
 struct PredictOptions {
   /// Hears of the steps as they are written, piece by piece.
   std::function<void(std::string_view piece)> on_steps = {};
@@ -77,9 +83,10 @@ struct Reading {
 
 /// What the command line may ask of a model beside the answers of predict().
 struct Abilities {
-  bool writes_steps = false;  // on its way to an answer, see PredictOptions::on_steps
-  bool writes_texts = false;  // write_on()
-  bool is_examined = false;   // examine()
+  bool writes_steps = false;   // on its way to an answer, see PredictOptions::on_steps
+  bool writes_texts = false;   // write_on()
+  bool is_examined = false;    // examine()
+  bool takes_padding = false;  // pad()
 };
 
 /// A recipe's model, made for certain settings.
@@ -113,6 +120,9 @@ class RecipeModel {
   /// answers questions and writes no texts.
   virtual void write_on(std::string_view text, GenerateOptions options,
                         const std::function<bool(std::string_view piece)>& on_text);
+  /// From now on every sample has so many positions of padding more behind it. Throws Error for a
+  /// number below 0, and where the model takes no padding.
+  virtual void pad(std::int64_t positions);
   /// How good its answers are to questions that it was not trained on; nothing where the recipe has
   /// none.
   virtual std::optional<Examination> examine(const ExamineOptions& options);
@@ -146,7 +156,10 @@ class Recipe {
   virtual DataSource data_source() const { return DataSource::kFolder; }
   /// Whether it keeps a part of its data from training. A run is validated on that part, unless
   /// `val` names other data.
-  virtual bool holds_out() const { return false; }
+  virtual bool holds_out(const Settings& settings) const {
+    static_cast<void>(settings);
+    return false;
+  }
   /// Writes training data of its own. For kFolder.
   virtual void write_data(const Settings& settings, const std::filesystem::path& folder) const;
   /// Reads a data folder. For kDrawn the folder means nothing, and kAll is kHeldOut.
@@ -157,8 +170,13 @@ class Recipe {
   virtual std::vector<std::string> explain_data(const Settings& settings,
                                                 const std::filesystem::path& folder) const;
   virtual std::unique_ptr<RecipeModel> make_model(const Settings& settings) const = 0;
-  /// Published curves to draw beside a run's.
-  virtual std::vector<ReferenceCurve> references() const { return {}; }
+  /// Published curves to draw beside a run of these settings, an epoch of which has so many steps.
+  /// None for a run that is another experiment than the published one.
+  virtual std::vector<ReferenceCurve> references(const Settings& settings,
+                                                 std::int64_t steps_in_epoch) const;
+  /// A few questions for the report of a run of these settings. Its training did not ask them, but
+  /// by chance.
+  virtual std::vector<Question> questions(const Settings& settings) const;
 };
 
 /// Adds a recipe; called where the program starts:

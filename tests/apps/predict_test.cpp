@@ -65,6 +65,35 @@ TEST_F(Predict, RefusesAnEmptyQuestionAndStepsThatNobodyWrites) {
   expect_error(run({"predict", "r", "--shw"}), 2, "did you mean '--show-work'?");
 }
 
+// A mask that keeps padding out gives the same digits however much of it there is.
+TEST_F(Predict, AddsPaddingThatOnlyTheKeyMaskLeavesOut) {
+  ASSERT_EQ(train({"--out", "q", "--epochs", "2", "--lr", "0.01", "--mask", "query"}).code, 0);
+  const auto answers = [&](const char* name, const char* pad) {
+    const auto result = run({"predict", name, "x=1,y=2:x+y", "--probabilities", "--pad", pad});
+    EXPECT_EQ(result.err, "");
+    return result.out;
+  };
+  const auto figures = [&](const char* name, const char* pad) {
+    const auto result = run({"eval", name, "--pad", pad, "--json", std::string(name) + pad});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return read(std::string(name) + pad);
+  };
+  for (const char* pad : {"1", "44", "200"}) {
+    EXPECT_EQ(answers("r", pad), answers("r", "0"));
+    EXPECT_EQ(figures("r", pad), figures("r", "0")) << "to the last digit";
+  }
+  EXPECT_NE(answers("q", "200"), answers("q", "0"));
+  EXPECT_NE(figures("q", "200"), figures("q", "0"));
+}
+
+TEST_F(Predict, RefusesPaddingThatIsNoneOrThatNoModelReads) {
+  expect_error(run({"eval", "r", "--pad", "-1"}), 2, "pad: must be from 0 to 100000, not -1");
+  ASSERT_EQ(run({"train", "arithmetic", "--out", "a", "--steps", "1", "--progress", "off"}).code,
+            0);
+  expect_error(run({"predict", "a", "--pad", "3", "x=1,y=2:x+y"}), 2,
+               "--pad: the recipe arithmetic does not read samples of one length");
+}
+
 TEST_F(Predict, RefusesWhatIsNoProblem) {
   expect_error(run({"predict", "r", "x=1,y=2"}), 1,
                "'x=1,y=2' is not a problem of the form x=-12,y=24:y-x, without spaces");

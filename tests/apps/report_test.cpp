@@ -62,6 +62,37 @@ TEST_F(Report, DrawsTheMasksOfAttention) {
   EXPECT_FALSE(says(": reflect</text>"));
 }
 
+TEST_F(Report, ShowsAnswersWithTheirProbabilities) {
+  const std::string page = read("runs/first/report.html");
+  const std::string told = run({"predict", "runs/first", "x=-12,y=24:y-x", "--probabilities"}).out;
+  const std::string first = told.substr(0, 1) + " (" + told.substr(3, 3);
+  EXPECT_THAT(page, HasSubstr("<th scope=\"row\">x=-12,y=24:y-x</th><td>3</td>"));
+  const std::size_t row = page.find(">x=-12,y=24:y-x<");
+  EXPECT_THAT(page.substr(row, page.find("</tr>", row) - row), HasSubstr(first)) << told;
+  EXPECT_THAT(page, HasSubstr("Right answers: first has "));
+}
+
+TEST_F(Report, ComparesWithTheArticleOnlyWhatHasItsSettings) {
+  const auto own = [&](const std::string& name, std::vector<std::string> more) {
+    std::vector<std::string> args = {"train",      "blog", "--out",           name, "--epochs", "1",
+                                     "--progress", "off",  "--no-tensorboard"};
+    args.insert(args.end(), more.begin(), more.end());
+    const auto result = run(args);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return read(name + "/report.html");
+  };
+  EXPECT_THAT(own("as", {"--mask", "query"}), HasSubstr("In training loss, as ends "));
+  EXPECT_THAT(own("lr", {"--lr", "0.01"}), Not(HasSubstr("article")));
+  EXPECT_THAT(own("batch", {"--batch-size", "4"}), Not(HasSubstr("article")));
+  EXPECT_THAT(own("small", {"--max-val", "10"}), Not(HasSubstr("article")));
+  EXPECT_THAT(read("runs/first/report.html"), Not(HasSubstr("article"))) << "of 80 samples";
+  ASSERT_EQ(run({"report", "lr", "as"}).code, 0);
+  const std::string both = read("report.html");
+  EXPECT_THAT(both, HasSubstr("as − article"));
+  EXPECT_THAT(both, Not(HasSubstr("lr − article")));
+  EXPECT_THAT(both, HasSubstr("qnarre.com"));
+}
+
 // 40 steps are an epoch of these data.
 class ReportOfAnUnfinishedEpoch : public test::CliTest {
  protected:
@@ -76,7 +107,7 @@ TEST_F(ReportOfAnUnfinishedEpoch, SaysHowFarItWent) {
   const std::string summary = "<tr><th scope=\"row\">steps</th><td>7</td></tr>";
   ASSERT_EQ(train({"--out", "a", "--steps", "7"}).code, 0);
   EXPECT_THAT(read("a/report.html"), HasSubstr(summary));
-  EXPECT_THAT(read("a/report.html"), HasSubstr("final loss"));
+  EXPECT_THAT(read("a/report.html"), HasSubstr("final training loss"));
   EXPECT_THAT(steps_in_inspect("a"), HasSubstr("  7  "));
   std::filesystem::remove_all(path("a/checkpoints"));
   ASSERT_EQ(run({"report", "a"}).code, 0);

@@ -51,7 +51,8 @@ TEST_F(Text, TrainsOnTheFilesOfAFolderAndHoldsDocumentsOut) {
   EXPECT_THAT(result.err, HasSubstr("836 samples, 3 steps of 16")) << "36 of a, 40 of c";
   EXPECT_THAT(
       result.out,
-      ContainsRegex("\nbits_per_byte [0-9][^\n]+\ngrad_norm     [^\n]+\nsteps         3 in "));
+      ContainsRegex("\nbits_per_byte [0-9][^\n]+\ngrad_norm     [^\n]+\nvalidation    loss [^\n]+\n"
+                    "steps         3 in "));
   EXPECT_THAT(result.out, HasSubstr("validation loss"));
   EXPECT_FALSE(exists("r/data"));
 }

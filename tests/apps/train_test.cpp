@@ -37,6 +37,8 @@ TEST_F(Train, LeavesAWholeRunFolder) {
   EXPECT_EQ(result.err, "");
   EXPECT_TRUE(std::regex_match(result.out,
                                std::regex("loss +[0-9.]+\naccuracy +[0-9.]+\n"
+                                          "validation none: --val FOLDER or --val-share 0.1 "
+                                          "tests on data it has not seen\n"
                                           "steps +80 in [0-9.]+ s, [0-9.]+ [um]s each, validation "
                                           "and files included\n"
                                           "run +r\nreport +r/report.html\n")))

@@ -1,4 +1,8 @@
 // Runs that look at other data than those that they learn from.
+#include <sstream>
+
+#include <fmt/format.h>
+
 #include "support/cli.hpp"
 
 namespace maskgrad {
@@ -47,9 +51,9 @@ TEST_F(Validation, GivesTheBestWeightsToTheCommandsThatUseAModel) {
   const std::string last = run({"eval", "r", "--data", "v"}).out,
                     best = run({"eval", "r", "--data", "v", "--best"}).out;
   EXPECT_LT(loss_in(best), loss_in(last));
-  const auto told = result.out.find("validation loss ");
+  const auto told = result.out.find("best       validation loss ");
   ASSERT_NE(told, std::string::npos) << result.out;
-  EXPECT_NEAR(std::stod(result.out.substr(told + 16)), loss_in(best), 1e-4);
+  EXPECT_NEAR(std::stod(result.out.substr(told + 27)), loss_in(best), 1e-4);
   EXPECT_THAT(run({"inspect", "r"}).out, HasSubstr("best validation loss: "));
   EXPECT_THAT(read("r/report.html"), HasSubstr("validation loss by epoch"));
   for (const char* command : {"predict", "check"}) {
@@ -61,6 +65,60 @@ TEST_F(Validation, GivesTheBestWeightsToTheCommandsThatUseAModel) {
                  "'plain' has no best.safetensors: only a run that validates keeps the best "
                  "weights, such as one with --val");
   }
+}
+
+// The numbers in the column of a table without quotes.
+std::vector<double> column(const std::string& table, std::size_t place) {
+  std::vector<double> values;
+  std::istringstream lines(table);
+  std::string line;
+  for (std::getline(lines, line); std::getline(lines, line);) {
+    std::istringstream cells(line);
+    std::string cell;
+    for (std::size_t i = 0; i <= place; ++i) std::getline(cells, cell, ',');
+    values.push_back(std::stod(cell));
+  }
+  return values;
+}
+
+TEST_F(Validation, TellsAtTheEndWhatItCameToAndKeepsItInATable) {
+  const auto result = train({"--out", "r", "--epochs", "2", "--val", "v", "--no-tensorboard"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const std::string table = read("r/validation.csv");
+  EXPECT_THAT(table, ::testing::StartsWith("epoch,steps,loss,accuracy\n1,40,"));
+  const std::vector<double> losses = column(table, 2), accuracies = column(table, 3);
+  ASSERT_EQ(losses.size(), 2U);
+  EXPECT_NEAR(losses[1], loss_in(run({"eval", "r", "--data", "v"}).out), 1e-5);
+  EXPECT_THAT(result.out, HasSubstr(fmt::format("validation loss {:.4f}, accuracy {:.4f}\n",
+                                                losses[1], accuracies[1])));
+  EXPECT_THAT(read("r/report.html"), HasSubstr("validation loss by epoch"))
+      << "also without event files";
+}
+
+TEST_F(Validation, HoldsOutAShareOfTheSamplesAtTheirEnd) {
+  const auto result = train({"--out", "r", "--epochs", "1", "--val-share", "0.25"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("\nsteps      30 in ")) << "60 samples in batches of 2";
+  EXPECT_THAT(run({"eval", "r"}).out, HasSubstr("samples    20, held out\n"));
+  const std::string told = run({"eval", "r"}).out;
+  EXPECT_THAT(result.out, HasSubstr(fmt::format("validation loss {:.4f}", loss_in(told))));
+  EXPECT_THAT(run({"eval", "r", "--data", "d"}).out, HasSubstr("samples    80\n"));
+  EXPECT_EQ(run({"report", "r"}).code, 0);
+  const auto other = run({"train", "blog", "--out", "r", "--resume", "--val-share", "0.5"});
+  EXPECT_NE(other.code, 0) << "it would be trained on what it was tested on";
+}
+
+TEST_F(Validation, HoldsOutOneSampleAtLeastAndTrainsOnOne) {
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "two", "--shards", "1", "--samples", "2"}).code, 0);
+  for (const char* share : {"1e-9", "0.9"}) {
+    const auto result = run({"train", "blog", "--data", "two", "--out", "r", "--steps", "1",
+                             "--force", "--val-share", share, "--progress", "off"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_THAT(run({"eval", "r"}).out, HasSubstr("samples    1, held out\n")) << share;
+  }
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "one", "--shards", "1", "--samples", "1"}).code, 0);
+  expect_error(run({"train", "blog", "--data", "one", "--out", "s", "--val-share", "0.5"}), 1,
+               "--val-share 0.5 of 1 sample leaves nothing to train on or to hold out");
 }
 
 TEST_F(Validation, StopsWhenNothingGetsBetter) {

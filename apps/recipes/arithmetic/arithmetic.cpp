@@ -15,6 +15,7 @@
 #include <maskgrad/train/formats/utf8.hpp>
 
 #include "recipes/arithmetic/answer_table.hpp"
+#include "recipes/arithmetic_questions.hpp"
 #include "recipes/causal_recipe.hpp"
 #include "recipes/check_is_below.hpp"
 
@@ -193,7 +194,7 @@ class ArithmeticRecipe : public Recipe {
   }
 
   DataSource data_source() const override { return DataSource::kDrawn; }
-  bool holds_out() const override { return true; }
+  bool holds_out(const Settings&) const override { return true; }
 
   std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path&,
                                      DataPart part) const override {
@@ -205,6 +206,13 @@ class ArithmeticRecipe : public Recipe {
                          .seed = static_cast<std::uint64_t>(settings.integer("seed")),
                          .rare = held_out ? 0 : settings.real("rare"),
                          .held_out = held_out});
+  }
+
+  std::vector<Question> questions(const Settings& settings) const override {
+    return arithmetic_questions(
+        settings.integer("max_val"),
+        [](const ArithmeticProblem& problem) { return is_held_out(problem.x, problem.y); },
+        [](std::int64_t result) { return std::to_string(result); });
   }
 
   std::unique_ptr<RecipeModel> make_model(const Settings& settings) const override {

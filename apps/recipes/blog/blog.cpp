@@ -2,6 +2,7 @@
 // predicts the first character of the answer. 49,145 parameters: Masking, Embed 20x15, Reflect,
 // Reshape, Dense 150 relu, Dense 20; cross-entropy, Adam, batches of 2.
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include <maskgrad/layers/dense.hpp>
@@ -11,14 +12,18 @@
 #include <maskgrad/layers/reflect.hpp>
 #include <maskgrad/layers/reshape.hpp>
 #include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/shape/slice.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/finite.hpp>
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/arithmetic_problem.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
 
+#include "recipes/arithmetic_questions.hpp"
+#include "recipes/blog/article.hpp"
 #include "recipes/check_is_below.hpp"
 #include "recipes/recipe.hpp"
 
@@ -28,11 +33,14 @@ namespace {
 constexpr std::int64_t kLength = 20, kFeatures = 15, kHidden = 150;
 constexpr auto kVocabulary = static_cast<std::int64_t>(kArithmeticVocabulary.size());
 
+// 0: the numbers of data that are given are not known.
+std::int64_t known_max_val(const Settings& settings) {
+  return settings.text("data").empty() ? settings.integer("max_val") : 0;
+}
+
 class BlogModel : public RecipeModel {
  public:
-  // The numbers of data that are given are not known.
-  explicit BlogModel(const Settings& settings)
-      : max_val_(settings.text("data").empty() ? settings.integer("max_val") : 0) {
+  explicit BlogModel(const Settings& settings) : max_val_(known_max_val(settings)) {
     model_.add<Masking>("masking", kPadToken)
         .add<Embed>("embed", kVocabulary, kFeatures)
         .add<Reflect>("reflect", kFeatures, mask_axis_from_string(settings.text("mask")))
@@ -44,8 +52,17 @@ class BlogModel : public RecipeModel {
 
   Module& module() override { return model_; }
 
+  Abilities abilities() const override { return {.takes_padding = true}; }
+
+  void pad(std::int64_t positions) override {
+    constexpr std::int64_t kMost = 100'000;
+    check(positions >= 0 && positions <= kMost, "pad", "must be from 0 to {}, not {}", kMost,
+          positions);
+    padding_ = positions;
+  }
+
   ModelOutput evaluate(const Batch& batch, Pass& pass) override {
-    const Variable logits = model_(Variable(batch.inputs), pass);
+    const Variable logits = logits_of(batch.inputs, pass);
     return {ops::cross_entropy(logits, batch.targets),
             {to_metric("accuracy", ops::accuracy(logits, batch.targets))}};
   }
@@ -88,7 +105,8 @@ class BlogModel : public RecipeModel {
 
   Prediction predict(const std::string& text, const PredictOptions&) override {
     const NoGrad no_grad;
-    const Variable logits = model_(Variable(question_of(text).inputs));
+    Pass pass;
+    const Variable logits = logits_of(question_of(text).inputs, pass);
     if (const auto found = find_not_finite(logits.value())) {
       fail("blog", "the model has no answer to {}: it gives {}", quote(text), found->value);
     }
@@ -115,6 +133,27 @@ class BlogModel : public RecipeModel {
     return labels;
   }
 
+  // The dense layers have weights for kLength positions. So those behind are cut off where
+  // attention is over: they can count for what it gives, and for nothing else.
+  Variable logits_of(const Tensor& tokens, Pass& pass) {
+    if (padding_ == 0) return model_(Variable(tokens), pass);
+    Variable x(padded(tokens));
+    for (const char* name : {"masking", "embed", "reflect"}) x = model_.layer(name)(x, pass);
+    x = ops::slice(x, 1, 0, kLength);
+    for (const char* name : {"reshape", "dense", "dbd"}) x = model_.layer(name)(x, pass);
+    return x;
+  }
+
+  Tensor padded(const Tensor& tokens) const {
+    Tensor longer = Tensor::full({tokens.dim(0), kLength + padding_}, kPadToken, DType::kInt64);
+    const auto from = tokens.values<std::int64_t>();
+    for (std::int64_t b = 0; b < tokens.dim(0); ++b) {
+      std::copy_n(from.begin() + b * kLength, kLength,
+                  longer.data<std::int64_t>() + b * (kLength + padding_));
+    }
+    return longer;
+  }
+
   // The first answer, and the others that are not improbable.
   static Prediction most_probable(const std::vector<double>& probabilities) {
     constexpr double kImprobable = 0.005;
@@ -130,7 +169,8 @@ class BlogModel : public RecipeModel {
     return prediction;
   }
 
-  std::int64_t max_val_;  // 0: not known
+  std::int64_t max_val_;      // 0: not known
+  std::int64_t padding_ = 0;  // positions behind the kLength of a sample
   Sequential model_;
 };
 
@@ -152,6 +192,12 @@ class BlogRecipe : public Recipe {
          Setting{"shards", Int{0}, "shards to read or make; 0: all that are there, 2 to make"}
              .at_least(0)
              .at_most(10000),
+         Setting{"val_share", 0.0,
+                 "share of the samples, the last, that is held out of training; 0: none; with val "
+                 "only eval reads it"}
+             .at_least(0)
+             .at_most(0.9)
+             .since(6),
          // Longer numbers would not fit the model's input.
          Setting{"max_val", Int{100}, "numbers of the data it makes are smaller"}
              .at_least(1)
@@ -166,6 +212,8 @@ class BlogRecipe : public Recipe {
           pack, mask);
   }
 
+  bool holds_out(const Settings& settings) const override { return settings.real("val_share") > 0; }
+
   void write_data(const Settings& settings, const std::filesystem::path& folder) const override {
     constexpr std::int64_t kShardsOfTheArticle = 2;
     const std::int64_t shards = settings.integer("shards");
@@ -177,16 +225,13 @@ class BlogRecipe : public Recipe {
 
   std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path& folder,
                                      DataPart part) const override {
-    auto dataset = std::make_unique<SequenceDataset>(kLength, kPadToken);
     const std::int64_t limit = part == DataPart::kAll ? 0 : settings.integer("shards");
-    for (const auto& shard : list_shards(folder, limit)) {
-      for (const ArithmeticSample& sample : read_arithmetic_shard(shard)) {
-        check(!sample.res.empty(), "blog", "'{}' holds a sample without an answer", shard.string());
-        const std::string text = sample.defs + ":" + sample.op;
-        check(text.size() <= kLength, "blog", "'{}' holds '{}', of {} characters: at most {} fit",
-              shard.string(), shortened(text), text.size(), kLength);
-        dataset->add(arithmetic_tokens(text), arithmetic_tokens(sample.res).front());
-      }
+    const std::vector<Sample> samples = read_samples(folder, limit);
+    const auto [first, end] = range_of(part, settings.real("val_share"), std::ssize(samples));
+    auto dataset = std::make_unique<SequenceDataset>(kLength, kPadToken);
+    for (std::int64_t i = first; i < end; ++i) {
+      const auto& [tokens, target] = samples[static_cast<std::size_t>(i)];
+      dataset->add(tokens, target);
     }
     return dataset;
   }
@@ -195,10 +240,67 @@ class BlogRecipe : public Recipe {
     return std::make_unique<BlogModel>(settings);
   }
 
-  std::vector<ReferenceCurve> references() const override {
-    return {{"article",
-             "loss",
-             {1.7373, 1.4499, 1.3553, 1.2888, 1.2299, 1.1706, 1.1019, 1.0223, 0.9478, 0.8824}}};
+  std::vector<ReferenceCurve> references(const Settings& settings,
+                                         std::int64_t steps_in_epoch) const override {
+    if (!is_as_in_the_article(settings, steps_in_epoch)) return {};
+    return {article_curve()};
+  }
+
+  // Of the answer the first character. The data that are given may have other numbers.
+  std::vector<Question> questions(const Settings& settings) const override {
+    constexpr std::int64_t kMaxValOfTheArticle = 100;
+    const std::int64_t known = known_max_val(settings);
+    return arithmetic_questions(
+        known > 0 ? known : kMaxValOfTheArticle,
+        [](const ArithmeticProblem& problem) { return to_string(problem).size() <= kLength; },
+        [](std::int64_t result) { return std::to_string(result).substr(0, 1); });
+  }
+
+ private:
+  // Whether a run repeats the article's but for its mask, its length and its random numbers.
+  bool is_as_in_the_article(const Settings& settings, std::int64_t steps_in_epoch) const {
+    constexpr std::int64_t kSteps = 1000;  // 2,000 samples in batches of 2
+    const Settings defaults(this->settings());
+    const auto is_default = [&](const char* key) {
+      return to_string(settings.setting(key).value) == to_string(defaults.setting(key).value);
+    };
+    constexpr const char* kKeys[] = {"batch_size", "lr",  "schedule",  "warmup_steps",
+                                     "clip_norm",  "ema", "optimizer", "beta2",
+                                     "shuffle",    "init"};
+    return steps_in_epoch == kSteps && std::ranges::all_of(kKeys, is_default) &&
+           (known_max_val(settings) == 0 || is_default("max_val"));
+  }
+
+  struct Sample {
+    std::vector<std::int64_t> tokens;
+    std::int64_t target;
+  };
+
+  static std::vector<Sample> read_samples(const std::filesystem::path& folder, std::int64_t limit) {
+    std::vector<Sample> samples;
+    for (const auto& shard : list_shards(folder, limit)) {
+      for (const ArithmeticSample& sample : read_arithmetic_shard(shard)) {
+        check(!sample.res.empty(), "blog", "'{}' holds a sample without an answer", shard.string());
+        const std::string text = sample.defs + ":" + sample.op;
+        check(text.size() <= kLength, "blog", "'{}' holds '{}', of {} characters: at most {} fit",
+              shard.string(), shortened(text), text.size(), kLength);
+        samples.push_back({arithmetic_tokens(text), arithmetic_tokens(sample.res).front()});
+      }
+    }
+    return samples;
+  }
+
+  // The samples of a part, first and end. What is held out comes last: one sample at least, and at
+  // least one is left to train on.
+  static std::pair<std::int64_t, std::int64_t> range_of(DataPart part, double val_share,
+                                                        std::int64_t all) {
+    if (part == DataPart::kAll || val_share == 0) return {0, all};
+    check(all >= 2, "blog", "--val-share {} of {} leaves nothing to train on or to hold out",
+          val_share, count_of(all, "sample"));
+    const auto share =
+        static_cast<std::int64_t>(std::llround(val_share * static_cast<double>(all)));
+    const std::int64_t cut = all - std::clamp<std::int64_t>(share, 1, all - 1);
+    return part == DataPart::kTraining ? std::pair(std::int64_t{0}, cut) : std::pair(cut, all);
   }
 };
 

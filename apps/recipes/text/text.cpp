@@ -145,7 +145,7 @@ class TextRecipe : public Recipe {
 
   DataSource data_source() const override { return DataSource::kGiven; }
 
-  bool holds_out() const override { return true; }
+  bool holds_out(const Settings&) const override { return true; }
 
   std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path& path,
                                      DataPart part) const override {

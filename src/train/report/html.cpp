@@ -69,6 +69,10 @@ std::string shorten(std::string_view text, std::size_t limit) {
   return std::string(text.substr(0, cut)) + "…";
 }
 
+std::size_t characters_in(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(text, starts_character));
+}
+
 std::string format_number(double value) {
   if (std::isnan(value)) return "nan";
   const double size = std::abs(value);
@@ -108,7 +112,8 @@ void HtmlTable::add_row(std::vector<HtmlCell> cells, std::string css) {
 }
 
 std::string HtmlTable::html() const {
-  std::string out = "<div class=\"scroll\">" + open_tag("table", css_) + "<thead><tr>";
+  std::string out =
+      "<div class=\"scroll\" tabindex=\"0\">" + open_tag("table", css_) + "<thead><tr>";
   for (const HtmlCell& cell : header_) {
     out += open_tag("th", cell.css, " scope=\"col\"") + escape_html(cell.text) + "</th>";
   }

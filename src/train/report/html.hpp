@@ -18,6 +18,9 @@ std::string escape_html(std::string_view text);
 /// Counts UTF-8 characters; not escaped.
 std::string shorten(std::string_view text, std::size_t limit);
 
+/// UTF-8 characters of a text.
+std::size_t characters_in(std::string_view text);
+
 /// For people: "1.7373", "2.500e-07", "nan", "inf". Four
 /// decimals, or four digits with an exponent where those would show too little or too much.
 std::string format_number(double value);

@@ -4,22 +4,14 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/train/report/chart_frame.hpp>
 #include <maskgrad/train/report/html.hpp>
-#include <maskgrad/train/report/plot_scale.hpp>
-#include <maskgrad/train/report/svg_plot.hpp>
 
 namespace maskgrad {
 namespace {
 
-// In user units; the page scales the drawing to the room it has. Widths of text are for the larger
-// letters that narrow screens get.
-constexpr double kWidth = 600;
-constexpr double kPlotHeight = 270;
-constexpr double kRight = kWidth - 18;
-constexpr double kInset = 9;  // from the ends of the axis to the first and last x
 constexpr double kLegendTop = 40;
 constexpr double kLegendRow = 24;
-constexpr double kLetter = 9;
 constexpr std::size_t kMaxName = 40;
 constexpr std::size_t kMaxMarkers = 60;  // of a series: beyond, every n-th point has one
 
@@ -32,14 +24,6 @@ struct Look {
   std::size_t cover = 0;  // how many later series lie on this one, up to kMaxCover
 };
 
-/// Where the data lies in the drawing.
-struct Frame {
-  Ticks x_ticks;
-  Ticks y_ticks;
-  PlotScale x;
-  PlotScale y;
-};
-
 std::string css_of(const Look& look) {
   if (look.series->is_reference) return fmt::format("ref r{}", look.place % 3);
   return fmt::format("s{}{}", look.place % kPlotColors, look.cover > 0 ? " band" : "");
@@ -48,10 +32,6 @@ std::string css_of(const Look& look) {
 double line_width(const Look& look) {
   if (look.series->is_reference) return 1.6;
   return 2.2 + 5.0 * static_cast<double>(look.cover);
-}
-
-bool is_drawable(const PlotPoint& point) {
-  return maskgrad::is_drawable(point.x) && maskgrad::is_drawable(point.y);
 }
 
 /// A shape around a point, closed by `end`: "/>" or a tooltip.
@@ -97,6 +77,22 @@ std::vector<Look> looks_of(const LineChart& chart, const Frame& frame) {
   return looks;
 }
 
+/// A cell of the legend: `mark` draws what stands before the name, at x and y.
+template <class Mark>
+void add_to_legend(std::string& out, const std::string& css, const std::string& name, double& x,
+                   double& y, Mark mark) {
+  const double width = 60 + kLetter * static_cast<double>(characters_in(name));
+  if (x > 4 && x + width > kWidth) {
+    x = 4;
+    y += kLegendRow;
+  }
+  out += fmt::format(R"(<g class="{}">)", css) + mark(x, y);
+  out += fmt::format(R"(<text x="{}" y="{}">{}</text></g>)", format_pixels(x + 36),
+                     format_pixels(y + 4.5), escape_html(name));
+  out += '\n';
+  x += width;
+}
+
 std::string legend_name(const PlotSeries& series) {
   const bool is_empty = std::none_of(series.points.begin(), series.points.end(),
                                      [](const PlotPoint& point) { return is_drawable(point); });
@@ -104,25 +100,22 @@ std::string legend_name(const PlotSeries& series) {
 }
 
 /// The legend's rows from kLegendTop on; moves `y` below them.
-std::string draw_legend(const std::vector<Look>& looks, double& y) {
+std::string draw_legend(const LineChart& chart, const std::vector<Look>& looks, double& y) {
   std::string out;
   double x = 4;
   y = kLegendTop;
   for (const Look& look : looks) {
-    const std::string name = legend_name(*look.series);
-    const double width = 50 + kLetter * static_cast<double>(name.size());
-    if (x > 4 && x + width > kWidth) {
-      x = 4;
-      y += kLegendRow;
-    }
-    out += fmt::format(R"(<g class="{}"><path class="line" stroke-width="{}" d="M{},{}h26"/>)",
-                       css_of(look), format_pixels(line_width(look)), format_pixels(x),
-                       format_pixels(y));
-    out += marker(look, x + 13, y, R"( class="dot"/>)");
-    out += fmt::format(R"(<text x="{}" y="{}">{}</text></g>)", format_pixels(x + 36),
-                       format_pixels(y + 4.5), escape_html(name));
-    out += '\n';
-    x += width;
+    add_to_legend(out, css_of(look), legend_name(*look.series), x, y, [&](double left, double at) {
+      return fmt::format(R"(<path class="line" stroke-width="{}" d="M{},{}h26"/>)",
+                         format_pixels(line_width(look)), format_pixels(left), format_pixels(at)) +
+             marker(look, left + 13, at, R"( class="dot"/>)");
+    });
+  }
+  for (const PlotBand& band : chart.bands) {
+    add_to_legend(out, "ref", shorten(band.name, kMaxName), x, y, [](double left, double at) {
+      return fmt::format(R"(<path class="area" d="M{},{}h26v12h-26z"/>)", format_pixels(left),
+                         format_pixels(at - 6));
+    });
   }
   y += kLegendRow;
   return out;
@@ -148,9 +141,27 @@ std::string draw_axes(const LineChart& chart, const Frame& frame) {
                      format_pixels(bottom), format_pixels(kRight));
   out += fmt::format(R"(<text class="label end" x="{}" y="{}">{}</text>)", format_pixels(kRight),
                      format_pixels(bottom + 43), escape_html(chart.x_label));
-  out += fmt::format(R"(<text class="label" x="4" y="{}">{}</text>)",
-                     format_pixels(frame.y.to - 16), escape_html(chart.y_label));
+  out +=
+      fmt::format(R"(<text class="label" x="4" y="{}">{}{}</text>)", format_pixels(frame.y.to - 20),
+                  escape_html(chart.y_label), frame.y.is_log ? ", logarithmic" : "");
   return out + "\n";
+}
+
+/// The area of a band, without places where one of its sides cannot be drawn.
+std::string draw_band(const PlotBand& band, const Frame& frame) {
+  const std::size_t size = std::min({band.x.size(), band.low.size(), band.high.size()});
+  std::string there, back;
+  for (std::size_t i = 0; i < size; ++i) {
+    const PlotPoint low{band.x[i], band.low[i]}, high{band.x[i], band.high[i]};
+    if (!is_drawable(low) || !is_drawable(high)) continue;
+    const std::string x = format_pixels(frame.x(low.x));
+    there += fmt::format("{}{},{}", there.empty() ? 'M' : 'L', x, format_pixels(frame.y(high.y)));
+    back = fmt::format("L{},{}", x, format_pixels(frame.y(low.y))) + back;
+  }
+  if (there.empty()) return "";
+  return fmt::format(
+      "<g class=\"ref\"><path class=\"area\" d=\"{}{}z\"><title>{}</title></path></g>\n", there,
+      back, escape_html(shorten(band.name, kMaxName)));
 }
 
 /// The line through all points, broken at those that cannot be drawn.
@@ -192,55 +203,29 @@ std::string draw_series(const LineChart& chart, const Look& look, const Frame& f
   return out + "</g>\n";
 }
 
-Frame frame_of(const LineChart& chart) {
-  PlotRange x, y;
-  for (const PlotSeries& series : chart.series) {
-    for (const PlotPoint& point : series.points) {
-      if (!is_drawable(point)) continue;
-      x.add(point.x);
-      y.add(point.y);
-    }
-  }
-  // The part of an epoch lies within that epoch.
-  if (chart.x_is_whole && x.low == x.high && x.low != std::floor(x.low)) {
-    x = {std::floor(x.low), std::ceil(x.high), false};
-  }
-  // A share that never changes lies between none and all.
-  const bool is_level_share = chart.y_is_share && !y.is_empty && y.low == y.high;
-  if (is_level_share && y.low >= 0 && y.high <= 1) y = {0, 1, false};
-  Frame frame{make_ticks(x, 12, chart.x_is_whole ? TickKind::kWhole : TickKind::kReal),
-              make_ticks(y, 6),
-              {},
-              {}};
-  std::size_t letters = 3;
-  for (const std::string& label : frame.y_ticks.labels) letters = std::max(letters, label.size());
-  const double left = 16 + kLetter * static_cast<double>(letters);
-  frame.x = {frame.x_ticks.low(), frame.x_ticks.high(), left + kInset, kRight - kInset};
-  frame.y = {frame.y_ticks.low(), frame.y_ticks.high(), kPlotHeight, 0};
-  return frame;
-}
-
 /// A sentence about the values that were left out; "" when there are none.
-std::string draw_note(const LineChart& chart, double y) {
+std::string draw_note(const LineChart& chart, double y, bool is_log) {
   std::int64_t left_out = 0;
   for (const PlotSeries& series : chart.series) {
     left_out += std::count_if(series.points.begin(), series.points.end(),
                               [](const PlotPoint& point) { return !is_drawable(point); });
   }
   if (left_out == 0) return "";
-  return fmt::format("<text class=\"label\" x=\"4\" y=\"{}\">Not drawn: {} {} not finite.</text>\n",
+  return fmt::format("<text class=\"label\" x=\"4\" y=\"{}\">Not drawn: {} {} {}.</text>\n",
                      format_pixels(y), left_out,
-                     left_out == 1 ? "value that is" : "values that are");
+                     left_out == 1 ? "value that is" : "values that are",
+                     is_log ? "0 or not finite" : "not finite");
 }
 
 }  // namespace
 
-std::string draw(const LineChart& chart) {
-  Frame frame = frame_of(chart);
+std::string draw(const LineChart& given) {
+  Frame frame = frame_of(given);
+  const LineChart chart = frame.y.is_log ? without_zeros(given) : given;
   const std::vector<Look> looks = looks_of(chart, frame);
   double top = 0;
-  const std::string legend = draw_legend(looks, top);
-  top += 26;
+  const std::string legend = draw_legend(chart, looks, top);
+  top += 30;
   frame.y.from = top + kPlotHeight;
   frame.y.to = top;
   const double height = frame.y.from + 54;
@@ -249,13 +234,15 @@ std::string draw(const LineChart& chart) {
       "<text class=\"name\" x=\"4\" y=\"18\">{}</text>\n",
       kWidth, format_pixels(height), escape_html(chart.title),
       escape_html(shorten(chart.title, 60)));
-  out += legend + draw_axes(chart, frame);
+  out += legend;
+  for (const PlotBand& band : chart.bands) out += draw_band(band, frame);
+  out += draw_axes(chart, frame);
   for (const bool references : {true, false}) {
     for (const Look& look : looks) {
       if (look.series->is_reference == references) out += draw_series(chart, look, frame);
     }
   }
-  return out + draw_note(chart, frame.y.from + 43) + "</svg>\n";
+  return out + draw_note(chart, frame.y.from + 43, frame.y.is_log) + "</svg>\n";
 }
 
 }  // namespace maskgrad

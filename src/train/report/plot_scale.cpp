@@ -79,6 +79,22 @@ Ticks make_ticks(PlotRange range, int intervals, TickKind kind) {
   return ticks;
 }
 
+Ticks make_log_ticks(PlotRange range, int intervals) {
+  int first = static_cast<int>(std::floor(std::log10(range.low)));
+  int last = static_cast<int>(std::ceil(std::log10(range.high)));
+  while (std::pow(10.0, first) > range.low) --first;  // the logarithm may have been rounded
+  while (std::pow(10.0, last) < range.high || last == first) ++last;
+  const int step = std::max(1, (last - first + intervals - 1) / intervals);
+  Ticks ticks;
+  for (int exponent = first; exponent < last + step; exponent += step) {
+    ticks.values.push_back(std::pow(10.0, exponent));
+    ticks.labels.push_back(exponent >= -3 && exponent <= 4
+                               ? fmt::format("{:.{}f}", ticks.values.back(), std::max(0, -exponent))
+                               : fmt::format("1e{}", exponent));
+  }
+  return ticks;
+}
+
 std::string format_pixels(double value) {
   std::string text = fmt::format("{:.1f}", value);
   if (text.ends_with(".0")) text.resize(text.size() - 2);

@@ -1,6 +1,7 @@
 // Round numbers along an axis, and where values lie on it.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -35,15 +36,23 @@ enum class TickKind { kReal, kWhole };
 /// whole numbers only.
 Ticks make_ticks(PlotRange range, int intervals, TickKind kind = TickKind::kReal);
 
+/// Ticks at powers of ten, with low() <= range.low and range.high <= high(), at most `intervals` +
+/// 2 of them between the two. Requires 0 < range.low <= range.high.
+Ticks make_log_ticks(PlotRange range, int intervals);
+
 /// Maps [low, high], low < high, to [from, to] in pixels, from > to for an axis that points up.
+/// With `is_log` equal factors are equal lengths, and low must be above 0.
 struct PlotScale {
   double low = 0;
   double high = 1;
   double from = 0;
   double to = 1;
+  bool is_log = false;
 
   double operator()(double value) const {
-    return from + (value - low) / (high - low) * (to - from);
+    const double share =
+        is_log ? std::log(value / low) / std::log(high / low) : (value - low) / (high - low);
+    return from + share * (to - from);
   }
 };
 

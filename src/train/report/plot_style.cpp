@@ -23,6 +23,7 @@ std::string_view plot_style() {
 .plot .dot{fill:var(--series);stroke:var(--surface);stroke-width:.8}
 .plot .band .line{stroke-opacity:.35;stroke-linecap:butt}
 .plot .band .dot{fill:var(--surface);stroke:var(--series);stroke-width:1.8}
+.plot .area{fill:var(--soft);fill-opacity:.16}
 .plot .ref .line{stroke-dasharray:7 5;stroke-linecap:butt}
 .plot .r1 .line{stroke-dasharray:2 4}.plot .r2 .line{stroke-dasharray:10 4 2 4}
 .plot .ref .dot{fill:var(--surface);stroke:var(--series);stroke-width:1.4}

@@ -55,12 +55,12 @@ bool has_reference(const ReportContent& content, const std::string& metric) {
 std::string curves(const ReportContent& content, std::span<const std::string> metrics) {
   std::string body = "<div class=\"pair\">\n";
   for (const std::string& metric : metrics) {
-    body += card(metric_chart(content, metric) + equal_runs_note(content, metric));
     if (const std::string chart = validation_chart(content, metric); !chart.empty()) {
       body += card(chart);
     }
+    body += card(metric_chart(content, metric) + equal_runs_note(content, metric));
   }
-  return body + "</div>\n";
+  return body + "</div>\n" + reference_notes(content);
 }
 
 /// Tables of the first metric, which is the loss, and of every other that has a reference.
@@ -88,11 +88,14 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
     navigation += fmt::format("<a href=\"#{}\">{}</a>\n", id, heading);
     body += fmt::format("<section id=\"{}\">\n<h2>{}</h2>\n{}</section>\n", id, heading, text);
   };
-  add("summary", "Summary", card(summary_table(content)) + warnings(runs));
+  add("summary", "Summary", conclusions(content) + card(summary_table(content)) + warnings(runs));
   if (!metrics.empty()) {
     add("curves", "Curves", curves(content, metrics) + tables(content, metrics));
   } else {
     add("curves", "Curves", "<p class=\"note\">No epoch was finished.</p>\n");
+  }
+  if (const std::string examples = example_table(content); !examples.empty()) {
+    add("answers", "Answers", card(examples));
   }
   if (const std::string models = model_charts(content); !models.empty()) {
     add("model", "Model", models);

@@ -5,56 +5,11 @@
 
 #include <fmt/format.h>
 
-#include <maskgrad/train/report/html.hpp>
-#include <maskgrad/train/report/report_sections.hpp>
+#include <maskgrad/train/report/report_columns.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
 namespace maskgrad {
 namespace {
-
-/// A run or reference as a column: its heading, and its values by epoch.
-struct Column {
-  HtmlCell heading;
-  std::map<double, double> values;
-};
-
-std::map<double, double> values_of(const ReportRun& run, const std::string& metric) {
-  std::map<double, double> values;
-  for (std::size_t i = 0; i < run.epochs.size(); ++i) {
-    const std::optional<double> value = find_value(run.epochs[i], metric);
-    const double epoch = find_value(run.epochs[i], "epoch").value_or(static_cast<double>(i + 1));
-    if (value && std::abs(epoch) < 9e15) values[epoch] = *value;
-  }
-  return values;
-}
-
-std::map<double, double> values_of(const ReferenceCurve& curve) {
-  std::map<double, double> values;
-  for (const double value : curve.values) {
-    values[static_cast<double>(values.size() + 1)] = value;
-  }
-  return values;
-}
-
-HtmlCell heading_of(const ReportRun& run, std::size_t place) {
-  return {run.name, fmt::format("run s{}", place % kPlotColors)};
-}
-
-std::vector<Column> run_columns(const ReportContent& content, const std::string& metric) {
-  std::vector<Column> columns;
-  for (std::size_t i = 0; i < content.runs.size(); ++i) {
-    columns.push_back({heading_of(content.runs[i], i), values_of(content.runs[i], metric)});
-  }
-  return columns;
-}
-
-std::vector<Column> reference_columns(const ReportContent& content, const std::string& metric) {
-  std::vector<Column> columns;
-  for (const ReferenceCurve& curve : content.references) {
-    if (curve.metric == metric) columns.push_back({{curve.name, "run ref"}, values_of(curve)});
-  }
-  return columns;
-}
 
 /// `run` minus `reference` at the epochs that both have.
 Column difference(const Column& run, const Column& reference) {
@@ -66,6 +21,20 @@ Column difference(const Column& run, const Column& reference) {
   return result;
 }
 
+LineChart chart_of(std::string title, const std::string& metric) {
+  return {.title = std::move(title),
+          .x_label = "epoch",
+          .y_label = metric,
+          .series = {},
+          .y_is_share = is_share(metric)};
+}
+
+PlotBand band_of(const ReferenceBand& band) {
+  PlotBand result{.name = band.name, .x = {}, .low = band.low, .high = band.high};
+  for (std::size_t i = 0; i < band.low.size(); ++i) result.x.push_back(static_cast<double>(i + 1));
+  return result;
+}
+
 /// The largest size of a column's finite values.
 std::string largest_size(const Column& column) {
   double largest = -1;
@@ -73,32 +42,6 @@ std::string largest_size(const Column& column) {
     if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
   }
   return largest < 0 ? kNothing : format_number(largest);
-}
-
-std::string last_value(const std::map<double, double>& values) {
-  return values.empty() ? kNothing : format_number(values.rbegin()->second);
-}
-
-// Nothing where the run has no such metric.
-const std::map<double, double>* validation_of(const ReportRun& run, const std::string& metric) {
-  const auto found = std::ranges::find(run.validation, metric, &ReportValidation::metric);
-  return found == run.validation.end() ? nullptr : &found->values;
-}
-
-std::string last_validation(const ReportRun& run, const std::string& metric) {
-  const auto* values = validation_of(run, metric);
-  return values == nullptr ? kNothing : format_number(values->rbegin()->second);
-}
-
-bool has_validation(const ReportContent& content, const std::string& metric) {
-  return std::ranges::any_of(
-      content.runs, [&](const ReportRun& run) { return validation_of(run, metric) != nullptr; });
-}
-
-/// Whether the metric is a share of samples or tokens, by the names that recipes give accuracies.
-bool is_share(std::string_view metric) {
-  constexpr std::string_view kShares[] = {"accuracy", "exact", "tokens"};
-  return std::ranges::find(kShares, metric) != std::end(kShares);
 }
 
 }  // namespace
@@ -124,59 +67,12 @@ std::int64_t parameter_count(const ReportRun& run) {
   return count;
 }
 
-std::string summary_table(const ReportContent& content) {
-  std::vector<HtmlCell> header{""};
-  for (std::size_t i = 0; i < content.runs.size(); ++i) {
-    header.push_back(heading_of(content.runs[i], i));
-  }
-  for (const ReferenceCurve& curve : content.references) header.push_back({curve.name, "run ref"});
-  HtmlTable table("summary", std::move(header));
-  const auto add_row = [&](const std::string& name, auto&& of_run, auto&& of_reference) {
-    std::vector<HtmlCell> cells{name};
-    for (const ReportRun& run : content.runs) cells.emplace_back(of_run(run));
-    for (const ReferenceCurve& curve : content.references) cells.emplace_back(of_reference(curve));
-    table.add_row(std::move(cells));
-  };
-  const auto unknown = [](const ReferenceCurve&) { return kNothing; };
-  for (const std::string& metric : report_metrics(content)) {
-    add_row(
-        "final " + metric, [&](const ReportRun& run) { return last_value(values_of(run, metric)); },
-        [&](const ReferenceCurve& curve) {
-          return curve.metric == metric ? last_value(values_of(curve)) : kNothing;
-        });
-    if (!has_validation(content, metric)) continue;
-    add_row(
-        "final validation " + metric,
-        [&](const ReportRun& run) { return last_validation(run, metric); }, unknown);
-  }
-  const auto has_best = [](const ReportRun& run) { return run.best.has_value(); };
-  if (std::ranges::any_of(content.runs, has_best)) {
-    const auto of_best = [](auto&& text) {
-      return [=](const ReportRun& run) { return run.best ? text(*run.best) : kNothing; };
-    };
-    add_row("best validation loss",
-            of_best([](const BestValidation& best) { return format_number(best.loss); }), unknown);
-    add_row("after step",
-            of_best([](const BestValidation& best) { return format_count(best.step); }), unknown);
-  }
-  add_row(
-      "epochs", [](const ReportRun& run) { return epochs_text(epochs_in(run)); },
-      [](const ReferenceCurve& curve) { return std::to_string(curve.values.size()); });
-  add_row("steps", steps_text, unknown);
-  add_row(
-      "parameters", [](const ReportRun& run) { return format_count(parameter_count(run)); },
-      unknown);
-  add_row("seconds", seconds_text, unknown);
-  add_row("ms a step (median of epochs)", step_time_text, unknown);
-  return table.html();
-}
-
 std::string metric_chart(const ReportContent& content, const std::string& metric) {
-  LineChart chart{.title = metric + " by epoch",
-                  .x_label = "epoch",
-                  .y_label = metric,
-                  .series = {},
-                  .y_is_share = is_share(metric)};
+  LineChart chart = chart_of("training " + metric + " by epoch", metric);
+  for (const ReferenceCurve& curve : content.references) {
+    if (curve.metric == metric && !curve.band.low.empty())
+      chart.bands.push_back(band_of(curve.band));
+  }
   const auto add = [&](const Column& column, bool is_reference) {
     PlotSeries series{column.heading.text, {}, is_reference};
     for (const auto& [epoch, value] : column.values) {
@@ -191,11 +87,7 @@ std::string metric_chart(const ReportContent& content, const std::string& metric
 
 std::string validation_chart(const ReportContent& content, const std::string& metric) {
   if (!has_validation(content, metric)) return "";
-  LineChart chart{.title = "validation " + metric + " by epoch",
-                  .x_label = "epoch",
-                  .y_label = metric,
-                  .series = {},
-                  .y_is_share = is_share(metric)};
+  LineChart chart = chart_of("validation " + metric + " by epoch", metric);
   for (std::size_t i = 0; i < content.runs.size(); ++i) {
     PlotSeries series{heading_of(content.runs[i], i).text, {}};
     if (const auto* values = validation_of(content.runs[i], metric)) {
@@ -211,8 +103,13 @@ std::string metric_table(const ReportContent& content, const std::string& metric
   const std::size_t runs = columns.size();
   for (Column& column : reference_columns(content, metric)) columns.push_back(std::move(column));
   const std::size_t values = columns.size();
-  for (std::size_t r = runs; r < values; ++r) {
-    for (std::size_t i = 0; i < runs; ++i) columns.push_back(difference(columns[i], columns[r]));
+  std::size_t at = runs;
+  for (const ReferenceCurve& curve : content.references) {
+    if (curve.metric != metric) continue;
+    for (std::size_t i = 0; i < runs; ++i) {
+      if (is_comparable(curve, i)) columns.push_back(difference(columns[i], columns[at]));
+    }
+    ++at;
   }
   std::set<double> epochs;
   std::vector<HtmlCell> header{"epoch"}, largest{"largest difference"};

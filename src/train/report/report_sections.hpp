@@ -39,7 +39,14 @@ std::string seconds_text(const ReportRun& run);
 /// interrupted, whose time is not all known, does not move it.
 std::string step_time_text(const ReportRun& run);
 
-/// Runs as columns; final metrics, epochs, steps, parameters and time as rows.
+/// What the figures come to, a sentence or two for each comparison: of validation with training, of
+/// the runs with each other, and of the runs with each reference. A list.
+std::string conclusions(const ReportContent& content);
+/// What the references are, and where they come from; "" without any.
+std::string reference_notes(const ReportContent& content);
+/// Questions as rows, runs as columns: answers and their probabilities; "" without any.
+std::string example_table(const ReportContent& content);
+/// Runs as columns; final metrics, epochs, steps, parameters and time as rows. Validation first.
 std::string summary_table(const ReportContent& content);
 /// A metric of all runs and its references, by epoch.
 std::string metric_chart(const ReportContent& content, const std::string& metric);

@@ -3,8 +3,9 @@
 namespace maskgrad {
 
 std::string_view report_style() {
-  return R"css(:root{--page:#f6f7f9;--mark:#fff1cc;--edge:#dfe3e8}
-@media screen and (prefers-color-scheme:dark){:root{--page:#101318;--mark:#43381a;--edge:#2b323b}}
+  return R"css(:root{--page:#f6f7f9;--mark:rgba(255,196,0,.22);--edge:#dfe3e8;--shade:rgba(20,28,38,.42)}
+@media screen and (prefers-color-scheme:dark){
+:root{--page:#101318;--mark:rgba(255,196,0,.2);--edge:#2b323b;--shade:rgba(210,222,236,.5)}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);
@@ -16,6 +17,8 @@ overflow-wrap:anywhere}
 h2{font-size:1.3rem;letter-spacing:-.01em;margin:2.2em 0 .7em;overflow-wrap:anywhere}
 h3{font-size:1rem;margin:1.6em 0 .6em}
 p{margin:.6em 0;max-width:75ch}
+.conclusions{margin:0 0 1.2em;padding-left:1.2em;max-width:80ch}
+.conclusions li{margin:.35em 0;overflow-wrap:anywhere}
 .card>:last-child,details>:last-child{margin-bottom:0}
 .lead,.note{color:var(--soft)}.note{font-size:.92rem;overflow-wrap:anywhere}
 nav{display:flex;flex-wrap:wrap;gap:.3em 1.2em;font-size:.92rem}
@@ -32,12 +35,14 @@ grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr))}
 .scroll{overflow-x:auto;background:
 linear-gradient(90deg,var(--surface) 40%,transparent) 0 0/40px 100% no-repeat local,
 linear-gradient(270deg,var(--surface) 40%,transparent) 100% 0/40px 100% no-repeat local,
-linear-gradient(90deg,var(--soft),transparent) 0 0/12px 100% no-repeat scroll,
-linear-gradient(270deg,var(--soft),transparent) 100% 0/12px 100% no-repeat scroll}
+linear-gradient(90deg,var(--shade),transparent) 0 0/20px 100% no-repeat scroll,
+linear-gradient(270deg,var(--shade),transparent) 100% 0/20px 100% no-repeat scroll}
+.scroll:focus-visible{outline:2px solid var(--c0);outline-offset:2px}
 table{border-collapse:collapse;font-size:.9rem;line-height:1.35;min-width:min(100%,44em)}
 th,td{padding:.42em .7em;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;
 border-bottom:1px solid var(--grid)}
-th:first-child{text-align:left;padding-left:.2em;position:sticky;left:0;background:var(--surface)}
+th:first-child{text-align:left;padding-left:.2em;position:sticky;left:0;background:var(--surface);
+box-shadow:1px 0 0 var(--grid)}
 tbody th{white-space:normal;min-width:4.4em}
 thead th{color:var(--soft);font-weight:600;vertical-align:bottom}
 thead th:not(:first-child){min-width:4.4em;max-width:16em;white-space:normal;overflow-wrap:break-word}
@@ -47,7 +52,11 @@ th.ruled,td.ruled{border-left:1px solid var(--edge)}
 tr.total>*{border-top:2px solid var(--edge);color:var(--soft)}
 .run::before{content:"\25cf\00a0";color:var(--series)}
 .settings td,.settings th{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:6em}
+.settings th:first-child{white-space:nowrap}
+.examples td{text-align:left}.examples th:not(:first-child){text-align:left}
+.examples tbody th{white-space:nowrap}.right{font-weight:600}
 tr.differs>*{background:var(--mark);font-weight:600}
+tr.differs>th:first-child{background:linear-gradient(var(--mark),var(--mark)),var(--surface)}
 tr.differs>th:first-child::before{content:"\2260\00a0"}
 details{margin:0 0 14px}
 summary{cursor:pointer;font-weight:600;overflow-wrap:anywhere}

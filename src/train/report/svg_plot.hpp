@@ -27,8 +27,16 @@ struct PlotSeries {
   bool is_reference = false;      ///< drawn dashed and grey, below the others
 };
 
+/// The area between two lines over the same x, drawn pale and below all lines.
+struct PlotBand {
+  std::string name;
+  std::vector<double> x, low, high;  // as many of each
+};
+
 /// Lines over x. A value that is_drawable() refuses leaves a gap and is counted in a note below.
-/// A line that later ones cover is drawn as a wide pale band, so that both are seen.
+/// A line that later ones cover is drawn as a wide pale band, so that both are seen. Where no value
+/// is below 0, and the smallest above 0 is at most 0.01 and at most a thousandth of the largest,
+/// the y axis is logarithmic and says so; a 0 is left out there like what is not finite.
 struct LineChart {
   std::string title;
   std::string x_label;
@@ -36,6 +44,7 @@ struct LineChart {
   std::vector<PlotSeries> series;
   bool x_is_whole = true;   ///< ticks at whole x only, as for epochs
   bool y_is_share = false;  ///< y is from 0 to 1: where it never changes, the axis shows all of it
+  std::vector<PlotBand> bands = {};
 };
 std::string draw(const LineChart& chart);
 

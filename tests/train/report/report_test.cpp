@@ -52,7 +52,7 @@ ReportRun make_run(std::string name, const std::vector<double>& losses, int para
 
 TEST(RenderReport, ShowsValidationBesideTraining) {
   std::vector<ReportRun> runs = {make_run("a", {2, 1}), make_run("b", {2, 1})};
-  EXPECT_THAT(page_of(runs), Not(HasSubstr("validation")));
+  EXPECT_THAT(page_of(runs), Not(HasSubstr("validation loss")));
   runs[1].validation = {{"loss", {{0.5, 3.25}, {2, 2.75}}}};
   runs[1].best = BestValidation{2.75, 200};
   const std::string page = page_of(runs);
@@ -62,6 +62,36 @@ TEST(RenderReport, ShowsValidationBesideTraining) {
   EXPECT_THAT(page, HasSubstr("final validation loss"));
   EXPECT_THAT(page, HasSubstr("best validation loss"));
   EXPECT_THAT(page, Not(HasSubstr("validation accuracy")));
+}
+
+TEST(RenderReport, PutsWhatIsHeldOutFirst) {
+  ReportRun run = make_run("a", {2, 1});
+  run.validation = {{"loss", {{1, 3.25}, {2, 2.75}}}, {"accuracy", {{2, 0.0625}}}};
+  run.best = BestValidation{2.75, 200};
+  const std::string page = page_of({run});
+  const auto comes_first = [&](const char* first, const char* second) {
+    const std::size_t at = page.find(first), other = page.find(second);
+    return at != std::string::npos && other != std::string::npos && at < other;
+  };
+  EXPECT_TRUE(comes_first("final validation loss</th><td>2.7500<", "final training loss</th>"));
+  EXPECT_TRUE(comes_first("final validation accuracy</th><td>0.0625<", "final training loss</th>"));
+  EXPECT_TRUE(comes_first("validation loss by epoch", "training loss by epoch"));
+  EXPECT_TRUE(comes_first("validation accuracy by epoch", "training accuracy by epoch"));
+}
+
+TEST(RenderReport, ShowsWhatTheModelsAnswer) {
+  std::vector<ReportRun> runs = {make_run("a", {1}), make_run("b", {1})};
+  EXPECT_THAT(page_of(runs), Not(HasSubstr("id=\"answers\"")));
+  runs[0].examples = {{"1+2", "3", {{"3", 0.625}, {"4", 0.25}, {"5", 0.0625}, {"6", 0.03}}},
+                      {kHostile, "", {{kHostile, 0.5}}}};
+  runs[1].examples = {{"1+2", "3", {{"4", 0.5}}}, {"1+1", "2", {}}};
+  const std::string page = page_of(runs);
+  EXPECT_THAT(page, HasSubstr("<tr><th scope=\"row\">1+2</th><td>3</td>"
+                              "<td class=\"right\">✓ 3 (0.62), 4 (0.25), 5 (0.06)</td>"
+                              "<td>4 (0.50)</td></tr>"));
+  EXPECT_THAT(page, HasSubstr("<tr><th scope=\"row\">1+1</th><td>2</td><td>–</td>"
+                              "<td>no answer</td></tr>"));
+  EXPECT_THAT(page, HasSubstr("Right answers: a has 1 of 1, b has 0 of 2."));
 }
 
 TEST(Report, NeedsARun) {
@@ -139,7 +169,7 @@ TEST(Report, TellsAPartOfAnEpochFromAWholeOne) {
 TEST(Report, DrawsOfAccuraciesAloneAllThatTheyCouldBe) {
   const std::string page = page_of({make_run("one", {0.5, 0.5})});
   const auto chart = [&](const std::string& metric) {
-    const std::size_t begin = page.find("aria-label=\"" + metric + " by epoch");
+    const std::size_t begin = page.find("aria-label=\"training " + metric + " by epoch");
     return page.substr(begin, page.find("</svg>", begin) - begin);
   };
   EXPECT_THAT(chart("accuracy"), HasSubstr(">1.0</text>"));
@@ -151,9 +181,10 @@ TEST(Report, SumsUpEachRun) {
   ReportRun run = make_run("one", {2, 1});
   run.parameters.emplace_back().shape = Shape{300, 150};
   const std::string page = page_of({run});
-  for (const char* row : {"final loss</th><td>1.0000<", "final accuracy</th><td>0.1250<",
-                          "epochs</th><td>2<", "steps</th><td>200<", "parameters</th><td>45,000<",
-                          "seconds</th><td>1.0<", "ms a step (median of epochs)</th><td>5.000<"}) {
+  for (const char* row :
+       {"final training loss</th><td>1.0000<", "final training accuracy</th><td>0.1250<",
+        "epochs</th><td>2<", "steps</th><td>200<", "parameters</th><td>45,000<",
+        "seconds</th><td>1.0<", "ms a step (median of epochs)</th><td>5.000<"}) {
     EXPECT_THAT(page, HasSubstr(row));
   }
 }
@@ -196,7 +227,7 @@ TEST(Report, OfThreeRunsIsSmallAndAlwaysTheSame) {
 TEST(Report, OfARunWithoutEpochsSaysSoQuietly) {
   const std::string page = page_of({make_run("new", {})}, {{"old", "loss", {1}}});
   EXPECT_THAT(page, HasSubstr("new (no values)"));
-  EXPECT_THAT(page, HasSubstr("final loss</th><td>–</td><td>1.0000</td>"));
+  EXPECT_THAT(page, HasSubstr("final training loss</th><td>–</td><td>1.0000</td>"));
   EXPECT_EQ(MarkupReader(page_of({ReportRun{}})).fault(), "");
 }
 

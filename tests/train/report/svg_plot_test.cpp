@@ -228,6 +228,83 @@ TEST(LineChart, DrawsReferencesFirstAndAsSuch) {
   EXPECT_THAT(std::string(plot_style()), HasSubstr(".ref .line{stroke-dasharray"));
 }
 
+TEST(LogTicks, ArePowersOfTenAroundTheRange) {
+  EXPECT_THAT(make_log_ticks({1e-7, 2.3, false}, 8).labels,
+              ElementsAre("1e-7", "1e-6", "1e-5", "1e-4", "0.001", "0.01", "0.1", "1", "10"));
+  EXPECT_THAT(make_log_ticks({2, 3000, false}, 6).labels,
+              ElementsAre("1", "10", "100", "1000", "10000"));
+  EXPECT_THAT(make_log_ticks({0.1, 0.1, false}, 6).values.size(), ::testing::Ge(2U));
+  std::mt19937 random(3);
+  std::uniform_real_distribution<double> exponent(-200, 200);
+  for (int i = 0; i < 2000; ++i) {
+    const double a = std::pow(10, exponent(random)), b = std::pow(10, exponent(random));
+    const PlotRange range{std::min(a, b), std::max(a, b), false};
+    const Ticks ticks = make_log_ticks(range, 6);
+    ASSERT_LE(ticks.low(), range.low);
+    ASSERT_GE(ticks.high(), range.high);
+    ASSERT_LE(ticks.values.size(), 8U);
+    for (std::size_t k = 0; k < ticks.values.size(); ++k) {
+      ASSERT_NEAR(std::stod(ticks.labels[k]) / ticks.values[k], 1, 1e-9) << ticks.labels[k];
+    }
+  }
+}
+
+// The y of the points of the first series.
+std::vector<double> heights(const std::string& svg) {
+  std::vector<double> y;
+  for (const Tag& tag : tags_of(svg)) {
+    if (tag.name == "circle") y.push_back(std::stod(tag.attribute("cy")));
+  }
+  y.erase(y.begin());  // the legend's
+  return y;
+}
+
+TEST(LineChart, HasALogarithmicAxisForThreePowersOfTen) {
+  const std::string svg = draw(chart_of({line("a", {1, 1e-2, 1e-4, 1e-6})}));
+  const std::vector<double> y = heights(svg);
+  ASSERT_EQ(y.size(), 4U);
+  for (std::size_t i = 1; i + 1 < y.size(); ++i) {
+    EXPECT_NEAR(y[i + 1] - y[i], y[i] - y[i - 1], 0.21) << "equal factors, equal lengths";
+  }
+  EXPECT_GT(y[1] - y[0], 20);
+  EXPECT_THAT(svg, HasSubstr(", logarithmic</text>"));
+  EXPECT_THAT(svg, HasSubstr(">1e-6</text>"));
+}
+
+TEST(LineChart, KeepsALinearAxisForLessForSharesAndBelowZero) {
+  LineChart share = chart_of({line("a", {1, 1e-6})});
+  share.y_is_share = true;
+  EXPECT_THAT(draw(share), Not(HasSubstr("logarithmic")));
+  EXPECT_THAT(draw(chart_of({line("a", {1, 1.1e-3})})), Not(HasSubstr("logarithmic")));
+  EXPECT_THAT(draw(chart_of({line("a", {5000, 1})})), Not(HasSubstr("logarithmic")));
+  EXPECT_THAT(draw(chart_of({line("a", {1, 1e-6, -1e-9})})), Not(HasSubstr("logarithmic")));
+  EXPECT_THAT(draw(chart_of({line("a", {0, 0})})), Not(HasSubstr("logarithmic")));
+}
+
+TEST(LineChart, SaysThatALogarithmicAxisLeavesOutZeros) {
+  const std::string svg = draw(chart_of({line("a", {1, 1e-6, 0, 5e-324, kNan, 1e-5})}));
+  EXPECT_THAT(svg, HasSubstr(", logarithmic</text>"));
+  EXPECT_THAT(svg, HasSubstr("Not drawn: 3 values that are 0 or not finite."));
+  EXPECT_EQ(heights(svg).size(), 3U);
+}
+
+TEST(LineChart, DrawsABandBelowTheLinesAndInsideItsBox) {
+  LineChart chart = chart_of({line("a", {2, 2})});
+  chart.bands = {{.name = kHostile, .x = {1, 2, 3}, .low = {1, 1, kNan}, .high = {3, 4, 5}}};
+  const std::string svg = draw(chart);
+  const std::vector<std::string> areas = paths_of(svg, "area");
+  ASSERT_EQ(areas.size(), 2U) << "the legend's and the band";
+  double x = 0, high = 0, x2 = 0, high2 = 0, x3 = 0, low2 = 0, x4 = 0, low = 0;
+  ASSERT_EQ(std::sscanf(areas[1].c_str(), "M%lf,%lfL%lf,%lfL%lf,%lfL%lf,%lfz", &x, &high, &x2,
+                        &high2, &x3, &low2, &x4, &low),
+            8);
+  EXPECT_EQ(x, x4);
+  EXPECT_EQ(x2, x3);
+  EXPECT_EQ(low, low2) << "1 at both epochs";
+  EXPECT_NEAR(low - high2, 1.5 * (low - high), 0.2) << "3 high, and 2";
+  EXPECT_LT(svg.rfind("class=\"area\""), svg.find("<title>a, epoch 1: 2"));
+}
+
 TEST(LineChart, KeepsEveryPointOfALongLineButFewMarkers) {
   std::vector<double> values(5000);
   std::iota(values.begin(), values.end(), 0.0);

@@ -1,0 +1,164 @@
+// The sentences of a report: what they say must be true of any runs.
+#include <limits>
+
+#include <gmock/gmock.h>
+
+#include <maskgrad/train/report/report_sections.hpp>
+
+#include "support/markup.hpp"
+
+namespace maskgrad {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+ReportRun run_of(std::string name, const std::vector<double>& losses,
+                 std::vector<std::pair<std::string, std::string>> settings = {}) {
+  ReportRun run;
+  run.name = std::move(name);
+  run.settings = std::move(settings);
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const auto epoch = static_cast<double>(i + 1);
+    run.epochs.push_back({{"epoch", epoch},
+                          {"steps", 100 * epoch},
+                          {"loss", losses[i]},
+                          {"accuracy", 1 - losses[i] / 8},
+                          {"perplexity", losses[i]}});
+  }
+  return run;
+}
+
+ReportRun with_validation(ReportRun run, std::map<double, double> losses, BestValidation best) {
+  run.validation = {{"loss", std::move(losses)}};
+  run.best = best;
+  return run;
+}
+
+std::string said(const std::vector<ReportRun>& runs,
+                 const std::vector<ReferenceCurve>& references = {}) {
+  const std::string text = conclusions({runs, references});
+  EXPECT_EQ(test::MarkupReader(text).fault(), "");
+  return text;
+}
+
+TEST(Conclusions, SayWhetherAnyFigureIsHeldOut) {
+  EXPECT_THAT(
+      said({run_of("a", {2, 1})}),
+      HasSubstr("No figure of a is held out: all are of the samples that it was trained on"));
+  const ReportRun held = with_validation(run_of("b", {2, 1}), {{1, 3}, {2, 2.5}}, {2.5, 200});
+  EXPECT_THAT(said({held}), HasSubstr("b ends with loss 2.5000 on validation data, and 1.0000 in "
+                                      "training.</li>"));
+  EXPECT_THAT(said({held}), Not(HasSubstr("held out")));
+  EXPECT_THAT(said({run_of("a", {1}), held, run_of("c", {1})}),
+              HasSubstr("No figure of a and c is held out: all are of the samples that these runs "
+                        "were trained on"));
+}
+
+TEST(Conclusions, SayWhereTheBestValidationWasOnlyWhereItIsOver) {
+  const auto of = [](double last, double best) {
+    return said({with_validation(run_of("a", {2, 1}), {{1, 1.5}, {2, last}}, {best, 1100})});
+  };
+  EXPECT_THAT(
+      of(1.75, 1.5),
+      HasSubstr("The validation loss was smallest after step 1,100, 1.5000, and has grown by "
+                "0.2500 since"));
+  EXPECT_THAT(of(1.5, 1.5), Not(HasSubstr("smallest")));
+}
+
+TEST(Conclusions, RankRunsByValidationAndElseByTraining) {
+  EXPECT_THAT(said({run_of("key", {3, 2}), run_of("query", {3, 1.5}), run_of("none", {3, 1.5})}),
+              HasSubstr("Training loss at the end, the best first: query and none 1.5000 and key "
+                        "2.0000 (+0.5000)."));
+  const std::vector<ReportRun> runs = {with_validation(run_of("a", {1}), {{1, 4}}, {4, 100}),
+                                       with_validation(run_of("b", {2}), {{1, 3}}, {3, 100}),
+                                       run_of("c", {0.5})};
+  EXPECT_THAT(said(runs), HasSubstr("Validation loss at the end, the best first: b 3.0000 and a "
+                                    "4.0000 (+1.0000)."));
+  EXPECT_THAT(said(runs), Not(HasSubstr("Training loss at the end")));
+  EXPECT_THAT(said(runs), HasSubstr("Training accuracy at the end, the best first: c 0.9375, a "));
+  EXPECT_THAT(said(runs), Not(HasSubstr("perplexity at the end")))
+      << "nobody knows which is better";
+  EXPECT_THAT(said({run_of("a", {1}), run_of("b", {1})}),
+              HasSubstr("the best first: the same for a and b 1.0000."));
+}
+
+TEST(Conclusions, SayWhatDiffersAndThatOneRunIsOneDraw) {
+  const auto with = [](std::string name, const char* mask, const char* seed) {
+    return run_of(std::move(name), {1}, {{"lr", "1"}, {"mask", mask}, {"seed", seed}});
+  };
+  EXPECT_THAT(
+      said({with("a", "key", "1"), with("b", "none", "1")}),
+      HasSubstr("The runs differ in mask. Where there is one run of each kind, a difference "
+                "may be that of their random numbers"));
+  EXPECT_THAT(said({with("a", "key", "1"), with("b", "key", "2")}),
+              HasSubstr("The runs differ in seed.</li>"));
+  EXPECT_THAT(said({with("a", "key", "1"), with("b", "none", "2")}),
+              HasSubstr("The runs differ in mask and seed."));
+  EXPECT_THAT(said({with("a", "key", "1"), with("b", "key", "1")}),
+              HasSubstr("The settings of the runs are equal."));
+  EXPECT_THAT(said({with("a", "key", "1")}), Not(HasSubstr("differ")));
+}
+
+TEST(Conclusions, PutRunsAndReferenceBesideTheBandOfOtherSeeds) {
+  ReferenceCurve article{"article", "loss", {1, 0.5, 3.5}};
+  article.band = {"Five runs", {1, 1, 1}, {2, 2, 2}};
+  const std::vector<ReportRun> runs = {run_of("a", {1.5, 1.5, 2.25}), run_of("b", {1, 1, 1})};
+  const std::string text = said(runs, {article});
+  EXPECT_THAT(text, HasSubstr("In training loss, a ends 1.2500 below article (epoch 3) and b ends "
+                              "2.5000 below article (epoch 3)."));
+  EXPECT_THAT(text,
+              HasSubstr("Five runs end between 1.0000 and 2.0000: article lies below them in 1, "
+                        "among them in 1 and above them in 1 of 3 epochs, a among them in 2 "
+                        "and above them in 1 of 3 epochs, b among them in 3 of 3 epochs."));
+  article.runs = {1};
+  EXPECT_THAT(said(runs, {article}), HasSubstr("In training loss, b ends 2.5000 below"));
+  EXPECT_THAT(said(runs, {article}), Not(HasSubstr("a among")));
+}
+
+TEST(Conclusions, SayTheSameOfSeveralRunsOnce) {
+  const auto held = [](const char* name) {
+    return with_validation(run_of(name, {2, 1}), {{1, 3}, {2, 2.5}}, {2.5, 200});
+  };
+  ReferenceCurve article{"article", "loss", {1, 0.5}};
+  article.band = {"Five runs", {1, 1}, {2, 2}};
+  const std::string text = said({held("a"), run_of("b", {1}), held("c")}, {article});
+  EXPECT_THAT(text,
+              HasSubstr("<li>a and c end with loss 2.5000 on validation data, and 1.0000 in"));
+  EXPECT_THAT(text, HasSubstr("a and c end 0.5000 above article (epoch 2) and b ends level with"));
+  EXPECT_THAT(text, HasSubstr(", a and c among them in 2 of 2 epochs, b among them in 1 of 1"));
+}
+
+TEST(Conclusions, CompareWithAReferenceAtTheLastEpochOfBoth) {
+  EXPECT_THAT(said({run_of("a", {1, 2, 3})}, {{"old", "loss", {1, 2}}}),
+              HasSubstr("a ends level with old (epoch 2)"));
+  EXPECT_THAT(said({run_of("a", {1, kNan})}, {{"old", "loss", {1, 2}}}),
+              Not(HasSubstr("In training loss")));
+  EXPECT_THAT(said({run_of("a", {1})}, {{"old", "other", {1}}}),
+              Not(HasSubstr("In training loss")));
+}
+
+TEST(Conclusions, AreNoneWithoutAnEpochAndSurviveWhatIsNotFinite) {
+  EXPECT_EQ(said({ReportRun{}}), "");
+  EXPECT_THAT(said({run_of("a", {kNan}), run_of("b", {kNan})}), Not(HasSubstr("best first")));
+}
+
+TEST(ReferenceNotes, LinkToTheSource) {
+  const std::vector<ReportRun> runs = {run_of("a", {1})};
+  ReferenceCurve article{"article", "loss", {1}};
+  const auto notes = [&] {
+    const std::vector<ReferenceCurve> references = {article};
+    return reference_notes({runs, references});
+  };
+  EXPECT_EQ(notes(), "");
+  article.about = "A & B.";
+  article.link = "javascript:alert(1)";
+  EXPECT_EQ(notes(), "<p class=\"note\">article: A &amp; B.</p>\n");
+  article.link = "https://example.org/?a=1&b=2";
+  EXPECT_THAT(notes(), HasSubstr("<a href=\"https://example.org/?a=1&amp;b=2\">"));
+}
+
+}  // namespace
+}  // namespace maskgrad
