@@ -5,6 +5,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/nn/embedding.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/print.hpp>
 
 namespace maskgrad {
 namespace {
@@ -51,8 +52,8 @@ Variable LearnedPositions::forward(const Variable& x, Pass& pass) {
   pass.limit_positions(length);
   const auto numbers = positions.values<std::int64_t>();
   const std::int64_t most = numbers.empty() ? 0 : *std::max_element(numbers.begin(), numbers.end());
-  check(most < length, "LearnedPositions", "has {} positions, got a sequence of {}", length,
-        most + 1);
+  check(most < length, "LearnedPositions", "has {}, got a sequence of {}",
+        count_of(length, "position"), most + 1);
   return ops::add(x, ops::embedding(table_, Variable(positions)));
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/best_weights.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
 
@@ -53,8 +54,8 @@ BestWeights BestWeights::from_note(const std::string& text, std::int64_t steps,
   // There is one evaluation after a step at most.
   const bool holds = is_read && std::isfinite(best.loss) && best.step >= 0 && best.step <= steps &&
                      best.since >= 0 && best.since <= steps - best.step;
-  check(holds, "checkpoint", "'{}': the note {} is not one of validation after {} steps", file,
-        quote(text), steps);
+  check(holds, "checkpoint", "'{}': the note {} is not one of validation after {}", file,
+        quote(text), count_of(steps, "step"));
   best.data = rest;
   return best;
 }

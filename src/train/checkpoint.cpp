@@ -3,6 +3,7 @@
 #include <set>
 #include <variant>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
@@ -71,8 +72,8 @@ struct SoundFile {
 
 void check_name(const fs::path& path, const TrainState& state) {
   const auto steps = steps_in_name(path);
-  check(!steps || *steps == state.step, kKind,
-        "'{}' holds the state after {} steps: it was renamed", path.string(), state.step);
+  check(!steps || *steps == state.step, kKind, "'{}' holds the state after {}: it was renamed",
+        path.string(), count_of(state.step, "step"));
 }
 
 SoundFile read_state(SafetensorsFile file, const fs::path& path) {

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/evaluate.hpp>
 
 namespace maskgrad {
@@ -35,7 +36,8 @@ std::vector<Metric> evaluate(const Model& model, const Dataset& data, std::int64
   const auto terms = totals.begin() + static_cast<std::ptrdiff_t>(output.terms.size());
   output.metrics.assign(terms, totals.end());
   const PoolVector<Metric> all = reported(output, std::span(totals.begin(), terms));
-  check(all.front().count > 0, kName, "nothing in the {} samples counts for the loss", data.size());
+  check(all.front().count > 0, kName, "nothing in the {} counts for the loss",
+        count_of(data.size(), "sample"));
   return {all.begin(), all.end()};
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 #include <set>
 
@@ -32,6 +33,15 @@ bool may_be(Scalar::Kind kind) {
          (kind == Scalar::Kind::kReal && std::is_same_v<T, double>);
 }
 
+std::uint64_t parse_seed(std::string_view key, std::string_view text, const std::string& source) {
+  std::uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  check(error == std::errc() && end == text.data() + text.size(), "config",
+        "{}: '{}' must be a whole number from 0 to {}, not '{}'", source, key,
+        std::numeric_limits<std::uint64_t>::max(), shortened(text));
+  return seed;
+}
+
 // `text` as a value of the type that `like` has.
 SettingValue parse_like(const SettingValue& like, std::string_view key, std::string_view text,
                         const std::string& source) {
@@ -43,6 +53,8 @@ SettingValue parse_like(const SettingValue& like, std::string_view key, std::str
       check(text == "true" || text == "false", "config", "{}: '{}' must be true or false, not '{}'",
             source, key, shortened(text));
       return text == "true";
+    } else if constexpr (std::is_same_v<T, std::uint64_t>) {
+      return parse_seed(key, text, source);
     } else {
       const std::optional<Scalar> number = parse_scalar(text);
       check(number && may_be<T>(number->kind()), "config", "{}: '{}' must be {}, not '{}'", source,
@@ -76,16 +88,30 @@ std::int64_t version_of(const toml::table& table, const std::string& source) {
   return *version;
 }
 
+/// The seed that the node is, as to_string() writes it.
+std::uint64_t toml_seed(const toml::node& node, const Setting& setting, const std::string& place) {
+  if (const auto integer = node.value_exact<std::int64_t>())
+    return parse_seed(setting.key, fmt::format("{}", *integer), place);
+  const auto text = node.value_exact<std::string>();
+  check(text.has_value(), "config", "{}: '{}' has the wrong type; its default is {}", place,
+        setting.key, to_string(setting.value));
+  return parse_seed(setting.key, bytes_from_utf8(*text), place);
+}
+
 /// The node as a value of the setting's type. An integer may stand for a real number; nothing else
 /// is converted.
 SettingValue toml_value(const toml::node& node, const Setting& setting, const std::string& place) {
   const auto take = [&](const auto& old) -> SettingValue {
     using T = std::decay_t<decltype(old)>;
-    const auto value = node.value_exact<T>();
-    if constexpr (std::is_same_v<T, std::string>) {
-      if (value) return bytes_from_utf8(*value);
-    } else if (value) {
-      return *value;
+    if constexpr (std::is_same_v<T, std::uint64_t>) {
+      return toml_seed(node, setting, place);
+    } else {
+      const auto value = node.value_exact<T>();
+      if constexpr (std::is_same_v<T, std::string>) {
+        if (value) return bytes_from_utf8(*value);
+      } else if (value) {
+        return *value;
+      }
     }
     if (std::is_same_v<T, double> && node.is_integer()) {
       return Scalar(*node.value_exact<std::int64_t>())
@@ -147,6 +173,9 @@ std::string to_string(const SettingValue& value) {
       const std::string text = fmt::format("{}", v);
       // TOML tells a float from an integer by its point or exponent.
       return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
+    } else if constexpr (std::is_same_v<T, std::uint64_t>) {
+      const std::string text = fmt::format("{}", v);
+      return v >> 63 != 0 ? toml_quote(text) : text;
     } else {
       return fmt::format("{}", v);
     }

@@ -14,7 +14,8 @@
 
 namespace maskgrad {
 
-using SettingValue = std::variant<bool, std::int64_t, double, std::string>;
+/// An unsigned one is a seed: any 64 bits.
+using SettingValue = std::variant<bool, std::int64_t, std::uint64_t, double, std::string>;
 
 /// Whether the text of a setting is a path, and what the path leads to.
 enum class PathTo { kNothing, kFile, kFolder };
@@ -104,6 +105,7 @@ class Settings {
     return *value;
   }
   std::int64_t integer(std::string_view key) const { return get<std::int64_t>(key); }
+  std::uint64_t seed(std::string_view key = "seed") const { return get<std::uint64_t>(key); }
   double real(std::string_view key) const { return get<double>(key); }
   bool flag(std::string_view key) const { return get<bool>(key); }
   const std::string& text(std::string_view key) const { return get<std::string>(key); }
@@ -125,7 +127,8 @@ std::optional<std::string> toml_text(const std::filesystem::path& path, std::str
 std::optional<std::string> toml_text(std::string_view text, const std::string& source,
                                      std::string_view key);
 
-/// The value as TOML text: true, 12, 0.001, 'key'. Messages show values in the same way.
+/// The value as TOML text: true, 12, 0.001, 'key'. Messages show values in the same way. TOML's
+/// integers end at 2^63 - 1: a larger seed is a text, '18446744073709551615'.
 std::string to_string(const SettingValue& value);
 
 }  // namespace maskgrad

@@ -55,6 +55,35 @@ std::string setting(const char* key, const char* text) {
   return error_of([&] { settings.set(key, text, "--set"); });
 }
 
+TEST(Settings, KeepSeedsOf64BitsInTomlWhoseIntegersHave63) {
+  constexpr std::uint64_t kLargest = std::numeric_limits<std::uint64_t>::max();
+  const auto make = [](std::uint64_t seed) {
+    return Settings({Setting{"seed", seed, "random numbers"}});
+  };
+  for (const std::uint64_t seed : {std::uint64_t{0}, kLargest / 2, kLargest / 2 + 1, kLargest}) {
+    const std::string text = make(seed).to_toml();
+    const bool is_quoted = text.find("seed = '") != std::string::npos;
+    EXPECT_EQ(is_quoted, seed > kLargest / 2) << text;
+    Settings read = make(1);
+    read.read_saved_toml(text, "c.toml");
+    EXPECT_EQ(read.seed(), seed) << text;
+    Settings set = make(1);
+    set.set("seed", fmt::format("{}", seed), "--set");
+    EXPECT_EQ(set.seed(), seed);
+  }
+  Settings settings = make(0);
+  EXPECT_EQ(loading(settings, "seed = '7'\n"), "no error");
+  EXPECT_EQ(settings.seed(), 7u);
+  for (const char* line :
+       {"seed = -1", "seed = '-1'", "seed = ''", "seed = '18446744073709551616'"}) {
+    EXPECT_THAT(loading(settings, line),
+                HasSubstr("'seed' must be a whole number from 0 to 1844674"));
+  }
+  for (const char* line : {"seed = 1.0", "seed = true"}) {
+    EXPECT_THAT(loading(settings, line), HasSubstr("'seed' has the wrong type; its default is 7"));
+  }
+}
+
 TEST(Settings, StartWithTheirDefaults) {
   const Settings settings = make_settings();
   EXPECT_EQ(settings.integer("batch_size"), 32);

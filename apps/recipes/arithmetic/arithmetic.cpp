@@ -203,7 +203,7 @@ class ArithmeticRecipe : public Recipe {
     return std::make_unique<WorkingSteps>(
         WorkingStepsData{.samples = held_out ? kValidation : settings.integer("samples"),
                          .max_val = settings.integer("max_val"),
-                         .seed = static_cast<std::uint64_t>(settings.integer("seed")),
+                         .seed = settings.seed(),
                          .rare = held_out ? 0 : settings.real("rare"),
                          .held_out = held_out});
   }

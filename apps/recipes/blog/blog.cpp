@@ -189,7 +189,7 @@ class BlogRecipe : public Recipe {
          Setting{"mask", std::string("key"), "axis of the mask in self-attention"}.one_of(
              {"key", "query", "none"}),
          pack_setting(),
-         Setting{"shards", Int{0}, "shards to read or make; 0: all that are there, 2 to make"}
+         Setting{"shards", Int{0}, "how many shards to read, or to make; 0: reads all, makes 2"}
              .at_least(0)
              .at_most(10000),
          Setting{"val_share", 0.0,
@@ -199,7 +199,8 @@ class BlogRecipe : public Recipe {
              .at_most(0.9)
              .since(6),
          // Longer numbers would not fit the model's input.
-         Setting{"max_val", Int{100}, "numbers of the data it makes are smaller"}
+         Setting{"max_val", Int{100},
+                 "numbers in the data that it makes are smaller than this in absolute value"}
              .at_least(1)
              .at_most(10000)});
   }
@@ -220,7 +221,7 @@ class BlogRecipe : public Recipe {
     write_arithmetic_shards(folder, {.shards = shards > 0 ? shards : kShardsOfTheArticle,
                                      .samples = 1000,
                                      .max_val = settings.integer("max_val"),
-                                     .seed = static_cast<std::uint64_t>(settings.integer("seed"))});
+                                     .seed = settings.seed()});
   }
 
   std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path& folder,

@@ -118,19 +118,19 @@ class TextRecipe : public Recipe {
   std::vector<Setting> settings() const override {
     using Int = std::int64_t;
     const std::vector<Setting> own = {
-        Setting{"data", std::string(), "a file, or a folder of files of text"},
+        Setting{"data", std::string(), "a text file, or a folder of text files"},
         Setting{"val", std::string(),
                 "text to validate on, all of it: a file or a folder; empty: what is held out"},
         Setting{"val_share", 0.1,
-                "share of the bytes of data that is held out of training, in whole documents; with "
-                "val only eval reads it"}
+                "share of the bytes to hold out from training, in whole documents; with val, only "
+                "eval reads what is held out"}
             .at_least(1e-9)
             .at_most(0.9),
         Setting{"val_samples", Int{500},
-                "the most samples of what is held out to validate on, spread evenly; 0: all"}
+                "how many samples of what is held out to validate on, at most; 0: all"}
             .at_least(0)
             .without_effect(),
-        Setting{"context", Int{128}, "the most tokens that the model reads at once"}
+        Setting{"context", Int{128}, "how many tokens the model reads at once, at most"}
             .at_least(1)
             .at_most(1 << 20)};
     return causal_settings(name(), training(), own,
@@ -201,8 +201,8 @@ class TextRecipe : public Recipe {
   static std::vector<Setting> training() {
     using Int = std::int64_t;
     return {Setting{"epochs", Int{0},
-                    "passes over the data, which read a small text again until they have 50 steps; "
-                    "0: no limit"},
+                    "passes over the data, at least 50 steps each: a small text is read several "
+                    "times; 0: no limit"},
             Setting{"minutes", 5.0, ""},
             Setting{"batch_size", Int{16}, ""},
             Setting{"shuffle", true, ""},

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/callbacks/progress.hpp>
 #include <maskgrad/train/number_text.hpp>
 
@@ -62,7 +63,7 @@ void Progress::on_step(const Trainer&, const StepInfo& step) {
 }
 
 void Progress::report() {
-  if (style_ == Style::kBar) {
+  if (is_bar()) {
     write_(kClearLine + bar_line());
     drawn_ = true;
   } else {
@@ -117,11 +118,13 @@ std::string Progress::bar(int width) const {
   const double by_time = limit > 0 ? seconds_used() / limit : 0;
   const double share = std::min(1.0, std::max(by_steps, by_time));
   const int filled = static_cast<int>(std::floor(share * width));
+  const bool is_ascii = style_ == Style::kAsciiBar;
+  const char *const done = is_ascii ? "=" : "━", *const left = is_ascii ? "-" : "─";
   std::string text;
   if (color_) text += "\x1b[32m";
-  for (int i = 0; i < filled; ++i) text += "━";
+  for (int i = 0; i < filled; ++i) text += done;
   if (color_) text += "\x1b[90m";
-  for (int i = filled; i < width; ++i) text += color_ ? "━" : "─";
+  for (int i = filled; i < width; ++i) text += color_ && !is_ascii ? done : left;
   if (color_) text += "\x1b[0m";
   return text;
 }
@@ -129,14 +132,14 @@ std::string Progress::bar(int width) const {
 void Progress::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {
   const std::int64_t epochs = trainer.options().epochs;
   const std::string of_all = epochs > 0 ? fmt::format("/{}", epochs) : "";
-  write_whole_line(fmt::format("epoch {}{}{}  {} steps  {:.1f} s", epoch.epoch, of_all,
-                               means(epoch.totals), epoch.steps, epoch.seconds));
+  write_whole_line(fmt::format("epoch {}{}{}  {}  {:.1f} s", epoch.epoch, of_all,
+                               means(epoch.totals), count_of(epoch.steps, "step"), epoch.seconds));
 }
 
 void Progress::on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) {
-  write_whole_line(fmt::format("ended after step {}{}  mean of the last {} steps",
+  write_whole_line(fmt::format("ended after step {}{}  mean of the last {}",
                                step_of(trainer, trainer.state().step), means(part.totals),
-                               part.batches));
+                               count_of(part.batches, "step")));
 }
 
 void Progress::on_interrupt(const Trainer& trainer) {
@@ -150,7 +153,7 @@ void Progress::on_evaluation(const Trainer&, const EvaluationInfo& evaluation) {
 }
 
 void Progress::write_whole_line(const std::string& text) {
-  write_((style_ == Style::kBar ? kClearLine : "") + text + "\n");
+  write_((is_bar() ? kClearLine : "") + text + "\n");
   drawn_ = false;
 }
 

@@ -14,8 +14,9 @@ namespace maskgrad {
 class Progress : public Callback {
  public:
   enum class Style {
-    kBar,    // one line, drawn again ten times a second; for terminals
-    kLines,  // a line every five seconds and one for each epoch
+    kBar,       // one line, drawn again ten times a second; for terminals
+    kAsciiBar,  // the same, of ASCII characters: =====-----
+    kLines,     // a line every five seconds and one for each epoch
   };
   using Write = std::function<void(std::string_view)>;
 
@@ -26,8 +27,8 @@ class Progress : public Callback {
   /// `columns` returns the present width of the terminal. Without it the bar's line is not cut.
   Progress(Style style, bool color, Write write, Columns columns = {})
       : Progress(style, color, std::move(write),
-                 std::chrono::milliseconds(style == Style::kBar ? 100 : 5000), std::move(columns)) {
-  }
+                 std::chrono::milliseconds(style == Style::kLines ? 5000 : 100),
+                 std::move(columns)) {}
   /// The same with another time between two reports.
   Progress(Style style, bool color, Write write, Clock::duration interval, Columns columns = {})
       : style_(style),
@@ -46,6 +47,7 @@ class Progress : public Callback {
   void on_evaluation(const Trainer& trainer, const EvaluationInfo& evaluation) override;
 
  private:
+  bool is_bar() const { return style_ != Style::kLines; }
   void report();
   void write_whole_line(const std::string& text);
   std::string bar_line() const;

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include <maskgrad/tensor/pad_rows.hpp>
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
 #include <maskgrad/train/formats/digest.hpp>
 
@@ -15,8 +16,8 @@ SequenceDataset::SequenceDataset(std::int64_t length, std::int64_t pad)
 
 void SequenceDataset::add(std::span<const std::int64_t> tokens, std::int64_t target) {
   const auto length = static_cast<std::int64_t>(tokens.size());
-  check(length_ == 0 || length <= length_, "data", "sample {} has {} tokens, at most {} fit",
-        size(), length, length_);
+  check(length_ == 0 || length <= length_, "data", "sample {} has {}, at most {} fit", size(),
+        count_of(length, "token"), length_);
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   begin_.push_back(static_cast<std::int64_t>(tokens_.size()));
   targets_.push_back(target);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/data/shards.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
@@ -113,8 +114,8 @@ void check_bytes(const fs::path& path, const std::vector<ShardEntry>& entries) {
                                   [&](const ShardEntry& one) { return one.name == name; });
   if (entry == entries.end()) return;
   RecordReader reader(path);
-  check(reader.bytes() == entry->digest.bytes, kName, "'{}' has {} bytes, and had {}: {}",
-        path.string(), reader.bytes(), entry->digest.bytes, kAdvice);
+  check(reader.bytes() == entry->digest.bytes, kName, "'{}' has {}, and had {}: {}", path.string(),
+        count_of(static_cast<std::int64_t>(reader.bytes()), "byte"), entry->digest.bytes, kAdvice);
   for (std::string record; reader.next(record);) continue;
   check(reader.digest() == entry->digest && reader.count() == entry->records, kName,
         "'{}' does not hold the records that '{}' lists: {}", path.string(),

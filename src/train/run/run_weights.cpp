@@ -6,8 +6,7 @@
 namespace maskgrad {
 
 RunWeights::RunWeights(Module& module, const Settings& settings)
-    : parameters_(module, dtype_from_string(settings.text("dtype")),
-                  static_cast<std::uint64_t>(settings.integer("seed")), Device{},
+    : parameters_(module, dtype_from_string(settings.text("dtype")), settings.seed(), Device{},
                   parameter_groups(settings)),
       optimizer_(make_optimizer(settings, parameters_)) {}
 

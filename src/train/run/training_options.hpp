@@ -28,7 +28,7 @@ struct TrainingOptions {
   std::int64_t batch_size = 32;
   std::int64_t micro_batches = 1;   // parts that a batch is cut into, see Trainer::Options
   bool shuffle = true;              // a new order of samples in each epoch
-  std::uint64_t seed = 0;           // of starting weights, shuffling and dropout; below 2^63
+  std::uint64_t seed = 0;           // of starting weights, shuffling and dropout
   DType dtype = DType::kFloat32;    // of weights and activations
   std::filesystem::path init = {};  // safetensors file of starting weights; empty: drawn by seed
   std::string optimizer = "adam";   // or "adam-pytorch", "adamw", "sgd"

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/callbacks/best_file.hpp>
 #include <maskgrad/train/callbacks/run_logs.hpp>
 #include <maskgrad/train/callbacks/tensorboard_callback.hpp>
@@ -73,7 +74,7 @@ void TrainingRun::begin_folder() {
 DataLoader::Options TrainingRun::loading() const {
   return {.batch_size = settings_.integer("batch_size"),
           .shuffle = settings_.flag("shuffle"),
-          .seed = static_cast<std::uint64_t>(settings_.integer("seed"))};
+          .seed = settings_.seed()};
 }
 
 void TrainingRun::make_trainer(const TrainState& state) {
@@ -95,8 +96,8 @@ void TrainingRun::make_trainer(const TrainState& state) {
                          .seed = loading().seed},
         state);
     check(state.step <= trainer_->total_steps(), "train",
-          "the run in '{}' has {} steps already, and these settings end at {}",
-          paths_.folder.string(), state.step, trainer_->total_steps());
+          "the run in '{}' has {} already, and these settings end at {}", paths_.folder.string(),
+          count_of(state.step, "step"), trainer_->total_steps());
   });
 }
 
@@ -158,8 +159,8 @@ void TrainingRun::warn_of_changes() const {
   const std::int64_t before_now = schedule_steps_in(resumed_), now = trainer_->total_steps();
   if (before_now > 0 && trainer_->awaits_schedule()) {
     const bool is_over = trainer_->state().step >= before_now;
-    parts_.warn(fmt::format("the schedule spanned {} steps{}: now it ends with the minutes{}",
-                            before_now, is_over ? ", all of which are done" : "",
+    parts_.warn(fmt::format("the schedule spanned {}{}: now it ends with the minutes{}",
+                            count_of(before_now, "step"), is_over ? ", all of which are done" : "",
                             is_over ? ", and begins with the whole learning rate again" : ""));
   }
   if (before_now == now && settings_.real("minutes") > 0 && !trainer_->awaits_schedule()) {
@@ -170,7 +171,8 @@ void TrainingRun::warn_of_changes() const {
   }
   const bool has_span = trainer_->options().schedule.kind != Schedule::Kind::kConstant;
   if (!has_span || before_now == 0 || trainer_->awaits_schedule() || before_now == now) return;
-  parts_.warn(fmt::format("the schedule now spans {} steps, it was {}", now, before_now));
+  parts_.warn(
+      fmt::format("the schedule now spans {}, it was {}", count_of(now, "step"), before_now));
 }
 
 RunEnd TrainingRun::run(const std::atomic<bool>& stop, const std::function<void()>& begin,

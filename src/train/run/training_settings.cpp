@@ -1,5 +1,10 @@
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include <maskgrad/tensor/cuda/device_memory.hpp>
+#include <maskgrad/tensor/print.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/run/training_options.hpp>
 #include <maskgrad/train/run/training_settings.hpp>
 
@@ -8,6 +13,8 @@ namespace {
 
 using Text = std::string;
 using Int = std::int64_t;
+
+std::vector<std::string> devices() { return {"cpu", "auto", "cuda"}; }
 
 // What is trained, on what, and where.
 std::vector<Setting> what_is_trained(const std::string& name, const TrainingOptions& options) {
@@ -35,7 +42,7 @@ std::vector<Setting> what_is_trained(const std::string& name, const TrainingOpti
           .without_effect()
           .since(3),
       Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.folder().not_saved(),
-      Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu"}).changeable(),
+      Setting{"device", Text("cpu"), "where to train"}.one_of(devices()).changeable(),
       Setting{"dtype", Text(to_string(options.dtype)), "type of weights and activations"}.one_of(
           {"float32", "float64"}),
   };
@@ -121,7 +128,7 @@ std::vector<Setting> how_it_updates(const TrainingOptions& options) {
 // How the run starts, what it uses and what it logs.
 std::vector<Setting> how_it_begins_and_runs(const TrainingOptions& options) {
   return {
-      Setting{"seed", Int{0}, "random numbers of starting weights, data and shuffling"}.at_least(0),
+      Setting{"seed", options.seed, "random numbers of starting weights, data and shuffling"},
       Setting{"threads", Int{1},
               "CPU threads, 0: one for each processor; the results are the same for any number"}
           .at_least(0)
@@ -167,19 +174,30 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
   return all;
 }
 
+void check_device(std::string_view device, std::string_view flag) {
+  const std::vector<std::string> known = devices();
+  check(std::ranges::count(known, device) > 0, "device", "{} must be one of {}, not '{}'", flag,
+        fmt::join(known, ", "), shortened(device));
+  if (device != "cuda") return;
+  check(cuda_memory != nullptr, "device",
+        "this build has no CUDA; configure with -DMASKGRAD_CUDA=ON");
+  fail("device", "the program computes on the CPU: not every operation has a CUDA kernel yet");
+}
+
 void check_training_settings(const Settings& settings, bool validates, const RunWords& words) {
   check(settings.integer("epochs") > 0 || settings.integer("steps") > 0 ||
             settings.real("minutes") > 0,
         "train", "{}, {} and {} are all 0: nothing would end the run", words.setting("epochs"),
         words.setting("steps"), words.setting("minutes"));
+  check_device(settings.text("device"), words.setting("device"));
   for (const char* key : {"val_every", "patience"}) {
     check(validates || settings.integer(key) == 0, "train", "{} is {}: it needs {}, or {} 0", key,
           settings.integer(key), words.setting("val"), words.setting(key));
   }
   const std::int64_t parts = settings.integer("micro_batches"),
                      samples = settings.integer("batch_size");
-  check(parts <= samples, "train", "micro_batches is {}, and a batch has no more than {} samples",
-        parts, samples);
+  check(parts <= samples, "train", "micro_batches is {}, and a batch has no more than {}", parts,
+        count_of(samples, "sample"));
 }
 
 }  // namespace maskgrad

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <maskgrad/train/run/run_words.hpp>
@@ -14,7 +15,13 @@ namespace maskgrad {
 /// changes defaults of these settings, and adds further ones.
 std::vector<Setting> training_settings(const std::string& name, std::vector<Setting> own = {});
 
-/// Throws Error for settings that contradict each other. `validates`: there are data for it.
+/// Throws Error unless `device` is cpu, or auto, which chooses and takes the CPU. For cuda it says
+/// why not: "[device] this build has no CUDA; configure with -DMASKGRAD_CUDA=ON", or that not every
+/// operation has a kernel yet. `flag` is what errors call the setting.
+void check_device(std::string_view device, std::string_view flag);
+
+/// Throws Error for settings that contradict each other, and as check_device(). `validates`: there
+/// are data for it.
 void check_training_settings(const Settings& settings, bool validates, const RunWords& words = {});
 
 }  // namespace maskgrad

@@ -62,8 +62,7 @@ class Pooled : public Recipe {
   }
 
   void write_data(const Settings& settings, const std::filesystem::path& folder) const override {
-    write_arithmetic_shards(
-        folder, {.shards = 1, .seed = static_cast<std::uint64_t>(settings.integer("seed"))});
+    write_arithmetic_shards(folder, {.shards = 1, .seed = settings.seed()});
   }
 
   std::unique_ptr<Dataset> load_data(const Settings&, const std::filesystem::path& folder,

@@ -73,6 +73,13 @@ TEST(Progress, DrawsItsBarAgainInTheSameLine) {
   EXPECT_EQ(texts[3].back(), '\n');
 }
 
+TEST(Progress, DrawsTheSameBarInAsciiWhereAskedTo) {
+  const std::string bar = written(Style::kAsciiBar, false, {})[2];
+  EXPECT_THAT(bar, ::testing::StartsWith("\r\x1b[K==========---------- 3/6  "));
+  const std::string painted = written(Style::kAsciiBar, true, {})[2];
+  EXPECT_THAT(painted, ::testing::HasSubstr("\x1b[32m==========\x1b[90m----------\x1b[0m 3/6"));
+}
+
 TEST(Progress, ColorsOnlyWhenAskedTo) {
   for (const Style style : {Style::kBar, Style::kLines}) {
     for (const std::string& text : written(style, false, {})) {
