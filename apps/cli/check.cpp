@@ -8,6 +8,7 @@
 #include <maskgrad/tensor/check/prove.hpp>
 
 #include "cli/command.hpp"
+#include "cli/device.hpp"
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/usage.hpp"
@@ -89,18 +90,22 @@ void add_check(CLI::App& program) {
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
+  add_device(*command);
   command
       ->add_option("--data", options->data,
                    "Folder or file of data; the run's training data if not given")
       ->type_name("FOLDER");
-  add_integer(*command, "--samples", options->samples, "Samples in the batch that is checked");
+  add_integer(*command, "--samples", options->samples, "How many samples to check with");
   add_integer(*command, "--elements", options->elements,
-              "Elements of each parameter whose gradients are compared");
+              "How many gradients of each parameter to compare");
   command->footer(
-      "Gradients are compared with central differences in float64. The leak check puts 1e30,\n"
-      "-1e30, inf, -inf and nan into every masked place: results must stay the same, bit for bit.\n"
-      "The proof follows what each operation says it reads, forward and backward. Of a language\n"
-      "model, causality is proved too: no position depends on a later one, or on another text.\n"
+      "gradients  are compared with central differences, in float64\n"
+      "leaks      1e30, -1e30, inf, -inf and nan are put into every masked place: no bit of the "
+      "loss and the gradients may change\n"
+      "proof      follows what each operation reads, forward and backward: nothing may lead from a "
+      "masked place to the loss or a gradient\n"
+      "causality  of a language model: no position may depend on a later one, or on another text\n"
+      "targets    of a language model: each must be the token behind its position\n\n"
       "The exit code is 1 when something fails.\n\n"
       "Example: maskgrad check runs/first");
   command->callback([options] { check_run(*options); });

@@ -7,6 +7,7 @@
 #include <maskgrad/train/run/run_files.hpp>
 
 #include "cli/command.hpp"
+#include "cli/device.hpp"
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/table.hpp"
@@ -42,7 +43,7 @@ std::optional<Examination> examine(RecipeModel& model, std::int64_t samples) {
 }
 
 void print_examination(const Examination& examination) {
-  print("\n{}", format_table(examination.table));
+  print("\n{}", format_table(examination.table, output_columns()));
   if (!examination.mistakes.empty()) print("\n");
   for (const std::string& mistake : examination.mistakes) print("{}\n", mistake);
 }
@@ -95,15 +96,17 @@ void add_eval(CLI::App& program) {
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
+  add_device(*command);
   command
       ->add_option(
           "--data", options->data,
-          "Folder or file of data; if not given, what the run held out from training, or else "
+          "Folder or file of data. The default is what the run held out from training, or else "
           "its training data")
       ->type_name("FOLDER");
   add_integer(*command, "--batch-size", options->batch_size, "Samples in a batch");
   add_integer(*command, "--samples", options->samples,
-              "The most questions of the table of answers; 0: all, or 20000 where there are more");
+              "How many questions to ask for the table of answers, at most; 0: all, but no more "
+              "than 20000");
   add_pad(*command, options->pad);
   command->add_option("--json", options->json, "File for the figures, as JSON")->type_name("FILE");
   command->footer("Example: maskgrad eval runs/first --data heldout");

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "cli/command.hpp"
+#include "cli/device.hpp"
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/text_stream.hpp"
@@ -69,28 +70,29 @@ void generate(Options options) {
 
 void add_generate(CLI::App& program) {
   auto* command = program.add_subcommand(
-      "generate", "Go on with a PROMPT, or begin a text; for runs of a language model of text");
+      "generate", "Write text behind a PROMPT, or from nothing; for runs of the recipe text");
   auto options = std::make_shared<Options>();
   SampleOptions& sample = options->generate.sample;
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   command->add_option("PROMPT", options->prompt, "How the text begins; standard input is not read")
       ->type_name("");
   add_best(*command, options->weights);
+  add_device(*command);
   add_integer(*command, "--tokens", options->generate.tokens,
-              "The most tokens to write; a text may end before");
+              "How many tokens to write, at most; a text may end earlier");
   add_number(*command, "--temperature", sample.temperature,
-             "Logits are divided by it: below 1 more probable tokens come more often, and 0 takes "
-             "the most probable one");
+             "Below 1, probable tokens come more often; above 1, improbable ones; 0: always the "
+             "most probable one");
   add_integer(*command, "--top-k", sample.top_k, "Draw from the k most probable tokens; 0: all");
   add_number(*command, "--top-p", sample.top_p,
-             "Draw from the fewest, most probable tokens whose probabilities reach p");
+             "Draw from the most probable tokens that together reach probability p; 1: all");
   add_number(*command, "--min-p", sample.min_p,
-             "Draw from tokens with at least p times the largest probability");
-  add_integer(*command, "--seed", options->generate.seed, "Random numbers of the draws");
+             "Draw from tokens with at least p times the largest probability; 0: all");
+  add_integer(*command, "--seed", options->generate.seed, "Seed of the random numbers");
   add_integer(*command, "--samples", options->samples, "How many texts to write");
   command->footer(
-      "The same seed writes the same text, whatever the number of samples. At a terminal control\n"
-      "characters are shown as \\x1b; elsewhere the bytes are written as they are.\n\n"
+      "The same seed writes the same text, whatever the number of samples. A terminal gets "
+      "control characters as \\x1b; a file or a pipe gets the bytes as they are.\n\n"
       "Example: maskgrad generate runs/text Masks --tokens 400 --temperature 0.7");
   command->callback([options] { generate(*options); });
 }

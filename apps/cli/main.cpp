@@ -12,10 +12,14 @@
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
+#include "cli/terminal.hpp"
+#include "cli/text.hpp"
 #include "cli/usage.hpp"
 
 namespace maskgrad::apps {
 namespace {
+
+constexpr int kHelpColumns = 100;  // where help goes to no terminal
 
 // A standard stream that the caller closed would be the next file opened: results would land in a
 // shard. In its place stands one that refuses results, and swallows messages.
@@ -43,7 +47,8 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() != 0) throw explain(program, error);
     std::ostringstream text;
     program.exit(error, text, text);  // --help, --version
-    write_output(text.str());
+    const int columns = output_columns();
+    write_output(fit_page(text.str(), columns > 0 ? columns : kHelpColumns));
   }
   flush_output();
   return 0;

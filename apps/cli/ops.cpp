@@ -1,5 +1,6 @@
 // maskgrad ops
 #include <algorithm>
+#include <cctype>
 
 #include <fmt/format.h>
 
@@ -12,6 +13,8 @@
 #include "cli/ops_json.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
+#include "cli/text.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -49,33 +52,60 @@ std::string main_dtypes(const OpDef& op) {
 // Where some kernel of the operation is in this build.
 std::string devices(const OpDef& op) { return KernelSlot::any_of(op.name) ? "cpu, cuda" : "cpu"; }
 
-void list_all() {
+using Ops = std::vector<const OpDef*>;
+
+void list(const Ops& ops) {
   std::vector<std::vector<std::string>> rows = {
       {"op", "inputs", "arguments", "outputs", "dtypes", "devices", "mask", "gradient"}};
-  for (const auto& [name, op] : registry()) {
-    rows.push_back({name, names(op.inputs), arguments(op),
-                    fmt::format("{}", fmt::join(op.outputs, ", ")), main_dtypes(op), devices(op),
-                    std::string(to_string(op.mask_rule)), op.has_gradient() ? "yes" : "no"});
+  for (const OpDef* op : ops) {
+    rows.push_back({op->name, names(op->inputs), arguments(*op),
+                    fmt::format("{}", fmt::join(op->outputs, ", ")), main_dtypes(*op), devices(*op),
+                    std::string(to_string(op->mask_rule)), op->has_gradient() ? "yes" : "no"});
   }
-  write_output(format_table(rows));
+  write_output(format_table(rows, output_columns()));
 }
 
-void describe(const OpDef& op) {
-  print("{}: {}\n", op.name, op.summary);
+std::string lower_case(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+// Those whose name holds the text; where there is none, those whose summary does.
+Ops find_ops(const std::string& text) {
+  const std::string wanted = lower_case(text);
+  Ops by_name, by_summary;
+  for (const auto& [name, op] : registry()) {
+    if (name.find(wanted) != std::string::npos) by_name.push_back(&op);
+    if (lower_case(op.summary).find(wanted) != std::string::npos) by_summary.push_back(&op);
+  }
+  return by_name.empty() ? by_summary : by_name;
+}
+
+std::string description(const OpDef& op) {
   std::size_t width = 12;
   for (const InputSpec& input : op.inputs) width = std::max(width, input.name.size() + 3);
   for (const ArgSpec& arg : op.args) width = std::max(width, arg.name.size());
+  std::string text = fmt::format("{}: {}\n", op.name, op.summary);
   for (const InputSpec& input : op.inputs) {
-    print("  input     {:<{}} {}{}{}\n", input.name + (input.repeated ? "0.." : ""), width,
-          to_string(input.dtypes), input.optional ? ", optional" : "",
-          input.differentiable ? ", has a gradient" : "");
+    text += fmt::format("  input     {:<{}} {}{}{}\n", input.name + (input.repeated ? "0.." : ""),
+                        width, to_string(input.dtypes), input.optional ? ", optional" : "",
+                        input.differentiable ? ", has a gradient" : "");
   }
   for (const ArgSpec& arg : op.args) {
-    print("  argument  {:<{}} {} by default\n", arg.name, width, to_text(arg.fallback));
+    text +=
+        fmt::format("  argument  {:<{}} {} by default\n", arg.name, width, to_text(arg.fallback));
   }
-  for (const std::string& output : op.outputs) print("  output    {}\n", output);
-  print("  devices   {}\n  mask      {}\n", devices(op), to_string(op.mask_rule));
+  for (const std::string& output : op.outputs) text += fmt::format("  output    {}\n", output);
+  text += fmt::format("  devices   {}\n  mask      {}\n", devices(op), to_string(op.mask_rule));
+  std::vector<std::string> others;
+  for (const OpDef* other : find_ops(op.name)) {
+    if (other != &op) others.push_back(other->name);
+  }
+  if (!others.empty()) text += fmt::format("  see also  {}\n", fmt::join(others, ", "));
+  return text;
 }
+
+void describe(const OpDef& op) { write_output(fit_page(description(op), output_columns())); }
 
 // Writes inputs to try the operation on, and says how.
 void write_sample(const OpDef& op, const std::string& path) {
@@ -97,25 +127,37 @@ void ops(const Options& options) {
           "--json describes all operations, and takes no name");
   });
   if (!options.json.empty()) return write_file(options.json, ops_as_json());
-  if (options.name.empty()) return list_all();
-  const OpDef& op = as_usage([&]() -> const OpDef& { return known_op(options.name); });
-  if (options.sample.empty()) return describe(op);
-  write_sample(op, options.sample);
+  if (!options.sample.empty()) {
+    return write_sample(as_usage([&]() -> const OpDef& { return known_op(options.name); }),
+                        options.sample);
+  }
+  const Ops found = find_ops(options.name);
+  if (registry().contains(options.name)) return describe(find_op(options.name));
+  if (found.size() == 1) return describe(*found.front());
+  if (!found.empty()) return list(found);
+  as_usage([&] { known_op(options.name); });  // says which is near
 }
 
 }  // namespace
 
 void add_ops(CLI::App& program) {
-  auto* command = program.add_subcommand("ops", "List the operations, or describe one");
+  auto* command = program.add_subcommand("ops", "List the operations, find some, or describe one");
   auto options = std::make_shared<Options>();
-  command->add_option("NAME", options->name, "Operation to describe")->type_name("");
+  command
+      ->add_option("NAME", options->name,
+                   "The operation to describe, or a part of the names to list")
+      ->type_name("");
   command
       ->add_option("--sample", options->sample,
-                   "Write sample inputs of NAME to this file, for run-op")
+                   "Write inputs to try NAME on to this file, for run-op")
       ->type_name("FILE");
   command->add_option("--json", options->json, "File for all descriptions, as JSON")
       ->type_name("FILE");
-  command->footer("Example: maskgrad ops masked_softmax");
+  command->footer(
+      "In the list, input? may be left out, and input0.. stands for one or more. At a terminal "
+      "the list fits its width; a file or a pipe gets a line for each operation.\n\n"
+      "Example: maskgrad ops masked_softmax\n"
+      "         maskgrad ops soft");
   command->callback([options] { ops(*options); });
 }
 

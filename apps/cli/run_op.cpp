@@ -4,21 +4,20 @@
 #include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "cli/command.hpp"
+#include "cli/device.hpp"
 #include "cli/op_args.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
 struct Options {
-  std::string name, in, out, device = "cpu";
+  std::string name, in, out;
   std::vector<std::string> args;
   bool grad = false;
 };
 
 // Everything that can be wrong with the call itself is found before any file is read.
 OpCall parse_call(const OpDef& op, const Options& options) {
-  check(options.device == "cpu", op.name.c_str(), "this build has no device '{}'",
-        shortened(options.device));
   check(!options.grad || op.has_gradient(), op.name.c_str(), "has no gradient");
   OpCall call;
   for (const std::string& pair : options.args) {
@@ -83,14 +82,13 @@ void add_run_op(CLI::App& program) {
       ->required();
   command
       ->add_option("--arg", options->args,
-                   "Argument of the operation; a list is 0,2,1; may be repeated")
+                   "An argument, such as axis=1 or axes=0,2,1; may be given several times")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  command->add_flag("--grad", options->grad,
-                    "The input also holds grad_output; the output also gets grad_<input>");
-  command->add_option("--device", options->device, "Device that runs the operation")
-      ->type_name("NAME")
-      ->capture_default_str();
+  command->add_flag(
+      "--grad", options->grad,
+      "Compute gradients, too: --in also holds grad_output, and --out gets grad_<input>");
+  add_device(*command);
   command->footer(
       "Example: maskgrad ops keep_where --sample x.safetensors\n"
       "         maskgrad run-op keep_where --in x.safetensors --out y.safetensors --arg fill=-1");

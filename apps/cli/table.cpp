@@ -1,53 +1,141 @@
 #include "cli/table.hpp"
 
 #include <algorithm>
-#include <string_view>
 
 #include "cli/text.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
+using Row = std::vector<std::string>;
+
+constexpr std::string_view kGap = "  ";
+
+// "12,345", "-1.5", "0.3%", "20..40", "8.1 GB/s", or nothing at all.
 bool is_number(const std::string& cell) {
+  if (std::ranges::count(cell, ' ') > 1) return false;
   return cell.empty() || cell == "nan" || cell == "inf" ||
          std::string_view("0123456789+-.").find(cell[0]) != std::string_view::npos;
 }
 
 struct Column {
   std::size_t width = 0;
+  std::size_t least = 0;  // the longest word
   bool right = true;
 };
 
-std::vector<Column> measure(const std::vector<std::vector<std::string>>& rows) {
+std::size_t longest_word(std::string_view text) {
+  std::size_t longest = 0;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    longest = std::max(longest, count_characters(word));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+  }
+  return longest;
+}
+
+std::vector<Column> measure(const std::vector<Row>& rows) {
   std::vector<Column> columns(rows.front().size());
   for (std::size_t r = 0; r < rows.size(); ++r) {
     for (std::size_t c = 0; c < columns.size(); ++c) {
       columns[c].width = std::max(columns[c].width, count_characters(rows[r][c]));
+      columns[c].least = std::max(columns[c].least, longest_word(rows[r][c]));
       if (r > 0 && !is_number(rows[r][c])) columns[c].right = false;
     }
   }
   return columns;
 }
 
-std::string format_row(const std::vector<std::string>& cells, const std::vector<Column>& columns) {
+std::size_t total_width(const std::vector<Column>& columns) {
+  std::size_t width = kGap.size() * (columns.size() - 1);
+  for (const Column& column : columns) width += column.width;
+  return width;
+}
+
+// Takes from the widest column that can give, one character after the other. False where all of
+// them cannot give enough.
+bool shrink(std::vector<Column>& columns, std::size_t most) {
+  const auto by_what_it_may_give = [](const Column& a, const Column& b) {
+    return (a.width > a.least ? a.width : 0) < (b.width > b.least ? b.width : 0);
+  };
+  for (std::size_t width = total_width(columns); width > most; --width) {
+    Column& widest = *std::ranges::max_element(columns, by_what_it_may_give);
+    if (widest.width == widest.least) return false;
+    --widest.width;
+  }
+  return true;
+}
+
+// One line of cells, each of which fits its column.
+std::string format_line(const Row& cells, const std::vector<Column>& columns) {
   std::string line;
   for (std::size_t c = 0; c < columns.size(); ++c) {
     const std::string fill(columns[c].width - count_characters(cells[c]), ' ');
     line += columns[c].right ? fill + cells[c] : cells[c] + fill;
-    line += "  ";
+    line += kGap;
   }
   return line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
 }
 
+std::string format_row(const Row& cells, const std::vector<Column>& columns) {
+  std::vector<std::vector<std::string>> lines;
+  std::size_t height = 0;
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    lines.push_back(wrapped(cells[c], columns[c].width));
+    height = std::max(height, lines.back().size());
+  }
+  std::string text;
+  for (std::size_t at = 0; at < height; ++at) {
+    Row line;
+    for (const auto& cell : lines) line.push_back(at < cell.size() ? cell[at] : "");
+    text += format_line(line, columns);
+  }
+  return text;
+}
+
+// "inputs: input, mask; arguments: axis=-1", in lines that break behind a cell where they can.
+std::vector<std::string> cells_in_lines(const Row& row, const Row& heading, std::size_t width) {
+  std::vector<std::string> lines;
+  for (std::size_t c = 1; c < row.size(); ++c) {
+    if (row[c].empty()) continue;
+    const std::string cell = heading[c] + ": " + row[c];
+    if (!lines.empty()) lines.back() += ";";
+    if (lines.empty() ||
+        count_characters(lines.back()) + count_characters(cell) + std::size_t{2} > width) {
+      const std::vector<std::string> more = wrapped(cell, width - 1);
+      lines.insert(lines.end(), more.begin(), more.end());
+    } else {
+      lines.back() += " " + cell;
+    }
+  }
+  return lines;
+}
+
+// A paragraph for each row: "masked_mean\n  inputs: input, mask; arguments: axis=-1\n"
+std::string format_list(const std::vector<Row>& rows, std::size_t width) {
+  const std::string indent = "  ";
+  const std::size_t room = std::max(width, indent.size() + 2) - indent.size();
+  std::string text;
+  for (std::size_t r = 1; r < rows.size(); ++r) {
+    text += rows[r].front() + "\n";
+    for (const std::string& line : cells_in_lines(rows[r], rows.front(), room)) {
+      text += indent + line + "\n";
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
-std::string format_table(const std::vector<std::vector<std::string>>& rows) {
+std::string format_table(const std::vector<Row>& rows, int columns) {
   if (rows.empty()) return "";
-  const std::vector<Column> columns = measure(rows);
-  std::vector<std::string> rule;
-  for (const Column& column : columns) rule.emplace_back(column.width, '-');
-  std::string text = format_row(rows.front(), columns) + format_row(rule, columns);
-  for (std::size_t r = 1; r < rows.size(); ++r) text += format_row(rows[r], columns);
+  std::vector<Column> widths = measure(rows);
+  const auto most = static_cast<std::size_t>(std::max(columns, 0));
+  if (most > 0 && !shrink(widths, most)) return format_list(rows, most);
+  Row rule;
+  for (const Column& column : widths) rule.emplace_back(column.width, '-');
+  std::string text = format_row(rows.front(), widths) + format_row(rule, widths);
+  for (std::size_t r = 1; r < rows.size(); ++r) text += format_row(rows[r], widths);
   return text;
 }
 
@@ -69,6 +157,12 @@ std::string with_commas(std::int64_t number) {
     text += digits[i];
   }
   return text;
+}
+
+std::string counted(std::int64_t count, std::string_view what) {
+  std::string text = with_commas(count) + " ";
+  text += what;
+  return count == 1 ? text : text + "s";
 }
 
 }  // namespace maskgrad::apps

@@ -4,18 +4,24 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace maskgrad::apps {
 
 /// Rows of cells as aligned columns, the first row underlined; columns of numbers stand right.
-std::string format_table(const std::vector<std::vector<std::string>>& rows);
+/// `columns` is how many characters a line may have; 0: any number. Where they are too few, cells
+/// of text are wrapped between words. Where their longest words are too long for that, each row
+/// becomes a paragraph: its first cell, and below it what the other cells hold, by their headings.
+std::string format_table(const std::vector<std::vector<std::string>>& rows, int columns = 0);
 
 /// Lines of a name and a value, the values one below another, at column 12 or further right.
 std::string format_values(std::span<const std::pair<std::string, std::string>> values);
 
 /// 49145 -> "49,145".
 std::string with_commas(std::int64_t number);
+/// "1 shard", "2,000 shards": `what` forms its plural with an s.
+std::string counted(std::int64_t count, std::string_view what);
 
 }  // namespace maskgrad::apps

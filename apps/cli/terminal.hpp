@@ -1,4 +1,4 @@
-// The terminal that standard error may lead to.
+// The terminals that results and messages may lead to.
 #pragma once
 
 namespace maskgrad::apps {
@@ -9,5 +9,14 @@ bool has_terminal();
 bool wants_color();
 /// How many characters a line of it has; 80 where that is unknown.
 int terminal_columns();
+/// How many characters a line of messages may have: those of the terminal, 0 (any number) where
+/// messages go to no terminal.
+int message_columns();
+/// The same for results, on standard output. A file or a program gets lines of any length.
+int output_columns();
+
+/// Whether other characters than those of ASCII may be drawn: the locale (LC_ALL, else LC_CTYPE,
+/// else LANG) is one of UTF-8. What comes from files and users stays as it is in any locale.
+bool draws_unicode();
 
 }  // namespace maskgrad::apps

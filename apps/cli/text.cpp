@@ -30,6 +30,42 @@ std::string escape(std::string_view bytes) {
   return text;
 }
 
+// The bytes of the first `count` characters.
+std::size_t bytes_of(std::string_view text, std::size_t count) {
+  std::size_t at = 0;
+  while (at < text.size() && (count > 0 || is_continuation(text[at]))) {
+    if (!is_continuation(text[at])) --count;
+    ++at;
+  }
+  return at;
+}
+
+// Where the description of a word begins, behind two spaces or more; else where the line does.
+std::size_t description_at(std::string_view line) {
+  const std::size_t first = line.find_first_not_of(' ');
+  if (first == std::string_view::npos) return 0;
+  const std::size_t gap = line.find("  ", first);
+  return gap == std::string_view::npos ? first : line.find_first_not_of(' ', gap);
+}
+
+std::string fit_line(std::string_view line, std::size_t columns) {
+  const std::size_t at = description_at(line);
+  const bool shows_command = line.find(": maskgrad ") != std::string_view::npos ||
+                             line.substr(at).starts_with("maskgrad ");
+  if (count_characters(line) <= columns || shows_command) return std::string(line);
+  // What is left of a narrow terminal beside the options is no room for descriptions.
+  constexpr std::size_t kLeast = 20;
+  const std::size_t indent = at + kLeast > columns ? 2 : at;
+  std::string text(line.substr(0, at));
+  const std::vector<std::string> lines =
+      wrapped(line.substr(at), columns > indent ? columns - indent : 1);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (i > 0 || indent < at) text += "\n" + std::string(indent, ' ');
+    text += lines[i];
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string one_line(std::string_view text) {
@@ -72,6 +108,37 @@ std::string shell_word(std::string_view text) {
 std::size_t count_characters(std::string_view text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return !is_continuation(c); }));
+}
+
+std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
+  std::vector<std::string> lines;
+  do {
+    std::size_t end = bytes_of(text, std::max<std::size_t>(width, 1));
+    if (end < text.size() && text[end] != ' ') {
+      const std::size_t space = text.rfind(' ', end);
+      if (space != std::string_view::npos && space > 0) end = space;
+    }
+    const std::string_view line = text.substr(0, end);
+    lines.emplace_back(line.substr(0, line.find_last_not_of(' ') + 1));
+    text.remove_prefix(end);
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  } while (!text.empty());
+  return lines;
+}
+
+std::string fit_page(std::string_view page, int columns) {
+  if (columns <= 0) return std::string(page);
+  std::string text;
+  while (!page.empty()) {
+    const std::string_view line = page.substr(0, page.find('\n'));
+    text += fit_line(line, static_cast<std::size_t>(columns));
+    page.remove_prefix(line.size());
+    if (!page.empty()) {
+      text += '\n';
+      page.remove_prefix(1);
+    }
+  }
+  return text;
 }
 
 }  // namespace maskgrad::apps

@@ -110,6 +110,7 @@ std::string capitalized(std::string text) {
 
 std::string value_name(const Setting& setting) {
   if (std::holds_alternative<std::int64_t>(setting.value)) return "INT";
+  if (std::holds_alternative<std::uint64_t>(setting.value)) return "INT";
   if (std::holds_alternative<double>(setting.value)) return "NUMBER";
   if (setting.path == PathTo::kFolder) return "FOLDER";
   if (setting.path == PathTo::kFile) return "FILE";
@@ -155,17 +156,21 @@ void add_recipe(CLI::App& train_command, const Recipe& recipe) {
   auto* command = train_command.add_subcommand(recipe.name(), recipe.summary())->group("Recipes");
   auto request =
       std::make_shared<Request>(Request{.recipe = recipe, .config = {}, .pairs = {}, .flags = {}});
-  command->add_option("--config", request->config, "TOML file of any settings below: lr = 0.01")
+  command
+      ->add_option("--config", request->config,
+                   "TOML file with any of the settings below, such as lr = 0.01")
       ->type_name("FILE");
-  command->add_option("--set", request->pairs, "Any setting below: --set lr=0.01 --set seed=1")
+  command
+      ->add_option("--set", request->pairs,
+                   "A setting below by its name, such as lr=0.01; may be given several times")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   for (const Setting& setting : recipe.settings()) {
     if (setting.key != "recipe") add_flag(*command, setting, request);
   }
   command->footer(
-      fmt::format("A flag counts more than --set, --set more than --config, and that more than the "
-                  "default.\n\nExample: maskgrad train {0} --out runs/{0} {1}",
+      fmt::format("Of a setting that is given twice, a flag counts, else --set, else --config.\n\n"
+                  "Example: maskgrad train {0} --out runs/{0} {1}",
                   recipe.name(), recipe.example()));
   command->callback([request] { train(*request); });
 }

@@ -48,8 +48,7 @@ std::string way_to_more_steps(TrainingRun& run) {
 
 // "6,000 steps", or "5 minutes of steps" where time alone ends the run.
 std::string length_of(const Trainer& trainer) {
-  if (trainer.total_steps() != Trainer::kUnknown)
-    return fmt::format("{} steps", with_commas(trainer.total_steps()));
+  if (trainer.total_steps() != Trainer::kUnknown) return counted(trainer.total_steps(), "step");
   const double minutes = trainer.options().max_minutes;
   return fmt::format("{} minute{} of steps", minutes, minutes == 1 ? "" : "s");
 }
@@ -73,10 +72,12 @@ void print_summary(RecipeModel& model, TrainingRun& run, const std::string& abou
                     std::string(to_string(layer.mask_rule))});
   }
   const Trainer& trainer = run.trainer();
-  write_message(fmt::format(
-      "{}{} parameters, {} samples, {} of {}\n{}{}\n", format_table(rows),
-      with_commas(trainer.parameters().count()), with_commas(run.data().size()), length_of(trainer),
-      run.settings().integer("batch_size"), about_data, packing_of(model, run.loader().peek())));
+  const std::string text = fmt::format(
+      "{}{}, {}, {} of {}\n{}{}\n", format_table(rows, message_columns()),
+      counted(trainer.parameters().count(), "parameter"), counted(run.data().size(), "sample"),
+      length_of(trainer), run.settings().integer("batch_size"), about_data,
+      packing_of(model, run.loader().peek()));
+  write_message(fit_page(text, message_columns()));
   if (trainer.state().step == trainer.total_steps()) {
     write_message(way_to_more_steps(run));
   }
@@ -85,9 +86,10 @@ void print_summary(RecipeModel& model, TrainingRun& run, const std::string& abou
 void add_progress(Trainer& trainer, std::string style) {
   if (style == "off") return;
   if (style == "auto") style = has_terminal() ? "bar" : "lines";
-  trainer.add(
-      std::make_unique<Progress>(style == "bar" ? Progress::Style::kBar : Progress::Style::kLines,
-                                 wants_color(), write_message, terminal_columns));
+  using Style = Progress::Style;
+  const Style bar = draws_unicode() ? Style::kBar : Style::kAsciiBar;
+  trainer.add(std::make_unique<Progress>(style == "bar" ? bar : Style::kLines, wants_color(),
+                                         write_message, terminal_columns));
 }
 
 // "784.5 us", "78.4 ms".
@@ -101,7 +103,7 @@ using Values = std::vector<std::pair<std::string, std::string>>;
 // The means of the last epoch, or of what was done of it.
 void add_means(Values& values, const RunEnd& end) {
   const std::string remark =
-      end.batches > 0 ? fmt::format("  mean of the last {} steps", end.batches) : "";
+      end.batches > 0 ? fmt::format("  mean of the last {}", counted(end.batches, "step")) : "";
   for (const Metric& metric : end.totals) {
     values.emplace_back(metric.name, mean_text(metric.mean()) + remark);
   }
@@ -129,16 +131,14 @@ void add_validation(Values& values, const Recipe& recipe, const Settings& settin
 // What ended the run before its last step.
 void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
   if (end.out_of_patience) {
-    values.emplace_back("ended",
-                        fmt::format("by patience: {} validations in a row had no smaller loss",
-                                    end.best.of_regular().since));
+    values.emplace_back("ended", fmt::format("by patience: {} in a row had no smaller loss",
+                                             counted(end.best.of_regular().since, "validation")));
   }
   const Trainer& trainer = run.trainer();
   const std::int64_t all = trainer.total_steps();
   const bool is_timed = run.settings().real("minutes") > 0;
   if (is_timed && all != Trainer::kUnknown && trainer.state().step < all) {
-    values.emplace_back("minutes",
-                        fmt::format("over before the last of {} steps", with_commas(all)));
+    values.emplace_back("minutes", fmt::format("over before the last of {}", counted(all, "step")));
   }
 }
 

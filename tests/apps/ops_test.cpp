@@ -1,6 +1,7 @@
 // maskgrad ops and run-op.
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -26,6 +27,50 @@ TEST_F(Ops, ListsEveryRegisteredOperation) {
   for (const auto& [name, op] : registry()) {
     EXPECT_THAT(result.out, ContainsRegex("\n" + name + " +" + op.inputs.front().name));
   }
+}
+
+// To a pipe an operation has one line, at a terminal as many as fit it.
+TEST_F(Ops, ListsThemWithinTheWidthOfATerminal) {
+  if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
+  const std::string piped = run({"ops"}).out;
+  EXPECT_EQ(std::count(piped.begin(), piped.end(), '\n'), std::ssize(registry()) + 2);
+  for (const int columns : {1, 40, 80, 120, 160, 300}) {
+    const auto result = run({"ops"}, {.terminal_columns = columns});
+    EXPECT_EQ(result.code, 0);
+    std::istringstream lines(result.out);
+    std::set<std::string> begins;
+    for (std::string line; std::getline(lines, line);) {
+      const bool has_room = columns > 30;  // for the longest name
+      EXPECT_TRUE(!has_room || line.size() <= static_cast<std::size_t>(columns) + 1) << line;
+      begins.insert(line.substr(0, line.find_first_of(" \r")));
+    }
+    for (const auto& [name, op] : registry()) EXPECT_TRUE(begins.contains(name)) << name;
+    const bool has_columns = result.out.find("--  --") != std::string::npos;
+    EXPECT_EQ(has_columns, columns >= 120) << columns;
+  }
+  const auto wide = run({"ops"}, {.terminal_columns = 300}).out;
+  EXPECT_EQ(std::count(wide.begin(), wide.end(), '\n'), std::ssize(registry()) + 2);
+}
+
+TEST_F(Ops, FindsThemByAPartOfTheirName) {
+  const auto result = run({"ops", "soft"});
+  EXPECT_EQ(result.code, 0);
+  for (const auto& [name, op] : registry()) {
+    const bool fits = name.find("soft") != std::string::npos;
+    EXPECT_EQ(result.out.find("\n" + name + " ") != std::string::npos, fits) << name;
+  }
+  EXPECT_EQ(run({"ops", "SOFT"}).out, result.out);
+  EXPECT_EQ(run({"ops", "gelu_t"}).out, run({"ops", "gelu_tanh"}).out) << "only one";
+  const auto one = run({"ops", "softmax"});
+  EXPECT_THAT(one.out, HasSubstr("softmax: "));
+  EXPECT_THAT(one.out, ContainsRegex("  see also  log_softmax, .*masked_softmax"));
+  expect_error(run({"ops", "soft", "--sample", "x"}), 2, "there is no operation 'soft'");
+}
+
+TEST_F(Ops, FindsThemByTheirSummaryWhereNoNameFits) {
+  const auto result = run({"ops", "rotat"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("rotary_embedding"));
 }
 
 TEST_F(Ops, DescribesOne) {
@@ -103,7 +148,8 @@ TEST_F(Ops, RefusesWhatDoesNotFitTheOperation) {
   expect_error(matmul({"--arg", "bias=1"}), 2, "no argument 'bias'; see maskgrad ops matmul");
   expect_error(matmul({"--arg", "transpose_a"}), 2, "'--arg transpose_a' is not name=value");
   expect_error(matmul({"--arg", "transpose_a=1"}), 2, "must be true or false, not '1'");
-  expect_error(matmul({"--device", "gpu"}), 2, "this build has no device 'gpu'");
+  expect_error(matmul({"--device", "gpu"}), 2,
+               "--device must be one of cpu, auto, cuda, not 'gpu'");
   expect_error(run({"run-op", "relu", "--in", "in.safetensors", "--out", "o"}), 1,
                "relu: input 'input' is missing");
   expect_error(run({"run-op", "relu", "--in", "none", "--out", "o"}), 1, "cannot open 'none'");

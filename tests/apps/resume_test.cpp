@@ -173,7 +173,7 @@ TEST_F(Resume, TrainsOnAllShardsThereAre) {
 
 TEST_F(Resume, MakesTheArticlesTwoShardsWithoutData) {
   const auto result = run({"train", "blog", "--out", "own", "--steps", "1"});
-  EXPECT_THAT(result.err, HasSubstr(" 2,000 samples, 1 steps of 2\n"));
+  EXPECT_THAT(result.err, HasSubstr(" 2,000 samples, 1 step of 2\n"));
   EXPECT_TRUE(exists("own/data/shard_0001.tfrecords"));
   EXPECT_FALSE(exists("own/data/shard_0002.tfrecords"));
 }

@@ -31,7 +31,7 @@ class TrainPacking : public test::CliTest {
 
 TEST_F(TrainPacking, TellsWhatBecomesOfTheFirstBatchAndWhy) {
   const auto chosen = train_aloud("auto", "a"), forced = train_aloud("always", "b");
-  EXPECT_THAT(chosen.err, ContainsRegex("steps of 20\nfirst batch: embed to reflect pads: 400 "
+  EXPECT_THAT(chosen.err, ContainsRegex("step of 20\nfirst batch: embed to reflect pads: 400 "
                                         "positions and [0-9]+ pairs cost [0-9.]+ M "
                                         "multiplications; packed: [0-9]+ positions and [0-9]+ "
                                         "pairs would cost [0-9.]+ M\n\n"));

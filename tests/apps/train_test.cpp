@@ -148,6 +148,32 @@ TEST_F(Train, GivesTheSameModelWhereverItsStartingWeightsWere) {
   EXPECT_EQ(setting("b", "init"), fmt::format("'{}'", path("a/model.safetensors").string()));
 }
 
+// TOML's integers end at 2^63 - 1.
+TEST_F(Train, TakesAnySeedOf64Bits) {
+  const auto with = [&](const char* out, const char* seed) {
+    const auto result = train({"--out", out, "--steps", "41", "--seed", seed});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return read(std::string(out) + "/model.safetensors");
+  };
+  const std::string largest = with("a", "18446744073709551615");
+  EXPECT_NE(largest, with("b", "18446744073709551614"));
+  EXPECT_EQ(setting("a", "seed"), "'18446744073709551615'");
+  with("c", "9223372036854775807");
+  EXPECT_EQ(setting("c", "seed"), "9223372036854775807");
+  EXPECT_THAT(run({"inspect", "a"}).out, HasSubstr("'18446744073709551615'"));
+  EXPECT_EQ(run({"eval", "a"}).err, "");
+  const auto resumed = train({"--out", "a", "--resume", "--steps", "60"});
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  const auto whole = train({"--out", "d60", "--steps", "60", "--seed", "18446744073709551615"});
+  EXPECT_EQ(whole.code, 0) << whole.err;
+  EXPECT_EQ(run({"predict", "a", "--probabilities", "x=1,y=2:x+y"}).out,
+            run({"predict", "d60", "--probabilities", "x=1,y=2:x+y"}).out);
+  for (const char* seed : {"-1", "18446744073709551616", "0.5", "1e3", "", "one"}) {
+    expect_error(train({"--out", "e", "--seed", seed}), 2,
+                 "'seed' must be a whole number from 0 to 18446744073709551615, not '");
+  }
+}
+
 TEST_F(Train, WritesLinesOfProgressWhereThereIsNoTerminal) {
   const auto result = run({"train", "blog", "--data", "d", "--out", "r", "--epochs", "2"});
   EXPECT_THAT(result.err, HasSubstr("reflect  Reflect  (B, 20, 15)         675  uses\n"));
@@ -173,7 +199,7 @@ TEST_F(Train, FitsItsBarIntoTheTerminal) {
     const std::string name = std::to_string(columns);
     const auto result = run({"train", "blog", "--data", "big", "--shards", "1", "--epochs", "1",
                              "--batch-size", "1", "--out", name},
-                            {.terminal_columns = columns});
+                            {.environment = {"LC_ALL=C.UTF-8"}, .terminal_columns = columns});
     ASSERT_EQ(result.code, 0) << result.out;
     const std::regex expression("\r\x1b\\[K([^\r\n]*━[^\r\n]*)");
     std::size_t bars = 0;
@@ -187,15 +213,37 @@ TEST_F(Train, FitsItsBarIntoTheTerminal) {
   }
 }
 
+// The three variables that name a locale, as POSIX orders them.
+TEST_F(Train, DrawsInAsciiAloneUnlessTheLocaleIsOneOfUtf8) {
+  if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
+  ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "6000"}).code,
+            0);
+  const auto draws_ascii = [&](std::vector<std::string> locale) {
+    const auto result = run({"train", "blog", "--data", "big", "--out", "r", "--force", "--epochs",
+                             "1", "--batch-size", "1", "--progress", "bar"},
+                            {.environment = std::move(locale), .terminal_columns = 100});
+    EXPECT_EQ(result.code, 0) << result.out;
+    EXPECT_THAT(result.out, HasSubstr("/6000  ")) << "drew no bar";
+    const bool is_ascii = std::ranges::all_of(result.out, [](char c) { return (c & 0x80) == 0; });
+    EXPECT_EQ(is_ascii, result.out.find("==") != std::string::npos);
+    return is_ascii;
+  };
+  EXPECT_TRUE(draws_ascii({"LC_ALL=C", "LANG=en_US.UTF-8"}));
+  EXPECT_TRUE(draws_ascii({"LC_ALL=", "LC_CTYPE=POSIX", "LANG=en_US.UTF-8"}));
+  EXPECT_TRUE(draws_ascii({"LC_ALL=", "LC_CTYPE=", "LANG="}));
+  EXPECT_FALSE(draws_ascii({"LC_ALL=", "LC_CTYPE=", "LANG=de_DE.utf8"}));
+  EXPECT_FALSE(draws_ascii({"LC_ALL=en_US.UTF-8", "LANG=C"}));
+}
+
 TEST_F(Train, SaysWhatItsMeansCoverWhereStepsEndWithinAnEpoch) {
   for (const auto& [steps, covered, rows] : {std::tuple(50, 10, 1), {33, 33, 0}, {81, 1, 2}}) {
     const std::string name = fmt::format("r{}", steps);
     const auto result = train({"--out", name, "--steps", std::to_string(steps)});
     ASSERT_EQ(result.code, 0) << result.err;
     EXPECT_TRUE(std::regex_search(
-        result.out, std::regex(fmt::format("loss +[0-9.]+  mean of the last {} steps\n"
-                                           "accuracy +[0-9.]+  mean of the last {} steps\n",
-                                           covered, covered))))
+        result.out, std::regex(fmt::format("loss +[0-9.]+  mean of the last {0} step{1}\n"
+                                           "accuracy +[0-9.]+  mean of the last {0} step{1}\n",
+                                           covered, covered == 1 ? "" : "s"))))
         << result.out;
     EXPECT_TRUE(exists(fmt::format("{}/checkpoints/step_{:012}.safetensors", name, steps)));
     EXPECT_TRUE(exists(name + "/model.safetensors"));

@@ -13,8 +13,10 @@
 #include "cli/bench/benchmarks.hpp"
 #include "cli/bench/machine.hpp"
 #include "cli/command.hpp"
+#include "cli/device.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/usage.hpp"
 
 namespace maskgrad::apps {
@@ -39,7 +41,7 @@ const std::vector<Benchmark>& benchmarks() {
        "whole training steps of the blog recipe at batch 2 and 100, one float32 model each",
        [](const Options&) { return bench_blog_step(); }},
       {"attention",
-       "attention under six masks at the lengths of --seq, forward, and with its backward",
+       "attention under six masks at the lengths of --seq: forward alone, and with backward",
        [](const Options& options) { return bench_attention(options.attention); }},
       {"transformer",
        "training steps of small GPTs on full and on mixed rows, and text from one of them",
@@ -49,12 +51,14 @@ const std::vector<Benchmark>& benchmarks() {
        [](const Options&) { return bench_mask_overhead(); }},
       {"packing", "steps on padded and on packed batches, short samples and long uneven ones",
        [](const Options&) { return bench_packing(); }},
-      {"kernels", "products of matrices, Adam, loss and embedding, and what bounds them",
+      {"kernels",
+       "products of matrices, Adam, loss and embedding, beside the limits of the machine",
        [](const Options&) { return bench_kernels(); }},
       {"elementwise",
-       "operations on each element, beside a copy of as many bytes and their functions alone",
+       "operations on each element, beside a copy of as many bytes, and beside the bare function",
        [](const Options&) { return bench_elementwise(); }},
-      {"op-overhead", "cost of one operation on a single element, recorded, and with its backward",
+      {"op-overhead",
+       "what one operation on a single element costs: recorded, and with its backward",
        [](const Options&) { return bench_op_overhead(); }},
   };
   return all;
@@ -103,7 +107,7 @@ void print_table(const std::vector<Result>& results) {
     }
     if (any_work) rows.back().push_back(result.rate());
   }
-  print("{}", format_table(rows));
+  write_output(format_table(rows, output_columns()));
 }
 
 std::string to_json(const std::vector<Result>& results) {
@@ -155,6 +159,7 @@ void add_bench(CLI::App& program) {
                    "JSON file for the medians, by name, and for the machine's details")
       ->type_name("FILE");
   add_integer(*command, "--threads", options->threads, "How many threads to use");
+  add_device(*command);
   add_attention_options(*command, options->attention);
   add_integers(*command, "--width", options->transformer.widths, "Widths of the models")
       ->group("Transformer");
