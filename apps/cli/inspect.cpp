@@ -1,17 +1,12 @@
 // maskgrad inspect
-#include <algorithm>
+#include "cli/inspect/inspect.hpp"
+
+#include <cmath>
 
 #include <fmt/format.h>
 
-#include <maskgrad/train/data/shards.hpp>
-#include <maskgrad/train/formats/crc32c.hpp>
-#include <maskgrad/train/formats/little_endian.hpp>
-#include <maskgrad/train/formats/safetensors.hpp>
-#include <maskgrad/train/formats/tensorboard.hpp>
-#include <maskgrad/train/formats/tf_example.hpp>
-#include <maskgrad/train/formats/tfrecord.hpp>
 #include <maskgrad/train/model_file.hpp>
-#include <maskgrad/train/report/report_run.hpp>
+#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/run/run_notes.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/training_options.hpp>
@@ -20,6 +15,7 @@
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 
 namespace maskgrad::apps {
@@ -27,128 +23,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The settings of a run stand there as its config.toml had them, to be copied; all else on one
-// line.
-std::string metadata_text(const std::string& key, const std::string& value) {
-  if (key != fmt::format("note.{}", kSettingsNote)) return " " + one_line(value);
-  std::string text;
-  for (std::string_view rest = value; !rest.empty();) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    text += fmt::format("\n  {}", one_line(line));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-  }
-  return text;
-}
-
-void inspect_safetensors(const fs::path& path) {
-  const SafetensorsFile file = SafetensorsFile::open(path);
-  std::vector<std::vector<std::string>> rows = {{"tensor", "dtype", "shape", "bytes"}};
-  std::size_t bytes = 0;
-  for (const SafetensorsEntry& entry : file.entries()) {
-    rows.push_back({plain_or_quoted(entry.name), entry.dtype,
-                    fmt::format("[{}]", fmt::join(entry.shape, ", ")),
-                    with_commas(static_cast<std::int64_t>(entry.data.size()))});
-    bytes += entry.data.size();
-  }
-  print("{}{} tensors, {} bytes\n", format_table(rows), file.entries().size(),
-        with_commas(static_cast<std::int64_t>(bytes)));
-  for (const auto& [key, value] : file.metadata()) {
-    print("{}:{}\n", plain_or_quoted(key), metadata_text(key, value));
-  }
-  if (file.has_digest()) print("its digest matches\n");
-  for (const std::string& key : file.repeated_keys()) {
-    print("given twice, of which the last counts: {}\n", plain_or_quoted(key));
-  }
-}
-
-std::string describe(const Feature& feature) {
-  const auto print_list = [](const auto& list) -> std::string {
-    constexpr std::size_t kMost = 24;
-    using T = typename std::decay_t<decltype(list)>::value_type;
-    const std::span shown(list.data(), std::min(list.size(), kMost));
-    const std::string more =
-        list.size() > kMost ? fmt::format(", ... {} in all", list.size()) : std::string();
-    if constexpr (std::is_same_v<T, std::string>) {
-      std::vector<std::string> texts;
-      for (const std::string& text : shown) texts.push_back(plain_or_quoted(text));
-      return fmt::format("[{}{}]", fmt::join(texts, ", "), more);
-    } else {
-      return fmt::format("[{}{}]", fmt::join(shown, ", "), more);
-    }
-  };
-  return std::visit(print_list, feature);
-}
-
-std::string describe_record(const std::string& record, const RecordReader& reader) {
-  std::string text = fmt::format("record {}, {} bytes\n", reader.count() - 1, record.size());
-  // Whatever is framed well may be in a shard; only an Example has parts to show.
-  try {
-    const Example example = decode_example(record, reader.where());
-    for (const auto& [name, feature] : example) {
-      text += fmt::format("  {:<6} {}\n", plain_or_quoted(name), describe(feature));
-    }
-  } catch (const Error&) {
-    text += "  no tf.train.Example\n";
-  }
-  return text;
-}
-
-// Shows nothing of a file that is damaged further on.
-void inspect_records(const fs::path& path) {
-  constexpr std::int64_t kShown = 3;
-  RecordReader reader(path, RecordReader::CutHeader::kLikeTensorFlow);
-  std::string record, first_records;
-  std::int64_t bytes = 0;
-  for (; reader.next(record); bytes += static_cast<std::int64_t>(record.size())) {
-    if (reader.count() <= kShown) first_records += describe_record(record, reader);
-  }
-  print("{}{} records, {} bytes of data\n", first_records, with_commas(reader.count()),
-        with_commas(bytes));
-  if (reader.overlooked() > 0) {
-    print(
-        "then {} bytes of a record that was cut in its header: TensorFlow overlooks them, "
-        "maskgrad train does not\n",
-        reader.overlooked());
-  }
-  // Each record is sound; whether they are all there the index knows.
-  try {
-    check_shard(path);
-  } catch (const Error& error) {
-    print("damaged: {}\n", one_line(error.text()));
-  }
-}
-
-void inspect_events(const fs::path& path) {
-  struct Series {
-    std::int64_t count = 0, first = 0, last = 0;
-    std::string kind, value;
-  };
-  std::map<std::string, Series> series;
-  const EventFile file = read_events(path);
-  check(!file.events.empty() || file.damage.empty(), "inspect", "{}", file.damage);
-  std::int64_t restarts = 0;
-  for (const Event& event : file.events) {
-    restarts += event.is_restart;
-    for (const SummaryValue& value : event.values) {
-      Series& s = series[value.tag];
-      if (s.count++ == 0) s.first = event.step;
-      s.last = event.step;
-      if (const auto* scalar = std::get_if<float>(&value.value)) {
-        s.kind = "scalar";
-        s.value = fmt::format("{:.6g}", *scalar);
-      } else {
-        s.kind = std::holds_alternative<Histogram>(value.value) ? "histogram" : "other";
-      }
-    }
-  }
-  std::vector<std::vector<std::string>> rows = {{"tag", "kind", "values", "steps", "last"}};
-  for (const auto& [tag, s] : series) {
-    rows.push_back({plain_or_quoted(tag), s.kind, std::to_string(s.count),
-                    fmt::format("{}..{}", s.first, s.last), s.value});
-  }
-  print("{}{} events\n", format_table(rows), file.events.size());
-  if (restarts > 0) print("{} of them say that a run went on\n", restarts);
-  if (!file.damage.empty()) print("the rest is damaged: {}\n", one_line(file.damage));
+// Counts stand there whole. Of an epoch a part may be done: "2.025".
+std::string cell_of(const std::string& name, double value) {
+  const bool is_count = name == "epoch" || name == "steps";
+  if (!is_count) return fmt::format("{:.6g}", value);
+  return value == std::floor(value) ? fmt::format("{:.0f}", value) : mean_text(value, 3);
 }
 
 // The last row may be of a part of an epoch, and lack its time.
@@ -162,11 +41,11 @@ std::string epochs_table(const std::vector<EpochRow>& epochs) {
     std::vector<std::string> cells;
     for (const auto& [name, first] : epochs.front()) {
       const auto value = find_value(row, name);
-      cells.push_back(value ? fmt::format("{:.6g}", *value) : "");
+      cells.push_back(value ? cell_of(name, *value) : "");
     }
     rows.push_back(cells);
   }
-  return format_table(rows) + "\n";
+  return format_table(rows, output_columns()) + "\n";
 }
 
 // What config.toml says otherwise than the run was trained with, by its newest checkpoint or else
@@ -188,7 +67,23 @@ std::string origin_of(const SavedRun& run) {
   return has_name ? fmt::format("a program, {}", one_line(run.name)) : "a program of its own";
 }
 
-void inspect_run(const RunPaths& paths) {
+}  // namespace
+
+std::vector<EpochRow> epochs_of(const fs::path& run, const FileNotes& checkpoint,
+                                const Notes& model) {
+  const RunPaths paths(run);
+  Notes notes = model;
+  notes.insert(checkpoint.notes.begin(), checkpoint.notes.end());
+  std::error_code ignored;
+  std::vector<EpochRow> epochs;
+  if (fs::exists(paths.epochs, ignored)) epochs = read_epochs(paths.epochs, notes);
+  add_epoch_part(epochs, checkpoint.notes, checkpoint.file);
+  add_epoch_part(epochs, model, paths.model);
+  return epochs;
+}
+
+void inspect_run(const fs::path& folder) {
+  const RunPaths paths(folder);
   const SavedRun run = read_run(paths);
   std::error_code ignored;
   const bool has_model = fs::exists(paths.model, ignored);
@@ -196,13 +91,8 @@ void inspect_run(const RunPaths& paths) {
   const Notes model = has_model ? load_model(paths.model).notes : Notes{};
   const FileNotes checkpoint = newest_notes(paths.folder, warnings);
   const std::vector<std::string> changes = changes_in(run, paths, checkpoint, model);
-  Notes notes = model;
-  notes.insert(checkpoint.notes.begin(), checkpoint.notes.end());
   read_event_folder(paths.logs, warnings);
-  std::vector<EpochRow> epochs;
-  if (fs::exists(paths.epochs, ignored)) epochs = read_epochs(paths.epochs, notes);
-  add_epoch_part(epochs, checkpoint.notes, checkpoint.file);
-  add_epoch_part(epochs, model, paths.model);
+  const std::vector<EpochRow> epochs = epochs_of(folder, checkpoint, model);
   print("run of {}\n\n", origin_of(run));
   std::vector<std::pair<std::string, std::string>> saved;
   for (const Setting& setting : run.settings.all()) {
@@ -221,42 +111,19 @@ void inspect_run(const RunPaths& paths) {
   for (const std::string& warning : warnings) print("damaged: {}\n", one_line(warning));
 }
 
-// A record's header vouches for itself: the checksum of its length.
-bool starts_like_records(const std::string& bytes) {
-  return bytes.size() >= 12 && masked_crc32c(std::string_view(bytes).substr(0, 8)) ==
-                                   load_little_endian<std::uint32_t>(bytes.data() + 8);
-}
-
-std::string first_bytes(const fs::path& path) {
-  std::string bytes(12, '\0');
-  bytes.resize(InputFile(path).read(bytes.data(), bytes.size()));
-  return bytes;
-}
-
-// By the names that the formats' own tools go by, and by content where the name says nothing.
-void inspect(const fs::path& path) {
-  const std::string name = path.filename().string();
-  std::error_code ignored;  // what cannot be looked at cannot be opened, which names the reason
-  if (fs::is_directory(path, ignored)) return inspect_run(RunPaths(path));
-  if (name.find("tfevents") != std::string::npos) return inspect_events(path);
-  if (name.ends_with(".tfrecords") || name.ends_with(".tfrecord")) return inspect_records(path);
-  if (name.ends_with(".safetensors")) return inspect_safetensors(path);
-  const std::string bytes = first_bytes(path);
-  if (starts_like_records(bytes)) return inspect_records(path);
-  check(bytes.size() > 8 && bytes[8] == '{', "inspect",
-        "'{}' is no safetensors, TFRecord or event file", path.string());
-  inspect_safetensors(path);
-}
-
-}  // namespace
-
 void add_inspect(CLI::App& program) {
   auto* command = program.add_subcommand(
-      "inspect", "Show what is in a safetensors, TFRecord or event file, or in a run folder");
+      "inspect",
+      "Show what is in a run, in a file of weights, data or logs, or in a folder of any");
   auto path = std::make_shared<std::string>();
-  command->add_option("FILE", *path, "File or run folder")->type_name("")->required();
-  command->footer("Example: maskgrad inspect runs/first/model.safetensors");
-  command->callback([path] { inspect(*path); });
+  command->add_option("PATH", *path, "File or folder")->type_name("")->required();
+  command->footer(
+      "Files: safetensors (weights, checkpoints), TFRecord (data), TensorBoard events (logs).\n"
+      "Of each tensor: its smallest, mean and largest value and their standard deviation, over "
+      "the finite values; the share of zeros; and how many values are Inf or NaN.\n\n"
+      "Example: maskgrad inspect runs/first\n"
+      "         maskgrad inspect runs");
+  command->callback([path] { inspect_path(*path); });
 }
 
 }  // namespace maskgrad::apps

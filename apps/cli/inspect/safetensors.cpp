@@ -1,0 +1,78 @@
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include <maskgrad/train/run/run_notes.hpp>
+
+#include "cli/inspect/inspect.hpp"
+#include "cli/inspect/tensor_statistics.hpp"
+#include "cli/output.hpp"
+#include "cli/table.hpp"
+#include "cli/terminal.hpp"
+#include "cli/text.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+// The settings of a run stand there as its config.toml had them, to be copied; all else on one
+// line.
+std::string metadata_text(const std::string& key, const std::string& value) {
+  if (key != fmt::format("note.{}", kSettingsNote)) return " " + one_line(value);
+  std::string text;
+  for (std::string_view rest = value; !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    text += fmt::format("\n  {}", one_line(line));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  }
+  return text;
+}
+
+// "0%", "12.5%", "100%". What is not all is never shown as all, nor what is not none as none.
+std::string percent_text(double share) {
+  if (share == 0 || share == 1) return share == 0 ? "0%" : "100%";
+  return fmt::format("{:.1f}%", std::clamp(100 * share, 0.1, 99.9));
+}
+
+// The cells behind name, dtype, shape and bytes; empty for what has no numbers.
+std::vector<std::string> statistics_cells(const SafetensorsEntry& entry) {
+  const std::optional<TensorStatistics> s = statistics_of(entry);
+  if (!s || s->count == 0) return std::vector<std::string>(6);
+  std::vector<std::string> cells;
+  const bool has_finite = s->not_finite < s->count;
+  for (const double number : {s->min, s->mean, s->max, s->std}) {
+    cells.push_back(has_finite ? fmt::format("{:.3g}", number) : "");
+  }
+  const double share = static_cast<double>(s->zeros) / static_cast<double>(s->count);
+  cells.push_back(percent_text(share));
+  cells.push_back(with_commas(s->not_finite));
+  return cells;
+}
+
+}  // namespace
+
+void inspect_safetensors(const std::filesystem::path& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  std::vector<std::vector<std::string>> rows = {
+      {"tensor", "dtype", "shape", "bytes", "min", "mean", "max", "std", "zeros", "not finite"}};
+  std::size_t bytes = 0;
+  for (const SafetensorsEntry& entry : file.entries()) {
+    rows.push_back({plain_or_quoted(entry.name), entry.dtype,
+                    fmt::format("[{}]", fmt::join(entry.shape, ", ")),
+                    with_commas(static_cast<std::int64_t>(entry.data.size()))});
+    for (std::string& cell : statistics_cells(entry)) rows.back().push_back(std::move(cell));
+    bytes += entry.data.size();
+  }
+  print("{}{}, {}\n", format_table(rows, output_columns()),
+        counted(std::ssize(file.entries()), "tensor"),
+        counted(static_cast<std::int64_t>(bytes), "byte"));
+  for (const auto& [key, value] : file.metadata()) {
+    print("{}:{}\n", plain_or_quoted(key), metadata_text(key, value));
+  }
+  if (file.has_digest()) print("its digest matches\n");
+  for (const std::string& key : file.repeated_keys()) {
+    print("given twice, of which the last counts: {}\n", plain_or_quoted(key));
+  }
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,86 @@
+#include "cli/inspect/tensor_statistics.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <map>
+
+namespace maskgrad::apps {
+namespace {
+
+// IEEE 754's binary16: a sign, 5 bits of exponent, 10 of fraction.
+struct Half {
+  std::uint16_t bits;
+  explicit operator double() const {
+    const int exponent = bits >> 10 & 0x1f, fraction = bits & 0x3ff;
+    const double sign = bits >> 15 != 0 ? -1 : 1;
+    if (exponent == 0x1f) return fraction != 0 ? std::nan("") : sign * HUGE_VAL;
+    return sign * (exponent == 0 ? std::ldexp(fraction, -24)
+                                 : std::ldexp(0x400 + fraction, exponent - 25));
+  }
+};
+
+// The upper half of a float.
+struct BFloat {
+  std::uint16_t bits;
+  explicit operator double() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+};
+
+// Calls f with each element as a double. The data need not be aligned.
+template <class T, class F>
+void for_each_element(std::string_view data, F f) {
+  for (std::size_t at = 0; at + sizeof(T) <= data.size(); at += sizeof(T)) {
+    T element;
+    std::memcpy(&element, data.data() + at, sizeof element);
+    f(static_cast<double>(element));
+  }
+}
+
+template <class T>
+TensorStatistics compute(std::string_view data) {
+  TensorStatistics s;
+  double sum = 0;
+  for_each_element<T>(data, [&](double x) {
+    const std::int64_t finite = s.count - s.not_finite;
+    ++s.count;
+    if (!std::isfinite(x)) {
+      ++s.not_finite;
+      return;
+    }
+    s.zeros += x == 0;
+    s.min = finite == 0 ? x : std::min(s.min, x);
+    s.max = finite == 0 ? x : std::max(s.max, x);
+    sum += x;
+  });
+  if (s.count == s.not_finite) return s;
+  const auto finite = static_cast<double>(s.count - s.not_finite);
+  s.mean = sum / finite;
+  double squares = 0;
+  for_each_element<T>(data, [&](double x) {
+    if (std::isfinite(x)) squares += (x - s.mean) * (x - s.mean);
+  });
+  s.std = std::sqrt(squares / finite);
+  return s;
+}
+
+}  // namespace
+
+std::optional<TensorStatistics> statistics_of(const SafetensorsEntry& entry) {
+  using Compute = TensorStatistics (*)(std::string_view);
+  static const std::map<std::string_view, Compute> kByDtype = {
+      {"F64", compute<double>},        {"F32", compute<float>},
+      {"F16", compute<Half>},          {"BF16", compute<BFloat>},
+      {"I64", compute<std::int64_t>},  {"U64", compute<std::uint64_t>},
+      {"I32", compute<std::int32_t>},  {"U32", compute<std::uint32_t>},
+      {"I16", compute<std::int16_t>},  {"U16", compute<std::uint16_t>},
+      {"I8", compute<std::int8_t>},    {"U8", compute<std::uint8_t>},
+      {"BOOL", compute<std::uint8_t>},
+  };
+  const auto found = kByDtype.find(entry.dtype);
+  if (found == kByDtype.end()) return std::nullopt;
+  return found->second(entry.data);
+}
+
+}  // namespace maskgrad::apps
