@@ -4,24 +4,29 @@
 #include <system_error>
 #include <utility>
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
-
-#include <maskgrad/tensor/error.hpp>
 
 namespace maskgrad::apps {
 namespace {
 
 constexpr std::size_t kLongest = 1 << 20;
+constexpr std::size_t kEndless = 1 << 28;  // who sends that much sends no lines
 
 }  // namespace
 
 bool InputLines::next(std::string& line) {
+  if (is_within_line_) skip_line();
   std::size_t end = buffer_.find('\n', used_);
   while (end == std::string::npos) {
     buffer_.erase(0, std::exchange(used_, 0));
     const std::size_t searched = buffer_.size();
-    check(searched <= kLongest, "stdin", "line {} has more than {} bytes", count_ + 1, kLongest);
+    if (searched > kLongest) {
+      is_within_line_ = true;
+      ++count_;
+      throw LongLine("stdin", fmt::format("the line has more than {} bytes", kLongest));
+    }
     if (!read_more()) break;
     end = buffer_.find('\n', searched);
   }
@@ -32,6 +37,21 @@ bool InputLines::next(std::string& line) {
   if (line.ends_with('\r')) line.pop_back();
   ++count_;
   return true;
+}
+
+void InputLines::skip_line() {
+  std::size_t skipped = 0;
+  std::size_t end = buffer_.find('\n', used_);
+  while (end == std::string::npos) {
+    skipped += buffer_.size();
+    check(skipped <= kEndless, "stdin", "line {} has no end within {} bytes", count_, kEndless);
+    buffer_.clear();
+    used_ = 0;
+    if (!read_more()) break;
+    end = buffer_.find('\n');
+  }
+  used_ = end == std::string::npos ? buffer_.size() : end + 1;
+  is_within_line_ = false;
 }
 
 bool InputLines::read_more() {

@@ -4,8 +4,10 @@
 #include <maskgrad/tensor/print.hpp>
 
 #include "cli/command.hpp"
+#include "cli/device.hpp"
 #include "cli/input.hpp"
 #include "cli/output.hpp"
+#include "cli/prompt.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/text.hpp"
 
@@ -82,13 +84,21 @@ class Answers {
 
   // A reader at the other end of a pipe gets each at once.
   void add(const std::string& text) {
-    ++count_;
     try {
       answer(model_, text, options_);
+      ++count_;
     } catch (const Unanswered& error) {
-      print("{}error: {}\n", error.has_begun ? "  " : "", text_of(error));
-      if (unanswered_++ == 0) first_ = fmt::format("{} {}: {}", what_, count_, text_of(error));
+      if (error.has_begun) print("  ");
+      add_error(error);
     }
+    flush_output();
+  }
+
+  // For a question that cannot be asked.
+  void add_error(const Error& error) {
+    print("error: {}\n", text_of(error));
+    ++count_;
+    if (unanswered_++ == 0) first_ = fmt::format("{} {}: {}", what_, count_, text_of(error));
     flush_output();
   }
 
@@ -115,17 +125,23 @@ void answer_texts(RecipeModel& model, const Options& options) {
 void answer_lines(RecipeModel& model, const Options& options) {
   InputLines lines;
   Answers answers(model, options, "line");
-  for (std::string line; lines.next(line);) answers.add(line);
+  for (std::string line;;) {
+    try {
+      if (!lines.next(line)) break;
+    } catch (const LongLine& error) {
+      answers.add_error(error);
+      continue;
+    }
+    answers.add(line);
+  }
   answers.check_all_answered();
 }
 
 // A person who mistypes should not have to start again.
 void answer_prompt(RecipeModel& model, const Options& options) {
-  write_message("One question a line; end with Ctrl-D.\n");
-  InputLines lines;
-  for (std::string line;;) {
-    write_message("> ");
-    if (!lines.next(line)) break;
+  write_message("One question a line; quit or Ctrl-D ends.\n");
+  Prompt prompt;
+  for (std::string line; prompt.next(line);) {
     if (line.empty()) continue;
     try {
       answer_one(model, line, options);
@@ -135,7 +151,6 @@ void answer_prompt(RecipeModel& model, const Options& options) {
     }
     flush_output();
   }
-  write_message("\n");
 }
 
 // Among others an empty question keeps the lines level.
@@ -174,22 +189,22 @@ void predict(const Options& options) {
 
 void add_predict(CLI::App& program) {
   auto* command = program.add_subcommand(
-      "predict", "Answer each TEXT; without any, answer each line of standard input");
+      "predict", "Answer each TEXT; or without TEXT, each line of standard input");
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
-  command
-      ->add_option("TEXT", options->texts,
-                   "Questions; without any, read standard input, or show a prompt")
+  add_device(*command);
+  command->add_option("TEXT", options->texts, "Questions; without any, a terminal gets a prompt")
       ->type_name("");
   command->add_flag("--show-work", options->show_work,
-                    "Write what the model writes on its way to the answer, too");
+                    "Show the steps that the model writes before its answer");
   command->add_flag("--probabilities", options->probabilities,
-                    "Write how probable the model holds its answers");
+                    "Show answers with their probabilities");
   add_pad(*command, options->pad);
   command->footer(
-      "Of several questions, one that has no answer gets a line \"error: ...\" in its place; the\n"
-      "others are answered, and the exit code is 1.\n\n"
+      "Where a question has no answer, a line \"error: ...\" stands in the answer's place. The "
+      "other questions are answered, and the exit code is 1. At the prompt, quit or Ctrl-D "
+      "ends.\n\n"
       "Example: maskgrad predict runs/first x=-12,y=24:y-x");
   command->callback([options] { predict(*options); });
 }

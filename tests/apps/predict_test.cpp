@@ -130,7 +130,7 @@ TEST_F(Predict, RefusesTextsThatTheModelCannotTake) {
 
 TEST_F(Predict, PromptsOnATerminalAndGoesOnAfterAMistake) {
   if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
-  auto prompt = start({"predict", "r"}, {.terminal_columns = 80});
+  auto prompt = start({"predict", "r"}, {.environment = {"TERM=dumb"}, .terminal_columns = 80});
   prompt.type("what?\nx=1,y=2:x+y\n\x04");
   const auto result = prompt.wait();
   EXPECT_EQ(result.code, 0);
@@ -138,6 +138,53 @@ TEST_F(Predict, PromptsOnATerminalAndGoesOnAfterAMistake) {
   EXPECT_THAT(result.out, HasSubstr("arithmetic: 'w' in 'what?' is not one of the characters"));
   const std::string answer = run({"predict", "r", "x=1,y=2:x+y"}).out;
   EXPECT_THAT(result.out, HasSubstr("> " + answer.substr(0, 1) + "\r\n"));
+}
+
+TEST_F(Predict, LeavesThePromptAtQuit) {
+  if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
+  for (const char* terminal : {"TERM=dumb", "TERM=xterm"}) {
+    for (const char* word : {"quit\n", "exit\n"}) {
+      auto prompt = start({"predict", "r"}, {.environment = {terminal}, .terminal_columns = 80});
+      prompt.type(word);
+      const auto result = prompt.wait();
+      EXPECT_EQ(result.code, 0);
+      EXPECT_THAT(result.out, HasSubstr("quit or Ctrl-D ends"));
+      EXPECT_THAT(result.out, ::testing::Not(HasSubstr("arithmetic: ")));
+    }
+  }
+}
+
+TEST_F(Predict, EditsLinesAndRemembersThemAtThePrompt) {
+#ifndef MASKGRAD_EDITS_LINES
+  GTEST_SKIP() << "built without libedit";
+#endif
+  if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
+  auto prompt = start({"predict", "r"}, {.environment = {"TERM=xterm"}, .terminal_columns = 80});
+  ASSERT_TRUE(prompt.shows("> "));
+  prompt.type("=1,y=2:x+z\x01x\n");  // Ctrl-A: to the beginning of the line
+  ASSERT_TRUE(prompt.shows("'z' in 'x=1,y=2:x+z' is not one of the characters"));
+  ASSERT_TRUE(prompt.shows("\n> "));
+  prompt.type("\x1b[A\x7fy\n");  // the line before, with another end
+  const std::string answer = run({"predict", "r", "x=1,y=2:x+y"}).out;
+  ASSERT_TRUE(prompt.shows("\n" + answer.substr(0, 1) + "\r\n"));
+  ASSERT_TRUE(prompt.shows("> "));
+  prompt.type("\x04");
+  EXPECT_EQ(prompt.wait().code, 0);
+}
+
+// An answer stands in a line of its own, whatever is wrong with the lines before.
+TEST_F(Predict, GoesOnBehindALineThatIsTooLong) {
+  const std::string answer = run({"predict", "r", "x=1,y=2:x+y"}).out;
+  for (const char* behind : {"", "x=1,y=2:x+y\n"}) {
+    const auto result = run(
+        {"predict", "r"}, {.input = "x=1,y=2:x+y\n" + std::string(3'000'000, 'x') + "\n" + behind});
+    const std::string rest = *behind ? answer : "";
+    EXPECT_EQ(result.out, answer + "error: stdin: the line has more than 1048576 bytes\n" + rest);
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.err, HasSubstr("lines; line 2: stdin: the line has more than"));
+  }
+  const auto unended = run({"predict", "r"}, {.input = std::string(2'000'000, 'x')});
+  EXPECT_EQ(unended.out, "error: stdin: the line has more than 1048576 bytes\n");
 }
 
 TEST_F(Predict, NeedsATrainedRun) {

@@ -85,13 +85,25 @@ void CliProcess::type(std::string_view keys) {
   ASSERT_EQ(::write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
 }
 
+bool CliProcess::shows(std::string_view text) {
+  std::size_t at = shown_.find(text, seen_);
+  while (at == std::string::npos) {
+    if (!read_terminal()) return false;
+    at = shown_.find(text, seen_);
+  }
+  seen_ = at + text.size();
+  return true;
+}
+
 CliResult CliProcess::wait() {
-  std::string out;
-  if (terminal_ >= 0) out = read_terminal();
+  if (terminal_ >= 0) {
+    while (read_terminal()) continue;
+    ::close(terminal_);
+  }
   int status = 0;
   ::waitpid(pid_, &status, 0);
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  if (terminal_ >= 0) return {code, out, ""};
+  if (terminal_ >= 0) return {code, shown_, ""};
   const bool captured = options_.out.empty() && !options_.close_out;
   return {code, captured ? read_file(path("out")) : "", read_file(path("err"))};
 }
@@ -120,14 +132,11 @@ void CliProcess::execute(char** argv, bool on_terminal) const {
   ::_exit(126);
 }
 
-std::string CliProcess::read_terminal() const {
-  std::string text;
+bool CliProcess::read_terminal() {
   char buffer[4096];
-  for (ssize_t got = 0; (got = ::read(terminal_, buffer, sizeof buffer)) > 0;) {
-    text.append(buffer, static_cast<std::size_t>(got));
-  }
-  ::close(terminal_);
-  return text;
+  const ssize_t got = ::read(terminal_, buffer, sizeof buffer);
+  if (got > 0) shown_.append(buffer, static_cast<std::size_t>(got));
+  return got > 0;
 }
 
 void CliTest::SetUp() {

@@ -44,7 +44,12 @@ class CliProcess {
 
   void signal(int number);
 
-  /// Gives the terminal these keys.
+  /// Waits until the terminal shows this text, behind what was waited for before; false when the
+  /// program ended first.
+  bool shows(std::string_view text);
+
+  /// Gives the terminal these keys. A program that edits lines takes them as such only once it
+  /// shows its prompt.
   void type(std::string_view keys);
 
   CliResult wait();
@@ -53,14 +58,16 @@ class CliProcess {
   // A stream's file, of this process alone: others may run in the folder at the same time.
   std::string path(const char* stream) const;
   [[noreturn]] void execute(char** argv, bool on_terminal) const;
-  // Until the program has closed it, which a terminal reports as an error.
-  std::string read_terminal() const;
+  // Appends to shown_. False once the program has closed the terminal, which reads as an error.
+  bool read_terminal();
 
   const ScratchFolder& folder_;
   CliOptions options_;
   int number_;
   pid_t pid_ = -1;
   int terminal_ = -1;
+  std::string shown_;     // by the terminal so far
+  std::size_t seen_ = 0;  // of it, by shows()
 };
 
 /// Tests of the program; each has a folder in which it runs, and small data of two shards in `d`.
