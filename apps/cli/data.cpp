@@ -10,6 +10,7 @@
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
+#include "cli/table.hpp"
 #include "cli/text.hpp"
 #include "cli/usage.hpp"
 
@@ -21,22 +22,29 @@ namespace fs = std::filesystem;
 struct Options {
   std::string out;
   ArithmeticData data;
+  bool force = false;
 };
 
-// Shards of another data set would be read together with these.
-void check_no_other_shards(const fs::path& folder, std::int64_t shards) {
+// Shards of another data set would be read together with these. Those of the same names would be
+// replaced.
+void check_no_other_data(const fs::path& folder, std::int64_t shards, bool force) {
   std::set<std::string> replaced;
   for (std::int64_t shard = 0; shard < shards; ++shard) {
     replaced.insert(arithmetic_shard_name(shard));
   }
   std::error_code ignored;  // no folder yet, or none that can be one
   if (!fs::is_directory(folder, ignored)) return;
+  bool holds_data = false;
   for (const fs::path& path : list_folder(folder)) {
     const std::string name = path.filename().string();
-    check(path.extension() != ".tfrecords" || replaced.contains(name), "data",
+    if (path.extension() != ".tfrecords") continue;
+    holds_data = true;
+    check(replaced.contains(name), "data",
           "'{}' holds another data set's '{}' already: choose another folder", folder.string(),
           name);
   }
+  check(!holds_data || force, "data", "'{}' holds data already: --force replaces them",
+        folder.string());
 }
 
 // A run's own data are in a folder below it.
@@ -50,13 +58,14 @@ void write_data(const Options& options) {
   as_usage([&] {
     check_arithmetic_data(d);
     check_is_no_run(options.out);
-    check_no_other_shards(options.out, d.shards);
+    check_no_other_data(options.out, d.shards, options.force);
   });
   const InterruptRequest interrupt;
   if (!write_arithmetic_shards(options.out, d, &interrupt.requested())) {
     throw ExitCode{interrupt.exit_code()};
   }
-  print("{} samples in {} shards in {}\n", d.shards * d.samples, d.shards, one_line(options.out));
+  print("{} in {} in {}\n", counted(d.shards * d.samples, "sample"), counted(d.shards, "shard"),
+        one_line(options.out));
 }
 
 }  // namespace
@@ -77,6 +86,7 @@ void add_data(CLI::App& program) {
               "Numbers are smaller than this in absolute value");
   add_integer(*arithmetic, "--seed", options->data.seed,
               "Seed; the same seed gives the same bytes on every machine");
+  arithmetic->add_flag("--force", options->force, "Replace the data in the folder");
   arithmetic->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
   arithmetic->callback([options] { write_data(*options); });
 }

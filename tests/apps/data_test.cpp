@@ -32,7 +32,31 @@ TEST_F(Data, KeepsNumbersBelowMaxVal) {
 TEST_F(Data, DoesNotMixWithTheShardsOfAnotherDataSet) {
   const auto result = run({"data", "arithmetic", "--out", "d", "--shards", "1", "--samples", "7"});
   expect_error(result, 2, "'d' holds another data set's 'shard_0001.tfrecords' already");
-  EXPECT_EQ(run({"data", "arithmetic", "--out", "d", "--shards", "2", "--samples", "7"}).code, 0);
+}
+
+TEST_F(Data, ReplacesADataSetOnlyWhenForced) {
+  const std::vector<std::string> args = {"data",     "arithmetic", "--out",     "d",
+                                         "--shards", "2",          "--samples", "7"};
+  const std::string before = read("d/shard_0000.tfrecords");
+  expect_error(run(args), 2, "data: 'd' holds data already: --force replaces them");
+  EXPECT_EQ(read("d/shard_0000.tfrecords"), before);
+  std::vector<std::string> forced = args;
+  forced.push_back("--force");
+  EXPECT_EQ(run(forced).out, "14 samples in 2 shards in d\n");
+  EXPECT_NE(read("d/shard_0000.tfrecords"), before);
+  // One that was left off half-made is data, too.
+  std::filesystem::remove(path("d/shards.json"));
+  std::filesystem::remove(path("d/shard_0000.tfrecords"));
+  expect_error(run(args), 2, "--force replaces them");
+}
+
+TEST_F(Data, CountsOneOfEach) {
+  const auto one = [&](const char* samples) {
+    return run(
+        {"data", "arithmetic", "--out", "one", "--shards", "1", "--samples", samples, "--force"});
+  };
+  EXPECT_EQ(one("1").out, "1 sample in 1 shard in one\n");
+  EXPECT_EQ(one("2000").out, "2,000 samples in 1 shard in one\n");
 }
 
 TEST_F(Data, GoesIntoNoRun) {

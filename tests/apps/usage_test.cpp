@@ -42,6 +42,48 @@ TEST_F(Usage, EveryHelpEndsWithAnExample) {
   }
 }
 
+// Lines of what a terminal shows, each with its length in characters.
+std::vector<std::pair<std::string, std::size_t>> lines_of(const std::string& shown) {
+  std::vector<std::pair<std::string, std::size_t>> lines;
+  std::istringstream text(shown);
+  for (std::string line; std::getline(text, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    const auto length = std::ranges::count_if(line, [](char c) { return (c & 0xc0) != 0x80; });
+    lines.emplace_back(line, static_cast<std::size_t>(length));
+  }
+  return lines;
+}
+
+std::string without_spaces(std::string text) {
+  std::erase_if(text, [](unsigned char c) { return std::isspace(c) != 0; });
+  return text;
+}
+
+// But for lines that show a command, which can be copied only as a whole.
+TEST_F(Usage, EveryHelpFitsTheTerminal) {
+  if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
+  for (std::vector<std::string> command : kCommands) {
+    command.push_back("--help");
+    const std::string piped = run(command).out;
+    for (const std::size_t columns : {60, 80, 120}) {
+      const auto shown = run(command, {.terminal_columns = static_cast<int>(columns)});
+      EXPECT_EQ(shown.code, 0);
+      EXPECT_EQ(without_spaces(shown.out), without_spaces(piped)) << "the same words";
+      for (const auto& [line, length] : lines_of(shown.out)) {
+        const bool shows_command = line.find("maskgrad ") != std::string::npos;
+        EXPECT_TRUE(shows_command || length <= columns) << line;
+      }
+    }
+  }
+}
+
+TEST_F(Usage, ALineOfHelpGoesOnBelowItsDescription) {
+  if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
+  const auto shown = run({"generate", "--help"}, {.terminal_columns = 80});
+  EXPECT_THAT(shown.out, ::testing::ContainsRegex(
+                             "\n  --temperature NUMBER=0\\.8    Below 1, [^\n]+\r\n {30}[^ ]"));
+}
+
 // The commands that a help's examples show, split at spaces.
 std::vector<std::vector<std::string>> examples(const std::string& help) {
   std::vector<std::vector<std::string>> found;
@@ -63,6 +105,7 @@ TEST_F(Usage, EveryExampleWorksInTheOrderOfTheHelps) {
     command.push_back("--help");
     for (std::vector<std::string> example : examples(run(command).out)) {
       if (example[0] == "bench") continue;  // takes its time
+      if (example[0] == "data") example.push_back("--force");
       if (example[0] == "train") example.insert(example.end(), {"--steps", "3", "--force"});
       const test::CliResult result = run(example);
       EXPECT_EQ(result.code, 0) << example[0] << ": " << result.err;
@@ -122,6 +165,40 @@ TEST_F(Usage, RefusesNumbersThatAreNone) {
   expect_error(run({"eval", "x", "--batch-size", "0"}), 2, "--batch-size must be at least 1");
   expect_error(run({"bench", "--threads", "0"}), 2, "must be 1 to 1024, not 0");
   EXPECT_FALSE(exists("x"));
+}
+
+TEST_F(Usage, SaysThatTheBuildHasNoCudaWhereverSomethingIsComputed) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "1"}).code, 0);
+  ASSERT_EQ(run({"ops", "relu", "--sample", "x.safetensors"}).code, 0);
+  write("cuda.toml", "device = 'cuda'\n");
+  const std::vector<std::vector<std::string>> commands = {
+      {"train", "blog", "--data", "d", "--steps", "1", "--force", "--progress", "off"},
+      {"eval", "r"},
+      {"predict", "r", "x=1,y=2:x+y"},
+      {"generate", "r"},
+      {"check", "r", "--elements", "1"},
+      {"bench", "op-overhead"},
+      {"run-op", "relu", "--in", "x.safetensors", "--out", "y.safetensors"}};
+  const std::string no_cuda = "device: this build has no CUDA; configure with -DMASKGRAD_CUDA=ON\n";
+  for (const std::vector<std::string>& command : commands) {
+    const auto on = [&](const std::string& device) {
+      std::vector<std::string> args = command;
+      args.insert(args.end(), {"--device", device});
+      return run(args);
+    };
+    const auto cuda = on("cuda");
+    EXPECT_EQ(cuda.code, 2) << command[0];
+    if (cuda.err.find("the program computes on the CPU") == std::string::npos) {
+      EXPECT_EQ(cuda.err, "maskgrad: " + no_cuda) << command[0];
+    }
+    expect_error(on("gpu"), 2, "must be one of cpu, auto, cuda, not 'gpu'");
+    if (command[0] == "bench" || command[0] == "generate") continue;  // slow, and of another recipe
+    for (const char* device : {"cpu", "auto"}) EXPECT_EQ(on(device).code, 0) << command[0];
+  }
+  for (const char* flag : {"--set=device=cuda", "--config=cuda.toml"}) {
+    expect_error(train({flag, "--out", "s"}), 2, "device: th");
+  }
+  EXPECT_FALSE(exists("s"));
 }
 
 TEST_F(Usage, KeepsAnErrorOnOneLineWhateverItQuotes) {
