@@ -52,16 +52,52 @@ std::size_t total_width(const std::vector<Column>& columns) {
   return width;
 }
 
-// Takes from the widest column that can give, one character after the other. False where all of
-// them cannot give enough.
-bool shrink(std::vector<Column>& columns, std::size_t most) {
-  const auto by_what_it_may_give = [](const Column& a, const Column& b) {
-    return (a.width > a.least ? a.width : 0) < (b.width > b.least ? b.width : 0);
-  };
+// How many lines each cell of a column takes at this width.
+std::vector<std::size_t> heights_of(const std::vector<Row>& rows, std::size_t column,
+                                    std::size_t width) {
+  std::vector<std::size_t> heights;
+  for (const Row& row : rows) {
+    const std::string& cell = row[column];
+    heights.push_back(count_characters(cell) <= width ? 1 : wrapped(cell, width).size());
+  }
+  return heights;
+}
+
+// How many lines the table takes where `column` has these heights.
+std::size_t height_with(std::vector<std::vector<std::size_t>> heights, std::size_t column,
+                        const std::vector<std::size_t>& changed) {
+  heights[column] = changed;
+  std::size_t height = 0;
+  for (std::size_t r = 0; r < changed.size(); ++r) {
+    std::size_t tallest = 1;
+    for (const auto& of_column : heights) tallest = std::max(tallest, of_column[r]);
+    height += tallest;
+  }
+  return height;
+}
+
+// Takes from the columns one character after the other, where that adds the fewest lines, and of
+// these from the widest. False where all of them cannot give enough.
+bool shrink(std::vector<Column>& columns, const std::vector<Row>& rows, std::size_t most) {
+  std::vector<std::vector<std::size_t>> heights(columns.size(),
+                                                std::vector<std::size_t>(rows.size(), 1));
   for (std::size_t width = total_width(columns); width > most; --width) {
-    Column& widest = *std::ranges::max_element(columns, by_what_it_may_give);
-    if (widest.width == widest.least) return false;
-    --widest.width;
+    std::size_t best = columns.size(), least = 0;
+    std::vector<std::size_t> best_heights;
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      if (columns[c].width == columns[c].least) continue;
+      const auto narrower = heights_of(rows, c, columns[c].width - 1);
+      const std::size_t height = height_with(heights, c, narrower);
+      const bool is_better = best == columns.size() || height < least ||
+                             (height == least && columns[c].width > columns[best].width);
+      if (!is_better) continue;
+      best = c;
+      least = height;
+      best_heights = narrower;
+    }
+    if (best == columns.size()) return false;
+    --columns[best].width;
+    heights[best] = best_heights;
   }
   return true;
 }
@@ -131,7 +167,7 @@ std::string format_table(const std::vector<Row>& rows, int columns) {
   if (rows.empty()) return "";
   std::vector<Column> widths = measure(rows);
   const auto most = static_cast<std::size_t>(std::max(columns, 0));
-  if (most > 0 && !shrink(widths, most)) return format_list(rows, most);
+  if (most > 0 && !shrink(widths, rows, most)) return format_list(rows, most);
   Row rule;
   for (const Column& column : widths) rule.emplace_back(column.width, '-');
   std::string text = format_row(rows.front(), widths) + format_row(rule, widths);
