@@ -1,9 +1,5 @@
 // maskgrad explain
-#include <cstdlib>
-
 #include <nlohmann/json.hpp>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/report/explained_section.hpp>
@@ -14,6 +10,7 @@
 #include "cli/explain_text.hpp"
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/usage.hpp"
 #include "recipes/explain_input.hpp"
@@ -29,28 +26,10 @@ struct Options {
   ExplainChoice choice;
 };
 
-std::string_view variable(const char* name) {
-  const char* const value = std::getenv(name);
-  return value ? value : "";
-}
-
-bool is_utf8_locale() {
-  for (const char* const name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
-    const std::string_view locale = variable(name);
-    if (locale.empty()) continue;
-    return locale.find("UTF-8") != std::string_view::npos ||
-           locale.find("utf8") != std::string_view::npos;
-  }
-  return false;
-}
-
 // A file or a program gets lines of 80 columns, without colours.
 TextLook look_of_output() {
-  TextLook look = {.unicode = is_utf8_locale()};
-  struct winsize size {};
-  if (isatty(STDOUT_FILENO) == 0) return look;
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) look.columns = size.ws_col;
-  look.color = variable("NO_COLOR").empty() && variable("TERM") != "dumb";
+  TextLook look = {.unicode = draws_unicode(), .color = output_wants_color()};
+  if (const int columns = output_columns(); columns > 0) look.columns = columns;
   return look;
 }
 

@@ -18,17 +18,22 @@ int columns_of(int stream) {
   return ::ioctl(stream, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+// Whether a stream leads to a terminal that can move its cursor.
+bool moves_cursor(int stream) {
+  const char* kind = std::getenv("TERM");
+  return isatty(stream) == 1 && kind && std::string_view(kind) != "dumb";
+}
+
+bool may_color() {
+  const char* no_color = std::getenv("NO_COLOR");
+  return !no_color || !*no_color;
+}
+
 }  // namespace
 
-bool has_terminal() {
-  const char* kind = std::getenv("TERM");
-  return isatty(STDERR_FILENO) == 1 && kind && std::string_view(kind) != "dumb";
-}
-
-bool wants_color() {
-  const char* no_color = std::getenv("NO_COLOR");
-  return has_terminal() && (!no_color || !*no_color);
-}
+bool has_terminal() { return moves_cursor(STDERR_FILENO); }
+bool wants_color() { return has_terminal() && may_color(); }
+bool output_wants_color() { return moves_cursor(STDOUT_FILENO) && may_color(); }
 
 int terminal_columns() {
   const int columns = columns_of(STDERR_FILENO);

@@ -14,6 +14,8 @@ int terminal_columns();
 int message_columns();
 /// The same for results, on standard output. A file or a program gets lines of any length.
 int output_columns();
+/// Whether colors go to standard output, as wants_color().
+bool output_wants_color();
 
 /// Whether other characters than those of ASCII may be drawn: the locale (LC_ALL, else LC_CTYPE,
 /// else LANG) is one of UTF-8. What comes from files and users stays as it is in any locale.
