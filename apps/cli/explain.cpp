@@ -7,6 +7,7 @@
 #include <maskgrad/train/run/run_files.hpp>
 
 #include "cli/command.hpp"
+#include "cli/device.hpp"
 #include "cli/explain_text.hpp"
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
@@ -73,6 +74,10 @@ std::string to_json(const ExplainedInput& input) {
 }
 
 void check_files(const Options& options) {
+  as_usage([&] {
+    check(options.out.empty() || options.out != options.json, "usage",
+          "--out and --json name one file");
+  });
   const RunPaths paths(options.run);
   for (const std::string& file : {options.out, options.json}) {
     if (!file.empty()) check_is_no_file_of(paths, file, "explain");
@@ -115,6 +120,7 @@ void add_explain(CLI::App& program) {
       ->type_name("")
       ->required();
   add_best(*command, options->weights);
+  add_device(*command);
   add_number_option(*command, "--layer", options->choice.layer,
                     "Draw the attention of this layer whole; 0 is the first");
   add_number_option(*command, "--head", options->choice.head,
@@ -127,9 +133,8 @@ void add_explain(CLI::App& program) {
       ->type_name("FILE");
   command->add_option("--json", options->json, "File for all numbers, as JSON")->type_name("FILE");
   command->footer(
-      "A picture of attention has a line for each query and a column for each key. Shades tell "
-      "how\n"
-      "much of its weight a query gives to a key. Blank pairs are left out by the mask: their\n"
+      "A picture of attention has a line for each query and a column for each key. Shades tell how "
+      "much of its weight a query gives to a key. Blank pairs are left out by the mask: their "
       "weight is 0, and where whole blocks are blank nothing is computed.\n\n"
       "Example: maskgrad explain runs/first x=-12,y=24:y-x");
   command->callback([options] { explain(*options); });

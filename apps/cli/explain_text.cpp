@@ -49,7 +49,8 @@ class Explainer {
 
   std::string tokens() const {
     std::string asked = one_line(input_.text);
-    if (shown_width(asked) > columns()) asked = first_of(asked, columns() - 3) + "...";
+    if (shown_width(asked) > columns())
+      asked = std::string(first_characters(asked, columns() - 3)) + "...";
     std::string text = draw_.bold(asked) + "\n" + sentences(about_tokens(input_));
     const std::int64_t each = (look_.columns - 10) / 10 * 10;
     for (std::int64_t first = 0; first < input_.length(); first += each) {
@@ -142,8 +143,8 @@ class Explainer {
                       with_commas(seen.computed_pairs), with_commas(work.done),
                       with_commas(work.saved)});
     }
-    std::string text =
-        heading("pairs of queries and keys, and multiply-adds in attention") + format_table(rows);
+    std::string text = heading("pairs of queries and keys, and multiply-adds in attention") +
+                       format_table(rows, static_cast<int>(look_.columns));
     for (const std::string& line : input_.packing) text += sentences(line);
     if (input_.packing.empty() && input_.existing() < input_.length()) {
       text +=
@@ -157,7 +158,7 @@ class Explainer {
   std::string answer() const {
     std::string text = heading(input_.answers_are);
     for (std::string steps = one_line(input_.steps); !steps.empty();) {
-      const std::string line = first_of(steps, columns());
+      const std::string line(first_characters(steps, columns()));
       text += line + "\n";
       steps.erase(0, line.size());
     }
@@ -182,6 +183,8 @@ class Explainer {
 
 void check_choice(const ExplainedInput& input, const ExplainChoice& choice) {
   as_usage([&] {
+    check(!choice.position || (!choice.layer && !choice.head), "usage",
+          "--position tells of all layers and heads, and does not go with --layer or --head");
     check_number("--layer", choice.layer, std::ssize(input.attention));
     std::int64_t heads = 0;
     for (std::size_t l = 0; l < input.attention.size(); ++l) {

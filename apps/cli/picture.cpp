@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <span>
-#include <utility>
 
 #include "cli/text.hpp"
 
@@ -47,31 +46,6 @@ std::size_t shown_width(std::string_view line) {
     line.remove_prefix(line.empty() ? 0 : std::min(line.find('m'), line.size() - 1) + 1);
   }
   return width;
-}
-
-std::string first_of(const std::string& text, std::size_t columns) {
-  std::size_t end = 0;
-  for (std::size_t shown = 0; end < text.size(); ++end) {
-    const bool is_begin = (static_cast<unsigned char>(text[end]) & 0xc0) != 0x80;
-    if (is_begin && shown++ == columns) break;
-  }
-  return text.substr(0, end);
-}
-
-std::vector<std::string> wrapped(const std::string& text, std::size_t columns) {
-  std::vector<std::string> lines;
-  std::string line;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find(' ', at), text.size());
-    const std::string word = text.substr(at, end - at);
-    if (!line.empty() && shown_width(line) + 1 + shown_width(word) > columns) {
-      lines.push_back(std::exchange(line, {}));
-    }
-    line += (line.empty() ? "" : " ") + word;
-    at = end + 1;
-  }
-  if (!line.empty()) lines.push_back(line);
-  return lines;
 }
 
 std::string flow(const std::vector<Picture>& pictures, std::size_t columns) {

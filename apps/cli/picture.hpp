@@ -18,12 +18,6 @@ struct Picture {
 /// How many columns a line takes.
 std::size_t shown_width(std::string_view line);
 
-/// The first `columns` characters of well-formed UTF-8.
-std::string first_of(const std::string& text, std::size_t columns);
-
-/// `text` cut into lines at spaces. A word that is too long has a line of its own.
-std::vector<std::string> wrapped(const std::string& text, std::size_t columns);
-
 /// The pictures from left to right, and below where a line is full, with an empty line between.
 std::string flow(const std::vector<Picture>& pictures, std::size_t columns);
 

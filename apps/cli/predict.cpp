@@ -139,7 +139,7 @@ void answer_lines(RecipeModel& model, const Options& options) {
 
 // A person who mistypes should not have to start again.
 void answer_prompt(RecipeModel& model, const Options& options) {
-  write_message("One question a line; quit or Ctrl-D ends.\n");
+  write_message("One question a line; quit, exit or Ctrl-D ends.\n");
   Prompt prompt;
   for (std::string line; prompt.next(line);) {
     if (line.empty()) continue;
@@ -203,7 +203,7 @@ void add_predict(CLI::App& program) {
   add_pad(*command, options->pad);
   command->footer(
       "Where a question has no answer, a line \"error: ...\" stands in the answer's place. The "
-      "other questions are answered, and the exit code is 1. At the prompt, quit or Ctrl-D "
+      "other questions are answered, and the exit code is 1. At the prompt, quit, exit or Ctrl-D "
       "ends.\n\n"
       "Example: maskgrad predict runs/first x=-12,y=24:y-x");
   command->callback([options] { predict(*options); });

@@ -30,16 +30,6 @@ std::string escape(std::string_view bytes) {
   return text;
 }
 
-// The bytes of the first `count` characters.
-std::size_t bytes_of(std::string_view text, std::size_t count) {
-  std::size_t at = 0;
-  while (at < text.size() && (count > 0 || is_continuation(text[at]))) {
-    if (!is_continuation(text[at])) --count;
-    ++at;
-  }
-  return at;
-}
-
 // Where the description of a word begins, behind two spaces or more; else where the line does.
 std::size_t description_at(std::string_view line) {
   const std::size_t first = line.find_first_not_of(' ');
@@ -110,10 +100,19 @@ std::size_t count_characters(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return !is_continuation(c); }));
 }
 
+std::string_view first_characters(std::string_view text, std::size_t count) {
+  std::size_t at = 0;
+  while (at < text.size() && (count > 0 || is_continuation(text[at]))) {
+    if (!is_continuation(text[at])) --count;
+    ++at;
+  }
+  return text.substr(0, at);
+}
+
 std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
   std::vector<std::string> lines;
   do {
-    std::size_t end = bytes_of(text, std::max<std::size_t>(width, 1));
+    std::size_t end = first_characters(text, std::max<std::size_t>(width, 1)).size();
     if (end < text.size() && text[end] != ' ') {
       const std::size_t space = text.rfind(' ', end);
       if (space != std::string_view::npos && space > 0) end = space;

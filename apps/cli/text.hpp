@@ -21,14 +21,16 @@ std::string shell_word(std::string_view text);
 
 /// How many characters well-formed UTF-8 has.
 std::size_t count_characters(std::string_view text);
+/// The first `count` characters of well-formed UTF-8.
+std::string_view first_characters(std::string_view text, std::size_t count);
 
 /// `text` in lines of at most `width` characters, cut at spaces, and within a word that is longer
 /// than a line. One empty line for an empty text.
 std::vector<std::string> wrapped(std::string_view text, std::size_t width);
 
 /// A page of help with no line of more than `columns` characters; 0: as it is. What goes on in the
-/// next line stands below the description that it belongs to. A line that shows a command stays whole,
-/// so that it can be copied.
+/// next line stands below the description that it belongs to. A line that shows a command stays
+/// whole, so that it can be copied.
 std::string fit_page(std::string_view page, int columns);
 
 }  // namespace maskgrad::apps

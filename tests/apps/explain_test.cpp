@@ -233,7 +233,10 @@ TEST_F(Explain, RefusesLayersHeadsAndPositionsThatAreNotThere) {
   refuse({"--head", "-1"}, "usage: --head must be 0 to 0, not -1");
   refuse({"--position", "20"}, "usage: --position must be 0 to 19, not 20");
   refuse({"--layer", "x"}, "--layer must be a whole number, not 'x'");
+  refuse({"--layer", "0", "--position", "1"},
+         "usage: --position tells of all layers and heads, and does not go with --layer or --head");
   refuse({"--out", "key/model.safetensors"}, "explain");
+  refuse({"--out", "one", "--json", "one"}, "usage: --out and --json name one file");
 }
 
 }  // namespace

@@ -148,7 +148,7 @@ TEST_F(Predict, LeavesThePromptAtQuit) {
       prompt.type(word);
       const auto result = prompt.wait();
       EXPECT_EQ(result.code, 0);
-      EXPECT_THAT(result.out, HasSubstr("quit or Ctrl-D ends"));
+      EXPECT_THAT(result.out, HasSubstr("quit, exit or Ctrl-D ends"));
       EXPECT_THAT(result.out, ::testing::Not(HasSubstr("arithmetic: ")));
     }
   }

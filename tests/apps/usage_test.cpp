@@ -175,6 +175,7 @@ TEST_F(Usage, SaysThatTheBuildHasNoCudaWhereverSomethingIsComputed) {
       {"train", "blog", "--data", "d", "--steps", "1", "--force", "--progress", "off"},
       {"eval", "r"},
       {"predict", "r", "x=1,y=2:x+y"},
+      {"explain", "r", "x=1,y=2:x+y"},
       {"generate", "r"},
       {"check", "r", "--elements", "1"},
       {"bench", "op-overhead"},

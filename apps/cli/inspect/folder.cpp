@@ -1,6 +1,7 @@
 // Folders that are no run: of data, logs, weights, or of other folders.
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -73,15 +74,17 @@ void inspect_shards(const fs::path& folder, const std::vector<fs::path>& shards)
   std::int64_t records = 0;
   std::vector<std::string> damages;
   for (const fs::path& shard : shards) {
-    RecordReader reader(shard);
+    std::optional<RecordReader> reader;
     try {
-      for (std::string record; reader.next(record);) continue;
+      reader.emplace(shard);
+      for (std::string record; reader->next(record);) continue;
     } catch (const Error& error) {
       damages.push_back(one_line(error.text()));
     }
-    records += reader.count();
-    rows.push_back({name_of(shard), with_commas(reader.count()),
-                    with_commas(static_cast<std::int64_t>(reader.bytes()))});
+    const std::int64_t count = reader ? reader->count() : 0;
+    const std::int64_t bytes = reader ? static_cast<std::int64_t>(reader->bytes()) : 0;
+    records += count;
+    rows.push_back({name_of(shard), with_commas(count), with_commas(bytes)});
   }
   print("{}{} in {}\n", format_table(rows, output_columns()), counted(records, "record"),
         counted(std::ssize(shards), "shard"));

@@ -88,11 +88,13 @@ Stored as_half(HalfKind kind, const Tensor& tensor, const std::string& tensor_na
                const std::string& file) {
   Stored stored = {std::string(name_of(kind)), {}};
   dispatch_dtype(FloatingTypes{}, tensor.dtype(), "safetensors", [&]<class T>(T) {
+    stored.made.reserve(2 * static_cast<std::size_t>(tensor.numel()));
     for (const T& x : tensor.values<T>()) {
       const std::uint16_t bits = to_half(kind, x);
-      check(std::isfinite(from_half(kind, bits)) || !std::isfinite(x), "safetensors",
-            "'{}': tensor {} holds {} at element {}, more than {} holds", file, quote(tensor_name),
-            x, &x - tensor.data<T>(), stored.dtype);
+      if (std::isfinite(x) && !std::isfinite(from_half(kind, bits))) {
+        fail("safetensors", "'{}': tensor {} holds {} at element {}, more than {} holds", file,
+             quote(tensor_name), x, &x - tensor.data<T>(), stored.dtype);
+      }
       append_little_endian(stored.made, bits);
     }
   });

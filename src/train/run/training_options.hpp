@@ -45,7 +45,9 @@ struct TrainingOptions {
   std::int64_t val_every = 0;         // + steps; 0: at the ends of epochs only
   std::int64_t patience = 0;  // + end after so many validations without a smaller loss; 0: never
   int threads = 0;            // + threads that compute; 0: as many as now, see num_threads()
-  bool tensorboard = true;    // + write TensorBoard logs
+  // + write TensorBoard logs. For the graph of the model the model's function is also called on two
+  // samples before the first step, in inference, and must not count its calls.
+  bool tensorboard = true;
 
   const Dataset* validation = nullptr;      // data to validate on; null: none
   std::filesystem::path step_log = {};      // CSV file for the loss of every step; empty: none
