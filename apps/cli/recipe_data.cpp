@@ -76,6 +76,7 @@ RunData recipe_data(const Recipe& recipe, const Settings& settings, const RunPat
   if (validates(recipe, settings)) result.validation = [data] { return data.validation(); };
   if (recipe.data_source() == DataSource::kFolder && settings.text("data").empty()) {
     result.make = [&] { recipe.write_data(settings, paths.own_data); };
+    result.makes_validation = settings.text("val").empty();
   }
   return result;
 }

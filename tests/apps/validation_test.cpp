@@ -108,6 +108,19 @@ TEST_F(Validation, HoldsOutAShareOfTheSamplesAtTheirEnd) {
   EXPECT_NE(other.code, 0) << "it would be trained on what it was tested on";
 }
 
+// Also where an older run lies there, with data of its own.
+TEST_F(Validation, HoldsOutAShareOfTheDataThatTheRunMakes) {
+  for (const char* seed : {"1", "2"}) {
+    const auto result = run({"train", "blog", "--out", "made", "--shards", "1", "--steps", "20",
+                             "--seed", seed, "--val-share", "0.1", "--force", "--progress", "off"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    const std::string told = run({"eval", "made"}).out;
+    EXPECT_THAT(told, HasSubstr("samples    100, held out\n"));
+    EXPECT_THAT(result.out, HasSubstr(fmt::format("validation loss {:.4f}", loss_in(told))))
+        << seed;
+  }
+}
+
 TEST_F(Validation, HoldsOutOneSampleAtLeastAndTrainsOnOne) {
   ASSERT_EQ(run({"data", "arithmetic", "--out", "two", "--shards", "1", "--samples", "2"}).code, 0);
   for (const char* share : {"1e-9", "0.9"}) {

@@ -18,6 +18,7 @@ struct RunData {
   LoadData training;
   LoadData validation = {};         // empty: the run does not validate
   std::function<void()> make = {};  // writes what `training` reads into the folder of a new run
+  bool makes_validation = false;    // `validation` reads what `make` writes, too
 };
 
 /// Where in a run its data begin. `now` is their fingerprint, `state` where the run stands, and

@@ -31,9 +31,10 @@ TrainingRun::TrainingRun(RunParts parts, const Settings& settings, FolderClaim& 
   const auto threads = static_cast<int>(settings_.integer("threads"));
   set_num_threads(threads > 0 ? threads : num_processors());
   const TrainState state = prepare_weights();
-  if (parts_.data.validation) validation_ = parts_.data.validation();
   // Data that is there is read before anything is written; data of its own goes into the folder.
-  if (!makes_data || resume_) data_ = parts_.data.training();
+  const bool is_there = !makes_data || resume_;
+  if (is_there || !parts_.data.makes_validation) load_validation();
+  if (is_there) data_ = parts_.data.training();
   if (!resume_) begin_folder();
   fingerprint_ = data_->fingerprint();
   data_start_ = start_of_data(fingerprint_, count_batches(data_->size(), loading().batch_size),
@@ -60,11 +61,16 @@ TrainState TrainingRun::prepare_weights() {
   return {};
 }
 
+void TrainingRun::load_validation() {
+  if (parts_.data.validation) validation_ = parts_.data.validation();
+}
+
 void TrainingRun::begin_folder() {
   const bool makes_data = parts_.data.make != nullptr;
   claim_.begin_new_run(makes_data);
   if (makes_data) {
     parts_.data.make();
+    if (parts_.data.makes_validation) load_validation();
     data_ = parts_.data.training();
   }
   make_folder(paths_.checkpoints);

@@ -53,6 +53,7 @@ class TrainingRun {
 
  private:
   TrainState prepare_weights();
+  void load_validation();
   void begin_folder();
   DataLoader::Options loading() const;
   void make_trainer(const TrainState& state);
