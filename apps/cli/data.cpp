@@ -5,6 +5,7 @@
 
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/run/run_files.hpp>
 #include <maskgrad/train/run/run_paths.hpp>
 
 #include "cli/command.hpp"
@@ -51,6 +52,7 @@ void check_no_other_data(const fs::path& folder, std::int64_t shards, bool force
 void check_is_no_run(const fs::path& folder) {
   check(!RunPaths(folder).is_run(), "data", "'{}' holds a run: choose another folder",
         folder.string());
+  check_is_of_no_run(folder / arithmetic_shard_name(0), "data");
 }
 
 void write_data(const Options& options) {
@@ -86,7 +88,7 @@ void add_data(CLI::App& program) {
               "Numbers are smaller than this in absolute value");
   add_integer(*arithmetic, "--seed", options->data.seed,
               "Seed; the same seed gives the same bytes on every machine");
-  arithmetic->add_flag("--force", options->force, "Replace the data in the folder");
+  arithmetic->add_flag("--force", options->force, "Replace shards of the same names");
   arithmetic->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
   arithmetic->callback([options] { write_data(*options); });
 }

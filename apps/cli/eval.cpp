@@ -63,7 +63,7 @@ void eval(const Options& options) {
   });
   pad_inputs(run, options.pad);
   if (!options.json.empty()) {
-    check_is_no_file_of(run.paths(), options.json, "eval");
+    check_is_of_no_run(options.json, "eval");
     const AtomicFile attempt(options.json);  // what cannot be written is an error before the work
   }
   const bool holds_out = run.recipe().holds_out(run.settings()) && options.data.empty();

@@ -78,9 +78,8 @@ void check_files(const Options& options) {
     check(options.out.empty() || options.out != options.json, "usage",
           "--out and --json name one file");
   });
-  const RunPaths paths(options.run);
   for (const std::string& file : {options.out, options.json}) {
-    if (!file.empty()) check_is_no_file_of(paths, file, "explain");
+    if (!file.empty()) check_is_of_no_run(file, "explain");
   }
   if (!options.out.empty()) check_may_replace(options.out, kReportStart, "explain", "page");
 }

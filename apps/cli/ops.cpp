@@ -7,6 +7,7 @@
 #include <maskgrad/tensor/cuda/kernel_slot.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/run/run_files.hpp>
 
 #include "cli/command.hpp"
 #include "cli/op_args.hpp"
@@ -125,6 +126,9 @@ void ops(const Options& options) {
           "--sample needs the name of an operation");
     check(options.json.empty() || options.name.empty(), "usage",
           "--json describes all operations, and takes no name");
+    for (const std::string& file : {options.json, options.sample}) {
+      if (!file.empty()) check_is_of_no_run(file, "ops");
+    }
   });
   if (!options.json.empty()) return write_file(options.json, ops_as_json());
   if (!options.sample.empty()) {

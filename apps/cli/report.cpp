@@ -4,6 +4,7 @@
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
+#include "cli/report_runs.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/text.hpp"
 

@@ -25,6 +25,11 @@ struct SavedRun {
 /// Throws Error when the folder holds no run, or its config.toml is damaged.
 SavedRun read_run(const RunPaths& paths);
 
+/// What the run was trained with, by the notes of its weights in `file`, but for where its files
+/// are now. Where config.toml says others, standard error gets a line for each.
+Settings trained_settings(const SavedRun& run, const RunPaths& paths,
+                          const std::filesystem::path& file, const Notes& notes);
+
 /// Throws Error where the run's config.toml names another recipe than the one whose settings it
 /// holds. For where it cannot be read as what it names.
 void check_recipe_in_config(const RunPaths& paths);
@@ -80,8 +85,5 @@ std::vector<std::filesystem::path> runs_in(const std::filesystem::path& folder);
 void add_pad(CLI::App& command, std::int64_t& positions);
 /// The model of `run` reads so much more padding. Throws UsageError where it takes none.
 void pad_inputs(TrainedRun& run, std::int64_t positions);
-
-/// Writes a report of the runs, drawn together, into `out`. Throws Error when one has not ended.
-void write_report(std::span<const std::filesystem::path> runs, const std::filesystem::path& out);
 
 }  // namespace maskgrad::apps

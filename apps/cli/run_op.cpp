@@ -2,6 +2,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
+#include <maskgrad/train/run/run_files.hpp>
 
 #include "cli/command.hpp"
 #include "cli/device.hpp"
@@ -63,6 +64,7 @@ void run(const Options& options) {
       results["grad_" + name] = grad.defined() ? grad : Tensor::zeros(input.shape(), input.dtype());
     }
   }
+  check_is_of_no_run(options.out, "run-op");
   save_tensors(options.out, results);
 }
 

@@ -9,6 +9,7 @@
 
 #include "cli/output.hpp"
 #include "cli/recipe_data.hpp"
+#include "cli/report_runs.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"

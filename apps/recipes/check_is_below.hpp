@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <utility>
 
@@ -9,6 +10,9 @@
 #include <maskgrad/train/data/arithmetic_problem.hpp>
 
 namespace maskgrad::apps {
+
+/// The most that the setting max_val may be.
+inline constexpr std::int64_t kMostMaxVal = 1'000'000'000;
 
 /// x=-12,y=24:y-x, or with the largest numbers that a model of smaller ones knows.
 inline ArithmeticProblem sample_problem(std::int64_t max_val) {
@@ -23,9 +27,11 @@ inline ArithmeticProblem sample_problem(std::int64_t max_val) {
 inline void check_is_below(const ArithmeticProblem& problem, std::int64_t max_val,
                            const char* who) {
   for (const auto& [name, value] : {std::pair('x', problem.x), std::pair('y', problem.y)}) {
-    check(std::abs(value) < max_val, who,
-          "{} is {}: the model was trained on numbers from {} to {} (train one with --max-val {})",
-          name, value, 1 - max_val, max_val - 1, std::abs(value) + 1);
+    if (std::abs(value) < max_val) continue;
+    const std::int64_t needed = std::abs(value) + 1;
+    fail(who, "{} is {}: the model was trained on numbers from {} to {}{}", name, value,
+         1 - max_val, max_val - 1,
+         needed > kMostMaxVal ? "" : fmt::format(" (train one with --max-val {})", needed));
   }
 }
 

@@ -139,6 +139,30 @@ TEST_F(RunFolder, TakesNoLogOrReportInPlaceOfARunsOwnFiles) {
   EXPECT_EQ(run({"report", "new", "--out", "new/other.html"}).code, 0);
 }
 
+// By commands that were given no run, or another one.
+TEST_F(RunFolder, KeepsItsFilesWhateverWritesElsewhere) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "3"}).code, 0);
+  ASSERT_EQ(train({"--out", "other", "--steps", "3"}).code, 0);
+  ASSERT_EQ(run({"ops", "relu", "--sample", "x.safetensors"}).code, 0);
+  const std::string checkpoint = "r/checkpoints/step_0000000003.safetensors";
+  for (const std::string& file : {std::string("r/config.toml"), std::string("r/model.safetensors"),
+                                  std::string("r/data/shard_0000.tfrecords"), checkpoint}) {
+    const std::vector<std::vector<std::string>> commands = {
+        {"ops", "--json", file},
+        {"ops", "relu", "--sample", file},
+        {"run-op", "relu", "--in", "x.safetensors", "--out", file},
+        {"bench", "op-overhead", "--json", file},
+        {"eval", "other", "--json", file},
+        {"explain", "other", "x=1,y=2:x+y", "--json", file}};
+    for (const std::vector<std::string>& command : commands) {
+      expect_error(run(command), 2, "'" + file + "' belongs to the run itself: choose");
+    }
+  }
+  expect_error(run({"data", "arithmetic", "--out", "r/data", "--force"}), 2,
+               "belongs to the run itself");
+  EXPECT_EQ(run({"ops", "--json", "r/ops.json"}).code, 0) << "a file that no run has";
+}
+
 TEST_F(RunFolder, IsTidiedUpByTheNextRunWhereOneWasKilledBeforeItSavedAnything) {
   ASSERT_EQ(run({"data", "arithmetic", "--out", "big", "--shards", "1", "--samples", "4000"}).code,
             0);

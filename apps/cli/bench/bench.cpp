@@ -9,6 +9,7 @@
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
+#include <maskgrad/train/run/run_files.hpp>
 
 #include "cli/bench/benchmarks.hpp"
 #include "cli/bench/machine.hpp"
@@ -132,8 +133,11 @@ void bench(const Options& options) {
     check_sizes(options.transformer);
     set_num_threads(options.threads);
   });
-  // Better to hear now that it cannot be written than when all is measured.
-  if (!options.json.empty()) const AtomicFile attempt(options.json);
+  if (!options.json.empty()) {
+    check_is_of_no_run(options.json, "bench");
+    // Better to hear now that it cannot be written than when all is measured.
+    const AtomicFile attempt(options.json);
+  }
   const std::vector<Result> results = run_benchmarks(options);
   print_table(results);
   if (!options.json.empty()) write_file(options.json, to_json(results));

@@ -1,31 +1,20 @@
 #include "cli/inspect/tensor_statistics.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <functional>
 #include <map>
 
+#include <maskgrad/train/formats/half.hpp>
+
 namespace maskgrad::apps {
 namespace {
 
-// IEEE 754's binary16: a sign, 5 bits of exponent, 10 of fraction.
+template <HalfKind kind>
 struct Half {
   std::uint16_t bits;
-  explicit operator double() const {
-    const int exponent = bits >> 10 & 0x1f, fraction = bits & 0x3ff;
-    const double sign = bits >> 15 != 0 ? -1 : 1;
-    if (exponent == 0x1f) return fraction != 0 ? std::nan("") : sign * HUGE_VAL;
-    return sign * (exponent == 0 ? std::ldexp(fraction, -24)
-                                 : std::ldexp(0x400 + fraction, exponent - 25));
-  }
-};
-
-// The upper half of a float.
-struct BFloat {
-  std::uint16_t bits;
-  explicit operator double() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+  explicit operator double() const { return from_half(kind, bits); }
 };
 
 // Calls f with each element as a double. The data need not be aligned.
@@ -70,12 +59,18 @@ TensorStatistics compute(std::string_view data) {
 std::optional<TensorStatistics> statistics_of(const SafetensorsEntry& entry) {
   using Compute = TensorStatistics (*)(std::string_view);
   static const std::map<std::string_view, Compute> kByDtype = {
-      {"F64", compute<double>},        {"F32", compute<float>},
-      {"F16", compute<Half>},          {"BF16", compute<BFloat>},
-      {"I64", compute<std::int64_t>},  {"U64", compute<std::uint64_t>},
-      {"I32", compute<std::int32_t>},  {"U32", compute<std::uint32_t>},
-      {"I16", compute<std::int16_t>},  {"U16", compute<std::uint16_t>},
-      {"I8", compute<std::int8_t>},    {"U8", compute<std::uint8_t>},
+      {"F64", compute<double>},
+      {"F32", compute<float>},
+      {"F16", compute<Half<HalfKind::kFloat16>>},
+      {"BF16", compute<Half<HalfKind::kBFloat16>>},
+      {"I64", compute<std::int64_t>},
+      {"U64", compute<std::uint64_t>},
+      {"I32", compute<std::int32_t>},
+      {"U32", compute<std::uint32_t>},
+      {"I16", compute<std::int16_t>},
+      {"U16", compute<std::uint16_t>},
+      {"I8", compute<std::int8_t>},
+      {"U8", compute<std::uint8_t>},
       {"BOOL", compute<std::uint8_t>},
   };
   const auto found = kByDtype.find(entry.dtype);

@@ -175,7 +175,7 @@ class ArithmeticRecipe : public Recipe {
     const std::vector<Setting> own = {
         Setting{"max_val", Int{100}, "numbers are smaller than this in absolute value"}
             .at_least(2)
-            .at_most(1'000'000'000),
+            .at_most(kMostMaxVal),
         Setting{"samples", Int{32'000}, "problems of an epoch; each epoch draws new ones"}
             .at_least(1)
             .at_most(100'000'000),

@@ -148,6 +148,14 @@ void check_is_no_file_of(const RunPaths& paths, const fs::path& path, const char
       command, fmt::format("'{}' belongs to the run itself: choose another file", path.string()));
 }
 
+void check_is_of_no_run(const fs::path& path, const char* command) {
+  std::error_code ignored;
+  const fs::path folder = fs::weakly_canonical(path, ignored).parent_path();
+  for (const RunPaths& run : {RunPaths(folder), RunPaths(folder.parent_path())}) {
+    if (run.is_run()) check_is_no_file_of(run, path, command);
+  }
+}
+
 void remove_half_written(const RunPaths& paths) {
   remove_dead_temporaries(paths.folder, is_file_of_a_run);
   for (const Subfolder& sub : subfolders(true)) {

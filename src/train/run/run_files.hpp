@@ -18,6 +18,9 @@ void check_holds_no_run(const RunPaths& paths, bool own_data, const RunWords& wo
 void check_is_no_file_of(const RunPaths& paths, const std::filesystem::path& path,
                          const char* command);
 
+/// The same for the files of whatever run they are in.
+void check_is_of_no_run(const std::filesystem::path& path, const char* command);
+
 /// Removes the files that a process left half-written when it died, in a folder that no other
 /// process trains in. Throws Error where a folder cannot be read.
 void remove_half_written(const RunPaths& paths);
