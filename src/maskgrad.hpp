@@ -28,6 +28,7 @@
 #include <maskgrad/tensor/check/prove.hpp>
 #include <maskgrad/tensor/check/prove_causal.hpp>
 #include <maskgrad/tensor/cpu/denormals.hpp>
+#include <maskgrad/tensor/cpu/instructions.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/device.hpp>
 #include <maskgrad/tensor/dtype.hpp>

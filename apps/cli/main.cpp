@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <maskgrad/tensor/cpu/instructions.hpp>
 #include <maskgrad/train/run/run_words.hpp>
 
 #include "cli/command.hpp"
@@ -35,7 +36,10 @@ int run(int argc, char** argv) {
   CLI::App program{"maskgrad trains transformers whose masks are first-class.", "maskgrad"};
   program.get_formatter()->label("REQUIRED", "(required)");
   program.require_subcommand(1);
-  program.set_version_flag("--version", "maskgrad " MASKGRAD_VERSION, "Print the version and exit");
+  program.set_version_flag(
+      "--version",
+      fmt::format("maskgrad {}, computes with {}", MASKGRAD_VERSION, instruction_set()),
+      "Print the version and exit");
   program.footer("Start with: maskgrad train blog --out runs/first");
   for (const auto add : {add_data, add_train, add_eval, add_predict, add_explain, add_generate,
                          add_inspect, add_ops, add_run_op, add_check, add_bench, add_report}) {

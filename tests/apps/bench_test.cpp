@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <maskgrad/tensor/cpu/instructions.hpp>
+
 #include "support/cli.hpp"
 
 namespace maskgrad {
@@ -130,6 +132,7 @@ TEST_F(Bench, SaysWhatTheFiguresWereTakenOn) {
   EXPECT_EQ(machine.at("threads"), 2);
   EXPECT_THAT(machine.at("compiler").get<std::string>(), ContainsRegex("^(GCC|Clang) [0-9]+\\."));
   EXPECT_TRUE(machine.at("native").is_boolean());
+  EXPECT_EQ(machine.at("instructions"), instruction_set());
   EXPECT_TRUE(machine.at("processor").is_string());
   EXPECT_THAT(machine.at("blas").get<std::string>(),
               ContainsRegex("^$|^OpenBLAS [0-9.]+, kernels"));

@@ -118,11 +118,9 @@ std::string to_json(const std::vector<Result>& results) {
     if (result.kept_share) json[result.subject + "_kept_share"] = *result.kept_share;
   }
   const Machine machine = this_machine();
-  json["machine"] = {{"processor", machine.processor},
-                     {"threads", machine.threads},
-                     {"compiler", machine.compiler},
-                     {"native", machine.native},
-                     {"blas", machine.blas}};
+  json["machine"] = {{"processor", machine.processor},       {"threads", machine.threads},
+                     {"compiler", machine.compiler},         {"native", machine.native},
+                     {"instructions", machine.instructions}, {"blas", machine.blas}};
   return json.dump(2) + "\n";
 }
 

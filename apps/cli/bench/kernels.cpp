@@ -1,10 +1,9 @@
 // The benchmark kernels.
-#include <array>
-
 #include <fmt/format.h>
 
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/ops/cpu/roofline.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
 #include <maskgrad/ops/nn/embedding.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
@@ -37,12 +36,7 @@ Variable draw_ids(Random& random, const Shape& shape, std::int64_t below) {
 // Memory that the second-level cache holds, read and written.
 Result time_stream() {
   std::vector<float> x(kParameters, 1.0F), y(kParameters, 0.0F);
-  const auto add = [&] {
-    const float* from = x.data();
-    float* to = y.data();
-    for (std::int64_t i = 0; i < kParameters; ++i) to[i] += 0.5F * from[i];
-  };
-  Result result = measure_often("stream_384k", add);
+  Result result = measure_often("stream_384k", [&] { ops::stream(x, y); });
   result.work = {1e-9 * 12 * kParameters, "GB/s"};
   return result;
 }
@@ -95,19 +89,9 @@ Result time_embedding(Random& random) {
 }  // namespace
 
 Result time_multiply_adds() {
-  using Vector [[gnu::vector_size(64)]] = float;
-  constexpr std::int64_t kRounds = 100000, kSums = 12, kLanes = sizeof(Vector) / sizeof(float);
-  std::array<Vector, kSums> sums{};
-  const auto add = [&] {
-    std::array<Vector, kSums> s = sums;
-    const Vector x = s[0] * 0.5F + 0.25F;
-    for (std::int64_t i = 0; i < kRounds; ++i) {
-      for (Vector& sum : s) sum = sum * x + x;
-    }
-    sums = s;
-  };
-  Result result = measure_often("multiply_adds", add);
-  result.work = {2e-9 * kRounds * kSums * kLanes, "GFLOP/s"};
+  std::int64_t count = 0;
+  Result result = measure_often("multiply_adds", [&] { count = ops::run_multiply_adds(100000); });
+  result.work = {2e-9 * static_cast<double>(count), "GFLOP/s"};
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include <maskgrad/ops/cpu/gemm/blas.hpp>
+#include <maskgrad/tensor/cpu/instructions.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/error.hpp>
 
@@ -41,7 +42,9 @@ std::string blas() {
 }  // namespace
 
 Machine this_machine() {
-  return {processor(), num_threads(), compiler(), MASKGRAD_NATIVE != 0, blas()};
+  return {
+      processor(), num_threads(), compiler(), MASKGRAD_NATIVE != 0, std::string(instruction_set()),
+      blas()};
 }
 
 }  // namespace maskgrad::apps

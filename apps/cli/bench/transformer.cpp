@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/layers/generate/generate.hpp>
+#include <maskgrad/ops/cpu/roofline.hpp>
 
 #include "cli/bench/benchmarks.hpp"
 #include "cli/bench/language_model_steps.hpp"
@@ -49,20 +50,10 @@ void add_training(const ModelSizes& sizes, bool is_full, std::vector<Result>& re
 // What generation cannot be faster than where it makes one token at a time: all parameters are
 // read.
 Result time_weights(BenchModel& model) {
-  using Vector [[gnu::vector_size(64)]] = float;
   const std::span<const float> values = std::as_const(model.parameters()).values().values<float>();
-  Vector kept = {};
-  Result result = measure_often(fmt::format("weights_w{}_read", model.sizes().features), [&] {
-    Vector sums[4] = {};
-    const auto* from = reinterpret_cast<const Vector*>(values.data());
-    const std::size_t count = values.size_bytes() / sizeof(Vector);
-    for (std::size_t i = 0; i + 4 <= count; i += 4) {
-      for (std::size_t k = 0; k < 4; ++k) sums[k] += from[i + k];
-    }
-    for (const Vector& sum : sums) kept += sum;
-  });
-  const volatile float used = kept[0];
-  static_cast<void>(used);
+  float kept = 0;
+  Result result = measure_often(fmt::format("weights_w{}_read", model.sizes().features),
+                                [&] { kept += ops::read_all(values); });
   result.work = {1e-9 * static_cast<double>(values.size_bytes()), "GB/s"};
   return result;
 }
