@@ -12,7 +12,11 @@ lines. With the marker
 
   <!-- run by the tests, figures vary -->
 
-any number stands for any other, and any gap for any other. Of all other commands the test checks that the program
+any number stands for any other, and any gap for any other. Blocks behind
+
+  <!-- run by the full tests -->
+
+take minutes. They are run, too, where MASKGRAD_PAGES=all is set. Of all other commands the test checks that the program
 has the subcommand and the options, and the tree the script.
 """
 
@@ -31,7 +35,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import pages  # noqa: E402
 
 PROGRAM = pathlib.Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else pages.SOURCE / "build" / "maskgrad"
-MARKERS = ("<!-- run by the tests -->", "<!-- run by the tests, figures vary -->")
+VARY = "<!-- run by the tests, figures vary -->"
+LONG = "<!-- run by the full tests -->"
+MARKERS = ("<!-- run by the tests -->", VARY, LONG)
 
 
 def masked(line):
@@ -59,7 +65,7 @@ def runs(page):
     _, blocks = pages.split(text)
     lines = text.split("\n")
     for block, after in zip(blocks, [*blocks[1:], None]):
-        if block.marker not in MARKERS:
+        if block.marker not in MARKERS or (block.marker == LONG and os.environ.get("MASKGRAD_PAGES") != "all"):
             continue
         end = block.line + len(block.lines)  # what stands behind the block begins with lines[end]
         follows = after and not after.language and not "".join(lines[end:after.line - 2]).strip()
@@ -75,7 +81,7 @@ def make_work(folder):
 
 def run_block(block, folder):
     result = subprocess.run(["bash", "-e", "-c", "\n".join(block.lines)], cwd=folder, capture_output=True, text=True,
-                            check=False, timeout=900, env={**os.environ, "LC_ALL": "C.UTF-8"})
+                            check=False, timeout=3000, env={**os.environ, "LC_ALL": "C.UTF-8"})
     return result.returncode, result.stdout.rstrip("\n").split("\n") if result.stdout else [], result.stderr
 
 
@@ -132,7 +138,7 @@ class Commands(unittest.TestCase):
                     with self.subTest(f"{page.name}:{block.line}"):
                         code, printed, errors = run_block(block, folder)
                         self.assertEqual(code, 0, errors)
-                        varies = block.marker == MARKERS[1]
+                        varies = block.marker == VARY
                         if expected is not None and not agrees(expected, printed, varies):
                             self.assertEqual(expected, printed)
 
