@@ -69,6 +69,11 @@ function(maskgrad_room name)
   add_library(${target}_whole INTERFACE)
   add_library(maskgrad::${name} ALIAS ${target}_whole)
   set_target_properties(${target}_whole PROPERTIES EXPORT_NAME ${name})
+  if(MASKGRAD_SHARED)
+    maskgrad_room_of_shared_library(${name} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE})
+    maskgrad_install_headers(${name})
+    return()
+  endif()
   target_link_libraries(${target}_whole INTERFACE
     $<BUILD_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,${target}>>
     $<INSTALL_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,maskgrad::${name}_archive>>)

@@ -1,4 +1,5 @@
-# Installs maskgrad from BUILD into WORK, builds tests/package against it and runs the program.
+# Builds tests/package in WORK against the maskgrad that is installed in PREFIX, and runs the program. Without PREFIX,
+# installs maskgrad from BUILD into WORK first.
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(code)
@@ -7,7 +8,10 @@ function(run)
 endfunction()
 
 file(REMOVE_RECURSE ${WORK})
-run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/install)
+if(NOT PREFIX)
+  set(PREFIX ${WORK}/install)
+  run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${PREFIX})
+endif()
 
 # Every header that docs/headers.md names is there, and includes nothing that is not.
 file(STRINGS ${DOCS}/headers.md named REGEX "`<maskgrad/")
@@ -26,7 +30,7 @@ foreach(template op/cube.hpp op/cube.cpp layer/stretch.hpp)
   file(WRITE ${WORK}/own/${name} "${text}")
 endforeach()
 
-set(configure ${CMAKE_COMMAND} -S ${SOURCE} -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${WORK}/install
+set(configure ${CMAKE_COMMAND} -S ${SOURCE} -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${PREFIX}
     -DCMAKE_CXX_COMPILER=${COMPILER} -DHEADERS=${WORK}/headers.cpp -DOWN=${WORK}/own)
 run(${configure} -B ${WORK}/build)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
