@@ -38,6 +38,11 @@ class Site:
     def __init__(self, out):
         self.out = out
         self.pages = [Page(source) for source in sources()]
+        of_file = {}
+        for page in self.pages:
+            other = of_file.setdefault(page.file, page.source)
+            if other != page.source:
+                raise SystemExit(f"scripts/docs: {other} and {page.source} would both be {page.file}")
         listed = re.findall(r"<maskgrad/([\w/]+\.hpp)>", (ROOT / "docs" / "headers.md").read_text(encoding="utf-8"))
         paths = [(name, ROOT / "src" / name) for name in dict.fromkeys(listed)]
         self.headers = [headers.read_header(path, name) for name, path in paths if path.exists()]
@@ -64,8 +69,10 @@ class Site:
         source = target.relative_to(ROOT).as_posix()
         known = {page.source: page for page in self.pages}
         if source not in known:
-            shutil.copyfile(target, self.out / f"{target.name}.txt")
-            return f"{target.name}.txt", None
+            copy = f"files/{source}.txt"  # by its path: two files may have one name
+            (self.out / copy).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(target, self.out / copy)
+            return copy, None
         return known[source].file + (f"#{anchor}" if anchor else ""), known[source].title
 
     def link_headers(self, text):

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 
 import pages  # noqa: E402
+from docs_site import site  # noqa: E402
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
@@ -82,7 +85,7 @@ class Site(unittest.TestCase):
         self.assertEqual(list(broken(self.site)), [])
 
     def test_nothing_comes_from_a_network(self):
-        for path in self.site.iterdir():
+        for path in filter(pathlib.Path.is_file, self.site.rglob("*")):
             text = path.read_text(encoding="utf-8")
             self.assertNotRegex(text, r'(src|<link[^>]*href)="?https?:|@import|url\(|fetch\(', path.name)
 
@@ -121,6 +124,24 @@ class Site(unittest.TestCase):
         addresses = read(self.site / "index.html").addresses
         for name in ("train.run.train_in_folder.html#train_in_folder", "layers.sequential.html#sequential"):
             self.assertIn(f"api.{name}", addresses)
+
+    def test_files_of_one_name_are_copied_side_by_side(self):
+        with tempfile.TemporaryDirectory() as folder:
+            one = site.Site(pathlib.Path(folder))
+            addresses = [one.resolve(page, link)[0] for page, link in (
+                (one.pages[0], "src/ops/nn/loss.hpp"), (one.pages[0], "tests/train/report/report_test.cpp"),
+                (one.pages[0], "tests/apps/report_test.cpp"), (one.pages[1], "../tests/apps/report_test.cpp"))]
+            self.assertEqual(len(set(addresses)), 3)
+            for address, source in zip(addresses[1:], ("train/report", "apps", "apps")):
+                self.assertEqual((one.out / address).read_bytes(),
+                                 (pages.SOURCE / "tests" / source / "report_test.cpp").read_bytes())
+
+    def test_two_pages_of_one_file_are_refused(self):
+        with mock.patch.object(site, "sources", lambda: ["README.md", "docs/masks.md", "docs/masks.md", "docs/ops.md"]):
+            site.Site(pathlib.Path("none"))  # one page twice is no two pages
+        with mock.patch.object(site, "file_of", lambda source: "a.html"):
+            with self.assertRaisesRegex(SystemExit, "would both be a.html"):
+                site.Site(pathlib.Path("none"))
 
     def test_a_broken_site_is_found(self):
         with tempfile.TemporaryDirectory() as folder:
