@@ -154,7 +154,7 @@ def inside_namespaces(lines):
             skipping = True
         elif skipping:
             skipping = not re.match(r"\}  // namespace (detail|\w+_parts)", line)
-        elif not re.match(r"(namespace [\w:]+ \{|\}  // namespace)", line):
+        elif not re.match(r"((?:inline )?namespace [\w:]+ \{|\}  // namespace)", line):
             kept.append(line)
     return kept
 

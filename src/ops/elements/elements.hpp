@@ -6,7 +6,11 @@
 // Elements<double>. Its code compiles to vectors of the width that the compiler's flags allow, such
 // as -march=native, from -O1 on. The functions, such as tanh, are compiled within the library.
 //
-// An element has the same bits wherever it stands, within one program.
+// An element has the same bits wherever it stands, in code that was compiled with the same flags.
+// Parts of one program may be compiled with different ones, for instance for several processors.
+// Then each has an Elements of its own, and functions of elements/map.hpp of its own. The name of
+// an inline namespace tells them apart: the width of vectors and the rounding depend on what it
+// says.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +22,22 @@
 
 #include <maskgrad/ops/elements/functions.hpp>
 
+#if defined(__AVX512F__)
+#define MASKGRAD_ELEMENTS_FOR for_avx512
+#elif defined(__AVX2__) && defined(__FMA__)
+#define MASKGRAD_ELEMENTS_FOR for_avx2_fma
+#elif defined(__AVX2__)
+#define MASKGRAD_ELEMENTS_FOR for_avx2
+#elif defined(__AVX__) && defined(__FMA__)
+#define MASKGRAD_ELEMENTS_FOR for_avx_fma
+#elif defined(__AVX__)
+#define MASKGRAD_ELEMENTS_FOR for_avx
+#else
+#define MASKGRAD_ELEMENTS_FOR for_any
+#endif
+
 namespace maskgrad::ops {
+inline namespace MASKGRAD_ELEMENTS_FOR {
 
 /// kCount elements of T, float or double. A number takes the place of such elements, as in 1 + x.
 /// It is rounded to T. + - * / and comparisons are those of T for each element.
@@ -211,4 +230,5 @@ class Elements {
   Part parts_[kParts];
 };
 
+}  // namespace MASKGRAD_ELEMENTS_FOR
 }  // namespace maskgrad::ops

@@ -59,6 +59,8 @@ class Broadcast {
   std::unique_ptr<const BroadcastPlan> plan_;  // none where the shapes are the same
 };
 
+inline namespace MASKGRAD_ELEMENTS_FOR {
+
 template <class T, class F, class... X>
 void map_blocks(T* y, std::int64_t n, const F& f, const X&... x) {
   constexpr auto kCount = static_cast<std::int64_t>(Elements<T>::kCount);
@@ -73,7 +75,11 @@ void map_blocks(T* y, std::int64_t n, const F& f, const X&... x) {
   });
 }
 
+}  // namespace MASKGRAD_ELEMENTS_FOR
 }  // namespace detail
+
+// Each of these is compiled with the flags of whoever calls it, see elements.hpp.
+inline namespace MASKGRAD_ELEMENTS_FOR {
 
 /// y = f(x...), element by element, into a tensor that is there. y has the shape that x broadcast
 /// to. It may be one of x that has this shape. `name` is what errors call the operation.
@@ -135,4 +141,5 @@ Variable elementwise(const OpDef& op, Inputs inputs, F f, Gradient... gradients)
   return elementwise(op, inputs, AlsoGiven(), std::move(f), std::move(gradients)...);
 }
 
+}  // namespace MASKGRAD_ELEMENTS_FOR
 }  // namespace maskgrad::ops
