@@ -1,7 +1,6 @@
 // maskgrad data arithmetic
 #include <filesystem>
 #include <memory>
-#include <set>
 
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/formats/folder.hpp>
@@ -26,13 +25,8 @@ struct Options {
   bool force = false;
 };
 
-// Shards of another data set would be read together with these. Those of the same names would be
-// replaced.
-void check_no_other_data(const fs::path& folder, std::int64_t shards, bool force) {
-  std::set<std::string> replaced;
-  for (std::int64_t shard = 0; shard < shards; ++shard) {
-    replaced.insert(arithmetic_shard_name(shard));
-  }
+// Other shards would be read together with these. Those of an older set are replaced.
+void check_no_other_data(const fs::path& folder, bool force) {
   std::error_code ignored;  // no folder yet, or none that can be one
   if (!fs::is_directory(folder, ignored)) return;
   bool holds_data = false;
@@ -40,7 +34,7 @@ void check_no_other_data(const fs::path& folder, std::int64_t shards, bool force
     const std::string name = path.filename().string();
     if (path.extension() != ".tfrecords") continue;
     holds_data = true;
-    check(replaced.contains(name), "data",
+    check(is_arithmetic_shard_name(name) && fs::is_regular_file(path, ignored), "data",
           "'{}' holds another data set's '{}' already: choose another folder", folder.string(),
           name);
   }
@@ -55,15 +49,32 @@ void check_is_no_run(const fs::path& folder) {
   check_is_of_no_run(folder / arithmetic_shard_name(0), "data");
 }
 
+// What makes the same data, for a shell.
+std::string command_of(const Options& options) {
+  const ArithmeticData& data = options.data;
+  const ArithmeticData defaults;
+  std::string text = fmt::format("maskgrad data arithmetic --out {}", shell_word(options.out));
+  const auto add = [&](const char* flag, auto value, auto fallback) {
+    if (value != fallback) text += fmt::format(" {} {}", flag, value);
+  };
+  add("--shards", data.shards, defaults.shards);
+  add("--samples", data.samples, defaults.samples);
+  add("--max-val", data.max_val, defaults.max_val);
+  add("--seed", data.seed, defaults.seed);
+  return text + (options.force ? " --force" : "");
+}
+
 void write_data(const Options& options) {
   const ArithmeticData& d = options.data;
   as_usage([&] {
     check_arithmetic_data(d);
     check_is_no_run(options.out);
-    check_no_other_data(options.out, d.shards, options.force);
+    check_no_other_data(options.out, options.force);
   });
   const InterruptRequest interrupt;
   if (!write_arithmetic_shards(options.out, d, &interrupt.requested())) {
+    warn(fmt::format("interrupted; nothing was written to '{}'; begin again with: {}", options.out,
+                     command_of(options)));
     throw ExitCode{interrupt.exit_code()};
   }
   print("{} in {} in {}\n", counted(d.shards * d.samples, "sample"), counted(d.shards, "shard"),
@@ -88,7 +99,7 @@ void add_data(CLI::App& program) {
               "Numbers are smaller than this in absolute value");
   add_integer(*arithmetic, "--seed", options->data.seed,
               "Seed; the same seed gives the same bytes on every machine");
-  arithmetic->add_flag("--force", options->force, "Replace shards of the same names");
+  arithmetic->add_flag("--force", options->force, "Replace the data that FOLDER holds");
   arithmetic->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
   arithmetic->callback([options] { write_data(*options); });
 }

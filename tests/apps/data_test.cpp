@@ -30,8 +30,64 @@ TEST_F(Data, KeepsNumbersBelowMaxVal) {
 }
 
 TEST_F(Data, DoesNotMixWithTheShardsOfAnotherDataSet) {
-  const auto result = run({"data", "arithmetic", "--out", "d", "--shards", "1", "--samples", "7"});
-  expect_error(result, 2, "'d' holds another data set's 'shard_0001.tfrecords' already");
+  for (const char* name : {"d/mine.tfrecords", "d/shard_00007.tfrecords", "d/shard_7.tfrecords"}) {
+    write(name, "mine");
+    const auto result =
+        run({"data", "arithmetic", "--out", "d", "--shards", "2", "--samples", "7", "--force"});
+    expect_error(result, 2,
+                 "'d' holds another data set's '" + std::string(name).substr(2) + "' already");
+    EXPECT_EQ(read(name), "mine");
+    std::filesystem::remove(path(name));
+  }
+  std::filesystem::create_directory(path("d/shard_0007.tfrecords"));
+  expect_error(run({"data", "arithmetic", "--out", "d", "--shards", "2", "--force"}), 2,
+               "'d' holds another data set's 'shard_0007.tfrecords' already");
+}
+
+TEST_F(Data, ReplacesMoreShardsByFewerWhenForcedAndLeavesOtherFiles) {
+  const auto make = [&](const char* folder, const char* shards, const char* force) {
+    return run({"data", "arithmetic", "--out", folder, "--shards", shards, "--samples", "7",
+                "--seed", shards, force});
+  };
+  ASSERT_EQ(make("many", "12", "--force").code, 0);
+  write("many/notes.txt", "mine");
+  write("many/shard_0011.tfrecords.bak", "mine");
+  expect_error(run({"data", "arithmetic", "--out", "many", "--shards", "2"}), 2,
+               "data: 'many' holds data already: --force replaces them");
+  EXPECT_EQ(make("many", "2", "--force").out, "14 samples in 2 shards in many\n");
+  ASSERT_EQ(make("few", "2", "--force").code, 0);
+  for (const char* file : {"/shard_0000.tfrecords", "/shard_0001.tfrecords", "/shards.json"}) {
+    EXPECT_EQ(read(std::string("many") + file), read(std::string("few") + file));
+  }
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path("many")), {}), 5);
+  EXPECT_EQ(read("many/notes.txt") + read("many/shard_0011.tfrecords.bak"), "minemine");
+  EXPECT_EQ(run({"inspect", "many"}).code, 0);
+}
+
+TEST_F(Data, KeepsTheOldSetWhereTheNewOneFailsOrIsStopped) {
+  const auto all = [&] { return read("d/shard_0000.tfrecords") + read("d/shards.json"); };
+  const std::string before = all();
+  const std::vector<std::string> args = {"data",     "arithmetic", "--out",     "d",      "--force",
+                                         "--shards", "3",          "--samples", "1000000"};
+  expect_error(run(args, {.file_limit = 30000}), 1,
+               "cannot write 'd/shard_0000.tfrecords': File too large");
+  EXPECT_EQ(all(), before);
+  auto data = start(args);
+  const auto is_writing = [&] {
+    for (const auto& file : std::filesystem::directory_iterator(path("d"))) {
+      if (file.path().string().find(".tmp.") != std::string::npos) return true;
+    }
+    return false;
+  };
+  while (!is_writing()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  data.signal(SIGINT);
+  const auto stopped = data.wait();
+  EXPECT_EQ(stopped.code, 130);
+  EXPECT_EQ(stopped.err,
+            "maskgrad: interrupted; nothing was written to 'd'; begin again with: maskgrad data "
+            "arithmetic --out d --shards 3 --samples 1000000 --force\n");
+  EXPECT_EQ(all(), before);
+  EXPECT_FALSE(is_writing());
 }
 
 TEST_F(Data, ReplacesADataSetOnlyWhenForced) {

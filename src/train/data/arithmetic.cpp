@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <deque>
+#include <system_error>
 
 #include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/random.hpp>
@@ -15,6 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kShardStart = "shard_", kShardEnd = ".tfrecords";
+constexpr std::size_t kShardDigits = 4;
+
 bool is_token(std::int64_t token) {
   return token >= 0 && token < static_cast<std::int64_t>(kArithmeticVocabulary.size());
 }
@@ -24,6 +29,30 @@ std::string_view first_character(std::string_view text) {
   std::size_t size = 1;
   while (size < 4 && size < text.size() && !is_utf8(text.substr(0, size))) ++size;
   return text.substr(0, is_utf8(text.substr(0, size)) ? size : 1);
+}
+
+void write_samples(RecordWriter& writer, const ArithmeticData& data, std::uint64_t first,
+                   const std::atomic<bool>* stop) {
+  for (std::int64_t i = 0; i < data.samples && !(stop && *stop); ++i) {
+    const auto index = first + static_cast<std::uint64_t>(i);
+    const ArithmeticSample sample = draw_arithmetic(data.seed, index, data.max_val);
+    writer.write(encode(Example{{"defs", arithmetic_tokens(sample.defs)},
+                                {"op", arithmetic_tokens(sample.op)},
+                                {"res", arithmetic_tokens(sample.res)}}));
+  }
+}
+
+// Those of an older set that had more shards.
+void remove_shards_from(const fs::path& folder, std::int64_t shards) {
+  for (const fs::path& path : list_folder(folder)) {
+    const std::string name = path.filename().string();
+    if (!is_arithmetic_shard_name(name)) continue;
+    if (std::stoll(name.substr(kShardStart.size(), kShardDigits)) < shards) continue;
+    std::error_code error;
+    if (fs::is_directory(fs::symlink_status(path, error))) continue;
+    fs::remove(path, error);
+    if (error) fail_file("cannot remove", path, error.value());
+  }
 }
 
 std::string feature_text(const Example& example, const char* name, const std::string& where) {
@@ -81,7 +110,13 @@ void check_arithmetic_data(const ArithmeticData& data) {
 }
 
 std::string arithmetic_shard_name(std::int64_t shard) {
-  return fmt::format("shard_{:04}.tfrecords", shard);
+  return fmt::format("{}{:0{}}{}", kShardStart, shard, kShardDigits, kShardEnd);
+}
+
+bool is_arithmetic_shard_name(std::string_view name) {
+  if (name.size() != kShardStart.size() + kShardDigits + kShardEnd.size()) return false;
+  return name.starts_with(kShardStart) && name.ends_with(kShardEnd) &&
+         name.substr(kShardStart.size(), kShardDigits).find_first_not_of("0123456789") == name.npos;
 }
 
 bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
@@ -91,23 +126,20 @@ bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
   remove_dead_temporaries(folder, [](const std::string& name) {
     return name == shard_index_path("") || name.ends_with(".tfrecords");
   });
+  std::deque<RecordWriter> writers;
   std::vector<ShardEntry> written;
-  std::uint64_t index = 0;
   for (std::int64_t shard = 0; shard < data.shards; ++shard) {
     const std::string name = arithmetic_shard_name(shard);
-    RecordWriter writer(folder / name);
-    for (std::int64_t i = 0; i < data.samples; ++i) {
-      if (stop && *stop) return false;
-      const ArithmeticSample sample = draw_arithmetic(data.seed, index++, data.max_val);
-      writer.write(encode(Example{{"defs", arithmetic_tokens(sample.defs)},
-                                  {"op", arithmetic_tokens(sample.op)},
-                                  {"res", arithmetic_tokens(sample.res)}}));
-    }
-    // From here on until all are written, the folder holds no whole data set.
-    if (written.empty()) write_unfinished_shard_index(folder);
-    writer.commit();
+    RecordWriter& writer = writers.emplace_back(folder / name);
+    write_samples(writer, data, static_cast<std::uint64_t>(shard * data.samples), stop);
+    if (stop && *stop) return false;
+    writer.finish();
     written.push_back({name, writer.count(), writer.digest()});
   }
+  // From here on until all have their names, the folder holds no whole data set.
+  write_unfinished_shard_index(folder);
+  for (RecordWriter& writer : writers) writer.commit();
+  remove_shards_from(folder, data.shards);
   write_shard_index(folder, written);
   return true;
 }

@@ -44,13 +44,16 @@ void check_arithmetic_data(const ArithmeticData& data);
 
 /// "shard_0000.tfrecords" and so on.
 std::string arithmetic_shard_name(std::int64_t shard);
+/// Whether arithmetic_shard_name() gives this name to a shard.
+bool is_arithmetic_shard_name(std::string_view name);
 
 /// Writes the shards and their index into `folder`, and makes the folder if it is missing. Sample i
 /// of the data is draw_arithmetic(seed, i), as a tf.train.Example of the int64 features defs, op
-/// and res. The same numbers give the same bytes on every machine. Each file appears whole or not
-/// at all. Until all are written, list_shards() refuses the folder. Returns false when it stopped
-/// early because `stop` became true. Throws Error for a number out of range, and where the disk
-/// refuses.
+/// and res. The same numbers give the same bytes on every machine. The set takes the place of one
+/// that lies there: once all its shards are on the disk, they get their names, and older files of
+/// such names go, but no others. While they get their names, list_shards() refuses the folder. What
+/// fails or stops before that leaves the folder as it was. Returns false when it stopped early
+/// because `stop` became true. Throws Error for a number out of range, and where the disk refuses.
 bool write_arithmetic_shards(const std::filesystem::path& folder, const ArithmeticData& data,
                              const std::atomic<bool>* stop = nullptr);
 

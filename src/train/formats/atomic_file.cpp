@@ -65,9 +65,20 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::write(std::string_view bytes) { file_->write(bytes); }
 
-void AtomicFile::commit() {
+void AtomicFile::close() {
+  if (!file_) return;
   file_->sync();
   file_->close();
+  file_.reset();
+}
+
+void AtomicFile::finish() {
+  close();
+  lock_ = TemporaryLock();
+}
+
+void AtomicFile::commit() {
+  close();
   if (temporary_.empty()) return;
   const int renamed =
       again_if_interrupted([&] { return std::rename(temporary_.c_str(), target_.c_str()); });

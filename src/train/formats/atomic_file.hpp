@@ -26,11 +26,18 @@ class AtomicFile {
 
   /// Appends. Throws Error "[file] cannot write 'x': No space left on device".
   void write(std::string_view bytes);
-  /// Flushes the file to the disk and gives it its name. It must be the last call. Throws Error
-  /// where that fails. The target is then as it was, unless only its folder could not be flushed.
+  /// Flushes the file to the disk and lets go of it, so that commit() has only its name to give.
+  /// Of files that belong together, the last may so fail before the first has its name. Nothing may
+  /// be written after it. Another process that makes the same target may now take the temporary
+  /// file for one that was left, and remove it. Throws Error where that fails.
+  void finish();
+  /// finish(), and gives the file its name. It must be the last call. Throws Error where that
+  /// fails. The target is then as it was, unless only its folder could not be flushed.
   void commit();
 
  private:
+  void close();
+
   std::filesystem::path target_;
   std::filesystem::path temporary_;  // empty when the target is written directly
   TemporaryLock lock_;

@@ -24,7 +24,9 @@ class RecordWriter {
   explicit RecordWriter(const std::filesystem::path& path) : file_(path) {}
   /// Appends one record. Throws as AtomicFile.
   void write(std::string_view data);
-  /// Completes the file. It must be the last call. Throws as AtomicFile.
+  /// Completes the file, but for its name, as AtomicFile. Throws as AtomicFile.
+  void finish() { file_.finish(); }
+  /// Gives the complete file its name. It must be the last call. Throws as AtomicFile.
   void commit() { file_.commit(); }
   /// Records written so far.
   std::int64_t count() const { return count_; }

@@ -3,9 +3,11 @@
 #include <regex>
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/formats/file.hpp>
+#include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/tf_example.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
 
@@ -134,6 +136,46 @@ TEST(ArithmeticShards, LeaveOffWhenAskedToWithoutAHalfWrittenOne) {
   EXPECT_FALSE(write_arithmetic_shards(folder / "new", {.shards = 2, .samples = 2}, &stop));
   EXPECT_EQ(folder.count(), 3) << "the shard, its index and the folder";
   EXPECT_TRUE(std::filesystem::is_empty(folder / "new"));
+}
+
+TEST(ArithmeticShards, TakeThePlaceOfAnOlderSetOnceAllAreOnTheDisk) {
+  const ScratchFolder folder;
+  std::filesystem::create_directory(folder / "shard_9999.tfrecords");
+  const auto names = [&] {
+    std::vector<std::string> found;
+    for (const auto& path : list_folder(folder.path())) found.push_back(path.filename().string());
+    return found;
+  };
+  write_arithmetic_shards(folder.path(), {.shards = 3, .samples = 2});
+  const std::string old = read_file(folder / "shard_0000.tfrecords");
+  // A folder where the index should be makes the naming fail.
+  std::filesystem::rename(folder / "shards.json", folder / "index");
+  std::filesystem::create_directory(folder / "shards.json");
+  EXPECT_THAT(error_of([&] { write_arithmetic_shards(folder.path(), {.shards = 1, .seed = 1}); }),
+              ::testing::HasSubstr("cannot write"));
+  EXPECT_EQ(read_file(folder / "shard_0000.tfrecords"), old);
+  EXPECT_THAT(names(), ::testing::ElementsAre("index", "shard_0000.tfrecords",
+                                              "shard_0001.tfrecords", "shard_0002.tfrecords",
+                                              "shard_9999.tfrecords", "shards.json"));
+  std::filesystem::remove(folder / "shards.json");
+  write_arithmetic_shards(folder.path(), {.shards = 1, .samples = 2, .seed = 1});
+  EXPECT_NE(read_file(folder / "shard_0000.tfrecords"), old);
+  EXPECT_THAT(names(), ::testing::ElementsAre("index", "shard_0000.tfrecords",
+                                              "shard_9999.tfrecords", "shards.json"))
+      << "the folder is no shard";
+}
+
+TEST(ArithmeticShards, OfAnyNumberNeedFewOpenFiles) {
+  const ScratchFolder folder;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few = {64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const std::string error =
+      error_of([&] { write_arithmetic_shards(folder.path(), {.shards = 100, .samples = 1}); });
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(error, "no error");
+  EXPECT_EQ(list_shards(folder.path()).size(), 100U);
 }
 
 TEST(ArithmeticShards, AreTheSameBytesForTheSameSeed) {
