@@ -121,11 +121,9 @@ void add_validation(Values& values, const Recipe& recipe, const Settings& settin
     }
     values.emplace_back("validation", text);
   } else if (!validates(recipe, settings)) {
-    const bool has_share = std::ranges::any_of(
-        settings.all(), [](const Setting& setting) { return setting.key == "val_share"; });
-    values.emplace_back("validation", fmt::format("none: --val FOLDER{} tests on data it has not "
-                                                  "seen",
-                                                  has_share ? " or --val-share 0.1" : ""));
+    const char* const share = settings.has("val_share") ? " or --val-share 0.1" : "";
+    values.emplace_back("validation",
+                        fmt::format("none: --val FOLDER{} tests on data it has not seen", share));
   }
 }
 
@@ -139,7 +137,8 @@ void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
   const std::int64_t all = trainer.total_steps();
   const bool is_timed = run.settings().real("minutes") > 0;
   if (is_timed && all != Trainer::kUnknown && trainer.state().step < all) {
-    values.emplace_back("minutes", fmt::format("over before the last of {}", counted(all, "step")));
+    values.emplace_back("minutes",
+                        fmt::format("over before the last of {}", counted(all, "step")));
   }
 }
 

@@ -189,6 +189,10 @@ Settings::Settings(std::vector<Setting> settings) : settings_(std::move(settings
   }
 }
 
+bool Settings::has(std::string_view key) const {
+  return std::ranges::any_of(settings_, [&](const Setting& s) { return s.key == key; });
+}
+
 const Setting& Settings::find(std::string_view key) const {
   const auto found = std::find_if(settings_.begin(), settings_.end(),
                                   [&](const Setting& s) { return s.key == key; });

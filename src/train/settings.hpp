@@ -71,6 +71,8 @@ class Settings {
 
   const std::vector<Setting>& all() const { return settings_; }
 
+  /// Whether there is a setting with this key.
+  bool has(std::string_view key) const;
   /// The setting with this key, spelled with `_`. Throws Error when there is none.
   const Setting& setting(std::string_view key) const { return find(key); }
 

@@ -154,9 +154,9 @@ TEST_F(Validation, StopsWhenNothingGetsBetter) {
 
 TEST_F(Validation, NeedsData) {
   expect_error(train({"--out", "r", "--patience", "2"}), 2,
-               "train: patience is 2: it needs --val, or --patience 0");
+               "train: patience is 2: it needs --val or --val-share, or --patience 0");
   expect_error(train({"--out", "r", "--val-every", "7"}), 2,
-               "train: val_every is 7: it needs --val, or --val-every 0");
+               "train: val_every is 7: it needs --val or --val-share, or --val-every 0");
   expect_error(train({"--out", "r", "--val", "none"}), 1, "'none'");
   EXPECT_FALSE(exists("r"));
 }
@@ -188,7 +188,7 @@ TEST_F(Validation, CanBeTurnedOffWhereItsDataAreGone) {
                    "': the path stands in 'r/config.toml', and --val overrides it");
   const std::string best = read("r/best.safetensors");
   expect_error(resume({"--steps", "5", "--val", ""}), 2,
-               "train: val_every is 2: it needs --val, or --val-every 0");
+               "train: val_every is 2: it needs --val or --val-share, or --val-every 0");
   EXPECT_EQ(resume({"--steps", "5", "--val", "", "--val-every", "0"}).code, 0);
   EXPECT_TRUE(read("r/best.safetensors") == best) << "what was best is kept";
   const auto again = resume({"--steps", "6", "--val", "moved", "--val-every", "2"});

@@ -190,9 +190,11 @@ void check_training_settings(const Settings& settings, bool validates, const Run
         "train", "{}, {} and {} are all 0: nothing would end the run", words.setting("epochs"),
         words.setting("steps"), words.setting("minutes"));
   check_device(settings.text("device"), words.setting("device"));
+  std::string data = words.setting("val");
+  if (settings.has("val_share")) data += " or " + words.setting("val_share");
   for (const char* key : {"val_every", "patience"}) {
     check(validates || settings.integer(key) == 0, "train", "{} is {}: it needs {}, or {} 0", key,
-          settings.integer(key), words.setting("val"), words.setting(key));
+          settings.integer(key), data, words.setting(key));
   }
   const std::int64_t parts = settings.integer("micro_batches"),
                      samples = settings.integer("batch_size");
