@@ -120,6 +120,16 @@ void write_sample(const OpDef& op, const std::string& path) {
   print("try: maskgrad run-op {} --in {} --out FILE{}\n", op.name, path, arguments);
 }
 
+// The operation of this name, or the only one that it is a part of.
+const OpDef& op_to_try(const std::string& name) {
+  if (registry().contains(name)) return find_op(name);
+  std::vector<std::string> found;
+  for (const OpDef* op : find_ops(name)) found.push_back(op->name);
+  check(found.size() < 2, "usage", "--sample needs one operation, and '{}' finds {}", name,
+        fmt::join(found, ", "));
+  return known_op(found.empty() ? name : found.front());
+}
+
 void ops(const Options& options) {
   as_usage([&] {
     check(options.sample.empty() || !options.name.empty(), "usage",
@@ -132,7 +142,7 @@ void ops(const Options& options) {
   });
   if (!options.json.empty()) return write_file(options.json, ops_as_json());
   if (!options.sample.empty()) {
-    return write_sample(as_usage([&]() -> const OpDef& { return known_op(options.name); }),
+    return write_sample(as_usage([&]() -> const OpDef& { return op_to_try(options.name); }),
                         options.sample);
   }
   const Ops found = find_ops(options.name);

@@ -64,7 +64,12 @@ TEST_F(Ops, FindsThemByAPartOfTheirName) {
   const auto one = run({"ops", "softmax"});
   EXPECT_THAT(one.out, HasSubstr("softmax: "));
   EXPECT_THAT(one.out, ContainsRegex("  see also  log_softmax, .*masked_softmax"));
-  expect_error(run({"ops", "soft", "--sample", "x"}), 2, "there is no operation 'soft'");
+  expect_error(run({"ops", "soft", "--sample", "x"}), 2,
+               "usage: --sample needs one operation, and 'soft' finds log_softmax, ");
+  expect_error(run({"ops", "sofd", "--sample", "x"}), 2, "ops: there is no operation 'sofd'");
+  EXPECT_FALSE(exists("x"));
+  EXPECT_THAT(run({"ops", "gelu_t", "--sample", "x"}).out,
+              HasSubstr("try: maskgrad run-op gelu_tanh --in x "));
 }
 
 TEST_F(Ops, FindsThemByTheirSummaryWhereNoNameFits) {
