@@ -36,8 +36,8 @@ endif()
 
 # maskgrad_cuda_options(<target>): how nvcc compiles the target's .cu files.
 function(maskgrad_cuda_options target)
-  # fmt 9 turns its constexpr off for nvcc, and then cannot check its formats. -fmad=false: nvcc
-  # fuses no product with a sum by itself, and each is rounded as the code says. What is to be rounded once says fma().
+  # fmt 9 turns its constexpr off for nvcc, and then cannot check its formats. -fmad=false: nvcc fuses no product with
+  # a sum by itself, and each is rounded as the code says. What is to be rounded once says fma().
   target_compile_options(${target} PRIVATE -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -fmad=false
     -Xcompiler=-Wall,-Wextra)
 endfunction()

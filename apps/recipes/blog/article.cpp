@@ -13,16 +13,13 @@ ReferenceCurve article_curve() {
                 {1.8150, 1.7305, 1.5990, 1.4893, 1.3785, 1.3259, 1.2939, 1.2546, 1.2058, 1.1572}};
   curve.about =
       "\"Unified Adaptable Masking That Follows\", Quantapix, qnarre.com, a model of TensorFlow "
-      "and "
-      "Keras. It is one run, of data and starting weights that were not published. Its Reflect is "
-      "self-attention with one head, and adds its mask to whole rows of scores: that is the query "
-      "mask here, which changes nothing. The 12 runs are of this program, each with a seed and "
-      "data "
-      "of its own. On fresh samples masks end close together: over 12 seeds key is right for 56.9 "
-      "% "
-      "and query for 56.8 %, with a standard deviation of 1.2 points, so one run of each does not "
-      "tell them apart. What key gains is that padding counts for nothing, however much there is: "
-      "maskgrad eval --pad 80 shows it.";
+      "and Keras. It is one run, of data and starting weights that were not published. Its Reflect "
+      "is self-attention with one head, and adds its mask to whole rows of scores: that is the "
+      "query mask here, which changes nothing. The 12 runs are of this program, each with a seed "
+      "and data of its own. On fresh samples masks end close together: over 12 seeds key is right "
+      "for 56.9 % and query for 56.8 %, with a standard deviation of 1.2 points, so one run of "
+      "each does not tell them apart. What key gains is that padding counts for nothing, however "
+      "much there is: maskgrad eval --pad 80 shows it.";
   curve.link = "https://qnarre.com/old/tech/masking/";
   return curve;
 }

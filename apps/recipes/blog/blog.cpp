@@ -2,7 +2,6 @@
 // predicts the first character of the answer. 49,145 parameters: Masking, Embed 20x15, Reflect,
 // Reshape, Dense 150 relu, Dense 20; cross-entropy, Adam, batches of 2.
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 #include <maskgrad/layers/dense.hpp>
@@ -15,8 +14,6 @@
 #include <maskgrad/ops/shape/slice.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/finite.hpp>
-#include <maskgrad/tensor/print.hpp>
-#include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/arithmetic_problem.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
@@ -24,13 +21,14 @@
 
 #include "recipes/arithmetic_questions.hpp"
 #include "recipes/blog/article.hpp"
+#include "recipes/blog/blog_data.hpp"
 #include "recipes/check_is_below.hpp"
 #include "recipes/recipe.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
-constexpr std::int64_t kLength = 20, kFeatures = 15, kHidden = 150;
+constexpr std::int64_t kLength = kBlogLength, kFeatures = 15, kHidden = 150;
 constexpr auto kVocabulary = static_cast<std::int64_t>(kArithmeticVocabulary.size());
 
 // 0: the numbers of data that are given are not known.
@@ -226,15 +224,8 @@ class BlogRecipe : public Recipe {
 
   std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path& folder,
                                      DataPart part) const override {
-    const std::int64_t limit = part == DataPart::kAll ? 0 : settings.integer("shards");
-    const std::vector<Sample> samples = read_samples(folder, limit);
-    const auto [first, end] = range_of(part, settings.real("val_share"), std::ssize(samples));
-    auto dataset = std::make_unique<SequenceDataset>(kLength, kPadToken);
-    for (std::int64_t i = first; i < end; ++i) {
-      const auto& [tokens, target] = samples[static_cast<std::size_t>(i)];
-      dataset->add(tokens, target);
-    }
-    return dataset;
+    return load_blog_data(folder, part == DataPart::kAll ? 0 : settings.integer("shards"), part,
+                          settings.real("val_share"));
   }
 
   std::unique_ptr<RecipeModel> make_model(const Settings& settings) const override {
@@ -270,38 +261,6 @@ class BlogRecipe : public Recipe {
                                      "shuffle",    "init"};
     return steps_in_epoch == kSteps && std::ranges::all_of(kKeys, is_default) &&
            (known_max_val(settings) == 0 || is_default("max_val"));
-  }
-
-  struct Sample {
-    std::vector<std::int64_t> tokens;
-    std::int64_t target;
-  };
-
-  static std::vector<Sample> read_samples(const std::filesystem::path& folder, std::int64_t limit) {
-    std::vector<Sample> samples;
-    for (const auto& shard : list_shards(folder, limit)) {
-      for (const ArithmeticSample& sample : read_arithmetic_shard(shard)) {
-        check(!sample.res.empty(), "blog", "'{}' holds a sample without an answer", shard.string());
-        const std::string text = sample.defs + ":" + sample.op;
-        check(text.size() <= kLength, "blog", "'{}' holds '{}', of {} characters: at most {} fit",
-              shard.string(), shortened(text), text.size(), kLength);
-        samples.push_back({arithmetic_tokens(text), arithmetic_tokens(sample.res).front()});
-      }
-    }
-    return samples;
-  }
-
-  // The samples of a part, first and end. What is held out comes last: one sample at least, and at
-  // least one is left to train on.
-  static std::pair<std::int64_t, std::int64_t> range_of(DataPart part, double val_share,
-                                                        std::int64_t all) {
-    if (part == DataPart::kAll || val_share == 0) return {0, all};
-    check(all >= 2, "blog", "--val-share {} of {} leaves nothing to train on or to hold out",
-          val_share, count_of(all, "sample"));
-    const auto share =
-        static_cast<std::int64_t>(std::llround(val_share * static_cast<double>(all)));
-    const std::int64_t cut = all - std::clamp<std::int64_t>(share, 1, all - 1);
-    return part == DataPart::kTraining ? std::pair(std::int64_t{0}, cut) : std::pair(cut, all);
   }
 };
 

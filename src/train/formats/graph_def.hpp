@@ -1,12 +1,15 @@
 // The graph of a model as TensorBoard draws it: the protobuf message GraphDef.
 //
-// GraphDef { repeated NodeDef node = 1; VersionDef versions = 4; }  VersionDef { int32 producer =
-// 1; } NodeDef { string name = 1; string op = 2; repeated string input = 3;
-//           map<string, AttrValue> attr = 5; }
-// AttrValue { oneof value { ListValue list = 1; bytes s = 2; DataType type = 6;
-//                           TensorShapeProto shape = 7; } }
-// ListValue { repeated TensorShapeProto shape = 7; }
-// TensorShapeProto { repeated Dim dim = 2; }  Dim { int64 size = 1; }
+//   GraphDef { repeated NodeDef node = 1; VersionDef versions = 4; }
+//   VersionDef { int32 producer = 1; }
+//   NodeDef { string name = 1; string op = 2; repeated string input = 3;
+//             map<string, AttrValue> attr = 5; }
+//   AttrValue { oneof value { ListValue list = 1; bytes s = 2; DataType type = 6;
+//                             TensorShapeProto shape = 7; } }
+//   ListValue { repeated TensorShapeProto shape = 7; }
+//   TensorShapeProto { repeated Dim dim = 2; }
+//   Dim { int64 size = 1; }
+//
 // Source: tensorflow/core/framework/{graph,node_def,attr_value,tensor_shape,types}.proto.
 #pragma once
 
