@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <sstream>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -69,7 +70,7 @@ std::string AttentionPicture::token_legend() const {
   add(look_.unicode ? "␣" : "_", "is a space");
   add(look_.unicode ? "↵" : "/", "ends a line");
   add("?", "is a token that is no character");
-  return text.empty() ? "" : text + "\n";
+  return text;
 }
 
 std::string AttentionPicture::token_rows(std::int64_t first, std::int64_t end) const {
@@ -115,15 +116,33 @@ std::string AttentionPicture::legend() const {
   return text + " blank: not kept";
 }
 
+// How many cells a line holds behind its label.
+std::int64_t AttentionPicture::room(std::int64_t cell) const {
+  return std::max<std::int64_t>(1, (look_.columns - kLabel) / cell);
+}
+
+bool AttentionPicture::cuts(std::int64_t positions) const { return positions > room(1); }
+
+// A picture of a title, with a note below it.
+Picture AttentionPicture::headed(const std::string& title, const std::string& note) const {
+  const auto columns = static_cast<std::size_t>(look_.columns);
+  Picture picture;
+  for (const std::string& line : wrapped(title, columns)) picture.lines.push_back(bold(line));
+  if (note.empty()) return picture;
+  for (std::string& line : wrapped(note, columns)) picture.lines.push_back(std::move(line));
+  return picture;
+}
+
 Picture AttentionPicture::matrix(const Cells& cells) const {
-  const std::int64_t room = std::max<std::int64_t>(1, (look_.columns - kLabel) / cells.width);
   const std::int64_t queries = cells.pairs[2], keys = cells.pairs[3];
-  const std::int64_t first_key = std::max<std::int64_t>(0, keys - room),
-                     first_query = std::max<std::int64_t>(0, queries - room);
-  Picture picture{{bold(cells.title)}};
-  if (first_key > 0 || first_query > 0) {
-    picture.lines.push_back(fmt::format("the last {} of {} keys", keys - first_key, keys));
-  }
+  const std::int64_t first_key = std::max<std::int64_t>(0, keys - room(cells.width)),
+                     first_query = std::max<std::int64_t>(0, queries - room(cells.width));
+  const auto last = [](std::int64_t first, std::int64_t all, const char* of) {
+    return first > 0 ? fmt::format("the last {} of {} {}", all - first, all, of) : std::string();
+  };
+  const std::string of_keys = last(first_key, keys, "keys");
+  Picture picture =
+      headed(cells.title, of_keys.empty() ? last(first_query, queries, "queries") : of_keys);
   const std::string gap(static_cast<std::size_t>(cells.width - 1), ' ');
   std::string header(kLabel, ' ');
   for (std::int64_t t = first_key; t < keys; ++t) header += key_label(cells.pairs, t) + gap;
@@ -149,8 +168,8 @@ Picture AttentionPicture::mask(const MaskInUse& mask, const std::string& users) 
 Picture AttentionPicture::blocks(const AttentionMask& pairs, const std::string& title) const {
   const std::int64_t longest = std::max(pairs.shape()[2], pairs.shape()[3]),
                      size = (longest + kMostOfMask - 1) / kMostOfMask;
-  Picture picture{
-      {bold(title), fmt::format("a character for {0} x {0} pairs; + keeps some", size)}};
+  Picture picture =
+      headed(title, fmt::format("a character for {0} x {0} pairs; + keeps some", size));
   std::istringstream lines(draw(pairs, 0, 0, kMostOfMask));
   for (std::string line; std::getline(lines, line);) {
     picture.lines.push_back(std::string(kLabel, ' ') + colored(line, kGreen));
@@ -195,7 +214,10 @@ std::string AttentionPicture::strip(const SeenAttention& seen, std::size_t layer
       fmt::format("{:{}}", fmt::format("layer {:<2} head {}", layer, h), kStripLabel);
   const Shape& pairs = seen.weights.shape();
   if (!input_.is_within(seen)) {
-    return text + fmt::format("attends from {} to {} positions\n", pairs[2], pairs[3]);
+    const std::string numbers = fmt::format("from {} to {}", pairs[2], pairs[3]);
+    const std::string whole = "attends " + numbers + " positions";
+    const bool fits = std::cmp_less_equal(kStripLabel + whole.size(), look_.columns);
+    return text + (fits ? whole : numbers) + "\n";
   }
   std::int64_t largest = -1;
   std::string row;

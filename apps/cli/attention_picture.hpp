@@ -22,7 +22,7 @@ class AttentionPicture {
   /// Numbers, tokens and, where that differs, which exist and which the model wrote; for positions
   /// [first, end).
   std::string token_rows(std::int64_t first, std::int64_t end) const;
-  /// What stands for tokens that are no character; "" where there is none.
+  /// What stands for tokens that are no character, without an end of line; "" where there is none.
   std::string token_legend() const;
   /// Of more than 24 queries or keys a character shows several.
   Picture mask(const MaskInUse& mask, const std::string& users) const;
@@ -32,6 +32,8 @@ class AttentionPicture {
   std::string strip(const ops::SeenAttention& seen, std::size_t layer, std::int64_t h,
                     std::int64_t s) const;
   std::string strip_header() const;
+  /// Whether a picture of so many keys or queries shows the last ones alone.
+  bool cuts(std::int64_t positions) const;
   /// What the shades mean.
   std::string legend() const;
   /// "reflect", "decoder.block0": short enough for a table.
@@ -43,6 +45,8 @@ class AttentionPicture {
   std::string key_label(const Shape& pairs, std::int64_t t) const;
   std::string shade(bool kept, double weight) const;
   std::int64_t strip_keys(std::int64_t keys) const;
+  std::int64_t room(std::int64_t cell) const;
+  Picture headed(const std::string& title, const std::string& note = {}) const;
   Picture matrix(const Cells& cells) const;
   Picture blocks(const AttentionMask& pairs, const std::string& title) const;
 

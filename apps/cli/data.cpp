@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/run/run_files.hpp>
@@ -77,7 +78,7 @@ void write_data(const Options& options) {
                      command_of(options)));
     throw ExitCode{interrupt.exit_code()};
   }
-  print("{} in {} in {}\n", counted(d.shards * d.samples, "sample"), counted(d.shards, "shard"),
+  print("{} in {} in {}\n", count_of(d.shards * d.samples, "sample"), count_of(d.shards, "shard"),
         one_line(options.out));
 }
 

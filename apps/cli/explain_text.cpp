@@ -4,6 +4,9 @@
 #include <utility>
 
 #include <maskgrad/tensor/mask/explain.hpp>
+#include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/number_text.hpp>
+#include <maskgrad/train/report/svg_plot.hpp>
 #include <maskgrad/train/run/as_usage.hpp>
 
 #include "cli/attention_picture.hpp"
@@ -16,7 +19,8 @@ namespace {
 
 using ops::SeenAttention;
 
-constexpr std::int64_t kLeastColumns = 60;
+constexpr std::int64_t kLeastColumns = 32;
+constexpr std::size_t kMostTextLines = 3;  // of the text that was asked
 
 void check_number(const char* flag, const std::optional<std::int64_t>& number, std::int64_t count) {
   if (!number) return;
@@ -30,13 +34,16 @@ std::int64_t heads_of(const SeenAttention& seen) { return seen.weights.dim(1); }
 class Explainer {
  public:
   Explainer(const ExplainedInput& input, const ExplainChoice& choice, const TextLook& look)
-      : input_(input), choice_(choice), look_(look), draw_(input, look) {
-    look_.columns = std::max(look.columns, kLeastColumns);
-  }
+      : input_(input), choice_(choice), look_(not_too_narrow(look)), draw_(input, look_) {}
 
   std::string text() const { return tokens() + masks_and_attention() + work() + answer(); }
 
  private:
+  static TextLook not_too_narrow(TextLook look) {
+    look.columns = std::max(look.columns, kLeastColumns);
+    return look;
+  }
+
   std::size_t columns() const { return static_cast<std::size_t>(look_.columns); }
 
   std::string sentences(const std::string& text) const {
@@ -45,18 +52,36 @@ class Explainer {
     return all;
   }
 
-  std::string heading(const std::string& text) const { return "\n" + draw_.bold(text) + "\n"; }
+  std::string heading(const std::string& text) const {
+    std::string all = "\n";
+    for (const std::string& line : wrapped(text, columns())) all += draw_.bold(line) + "\n";
+    return all;
+  }
+
+  // In a few lines, cut anywhere.
+  std::string asked() const {
+    const std::string whole = one_line(input_.text);
+    std::string_view rest = whole;
+    std::string text;
+    for (std::size_t i = 0; i < kMostTextLines && !rest.empty(); ++i) {
+      const std::string line(first_characters(rest, columns()));
+      text += draw_.bold(line) + "\n";
+      rest.remove_prefix(line.size());
+    }
+    const auto more = static_cast<std::int64_t>(count_characters(rest));
+    if (more == 0) return text;
+    return text +
+           sentences(fmt::format("... and {}; --out shows all", count_of(more, "more character")));
+  }
 
   std::string tokens() const {
-    std::string asked = one_line(input_.text);
-    if (shown_width(asked) > columns())
-      asked = std::string(first_characters(asked, columns() - 3)) + "...";
-    std::string text = draw_.bold(asked) + "\n" + sentences(about_tokens(input_));
+    std::string text = asked() + sentences(about_tokens(input_));
     const std::int64_t each = (look_.columns - 10) / 10 * 10;
     for (std::int64_t first = 0; first < input_.length(); first += each) {
       text += "\n" + draw_.token_rows(first, std::min(first + each, input_.length()));
     }
-    return text + draw_.token_legend();
+    const std::string legend = draw_.token_legend();
+    return text + (legend.empty() ? "" : sentences(legend));
   }
 
   // Which of the calls are drawn whole.
@@ -123,12 +148,26 @@ class Explainer {
 
   // What the shades mean, and what cannot be seen.
   std::string notes() const {
-    std::string text = sentences(draw_.legend()) + sentences(about_padding(input_));
+    std::string text = cut() + sentences(draw_.legend()) + sentences(about_padding(input_));
     for (const SeenAttention& seen : input_.attention) {
       const std::string bias = about_bias(seen);
       if (!bias.empty()) text += sentences(one_line(seen.layer) + ": " + bias);
     }
     return text;
+  }
+
+  // Where the rest of pictures that show their last positions alone is to be seen.
+  std::string cut() const {
+    std::int64_t most = 0;
+    for (const SeenAttention& seen : input_.attention) {
+      most = std::max({most, seen.weights.dim(2), seen.weights.dim(3)});
+    }
+    if (!draw_.cuts(most)) return "";
+    return sentences(most > kMostDrawnPositions
+                         ? fmt::format("Not all {} positions fit here: --out draws the last {}, "
+                                       "and --json writes the weights of all.",
+                                       most, kMostDrawnPositions)
+                         : fmt::format("Not all {} positions fit here: --out draws all.", most));
   }
 
   std::string work() const {

@@ -25,8 +25,8 @@ struct ExplainChoice {
 /// Throws UsageError "[usage] --layer must be 0 to 2, not 7" and so on for what is not there.
 void check_choice(const ExplainedInput& input, const ExplainChoice& choice);
 
-/// Tokens, masks, attention, work and answer. No line is wider than look.columns, or than 60
-/// where that is more.
+/// Tokens, masks, attention, work and answer. No line is wider than look.columns, or than 32
+/// where that is more. What is cut for that is said.
 std::string explain_as_text(const ExplainedInput& input, const ExplainChoice& choice,
                             const TextLook& look);
 

@@ -103,7 +103,7 @@ class Answers {
   }
 
   void check_all_answered() const {
-    check(unanswered_ == 0, "predict", "no answer to {} of {}; {}", unanswered_,
+    check(unanswered_ == 0, "predict", "no answer to {} of {}; {}", with_commas(unanswered_),
           count_of(count_, what_), first_);
   }
 
@@ -203,8 +203,8 @@ void add_predict(CLI::App& program) {
   add_pad(*command, options->pad);
   command->footer(
       "Where a question has no answer, a line \"error: ...\" stands in the answer's place. The "
-      "other questions are answered, and the exit code is 1. At the prompt, quit, exit or Ctrl-D "
-      "ends.\n\n"
+      "other questions are answered, and the exit code is 1. At the prompt, quit, exit or "
+      "Ctrl-D ends.\n\n"
       "Example: maskgrad predict runs/first x=-12,y=24:y-x");
   command->callback([options] { predict(*options); });
 }

@@ -11,8 +11,9 @@ using Row = std::vector<std::string>;
 
 constexpr std::string_view kGap = "  ";
 
-// "12,345", "-1.5", "0.3%", "20..40", "8.1 GB/s", or nothing at all.
+// "12,345", "-1.5", "below 0.1 %", "20..40", "8.1 GB/s", or nothing at all.
 bool is_number(const std::string& cell) {
+  if (cell.ends_with(" %")) return true;
   if (std::ranges::count(cell, ' ') > 1) return false;
   return cell.empty() || cell == "nan" || cell == "inf" ||
          std::string_view("0123456789+-.").find(cell[0]) != std::string_view::npos;
@@ -183,22 +184,6 @@ std::string format_values(std::span<const std::pair<std::string, std::string>> v
     text += name + std::string(width - count_characters(name) + 1, ' ') + value + "\n";
   }
   return text;
-}
-
-std::string with_commas(std::int64_t number) {
-  const std::string digits = std::to_string(number);
-  std::string text;
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0 && text != "-") text += ',';
-    text += digits[i];
-  }
-  return text;
-}
-
-std::string counted(std::int64_t count, std::string_view what) {
-  std::string text = with_commas(count) + " ";
-  text += what;
-  return count == 1 ? text : text + "s";
 }
 
 }  // namespace maskgrad::apps

@@ -1,7 +1,6 @@
 // Plain text tables.
 #pragma once
 
-#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,10 +17,5 @@ std::string format_table(const std::vector<std::vector<std::string>>& rows, int 
 
 /// Lines of a name and a value, the values one below another, at column 12 or further right.
 std::string format_values(std::span<const std::pair<std::string, std::string>> values);
-
-/// 49145 -> "49,145".
-std::string with_commas(std::int64_t number);
-/// "1 shard", "2,000 shards": `what` forms its plural with an s.
-std::string counted(std::int64_t count, std::string_view what);
 
 }  // namespace maskgrad::apps

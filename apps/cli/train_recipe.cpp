@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/callbacks/progress.hpp>
 #include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
@@ -49,7 +50,7 @@ std::string way_to_more_steps(TrainingRun& run) {
 
 // "6,000 steps", or "5 minutes of steps" where time alone ends the run.
 std::string length_of(const Trainer& trainer) {
-  if (trainer.total_steps() != Trainer::kUnknown) return counted(trainer.total_steps(), "step");
+  if (trainer.total_steps() != Trainer::kUnknown) return count_of(trainer.total_steps(), "step");
   const double minutes = trainer.options().max_minutes;
   return fmt::format("{} minute{} of steps", minutes, minutes == 1 ? "" : "s");
 }
@@ -75,7 +76,7 @@ void print_summary(RecipeModel& model, TrainingRun& run, const std::string& abou
   const Trainer& trainer = run.trainer();
   const std::string text = fmt::format(
       "{}{}, {}, {} of {}\n{}{}\n", format_table(rows, message_columns()),
-      counted(trainer.parameters().count(), "parameter"), counted(run.data().size(), "sample"),
+      count_of(trainer.parameters().count(), "parameter"), count_of(run.data().size(), "sample"),
       length_of(trainer), run.settings().integer("batch_size"), about_data,
       packing_of(model, run.loader().peek()));
   write_message(fit_page(text, message_columns()));
@@ -104,7 +105,7 @@ using Values = std::vector<std::pair<std::string, std::string>>;
 // The means of the last epoch, or of what was done of it.
 void add_means(Values& values, const RunEnd& end) {
   const std::string remark =
-      end.batches > 0 ? fmt::format("  mean of the last {}", counted(end.batches, "step")) : "";
+      end.batches > 0 ? fmt::format("  mean of the last {}", count_of(end.batches, "step")) : "";
   for (const Metric& metric : end.totals) {
     values.emplace_back(metric.name, mean_text(metric.mean()) + remark);
   }
@@ -131,14 +132,14 @@ void add_validation(Values& values, const Recipe& recipe, const Settings& settin
 void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
   if (end.out_of_patience) {
     values.emplace_back("ended", fmt::format("by patience: {} in a row had no smaller loss",
-                                             counted(end.best.of_regular().since, "validation")));
+                                             count_of(end.best.of_regular().since, "validation")));
   }
   const Trainer& trainer = run.trainer();
   const std::int64_t all = trainer.total_steps();
   const bool is_timed = run.settings().real("minutes") > 0;
   if (is_timed && all != Trainer::kUnknown && trainer.state().step < all) {
     values.emplace_back("minutes",
-                        fmt::format("over before the last of {}", counted(all, "step")));
+                        fmt::format("over before the last of {}", count_of(all, "step")));
   }
 }
 

@@ -14,6 +14,7 @@ ExplainedInput explain_input(RecipeModel& model, const std::string& text) {
                           .tokens = std::move(reading.labels),
                           .exists = reading.exists,
                           .given = reading.given,
+                          .unread = reading.unread,
                           .position = reading.position,
                           .attention = watch.seen(),
                           .answers_are = std::move(reading.answers_are)};

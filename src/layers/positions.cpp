@@ -53,7 +53,7 @@ Variable LearnedPositions::forward(const Variable& x, Pass& pass) {
   const auto numbers = positions.values<std::int64_t>();
   const std::int64_t most = numbers.empty() ? 0 : *std::max_element(numbers.begin(), numbers.end());
   check(most < length, "LearnedPositions", "has {}, got a sequence of {}",
-        count_of(length, "position"), most + 1);
+        count_of(length, "position"), with_commas(most + 1));
   return ops::add(x, ops::embedding(table_, Variable(positions)));
 }
 

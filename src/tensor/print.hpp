@@ -1,6 +1,7 @@
 // Tensors and counts as text.
 #pragma once
 
+#include <cstdint>
 #include <iosfwd>
 #include <string>
 #include <string_view>
@@ -20,7 +21,10 @@ std::string to_string(const Tensor& x);
 
 std::ostream& operator<<(std::ostream& out, const Tensor& x);
 
-/// "1 sample", "3 samples", "0 samples": how many there are of `what`, which forms its plural
+/// 49145 -> "49,145".
+std::string with_commas(std::int64_t number);
+
+/// "1 sample", "2,000 samples", "0 samples": how many there are of `what`, which forms its plural
 /// with an s.
 std::string count_of(std::int64_t count, std::string_view what);
 

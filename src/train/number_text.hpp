@@ -15,4 +15,15 @@ inline std::string mean_text(double mean, int decimals = 4) {
   return is_small ? fmt::format("{:.3g}", mean) : fmt::format("{:.{}f}", mean, decimals);
 }
 
+/// "49 %", "0.3 %"; "0 %" and "100 %" only for exactly so much.
+inline std::string percent_text(double share) {
+  const double percent = 100 * share;
+  if (!std::isfinite(percent)) return "nan";
+  if (percent == 0 || percent == 100 || (percent >= 10 && percent < 99.5)) {
+    return fmt::format("{:.0f} %", percent);
+  }
+  if (percent > 99) return percent > 99.94 ? "almost 100 %" : fmt::format("{:.1f} %", percent);
+  return percent < 0.05 ? "below 0.1 %" : fmt::format("{:.1f} %", percent);
+}
+
 }  // namespace maskgrad

@@ -153,9 +153,55 @@ TEST_F(Explain, ReadsATextAsTheModelDoes) {
   EXPECT_EQ(found["answers"].size(), 10U);
   // More than a line holds: the last positions are drawn.
   const auto longer = run({"explain", "r", std::string(300, 'x'), "--layer", "0", "--head", "1"});
-  EXPECT_THAT(longer.out, HasSubstr("100 positions, all of which exist.\n"));
+  EXPECT_THAT(longer.out,
+              ContainsRegex("100 positions, all of which exist\\. The model reads no more: it "
+                            "leaves out[ \n]the[ \n]200[ \n]tokens before them\\.\n"));
   EXPECT_THAT(longer.out, HasSubstr("the last 74 of 100 keys\n"));
   EXPECT_LE(widest_line(longer.out), 80U);
+  EXPECT_THAT(longer.out, HasSubstr("\nNot all 100 positions fit here: --out draws all.\n"));
+}
+
+TEST_F(Explain, SaysWhatTheModelDoesNotReadAndWhatIsNotShown) {
+  std::filesystem::create_directories(path("t"));
+  for (const char* file : {"t/a", "t/b"}) write(file, std::string(800, 'x'));
+  ASSERT_EQ(run({"train", "text", "--data", "t", "--out", "r", "--features", "8", "--layers", "1",
+                 "--heads", "1", "--context", "140", "--minutes", "0", "--steps", "1"})
+                .code,
+            0);
+  const auto long_one = run({"explain", "r", std::string(300, 'x')});
+  EXPECT_THAT(long_one.out, HasSubstr("\n... and 60 more characters; --out shows all\n"));
+  EXPECT_THAT(long_one.out, ContainsRegex("leaves out[ \n]the[ \n]160[ \n]tokens"));
+  EXPECT_THAT(long_one.out, HasSubstr("Not all 140 positions fit here: --out draws the last 128"));
+  const auto short_one = run({"explain", "r", std::string(140, 'x')});
+  EXPECT_THAT(short_one.out, Not(HasSubstr("leaves out")));
+  EXPECT_THAT(short_one.out, Not(HasSubstr("more characters")));
+  ASSERT_EQ(run({"explain", "r", std::string(300, 'x'), "--out", "p.html"}).code, 0);
+  EXPECT_THAT(read("p.html"), HasSubstr(std::string(300, 'x') + "</code>"));
+  EXPECT_THAT(read("p.html"), HasSubstr("it leaves out the 160 tokens before them."));
+  EXPECT_THAT(read("p.html"),
+              HasSubstr("Of 140 positions a mask is drawn for the first 128, and weights for the "
+                        "last 128."));
+}
+
+TEST_F(Explain, FitsNarrowTerminals) {
+  if (!test::has_terminals()) GTEST_SKIP() << "no terminals here";
+  train_with("key");
+  const std::vector<std::string> all_heads = {"--layer", "1"};
+  const std::pair<std::string, std::vector<std::string>> calls[] = {
+      {"key", {}}, {arithmetic_, {}}, {arithmetic_, all_heads}};
+  for (const int columns : {1, 9, 32, 33, 40, 59, 61}) {
+    for (const auto& [model, more] : calls) {
+      std::vector<std::string> args = {"explain", model, kQuestion};
+      args.insert(args.end(), more.begin(), more.end());
+      test::CliOptions look = in_locale("C.UTF-8", columns);
+      look.environment.push_back("NO_COLOR=1");
+      auto result = run(args, look);
+      EXPECT_EQ(result.code, 0);
+      std::erase(result.out, '\r');
+      EXPECT_LE(widest_line(result.out), static_cast<std::size_t>(std::max(columns, 32)))
+          << result.out;
+    }
+  }
 }
 
 TEST_F(Explain, FitsItsTerminalAndDrawsAsciiWhereTheLocaleSaysSo) {

@@ -43,9 +43,9 @@ TEST_F(Text, TrainsOnTheFilesOfAFolderAndHoldsDocumentsOut) {
   write("t/binary", std::string("a\0b", 3));
   const auto result = train_text({});
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("data: 3 documents of 1240 bytes\n"
+  EXPECT_THAT(result.err, HasSubstr("data: 3 documents of 1,240 bytes\n"
                                     "data: skipped: 1 hidden, 1 with NUL bytes\n"
-                                    "data: held out: 1 document of 50 bytes (4.0%)\n"
+                                    "data: held out: 1 document of 50 bytes (4.0 %)\n"
                                     "data: an epoch reads the 76 pieces of text 11 times, to last "
                                     "50 steps\n"));
   EXPECT_THAT(result.err, HasSubstr("836 samples, 3 steps of 16")) << "36 of a, 40 of c";
@@ -68,7 +68,7 @@ TEST_F(Text, TrainsOnOneFileAndHoldsItsEndOut) {
   const auto result = train_text({}, "t/a");
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.err, HasSubstr("data: 1 document of 560 bytes\n"));
-  EXPECT_THAT(result.err, HasSubstr("held out: the last 55 bytes (9.8%) of \"t/a\""));
+  EXPECT_THAT(result.err, HasSubstr("held out: the last 55 bytes (9.8 %) of \"t/a\""));
   const auto again = run({"train", "text", "--out", "r", "--resume", "--steps", "5"});
   EXPECT_EQ(again.code, 0) << again.err;
   EXPECT_EQ(run({"eval", "r"}).code, 0);
@@ -166,7 +166,7 @@ TEST_F(Text, RefusesTextsTooShortToHoldAnythingOut) {
   write("two", "xy");
   const auto two = train_text({}, "two");
   EXPECT_EQ(two.code, 0) << two.err;
-  EXPECT_THAT(two.err, HasSubstr("held out: the last 1 byte (50.0%)"));
+  EXPECT_THAT(two.err, HasSubstr("held out: the last 1 byte (50 %)"));
   const auto held_out = run({"eval", "r"});
   EXPECT_THAT(held_out.out, ContainsRegex("bits_per_byte +[1-9]"));
   const auto named = run({"eval", "r", "--data", "one"});

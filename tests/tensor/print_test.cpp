@@ -1,4 +1,5 @@
 // Tensors as text.
+#include <limits>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -61,6 +62,19 @@ TEST(CountText, HasAnSUnlessThereIsOne) {
   EXPECT_EQ(count_of(0, "sample"), "0 samples");
   EXPECT_EQ(count_of(1, "sample"), "1 sample");
   EXPECT_EQ(count_of(2, "sample"), "2 samples");
+  EXPECT_EQ(count_of(49145, "sample"), "49,145 samples");
+}
+
+TEST(Print, PartsTheDigitsOfALargeNumberByCommas) {
+  const std::pair<std::int64_t, const char*> cases[] = {
+      {0, "0"},
+      {999, "999"},
+      {1000, "1,000"},
+      {49145, "49,145"},
+      {-123, "-123"},
+      {-123456, "-123,456"},
+      {std::numeric_limits<std::int64_t>::min(), "-9,223,372,036,854,775,808"}};
+  for (const auto& [number, text] : cases) EXPECT_EQ(with_commas(number), text);
 }
 
 TEST(TensorText, GoesToStreams) {

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
+
 #include "cli/inspect/inspect.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
@@ -48,7 +50,7 @@ void inspect_events(const std::filesystem::path& path) {
   const EventFile file = read_events(path);
   check(!file.events.empty() || file.damage.empty(), "inspect", "{}", file.damage);
   const auto restarts = std::ranges::count_if(file.events, &Event::is_restart);
-  print("{}{}\n", series_table(file.events), counted(std::ssize(file.events), "event"));
+  print("{}{}\n", series_table(file.events), count_of(std::ssize(file.events), "event"));
   if (restarts > 0) {
     print("{} of them {} that a run went on\n", restarts, restarts == 1 ? "says" : "say");
   }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/data/shards.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/formats/safetensors.hpp>
@@ -86,8 +87,8 @@ void inspect_shards(const fs::path& folder, const std::vector<fs::path>& shards)
     records += count;
     rows.push_back({name_of(shard), with_commas(count), with_commas(bytes)});
   }
-  print("{}{} in {}\n", format_table(rows, output_columns()), counted(records, "record"),
-        counted(std::ssize(shards), "shard"));
+  print("{}{} in {}\n", format_table(rows, output_columns()), count_of(records, "record"),
+        count_of(std::ssize(shards), "shard"));
   std::error_code ignored;
   if (damages.empty() && fs::exists(shard_index_path(folder), ignored)) {
     try {
@@ -104,8 +105,8 @@ void inspect_shards(const fs::path& folder, const std::vector<fs::path>& shards)
 void inspect_logs(const fs::path& folder, std::size_t files) {
   std::vector<std::string> warnings;
   const std::vector<Event> events = read_event_folder(folder, warnings);
-  print("{}{} in {}\n", series_table(events), counted(std::ssize(events), "event"),
-        counted(static_cast<std::int64_t>(files), "file"));
+  print("{}{} in {}\n", series_table(events), count_of(std::ssize(events), "event"),
+        count_of(static_cast<std::int64_t>(files), "file"));
   for (const std::string& warning : warnings) print("damaged: {}\n", one_line(warning));
 }
 
@@ -122,7 +123,7 @@ void inspect_weights(const std::vector<fs::path>& files) {
               with_commas(static_cast<std::int64_t>(bytes))};
     });
   }
-  print("{}{}\n", format_table(rows, output_columns()), counted(std::ssize(files), "file"));
+  print("{}{}\n", format_table(rows, output_columns()), count_of(std::ssize(files), "file"));
 }
 
 // "10 epochs, 10,000 steps: loss 0.8824, accuracy 0.6700"
@@ -137,9 +138,9 @@ std::string progress_of(const std::vector<EpochRow>& epochs) {
     values += fmt::format("{} {} {}", values.empty() ? ":" : ",", one_line(name), mean_text(value));
   }
   const bool is_whole = done == static_cast<double>(static_cast<std::int64_t>(done));
-  const std::string text = is_whole ? counted(static_cast<std::int64_t>(done), "epoch")
+  const std::string text = is_whole ? count_of(static_cast<std::int64_t>(done), "epoch")
                                     : fmt::format("{} epochs", mean_text(done, 3));
-  return fmt::format("{}, {}{}", text, counted(static_cast<std::int64_t>(steps), "step"), values);
+  return fmt::format("{}, {}{}", text, count_of(static_cast<std::int64_t>(steps), "step"), values);
 }
 
 std::vector<std::string> describe_run(const fs::path& folder) {
@@ -162,14 +163,14 @@ std::vector<std::string> describe_folder(const fs::path& folder) {
   if (RunPaths(folder).is_run()) return describe_run(folder);
   const Contents contents = contents_of(folder);
   const auto of = [](const std::vector<fs::path>& files, const char* what) {
-    return counted(std::ssize(files), what);
+    return count_of(std::ssize(files), what);
   };
   if (!contents.shards.empty()) return {"data", of(contents.shards, "shard")};
   if (!contents.logs.empty()) return {"logs", of(contents.logs, "file")};
   if (!contents.weights.empty()) return {"weights", of(contents.weights, "file")};
   const auto runs = std::ranges::count_if(
       contents.folders, [](const fs::path& inner) { return RunPaths(inner).is_run(); });
-  if (runs > 0) return {"folder", counted(runs, "run")};
+  if (runs > 0) return {"folder", count_of(runs, "run")};
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/data/shards.hpp>
 #include <maskgrad/train/formats/tf_example.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
@@ -36,7 +37,7 @@ std::string describe(const Feature& feature) {
 
 std::string describe_record(const std::string& record, const RecordReader& reader) {
   std::string text =
-      fmt::format("record {}, {}\n", reader.count() - 1, counted(std::ssize(record), "byte"));
+      fmt::format("record {}, {}\n", reader.count() - 1, count_of(std::ssize(record), "byte"));
   // Whatever is framed well may be in a shard; only an Example has parts to show.
   try {
     const Example example = decode_example(record, reader.where());
@@ -60,13 +61,13 @@ void inspect_records(const std::filesystem::path& path) {
   for (; reader.next(record); bytes += static_cast<std::int64_t>(record.size())) {
     if (reader.count() <= kShown) first_records += describe_record(record, reader);
   }
-  print("{}{}, {} of data\n", first_records, counted(reader.count(), "record"),
-        counted(bytes, "byte"));
+  print("{}{}, {} of data\n", first_records, count_of(reader.count(), "record"),
+        count_of(bytes, "byte"));
   if (reader.overlooked() > 0) {
     print(
         "then {} of a record that was cut in its header: TensorFlow overlooks them, "
         "maskgrad train does not\n",
-        counted(static_cast<std::int64_t>(reader.overlooked()), "byte"));
+        count_of(static_cast<std::int64_t>(reader.overlooked()), "byte"));
   }
   // Each record is sound; whether they are all there the index knows.
   try {

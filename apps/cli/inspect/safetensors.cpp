@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/formats/tensor_statistics.hpp>
+#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/run/run_notes.hpp>
 
 #include "cli/inspect/inspect.hpp"
-#include "cli/inspect/tensor_statistics.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"
@@ -26,12 +28,6 @@ std::string metadata_text(const std::string& key, const std::string& value) {
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
   }
   return text;
-}
-
-// "0%", "12.5%", "100%". What is not all is never shown as all, nor what is not none as none.
-std::string percent_text(double share) {
-  if (share == 0 || share == 1) return share == 0 ? "0%" : "100%";
-  return fmt::format("{:.1f}%", std::clamp(100 * share, 0.1, 99.9));
 }
 
 // The cells behind name, dtype, shape and bytes; empty for what has no numbers.
@@ -64,8 +60,8 @@ void inspect_safetensors(const std::filesystem::path& path) {
     bytes += entry.data.size();
   }
   print("{}{}, {}\n", format_table(rows, output_columns()),
-        counted(std::ssize(file.entries()), "tensor"),
-        counted(static_cast<std::int64_t>(bytes), "byte"));
+        count_of(std::ssize(file.entries()), "tensor"),
+        count_of(static_cast<std::int64_t>(bytes), "byte"));
   for (const auto& [key, value] : file.metadata()) {
     print("{}:{}\n", plain_or_quoted(key), metadata_text(key, value));
   }

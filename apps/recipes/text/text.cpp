@@ -76,6 +76,7 @@ class TextModel : public CausalRecipeModel {
     Prediction prediction = predict(text, {});
     const Tokens tokens = tokens_before(text);
     Reading reading = reading_of(tokens, std::ssize(tokens));
+    reading.unread = std::max<std::int64_t>(0, std::ssize(text) - std::ssize(tokens));
     reading.prediction = std::move(prediction);
     reading.answers_are = "next byte";
     return reading;

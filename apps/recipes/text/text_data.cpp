@@ -7,6 +7,7 @@
 
 #include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
+#include <maskgrad/train/number_text.hpp>
 
 namespace maskgrad::apps {
 namespace {
@@ -31,17 +32,17 @@ std::int64_t passes_over(std::int64_t pieces, std::int64_t batch_size) {
 
 std::string held_out_line(const TextDocuments& documents, const TextSplit& split) {
   const std::int64_t held = bytes_of(documents, split.held_out);
-  const double percent = 100 * static_cast<double>(held) / static_cast<double>(documents.bytes());
+  const std::string percent =
+      percent_text(static_cast<double>(held) / static_cast<double>(documents.bytes()));
   if (split.within_document) {
     const auto& path = documents.path(split.held_out.front().document);
     return fmt::format(
-        "held out: the last {} ({:.1f}%) of {}, as no document is small enough to be "
+        "held out: the last {} ({}) of {}, as no document is small enough to be "
         "held out whole",
         count_of(held, "byte"), percent, quote(path.string()));
   }
-  return fmt::format("held out: {} of {} ({:.1f}%)",
-                     count_of(std::ssize(split.held_out), "document"), count_of(held, "byte"),
-                     percent);
+  return fmt::format("held out: {} of {} ({})", count_of(std::ssize(split.held_out), "document"),
+                     count_of(held, "byte"), percent);
 }
 
 }  // namespace

@@ -71,12 +71,9 @@ std::string_view lines_up_to(std::string_view text, std::int64_t epochs, const s
 
 std::string epoch_part(const Trainer& trainer, std::optional<double> seconds) {
   const TrainState& state = trainer.state();
-  const double share = static_cast<double>(state.position.batch) /
-                       static_cast<double>(trainer.loader().batches_per_epoch());
   return fmt::format("{}{}\n{:.17g},{}{}{}\n", metric_header(state.totals),
-                     seconds ? ",seconds" : "", static_cast<double>(state.position.epoch) + share,
-                     state.step, metric_cells(state.totals),
-                     seconds ? fmt::format(",{:.3f}", *seconds) : "");
+                     seconds ? ",seconds" : "", epochs_done(trainer), state.step,
+                     metric_cells(state.totals), seconds ? fmt::format(",{:.3f}", *seconds) : "");
 }
 
 void add_epoch_part(std::vector<EpochRow>& rows, const Notes& notes, const fs::path& file) {

@@ -40,6 +40,13 @@ std::vector<EpochRow> parse_metric_table(std::string_view text, const std::strin
   return rows;
 }
 
+double epochs_done(const Trainer& trainer) {
+  const DataPosition& position = trainer.state().position;
+  return static_cast<double>(position.epoch) +
+         static_cast<double>(position.batch) /
+             static_cast<double>(trainer.loader().batches_per_epoch());
+}
+
 std::string metric_header(std::span<const Metric> totals) {
   std::string header = "epoch,steps";
   for (const Metric& metric : totals) header += fmt::format(",{}", csv_cell(metric.name));

@@ -21,6 +21,8 @@ inline constexpr const char* kTableAdvice = "put it right, or move it away to be
 std::vector<EpochRow> parse_metric_table(std::string_view text, const std::string& file,
                                          const char* name);
 
+/// Epochs that were done, with the part of one: 1.5 in the middle of the second.
+double epochs_done(const Trainer& trainer);
 /// "epoch,steps,loss,accuracy".
 std::string metric_header(std::span<const Metric> totals);
 /// ",1.25,0.5".

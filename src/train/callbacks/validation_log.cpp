@@ -26,14 +26,6 @@ std::string vouched_text(const std::filesystem::path& path, const std::string& n
   return part;
 }
 
-// Epochs done, with the part of one.
-double epochs_done(const Trainer& trainer) {
-  const DataPosition& position = trainer.state().position;
-  return static_cast<double>(position.epoch) +
-         static_cast<double>(position.batch) /
-             static_cast<double>(trainer.loader().batches_per_epoch());
-}
-
 }  // namespace
 
 void ValidationLog::on_start(const Trainer&) {

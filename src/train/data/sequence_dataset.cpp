@@ -17,7 +17,7 @@ SequenceDataset::SequenceDataset(std::int64_t length, std::int64_t pad)
 void SequenceDataset::add(std::span<const std::int64_t> tokens, std::int64_t target) {
   const auto length = static_cast<std::int64_t>(tokens.size());
   check(length_ == 0 || length <= length_, "data", "sample {} has {}, at most {} fit", size(),
-        count_of(length, "token"), length_);
+        count_of(length, "token"), with_commas(length_));
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   begin_.push_back(static_cast<std::int64_t>(tokens_.size()));
   targets_.push_back(target);

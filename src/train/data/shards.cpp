@@ -115,7 +115,8 @@ void check_bytes(const fs::path& path, const std::vector<ShardEntry>& entries) {
   if (entry == entries.end()) return;
   RecordReader reader(path);
   check(reader.bytes() == entry->digest.bytes, kName, "'{}' has {}, and had {}: {}", path.string(),
-        count_of(static_cast<std::int64_t>(reader.bytes()), "byte"), entry->digest.bytes, kAdvice);
+        count_of(static_cast<std::int64_t>(reader.bytes()), "byte"),
+        with_commas(static_cast<std::int64_t>(entry->digest.bytes)), kAdvice);
   for (std::string record; reader.next(record);) continue;
   check(reader.digest() == entry->digest && reader.count() == entry->records, kName,
         "'{}' does not hold the records that '{}' lists: {}", path.string(),

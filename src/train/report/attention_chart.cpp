@@ -11,7 +11,7 @@
 namespace maskgrad {
 namespace {
 
-constexpr std::int64_t kMaxSize = 128, kCell = 14, kLeft = 58, kTop = 62;
+constexpr std::int64_t kCell = 14, kLeft = 58, kTop = 62;
 constexpr double kTold = 0.1, kLeast = 0.004;  // smaller weights have no title, and no cell
 
 // A chart being drawn: the queries and keys from the first shown on.
@@ -24,8 +24,8 @@ class Chart {
         head_(head),
         queries_(weights_.dim(0)),
         keys_(weights_.dim(1)),
-        first_query_(std::max<std::int64_t>(0, queries_ - kMaxSize)),
-        first_key_(std::max<std::int64_t>(0, keys_ - kMaxSize)) {}
+        first_query_(std::max<std::int64_t>(0, queries_ - kMostDrawnPositions)),
+        first_key_(std::max<std::int64_t>(0, keys_ - kMostDrawnPositions)) {}
 
   std::int64_t width() const { return kLeft + (keys_ - first_key_) * kCell + 8; }
   std::int64_t height() const { return kTop + (queries_ - first_query_) * kCell + 8; }

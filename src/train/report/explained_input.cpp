@@ -5,6 +5,7 @@
 
 #include <maskgrad/tensor/mask/explain.hpp>
 #include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/report/explained_input.hpp>
 #include <maskgrad/train/report/html.hpp>
 
@@ -128,16 +129,6 @@ AttentionWork work_of(const ops::SeenAttention& seen) {
           static_cast<double>(seen.kept_pairs()) / all};
 }
 
-std::string percent_text(double share) {
-  const double percent = 100 * share;
-  if (!std::isfinite(percent)) return "nan";
-  if (percent == 0 || percent == 100 || (percent >= 10 && percent < 99.5)) {
-    return fmt::format("{:.0f} %", percent);
-  }
-  if (percent > 99) return percent > 99.94 ? "almost 100 %" : fmt::format("{:.1f} %", percent);
-  return percent < 0.05 ? "below 0.1 %" : fmt::format("{:.1f} %", percent);
-}
-
 std::string about_tokens(const ExplainedInput& input) {
   const std::int64_t padding = input.length() - input.existing();
   std::string text = count_of(input.length(), "position");
@@ -147,6 +138,10 @@ std::string about_tokens(const ExplainedInput& input) {
     text += fmt::format(" {} were given; the model wrote the {} behind them.", input.given,
                         input.existing() - input.given);
   }
+  if (input.unread > 0) {
+    text += fmt::format(" The model reads no more: it leaves out the {} before them.",
+                        count_of(input.unread, "token"));
+  }
   return text;
 }
 
@@ -154,7 +149,7 @@ std::string about_mask(const MaskInUse& mask) {
   const std::string recipe(mask.pairs.recipe()), words = mask_in_words(recipe);
   const MaskExplanation numbers = explain(mask.pairs);
   return fmt::format("{}{}{}. Keeps {} of {} pairs ({}).", recipe, words.empty() ? "" : ": ", words,
-                     format_count(numbers.pairs_kept), format_count(numbers.pairs),
+                     with_commas(numbers.pairs_kept), with_commas(numbers.pairs),
                      percent_text(numbers.share()));
 }
 

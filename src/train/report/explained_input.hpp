@@ -16,6 +16,7 @@ struct ExplainedInput {
   std::vector<std::string> tokens;  // as which the model reads it, each as text of one line
   SequenceMask exists = {};         // [1, S]; undefined: all exist
   std::int64_t given = 0;           // how many tokens were given; the model wrote those behind them
+  std::int64_t unread = 0;          // tokens of the text before these, which the model did not read
   std::int64_t position = 0;        // the one whose attention tells most about the answer
   std::vector<ops::SeenAttention> attention = {};            // of a batch of one, in order
   std::string answers_are = {};                              // "first character of the answer"
@@ -69,8 +70,5 @@ std::string about_mask(const MaskInUse& mask);
 std::string about_bias(const ops::SeenAttention& seen);
 /// What padding gets, in the layer where it gets most; "" where all positions exist.
 std::string about_padding(const ExplainedInput& input);
-
-/// "49 %", "0.3 %"; "0 %" and "100 %" only for exactly so much.
-std::string percent_text(double share);
 
 }  // namespace maskgrad

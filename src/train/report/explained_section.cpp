@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/report/explained_section.hpp>
 #include <maskgrad/train/report/html.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
@@ -85,8 +87,8 @@ class Section {
     std::string charts = mask_cards();
     const bool is_one = input_.attention.size() == 1;
     if (is_one) charts += head_cards(0);
-    std::string text =
-        heading("Masks and attention") + grid(charts) + legend() + paragraph(about_padding(input_));
+    std::string text = heading("Masks and attention") + grid(charts) + legend() + cut() +
+                       paragraph(about_padding(input_));
     for (std::size_t l = 0; l < input_.attention.size(); ++l) {
       const SeenAttention& seen = input_.attention[l];
       if (!is_one) {
@@ -98,6 +100,18 @@ class Section {
       text += paragraph(about_bias(seen).empty() ? "" : seen.layer + ": " + about_bias(seen));
     }
     return text;
+  }
+
+  // What the charts leave out.
+  std::string cut() const {
+    std::int64_t most = 0;
+    for (const SeenAttention& seen : input_.attention) {
+      most = std::max({most, seen.weights.dim(2), seen.weights.dim(3)});
+    }
+    if (most <= kMostDrawnPositions) return "";
+    return paragraph(fmt::format(
+        "Of {0} positions a mask is drawn for the first {1}, and weights for the last {1}.", most,
+        kMostDrawnPositions));
   }
 
   std::string grid(const std::string& cards) const {
@@ -164,10 +178,10 @@ class Section {
     for (std::size_t l = 0; l < input_.attention.size(); ++l) {
       const SeenAttention& seen = input_.attention[l];
       const AttentionWork work = work_of(seen);
-      table.add_row({fmt::format("{} {}", l, seen.layer), format_count(seen.kept_pairs()),
-                     format_count(seen.all_pairs()), percent_text(work.kept_share),
-                     format_count(seen.computed_pairs), format_count(work.done),
-                     format_count(work.saved)});
+      table.add_row({fmt::format("{} {}", l, seen.layer), with_commas(seen.kept_pairs()),
+                     with_commas(seen.all_pairs()), percent_text(work.kept_share),
+                     with_commas(seen.computed_pairs), with_commas(work.done),
+                     with_commas(work.saved)});
     }
     std::string notes = paragraph(
         "Of all heads of a layer, in attention alone. Attention computes "

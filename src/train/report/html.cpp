@@ -90,17 +90,6 @@ std::string format_difference(double value) {
   return fmt::format("{:+.1e}", value);
 }
 
-std::string format_count(std::int64_t value) {
-  std::string out;
-  const std::string digits = std::to_string(value);
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    const bool is_group = (digits.size() - i) % 3 == 0 && i > 0 && digits[i - 1] != '-';
-    if (is_group) out += ',';
-    out += digits[i];
-  }
-  return out;
-}
-
 void HtmlTable::add_row(std::vector<HtmlCell> cells, std::string css) {
   body_ += open_tag("tr", css);
   for (std::size_t i = 0; i < cells.size(); ++i) {

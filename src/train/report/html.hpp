@@ -27,8 +27,6 @@ std::string format_number(double value);
 /// With a sign and four decimals, "+0.0031", or "+3.1e-07" where those would show too little or too
 /// much; "0.0000" only for no difference at all.
 std::string format_difference(double value);
-/// "49,145".
-std::string format_count(std::int64_t value);
 
 /// A cell's text, not yet escaped, and the CSS classes it carries.
 struct HtmlCell {

@@ -8,7 +8,7 @@
 namespace maskgrad {
 namespace {
 
-constexpr std::int64_t kMaxSize = 128, kCell = 14, kLeft = 58, kTop = 62;
+constexpr std::int64_t kCell = 14, kLeft = 58, kTop = 62;
 
 std::string label(const char* css, std::int64_t x, std::int64_t y, const std::string& text) {
   return fmt::format("<text class=\"{}\" x=\"{}\" y=\"{}\">{}</text>\n", css, x, y,
@@ -48,8 +48,8 @@ std::string labels(const MaskChart& chart, std::int64_t queries, std::int64_t ke
 
 std::string draw(const MaskChart& chart) {
   check(chart.mask.defined(), "report", "a mask that says nothing cannot be drawn");
-  const std::int64_t queries = std::min(chart.mask.shape()[2], kMaxSize);
-  const std::int64_t keys = std::min(chart.mask.shape()[3], kMaxSize);
+  const std::int64_t queries = std::min(chart.mask.shape()[2], kMostDrawnPositions);
+  const std::int64_t keys = std::min(chart.mask.shape()[3], kMostDrawnPositions);
   return fmt::format(
       "<svg class=\"plot mask s{}\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n"
       "<text class=\"name\" x=\"4\" y=\"18\">{}</text>\n"

@@ -17,9 +17,7 @@ std::string sizes(const GraphDims& dims) {
   return dims.empty() ? "one number" : fmt::format("{}", fmt::join(texts, " × "));
 }
 
-std::string parameters_in(std::int64_t count) {
-  return fmt::format("{} parameter{}", format_count(count), count == 1 ? "" : "s");
-}
+std::string parameters_in(std::int64_t count) { return count_of(count, "parameter"); }
 
 std::string parameters_text(const OutlineBox& box) {
   if (box.parameter_count == 0) return "";

@@ -31,7 +31,7 @@ std::string lead(std::span<const ReportRun> runs) {
   });
   std::string text = fmt::format("{}, {} {}", count_of(std::ssize(runs), "run"),
                                  epochs_text(epochs), epochs == 1 ? "epoch" : "epochs");
-  if (same_size) text += fmt::format(", {} parameters", format_count(parameters));
+  if (same_size) text += fmt::format(", {} parameters", with_commas(parameters));
   return "<p class=\"lead\">" + text + "</p>\n";
 }
 

@@ -84,7 +84,7 @@ std::string after_the_best(const ReportRun& run, const std::string& loss) {
   return fmt::format(
       " The validation {} was smallest after step {}, {}, and has grown by {} since: "
       "best.safetensors holds the weights of that step.",
-      loss, format_count(run.best->step), format_number(run.best->loss),
+      loss, with_commas(run.best->step), format_number(run.best->loss),
       format_number(*last - run.best->loss));
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/mask/explain.hpp>
+#include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/report/html.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
@@ -13,9 +15,9 @@ namespace {
 std::string parameter_table(const ReportRun& run) {
   HtmlTable table("parameters", {"parameter", "shape", "values", "min", "mean", "max", "std"});
   for (const ReportParameter& parameter : run.parameters) {
-    std::string count = format_count(parameter.shape.numel());
+    std::string count = with_commas(parameter.shape.numel());
     if (parameter.not_finite > 0) {
-      count += fmt::format(" ({} not finite)", format_count(parameter.not_finite));
+      count += fmt::format(" ({} not finite)", with_commas(parameter.not_finite));
     }
     table.add_row({parameter.name, to_string(parameter.shape), count, format_number(parameter.min),
                    format_number(parameter.mean), format_number(parameter.max),
@@ -91,9 +93,10 @@ std::string mask_charts(const ReportContent& content) {
                                                     .queries = labels,
                                                     .keys = labels,
                                                     .color = i});
-      charts += fmt::format("<p class=\"note\">Keeps {} of {} pairs ({:.0f} %).{}{}</p>\n</div>\n",
-                            format_count(about.pairs_kept), format_count(about.pairs),
-                            100 * about.share(), note.empty() ? "" : " ", escape_html(note));
+      charts +=
+          fmt::format("<p class=\"note\">Keeps {} of {} pairs ({}).{}{}</p>\n</div>\n",
+                      with_commas(about.pairs_kept), with_commas(about.pairs),
+                      percent_text(about.share()), note.empty() ? "" : " ", escape_html(note));
     }
   }
   if (charts.empty()) return "";
@@ -108,7 +111,7 @@ std::string run_details(const ReportContent& content, std::size_t place) {
       "<details{}>\n<summary class=\"run s{}\">{} <span>· {} {}, {} values</span></summary>\n",
       content.runs.size() == 1 ? " open=\"\"" : "", place % kPlotColors, escape_html(run.name),
       run.parameters.size(), run.parameters.size() == 1 ? "parameter" : "parameters",
-      format_count(parameter_count(run)));
+      with_commas(parameter_count(run)));
   if (!run.parameters.empty()) {
     out += "<h3>Parameters at the end</h3>\n" + parameter_table(run);
   }

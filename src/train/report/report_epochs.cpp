@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/report/html.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
 
@@ -62,7 +63,7 @@ std::string steps_text(const ReportRun& run) {
   const std::optional<double> steps =
       run.epochs.empty() ? std::nullopt : find_value(run.epochs.back(), "steps");
   if (!steps || !(std::abs(*steps) < 9e15)) return kNothing;
-  return format_count(static_cast<std::int64_t>(*steps));
+  return with_commas(static_cast<std::int64_t>(*steps));
 }
 
 }  // namespace maskgrad

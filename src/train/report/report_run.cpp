@@ -6,6 +6,7 @@
 #include <maskgrad/train/best_weights.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/formats/tensor_statistics.hpp>
 #include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/report/report_run.hpp>
@@ -16,27 +17,14 @@ namespace {
 namespace fs = std::filesystem;
 
 ReportParameter describe(const std::string& name, const Tensor& tensor) {
-  ReportParameter parameter;
-  parameter.name = name;
-  parameter.shape = tensor.shape();
-  const Tensor doubles = tensor.to(DType::kFloat64);
-  std::vector<double> finite;
-  for (const double value : doubles.values<double>()) {
-    if (std::isfinite(value)) finite.push_back(value);
-  }
-  parameter.not_finite = tensor.numel() - static_cast<std::int64_t>(finite.size());
-  if (finite.empty()) return parameter;
-  const auto count = static_cast<double>(finite.size());
-  const auto [min, max] = std::minmax_element(finite.begin(), finite.end());
-  parameter.min = *min;
-  parameter.max = *max;
-  for (const double value : finite) parameter.mean += value / count;
-  double variance = 0;
-  for (const double value : finite) {
-    variance += (value - parameter.mean) * (value - parameter.mean) / count;
-  }
-  parameter.std = std::sqrt(variance);
-  return parameter;
+  const TensorStatistics numbers = statistics_of(tensor);
+  return {.name = name,
+          .shape = tensor.shape(),
+          .not_finite = numbers.not_finite,
+          .min = numbers.min,
+          .mean = numbers.mean,
+          .max = numbers.max,
+          .std = numbers.std};
 }
 
 /// The epoch that ended at each step of the table.

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/report/report_columns.hpp>
 
 namespace maskgrad {
@@ -60,9 +61,8 @@ void add_validation(SummaryTable& table, const ReportContent& content) {
   table.add("best validation loss", [](const ReportRun& run) {
     return run.best ? format_number(run.best->loss) : kNothing;
   });
-  table.add("after step", [](const ReportRun& run) {
-    return run.best ? format_count(run.best->step) : kNothing;
-  });
+  table.add("after step",
+            [](const ReportRun& run) { return run.best ? with_commas(run.best->step) : kNothing; });
 }
 
 void add_training(SummaryTable& table, const ReportContent& content) {
@@ -86,7 +86,7 @@ std::string summary_table(const ReportContent& content) {
       "epochs", [](const ReportRun& run) { return epochs_text(epochs_in(run)); },
       [](const ReferenceCurve& curve) { return std::to_string(curve.values.size()); });
   table.add("steps", steps_text);
-  table.add("parameters", [](const ReportRun& run) { return format_count(parameter_count(run)); });
+  table.add("parameters", [](const ReportRun& run) { return with_commas(parameter_count(run)); });
   table.add("seconds", seconds_text);
   table.add("ms a step (median of epochs)", step_time_text);
   return table.html();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -86,5 +87,7 @@ std::vector<double> rebin(const Histogram& histogram, double low, double high, s
 std::string_view plot_style();
 
 inline constexpr std::size_t kPlotColors = 6;
+/// Queries, and keys, that a chart of masks (the first) or of weights (the last) shows at most.
+inline constexpr std::int64_t kMostDrawnPositions = 128;
 
 }  // namespace maskgrad

@@ -103,7 +103,7 @@ void TrainingRun::make_trainer(const TrainState& state) {
         state);
     check(state.step <= trainer_->total_steps(), "train",
           "the run in '{}' has {} already, and these settings end at {}", paths_.folder.string(),
-          count_of(state.step, "step"), trainer_->total_steps());
+          count_of(state.step, "step"), with_commas(trainer_->total_steps()));
   });
 }
 
@@ -177,8 +177,8 @@ void TrainingRun::warn_of_changes() const {
   }
   const bool has_span = trainer_->options().schedule.kind != Schedule::Kind::kConstant;
   if (!has_span || before_now == 0 || trainer_->awaits_schedule() || before_now == now) return;
-  parts_.warn(
-      fmt::format("the schedule now spans {}, it was {}", count_of(now, "step"), before_now));
+  parts_.warn(fmt::format("the schedule now spans {}, it was {}", count_of(now, "step"),
+                          with_commas(before_now)));
 }
 
 RunEnd TrainingRun::run(const std::atomic<bool>& stop, const std::function<void()>& begin,

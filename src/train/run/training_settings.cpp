@@ -198,8 +198,8 @@ void check_training_settings(const Settings& settings, bool validates, const Run
   }
   const std::int64_t parts = settings.integer("micro_batches"),
                      samples = settings.integer("batch_size");
-  check(parts <= samples, "train", "micro_batches is {}, and a batch has no more than {}", parts,
-        count_of(samples, "sample"));
+  check(parts <= samples, "train", "micro_batches is {}, and a batch has no more than {}",
+        with_commas(parts), count_of(samples, "sample"));
 }
 
 }  // namespace maskgrad

@@ -1,6 +1,7 @@
 // Explained inputs: what is said of them, and how they are drawn.
 #include <gmock/gmock.h>
 
+#include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/report/explained_section.hpp>
 
 #include "support/markup.hpp"

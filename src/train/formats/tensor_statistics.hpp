@@ -1,12 +1,13 @@
-// What the numbers of a tensor in a file are like.
+// What the numbers of a tensor are like.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 
+#include <maskgrad/tensor/tensor.hpp>
 #include <maskgrad/train/formats/safetensors.hpp>
 
-namespace maskgrad::apps {
+namespace maskgrad {
 
 /// `min`, `max`, `mean` and `std` are of the finite values: 0 where there are none. `std` is that
 /// of all values, not of a sample.
@@ -15,7 +16,10 @@ struct TensorStatistics {
   double min = 0, max = 0, mean = 0, std = 0;
 };
 
-/// Computed in double. Nothing for a dtype whose elements are no plain numbers of 8 to 64 bits.
+/// Computed in double. The mean overflows for no numbers. Nothing for a dtype whose elements are no
+/// plain numbers of 8 to 64 bits.
 std::optional<TensorStatistics> statistics_of(const SafetensorsEntry& entry);
+/// The same of a tensor on the CPU, of any dtype.
+TensorStatistics statistics_of(const Tensor& tensor);
 
-}  // namespace maskgrad::apps
+}  // namespace maskgrad

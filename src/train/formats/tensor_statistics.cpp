@@ -1,14 +1,14 @@
-#include "cli/inspect/tensor_statistics.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
 #include <map>
+#include <utility>
 
 #include <maskgrad/train/formats/half.hpp>
+#include <maskgrad/train/formats/tensor_statistics.hpp>
 
-namespace maskgrad::apps {
+namespace maskgrad {
 namespace {
 
 template <HalfKind kind>
@@ -30,7 +30,6 @@ void for_each_element(std::string_view data, F f) {
 template <class T>
 TensorStatistics compute(std::string_view data) {
   TensorStatistics s;
-  double sum = 0;
   for_each_element<T>(data, [&](double x) {
     const std::int64_t finite = s.count - s.not_finite;
     ++s.count;
@@ -41,16 +40,17 @@ TensorStatistics compute(std::string_view data) {
     s.zeros += x == 0;
     s.min = finite == 0 ? x : std::min(s.min, x);
     s.max = finite == 0 ? x : std::max(s.max, x);
-    sum += x;
   });
   if (s.count == s.not_finite) return s;
   const auto finite = static_cast<double>(s.count - s.not_finite);
-  s.mean = sum / finite;
-  double squares = 0;
   for_each_element<T>(data, [&](double x) {
-    if (std::isfinite(x)) squares += (x - s.mean) * (x - s.mean);
+    if (std::isfinite(x)) s.mean += x / finite;
   });
-  s.std = std::sqrt(squares / finite);
+  double variance = 0;
+  for_each_element<T>(data, [&](double x) {
+    if (std::isfinite(x)) variance += (x - s.mean) * (x - s.mean) / finite;
+  });
+  s.std = std::sqrt(variance);
   return s;
 }
 
@@ -78,4 +78,10 @@ std::optional<TensorStatistics> statistics_of(const SafetensorsEntry& entry) {
   return found->second(entry.data);
 }
 
-}  // namespace maskgrad::apps
+TensorStatistics statistics_of(const Tensor& tensor) {
+  const Tensor doubles = tensor.to(DType::kFloat64);
+  const auto values = std::as_const(doubles).values<double>();
+  return compute<double>({reinterpret_cast<const char*>(values.data()), values.size_bytes()});
+}
+
+}  // namespace maskgrad
