@@ -107,7 +107,7 @@ void inspect_run(const fs::path& folder) {
   if (has_model)
     inspect_safetensors(paths.model);
   else
-    print("its training has not ended yet\n");
+    print("{}\n", one_line(about_unended(paths)));
   for (const std::string& warning : warnings) print("damaged: {}\n", one_line(warning));
 }
 

@@ -1,4 +1,10 @@
 // maskgrad report
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/run/run_files.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 
@@ -18,26 +24,31 @@ struct Options {
   std::string out;
 };
 
-// A run that has not ended has nothing to draw: an error by itself, left out among others.
-std::vector<fs::path> ended_runs(const std::string& folder) {
-  std::vector<fs::path> ended;
-  const std::vector<fs::path> runs = runs_in(folder);
-  for (const fs::path& run : runs) {
-    if (RunPaths(run).has_ended())
-      ended.push_back(run);
-    else if (runs.size() > 1)
-      warn(fmt::format("report: '{}' is left out: its training has not ended yet", run.string()));
+// A run that has not ended has nothing to draw: an error by itself, left out among others, with a
+// line to `notes`.
+std::vector<fs::path> ended_runs(const std::vector<std::string>& folders,
+                                 std::vector<std::string>& notes) {
+  std::vector<fs::path> runs;
+  for (const std::string& folder : folders) {
+    for (auto& run : runs_in(folder)) runs.push_back(std::move(run));
   }
-  check(!ended.empty(), "run", "'{}' has no model.safetensors: its training has not ended yet",
-        runs.front().string());
+  std::vector<fs::path> ended;
+  std::ranges::copy_if(runs, std::back_inserter(ended),
+                       [](const fs::path& run) { return RunPaths(run).has_ended(); });
+  check(!ended.empty(), "run", "'{}' has no model.safetensors: {}", runs.front().string(),
+        about_unended(RunPaths(runs.front())));
+  for (const fs::path& run : runs) {
+    const RunPaths paths(run);
+    if (paths.has_ended()) continue;
+    notes.push_back(fmt::format("'{}' is left out: {}", run.string(), about_unended(paths)));
+    warn("report: " + notes.back());
+  }
   return ended;
 }
 
 void report(const Options& options) {
-  std::vector<fs::path> runs;
-  for (const std::string& folder : options.runs) {
-    for (auto& run : ended_runs(folder)) runs.push_back(std::move(run));
-  }
+  std::vector<std::string> notes;
+  const std::vector<fs::path> runs = ended_runs(options.runs, notes);
   fs::path out = options.out;
   // The report of several runs belongs to none of them.
   if (out.empty()) {
@@ -49,8 +60,10 @@ void report(const Options& options) {
     if (path_within(out, run) != paths.report.filename()) check_is_no_file_of(paths, out, "report");
   }
   check_may_replace(out, kReportStart, "report", "report");
-  write_report(runs, out);
+  const std::vector<std::string> damaged = write_report(runs, out, std::move(notes));
   print("{}\n", one_line(out.string()));
+  check(damaged.empty(), "report", "{} of {}: {}", damaged.size(),
+        count_of(std::ssize(runs), "run"), fmt::join(damaged, "; "));
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/model_file.hpp>
 
@@ -110,18 +112,29 @@ ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::s
 
 }  // namespace
 
-void write_report(std::span<const fs::path> folders, const fs::path& out) {
+std::vector<std::string> write_report(std::span<const fs::path> folders, const fs::path& out,
+                                      std::vector<std::string> notes) {
   std::vector<ReportRun> runs;
   std::vector<ReferenceCurve> references;
+  std::vector<std::string> damaged;
   std::string title;
   for (const fs::path& folder : folders) {
-    const SavedRun run = read_run(RunPaths(folder));
-    std::vector<ReferenceCurve> of_run;
-    runs.push_back(report_run(run, folder, run_name(folder, folders), of_run));
-    add_references(references, std::move(of_run), runs.size() - 1);
-    if (title.empty()) title = fmt::format("maskgrad: {}", run.name);
+    try {
+      const SavedRun run = read_run(RunPaths(folder));
+      std::vector<ReferenceCurve> of_run;
+      runs.push_back(report_run(run, folder, run_name(folder, folders), of_run));
+      add_references(references, std::move(of_run), runs.size() - 1);
+      if (title.empty()) title = fmt::format("maskgrad: {}", run.name);
+    } catch (const Error& error) {
+      if (folders.size() == 1) throw;
+      damaged.push_back(
+          fmt::format("'{}' is left out: {}: {}", folder.string(), error.name(), error.text()));
+    }
   }
-  write_file(out, render_report(title, runs, references));
+  check(!runs.empty(), "report", "no run can be read: {}", fmt::join(damaged, "; "));
+  notes.insert(notes.end(), damaged.begin(), damaged.end());
+  write_file(out, render_report(title, runs, references, notes));
+  return damaged;
 }
 
 }  // namespace maskgrad::apps

@@ -135,6 +135,16 @@ SavedRun read_run(const RunPaths& paths) {
   }
 }
 
+std::string about_unended(const RunPaths& paths) {
+  const std::string text = "its training has not ended yet";
+  try {
+    const Recipe* const recipe = read_run(paths).recipe;
+    if (recipe) return fmt::format("{}; go on with: {}", text, command_to_go_on(*recipe, paths));
+  } catch (const Error&) {  // resuming would say what is damaged
+  }
+  return text;
+}
+
 void check_data_folder(const fs::path& folder, const RunPaths& paths, bool given,
                        const char* flag) {
   std::error_code error;
@@ -178,9 +188,8 @@ TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DT
           "one with --val",
           folder.string());
   } else {
-    check(paths_.has_ended(), "run",
-          "'{}' has no model.safetensors: its training has not ended yet; go on with: {}",
-          folder.string(), command_to_go_on(recipe(), paths_));
+    check(paths_.has_ended(), "run", "'{}' has no model.safetensors: {}", folder.string(),
+          about_unended(paths_));
   }
   const ModelFile model = load_model(file);
   run_.settings = trained_settings(run_, paths_, file, model.notes);

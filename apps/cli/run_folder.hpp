@@ -30,6 +30,10 @@ SavedRun read_run(const RunPaths& paths);
 Settings trained_settings(const SavedRun& run, const RunPaths& paths,
                           const std::filesystem::path& file, const Notes& notes);
 
+/// "its training has not ended yet", and how it goes on where a recipe trained it. For a run that
+/// has no model.safetensors.
+std::string about_unended(const RunPaths& paths);
+
 /// Throws Error where the run's config.toml names another recipe than the one whose settings it
 /// holds. For where it cannot be read as what it names.
 void check_recipe_in_config(const RunPaths& paths);

@@ -131,7 +131,8 @@ TEST_F(Inspect, ShowsARunAndEachOfItsFiles) {
     EXPECT_THAT(accepted(events.path()), ContainsRegex("epoch/loss +scalar +2 +40\\.\\.80"));
   }
   std::filesystem::remove(path("r/model.safetensors"));
-  EXPECT_THAT(accepted("r"), HasSubstr("training has not ended yet"));
+  EXPECT_THAT(accepted("r"), HasSubstr("\nits training has not ended yet; go on with: maskgrad "
+                                       "train blog --out r --resume\n"));
 }
 
 TEST_F(Inspect, SaysWhatIsDamagedInARun) {

@@ -137,13 +137,48 @@ TEST_F(Report, TellsRunsOfOneNameApart) {
   EXPECT_THAT(read("report.html"), HasSubstr("other/first"));
 }
 
-TEST_F(Report, LeavesOutRunsThatHaveNotEnded) {
+TEST_F(Report, LeavesOutRunsThatHaveNotEndedAndSaysHowTheyGoOn) {
   std::filesystem::remove(path("runs/second/model.safetensors"));
-  const auto result = run({"report", "runs"});
-  EXPECT_EQ(result.code, 0);
-  EXPECT_EQ(result.err,
-            "maskgrad: report: 'runs/second' is left out: its training has not ended yet\n");
-  EXPECT_THAT(read("runs/report.html"), Not(HasSubstr(">second<")));
+  const std::string why =
+      "its training has not ended yet; go on with: maskgrad train blog --out runs/second --resume";
+  const std::vector<std::string> calls[] = {
+      {"report", "runs", "--out", "r.html"},
+      {"report", "runs/first", "runs/second", "--out", "r.html"}};
+  for (const auto& call : calls) {
+    const auto result = run(call);
+    EXPECT_EQ(result.code, 0);
+    EXPECT_EQ(result.err, "maskgrad: report: 'runs/second' is left out: " + why + "\n");
+    EXPECT_THAT(read("r.html"), Not(HasSubstr(">second<")));
+    EXPECT_THAT(read("r.html"), HasSubstr("runs/second&#39; is left out: " + why));
+  }
+  expect_error(run({"report", "runs/second"}), 1,
+               "run: 'runs/second' has no model.safetensors: " + why);
+}
+
+TEST_F(Report, LeavesOutADamagedRunAndNamesIt) {
+  ASSERT_EQ(run({"report", "runs/first", "--out", "first.html"}).code, 0);
+  const std::string model = read("runs/second/model.safetensors");
+  write("runs/second/model.safetensors", model.substr(0, 1000));
+  const std::vector<std::string> calls[] = {
+      {"report", "runs", "--out", "r.html"},
+      {"report", "runs/second", "runs/first", "--out", "r.html"}};
+  for (const auto& call : calls) {
+    std::filesystem::remove(path("r.html"));
+    const auto result = run(call);
+    EXPECT_EQ(result.code, 1);
+    EXPECT_EQ(result.out, "r.html\n");
+    EXPECT_THAT(result.err, ::testing::StartsWith(
+                                "maskgrad: report: 1 of 2 runs: 'runs/second' is left out: "));
+    EXPECT_THAT(result.err, HasSubstr("'runs/second/model.safetensors'"));
+    EXPECT_EQ(std::ranges::count(result.err, '\n'), 1);
+    EXPECT_THAT(read("r.html"), HasSubstr("<p class=\"note\">&#39;runs/second&#39; is left out: "));
+    EXPECT_THAT(read("r.html"), HasSubstr(">first<"));
+    EXPECT_THAT(read("r.html"), Not(HasSubstr(">second<")));
+  }
+  write("runs/first/model.safetensors", "");
+  std::filesystem::remove(path("r.html"));
+  expect_error(run({"report", "runs", "--out", "r.html"}), 1, "report: no run can be read: 'runs/");
+  EXPECT_FALSE(exists("r.html"));
 }
 
 TEST_F(Report, NamesFoldersWithoutRuns) {

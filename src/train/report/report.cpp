@@ -35,9 +35,12 @@ std::string lead(std::span<const ReportRun> runs) {
   return "<p class=\"lead\">" + text + "</p>\n";
 }
 
-/// What could not be read of the runs, a line each.
-std::string warnings(std::span<const ReportRun> runs) {
+/// What could not be read, a line each.
+std::string warnings(std::span<const ReportRun> runs, std::span<const std::string> notes) {
   std::string text;
+  for (const std::string& note : notes) {
+    text += fmt::format("<p class=\"note\">{}</p>\n", escape_html(note));
+  }
   for (const ReportRun& run : runs) {
     for (const std::string& warning : run.warnings) {
       text += fmt::format("<p class=\"note\">{}: {}</p>\n", escape_html(run.name),
@@ -77,7 +80,8 @@ std::string tables(const ReportContent& content, std::span<const std::string> me
 }  // namespace
 
 std::string render_report(std::string_view title, std::span<const ReportRun> runs,
-                          std::span<const ReferenceCurve> references) {
+                          std::span<const ReferenceCurve> references,
+                          std::span<const std::string> notes) {
   check(!runs.empty(), "report", "needs at least one run");
   const ReportContent content{runs, references};
   const std::vector<std::string> metrics = report_metrics(content);
@@ -88,7 +92,8 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
     navigation += fmt::format("<a href=\"#{}\">{}</a>\n", id, heading);
     body += fmt::format("<section id=\"{}\">\n<h2>{}</h2>\n{}</section>\n", id, heading, text);
   };
-  add("summary", "Summary", conclusions(content) + card(summary_table(content)) + warnings(runs));
+  add("summary", "Summary",
+      conclusions(content) + card(summary_table(content)) + warnings(runs, notes));
   if (!metrics.empty()) {
     add("curves", "Curves", curves(content, metrics) + tables(content, metrics));
   } else {

@@ -38,8 +38,10 @@ inline constexpr std::string_view kReportStart =
 /// dashed reference curves, the losses of each epoch beside the references and their differences,
 /// the models, the settings with marks where they differ, the parameters, and histograms by epoch.
 /// What is measured on validation data comes first. A loss that falls far has a logarithmic axis.
+/// The summary ends with `notes`, a line each: what a reader should know that is of no run here.
 /// Equal input gives equal bytes. Throws Error when there are no runs.
 std::string render_report(std::string_view title, std::span<const ReportRun> runs,
-                          std::span<const ReferenceCurve> references);
+                          std::span<const ReferenceCurve> references,
+                          std::span<const std::string> notes = {});
 
 }  // namespace maskgrad
