@@ -12,12 +12,13 @@ lines. With the marker
 
   <!-- run by the tests, figures vary -->
 
-any number stands for any other, and any gap for any other. Blocks behind
+any number stands for any other, any gap for any other, and any weights for others where explain draws them in ASCII.
+Blocks behind
 
   <!-- run by the full tests -->
 
-take minutes. They are run, too, where MASKGRAD_PAGES=all is set. Of all other commands the test checks that the program
-has the subcommand and the options, and the tree the script.
+take minutes. They are run, too, where MASKGRAD_PAGES=all is set. Of all other commands the test checks that the
+program has the subcommand and the options, and the tree the script.
 """
 
 import os
@@ -41,7 +42,8 @@ MARKERS = ("<!-- run by the tests -->", VARY, LONG)
 
 
 def masked(line):
-    """The line without what varies: numbers, and how wide a gap or a bar is."""
+    """The line without what varies: numbers, drawn weights, and how wide a gap or a bar is."""
+    line = re.sub(r" (?:([.:+*#])\1){8,}$", " weights", line)  # two columns for each
     return re.sub(r"\d[\d,.]*(e[-+]?\d+)?", "#", re.sub(r"[ \t]+|[-─━=]{4,}", " ", line)).strip()
 
 
@@ -161,6 +163,10 @@ class Commands(unittest.TestCase):
         self.assertFalse(agrees(["a", "...", "b"], ["a", "x"], False))
         self.assertTrue(agrees(["loss  1.25  of 1,000"], ["loss 0.5e-7 of 3"], True))
         self.assertFalse(agrees(["loss  1.25"], ["loss  nan"], True))
+        row = " 0 x ###.......  0 x ::..++..::..::..::"
+        self.assertTrue(agrees([row], [row.replace("::..", "**++")], True))
+        self.assertFalse(agrees([row], [row.replace("###.", "####")], True), "what a mask keeps does not vary")
+        self.assertFalse(agrees([row], [row.replace("::", "  ")], True), "nor which weights there are")
         found = wrong_commands("p:1", "build/maskgrad train blog --out x --colour red", Help())
         self.assertEqual(list(found), ["p:1: train has no --colour"])
         self.assertEqual(list(wrong_commands("p:2", "scripts/none --help", Help())), ["p:2: there is no scripts/none"])
