@@ -1,6 +1,7 @@
 // Which layer is at work, for messages and checks.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -19,13 +20,20 @@ class Scope : private Nested<Scope> {
 
   /// With kAlone the path begins here: it leaves out the scopes around. `name` may be a whole path
   /// then. Requires that `name` lives as long as the Scope. An empty name adds nothing to the path.
-  explicit Scope(std::string_view name, Where where = kWithin) : name_(name), where_(where) {}
+  explicit Scope(std::string_view name, Where where = kWithin) : name_(name), where_(where) {
+    ++changes_;
+  }
+  ~Scope() { ++changes_; }
 
   /// The names of all scopes of this thread, outermost first, joined by dots.
   static std::string path();
   /// The same with `more` behind it, unless that is empty. In memory of the pool: a steady training
   /// step calls no malloc.
   static PoolVector<char> path_in_pool(std::string_view more = {});
+  /// Appends the same to what is there.
+  static void append_path(PoolVector<char>& text, std::string_view more = {});
+  /// Another number whenever this thread's path may have become another.
+  static std::uint64_t changes() { return changes_; }
 
  private:
   friend class Nested<Scope>;
@@ -36,6 +44,7 @@ class Scope : private Nested<Scope> {
     if (!scope->name_.empty()) f(scope->name_);
   }
 
+  static inline thread_local std::uint64_t changes_ = 0;
   std::string_view name_;
   Where where_;
 };

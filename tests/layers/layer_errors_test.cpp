@@ -2,12 +2,15 @@
 #include <functional>
 #include <memory>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/layers/transformer.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/tensor/autograd/recompute.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
@@ -107,6 +110,48 @@ TEST(ErrorInALayer, OfTheSecondRunNamesTheLayerOfTheFirst) {
   const Variable x(input().value(), Variable::kRequiresGrad);
   const Variable y = (*model)(x);
   EXPECT_EQ(error_of([&] { tape.backward(y); }), "[toy] in layer 'tower.block3.again': ran twice");
+}
+
+// A rule refuses to read what was written to since.
+TEST(ErrorInALayer, OfTheBackwardPassNamesTheLayerThatRecorded) {
+  for (const bool is_inside : {true, false}) {
+    Tensor written;
+    const auto square = [&](const Variable& x) {
+      written = Tensor::full(x.shape(), 2, x.dtype());
+      return ops::multiply(x, Variable(written));
+    };
+    const auto model = in_block<Custom>(
+        "square", [&](const Variable& x) { return is_inside ? square(x) : ops::relu(x); });
+    Tape tape;
+    const Variable x(input().value(), Variable::kRequiresGrad);
+    const Variable y = (*model)(x);
+    const Variable z = is_inside ? ops::relu(y) : square(y);
+    written.data<float>()[0] = 3;
+    const std::string error = error_of([&] { tape.backward(ops::sum(z)); });
+    EXPECT_EQ(error.find("[multiply] in layer 'tower.block3.square': "), is_inside ? 0 : error.npos)
+        << error;
+    EXPECT_EQ(error.find("[multiply] "), 0U) << error;
+    EXPECT_EQ(error.find("in layer") != error.npos, is_inside) << error;
+  }
+}
+
+TEST(ErrorInALayer, OfTheBackwardPassNamesTheRightOneOfMany) {
+  for (int bad = 0; bad < 3; ++bad) {
+    Tensor written;
+    Sequential model;
+    for (int i = 0; i < 3; ++i) {
+      model.add<Custom>(fmt::format("layer{}", i), [&written, i, bad](const Variable& x) {
+        Tensor factor = Tensor::full(x.shape(), 2, x.dtype());
+        if (i == bad) written = factor;
+        return ops::relu(ops::multiply(x, Variable(std::move(factor))));
+      });
+    }
+    Tape tape;
+    const Variable y = model(Variable(input().value(), Variable::kRequiresGrad));
+    written.data<float>()[0] = 3;
+    const std::string error = error_of([&] { tape.backward(ops::sum(y)); });
+    EXPECT_EQ(error.find(fmt::format("[multiply] in layer 'layer{}': ", bad)), 0U) << error;
+  }
 }
 
 TEST(ErrorInALayer, LeavesNoLayerBehind) {

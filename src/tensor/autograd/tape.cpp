@@ -59,8 +59,23 @@ void Tape::add(Ref<Node> node) {
                                          [](const auto& input) { return input->is_constant(); });
     for (const Ref<Gradient>& output : added.outputs()) output->set_constant(is_constant);
   }
-  if (options_.trace || options_.observer) scopes_.push_back(Scope::path());
+  if (options_.trace || options_.observer)
+    scopes_.push_back(Scope::path());
+  else
+    note_layer();
   if (options_.observer) options_.observer->on_record(added);
+}
+
+// For errors of the backward pass. Most nodes are of the layer of the one before.
+void Tape::note_layer() {
+  if (!places_.empty() && Scope::changes() == scope_changes_) {
+    places_.push_back(Place(places_.back()));
+    return;
+  }
+  scope_changes_ = Scope::changes();
+  const auto begin = static_cast<std::uint32_t>(paths_.size());
+  Scope::append_path(paths_);
+  places_.push_back({begin, static_cast<std::uint32_t>(paths_.size())});
 }
 
 // While tracing a constant has one too, so that what its mask says is not lost.
@@ -117,8 +132,13 @@ void Tape::run_backward() {
 }
 
 void Tape::name_layer_of(std::size_t node, Error& error) const {
-  if (node >= scopes_.size()) return;
-  const Scope layer(scopes_[node], Scope::kAlone);
+  std::string_view path;
+  if (node < scopes_.size()) {
+    path = scopes_[node];
+  } else if (node < places_.size()) {
+    path = {paths_.data() + places_[node].begin, places_[node].end - places_[node].begin};
+  }
+  const Scope layer(path, Scope::kAlone);
   error.name_layer();
 }
 

@@ -5,6 +5,7 @@
 //   tape.backward(loss);                  // the leaves now hold their gradients
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,7 +55,7 @@ class Tape {
   /// is freed as soon as it has been used, so a tape runs backward once.
   /// Throws Error on a second call, on a tape that traces, when `root` has no value, is not a
   /// single element, takes no gradient, or was recorded on another tape, and as the gradient rules
-  /// do. Where the tape has an observer, an Error of a rule names the layer that recorded it.
+  /// do. An Error of a rule names the layer that recorded it.
   void backward(const Variable& root, double seed = 1.0);
   /// The same for the sum of grad_output * root, with a root of any shape. Throws Error unless
   /// `grad_output` has root's shape, dtype and device.
@@ -94,6 +95,7 @@ class Tape {
   void check_knows(const char* op, const Gradient& input) const;
   void note_read(const char* op, const Variable& x);
   void add(Ref<Node> node);
+  void note_layer();
   void run_backward(Gradient& root, Tensor grad_output);
   void run_backward();
   void run_backward(Node& node);
@@ -107,6 +109,13 @@ class Tape {
   bool used_ = false;
   PoolVector<Ref<Node>> nodes_;
   std::vector<std::string> scopes_;  // of the nodes, for who looks on
+  // Where nobody does, the layers stand one behind the other, and each node knows its place there.
+  struct Place {
+    std::uint32_t begin, end;
+  };
+  PoolVector<char> paths_;
+  PoolVector<Place> places_;
+  std::uint64_t scope_changes_ = 0;  // Scope::changes() when the last node was recorded
 };
 
 /// While a NoGrad lives, operations of this thread are recorded only on tapes made after it.
