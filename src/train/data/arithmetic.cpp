@@ -7,7 +7,9 @@
 #include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/arithmetic_problem.hpp>
+#include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/formats/folder_lock.hpp>
 #include <maskgrad/train/formats/tf_example.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
 #include <maskgrad/train/formats/utf8.hpp>
@@ -123,6 +125,7 @@ bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
                              const std::atomic<bool>* stop) {
   check_arithmetic_data(data);
   make_folder(folder);
+  const FolderLock lock(folder, "data");
   remove_dead_temporaries(folder, [](const std::string& name) {
     return name == shard_index_path("") || name.ends_with(".tfrecords");
   });
@@ -138,7 +141,8 @@ bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
   }
   // From here on until all have their names, the folder holds no whole data set.
   write_unfinished_shard_index(folder);
-  for (RecordWriter& writer : writers) writer.commit();
+  for (RecordWriter& writer : writers) writer.take_name();
+  sync_folder(folder);
   remove_shards_from(folder, data.shards);
   write_shard_index(folder, written);
   return true;

@@ -28,9 +28,9 @@ fs::path folder_of(const fs::path& file) {
   return file.has_parent_path() ? file.parent_path() : fs::path(".");
 }
 
-/// A rename lasts only once the folder itself is on the disk.
-void sync_folder(const fs::path& file) {
-  const fs::path folder = folder_of(file);
+}  // namespace
+
+void sync_folder(const fs::path& folder) {
   const int descriptor = again_if_interrupted(
       [&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (descriptor < 0) {
@@ -42,8 +42,6 @@ void sync_folder(const fs::path& file) {
   ::close(descriptor);
   if (code != 0 && code != EINVAL) fail_file("cannot write folder", folder, code);
 }
-
-}  // namespace
 
 AtomicFile::AtomicFile(const fs::path& target) : target_(resolve_link(target)) {
   if (!can_be_replaced(target_)) {
@@ -77,15 +75,20 @@ void AtomicFile::finish() {
   lock_ = TemporaryLock();
 }
 
-void AtomicFile::commit() {
-  close();
+void AtomicFile::take_name() {
   if (temporary_.empty()) return;
   const int renamed =
       again_if_interrupted([&] { return std::rename(temporary_.c_str(), target_.c_str()); });
   if (renamed != 0) fail_file("cannot write", target_, errno);
   temporary_.clear();
   lock_ = TemporaryLock();
-  sync_folder(target_);
+}
+
+void AtomicFile::commit() {
+  close();
+  if (temporary_.empty()) return;
+  take_name();
+  sync_folder(folder_of(target_));
 }
 
 bool can_be_replaced(const fs::path& path) {

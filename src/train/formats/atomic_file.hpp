@@ -29,8 +29,12 @@ class AtomicFile {
   /// Flushes the file to the disk and lets go of it, so that commit() has only its name to give.
   /// Of files that belong together, the last may so fail before the first has its name. Nothing may
   /// be written after it. Another process that makes the same target may now take the temporary
-  /// file for one that was left, and remove it. Throws Error where that fails.
+  /// file for one that was left, and remove it: a FolderLock keeps it out. Throws Error where that
+  /// fails.
   void finish();
+  /// Gives the finished file its name. That lasts only once sync_folder() has been called for its
+  /// folder. Throws Error where that fails.
+  void take_name();
   /// finish(), and gives the file its name. It must be the last call. Throws Error where that
   /// fails. The target is then as it was, unless only its folder could not be flushed.
   void commit();
@@ -43,6 +47,10 @@ class AtomicFile {
   TemporaryLock lock_;
   std::optional<OutputFile> file_;
 };
+
+/// Flushes to the disk which files a folder holds. Throws Error "[file] cannot write folder 'x':
+/// <reason>", and where it cannot be opened, unless it may not be read.
+void sync_folder(const std::filesystem::path& folder);
 
 /// False for a device or a pipe: no other file can take its place.
 bool can_be_replaced(const std::filesystem::path& path);

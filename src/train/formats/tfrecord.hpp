@@ -26,6 +26,8 @@ class RecordWriter {
   void write(std::string_view data);
   /// Completes the file, but for its name, as AtomicFile. Throws as AtomicFile.
   void finish() { file_.finish(); }
+  /// Gives the finished file its name, as AtomicFile. Throws as AtomicFile.
+  void take_name() { file_.take_name(); }
   /// Gives the complete file its name. It must be the last call. Throws as AtomicFile.
   void commit() { file_.commit(); }
   /// Records written so far.

@@ -8,6 +8,7 @@
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/formats/file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
+#include <maskgrad/train/formats/folder_lock.hpp>
 #include <maskgrad/train/formats/tf_example.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
 
@@ -163,6 +164,22 @@ TEST(ArithmeticShards, TakeThePlaceOfAnOlderSetOnceAllAreOnTheDisk) {
   EXPECT_THAT(names(), ::testing::ElementsAre("index", "shard_0000.tfrecords",
                                               "shard_9999.tfrecords", "shards.json"))
       << "the folder is no shard";
+}
+
+TEST(ArithmeticShards, AreNotWrittenWhereAnotherWriterIsAtWork) {
+  const ScratchFolder folder;
+  write_arithmetic_shards(folder.path(), {.shards = 2, .samples = 2});
+  const std::string old = read_file(folder / "shard_0000.tfrecords");
+  {
+    const FolderLock other(folder.path(), "data");
+    EXPECT_EQ(error_of([&] { write_arithmetic_shards(folder.path(), {.shards = 1, .seed = 1}); }),
+              "[data] another process is writing to '" + folder.path().string() +
+                  "': wait until it has ended");
+    EXPECT_EQ(read_file(folder / "shard_0000.tfrecords"), old);
+    EXPECT_EQ(list_shards(folder.path()).size(), 2U);
+  }
+  write_arithmetic_shards(folder.path(), {.shards = 1, .samples = 2, .seed = 1});
+  EXPECT_EQ(list_shards(folder.path()).size(), 1U);
 }
 
 TEST(ArithmeticShards, OfAnyNumberNeedFewOpenFiles) {
