@@ -47,7 +47,7 @@ void check_no_other_data(const fs::path& folder, bool force) {
 void check_is_no_run(const fs::path& folder) {
   check(!RunPaths(folder).is_run(), "data", "'{}' holds a run: choose another folder",
         folder.string());
-  check_is_of_no_run(folder / arithmetic_shard_name(0), "data");
+  check_is_of_no_run(folder, "data");
 }
 
 // What makes the same data, for a shell.

@@ -164,7 +164,7 @@ class Explainer {
     }
     if (!draw_.cuts(most)) return "";
     return sentences(most > kMostDrawnPositions
-                         ? fmt::format("Not all {} positions fit here: --out draws the last {}, "
+                         ? fmt::format("Not all {} positions fit here: --out draws {} of them, "
                                        "and --json writes the weights of all.",
                                        most, kMostDrawnPositions)
                          : fmt::format("Not all {} positions fit here: --out draws all.", most));

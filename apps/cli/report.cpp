@@ -55,9 +55,12 @@ void report(const Options& options) {
     out = options.runs.size() == 1 ? fs::path(options.runs.front()) / "report.html"
                                    : fs::path("report.html");
   }
-  for (const fs::path& run : runs) {
-    const RunPaths paths(run);
-    if (path_within(out, run) != paths.report.filename()) check_is_no_file_of(paths, out, "report");
+  const bool is_own = std::ranges::any_of(runs, [&](const fs::path& run) {
+    return path_within(out, run) == RunPaths(run).report.filename();
+  });
+  if (!is_own) {
+    for (const fs::path& run : runs) check_is_no_file_of(RunPaths(run), out, "report");
+    check_is_of_no_run(out, "report");
   }
   check_may_replace(out, kReportStart, "report", "report");
   const std::vector<std::string> damaged = write_report(runs, out, std::move(notes));

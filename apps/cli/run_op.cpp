@@ -39,7 +39,10 @@ Variable as_input(const OpDef& op, const std::string& name, const Tensor& value,
 
 void run(const Options& options) {
   const OpDef& op = as_usage([&]() -> const OpDef& { return known_op(options.name); });
-  OpCall call = as_usage([&] { return parse_call(op, options); });
+  OpCall call = as_usage([&] {
+    check_is_of_no_run(options.out, "run-op");
+    return parse_call(op, options);
+  });
   std::map<std::string, Tensor> tensors = load_tensors(options.in);
   Tensor grad_output;
   if (options.grad) {
@@ -64,7 +67,6 @@ void run(const Options& options) {
       results["grad_" + name] = grad.defined() ? grad : Tensor::zeros(input.shape(), input.dtype());
     }
   }
-  check_is_of_no_run(options.out, "run-op");
   save_tensors(options.out, results);
 }
 

@@ -153,6 +153,7 @@ TEST_F(RunFolder, KeepsItsFilesWhateverWritesElsewhere) {
         {"run-op", "relu", "--in", "x.safetensors", "--out", file},
         {"bench", "op-overhead", "--json", file},
         {"eval", "other", "--json", file},
+        {"report", "other", "--out", file},
         {"explain", "other", "x=1,y=2:x+y", "--json", file}};
     for (const std::vector<std::string>& command : commands) {
       expect_error(run(command), 2, "'" + file + "' belongs to the run itself: choose");
@@ -161,6 +162,16 @@ TEST_F(RunFolder, KeepsItsFilesWhateverWritesElsewhere) {
   expect_error(run({"data", "arithmetic", "--out", "r/data", "--force"}), 2,
                "belongs to the run itself");
   EXPECT_EQ(run({"ops", "--json", "r/ops.json"}).code, 0) << "a file that no run has";
+}
+
+TEST_F(RunFolder, KeepsItsFilesFromCommandsThatAreRunInIt) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "3"}).code, 0);
+  const auto ops = [&](const std::string& folder, const std::string& file) {
+    return run({"ops", "--json", file}, {.folder = folder});
+  };
+  EXPECT_EQ(ops("r", "ops.json").code, 0) << "a file that no run has";
+  expect_error(ops("r", "config.toml"), 2, "'config.toml' belongs to the run itself: choose");
+  expect_error(ops("r/checkpoints", "step_0000009999.safetensors"), 2, "belongs to the run itself");
 }
 
 TEST_F(RunFolder, IsTidiedUpByTheNextRunWhereOneWasKilledBeforeItSavedAnything) {

@@ -145,12 +145,11 @@ void check_is_no_file_of(const RunPaths& paths, const fs::path& path, const char
                                   [&](const Subfolder& sub) { return sub.name == first; });
   if (!is_own) return;
   throw UsageError(
-      command, fmt::format("'{}' belongs to the run itself: choose another file", path.string()));
+      command, fmt::format("'{}' belongs to the run itself: choose another place", path.string()));
 }
 
 void check_is_of_no_run(const fs::path& path, const char* command) {
-  std::error_code ignored;
-  const fs::path folder = fs::weakly_canonical(path, ignored).parent_path();
+  const fs::path folder = resolved_path(path).parent_path();
   for (const RunPaths& run : {RunPaths(folder), RunPaths(folder.parent_path())}) {
     if (run.is_run()) check_is_no_file_of(run, path, command);
   }

@@ -26,14 +26,13 @@ fs::path absolute_path(const fs::path& path) {
   return result.lexically_normal();
 }
 
-// Without symbolic links, as far as it is there.
-fs::path resolved(const fs::path& path) {
+}  // namespace
+
+fs::path resolved_path(const fs::path& path) {
   std::error_code error;
   fs::path result = fs::weakly_canonical(absolute_path(path), error);
   return error ? absolute_path(path) : result;
 }
-
-}  // namespace
 
 fs::path run_folder(const std::string& name, const Settings& settings) {
   const std::string& out = settings.text("out");
@@ -41,7 +40,7 @@ fs::path run_folder(const std::string& name, const Settings& settings) {
 }
 
 fs::path path_within(const fs::path& path, const fs::path& folder) {
-  const fs::path within = resolved(path).lexically_relative(resolved(folder));
+  const fs::path within = resolved_path(path).lexically_relative(resolved_path(folder));
   return within.empty() || *within.begin() == ".." ? fs::path() : within;
 }
 

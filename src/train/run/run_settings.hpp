@@ -15,6 +15,9 @@ namespace maskgrad {
 /// The folder that the settings name, or runs/<name>.
 std::filesystem::path run_folder(const std::string& name, const Settings& settings);
 
+/// `path` from the root, and without symbolic links as far as it is there.
+std::filesystem::path resolved_path(const std::filesystem::path& path);
+
 /// `path` relative to `folder` where it leads into it, links resolved; empty elsewhere.
 std::filesystem::path path_within(const std::filesystem::path& path,
                                   const std::filesystem::path& folder);
