@@ -27,6 +27,13 @@ void for_each_element(std::string_view data, F f) {
   }
 }
 
+// The power of two that brings the largest number to between 1 and 2, where sums neither overflow
+// nor vanish.
+int scale_of(const TensorStatistics& s) {
+  const double most = std::max(std::abs(s.min), std::abs(s.max));
+  return most > 0 ? -std::ilogb(most) : 0;
+}
+
 template <class T>
 TensorStatistics compute(std::string_view data) {
   TensorStatistics s;
@@ -43,14 +50,21 @@ TensorStatistics compute(std::string_view data) {
   });
   if (s.count == s.not_finite) return s;
   const auto finite = static_cast<double>(s.count - s.not_finite);
+  const int scale = scale_of(s);
+  const double first = std::ldexp(s.min, scale);
+  double sum = 0;  // of the distances from the smallest, so that equal numbers have no rounding
   for_each_element<T>(data, [&](double x) {
-    if (std::isfinite(x)) s.mean += x / finite;
+    if (std::isfinite(x)) sum += std::ldexp(x, scale) - first;
   });
-  double variance = 0;
+  const double mean = first + sum / finite;
+  double squares = 0;
   for_each_element<T>(data, [&](double x) {
-    if (std::isfinite(x)) variance += (x - s.mean) * (x - s.mean) / finite;
+    if (!std::isfinite(x)) return;
+    const double distance = std::ldexp(x, scale) - mean;
+    squares += distance * distance;
   });
-  s.std = std::sqrt(variance);
+  s.mean = std::ldexp(mean, -scale);
+  s.std = std::ldexp(std::sqrt(squares / finite), -scale);
   return s;
 }
 

@@ -244,7 +244,7 @@ TEST(Tape, ChecksThatGradientsAreFiniteWhenAsked) {
   EXPECT_EQ(error({1, 2, nan, 4}, SequenceMask(test::bits({1, 1, 0, 1}, {2, 2}))), "no error");
 }
 
-TEST(Tape, NamesTheLayerOfARuleThatFailsWhereItHasAnObserver) {
+TEST(Tape, NamesTheLayerOfARuleThatFailsWhetherOrNotItHasAnObserver) {
   const auto error = [](TapeObserver* observer) {
     const Variable a = leaf(make({1, 2}, {2}));
     Tape tape(Tape::Options{.observer = observer});
@@ -260,7 +260,7 @@ TEST(Tape, NamesTheLayerOfARuleThatFailsWhereItHasAnObserver) {
   };
   FiniteCheck check;
   EXPECT_EQ(error(&check), "[toy] in layer 'block0.dense': is at a loss");
-  EXPECT_EQ(error(nullptr), "[toy] is at a loss");
+  EXPECT_EQ(error(nullptr), "[toy] in layer 'block0.dense': is at a loss");
 }
 
 }  // namespace

@@ -35,13 +35,31 @@ TEST(TensorStatistics, AreThoseOfTheSameNumbersInAFile) {
   EXPECT_EQ(of_file.min, -7);
 }
 
-TEST(TensorStatistics, OfTheLargestNumbersHaveAMean) {
+TEST(TensorStatistics, OfTheLargestAndSmallestNumbersNeitherOverflowNorVanish) {
   constexpr double kMost = std::numeric_limits<double>::max();
-  EXPECT_EQ(statistics_of(Tensor::from<double>({kMost, kMost}, {2})).mean, kMost);
+  EXPECT_EQ(statistics_of(Tensor::full({3}, kMost, DType::kFloat64)).mean, kMost);
+  const auto far_apart = statistics_of(Tensor::from<double>({kMost, -kMost}, {2}));
+  EXPECT_EQ(far_apart.mean, 0);
+  EXPECT_EQ(far_apart.std, kMost);
+  constexpr double kLeast = std::numeric_limits<double>::denorm_min();
+  const auto tiny = statistics_of(Tensor::from<double>({kLeast * 4, kLeast * 8}, {2}));
+  EXPECT_EQ(tiny.mean, kLeast * 6);
+  EXPECT_EQ(tiny.std, kLeast * 2);
+}
+
+TEST(TensorStatistics, OfEqualNumbersDoNotSpread) {
+  for (const double x : {1.0, 5.0, 0.1, -1e-300}) {
+    for (const std::int64_t count : {1, 10, 49, 1000}) {
+      const auto s = statistics_of(Tensor::full({count}, x, DType::kFloat64));
+      EXPECT_EQ(s.mean, x) << count;
+      EXPECT_EQ(s.std, 0) << x << " " << count;
+    }
+  }
 }
 
 TEST(TensorStatistics, OfNothingOrNothingFiniteAreZero) {
-  for (const Tensor& x : {Tensor::zeros({0, 3}, DType::kFloat32), Tensor::full({2}, NAN, DType::kFloat32)}) {
+  for (const Tensor& x :
+       {Tensor::zeros({0, 3}, DType::kFloat32), Tensor::full({2}, NAN, DType::kFloat32)}) {
     const auto s = statistics_of(x);
     EXPECT_EQ(s.count, x.numel());
     EXPECT_EQ(s.not_finite, x.numel());
