@@ -7,7 +7,14 @@ namespace maskgrad::ops {
 
 namespace {
 
+// As wide as a register: wider ones would not stay there.
+#if defined(__AVX512F__)
 using Vector [[gnu::vector_size(64)]] = float;
+#elif defined(__AVX__)
+using Vector [[gnu::vector_size(32)]] = float;
+#else
+using Vector [[gnu::vector_size(16)]] = float;
+#endif
 constexpr std::int64_t kLanes = sizeof(Vector) / sizeof(float);
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace maskgrad::ops {
 /// registers. Returns how many it ran.
 std::int64_t run_multiply_adds(std::int64_t rounds);
 
-/// Reads an array once, 256 bytes at a time, less what is left behind the last 256. Requires memory
-/// aligned to 64 bytes. Returns a number that depends on all it read.
+/// Reads an array once, four registers at a time, less what is left behind the last four. Requires
+/// memory aligned to 64 bytes. Returns the sum of what it read.
 float read_all(std::span<const float> x);
 
 /// y[i] += 0.5 x[i]: reads two arrays and writes one.
