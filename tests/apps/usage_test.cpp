@@ -116,7 +116,8 @@ TEST_F(Usage, EveryExampleWorksInTheOrderOfTheHelps) {
 TEST_F(Usage, TellsTheVersion) {
   const test::CliResult result = run({"--version"});
   EXPECT_EQ(result.code, 0);
-  EXPECT_TRUE(std::regex_match(result.out, std::regex("maskgrad [0-9]+\\.[0-9]+\\.[0-9]+, computes with .+\n")));
+  EXPECT_TRUE(std::regex_match(
+      result.out, std::regex("maskgrad [0-9]+\\.[0-9]+\\.[0-9]+, computes with .+\n")));
 }
 
 TEST_F(Usage, AsksForWhatIsMissing) {
