@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/run/run_notes.hpp>
@@ -45,7 +46,10 @@ std::string epochs_table(const std::vector<EpochRow>& epochs) {
     }
     rows.push_back(cells);
   }
-  return format_table(rows, output_columns()) + "\n";
+  const std::int64_t steps = steps_in_part(epochs);
+  const std::string mean =
+      steps == 0 ? "" : fmt::format("the last line is the mean of {}\n", count_of(steps, "step"));
+  return format_table(rows, output_columns()) + mean + "\n";
 }
 
 // What config.toml says otherwise than the run was trained with, by its newest checkpoint or else

@@ -9,6 +9,7 @@
 
 #include "cli/output.hpp"
 #include "cli/run_folder.hpp"
+#include "cli/text.hpp"
 #include "recipes/explain_input.hpp"
 
 namespace maskgrad::apps {
@@ -16,18 +17,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "runs/first/" and "." have a last part too. Runs of one name are told apart by their paths.
+// "runs/first/" and "." have a last part too.
+std::vector<fs::path> parts_of(const fs::path& folder) {
+  std::error_code ignored;
+  const fs::path whole = fs::absolute(folder, ignored).lexically_normal();
+  const fs::path named = whole.has_filename() ? whole : whole.parent_path();
+  return {named.begin(), named.end()};
+}
+
+// Runs of one name are told apart by their paths, without what these begin with alike.
 std::string run_name(const fs::path& folder, std::span<const fs::path> folders) {
-  const auto last_part = [](const fs::path& path) {
-    std::error_code ignored;
-    const fs::path whole = fs::absolute(path, ignored).lexically_normal();
-    return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
-  };
-  const std::string name = last_part(folder);
-  const auto namesakes = std::count_if(folders.begin(), folders.end(), [&](const fs::path& other) {
-    return last_part(other) == name;
-  });
-  return namesakes > 1 ? folder.string() : name;
+  const std::vector<fs::path> own = parts_of(folder);
+  std::size_t alike = own.size() - 1;
+  for (const fs::path& other : folders) {
+    const std::vector<fs::path> parts = parts_of(other);
+    if (parts.back() != own.back() || parts == own) continue;
+    const auto differ = std::ranges::mismatch(own, parts);
+    alike = std::min({alike, static_cast<std::size_t>(differ.in1 - own.begin()), parts.size() - 1});
+  }
+  fs::path name;
+  for (std::size_t i = alike; i < own.size(); ++i) name /= own[i];
+  return name.string();
 }
 
 // A report without them is one still, and says why.
@@ -70,6 +80,17 @@ std::vector<ReportExample> examples_of(TrainedRun& run) {
   return examples;
 }
 
+// Where the figures of a run are that its recipe keeps data for; "" where it keeps none.
+std::string about_held_out(const TrainedRun& run) {
+  if (!run.recipe().holds_out(run.settings())) return "";
+  const fs::path& folder = run.paths().folder;
+  std::error_code ignored;
+  const bool has_table = fs::exists(folder / "eval.txt", ignored);
+  return fmt::format("maskgrad eval {} measures what was kept from training{}.",
+                     shell_word(folder.string()),
+                     has_table ? ", and eval.txt in that folder holds what it has said" : "");
+}
+
 // Of the first epoch; 0 where it did not end.
 std::int64_t steps_in_epoch(const ReportRun& run) {
   if (run.epochs.empty() || find_value(run.epochs.front(), "epoch") != 1.0) return 0;
@@ -88,16 +109,32 @@ void add_references(std::vector<ReferenceCurve>& all, std::vector<ReferenceCurve
   }
 }
 
+// "maskgrad: blog and text".
+std::string title_of(std::vector<std::string> tasks) {
+  constexpr std::size_t kMost = 4;
+  if (tasks.size() > kMost) {
+    const std::size_t more = tasks.size() - (kMost - 1);
+    tasks.resize(kMost - 1);
+    tasks.push_back(fmt::format("{} more", more));
+  }
+  const std::string last = tasks.back();
+  tasks.pop_back();
+  return fmt::format("maskgrad: {}{}{}", fmt::join(tasks, ", "), tasks.empty() ? "" : " and ",
+                     last);
+}
+
 // Only the program that trained a run without a recipe knows its masks.
 ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::string& name,
                      std::vector<ReferenceCurve>& references) {
   ReportRun report = load_report_run(folder, name);
+  report.task = saved.name;
   Settings settings = saved.settings;
   if (saved.recipe) {
     TrainedRun run(folder);
     add_masks(report, run);
     add_explained(report, run);
     report.examples = examples_of(run);
+    report.held_out = about_held_out(run);
     settings = run.settings();
     references = run.recipe().references(settings, steps_in_epoch(report));
   } else {
@@ -117,14 +154,14 @@ std::vector<std::string> write_report(std::span<const fs::path> folders, const f
   std::vector<ReportRun> runs;
   std::vector<ReferenceCurve> references;
   std::vector<std::string> damaged;
-  std::string title;
+  std::vector<std::string> tasks;
   for (const fs::path& folder : folders) {
     try {
       const SavedRun run = read_run(RunPaths(folder));
       std::vector<ReferenceCurve> of_run;
       runs.push_back(report_run(run, folder, run_name(folder, folders), of_run));
       add_references(references, std::move(of_run), runs.size() - 1);
-      if (title.empty()) title = fmt::format("maskgrad: {}", run.name);
+      if (std::ranges::find(tasks, run.name) == tasks.end()) tasks.push_back(run.name);
     } catch (const Error& error) {
       if (folders.size() == 1) throw;
       damaged.push_back(
@@ -133,7 +170,7 @@ std::vector<std::string> write_report(std::span<const fs::path> folders, const f
   }
   check(!runs.empty(), "report", "no run can be read: {}", fmt::join(damaged, "; "));
   notes.insert(notes.end(), damaged.begin(), damaged.end());
-  write_file(out, render_report(title, runs, references, notes));
+  write_file(out, render_report(title_of(tasks), runs, references, notes));
   return damaged;
 }
 

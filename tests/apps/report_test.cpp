@@ -99,7 +99,7 @@ class ReportOfAnUnfinishedEpoch : public test::CliTest {
   std::string steps_in_inspect(const std::string& folder) {
     const std::string text = run({"inspect", folder}).out;
     const std::size_t line = text.find("\n", text.find("-----  -----"));
-    return text.substr(line + 1, text.find("\n\n", line) - line);
+    return text.substr(line + 1, text.find("\n", line + 1) - line);
   }
 };
 
@@ -112,6 +112,15 @@ TEST_F(ReportOfAnUnfinishedEpoch, SaysHowFarItWent) {
   std::filesystem::remove_all(path("a/checkpoints"));
   ASSERT_EQ(run({"report", "a"}).code, 0);
   EXPECT_THAT(read("a/report.html"), HasSubstr(summary)) << "the model tells it, too";
+}
+
+TEST_F(ReportOfAnUnfinishedEpoch, MarksTheMeanOfAFewSteps) {
+  ASSERT_EQ(train({"--out", "runs/a", "--steps", "41"}).code, 0);
+  EXPECT_THAT(read("runs/a/report.html"), HasSubstr("(mean of 1 step)"));
+  EXPECT_THAT(run({"inspect", "runs/a"}).out, HasSubstr("\nthe last line is the mean of 1 step\n"));
+  EXPECT_THAT(run({"inspect", "runs"}).out, HasSubstr("(mean of 1 step)"));
+  ASSERT_EQ(train({"--out", "b", "--steps", "40"}).code, 0);
+  EXPECT_THAT(run({"inspect", "b"}).out, Not(HasSubstr("is the mean of")));
 }
 
 TEST_F(ReportOfAnUnfinishedEpoch, SaysTheSameOfARunThatWentOn) {
@@ -131,10 +140,55 @@ TEST_F(ReportOfAnUnfinishedEpoch, SaysTheSameOfARunThatWentOn) {
   EXPECT_THAT(read("b/report.html"), Not(HasSubstr("seconds</th><td>–<")));
 }
 
+TEST_F(Report, RanksNoRunsOfDifferentTasksAndNamesThemAll) {
+  write("t", std::string(2000, 'x') + std::string(2000, 'y'));
+  ASSERT_EQ(run({"train", "text", "--data", "t", "--out", "words", "--features", "8", "--layers",
+                 "1", "--heads", "1", "--context", "16", "--minutes", "0", "--epochs", "1"})
+                .code,
+            0);
+  ASSERT_EQ(run({"report", "runs/first", "words", "runs/second"}).code, 0);
+  const std::string page = read("report.html");
+  EXPECT_THAT(page, HasSubstr("<title>maskgrad: blog and text</title>"));
+  EXPECT_THAT(page, HasSubstr("Runs of different tasks are not ranked among each other: first and "
+                              "second (blog); words (text)."));
+  EXPECT_THAT(page, HasSubstr("first and second differ in mask."));
+}
+
+TEST_F(Report, RanksNoRunsOnOtherData) {
+  ASSERT_EQ(
+      run({"data", "arithmetic", "--out", "d2", "--shards", "1", "--samples", "80", "--seed", "5"})
+          .code,
+      0);
+  ASSERT_EQ(train({"--out", "elsewhere", "--epochs", "2", "--data", "d2"}).code, 0);
+  ASSERT_EQ(run({"report", "runs/first", "elsewhere"}).code, 0);
+  EXPECT_THAT(read("report.html"),
+              HasSubstr("Runs that were trained on different data are not ranked among each other: "
+                        "first; elsewhere."));
+  EXPECT_THAT(read("report.html"), Not(HasSubstr("the best first")));
+  ASSERT_EQ(run({"report", "runs/first", "runs/second"}).code, 0);
+  EXPECT_THAT(read("report.html"), HasSubstr("the best first"));
+}
+
+TEST_F(Report, SaysWhereTheFiguresOfAModelAreThatAreHeldOut) {
+  const std::string model = std::string(MASKGRAD_SOURCE) + "/models/arithmetic";
+  ASSERT_EQ(run({"report", model, "--out", "r.html"}).code, 0);
+  EXPECT_THAT(read("r.html"),
+              HasSubstr("No figure of arithmetic here is held out. maskgrad eval " + model +
+                        " measures what was kept from training, and "
+                        "eval.txt in that folder holds what it has said."));
+  EXPECT_THAT(read("runs/first/report.html"), HasSubstr("No figure of first is held out: all are"));
+}
+
 TEST_F(Report, TellsRunsOfOneNameApart) {
   ASSERT_EQ(run({"report", "runs/first", "other/first"}).code, 0);
   EXPECT_THAT(read("report.html"), HasSubstr("runs/first"));
-  EXPECT_THAT(read("report.html"), HasSubstr("other/first"));
+  EXPECT_THAT(read("report.html"), HasSubstr(">other/first<"));
+  // What their paths begin with alike tells nothing.
+  ASSERT_EQ(run({"report", path("runs/first").string(), path("other/first").string(), "--out",
+                 "same.html"})
+                .code,
+            0);
+  EXPECT_EQ(read("same.html"), read("report.html"));
 }
 
 TEST_F(Report, LeavesOutRunsThatHaveNotEndedAndSaysHowTheyGoOn) {

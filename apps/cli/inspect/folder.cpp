@@ -140,7 +140,8 @@ std::string progress_of(const std::vector<EpochRow>& epochs) {
   const bool is_whole = done == static_cast<double>(static_cast<std::int64_t>(done));
   const std::string text = is_whole ? count_of(static_cast<std::int64_t>(done), "epoch")
                                     : fmt::format("{} epochs", mean_text(done, 3));
-  return fmt::format("{}, {}{}", text, count_of(static_cast<std::int64_t>(steps), "step"), values);
+  return fmt::format("{}, {}{}{}", text, count_of(static_cast<std::int64_t>(steps), "step"), values,
+                     mean_of_steps(steps_in_part(epochs)));
 }
 
 std::vector<std::string> describe_run(const fs::path& folder) {

@@ -105,6 +105,7 @@ std::string draw_legend(const LineChart& chart, const std::vector<Look>& looks, 
   double x = 4;
   y = kLegendTop;
   for (const Look& look : looks) {
+    if (look.series->points.empty()) continue;
     add_to_legend(out, css_of(look), legend_name(*look.series), x, y, [&](double left, double at) {
       return fmt::format(R"(<path class="line" stroke-width="{}" d="M{},{}h26"/>)",
                          format_pixels(line_width(look)), format_pixels(left), format_pixels(at)) +

@@ -61,7 +61,8 @@ std::string curves(const ReportContent& content, std::span<const std::string> me
     if (const std::string chart = validation_chart(content, metric); !chart.empty()) {
       body += card(chart);
     }
-    body += card(metric_chart(content, metric) + equal_runs_note(content, metric));
+    body += card(metric_chart(content, metric) + parts_note(content, metric) +
+                 equal_runs_note(content, metric));
   }
   return body + "</div>\n" + reference_notes(content);
 }

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <set>
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/report/report_columns.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
@@ -27,6 +29,14 @@ LineChart chart_of(std::string title, const std::string& metric) {
           .y_label = metric,
           .series = {},
           .y_is_share = is_share(metric)};
+}
+
+/// Without the mean of a part of an epoch, where there are means of whole ones before it: it may be
+/// that of a single step.
+std::map<double, double> drawn_values(const ReportRun& run, const std::string& metric) {
+  std::map<double, double> values = values_of(run, metric);
+  if (steps_in_part(run.epochs) > 0 && values.size() > 1) values.erase(std::prev(values.end()));
+  return values;
 }
 
 PlotBand band_of(const ReferenceBand& band) {
@@ -80,9 +90,24 @@ std::string metric_chart(const ReportContent& content, const std::string& metric
     }
     chart.series.push_back(std::move(series));
   };
-  for (const Column& column : run_columns(content, metric)) add(column, false);
+  for (std::size_t i = 0; i < content.runs.size(); ++i) {
+    Column column{heading_of(content.runs[i], i), drawn_values(content.runs[i], metric)};
+    add(column, false);
+  }
   for (const Column& column : reference_columns(content, metric)) add(column, true);
   return draw(chart);
+}
+
+std::string parts_note(const ReportContent& content, const std::string& metric) {
+  std::string notes;
+  for (const ReportRun& run : content.runs) {
+    const std::int64_t steps = steps_in_part(run.epochs);
+    if (steps == 0 || values_of(run, metric).size() < 2) continue;
+    notes += fmt::format(
+        "<p class=\"note\">{} ended within an epoch: the mean of its last {} is not drawn.</p>\n",
+        escape_html(run.name), count_of(steps, "step"));
+  }
+  return notes;
 }
 
 std::string validation_chart(const ReportContent& content, const std::string& metric) {

@@ -10,6 +10,7 @@
 #include <maskgrad/train/formats/tensorboard.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/report/report_run.hpp>
+#include <maskgrad/train/run/run_notes.hpp>
 
 namespace maskgrad {
 namespace {
@@ -217,7 +218,26 @@ std::optional<BestValidation> best_validation(const Notes& notes, const fs::path
   if (note == notes.end() || std::ranges::count(note->second, ' ') == 2) return std::nullopt;
   constexpr std::int64_t kAnyStep = std::numeric_limits<std::int64_t>::max();
   const BestWeights best = BestWeights::from_note(note->second, kAnyStep, file.string());
-  return BestValidation{best.loss, best.step};
+  return BestValidation{best.loss, best.step, best.data};
+}
+
+std::int64_t steps_in_part(const std::vector<EpochRow>& epochs) {
+  if (epochs.empty()) return 0;
+  const auto value = [](const EpochRow& row, const char* column) {
+    return find_value(row, column).value_or(0);
+  };
+  const double epoch = value(epochs.back(), "epoch"), whole = std::floor(epoch),
+               all = value(epochs.back(), "steps");
+  if (epoch == whole || !(all >= 1 && all < 9e15)) return 0;
+  double before = all * whole / epoch;  // where the table does not tell
+  for (const EpochRow& row : epochs) {
+    if (value(row, "epoch") == whole) before = value(row, "steps");
+  }
+  return std::max<std::int64_t>(1, std::llround(all - before));
+}
+
+std::string mean_of_steps(std::int64_t steps) {
+  return steps == 0 ? "" : fmt::format(" (mean of {})", count_of(steps, "step"));
 }
 
 ReportRun load_report_run(const fs::path& folder, std::string name) {
@@ -228,6 +248,10 @@ ReportRun load_report_run(const fs::path& folder, std::string name) {
   const FileNotes checkpoint = newest_notes(folder, run.warnings);
   notes.insert(checkpoint.notes.begin(), checkpoint.notes.end());
   run.best = best_validation(checkpoint.notes, checkpoint.file);
+  if (run.best) run.validation_data = run.best->data;
+  if (const auto data = notes.find(kDataNote); data != notes.end()) {
+    run.training_data = data->second;
+  }
   const fs::path table = folder / "epochs.csv";
   run.epochs = read_epochs(table, notes);
   const auto epochs = epochs_by_step(run.epochs, table);

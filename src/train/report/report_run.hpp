@@ -69,10 +69,14 @@ struct ReportExample {
 struct BestValidation {
   double loss;
   std::int64_t step;
+  std::string data = {};  ///< the fingerprint of the data it was measured on; empty: not known
 };
 
 struct ReportRun {
   std::string name;
+  /// What it was trained to do: its recipe, or what the program of its own calls it.
+  std::string task = {};
+  std::string training_data = {}, validation_data = {};  // fingerprints; empty: not known
   std::vector<std::pair<std::string, std::string>> settings;
   std::vector<EpochRow> epochs;
   std::vector<ReportParameter> parameters;
@@ -82,19 +86,20 @@ struct ReportRun {
   std::vector<ReportExample> examples = {};
   std::vector<ReportValidation> validation = {};
   std::optional<BestValidation> best = {};  // nothing: it never validated
-  std::vector<std::string> warnings = {};   // what could not be read, a line each
-  ModelGraph graph = {};                    // of the model; without nodes where the logs hold none
+  std::string held_out = {};  // a sentence: where figures on data that it has not seen are
+  std::vector<std::string> warnings = {};  // what could not be read, a line each
+  ModelGraph graph = {};                   // of the model; without nodes where the logs hold none
 };
 
 /// Reads `epochs.csv`, `model.safetensors` and, where there are any, `validation.csv` and the event
-/// files in `logs` of a run folder; `settings`, `masks` and `examples` stay empty. The table must
-/// match the digests in the notes of the model and of the newest checkpoint, where they hold one.
-/// Where these tell of a part of an epoch behind the table, it is the last row, see epoch_part(). A
-/// histogram belongs to the epoch that ended at its step. One at another step is left out. Where a
-/// run that went on wrote a step again, its last file counts. A validation point has its place
-/// between the ends of epochs, by its step. Those that validation.csv lacks come from the event
-/// files. Of a damaged event file what comes before the damage counts, and a warning says so. A
-/// warning also names what is missing from an event file that was cut between two events.
+/// files in `logs` of a run folder; `task`, `settings`, `masks` and `examples` stay empty. The
+/// table must match the digests in the notes of the model and of the newest checkpoint, where they
+/// hold one. Where these tell of a part of an epoch behind the table, it is the last row, see
+/// epoch_part(). A histogram belongs to the epoch that ended at its step. One at another step is
+/// left out. Where a run that went on wrote a step again, its last file counts. A validation point
+/// has its place between the ends of epochs, by its step. Those that validation.csv lacks come from
+/// the event files. Of a damaged event file what comes before the damage counts, and a warning says
+/// so. A warning also names what is missing from an event file that was cut between two events.
 /// Parameters come in the order of the first histograms, or without histograms in the order of
 /// their names. Throws Error naming the file that is missing or broken, and "[report]
 /// 'x/epochs.csv': has no column 'steps'".
@@ -120,5 +125,11 @@ FileNotes newest_notes(const std::filesystem::path& folder, std::vector<std::str
 /// Throws Error for a damaged note, naming `file`.
 std::optional<BestValidation> best_validation(const Notes& notes,
                                               const std::filesystem::path& file);
+
+/// The steps of the last row where it is a part of an epoch, of which its figures are means; 0
+/// where it is a whole one, and where there is none.
+std::int64_t steps_in_part(const std::vector<EpochRow>& epochs);
+/// " (mean of 1 step)"; "" for 0 steps.
+std::string mean_of_steps(std::int64_t steps);
 
 }  // namespace maskgrad

@@ -48,8 +48,10 @@ std::string reference_notes(const ReportContent& content);
 std::string example_table(const ReportContent& content);
 /// Runs as columns; final metrics, epochs, steps, parameters and time as rows. Validation first.
 std::string summary_table(const ReportContent& content);
-/// A metric of all runs and its references, by epoch.
+/// A metric of all runs and its references, by epoch; without a part of an epoch behind whole ones.
 std::string metric_chart(const ReportContent& content, const std::string& metric);
+/// Which runs have such a part, which the chart leaves out; "" where none has.
+std::string parts_note(const ReportContent& content, const std::string& metric);
 /// A metric of all runs on validation data, by epoch; "" where no run has it.
 std::string validation_chart(const ReportContent& content, const std::string& metric);
 /// The metric in numbers, with each run's difference from each reference.

@@ -69,7 +69,11 @@ void add_training(SummaryTable& table, const ReportContent& content) {
   for (const std::string& metric : report_metrics(content)) {
     table.add(
         "final training " + metric,
-        [&](const ReportRun& run) { return last_value(values_of(run, metric)); },
+        [&](const ReportRun& run) {
+          const auto values = values_of(run, metric);
+          if (values.empty()) return std::string(kNothing);
+          return last_value(values) + mean_of_steps(steps_in_part(run.epochs));
+        },
         [&](const ReferenceCurve& curve) {
           return curve.metric == metric ? last_value(values_of(curve)) : kNothing;
         });

@@ -21,7 +21,7 @@ struct PlotPoint {
 };
 
 /// A named line. A series keeps its colour and marker by its place among those of its kind, so a
-/// page passes a series without values (which the legend says) rather than none.
+/// page passes a series without points, which the legend leaves out, rather than none.
 struct PlotSeries {
   std::string name;
   std::vector<PlotPoint> points;  // x ascending

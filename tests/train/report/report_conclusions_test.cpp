@@ -57,6 +57,16 @@ TEST(Conclusions, SayWhetherAnyFigureIsHeldOut) {
                         "were trained on"));
 }
 
+TEST(Conclusions, SayWhereFiguresThatAreHeldOutAre) {
+  ReportRun kept = run_of("b", {2, 1});
+  kept.held_out = "maskgrad eval b measures them.";
+  const std::string text = said({run_of("a", {1}), kept});
+  EXPECT_THAT(text, HasSubstr("No figure of a is held out"));
+  EXPECT_THAT(text, HasSubstr("No figure of b here is held out. maskgrad eval b measures them."));
+  const ReportRun validated = with_validation(kept, {{1, 3}, {2, 2.5}}, {2.5, 200});
+  EXPECT_THAT(said({validated}), Not(HasSubstr("maskgrad eval")));
+}
+
 TEST(Conclusions, SayWhereTheBestValidationWasOnlyWhereItIsOver) {
   const auto of = [](double last, double best) {
     return said({with_validation(run_of("a", {2, 1}), {{1, 1.5}, {2, last}}, {best, 1100})});
@@ -85,6 +95,69 @@ TEST(Conclusions, RankRunsByValidationAndElseByTraining) {
               HasSubstr("the best first: the same for a and b 1.0000."));
 }
 
+ReportRun of_task(ReportRun run, std::string task, std::string data = {}) {
+  run.task = std::move(task);
+  run.training_data = std::move(data);
+  return run;
+}
+
+TEST(Conclusions, RankNoRunsOfDifferentTasksAmongEachOther) {
+  const std::string two = said({of_task(run_of("a", {1}, {{"lr", "1"}}), "blog"),
+                                of_task(run_of("b", {2}, {{"lr", "1"}}), "text")});
+  EXPECT_THAT(two, Not(HasSubstr("best first")));
+  EXPECT_THAT(two, Not(HasSubstr("differ in")));
+  EXPECT_THAT(two, HasSubstr("Runs of different tasks are not ranked among each other: a (blog); "
+                             "b (text).</li>"));
+  const std::string three = said({of_task(run_of("a", {3}, {{"lr", "1"}}), "blog"),
+                                  of_task(run_of("b", {2}, {{"lr", "1"}}), "text"),
+                                  of_task(run_of("c", {1}, {{"lr", "2"}}), "blog")});
+  EXPECT_THAT(three, HasSubstr("the best first: c 1.0000 and a 3.0000 (+2.0000)."));
+  EXPECT_THAT(three, Not(HasSubstr("b 2.0000")));
+  EXPECT_THAT(three, HasSubstr("<li>a and c differ in lr."));
+  EXPECT_THAT(three, HasSubstr("among each other: a and c (blog); b (text)."));
+}
+
+TEST(Conclusions, RankNoRunsOnDifferentDataAmongEachOther) {
+  const std::string trained =
+      said({of_task(run_of("a", {1}), "blog", "x"), of_task(run_of("b", {2}), "blog", "y")});
+  EXPECT_THAT(trained, Not(HasSubstr("best first")));
+  EXPECT_THAT(trained, HasSubstr("Runs that were trained on different data are not ranked among "
+                                 "each other: a; b.</li>"));
+  // What they are validated on counts, and not what they were trained on.
+  const auto held = [](const char* name, double loss, const char* data, const char* validation) {
+    ReportRun run =
+        with_validation(of_task(run_of(name, {1}), "blog", data), {{1, loss}}, {loss, 100});
+    run.validation_data = validation;
+    return run;
+  };
+  EXPECT_THAT(said({held("a", 2, "x", "v"), held("b", 1, "y", "v")}),
+              HasSubstr("Validation loss at the end, the best first: b 1.0000 and a 2.0000"));
+  EXPECT_THAT(said({held("a", 2, "x", "v"), held("b", 1, "x", "w")}),
+              HasSubstr("Runs that were validated on different data are not ranked"));
+}
+
+// 100 steps are an epoch of run_of().
+ReportRun with_part(ReportRun run, double epoch, double steps, double loss) {
+  run.epochs.push_back({{"epoch", epoch}, {"steps", steps}, {"loss", loss}});
+  return run;
+}
+
+TEST(Conclusions, RankByNoMeanOfAPartOfAnEpoch) {
+  const std::string text =
+      said({run_of("a", {3, 1}), with_part(run_of("b", {3, 2}), 2.01, 201, 1e-6)});
+  EXPECT_THAT(text, HasSubstr("the best first: a 1.0000 and b 2.0000 (+1.0000)."));
+  EXPECT_THAT(text, HasSubstr("b ended within an epoch: its last training figures are the mean of "
+                              "1 step, and those of the epoch before are ranked.</li>"));
+  EXPECT_THAT(text, Not(HasSubstr("e-06")));
+  const std::string within_first =
+      said({run_of("a", {3, 1}), with_part(run_of("b", {}), 0.07, 7, 1e-6)});
+  EXPECT_THAT(within_first, Not(HasSubstr("best first")));
+  EXPECT_THAT(within_first, HasSubstr("the mean of 7 steps, and are not ranked."));
+  EXPECT_THAT(
+      said({with_validation(with_part(run_of("c", {}), 0.07, 7, 0.5), {{0.07, 2}}, {2, 7})}),
+      HasSubstr("loss 2.0000 on validation data, and 0.5000 (mean of 7 steps) in training"));
+}
+
 TEST(Conclusions, SayWhatDiffersAndThatOneRunIsOneDraw) {
   const auto with = [](std::string name, const char* mask, const char* seed) {
     return run_of(std::move(name), {1}, {{"lr", "1"}, {"mask", mask}, {"seed", seed}});
@@ -98,7 +171,7 @@ TEST(Conclusions, SayWhatDiffersAndThatOneRunIsOneDraw) {
   EXPECT_THAT(said({with("a", "key", "1"), with("b", "none", "2")}),
               HasSubstr("The runs differ in mask and seed."));
   EXPECT_THAT(said({with("a", "key", "1"), with("b", "key", "1")}),
-              HasSubstr("The settings of the runs are equal."));
+              HasSubstr("The runs have equal settings."));
   EXPECT_THAT(said({with("a", "key", "1")}), Not(HasSubstr("differ")));
 }
 
@@ -109,13 +182,14 @@ TEST(Conclusions, PutRunsAndReferenceBesideTheBandOfOtherSeeds) {
   const std::string text = said(runs, {article});
   EXPECT_THAT(text, HasSubstr("In training loss, a ends 1.2500 below article (epoch 3) and b ends "
                               "2.5000 below article (epoch 3)."));
-  EXPECT_THAT(text,
-              HasSubstr("Five runs end between 1.0000 and 2.0000: article lies below them in 1, "
-                        "among them in 1 and above them in 1 of 3 epochs, a among them in 2 "
-                        "and above them in 1 of 3 epochs, b among them in 3 of 3 epochs."));
+  EXPECT_THAT(
+      text, HasSubstr("Five runs end between 1.0000 and 2.0000. article lies below all of them in "
+                      "1 of 3 epochs, within their range in 1 and above all of them in 1. "
+                      "a lies within their range in 2 of 3 epochs and above all of them in 1. "
+                      "b lies within their range in all 3 epochs.</li>"));
   article.runs = {1};
   EXPECT_THAT(said(runs, {article}), HasSubstr("In training loss, b ends 2.5000 below"));
-  EXPECT_THAT(said(runs, {article}), Not(HasSubstr("a among")));
+  EXPECT_THAT(said(runs, {article}), Not(HasSubstr("a lies")));
 }
 
 TEST(Conclusions, SayTheSameOfSeveralRunsOnce) {
@@ -128,7 +202,9 @@ TEST(Conclusions, SayTheSameOfSeveralRunsOnce) {
   EXPECT_THAT(text,
               HasSubstr("<li>a and c end with loss 2.5000 on validation data, and 1.0000 in"));
   EXPECT_THAT(text, HasSubstr("a and c end 0.5000 above article (epoch 2) and b ends level with"));
-  EXPECT_THAT(text, HasSubstr(", a and c among them in 2 of 2 epochs, b among them in 1 of 1"));
+  EXPECT_THAT(text,
+              HasSubstr(" a and c lie within their range in all 2 epochs. b lies within their "
+                        "range in the one epoch."));
 }
 
 TEST(Conclusions, CompareWithAReferenceAtTheLastEpochOfBoth) {

@@ -57,11 +57,36 @@ TEST(RenderReport, ShowsValidationBesideTraining) {
   runs[1].best = BestValidation{2.75, 200};
   const std::string page = page_of(runs);
   EXPECT_THAT(page, HasSubstr("validation loss by epoch"));
-  EXPECT_THAT(page, HasSubstr("a (no values)")) << "the legend says which run has none";
+  EXPECT_THAT(page, Not(HasSubstr("(no values)"))) << "the legend names what is drawn";
   EXPECT_THAT(page, HasSubstr("b, epoch 0.5: 3.25"));
   EXPECT_THAT(page, HasSubstr("final validation loss"));
   EXPECT_THAT(page, HasSubstr("best validation loss"));
   EXPECT_THAT(page, Not(HasSubstr("validation accuracy")));
+}
+
+TEST(RenderReport, MarksTheMeanOfAFewStepsAndDrawsNone) {
+  ReportRun run = make_run("a", {2, 1});
+  const std::string whole = page_of({run});
+  EXPECT_THAT(whole, Not(HasSubstr("mean of")));
+  EXPECT_THAT(whole, HasSubstr("<title>a, epoch 2: 1</title>"));
+  run.epochs.push_back({{"epoch", 2.01}, {"steps", 201}, {"loss", 1e-6}});
+  const std::string page = page_of({run});
+  EXPECT_THAT(page, HasSubstr("final training loss</th><td>1.000e-06 (mean of 1 step)</td>"));
+  EXPECT_THAT(page, HasSubstr("a ended within an epoch: the mean of its last 1 step is not drawn"));
+  EXPECT_THAT(page, Not(HasSubstr("<title>a, epoch 2.01")));
+  EXPECT_THAT(page, Not(HasSubstr("(log")));
+  run.epochs.erase(run.epochs.begin(), run.epochs.begin() + 2);  // there is nothing else to draw
+  EXPECT_THAT(page_of({run}), HasSubstr("<title>a, epoch 2.01: 1e-06</title>"));
+}
+
+TEST(RenderReport, CountsTheStepsOfAPartOfAnEpoch) {
+  const auto steps = [](std::vector<EpochRow> rows) { return steps_in_part(rows); };
+  EXPECT_EQ(steps({}), 0);
+  EXPECT_EQ(steps({{{"epoch", 2}, {"steps", 200}}}), 0);
+  EXPECT_EQ(steps({{{"epoch", 0.07}, {"steps", 7}}}), 7);
+  EXPECT_EQ(steps({{{"epoch", 1}, {"steps", 90}}, {{"epoch", 1.1}, {"steps", 100}}}), 10);
+  EXPECT_EQ(steps({{{"epoch", 76.002}, {"steps", 38001}}}), 1) << "the table was begun anew";
+  EXPECT_EQ(steps({{{"epoch", kNan}, {"steps", kNan}}}), 0);
 }
 
 TEST(RenderReport, PutsWhatIsHeldOutFirst) {
@@ -226,7 +251,7 @@ TEST(Report, OfThreeRunsIsSmallAndAlwaysTheSame) {
 
 TEST(Report, OfARunWithoutEpochsSaysSoQuietly) {
   const std::string page = page_of({make_run("new", {})}, {{"old", "loss", {1}}});
-  EXPECT_THAT(page, HasSubstr("new (no values)"));
+  EXPECT_THAT(page, Not(HasSubstr("(no values)")));
   EXPECT_THAT(page, HasSubstr("final training loss</th><td>–</td><td>1.0000</td>"));
   EXPECT_EQ(MarkupReader(page_of({ReportRun{}})).fault(), "");
 }
