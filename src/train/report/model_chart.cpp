@@ -146,7 +146,8 @@ std::string model_charts(const ReportContent& content) {
   std::string charts;
   for (std::size_t i = 0; i < drawn.size(); ++i) charts += chart(*drawn[i].second, names[i]);
   return "<p class=\"note\">What the model computes, from top to bottom. The sizes of each output "
-         "stand below it, and B depends on the batch. The coloured line is the mask. A knot tells "
+         "stand below it. B is the size of a batch. Lengths of sequences are those of one batch, "
+         "and others may have others. The coloured line is the mask. A knot tells "
          "where it is made, used, changed or ended. TensorBoard shows every operation.</p>\n<div "
          "class=\"grid-of-models\">\n" +
          charts + "</div>\n";

@@ -72,7 +72,7 @@ class Outline {
     labels_[node.name] = last_of(node.name, '/');
     if (node.op == "Mask") {
       patterns_[node.name] = note(node, "pattern");
-      is_pairs_[node.name] = !node.outputs.empty() && node.outputs[0].size() != 2;
+      is_pairs_[node.name] = !node.outputs.empty() && node.outputs[0].size() == 4;
       const auto carrier = std::ranges::find_if(batch_, [&](const OutlineBox& box) {
         return std::ranges::count(node.inputs, box.name) > 0;
       });

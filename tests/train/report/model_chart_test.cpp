@@ -98,6 +98,16 @@ TEST(ModelOutline, TellsWhatIsReadFromElsewhere) {
   EXPECT_THAT(boxes[2].pairs, ElementsAre("causal")) << "of an operation inside";
 }
 
+TEST(ModelOutline, TakesAMaskOfPositionsForNoPairs) {
+  for (const GraphDims& dims : {GraphDims{-1, 7}, GraphDims{-1, 7, 1}, GraphDims{}}) {
+    ModelGraph graph = sample();
+    const auto pairs = std::ranges::find(graph.nodes, "pairs", &GraphNode::name);
+    ASSERT_NE(pairs, graph.nodes.end());
+    pairs->outputs = {dims};
+    EXPECT_THAT(outline_of(graph)[2].pairs, IsEmpty()) << dims.size();
+  }
+}
+
 TEST(ModelOutline, NamesTheConstantsOfALayer) {
   ModelGraph graph = sample();
   graph.nodes.insert(graph.nodes.begin(), {.name = "block/inner/places", .op = "Const"});
