@@ -17,7 +17,8 @@ namespace {
 using ops::SeenAttention;
 
 constexpr int kGreen = 32, kCyan = 36;
-constexpr std::int64_t kLabel = 6, kStripLabel = 17, kStripEnd = 13, kMostOfMask = 24;
+constexpr std::int64_t kLabel = 6, kStripEnd = 16, kMostOfMask = 24;
+constexpr const char* kStart = "start";  // the label of the token that begins a document
 
 // A weight below a limit gets its shade, any above the last one.
 struct Shade {
@@ -52,10 +53,16 @@ std::string AttentionPicture::colored(std::string_view text, int color) const {
 // In one column.
 std::string AttentionPicture::token(std::int64_t position) const {
   const std::string& label = input_.tokens[static_cast<std::size_t>(position)];
+  if (label == kStart) return look_.unicode ? "⊢" : "^";
   if (label == " " || label == "space") return look_.unicode ? "␣" : "_";
   if (label == "\\x0a") return look_.unicode ? "↵" : "/";
   const bool is_plain = label.size() == 1 && label[0] > ' ' && label[0] < 0x7f;
   return is_plain ? label : "?";
+}
+
+std::string AttentionPicture::quoted(std::int64_t position) const {
+  if (input_.tokens[static_cast<std::size_t>(position)] == kStart) return kStart;
+  return "'" + token(position) + "'";
 }
 
 std::string AttentionPicture::token_legend() const {
@@ -67,6 +74,7 @@ std::string AttentionPicture::token_legend() const {
       return;
     }
   };
+  add(look_.unicode ? "⊢" : "^", "is the start of a document");
   add(look_.unicode ? "␣" : "_", "is a space");
   add(look_.unicode ? "↵" : "/", "ends a line");
   add("?", "is a token that is no character");
@@ -193,8 +201,13 @@ Picture AttentionPicture::weights(const SeenAttention& seen, std::size_t layer,
                  }});
 }
 
+// "layer 0  head 1  ", or what a narrow terminal has room for.
+bool AttentionPicture::is_narrow() const { return look_.columns < 40; }
+
+std::int64_t AttentionPicture::strip_label() const { return is_narrow() ? 8 : 17; }
+
 std::int64_t AttentionPicture::strip_keys(std::int64_t keys) const {
-  return std::min(keys, std::max<std::int64_t>(1, look_.columns - kStripLabel - kStripEnd));
+  return std::min(keys, std::max<std::int64_t>(1, look_.columns - strip_label() - kStripEnd));
 }
 
 std::string AttentionPicture::strip_header() const {
@@ -203,20 +216,22 @@ std::string AttentionPicture::strip_header() const {
   if (shown < input_.length()) {
     text = fmt::format("the last {} of {} keys\n", shown, input_.length());
   }
-  text += fmt::format("{:{}}", "", kStripLabel);
+  text += fmt::format("{:{}}", is_narrow() ? "l., h." : "", strip_label());
   for (std::int64_t t = input_.length() - shown; t < input_.length(); ++t) text += token(t);
   return text + "  largest\n";
 }
 
 std::string AttentionPicture::strip(const SeenAttention& seen, std::size_t layer, std::int64_t h,
                                     std::int64_t s) const {
-  std::string text =
-      fmt::format("{:{}}", fmt::format("layer {:<2} head {}", layer, h), kStripLabel);
+  std::string text = fmt::format(
+      "{:{}}",
+      is_narrow() ? fmt::format("{}, {}", layer, h) : fmt::format("layer {:<2} head {}", layer, h),
+      strip_label());
   const Shape& pairs = seen.weights.shape();
   if (!input_.is_within(seen)) {
     const std::string numbers = fmt::format("from {} to {}", pairs[2], pairs[3]);
     const std::string whole = "attends " + numbers + " positions";
-    const bool fits = std::cmp_less_equal(kStripLabel + whole.size(), look_.columns);
+    const bool fits = std::cmp_less_equal(text.size() + whole.size(), look_.columns);
     return text + (fits ? whole : numbers) + "\n";
   }
   std::int64_t largest = -1;
@@ -228,7 +243,7 @@ std::string AttentionPicture::strip(const SeenAttention& seen, std::size_t layer
   }
   text += colored(row, kCyan);
   if (largest < 0) return text + "  nothing\n";
-  return text + fmt::format("  {:>3} {} {:.2f}\n", largest, token(largest),
+  return text + fmt::format("  {:>3} {} {:.2f}\n", largest, quoted(largest),
                             weight_at(seen.weights, h, s, largest));
 }
 
@@ -236,6 +251,7 @@ std::string AttentionPicture::layer_name(std::size_t layer) const {
   constexpr std::size_t kMost = 14;
   constexpr std::string_view kUsual = ".attention";
   std::string name = one_line(input_.attention[layer].layer);
+  if (name.empty()) return "attention";
   if (name.ends_with(kUsual)) name.resize(name.size() - kUsual.size());
   return name.size() > kMost ? ".." + name.substr(name.size() - kMost) : name;
 }

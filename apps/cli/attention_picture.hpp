@@ -19,6 +19,8 @@ class AttentionPicture {
   std::string bold(const std::string& text) const;
   /// A token in one column.
   std::string token(std::int64_t position) const;
+  /// The same in quotes, for sentences and beside numbers.
+  std::string quoted(std::int64_t position) const;
   /// Numbers, tokens and, where that differs, which exist and which the model wrote; for positions
   /// [first, end).
   std::string token_rows(std::int64_t first, std::int64_t end) const;
@@ -44,6 +46,8 @@ class AttentionPicture {
   std::string colored(std::string_view text, int color) const;
   std::string key_label(const Shape& pairs, std::int64_t t) const;
   std::string shade(bool kept, double weight) const;
+  bool is_narrow() const;
+  std::int64_t strip_label() const;
   std::int64_t strip_keys(std::int64_t keys) const;
   std::int64_t room(std::int64_t cell) const;
   Picture headed(const std::string& title, const std::string& note = {}) const;

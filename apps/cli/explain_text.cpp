@@ -46,8 +46,10 @@ class Explainer {
 
   std::size_t columns() const { return static_cast<std::size_t>(look_.columns); }
 
+  // "" for none.
   std::string sentences(const std::string& text) const {
     std::string all;
+    if (text.empty()) return all;
     for (const std::string& line : wrapped(text, columns())) all += line + "\n";
     return all;
   }
@@ -137,7 +139,10 @@ class Explainer {
   std::string strips() const {
     const std::int64_t s = choice_.position.value_or(input_.position);
     std::string text = heading(
-        fmt::format("what position {} ({}) attends to, by layer and head", s, draw_.token(s)));
+        fmt::format("what position {} {} attends to, by layer and head", s, draw_.quoted(s)));
+    if (s == input_.position && !input_.position_does.empty()) {
+      text += sentences(fmt::format("This position {}.", input_.position_does));
+    }
     text += draw_.strip_header();
     for (std::size_t l = 0; l < input_.attention.size(); ++l) {
       const SeenAttention& seen = input_.attention[l];
@@ -173,24 +178,18 @@ class Explainer {
   std::string work() const {
     if (input_.attention.empty()) return "";
     std::vector<std::vector<std::string>> rows = {
-        {"layer", "name", "kept", "of", "share", "computed", "done", "saved"}};
+        {"layer", "kept", "of", "share", "computed", "done", "saved"}};
     for (std::size_t l = 0; l < input_.attention.size(); ++l) {
       const SeenAttention& seen = input_.attention[l];
       const AttentionWork work = work_of(seen);
-      rows.push_back({std::to_string(l), draw_.layer_name(l), with_commas(seen.kept_pairs()),
-                      with_commas(seen.all_pairs()), percent_text(work.kept_share),
-                      with_commas(seen.computed_pairs), with_commas(work.done),
-                      with_commas(work.saved)});
+      rows.push_back({fmt::format("layer {} {}", l, draw_.layer_name(l)),
+                      with_commas(seen.kept_pairs()), with_commas(seen.all_pairs()),
+                      percent_text(work.kept_share), with_commas(seen.computed_pairs),
+                      with_commas(work.done), with_commas(work.saved)});
     }
     std::string text = heading("pairs of queries and keys, and multiply-adds in attention") +
                        format_table(rows, static_cast<int>(look_.columns));
-    for (const std::string& line : input_.packing) text += sentences(line);
-    if (input_.packing.empty() && input_.existing() < input_.length()) {
-      text +=
-          sentences(fmt::format("Not packed: the other layers compute {} positions, of which "
-                                "{} exist.",
-                                input_.length(), input_.existing()));
-    }
+    for (const std::string& line : about_work(input_)) text += sentences(line);
     return text;
   }
 

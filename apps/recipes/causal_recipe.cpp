@@ -75,7 +75,7 @@ std::vector<ReportMask> CausalRecipeModel::attention_masks(const Batch& batch) {
   ReportMask mask{"decoder", plan.pairs(), {}};
   if (length < all) mask.note = fmt::format("The first {} of {} positions.", length, all);
   for (const std::int64_t token : row.first(static_cast<std::size_t>(length))) {
-    mask.labels.push_back(label(token));
+    mask.labels.push_back(mask.labels.empty() ? first_label(token) : label(token));
   }
   return {mask};
 }
@@ -91,7 +91,9 @@ LanguageModel CausalRecipeModel::language_model() {
 
 Reading CausalRecipeModel::reading_of(std::span<const std::int64_t> tokens, std::int64_t given) {
   Reading reading = {.given = given, .position = std::ssize(tokens) - 1};
-  for (const std::int64_t token : tokens) reading.labels.push_back(label(token));
+  for (const std::int64_t token : tokens) {
+    reading.labels.push_back(reading.labels.empty() ? first_label(token) : label(token));
+  }
   reading.batch.inputs = Tensor::from(tokens, {1, std::ssize(tokens)});
   reading.run = [this, inputs = reading.batch.inputs](Pass& pass) {
     layers_(Variable(inputs), pass);

@@ -46,6 +46,8 @@ class CausalRecipeModel : public RecipeModel {
 
   /// A token as text of one line, for the report.
   virtual std::string label(std::int64_t token) const = 0;
+  /// The same of the first token that the model reads.
+  virtual std::string first_label(std::int64_t token) const { return label(token); }
 
   /// The inputs of a batch with the mask of those that exist.
   Variable tokens_of(const Batch& batch) const;

@@ -16,13 +16,13 @@ ExplainedInput explain_input(RecipeModel& model, const std::string& text) {
                           .given = reading.given,
                           .unread = reading.unread,
                           .position = reading.position,
+                          .position_does = std::move(reading.position_does),
                           .attention = watch.seen(),
                           .answers_are = std::move(reading.answers_are)};
   for (const Answer& answer : reading.prediction.answers) {
     input.answers.emplace_back(answer.text, answer.probability);
   }
   input.steps = std::move(reading.prediction.steps);
-  input.packing = model.explain_packing(reading.batch);
   return input;
 }
 

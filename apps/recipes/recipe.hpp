@@ -76,6 +76,7 @@ struct Reading {
   std::int64_t given = 0;                // tokens of the text; the model wrote those behind them
   std::int64_t unread = 0;               // tokens of the text before these, beyond what it reads
   std::int64_t position = 0;             // the one whose attention tells most about the answer
+  std::string position_does = {};        // why: "writes the first character of the answer"
   Prediction prediction = {};
   std::string answers_are = {};              // what the answers are: "next byte"
   Batch batch = {};                          // the tokens, as attention_masks() takes them

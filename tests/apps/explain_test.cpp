@@ -83,7 +83,7 @@ TEST_F(Explain, DrawsTheTokensMaskAndWeightsOfOneInput) {
   EXPECT_THAT(result.out, HasSubstr("\n 13 x ##############......"));
   EXPECT_THAT(result.out, HasSubstr("\n 14 _ ....................    14 _\n"));
   EXPECT_THAT(result.out, HasSubstr("Padding gets no weight.\n"));
-  EXPECT_THAT(result.out, ContainsRegex("0  reflect +196 +400 +49 % +196 +5,880 +6,120\n"));
+  EXPECT_THAT(result.out, ContainsRegex("\nlayer 0 reflect +196 +400 +49 % +196 +5,880 +6,120\n"));
   EXPECT_THAT(result.out, HasSubstr("compute 20 positions, of which 14 exist"));
   std::string answer = result.out.substr(result.out.find("first character of the answer\n") + 30);
   for (std::size_t at; (at = answer.find(",\n")) != std::string::npos;) answer[at + 1] = ' ';
@@ -115,7 +115,19 @@ TEST_F(Explain, ShowsEachHeadOfADecoderInOneLineOrWhole) {
   EXPECT_THAT(result.out, HasSubstr("38 positions, all of which exist. 15 were given; the model "
                                     "wrote the 23 behind\nthem.\n"));
   EXPECT_THAT(result.out, HasSubstr("token     x=-12,y=+24:y-x|y+24-x-12+|+06+03|+630\n"));
-  EXPECT_THAT(result.out, HasSubstr("what position 33 (|) attends to, by layer and head"));
+  EXPECT_THAT(result.out,
+              HasSubstr("what position 33 '|' attends to, by layer and head\nThis position "
+                        "writes the first character of the answer.\n"));
+  EXPECT_THAT(result.out, ContainsRegex("layer 2  head 2  [^\n]+  32 '3' 1.00\n"));
+  EXPECT_THAT(result.out, ContainsRegex("Keeps 741 of 1,444[ \n]pairs \\(51 %\\) in each head\\."));
+  EXPECT_THAT(result.out, ContainsRegex("\nlayer 0 decoder.block0 +2,964 +5,776"));
+  EXPECT_THAT(result.out, HasSubstr("\nOf all heads of a layer, in attention alone. Attention "
+                                    "computes blocks of pairs"));
+  EXPECT_THAT(result.out, Not(HasSubstr("1824 pairs"))) << "what a batch would be packed to";
+  EXPECT_THAT(result.out, Not(HasSubstr("\n\n\n")));
+  const auto other = run({"explain", arithmetic_, kQuestion, "--position", "3"});
+  EXPECT_THAT(other.out, HasSubstr("what position 3 '1' attends to"));
+  EXPECT_THAT(other.out, Not(HasSubstr("This position writes")));
   EXPECT_THAT(result.out, ContainsRegex("\nlayer 2  head 3  [^\n]+\n"));
   EXPECT_THAT(result.out, HasSubstr("\n|y+24-x-12+|+06+03|+630|\n36  "));
   EXPECT_THAT(result.out, Not(HasSubstr("layer 1 head 2")));
@@ -144,13 +156,22 @@ TEST_F(Explain, ReadsATextAsTheModelDoes) {
             0);
   const auto result = run({"explain", "r", "a b\xc3\xa4"}, in_locale("C"));
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("token     ?a_b??\n"));
+  EXPECT_THAT(result.out, HasSubstr("token     ^a_b??\n"));
   EXPECT_THAT(result.out, HasSubstr("_ is a space, ? is a token that is no character\n"));
   EXPECT_THAT(result.out, HasSubstr("next byte\n"));
   const json found = numbers("r", "a b\xc3\xa4");
   EXPECT_EQ(found["tokens"],
-            (std::vector<std::string>{"end", "a", "space", "b", "\\xc3", "\\xa4"}));
+            (std::vector<std::string>{"start", "a", "space", "b", "\\xc3", "\\xa4"}));
   EXPECT_EQ(found["answers"].size(), 10U);
+  const std::string plain = run({"explain", "r", "a b"}, in_locale("C")).out;
+  EXPECT_THAT(plain, HasSubstr("token     ^a_b\n"));
+  EXPECT_THAT(plain, HasSubstr("\n^ is the start of a document, _ is a space\n"));
+  EXPECT_THAT(plain, HasSubstr("what position 3 'b' attends to"));
+  EXPECT_THAT(plain, HasSubstr("This position tells the next byte.\n"));
+  EXPECT_THAT(run({"explain", "r", "a b"}, in_locale("C.UTF-8")).out,
+              HasSubstr("token     ⊢a␣b\n"));
+  EXPECT_THAT(run({"explain", "r", "a b", "--position", "0"}).out,
+              HasSubstr("what position 0 start attends to"));
   // More than a line holds: the last positions are drawn.
   const auto longer = run({"explain", "r", std::string(300, 'x'), "--layer", "0", "--head", "1"});
   EXPECT_THAT(longer.out,
@@ -171,7 +192,7 @@ TEST_F(Explain, SaysWhatTheModelDoesNotReadAndWhatIsNotShown) {
   const auto long_one = run({"explain", "r", std::string(300, 'x')});
   EXPECT_THAT(long_one.out, HasSubstr("\n... and 60 more characters; --out shows all\n"));
   EXPECT_THAT(long_one.out, ContainsRegex("leaves out[ \n]the[ \n]160[ \n]tokens"));
-  EXPECT_THAT(long_one.out, HasSubstr("Not all 140 positions fit here: --out draws the last 128"));
+  EXPECT_THAT(long_one.out, HasSubstr("Not all 140 positions fit here: --out draws 128 of them"));
   const auto short_one = run({"explain", "r", std::string(140, 'x')});
   EXPECT_THAT(short_one.out, Not(HasSubstr("leaves out")));
   EXPECT_THAT(short_one.out, Not(HasSubstr("more characters")));
@@ -200,6 +221,9 @@ TEST_F(Explain, FitsNarrowTerminals) {
       std::erase(result.out, '\r');
       EXPECT_LE(widest_line(result.out), static_cast<std::size_t>(std::max(columns, 32)))
           << result.out;
+      EXPECT_THAT(result.out,
+                  HasSubstr(model == "key" ? "\nlayer 0 reflect" : "\nlayer 0 decoder.block0"))
+          << "a paragraph has the name of its layer";
     }
   }
 }

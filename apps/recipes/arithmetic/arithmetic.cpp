@@ -102,6 +102,7 @@ class ArithmeticModel : public CausalRecipeModel {
     reading.position =
         std::ssize(prompt) + static_cast<std::int64_t>(steps.rfind('|', steps.size() - 2));
     reading.prediction = std::move(prediction);
+    reading.position_does = "writes the first character of the answer";
     reading.answers_are = "answer, with the probability of all steps";
     return reading;
   }

@@ -78,6 +78,7 @@ class TextModel : public CausalRecipeModel {
     Reading reading = reading_of(tokens, std::ssize(tokens));
     reading.unread = std::max<std::int64_t>(0, std::ssize(text) - std::ssize(tokens));
     reading.prediction = std::move(prediction);
+    reading.position_does = "tells the next byte";
     reading.answers_are = "next byte";
     return reading;
   }
@@ -96,6 +97,10 @@ class TextModel : public CausalRecipeModel {
 
  private:
   std::string label(std::int64_t token) const override { return label_of(token); }
+  // Between documents stands one token, which is before the first one, too.
+  std::string first_label(std::int64_t token) const override {
+    return token == kDocumentToken ? "start" : label_of(token);
+  }
 
   // As many as the model reads.
   Tokens tokens_before(const std::string& text) const {

@@ -6,12 +6,13 @@
 
 #include <maskgrad/train/report/explained_section.hpp>
 #include <maskgrad/train/report/html.hpp>
+#include <maskgrad/train/report/matrix_chart.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
 namespace maskgrad {
 namespace {
 
-constexpr std::int64_t kCell = 14, kLeft = 58, kTop = 62;
+constexpr std::int64_t kLeft = kMatrixLeft, kTop = kMatrixTop;
 constexpr double kTold = 0.1, kLeast = 0.004;  // smaller weights have no title, and no cell
 
 // A chart being drawn: the queries and keys from the first shown on.
@@ -25,23 +26,24 @@ class Chart {
         queries_(weights_.dim(0)),
         keys_(weights_.dim(1)),
         first_query_(std::max<std::int64_t>(0, queries_ - kMostDrawnPositions)),
-        first_key_(std::max<std::int64_t>(0, keys_ - kMostDrawnPositions)) {}
+        first_key_(std::max<std::int64_t>(0, keys_ - kMostDrawnPositions)),
+        cell_(matrix_cell(queries_ - first_query_, keys_ - first_key_)) {}
 
-  std::int64_t width() const { return kLeft + (keys_ - first_key_) * kCell + 8; }
-  std::int64_t height() const { return kTop + (queries_ - first_query_) * kCell + 8; }
+  std::int64_t queries() const { return queries_ - first_query_; }
+  std::int64_t keys() const { return keys_ - first_key_; }
 
   std::string ground() const {
     std::string cells =
         fmt::format("<rect class=\"all\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>\n", kLeft,
-                    kTop + 1, std::max<std::int64_t>(0, (keys_ - first_key_) * kCell - 1),
-                    std::max<std::int64_t>(0, (queries_ - first_query_) * kCell - 1));
+                    kTop + 1, std::max<std::int64_t>(0, (keys_ - first_key_) * cell_ - 1),
+                    std::max<std::int64_t>(0, (queries_ - first_query_) * cell_ - 1));
     for (std::int64_t s = first_query_; s < queries_; ++s) {
       seen_.pairs.for_each_run(0, head_, s, [&](std::int64_t lo, std::int64_t hi) {
         lo = std::max(lo, first_key_);
         if (lo >= hi) return;
         cells +=
             fmt::format("<rect class=\"kept\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>\n",
-                        x_of(lo), y_of(s), (hi - lo) * kCell - 1, kCell - 1);
+                        x_of(lo), y_of(s), (hi - lo) * cell_ - 1, cell_ - 1);
       });
     }
     return cells;
@@ -58,7 +60,7 @@ class Chart {
           told += cell(s, t, weight);
         } else {
           pale[static_cast<std::size_t>(weight / kTold * 10)] +=
-              fmt::format("M{} {}h{}v{}h-{}z", x_of(t), y_of(s), kCell - 1, kCell - 1, kCell - 1);
+              fmt::format("M{} {}h{}v{}h-{}z", x_of(t), y_of(s), cell_ - 1, cell_ - 1, cell_ - 1);
         }
       }
     }
@@ -73,19 +75,19 @@ class Chart {
 
   std::string labels() const {
     std::string text =
-        label("label", kLeft, kTop - 26, "keys") + label("label", 4, kTop - 8, "queries");
+        label("label", kLeft + 6, kTop - 26, "keys") + label("label", 4, kTop - 26, "queries");
     for (std::int64_t t = first_key_; t < keys_; ++t) {
-      text += label("tick mid", x_of(t) + kCell / 2, kTop - 8, shorten(token(t, keys_), 2));
+      text += label("tick mid", x_of(t) + cell_ / 2, kTop - 8, shorten(token(t, keys_), 2));
     }
     for (std::int64_t s = first_query_; s < queries_; ++s) {
-      text += label("tick end", kLeft - 8, y_of(s) + 11, shorten(token(s, queries_), 4));
+      text += label("tick end", kLeft - 8, y_of(s) + cell_ - 2, shorten(token(s, queries_), 4));
     }
     return text;
   }
 
  private:
-  std::int64_t x_of(std::int64_t t) const { return kLeft + (t - first_key_) * kCell; }
-  std::int64_t y_of(std::int64_t s) const { return kTop + (s - first_query_) * kCell + 1; }
+  std::int64_t x_of(std::int64_t t) const { return kLeft + (t - first_key_) * cell_; }
+  std::int64_t y_of(std::int64_t s) const { return kTop + (s - first_query_) * cell_ + 1; }
 
   std::string cell(std::int64_t s, std::int64_t t, double weight) const {
     const std::string what = fmt::format("query {} {} to key {} {}: {:.2f}", s, token(s, queries_),
@@ -93,7 +95,7 @@ class Chart {
     return fmt::format(
         "<rect class=\"weight\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" "
         "fill-opacity=\"{:.2f}\"><title>{}</title></rect>\n",
-        x_of(t), y_of(s), kCell - 1, kCell - 1, std::sqrt(std::min(1.0, weight)),
+        x_of(t), y_of(s), cell_ - 1, cell_ - 1, std::sqrt(std::min(1.0, weight)),
         escape_html(what));
   }
 
@@ -112,7 +114,7 @@ class Chart {
   const ExplainedInput& input_;
   const ops::SeenAttention& seen_;
   const Tensor weights_;
-  std::int64_t head_, queries_, keys_, first_query_, first_key_;
+  std::int64_t head_, queries_, keys_, first_query_, first_key_, cell_;
 };
 
 }  // namespace
@@ -124,11 +126,9 @@ std::string token_text(const std::string& token) {
 std::string draw_weights(const ExplainedInput& input, const ops::SeenAttention& seen,
                          std::int64_t head, const std::string& title, std::size_t color) {
   const Chart chart(input, seen, head);
-  return fmt::format(
-      "<svg class=\"plot mask weights s{}\" viewBox=\"0 0 {} {}\" role=\"img\" "
-      "aria-label=\"{}\">\n<text class=\"name\" x=\"4\" y=\"18\">{}</text>\n{}{}{}</svg>\n",
-      color % kPlotColors, chart.width(), chart.height(), escape_html(title),
-      escape_html(shorten(title, 40)), chart.ground(), chart.cells(), chart.labels());
+  return fmt::format("{}{}{}{}</svg>\n",
+                     matrix_start({" weights", title, color, chart.queries(), chart.keys()}),
+                     chart.ground(), chart.cells(), chart.labels());
 }
 
 }  // namespace maskgrad

@@ -90,7 +90,7 @@ std::vector<MaskInUse> masks_in_use(const ExplainedInput& input) {
   for (const ops::SeenAttention& seen : input.attention) {
     const auto same = std::ranges::find(masks, seen.pairs, &MaskInUse::pairs);
     if (same == masks.end()) {
-      masks.push_back({seen.pairs, {seen.layer}});
+      masks.push_back({seen.pairs, {seen.layer}, seen.weights.dim(1)});
     } else {
       same->layers.push_back(seen.layer);
     }
@@ -148,9 +148,23 @@ std::string about_tokens(const ExplainedInput& input) {
 std::string about_mask(const MaskInUse& mask) {
   const std::string recipe(mask.pairs.recipe()), words = mask_in_words(recipe);
   const MaskExplanation numbers = explain(mask.pairs);
-  return fmt::format("{}{}{}. Keeps {} of {} pairs ({}).", recipe, words.empty() ? "" : ": ", words,
-                     with_commas(numbers.pairs_kept), with_commas(numbers.pairs),
-                     percent_text(numbers.share()));
+  const bool is_shared = mask.heads > 1 && mask.pairs.shape()[1] == 1;
+  return fmt::format("{}{}{}. Keeps {} of {} pairs ({}){}.", recipe, words.empty() ? "" : ": ",
+                     words, with_commas(numbers.pairs_kept), with_commas(numbers.pairs),
+                     percent_text(numbers.share()), is_shared ? " in each head" : "");
+}
+
+std::vector<std::string> about_work(const ExplainedInput& input) {
+  std::vector<std::string> sentences = {
+      "Of all heads of a layer, in attention alone. Attention computes blocks of pairs, so it may "
+      "compute more than the mask keeps, and save nothing of a short text."};
+  if (input.existing() < input.length()) {
+    sentences.push_back(
+        fmt::format("The other layers compute {} positions, of which {} exist: one input is not "
+                    "packed.",
+                    input.length(), input.existing()));
+  }
+  return sentences;
 }
 
 std::string about_bias(const ops::SeenAttention& seen) {

@@ -18,11 +18,11 @@ struct ExplainedInput {
   std::int64_t given = 0;           // how many tokens were given; the model wrote those behind them
   std::int64_t unread = 0;          // tokens of the text before these, which the model did not read
   std::int64_t position = 0;        // the one whose attention tells most about the answer
+  std::string position_does = {};   // why: "writes the first character of the answer"
   std::vector<ops::SeenAttention> attention = {};            // of a batch of one, in order
   std::string answers_are = {};                              // "first character of the answer"
   std::vector<std::pair<std::string, double>> answers = {};  // and their probabilities
   std::string steps = {};                                    // what the model wrote on the way
-  std::vector<std::string> packing = {};                     // whether rows are packed, and why
 
   std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
   bool is_there(std::int64_t position_of) const;
@@ -36,6 +36,7 @@ struct ExplainedInput {
 struct MaskInUse {
   AttentionMask pairs;
   std::vector<std::string> layers;
+  std::int64_t heads = 1;  // of a layer
 
   /// "all layers", "reflect", "decoder.block0.attention and 2 more".
   std::string users(std::size_t all_layers) const;
@@ -65,9 +66,13 @@ AttentionWork work_of(const ops::SeenAttention& seen);
 /// "20 positions: 14 exist, 6 are padding."
 std::string about_tokens(const ExplainedInput& input);
 /// "existing: positions that exist attend to positions that exist. Keeps 196 of 400 pairs (49 %)."
+/// With several heads under one mask the pairs are those of each.
 std::string about_mask(const MaskInUse& mask);
 /// What a bias does to the weights of a call; "" where it has none.
 std::string about_bias(const ops::SeenAttention& seen);
+/// What the table of pairs counts, and why more may be computed than is kept; and what the layers
+/// around attention compute, where some positions do not exist.
+std::vector<std::string> about_work(const ExplainedInput& input);
 /// What padding gets, in the layer where it gets most; "" where all positions exist.
 std::string about_padding(const ExplainedInput& input);
 

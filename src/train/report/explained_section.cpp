@@ -6,6 +6,7 @@
 #include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/report/explained_section.hpp>
 #include <maskgrad/train/report/html.hpp>
+#include <maskgrad/train/report/matrix_chart.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
@@ -16,16 +17,6 @@ using ops::SeenAttention;
 
 std::string paragraph(const std::string& text, const char* css = "note") {
   return text.empty() ? "" : fmt::format("<p class=\"{}\">{}</p>\n", css, escape_html(text));
-}
-
-// A chart of so many keys, not smaller than can be read: where it is wider than the page it
-// scrolls.
-std::string framed(const std::string& svg, std::int64_t keys) {
-  const std::int64_t width = 66 + std::min<std::int64_t>(keys, 128) * 14;
-  return fmt::format(
-      "<div class=\"scroll\"><div style=\"min-width:{}px;max-width:{}px\">\n{}</div></div>\n",
-      std::min<std::int64_t>(280, width) + std::max<std::int64_t>(0, width - 350) * 8 / 10,
-      std::max<std::int64_t>(400, width), svg);
 }
 
 // Writes the parts of one input.
@@ -87,15 +78,14 @@ class Section {
     std::string charts = mask_cards();
     const bool is_one = input_.attention.size() == 1;
     if (is_one) charts += head_cards(0);
-    std::string text = heading("Masks and attention") + grid(charts) + legend() + cut() +
+    std::string text = heading("Masks and attention") + matrix_grid(charts) + legend() + cut() +
                        paragraph(about_padding(input_));
     for (std::size_t l = 0; l < input_.attention.size(); ++l) {
       const SeenAttention& seen = input_.attention[l];
       if (!is_one) {
-        text += fmt::format(
-            "<details{}>\n<summary>Layer {}: {}</summary>\n"
-            "<div class=\"grid-of-masks\">\n{}</div>\n</details>\n",
-            l == 0 ? " open=\"\"" : "", l, escape_html(seen.layer), head_cards(l));
+        text += fmt::format("<details{}>\n<summary>Layer {}: {}</summary>\n{}</details>\n",
+                            l == 0 ? " open=\"\"" : "", l, escape_html(seen.layer),
+                            matrix_grid(head_cards(l)));
       }
       text += paragraph(about_bias(seen).empty() ? "" : seen.layer + ": " + about_bias(seen));
     }
@@ -114,24 +104,27 @@ class Section {
         kMostDrawnPositions));
   }
 
-  std::string grid(const std::string& cards) const {
-    constexpr std::int64_t kNarrow = 26;  // positions
-    return fmt::format("<div class=\"grid-of-masks{}\">\n{}</div>\n",
-                       input_.length() > kNarrow ? " wide" : "", cards);
+  std::string mask_title(const MaskInUse& mask) const {
+    return "Mask of " + mask.users(input_.attention.size());
+  }
+
+  std::string head_title(std::size_t l, std::int64_t h) const {
+    const SeenAttention& seen = input_.attention[l];
+    const bool is_only = seen.weights.dim(1) == 1 && input_.attention.size() == 1;
+    return is_only ? "Weights of " + seen.layer : fmt::format("Layer {}, head {}", l, h);
   }
 
   std::string mask_cards() const {
     std::string cards;
     for (const MaskInUse& mask : masks_in_use(input_)) {
-      const std::string title = "Mask of " + mask.users(input_.attention.size());
       const Shape& pairs = mask.pairs.shape();
-      const std::string chart = draw(MaskChart{.title = title,
+      const std::string chart = draw(MaskChart{.title = mask_title(mask),
                                                .mask = mask.pairs,
                                                .queries = labels(pairs[2]),
                                                .keys = labels(pairs[3]),
                                                .color = color_});
-      cards += "<div class=\"card\">\n" + framed(chart, pairs[3]) + paragraph(about_mask(mask)) +
-               "</div>\n";
+      const std::int64_t width = matrix_width({"", mask_title(mask), 0, pairs[2], pairs[3]});
+      cards += matrix_card(chart, width, paragraph(about_mask(mask)));
     }
     return cards;
   }
@@ -141,12 +134,10 @@ class Section {
     const std::int64_t heads = seen.weights.dim(1);
     std::string cards;
     for (std::int64_t h = 0; h < heads; ++h) {
-      const std::string title = heads == 1 && input_.attention.size() == 1
-                                    ? "Weights of " + seen.layer
-                                    : fmt::format("Layer {}, head {}", l, h);
-      cards += "<div class=\"card\">\n" +
-               framed(draw_weights(input_, seen, h, title, color_), seen.weights.dim(3)) +
-               "</div>\n";
+      const std::string title = head_title(l, h);
+      const std::int64_t width =
+          matrix_width({"", title, 0, seen.weights.dim(2), seen.weights.dim(3)});
+      cards += matrix_card(draw_weights(input_, seen, h, title, color_), width, "");
     }
     return cards;
   }
@@ -183,15 +174,8 @@ class Section {
                      with_commas(seen.computed_pairs), with_commas(work.done),
                      with_commas(work.saved)});
     }
-    std::string notes = paragraph(
-        "Of all heads of a layer, in attention alone. Attention computes "
-        "blocks of pairs, so it may compute more than the mask keeps.");
-    for (const std::string& line : input_.packing) notes += paragraph(line);
-    if (input_.packing.empty() && input_.existing() < input_.length()) {
-      notes += paragraph(fmt::format(
-          "Rows are not packed: the other layers compute {} positions, of which {} exist.",
-          input_.length(), input_.existing()));
-    }
+    std::string notes;
+    for (const std::string& line : about_work(input_)) notes += paragraph(line);
     return heading("What was kept, and what it cost") + "<div class=\"card\">\n" + table.html() +
            notes + "</div>\n";
   }
@@ -224,7 +208,6 @@ std::string explained_inputs(const ReportContent& content) {
 std::string_view explained_style() {
   return R"css(code{font:.92em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 .explained>h3:first-child{margin-top:.8em}
-.explained .mask{max-width:none}
 .weights .kept{fill:var(--surface)}.weights .weight{fill:var(--series)}
 .tokens{display:flex;flex-wrap:wrap;gap:5px;list-style:none;margin:0;padding:0}
 .tokens li{min-width:1.9em;text-align:center;border:1px solid var(--edge);border-radius:6px;
@@ -239,7 +222,6 @@ padding:2px 4px;line-height:1.25}
 .legend span{white-space:nowrap;margin-right:.5em}
 .legend i{display:inline-block;width:.9em;height:.9em;vertical-align:-.1em;background:var(--series)}
 .legend .none{background:none;box-shadow:inset 0 0 0 1px var(--edge)}.legend .no{background:var(--grid)}
-.explained .wide{grid-template-columns:repeat(auto-fill,minmax(min(100%,520px),1fr))}
 .explained .card>:first-child{margin-top:0}
 .explained details{margin:14px 0 0}
 )css";

@@ -31,8 +31,8 @@ std::string_view plot_style() {
 .ridges .ridge{fill:color-mix(in srgb,var(--series) var(--t),var(--surface));
 stroke:var(--surface);stroke-width:.9}
 .ridges .ridge:hover{stroke:var(--ink)}
-.mask{max-width:400px}.mask .all{fill:var(--grid)}.mask .kept{fill:var(--series)}
-.mask .tick{font-size:11px}
+.mask .all{fill:var(--grid)}.mask .kept{fill:var(--series)}
+.mask .tick,.mask .label{font-size:11px}
 @supports not (color:color-mix(in srgb,red,blue)){.ridges .ridge{fill:var(--series)}}
 @media (max-width:560px){.plot:not(.ridges,.mask) text{font-size:17px}
 .plot:not(.ridges,.mask) .name{font-size:19px}}

@@ -6,6 +6,7 @@
 #include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/report/html.hpp>
+#include <maskgrad/train/report/matrix_chart.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
@@ -87,22 +88,21 @@ std::string mask_charts(const ReportContent& content) {
   for (std::size_t i = 0; i < content.runs.size(); ++i) {
     for (const auto& [title, mask, labels, note] : content.runs[i].masks) {
       const MaskExplanation about = explain(mask);
-      charts +=
-          "<div class=\"card\">\n" + draw(MaskChart{.title = content.runs[i].name + ": " + title,
-                                                    .mask = mask,
-                                                    .queries = labels,
-                                                    .keys = labels,
-                                                    .color = i});
-      charts +=
-          fmt::format("<p class=\"note\">Keeps {} of {} pairs ({}).{}{}</p>\n</div>\n",
+      const std::string name = content.runs[i].name + ": " + title;
+      const std::int64_t width = matrix_width({"", name, i, mask.shape()[2], mask.shape()[3]});
+      charts += matrix_card(
+          draw(MaskChart{
+              .title = name, .mask = mask, .queries = labels, .keys = labels, .color = i}),
+          width,
+          fmt::format("<p class=\"note\">Keeps {} of {} pairs ({}).{}{}</p>\n",
                       with_commas(about.pairs_kept), with_commas(about.pairs),
-                      percent_text(about.share()), note.empty() ? "" : " ", escape_html(note));
+                      percent_text(about.share()), note.empty() ? "" : " ", escape_html(note)));
     }
   }
   if (charts.empty()) return "";
   return "<p class=\"note\">On the first sample of the data: which queries attend to which keys. "
-         "A query that does not exist attends to nothing.</p>\n<div class=\"grid-of-masks\">\n" +
-         charts + "</div>\n";
+         "A query that does not exist attends to nothing.</p>\n" +
+         matrix_grid(charts);
 }
 
 std::string run_details(const ReportContent& content, std::size_t place) {

@@ -28,8 +28,8 @@ padding:clamp(12px,2vw,22px);min-width:0}
 .pair{display:grid;gap:18px;align-items:start;
 grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr))}
 .pair .plot{max-width:760px;margin:0 auto}
-.grid-of-masks{display:grid;gap:18px;align-items:start;
-grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr))}
+.grid-of-masks{display:flex;flex-wrap:wrap;gap:14px;align-items:flex-start}
+.grid-of-masks .card{padding:12px;max-width:100%}
 .grid-of-plots{display:grid;gap:14px 22px;
 grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr))}
 .scroll{overflow-x:auto;background:

@@ -99,9 +99,19 @@ TEST(ExplainedInput, TellsWhatPaddingGets) {
   input.exists = {};
   EXPECT_EQ(weight_at_padding(input, input.attention[0]), 0);
   EXPECT_EQ(about_padding(input), "");
+  EXPECT_EQ(about_work(input).size(), 1U) << "all exist";
   input.given = 1;
   EXPECT_EQ(about_tokens(input),
             "3 positions, all of which exist. 1 were given; the model wrote the 2 behind them.");
+}
+
+TEST(ExplainedInput, SaysThatHeadsShareAMaskAndWhatTheOtherLayersCompute) {
+  ExplainedInput input = two_and_padding();
+  EXPECT_EQ(about_work(input).back(),
+            "The other layers compute 3 positions, of which 2 exist: one input is not packed.");
+  input.attention[0].weights = Tensor::full({1, 4, 3, 3}, 0.25, DType::kFloat32);
+  EXPECT_THAT(about_mask(masks_in_use(input)[0]),
+              testing::EndsWith("Keeps 9 of 9 pairs (100 %) in each head."));
 }
 
 TEST(ExplainedInput, TellsWhatABiasChangesAndWhatAttentionCosts) {
@@ -148,8 +158,33 @@ TEST(ExplainedSection, LeavesOutPairsThatAreNotKeptAndWeightsThatAreNoNumber) {
                                test::make({1, 0, 0, .5, .5, 0, test::kNaN, 0, 0}, {1, 1, 3, 3}));
   const std::string svg = draw_weights(input, input.attention[0], 0, "Weights", 0);
   EXPECT_EQ(test::count_of(svg, "class=\"weight\""), 3U);
-  EXPECT_THAT(svg, HasSubstr("class=\"kept\" x=\"58\" y=\"63\" width=\"13\""));
+  EXPECT_THAT(svg, HasSubstr("class=\"kept\" x=\"50\" y=\"63\" width=\"12\""));
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
+}
+
+// As large as its text is to be: in pixels, whatever there is to draw.
+TEST(ExplainedSection, DrawsPicturesAtOneSizeAndCardsAsWideAsTheyAre) {
+  const auto width_in = [](const std::string& html, const std::string& before) {
+    const std::size_t at = html.find(before);
+    return at == std::string::npos ? -1 : std::stoi(html.substr(at + before.size()));
+  };
+  for (const std::int64_t positions : {1, 7, 20, 24, 38, 64, 300}) {
+    const std::vector<std::string> tokens(static_cast<std::size_t>(positions), "x");
+    ExplainedInput input = {.text = "x", .tokens = tokens, .given = positions};
+    const Shape shape = {1, 2, positions, positions};
+    input.attention = {seen_of("block", AttentionMask::causal(positions),
+                               Tensor::full(shape, 0.5, DType::kFloat32))};
+    const std::string page = render_explanation("x", input);
+    const std::string svg = draw_weights(input, input.attention[0], 0, "Weights", 0);
+    const std::string card = "<div class=\"card\" style=\"width:";
+    const int drawn = static_cast<int>(std::min<std::int64_t>(positions, 128));
+    const int width = width_in(svg, "style=\"width:");
+    EXPECT_EQ(width_in(svg, "viewBox=\"0 0 "), width) << "nothing is scaled";
+    EXPECT_GE(width, 50 + 11 * drawn) << "a column has room for its label";
+    EXPECT_GE(width_in(page, card), width + 26) << "a card holds its picture";
+    EXPECT_LE(width_in(page, card), std::max(250, 90 + 13 * drawn));
+    EXPECT_EQ(test::count_of(page, "<div class=\"scroll\" tabindex=\"0\">\n<svg"), 3U);
+  }
 }
 
 TEST(ExplainedSection, MakesAPageOfSoundMarkupWhateverTheTokensAre) {
@@ -159,7 +194,6 @@ TEST(ExplainedSection, MakesAPageOfSoundMarkupWhateverTheTokensAre) {
   input.attention[0].layer = "<layer>";
   input.answers = {{"<x>", test::kNaN}};
   input.steps = "|<>&|";
-  input.packing = {"<packed>"};
   const std::string page = render_explanation(input.text, input);
   EXPECT_EQ(MarkupReader(page).fault(), "");
   EXPECT_THAT(page, Not(HasSubstr("<script")));
