@@ -150,12 +150,16 @@ void print_end(const Recipe& recipe, const RunPaths& paths, TrainingRun& run, co
   add_validation(values, recipe, run.settings(), end);
   if (end.steps > 0) {
     values.emplace_back(
-        "steps", fmt::format("{} in {:.1f} s, {} each, validation and files included", end.steps,
-                             end.seconds, time_text(end.seconds / static_cast<double>(end.steps))));
+        "steps", fmt::format("{} in {:.1f} s, validation and files included; {} each in training",
+                             end.steps, end.seconds,
+                             time_text(end.seconds_in_epochs / static_cast<double>(end.steps))));
   }
   if (end.best.defined()) {
-    values.emplace_back("best", fmt::format("validation loss {} after step {}: use it with --best",
-                                            mean_text(end.best.loss), end.best.step));
+    // The last weights are in model.safetensors, which is used without --best.
+    const bool is_last = end.best.step == run.trainer().state().step;
+    values.emplace_back(
+        "best", fmt::format("validation loss {} after step {}{}", mean_text(end.best.loss),
+                            end.best.step, is_last ? ", the last" : ": use it with --best"));
   }
   add_early_end(values, run, end);
   values.emplace_back("run", one_line(paths.folder.string()));

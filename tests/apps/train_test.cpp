@@ -1,5 +1,6 @@
 // maskgrad train: settings, run folders, what it shows.
 #include <regex>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -39,10 +40,19 @@ TEST_F(Train, LeavesAWholeRunFolder) {
                                std::regex("loss +[0-9.]+\naccuracy +[0-9.]+\n"
                                           "validation none: --val FOLDER or --val-share 0.1 "
                                           "tests on data it has not seen\n"
-                                          "steps +80 in [0-9.]+ s, [0-9.]+ [um]s each, validation "
-                                          "and files included\n"
+                                          "steps +80 in [0-9.]+ s, validation and files included; "
+                                          "[0-9.]+ [um]s each in training\n"
                                           "run +r\nreport +r/report.html\n")))
       << result.out;
+  // The time of a step is that of epochs.csv, whose seconds have three decimals.
+  std::smatch each;
+  ASSERT_TRUE(std::regex_search(result.out, each, std::regex("included; ([0-9.]+) ([um])s each")));
+  double in_table = 0;
+  std::istringstream table(read("r/epochs.csv"));
+  for (std::string line; std::getline(table, line);) {
+    if (!line.starts_with("epoch")) in_table += std::stod(line.substr(line.rfind(',') + 1));
+  }
+  EXPECT_NEAR(80 * std::stod(each[1]) * (each[2] == "u" ? 1e-6 : 1e-3), in_table, 0.0015);
   for (const char* file :
        {"config.toml", "epochs.csv", "model.safetensors", "report.html",
         "checkpoints/step_000000000040.safetensors", "checkpoints/step_000000000080.safetensors"}) {

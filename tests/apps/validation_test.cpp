@@ -54,6 +54,11 @@ TEST_F(Validation, GivesTheBestWeightsToTheCommandsThatUseAModel) {
   const auto told = result.out.find("best       validation loss ");
   ASSERT_NE(told, std::string::npos) << result.out;
   EXPECT_NEAR(std::stod(result.out.substr(told + 27)), loss_in(best), 1e-4);
+  EXPECT_THAT(result.out.substr(told), ::testing::HasSubstr(": use it with --best\n"));
+  const auto falling = train({"--out", "f", "--epochs", "1", "--val", "v"});
+  EXPECT_THAT(falling.out, ::testing::ContainsRegex("best       validation loss [0-9.]+ after step "
+                                                    "[0-9]+, the last\n"))
+      << "the last weights are the best";
   EXPECT_THAT(run({"inspect", "r"}).out, HasSubstr("best validation loss: "));
   EXPECT_THAT(read("r/report.html"), HasSubstr("validation loss by epoch"));
   for (const char* command : {"predict", "check"}) {

@@ -16,9 +16,13 @@ namespace maskgrad {
 class LastEpoch : public Callback {
  public:
   void on_start(const Trainer&) override { has_started_ = true; }
-  void on_epoch(const Trainer&, const EpochInfo& epoch) override { keep(epoch.totals, 0); }
+  void on_epoch(const Trainer&, const EpochInfo& epoch) override {
+    keep(epoch.totals, 0);
+    seconds_ += epoch.seconds;
+  }
   void on_end_within_epoch(const Trainer&, const EpochInfo& part) override {
     keep(part.totals, part.batches);
+    seconds_ += part.seconds;
   }
   void on_interrupt(const Trainer& trainer) override {
     keep(trainer.state().totals, trainer.state().position.batch);
@@ -32,6 +36,8 @@ class LastEpoch : public Callback {
   const std::vector<Metric>& validation() const { return validation_; }
   /// How many batches of an epoch the totals are of; 0: of all.
   std::int64_t batches() const { return batches_; }
+  /// The time within all epochs that ended, and within the part of one that ended the run.
+  double seconds() const { return seconds_; }
 
  private:
   void keep(std::span<const Metric> totals, std::int64_t batches) {
@@ -41,6 +47,7 @@ class LastEpoch : public Callback {
 
   std::vector<Metric> totals_, validation_;
   std::int64_t batches_ = 0;
+  double seconds_ = 0;
   bool has_started_ = false;
 };
 

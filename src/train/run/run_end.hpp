@@ -12,7 +12,10 @@ namespace maskgrad {
 struct RunEnd {
   Trainer::Outcome outcome = Trainer::Outcome::kDone;
   std::int64_t steps = 0;  // steps that this call made
-  double seconds = 0.0;    // the time that they took
+  double seconds = 0.0;    // the time that they took, with what was done between epochs
+  /// Of these seconds those within epochs, as epochs.csv has them: without what is validated and
+  /// written at the end of an epoch.
+  double seconds_in_epochs = 0.0;
   /// The sums of the last epoch, or of the part of it that was done. Empty when this call made no
   /// step.
   std::vector<Metric> totals = {};

@@ -217,6 +217,7 @@ RunEnd TrainingRun::train(const std::atomic<bool>& stop, const LastEpoch& last) 
   return {.outcome = outcome,
           .steps = trainer_->state().step - first_step,
           .seconds = took.count(),
+          .seconds_in_epochs = last.seconds(),
           .totals = last.totals(),
           .batches = last.batches(),
           .validation = last.validation(),
