@@ -62,6 +62,15 @@ def untested(page):
     return [f"{page.name}:{b.line}" for b in blocks if b.language == "cpp" and not marker.fullmatch(b.marker)]
 
 
+def cut_off(name, text):
+    """The blocks of C++ in which something opens and does not close: a declaration that ends early."""
+    _, blocks = pages.split(text)
+    for block in blocks:
+        code = re.sub(r"//.*", "", "\n".join(block.lines))
+        if block.language == "cpp" and any(code.count(a) != code.count(b) for a, b in ("{}", "()", "[]")):
+            yield f"{name}:{block.line}"
+
+
 class Pages(unittest.TestCase):
     def test_every_link_leads_somewhere(self):
         broken = [b for page in pages.pages() for b in broken_links(page, pages.SOURCE)]
@@ -75,6 +84,15 @@ class Pages(unittest.TestCase):
 
     def test_all_programs_are_taken_by_a_test(self):
         self.assertEqual([b for page in pages.pages() if page.name not in MADE for b in untested(page)], [])
+
+    def test_every_declaration_of_a_made_page_is_whole(self):
+        made = [page for page in pages.pages() if page.name in MADE]
+        self.assertEqual([b for page in made for b in cut_off(page.name, page.read_text(encoding="utf-8"))], [])
+
+    def test_a_declaration_that_is_cut_off_is_found(self):
+        whole = "```cpp\nstruct A {  // ( alone\n  int b = {};\n};\n```\n"
+        self.assertEqual(list(cut_off("p.md", whole)), [])
+        self.assertEqual(list(cut_off("p.md", whole.replace("\n};\n", "\n"))), ["p.md:2"])
 
     def test_a_link_that_leads_nowhere_is_found(self):
         with tempfile.TemporaryDirectory() as folder:
