@@ -11,6 +11,7 @@
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
 #include "cli/usage.hpp"
@@ -54,7 +55,8 @@ void check_is_no_run(const fs::path& folder) {
 std::string command_of(const Options& options) {
   const ArithmeticData& data = options.data;
   const ArithmeticData defaults;
-  std::string text = fmt::format("maskgrad data arithmetic --out {}", shell_word(options.out));
+  std::string text =
+      fmt::format("{} data arithmetic --out {}", program_word(), shell_word(options.out));
   const auto add = [&](const char* flag, auto value, auto fallback) {
     if (value != fallback) text += fmt::format(" {} {}", flag, value);
   };

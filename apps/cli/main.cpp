@@ -13,6 +13,7 @@
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/usage.hpp"
@@ -52,7 +53,7 @@ int run(int argc, char** argv) {
     std::ostringstream text;
     program.exit(error, text, text);  // --help, --version
     const int columns = output_columns();
-    write_output(fit_page(text.str(), columns > 0 ? columns : kHelpColumns));
+    write_output(with_program(fit_page(text.str(), columns > 0 ? columns : kHelpColumns)));
   }
   flush_output();
   return 0;
@@ -64,6 +65,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace maskgrad::apps;
   fill_standard_streams();
+  set_program(argc > 0 ? argv[0] : nullptr);
   // A limit on the size of files is an error like a full disk.
   std::signal(SIGXFSZ, SIG_IGN);
   try {

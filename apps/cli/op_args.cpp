@@ -59,7 +59,7 @@ const OpDef& known_op(const std::string& name) {
   std::vector<std::string> names;
   for (const auto& [known, op] : registry()) names.push_back(known);
   check(registry().contains(name), "ops", "there is no operation '{}'{}", shortened(name),
-        nearest_or_see(name, names, "maskgrad ops"));
+        nearest_or_see(name, names, "ops"));
   return find_op(name);
 }
 
@@ -82,7 +82,7 @@ ArgValue parse_arg(const OpDef& op, const std::string& name, const std::string& 
   std::vector<std::string> known;
   for (const ArgSpec& arg : op.args) known.push_back(arg.name);
   check(spec != op.args.end(), op.name.c_str(), "there is no argument '{}'{}", shortened(name),
-        nearest_or_see(name, known, "maskgrad ops " + op.name));
+        nearest_or_see(name, known, "ops " + op.name));
   const auto parse = [&](const auto& like) -> ArgValue {
     using T = std::decay_t<decltype(like)>;
     if constexpr (std::is_same_v<T, std::string>) {

@@ -13,6 +13,7 @@
 #include "cli/op_args.hpp"
 #include "cli/ops_json.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"
 #include "cli/text.hpp"
@@ -117,7 +118,8 @@ void write_sample(const OpDef& op, const std::string& path) {
   for (const auto& [name, value] : sample.args) {
     arguments += fmt::format(" --arg {}={}", name, to_text(value));
   }
-  print("try: maskgrad run-op {} --in {} --out FILE{}\n", op.name, path, arguments);
+  print("try: {} run-op {} --in {} --out FILE{}\n", program_word(), op.name, shell_word(path),
+        arguments);
 }
 
 // The operation of this name, or the only one that it is a part of.

@@ -5,6 +5,7 @@
 
 #include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/tensor/shortened.hpp>
+#include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/model_file.hpp>
@@ -80,6 +81,14 @@ std::optional<SavedRun> read_if_sound(const std::string& name, const RunPaths& p
   }
 }
 
+// The steps of the newest sound checkpoint, by its name; 0: there is none.
+std::int64_t steps_done(const RunPaths& paths) {
+  const auto checkpoint = latest_sound_checkpoint(paths.checkpoints);
+  if (!checkpoint) return 0;
+  const std::string name = checkpoint->stem().string();
+  return std::stoll(name.substr(name.find_last_of('_') + 1));
+}
+
 SavedRun read_run_of_recipe(const RunPaths& paths) {
   const char* const kOnlyTheProgram = "only that program can run its model";
   const std::string name = name_in_config(paths);
@@ -139,7 +148,12 @@ std::string about_unended(const RunPaths& paths) {
   const std::string text = "its training has not ended yet";
   try {
     const Recipe* const recipe = read_run(paths).recipe;
-    if (recipe) return fmt::format("{}; go on with: {}", text, command_to_go_on(*recipe, paths));
+    if (!recipe) return text;
+    const std::string command = command_to_go_on(*recipe, paths);
+    const std::int64_t steps = steps_done(paths);
+    const std::string end =
+        steps > 0 ? fmt::format("; end it as it is with: {} --steps {}", command, steps) : "";
+    return fmt::format("{}{}; go on with: {}", text, end, command);
   } catch (const Error&) {  // resuming would say what is damaged
   }
   return text;

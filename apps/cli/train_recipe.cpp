@@ -9,6 +9,7 @@
 #include <maskgrad/train/run/training_run.hpp>
 
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/recipe_data.hpp"
 #include "cli/report_runs.hpp"
 #include "cli/run_folder.hpp"
@@ -179,7 +180,7 @@ std::string flag_name(const std::string& key) {
 }
 
 std::string command_to_go_on(const Recipe& recipe, const RunPaths& paths) {
-  return fmt::format("maskgrad train {} --out {} --resume", recipe.name(),
+  return fmt::format("{} train {} --out {} --resume", program_word(), recipe.name(),
                      shell_word(paths.folder.string()));
 }
 

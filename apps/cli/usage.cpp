@@ -6,6 +6,8 @@
 #include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
+#include "cli/program.hpp"
+
 namespace maskgrad::apps {
 namespace {
 
@@ -92,7 +94,7 @@ std::string problem(CLI::App& command, const CLI::ParseError& error) {
 UsageError explain(CLI::App& program, const CLI::ParseError& error) {
   // The first command with an argument that it does not know, else the last one.
   CLI::App* command = &program;
-  std::string path = program.get_name();
+  std::string path = program_word();
   while (command->remaining().empty() && !command->get_subcommands().empty()) {
     command = command->get_subcommands().front();
     path += " " + command->get_name();
@@ -105,7 +107,7 @@ UsageError explain(CLI::App& program, const CLI::ParseError& error) {
 std::string nearest_or_see(const std::string& name, std::span<const std::string> known,
                            const std::string& see) {
   const std::string nearest = did_you_mean(name, known);
-  return nearest.empty() ? "; see " + see : nearest;
+  return nearest.empty() ? fmt::format("; see {} {}", program_word(), see) : nearest;
 }
 
 double parse_number(const std::string& flag, const std::string& text) {

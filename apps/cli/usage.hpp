@@ -20,7 +20,7 @@ namespace maskgrad::apps {
 UsageError explain(CLI::App& program, const CLI::ParseError& error);
 
 /// What to say behind an unknown name: "; did you mean 'relu'?" where a known one is near, else
-/// "; see maskgrad ops", `see` being the command that tells the known ones.
+/// "; see maskgrad ops", `see` being the subcommand "ops" that tells the known ones.
 std::string nearest_or_see(const std::string& name, std::span<const std::string> known,
                            const std::string& see);
 

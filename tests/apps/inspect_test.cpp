@@ -131,8 +131,9 @@ TEST_F(Inspect, ShowsARunAndEachOfItsFiles) {
     EXPECT_THAT(accepted(events.path()), ContainsRegex("epoch/loss +scalar +2 +40\\.\\.80"));
   }
   std::filesystem::remove(path("r/model.safetensors"));
-  EXPECT_THAT(accepted("r"), HasSubstr("\nits training has not ended yet; go on with: maskgrad "
-                                       "train blog --out r --resume\n"));
+  EXPECT_THAT(accepted("r"), HasSubstr("\nits training has not ended yet; end it as it is with: "
+                                       "maskgrad train blog --out r --resume --steps 80; go on "
+                                       "with: maskgrad train blog --out r --resume\n"));
 }
 
 TEST_F(Inspect, SaysWhatIsDamagedInARun) {

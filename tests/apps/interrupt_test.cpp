@@ -1,4 +1,8 @@
 // Runs that are stopped and go on: exactly the run that was never stopped.
+#include <iterator>
+#include <regex>
+#include <sstream>
+
 #include "support/cli.hpp"
 
 namespace maskgrad {
@@ -55,6 +59,28 @@ TEST_F(Interrupt, AStoppedRunGoesOnAsIfItHadNotBeen) {
     EXPECT_FALSE(exists(name + "/model.safetensors"));
     ASSERT_EQ(resume(name).code, 0);
     expect_same_run(name, "whole");
+  }
+}
+
+TEST_F(Interrupt, AStoppedRunIsUsedOnceTheCommandThatTheErrorNamesHasEndedIt) {
+  ASSERT_EQ(stopped("s", SIGINT).code, 130);
+  for (const char* command : {"predict", "explain", "report"}) {
+    std::vector<std::string> call = {command, "s"};
+    if (command != std::string("report")) call.emplace_back("x=1,y=2:x+y");
+    const test::CliResult result = run(call);
+    EXPECT_EQ(result.code, 1);
+    std::smatch found;
+    ASSERT_TRUE(std::regex_search(
+        result.err, found,
+        std::regex("; end it as it is with: maskgrad (train blog --out s --resume --steps [0-9]+); "
+                   "go on with: maskgrad train blog --out s --resume\n")))
+        << result.err;
+    std::istringstream words(found[1].str());
+    const std::vector<std::string> end(std::istream_iterator<std::string>(words), {});
+    const test::CliResult ended = run(end);
+    EXPECT_EQ(ended.code, 0) << ended.err;
+    EXPECT_EQ(run(call).code, 0);
+    std::filesystem::remove(path("s/model.safetensors"));
   }
 }
 

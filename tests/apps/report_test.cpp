@@ -193,8 +193,14 @@ TEST_F(Report, TellsRunsOfOneNameApart) {
 
 TEST_F(Report, LeavesOutRunsThatHaveNotEndedAndSaysHowTheyGoOn) {
   std::filesystem::remove(path("runs/second/model.safetensors"));
-  const std::string why =
-      "its training has not ended yet; go on with: maskgrad train blog --out runs/second --resume";
+  const std::string command = "maskgrad train blog --out runs/second --resume";
+  std::string steps;  // of the newest checkpoint
+  for (const auto& file : std::filesystem::directory_iterator(path("runs/second/checkpoints"))) {
+    steps = std::max(steps, file.path().stem().string().substr(std::string("step_").size()));
+  }
+  steps.erase(0, steps.find_first_not_of('0'));
+  const std::string why = "its training has not ended yet; end it as it is with: " + command +
+                          " --steps " + steps + "; go on with: " + command;
   const std::vector<std::string> calls[] = {
       {"report", "runs", "--out", "r.html"},
       {"report", "runs/first", "runs/second", "--out", "r.html"}};

@@ -42,6 +42,33 @@ TEST_F(Usage, EveryHelpEndsWithAnExample) {
   }
 }
 
+// A person pastes what the program shows, in the folder where they called it.
+TEST_F(Usage, CommandsThatItShowsCallTheProgramAsItWasCalled) {
+  const auto as = [&](const std::string& called, const std::vector<std::string>& args) {
+    const test::CliResult result = run(args, {.called = called});
+    return result.out + result.err;
+  };
+  for (const auto& [called, word] :
+       {std::pair<std::string, std::string>("build/maskgrad", "build/maskgrad"),
+        {"../my own/maskgrad", "'../my own/maskgrad'"},
+        {"maskgrad", "maskgrad"},
+        {"", "maskgrad"}}) {
+    EXPECT_THAT(as(called, {"inspect", "--help"}),
+                HasSubstr("\nExample: " + word + " inspect runs/first\n         " + word +
+                          " inspect runs\n"));
+    EXPECT_THAT(as(called, {"--help"}), HasSubstr("\nStart with: " + word + " train blog --out"));
+    EXPECT_THAT(as(called, {"train", "blog", "--none"}),
+                HasSubstr("; see " + word + " train blog --help\n"));
+    EXPECT_THAT(as(called, {"ops", "xyzzy"}), HasSubstr("see " + word + " ops"));
+    EXPECT_THAT(as(called, {"ops", "relu", "--sample", "my x.safetensors"}),
+                HasSubstr("try: " + word + " run-op relu --in 'my x.safetensors' --out FILE"));
+    ASSERT_EQ(train({"--out", "r", "--steps", "3", "--force"}, {.called = called}).code, 0);
+    std::filesystem::remove(path("r/model.safetensors"));
+    EXPECT_THAT(as(called, {"predict", "r", "x=1,y=2:x+y"}),
+                HasSubstr("; go on with: " + word + " train blog --out r --resume\n"));
+  }
+}
+
 // Lines of what a terminal shows, each with its length in characters.
 std::vector<std::pair<std::string, std::size_t>> lines_of(const std::string& shown) {
   std::vector<std::pair<std::string, std::size_t>> lines;

@@ -57,7 +57,7 @@ bool has_terminals() {
 CliProcess::CliProcess(const ScratchFolder& folder, const std::vector<std::string>& args,
                        CliOptions options)
     : folder_(folder), options_(std::move(options)), number_(next_number()) {
-  std::vector<char*> argv = {const_cast<char*>(MASKGRAD_BINARY)};
+  std::vector<char*> argv = {options_.called.data()};
   for (const std::string& arg : args) argv.push_back(const_cast<char*>(arg.c_str()));
   argv.push_back(nullptr);
   write_text(path("in"), options_.input);

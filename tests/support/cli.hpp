@@ -23,11 +23,12 @@ bool has_terminals();
 
 /// Where the program's streams lead; an empty path: to CliResult, or nowhere for the input.
 struct CliOptions {
-  std::string input = {};      // what standard input holds
-  std::string out = {};        // a file instead of a pipe
-  std::string folder = {};     // where it runs, below the test's folder
-  bool close_out = false;      // standard output is not open at all
-  int out_descriptor = -1;     // standard output, if not -1
+  std::string input = {};           // what standard input holds
+  std::string out = {};             // a file instead of a pipe
+  std::string folder = {};          // where it runs, below the test's folder
+  std::string called = "maskgrad";  // argv[0], as a shell gives it to a program that is in PATH
+  bool close_out = false;           // standard output is not open at all
+  int out_descriptor = -1;          // standard output, if not -1
   std::size_t file_limit = 0;  // bytes that a file may have, as on a disk that is full; 0: no limit
   std::size_t memory_limit = 0;               // bytes of addresses that it may have; 0: no limit
   std::vector<std::string> environment = {};  // further variables, NAME=value

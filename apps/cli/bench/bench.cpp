@@ -70,7 +70,7 @@ void check_names(const std::vector<std::string>& names) {
   for (const Benchmark& benchmark : benchmarks()) known.push_back(benchmark.name);
   for (const std::string& name : names) {
     check(std::count(known.begin(), known.end(), name) > 0, "bench", "there is no benchmark '{}'{}",
-          shortened(name), nearest_or_see(name, known, "maskgrad bench --help"));
+          shortened(name), nearest_or_see(name, known, "bench --help"));
   }
 }
 

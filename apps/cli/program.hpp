@@ -1,0 +1,18 @@
+// How the program was called, for commands that a person can paste.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace maskgrad::apps {
+
+/// Keeps what the program was called by, argv[0]; null or empty: "maskgrad".
+void set_program(const char* called);
+
+/// The program as one word for a shell: "maskgrad", or "build/maskgrad" where it was called so.
+const std::string& program_word();
+
+/// A page of help whose examples call the program as it was called.
+std::string with_program(std::string_view page);
+
+}  // namespace maskgrad::apps
