@@ -15,14 +15,16 @@ TEST_F(ResumeConfig, SaysWhichSettingsChangeAndWritesThemWithItsFirstStep) {
   const std::string config = read("r/config.toml");
   const auto idle = resume("r", {"--lr", "0.5"});
   EXPECT_EQ(idle.code, 0);
-  EXPECT_EQ(idle.err, "maskgrad: lr: 0.001 -> 0.5\n");
+  EXPECT_EQ(idle.err, "maskgrad: changed from step 81 on: lr: 0.001 -> 0.5\n");
   EXPECT_EQ(read("r/config.toml"), config) << "there was no step to make";
   EXPECT_EQ(resume("r").err, "") << "and nothing is remembered";
 
   const auto changed = resume("r", {"--lr", "0.5", "--epochs", "3", "--threads", "2"});
   EXPECT_EQ(changed.code, 0);
   EXPECT_EQ(changed.err,
-            "maskgrad: epochs: 2 -> 3\nmaskgrad: lr: 0.001 -> 0.5\nmaskgrad: threads: 1 -> 2\n");
+            "maskgrad: changed from step 81 on: epochs: 2 -> 3\n"
+            "maskgrad: changed from step 81 on: lr: 0.001 -> 0.5\n"
+            "maskgrad: changed from step 81 on: threads: 1 -> 2\n");
   EXPECT_EQ(setting("lr"), "0.5");
   EXPECT_EQ(setting("epochs"), "3");
   EXPECT_EQ(resume("r").err, "");
@@ -41,7 +43,9 @@ TEST_F(ResumeConfig, ShowsWhatAPersonChangedInTheConfig) {
   edit("epochs = 2", "epochs = 3");
   const auto result = resume("r");
   EXPECT_EQ(result.code, 0);
-  EXPECT_EQ(result.err, "maskgrad: epochs: 2 -> 3\nmaskgrad: lr: 0.001 -> 0.25\n");
+  EXPECT_EQ(result.err,
+            "maskgrad: changed from step 81 on: epochs: 2 -> 3\n"
+            "maskgrad: changed from step 81 on: lr: 0.001 -> 0.25\n");
   edit("seed = 0", "seed = 1");
   expect_error(resume("r", {"--epochs", "4"}), 2,
                "the run in 'r' has seed = 0: it cannot go on with 1, which 'r/config.toml' says");
@@ -71,13 +75,15 @@ TEST_F(ResumeConfig, ReadsAConfigThatIsOlderThanSomeSettings) {
   write("r/config.toml", old);
   expect_error(resume("r", {"--epochs", "3"}), 2, "'val' is missing");
   write("r/config.toml", std::regex_replace(old, std::regex("version = 6"), "version = 2"));
-  EXPECT_EQ(resume("r", {"--epochs", "3"}).err, "maskgrad: epochs: 2 -> 3\n");
+  EXPECT_EQ(resume("r", {"--epochs", "3"}).err,
+            "maskgrad: changed from step 81 on: epochs: 2 -> 3\n");
   EXPECT_EQ(setting("schedule"), "'constant'");
   const std::string newest = read("r/config.toml");
   const std::string third = std::regex_replace(
       newest, std::regex("((?:decay_share|beta2|val_share) = .*\n)|(version = )6"), "$2");
   write("r/config.toml", std::regex_replace(third, std::regex("version = "), "version = 3"));
-  EXPECT_EQ(resume("r", {"--epochs", "4"}).err, "maskgrad: epochs: 3 -> 4\n");
+  EXPECT_EQ(resume("r", {"--epochs", "4"}).err,
+            "maskgrad: changed from step 121 on: epochs: 3 -> 4\n");
   EXPECT_EQ(setting("decay_share"), "0.1");
 }
 
@@ -161,7 +167,8 @@ TEST_F(ResumeConfig, TakesASettingFromTheConfigOfAnotherFolder) {
   fs::create_directory(path("x"));
   write("x/part.toml", "version = 2\nlr = 0.5\nsteps = 12\n");
   EXPECT_EQ(resume("r", {"--config", "x/part.toml"}).err,
-            "maskgrad: steps: 9 -> 12\nmaskgrad: lr: 0.001 -> 0.5\n");
+            "maskgrad: changed from step 10 on: steps: 9 -> 12\n"
+            "maskgrad: changed from step 10 on: lr: 0.001 -> 0.5\n");
   fs::rename(path("r/shards"), path("x/shards"));
   write("x/part.toml", "version = 2\nsteps = 15\ndata = 'shards'\n");
   const auto moved = resume("r", {"--config", "x/part.toml"});

@@ -54,7 +54,11 @@ void Progress::on_start(const Trainer& trainer) {
   next_report_ = start_ + interval_;
 }
 
-void Progress::on_step(const Trainer&, const StepInfo& step) {
+void Progress::on_step(const Trainer& trainer, const StepInfo& step) {
+  // Not before: a run that goes on may have no step left, or end at once by patience.
+  if (first_step_ > 0 && step.step == first_step_) {
+    write_whole_line(fmt::format("goes on after step {}", step_of(trainer, first_step_)));
+  }
   done_ = step.step + 1;
   const Clock::time_point now = Clock::now();
   if (now < next_report_) return;

@@ -10,7 +10,7 @@
 
 namespace maskgrad {
 
-/// Reports step, rate, time left, the epoch's running means, and the last validation.
+/// Reports where a run goes on, step, rate, time left, the epoch's means, and the last validation.
 class Progress : public Callback {
  public:
   enum class Style {

@@ -158,8 +158,9 @@ Notes TrainingRun::model_notes() const {
 
 void TrainingRun::warn_of_changes() const {
   const Settings before = as_stored(trained_, paths_.folder);
+  const std::string next = with_commas(trainer_->state().step + 1);
   for (const std::string& change : before.differences(as_stored(settings_, paths_.folder))) {
-    parts_.warn(change);
+    parts_.warn(fmt::format("changed from step {} on: {}", next, change));
   }
   // With another span, its steps have other rates than those of a run that was to be so long.
   const std::int64_t before_now = schedule_steps_in(resumed_), now = trainer_->total_steps();

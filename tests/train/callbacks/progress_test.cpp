@@ -5,11 +5,13 @@
 #include <maskgrad/train/callbacks/progress.hpp>
 #include <maskgrad/train/callbacks/validation.hpp>
 
+#include "support/files.hpp"
 #include "train/toy_run.hpp"
 
 namespace maskgrad {
 namespace {
 
+using test::ToyOptions;
 using test::ToyRun;
 using ::testing::MatchesRegex;
 using Style = Progress::Style;
@@ -155,6 +157,27 @@ TEST(Progress, SaysWhereARunWasStopped) {
             "stopped after step 2/6\n");
   EXPECT_EQ(written(Style::kBar, false, std::chrono::hours(1), 2).back(),
             "\r\x1b[Kstopped after step 2/6\n");
+}
+
+TEST(Progress, SaysFirstAfterWhichStepARunGoesOnAndNothingWhereNoStepIsLeft) {
+  const test::ScratchFolder folder;
+  const ToyOptions options = {.training = {.epochs = 2}};
+  ToyRun broken(options);
+  broken.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
+  test::stop_after(broken, 2);
+  for (const bool is_left : {true, false}) {
+    std::vector<std::string> texts;
+    ToyRun toy = test::from_checkpoint(options, folder.path());
+    toy.trainer->add(std::make_unique<CheckpointCallback>(folder.path()));
+    toy.trainer->add(std::make_unique<Progress>(
+        Style::kLines, false, [&](std::string_view text) { texts.emplace_back(text); },
+        std::chrono::hours(1)));
+    toy.run();
+    ASSERT_EQ(texts.size(), is_left ? 3U : 0U);
+    if (is_left) {
+      EXPECT_EQ(texts.front(), "goes on after step 2/6\n");
+    }
+  }
 }
 
 TEST(Progress, SaysWhatTheMeansCoverWhereStepsEndWithinAnEpoch) {

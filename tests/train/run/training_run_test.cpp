@@ -114,10 +114,10 @@ TEST(TrainingRun, BeginsWhereThereIsNothingToResumeAndEndsWhereNothingIsLeft) {
   EXPECT_TRUE(read_file(folder / "r" / "model.safetensors") == model);
   program.options.epochs = 5;
   EXPECT_EQ(program.go_on().steps, 6);
-  EXPECT_THAT(program.warnings, ElementsAre("epochs: 3 -> 5"));
+  EXPECT_THAT(program.warnings, ElementsAre("changed from step 10 on: epochs: 3 -> 5"));
   EXPECT_THAT(read_file(folder / "r" / "config.toml"), HasSubstr("\nepochs = 5 "));
   program.go_on();
-  EXPECT_THAT(program.warnings, ElementsAre("epochs: 3 -> 5")) << "it is said once";
+  EXPECT_EQ(program.warnings.size(), 1U) << "it is said once";
 }
 
 TEST(TrainingRun, NeedsNoTableOfEpochsWhereItMakesNoStep) {
