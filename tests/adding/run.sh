@@ -191,7 +191,7 @@ check_contributing() {
       indent=${line%%\`*}
     fi
   done < "$source/CONTRIBUTING.md"
-  [ $count -eq 8 ] || refuse "CONTRIBUTING.md shows $count pieces of the templates"
+  [ $count -eq 7 ] || refuse "CONTRIBUTING.md shows $count pieces of the templates"
 }
 
 check_contributing
