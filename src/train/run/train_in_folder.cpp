@@ -27,7 +27,10 @@ FolderClaim claim_folder(const RunPaths& paths, bool resume) {
 // A data set that the caller owns.
 LoadData borrow(const Dataset& data, const char* name) {
   return [&data, name] {
-    check(data.size() > 0, "data", "the {} data hold no samples", name);
+    check(data.size() > 0, "data",
+          "the {} data hold no samples, size() is 0: check that the file or folder they come from "
+          "was found, and is not empty",
+          name);
     return std::shared_ptr<const Dataset>(std::shared_ptr<void>(), &data);
   };
 }

@@ -95,12 +95,16 @@ TEST(TrainingRunRefusals, RefusesOptionsThatContradictEachOtherBeforeItMakesAFol
 TEST(TrainingRunRefusals, LeavesNothingBehindWithoutData) {
   const ScratchFolder folder;
   const SequenceDataset empty(3);
+  const std::string what_to_do =
+      ": check that the file or folder they come from was found, and is not empty";
   Program program(folder / "r");
   program.data = empty;
-  EXPECT_EQ(error_of([&] { program.run(); }), "[data] the training data hold no samples");
+  EXPECT_EQ(error_of([&] { program.run(); }),
+            "[data] the training data hold no samples, size() is 0" + what_to_do);
   program.data = test::toy_data();
   program.options.validation = &empty;
-  EXPECT_EQ(error_of([&] { program.run(); }), "[data] the validation data hold no samples");
+  EXPECT_EQ(error_of([&] { program.run(); }),
+            "[data] the validation data hold no samples, size() is 0" + what_to_do);
   EXPECT_FALSE(std::filesystem::exists(folder / "r"));
 }
 
