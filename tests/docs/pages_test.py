@@ -71,6 +71,17 @@ def cut_off(name, text):
             yield f"{name}:{block.line}"
 
 
+def made_folders(text):
+    """The folders that the commands of a page make in the tree."""
+    _, blocks = pages.split(text)
+    for block in blocks:
+        for line in block.lines:
+            if line.startswith("build/maskgrad ") and (out := re.search(r" --out ([\w-]+)(?:/| |$)", line)):
+                yield out[1]
+            if package := re.match(r"scripts/package ([\w-]+)$", line):
+                yield package[1]
+
+
 class Pages(unittest.TestCase):
     def test_every_link_leads_somewhere(self):
         broken = [b for page in pages.pages() for b in broken_links(page, pages.SOURCE)]
@@ -88,6 +99,12 @@ class Pages(unittest.TestCase):
     def test_every_declaration_of_a_made_page_is_whole(self):
         made = [page for page in pages.pages() if page.name in MADE]
         self.assertEqual([b for page in made for b in cut_off(page.name, page.read_text(encoding="utf-8"))], [])
+
+    def test_git_ignores_what_the_commands_of_the_pages_make(self):
+        made = {folder for page in pages.pages() for folder in made_folders(page.read_text(encoding="utf-8"))}
+        self.assertIn("runs", made)
+        ignored = (pages.SOURCE / ".gitignore").read_text(encoding="utf-8").split("\n")
+        self.assertEqual([folder for folder in sorted(made) if f"/{folder}/" not in ignored], [])
 
     def test_a_declaration_that_is_cut_off_is_found(self):
         whole = "```cpp\nstruct A {  // ( alone\n  int b = {};\n};\n```\n"
