@@ -29,7 +29,7 @@ ln -s "$installed" "$work/maskgrad"
 export HOME=$work
 cd "$work/words"
 awk -v out=. -f "$here/extract.awk" "$page"
-[ "$(wc -l <main.cpp)" -le 80 ] || fail "main.cpp has $(wc -l <main.cpp) lines"
+[ "$(wc -l <main.cpp)" -le 84 ] || fail "main.cpp has $(wc -l <main.cpp) lines"
 [ "$(wc -l <CMakeLists.txt)" -le 5 ] || fail "CMakeLists.txt has $(wc -l <CMakeLists.txt) lines"
 sh -e data.sh
 lines=$(awk '{ printf "%d,%03d", $1 / 1000, $1 % 1000 }' <(wc -l <words.txt))
@@ -61,6 +61,18 @@ grep -q "embed.weight .* \[257, 64\]" look.out || fail "$(cat look.out)"
 tail -n 1 look.out | diff - <(echo runs/words/report.html) || fail "$(cat look.out)"
 grep -q letters runs/words/report.html || fail "the report shows no metric"
 
+# What is wrong is said before anything is trained, and leaves no folder.
+mkdir "$work/wrong"
+(
+  cd "$work/wrong"
+  program=$work/words/build/reverse
+  says() { ! "$program" "${@:2}" >said.txt 2>&1 && grep -qF "$1" said.txt && [ ! -e runs ] || fail "$(cat said.txt)"; }
+  says "[words.txt] is not in this folder" 800 drawer
+  says "[reverse] say how many steps to train, and then words"
+  says "[reverse] say how many steps to train, and then words" many drawer
+  says "[reverse] 'incomprehensible' is too long" 800 drawer incomprehensible
+)
+
 # Stopped by Ctrl-C, long before its last step, it goes on from there.
 mkdir "$work/stop"
 cd "$work/stop"
@@ -78,6 +90,7 @@ wait $program || code=$?
 step=$(sed -n 's|^stopped after step \([0-9]*\)/1000000$|\1|p' stopped.txt)
 [ -n "$step" ] || fail "$(cat stopped.txt)"
 build/reverse $((step + 20)) drawer >on.out 2>&1 || fail "$(cat on.out)"
+grep -q "^goes on after step $step/$((step + 20))\$" on.out || fail "it does not say where it goes on: $(cat on.out)"
 grep -q 'validation after step 100 ' on.out && fail "it began anew: $(cat on.out)"
 grep -q '^drawer>' on.out || fail "it does not answer: $(cat on.out)"
 
