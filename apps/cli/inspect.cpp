@@ -109,7 +109,7 @@ void inspect_run(const fs::path& folder) {
   }
   print("\n{}", epochs_table(epochs));
   if (has_model)
-    inspect_safetensors(paths.model);
+    inspect_model_of_run(paths.model);
   else
     print("{}\n", one_line(about_unended(paths)));
   for (const std::string& warning : warnings) print("damaged: {}\n", one_line(warning));

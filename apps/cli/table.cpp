@@ -162,6 +162,11 @@ std::string format_list(const std::vector<Row>& rows, std::size_t width) {
   return text;
 }
 
+void remove_column(std::vector<Row>& rows, std::string_view heading) {
+  const auto at = std::ranges::find(rows.front(), heading) - rows.front().begin();
+  for (Row& row : rows) row.erase(row.begin() + at);
+}
+
 }  // namespace
 
 std::string format_table(const std::vector<Row>& rows, int columns) {
@@ -174,6 +179,22 @@ std::string format_table(const std::vector<Row>& rows, int columns) {
   std::string text = format_row(rows.front(), widths) + format_row(rule, widths);
   for (std::size_t r = 1; r < rows.size(); ++r) text += format_row(rows[r], widths);
   return text;
+}
+
+std::string format_table_without(std::span<const std::string_view> spare,
+                                 const std::vector<Row>& rows, int columns) {
+  std::vector<Row> kept = rows;
+  std::string out;
+  const auto fits = [&] {
+    return columns <= 0 || total_width(measure(kept)) <= static_cast<std::size_t>(columns);
+  };
+  for (const std::string_view heading : spare) {
+    if (fits()) break;
+    remove_column(kept, heading);
+    out += (out.empty() ? "" : ", ") + std::string(heading);
+  }
+  if (out.empty() || !fits()) return format_table(rows, columns);
+  return format_table(kept, columns) + "left out, to fit: " + out + "\n";
 }
 
 std::string format_values(std::span<const std::pair<std::string, std::string>> values) {

@@ -15,6 +15,12 @@ namespace maskgrad::apps {
 /// becomes a paragraph: its first cell, and below it what the other cells hold, by their headings.
 std::string format_table(const std::vector<std::vector<std::string>>& rows, int columns = 0);
 
+/// The same, but leaves out the columns of the headings `spare`, the first first, as far as the
+/// rest then fits whole, and says below the table which ones. Where that is not enough, all of them
+/// are there.
+std::string format_table_without(std::span<const std::string_view> spare,
+                                 const std::vector<std::vector<std::string>>& rows, int columns);
+
 /// Lines of a name and a value, the values one below another, at column 12 or further right.
 std::string format_values(std::span<const std::pair<std::string, std::string>> values);
 

@@ -43,6 +43,25 @@ TEST_F(Check, FindsThatTheQueryMaskLetsPaddingIntoEveryAverage) {
   }
 }
 
+TEST_F(Check, ClaimsNothingOfMasksWhereNothingIsMasked) {
+  std::filesystem::create_directory(path("t"));
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "one two three\n";
+  write("t/a", text);
+  ASSERT_EQ(run({"train", "text", "--data", "t", "--out", "text", "--features", "8", "--layers",
+                 "1", "--heads", "2", "--context", "16", "--minutes", "0", "--steps", "3"})
+                .code,
+            0);
+  const auto result = run({"check", "text"});
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.out,
+              MatchesRegex("gradients  holds  .*\n"
+                           "leaks      --     nothing is masked here, in [0-9]+ operations\n"
+                           "proof      --     nothing is masked here, in [0-9]+ operations\n"
+                           "causality  holds  .*\n"
+                           "targets    holds  .*\n"));
+}
+
 TEST_F(Check, RefusesWhatItCannotCheck) {
   expect_error(run({"check", "none"}), 1, "'none' is no run folder: it has no config.toml");
   train_with("key");

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/formats/safetensors.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
@@ -78,6 +79,10 @@ TEST_F(Inspect, ShowsExamplesThatTensorFlowWrote) {
   EXPECT_THAT(text, HasSubstr("record 0, "));
   EXPECT_THAT(text, ContainsRegex("  defs   \\[[0-9, ]+\\]\n  op     \\[[34], [789], [34]\\]\n"));
   EXPECT_THAT(text, HasSubstr("\n3 records, "));
+  for (const ArithmeticSample& sample : read_arithmetic_shard(test_data("arithmetic.tfrecords"))) {
+    EXPECT_THAT(text,
+                HasSubstr("\n  text   " + sample.defs + ":" + sample.op + ":" + sample.res + "\n"));
+  }
   EXPECT_THAT(accepted(test_data("features.tfrecords")), HasSubstr("\n1 record, "));
 }
 
@@ -134,6 +139,47 @@ TEST_F(Inspect, ShowsARunAndEachOfItsFiles) {
   EXPECT_THAT(accepted("r"), HasSubstr("\nits training has not ended yet; end it as it is with: "
                                        "maskgrad train blog --out r --resume --steps 80; go on "
                                        "with: maskgrad train blog --out r --resume\n"));
+}
+
+std::size_t times(std::string_view part, std::string_view text) {
+  std::size_t count = 0;
+  for (auto at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST_F(Inspect, ShowsTheSettingsOfARunOnce) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  EXPECT_EQ(times("batch_size", accepted("r")), 1U);
+  EXPECT_EQ(times("\nnote.data:", accepted("r")), 1U) << "other notes stay";
+  EXPECT_EQ(times("batch_size", accepted("r/model.safetensors")), 1U)
+      << "a file by itself has nothing else to tell them";
+}
+
+// Each row of a run's weights stays one line that a person can compare with the others.
+TEST_F(Inspect, LeavesColumnsOutWhereATerminalIsNarrow) {
+  if (!test::has_terminals()) GTEST_SKIP();
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  const auto shown = [&](int columns) {
+    return run({"inspect", "r/model.safetensors"}, {.terminal_columns = columns}).out;
+  };
+  const std::string narrow = shown(80);
+  EXPECT_THAT(narrow, ContainsRegex("embed.weight +F32 +\\[20, 15\\] "));
+  EXPECT_THAT(narrow, HasSubstr("left out, to fit: not finite, std"));
+  std::istringstream table(narrow.substr(0, narrow.find("left out")));
+  for (std::string line; std::getline(table, line);) EXPECT_LE(line.size(), 81U) << line;
+  const std::string wide = shown(200);
+  EXPECT_THAT(wide, Not(HasSubstr("left out")));
+  EXPECT_THAT(wide, ContainsRegex("max +std +zeros +not finite"));
+  EXPECT_THAT(shown(30), HasSubstr("embed.weight\r\n  dtype: F32;"));
+}
+
+TEST_F(Inspect, KeepsTheColumnOfNumbersThatAreNotFiniteWhereThereAreSome) {
+  if (!test::has_terminals()) GTEST_SKIP();
+  const Tensor x = Tensor::from<float>({1, std::numeric_limits<float>::infinity()}, {2});
+  save_tensors(path("f.safetensors"), {{std::string(40, 'x'), x}});
+  const auto result = run({"inspect", "f.safetensors"}, {.terminal_columns = 90});
+  EXPECT_THAT(result.out, ContainsRegex("zeros +not finite"));
+  EXPECT_THAT(result.out, HasSubstr("left out, to fit: std"));
 }
 
 TEST_F(Inspect, SaysWhatIsDamagedInARun) {

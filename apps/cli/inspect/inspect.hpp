@@ -16,6 +16,8 @@ void inspect_path(const std::filesystem::path& path);
 // Each prints one thing. They throw Error for what cannot be read, and for files that are damaged
 // where nothing of them can be trusted.
 void inspect_safetensors(const std::filesystem::path& file);
+/// The same, without the notes of settings: for a file of a run whose settings were shown.
+void inspect_model_of_run(const std::filesystem::path& file);
 void inspect_records(const std::filesystem::path& file);
 void inspect_events(const std::filesystem::path& file);
 void inspect_run(const std::filesystem::path& folder);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/shards.hpp>
 #include <maskgrad/train/formats/tf_example.hpp>
 #include <maskgrad/train/formats/tfrecord.hpp>
@@ -35,6 +36,23 @@ std::string describe(const Feature& feature) {
   return std::visit(print_list, feature);
 }
 
+// "  text   x=1,y=2:x+y:3": what the tokens of a sample of arithmetic say. Empty for any other.
+std::string arithmetic_line(const Example& example) {
+  std::string text;
+  for (const char* name : {"defs", "op", "res"}) {
+    const auto found = example.find(name);
+    if (found == example.end() || example.size() != 3) return "";
+    const auto* tokens = std::get_if<std::vector<std::int64_t>>(&found->second);
+    if (tokens == nullptr) return "";
+    try {
+      text += (text.empty() ? "" : ":") + arithmetic_text(*tokens);
+    } catch (const Error&) {  // tokens of another vocabulary
+      return "";
+    }
+  }
+  return fmt::format("  {:<6} {}\n", "text", plain_or_quoted(text));
+}
+
 std::string describe_record(const std::string& record, const RecordReader& reader) {
   std::string text =
       fmt::format("record {}, {}\n", reader.count() - 1, count_of(std::ssize(record), "byte"));
@@ -44,6 +62,7 @@ std::string describe_record(const std::string& record, const RecordReader& reade
     for (const auto& [name, feature] : example) {
       text += fmt::format("  {:<6} {}\n", plain_or_quoted(name), describe(feature));
     }
+    text += arithmetic_line(example);
   } catch (const Error&) {
     text += "  no tf.train.Example\n";
   }

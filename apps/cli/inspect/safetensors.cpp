@@ -17,10 +17,12 @@
 namespace maskgrad::apps {
 namespace {
 
+bool is_settings(const std::string& key) { return key == fmt::format("note.{}", kSettingsNote); }
+
 // The settings of a run stand there as its config.toml had them, to be copied; all else on one
 // line.
 std::string metadata_text(const std::string& key, const std::string& value) {
-  if (key != fmt::format("note.{}", kSettingsNote)) return " " + one_line(value);
+  if (!is_settings(key)) return " " + one_line(value);
   std::string text;
   for (std::string_view rest = value; !rest.empty();) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
@@ -45,9 +47,20 @@ std::vector<std::string> statistics_cells(const SafetensorsEntry& entry) {
   return cells;
 }
 
-}  // namespace
+// What a narrow terminal can do without, the first first; numbers that are not finite only where
+// there are none.
+std::vector<std::string_view> spare_columns(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::string_view> spare = {"std", "bytes", "zeros", "dtype"};
+  const auto is_finite = [](const std::vector<std::string>& row) {
+    return row.back().empty() || row.back() == "0";
+  };
+  if (std::all_of(rows.begin() + 1, rows.end(), is_finite)) {
+    spare.insert(spare.begin(), rows.front().back());
+  }
+  return spare;
+}
 
-void inspect_safetensors(const std::filesystem::path& path) {
+void inspect_tensors(const std::filesystem::path& path, bool with_settings) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   std::vector<std::vector<std::string>> rows = {
       {"tensor", "dtype", "shape", "bytes", "min", "mean", "max", "std", "zeros", "not finite"}};
@@ -59,10 +72,11 @@ void inspect_safetensors(const std::filesystem::path& path) {
     for (std::string& cell : statistics_cells(entry)) rows.back().push_back(std::move(cell));
     bytes += entry.data.size();
   }
-  print("{}{}, {}\n", format_table(rows, output_columns()),
+  print("{}{}, {}\n", format_table_without(spare_columns(rows), rows, output_columns()),
         count_of(std::ssize(file.entries()), "tensor"),
         count_of(static_cast<std::int64_t>(bytes), "byte"));
   for (const auto& [key, value] : file.metadata()) {
+    if (is_settings(key) && !with_settings) continue;
     print("{}:{}\n", plain_or_quoted(key), metadata_text(key, value));
   }
   if (file.has_digest()) print("its digest matches\n");
@@ -70,5 +84,11 @@ void inspect_safetensors(const std::filesystem::path& path) {
     print("given twice, of which the last counts: {}\n", plain_or_quoted(key));
   }
 }
+
+}  // namespace
+
+void inspect_safetensors(const std::filesystem::path& file) { inspect_tensors(file, true); }
+
+void inspect_model_of_run(const std::filesystem::path& file) { inspect_tensors(file, false); }
 
 }  // namespace maskgrad::apps
