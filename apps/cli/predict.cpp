@@ -9,6 +9,7 @@
 #include "cli/output.hpp"
 #include "cli/prompt.hpp"
 #include "cli/run_folder.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 
 namespace maskgrad::apps {
@@ -137,9 +138,20 @@ void answer_lines(RecipeModel& model, const Options& options) {
   answers.check_all_answered();
 }
 
+// For a person to read: broken between words, as wide as the terminal.
+void write_paragraph(const std::string& text) {
+  const int columns = message_columns();
+  if (columns <= 0) return write_message(text + "\n");
+  for (const std::string& line : wrapped(text, static_cast<std::size_t>(columns))) {
+    write_message(line + "\n");
+  }
+}
+
 // A person who mistypes should not have to start again.
 void answer_prompt(RecipeModel& model, const Options& options) {
-  write_message("One question a line; quit, exit or Ctrl-D ends.\n");
+  const std::string sample = model.sample_text();
+  write_paragraph(fmt::format("One question a line{}; quit, exit or Ctrl-D ends.",
+                              sample.empty() ? "" : fmt::format(", such as {}", sample)));
   Prompt prompt;
   for (std::string line; prompt.next(line);) {
     if (line.empty()) continue;
@@ -147,7 +159,7 @@ void answer_prompt(RecipeModel& model, const Options& options) {
       answer_one(model, line, options);
     } catch (const Unanswered& error) {
       flush_output();
-      write_message(text_of(error) + "\n");
+      write_paragraph(text_of(error));
     }
     flush_output();
   }
@@ -204,7 +216,7 @@ void add_predict(CLI::App& program) {
   command->footer(
       "Where a question has no answer, a line \"error: ...\" stands in the answer's place. The "
       "other questions are answered, and the exit code is 1. At the prompt, quit, exit or "
-      "Ctrl-D ends.\n\n"
+      "Ctrl-D ends. Blanks in questions of arithmetic count for nothing.\n\n"
       "Example: maskgrad predict runs/first x=-12,y=24:y-x");
   command->callback([options] { predict(*options); });
 }

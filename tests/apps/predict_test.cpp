@@ -140,6 +140,40 @@ TEST_F(Predict, PromptsOnATerminalAndGoesOnAfterAMistake) {
   EXPECT_THAT(result.out, HasSubstr("> " + answer.substr(0, 1) + "\r\n"));
 }
 
+TEST_F(Predict, ShowsAnExampleAtThePromptAndBreaksMessagesBetweenWords) {
+  if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
+  auto prompt = start({"predict", "r"}, {.environment = {"TERM=dumb"}, .terminal_columns = 40});
+  ASSERT_TRUE(prompt.shows("> "));
+  prompt.type("what?\n");  // its echo ends the line of the prompt
+  ASSERT_TRUE(prompt.shows("0123456789"));
+  prompt.type("\x04");
+  const auto result = prompt.wait();
+  EXPECT_THAT(result.out, HasSubstr("One question a line, such as\r\nx=-12,y=24:y-x; "));
+  std::istringstream lines(result.out);
+  std::string message;
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 41U) << line;
+    message += line.substr(0, line.find('\r')) + " ";
+  }
+  EXPECT_THAT(message, HasSubstr("such as x=-12,y=24:y-x; quit, exit or Ctrl-D ends. "));
+  EXPECT_THAT(message, HasSubstr("'w' in 'what?' is not one of the characters "));
+}
+
+TEST_F(Predict, TakesABlankForNothingInAQuestionOfArithmetic) {
+  const std::string question = "x=-12,y=24:y-x",
+                    answer = run({"predict", "r", question, "--probabilities"}).out;
+  for (const char* typed : {"x=-12, y=24: y-x", " x = - 12 ,\ty=24 :y - x  "}) {
+    const auto result = run({"predict", "r", typed, "--probabilities"});
+    EXPECT_EQ(result.out, answer) << result.err;
+  }
+  const auto explained = [&](const std::string& typed) {
+    const std::string text = run({"explain", "r", typed}).out;
+    return text.substr(text.find('\n'));  // behind the question as it was typed
+  };
+  EXPECT_EQ(explained("x=-12, y=24: y-x"), explained(question));
+  EXPECT_EQ(run({"predict", "r", "x=1 2,y=24:y-x"}).code, 1) << "which number is it?";
+}
+
 TEST_F(Predict, LeavesThePromptAtQuit) {
   if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
   for (const char* terminal : {"TERM=dumb", "TERM=xterm"}) {

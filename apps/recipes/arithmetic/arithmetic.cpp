@@ -18,6 +18,7 @@
 #include "recipes/arithmetic_questions.hpp"
 #include "recipes/causal_recipe.hpp"
 #include "recipes/check_is_below.hpp"
+#include "recipes/without_blanks.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -75,7 +76,7 @@ class ArithmeticModel : public CausalRecipeModel {
   }
 
   Prediction predict(const std::string& text, const PredictOptions& options) override {
-    const ArithmeticProblem problem = parse_problem(text);
+    const ArithmeticProblem problem = parse_problem(without_blanks(text));
     check_is_below(problem, max_val_, kName);
     const Tokens prompt = prompt_of(problem);
     const auto tell = [&](std::size_t, std::int64_t token) {
@@ -93,7 +94,7 @@ class ArithmeticModel : public CausalRecipeModel {
   // The last step is written and not read. The `|` before the last field begins the answer.
   Reading read(const std::string& text) override {
     Prediction prediction = predict(text, {.probabilities = true});
-    const Tokens prompt = prompt_of(parse_problem(text));
+    const Tokens prompt = prompt_of(parse_problem(without_blanks(text)));
     Tokens all = prompt;
     const std::string& steps = prediction.steps;
     const Tokens made = arithmetic_tokens(steps);

@@ -24,6 +24,7 @@
 #include "recipes/blog/blog_data.hpp"
 #include "recipes/check_is_below.hpp"
 #include "recipes/recipe.hpp"
+#include "recipes/without_blanks.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -112,7 +113,8 @@ class BlogModel : public RecipeModel {
   }
 
  private:
-  Batch question_of(const std::string& text) const {
+  Batch question_of(const std::string& typed) const {
+    const std::string text = without_blanks(typed);
     check(text.size() <= kLength, "blog", "{} has {} characters, at most {} fit", quote(text),
           text.size(), kLength);
     SequenceDataset question(kLength, kPadToken);
