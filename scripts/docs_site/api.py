@@ -116,6 +116,15 @@ def places(header):
             yield (name if is_type or is_constant else name + "()"), f"{page_of(header.name)}#{anchor}"
 
 
+def fields(header):
+    """(name, page#anchor of its class, "Class in header") of each public field."""
+    ids = markdown.Anchors()
+    for item in shown_items(header):
+        anchors = [ids.make(name) for name in item.names]
+        for field in item.fields:
+            yield field, f"{page_of(header.name)}#{anchors[0]}", f"{item.names[0]} in {header.name}"
+
+
 def body(header, names):
     ids = markdown.Anchors()
     out = [f"<h1><code>{html.escape(header.name)}</code></h1>", prose(header.comment, names)]

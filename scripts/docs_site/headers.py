@@ -11,6 +11,7 @@ class Item:
     code: list
     names: list
     members: list = dataclasses.field(default_factory=list)  # of a class whose members have comments
+    fields: list = dataclasses.field(default_factory=list)  # names of a class's public fields
 
 
 @dataclasses.dataclass
@@ -57,6 +58,26 @@ def names_in(code):
     return [function[1]] if function else []
 
 
+def fields_in(code):
+    """The names of the public fields of a class: at its own depth, with or without starting values."""
+    found, depth = [], 0
+    for line in public_part(code):
+        text = bare(line)
+        is_other = re.match(r"\s*(using|friend|static|enum|struct|class)\b", text)
+        if depth == 1 and text.rstrip().endswith(";") and not is_other:
+            text = re.sub(r"<[^;=]*>", "", text.strip().rstrip(";"))
+            parts = [part.partition("=")[0].strip() for part in re.split(r",(?![^({]*[)}])", text)]
+            names = [re.search(r"(?:^|[\s&*])(\w+)$", part) for part in parts if not re.search(r"[()]", part)]
+            found += [name[1] for name in names if name]
+        depth += depth_of(line)
+    return found
+
+
+def is_field(declaration):
+    text = " ".join(bare(line) for line in declaration).partition("=")[0]
+    return "(" not in text and not re.match(r"\s*(template|class|struct|enum|using|concept)\b", text)
+
+
 def members_of(code):
     """The public members of a class, as items, where one has a comment."""
     inner = []
@@ -65,7 +86,7 @@ def members_of(code):
             break
         inner += ["// For classes that derive from it:", ""] if line == " protected:" else [line]
     body = [line.removeprefix("  ") for line in inner if line != " public:"]
-    return items_of(body) if any(line.startswith("///") for line in body) else []
+    return items_of(body, of_class=True) if any(line.startswith("///") for line in body) else []
 
 
 def public_part(code):
@@ -109,10 +130,12 @@ def make_item(comment, declarations):
         names += [name for name in names_in(declaration) if name not in names]
     is_class = re.search(r"^(template <.*> )?(class|struct) \w+.*\{$", " ".join(code[:2]).split("{")[0] + "{")
     members = members_of(code) if is_class and len(declarations) == 1 and len(code) > 2 else []
-    return Item(comment, public_part(code), names, members)
+    fields = fields_in(code) if is_class and len(declarations) == 1 else []
+    return Item(comment, public_part(code), names, members, fields)
 
 
-def items_of(lines):
+def items_of(lines, of_class=False):
+    """Comments and what they describe. In a class, a comment above a field is of this field alone."""
     items, comment, declarations, i = [], [], [], 0
 
     def flush():
@@ -142,6 +165,8 @@ def items_of(lines):
             if declarations and ("///<" in declaration[-1]) != ("///<" in declarations[-1][-1]):
                 flush()
             declarations.append(declaration)
+            if of_class and comment and lines[i - len(declaration) - 1].startswith("///") and is_field(declaration):
+                flush()
     flush()
     return items
 

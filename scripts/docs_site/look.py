@@ -68,13 +68,20 @@ wide.addEventListener("change", fit);
 fit();
 const box = document.querySelector(".side input"), list = document.querySelector(".found");
 box.hidden = false;
+// "attention mask" finds AttentionMask and attention_mask.
+const plain = name => name.toLowerCase().replace(/[\\s_-]/g, "");
 box.addEventListener("input", () => {
-  const text = box.value.trim().toLowerCase();
+  const text = plain(box.value);
   list.replaceChildren();
   if (!text) return;
   const rank = name => (name === text ? 0 : name.startsWith(text) ? 1 : 2);
-  const found = INDEX.filter(entry => entry[0].toLowerCase().includes(text));
-  found.sort((a, b) => rank(a[0].toLowerCase()) - rank(b[0].toLowerCase()) || a[0].length - b[0].length);
+  const found = INDEX.filter(entry => plain(entry[0]).includes(text));
+  found.sort((a, b) => rank(plain(a[0])) - rank(plain(b[0])) || a[0].length - b[0].length);
+  if (!found.length) {
+    const nothing = document.createElement("li");
+    nothing.textContent = "nothing found";
+    list.append(nothing);
+  }
   for (const [name, place, where] of found.slice(0, 20)) {
     const link = document.createElement("a"), item = document.createElement("li");
     link.href = place;

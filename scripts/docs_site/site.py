@@ -103,6 +103,7 @@ class Site:
         for header in self.headers:
             entries.append([header.name, api.page_of(header.name), "header"])
             entries += [[name, place, header.name] for name, place in api.places(header)]
+            entries += [list(entry) for entry in api.fields(header)]
         return entries
 
     def write_all(self):

@@ -1,6 +1,7 @@
 """scripts/docs: the site that it builds, where cmark-gfm is installed."""
 
 import html.parser
+import json
 import pathlib
 import re
 import shutil
@@ -15,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 
 import pages  # noqa: E402
-from docs_site import site  # noqa: E402
+from docs_site import headers, site  # noqa: E402
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
@@ -119,6 +120,49 @@ class Site(unittest.TestCase):
         self.assertRegex(text, r"Variable scale\(const Variable& x, Scalar factor\); factor \* x\.")
         self.assertRegex(text, r"Variable exp\(const Variable& x\); ///< e\^x")
         self.assertRegex(text, r"One floating input x of any shape\..*negate# Variable negate")
+
+    def test_a_comment_above_a_field_is_of_this_field_alone(self):
+        text = " ".join(read(self.site / "api.layers.transformer.html").text.split())
+        self.assertRegex(text, r"bool norm_first = true; x \+ f\(norm\(x\)\), or norm\(x \+ f\(x\)\) where it is false")
+        self.assertRegex(text, r"architecture\"\)\. Activation activation = Activation::kGelu; bool gated = false;")
+
+    def found(self, text):
+        """What the box of a page finds: (name, where) of each line, in a browser that is a stub."""
+        stub = """
+          const made = () => ({children: [], textContent: "", append(...more) { this.children.push(...more); },
+                               replaceChildren() { this.children = []; },
+                               addEventListener(name, act) { this.act = act; }});
+          const parts = {".side details": made(), ".side input": made(), ".found": made()};
+          globalThis.document = {querySelector: name => parts[name], createElement: made};
+          globalThis.matchMedia = () => made();
+        """
+        ask = """
+          parts[".side input"].value = process.argv[2];
+          parts[".side input"].act();
+          const line = item => [item.children[0]?.textContent ?? item.textContent, (item.children[1] ?? "").trim()];
+          console.log(JSON.stringify(parts[".found"].children.map(line)));
+        """
+        with tempfile.NamedTemporaryFile("w", suffix=".js") as script:
+            script.write(stub + (self.site / "index.js").read_text() + (self.site / "site.js").read_text() + ask)
+            script.flush()
+            printed = subprocess.run([shutil.which("node"), script.name, text], capture_output=True, text=True,
+                                     check=True).stdout
+        return [tuple(line) for line in json.loads(printed)]
+
+    @unittest.skipUnless(shutil.which("node"), "node is not installed")
+    def test_the_box_finds_fields_and_names_of_several_words_and_says_so_where_there_is_nothing(self):
+        self.assertIn(("scaled_residual", "TransformerOptions in layers/transformer.hpp"),
+                      self.found("scaled_residual"))
+        self.assertIn(("val_every", "TrainingOptions in train/run/training_options.hpp"), self.found("val every"))
+        self.assertIn(("AttentionMask", "tensor/mask/attention_mask.hpp"), self.found("attention mask"))
+        self.assertEqual(self.found("no such name"), [("nothing found", "")])
+        self.assertEqual(self.found(" "), [])
+
+    def test_fields_are_those_that_a_class_shows(self):
+        code = ["struct A {", "  int b = 1;  // c", "  std::map<int, char> d = {}, e;", "  int f(int g) const;",
+                "  Kind k = make(1, 2);", "  enum class Kind { kOne };", "  std::function<void(int)> h = {};",
+                "  struct In {", "    int deep;", "  };", " private:", "  int hidden_;", "};"]
+        self.assertEqual(headers.fields_in(code), ["b", "d", "e", "k", "h"])
 
     def test_names_in_programs_lead_to_their_declarations(self):
         addresses = read(self.site / "index.html").addresses
