@@ -1,4 +1,5 @@
 // maskgrad data arithmetic
+#include <chrono>
 #include <filesystem>
 #include <memory>
 
@@ -13,6 +14,7 @@
 #include "cli/output.hpp"
 #include "cli/program.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/usage.hpp"
 
@@ -67,6 +69,37 @@ std::string command_of(const Options& options) {
   return text + (options.force ? " --force" : "");
 }
 
+// A line that is drawn again, for who sits at a terminal before data that take long.
+class DataProgress {
+ public:
+  explicit DataProgress(std::int64_t all) : all_(all), is_shown_(has_terminal()) {}
+  ~DataProgress() { clear(); }
+  DataProgress(const DataProgress&) = delete;
+  DataProgress& operator=(const DataProgress&) = delete;
+
+  void show(std::int64_t done) {
+    const Clock::time_point now = Clock::now();
+    if (!is_shown_ || now < next_) return;
+    next_ = now + std::chrono::milliseconds(100);
+    write_message(
+        fmt::format("{}{} of {}", kClearLine, with_commas(done), count_of(all_, "sample")));
+    is_drawn_ = true;
+  }
+
+  void clear() {
+    if (is_drawn_) write_message(kClearLine);
+    is_drawn_ = false;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr const char* kClearLine = "\r\x1b[K";
+
+  std::int64_t all_;
+  bool is_shown_, is_drawn_ = false;
+  Clock::time_point next_ = Clock::now() + std::chrono::milliseconds(500);
+};
+
 void write_data(const Options& options) {
   const ArithmeticData& d = options.data;
   as_usage([&] {
@@ -75,7 +108,11 @@ void write_data(const Options& options) {
     check_no_other_data(options.out, options.force);
   });
   const InterruptRequest interrupt;
-  if (!write_arithmetic_shards(options.out, d, &interrupt.requested())) {
+  DataProgress progress(d.shards * d.samples);
+  const bool is_whole = write_arithmetic_shards(options.out, d, &interrupt.requested(),
+                                                [&](std::int64_t done) { progress.show(done); });
+  progress.clear();
+  if (!is_whole) {
     warn(fmt::format("interrupted; nothing was written to '{}'; begin again with: {}", options.out,
                      command_of(options)));
     throw ExitCode{interrupt.exit_code()};

@@ -90,6 +90,20 @@ TEST_F(Data, KeepsTheOldSetWhereTheNewOneFailsOrIsStopped) {
   EXPECT_FALSE(is_writing());
 }
 
+TEST_F(Data, ShowsAtATerminalHowFarALargeSetIs) {
+  if (!test::has_terminals()) GTEST_SKIP();
+  auto data =
+      start({"data", "arithmetic", "--out", "large", "--shards", "1", "--samples", "100000000"},
+            {.environment = {"TERM=xterm"}, .terminal_columns = 80});
+  EXPECT_TRUE(data.shows(" of 100,000,000 samples"));
+  EXPECT_TRUE(data.shows(" of 100,000,000 samples")) << "again and again";
+  data.signal(SIGINT);
+  EXPECT_TRUE(data.shows("\r\x1b[Kmaskgrad: interrupted; "));
+  EXPECT_EQ(data.wait().code, 130);
+  const auto quick = run({"data", "arithmetic", "--out", "small"}, {.terminal_columns = 80});
+  EXPECT_THAT(quick.out, ::testing::EndsWith("10,000 samples in 10 shards in small\r\n"));
+}
+
 TEST_F(Data, ReplacesADataSetOnlyWhenForced) {
   const std::vector<std::string> args = {"data",     "arithmetic", "--out",     "d",
                                          "--shards", "2",          "--samples", "7"};

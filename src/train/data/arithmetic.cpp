@@ -33,10 +33,13 @@ std::string_view first_character(std::string_view text) {
   return text.substr(0, is_utf8(text.substr(0, size)) ? size : 1);
 }
 
-void write_samples(RecordWriter& writer, const ArithmeticData& data, std::uint64_t first,
-                   const std::atomic<bool>* stop) {
+void write_samples(RecordWriter& writer, const ArithmeticData& data, std::int64_t first,
+                   const std::atomic<bool>* stop,
+                   const std::function<void(std::int64_t)>& on_samples) {
+  constexpr std::int64_t kBetweenCalls = 4096;
   for (std::int64_t i = 0; i < data.samples && !(stop && *stop); ++i) {
-    const auto index = first + static_cast<std::uint64_t>(i);
+    if (on_samples && i % kBetweenCalls == 0 && i > 0) on_samples(first + i);
+    const auto index = static_cast<std::uint64_t>(first + i);
     const ArithmeticSample sample = draw_arithmetic(data.seed, index, data.max_val);
     writer.write(encode(Example{{"defs", arithmetic_tokens(sample.defs)},
                                 {"op", arithmetic_tokens(sample.op)},
@@ -122,7 +125,8 @@ bool is_arithmetic_shard_name(std::string_view name) {
 }
 
 bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
-                             const std::atomic<bool>* stop) {
+                             const std::atomic<bool>* stop,
+                             const std::function<void(std::int64_t done)>& on_samples) {
   check_arithmetic_data(data);
   make_folder(folder);
   const FolderLock lock(folder, "data");
@@ -134,9 +138,10 @@ bool write_arithmetic_shards(const fs::path& folder, const ArithmeticData& data,
   for (std::int64_t shard = 0; shard < data.shards; ++shard) {
     const std::string name = arithmetic_shard_name(shard);
     RecordWriter& writer = writers.emplace_back(folder / name);
-    write_samples(writer, data, static_cast<std::uint64_t>(shard * data.samples), stop);
+    write_samples(writer, data, shard * data.samples, stop, on_samples);
     if (stop && *stop) return false;
     writer.finish();
+    if (on_samples) on_samples((shard + 1) * data.samples);
     written.push_back({name, writer.count(), writer.digest()});
   }
   // From here on until all have their names, the folder holds no whole data set.

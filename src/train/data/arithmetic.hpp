@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,9 +54,11 @@ bool is_arithmetic_shard_name(std::string_view name);
 /// that lies there: once all its shards are on the disk, they get their names, and older files of
 /// such names go, but no others. While they get their names, list_shards() refuses the folder. What
 /// fails or stops before that leaves the folder as it was. Returns false when it stopped early
-/// because `stop` became true. Throws Error for a number out of range, and where the disk refuses.
+/// because `stop` became true. `on_samples` hears now and then how many samples are written so far.
+/// Throws Error for a number out of range, and where the disk refuses.
 bool write_arithmetic_shards(const std::filesystem::path& folder, const ArithmeticData& data,
-                             const std::atomic<bool>* stop = nullptr);
+                             const std::atomic<bool>* stop = nullptr,
+                             const std::function<void(std::int64_t done)>& on_samples = {});
 
 /// The samples of one shard. Throws Error naming file, record and what is wrong.
 std::vector<ArithmeticSample> read_arithmetic_shard(const std::filesystem::path& path);

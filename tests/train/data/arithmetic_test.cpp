@@ -129,6 +129,17 @@ TEST(ArithmeticShards, HoldTheSamplesInOrderHoweverTheyAreDivided) {
   EXPECT_EQ(index, 12U);
 }
 
+TEST(ArithmeticShards, TellHowManySamplesAreWrittenSoFar) {
+  const ScratchFolder folder;
+  std::vector<std::int64_t> told;
+  write_arithmetic_shards(folder.path(), {.shards = 2, .samples = 5000}, nullptr,
+                          [&](std::int64_t done) { told.push_back(done); });
+  ASSERT_GE(told.size(), 4U) << "within a shard, too";
+  EXPECT_TRUE(std::ranges::is_sorted(told));
+  EXPECT_TRUE(std::ranges::count(told, 5000) == 1 && told.back() == 10000);
+  EXPECT_GT(told.front(), 0);
+}
+
 TEST(ArithmeticShards, LeaveOffWhenAskedToWithoutAHalfWrittenOne) {
   const ScratchFolder folder;
   std::atomic<bool> stop = false;
