@@ -92,19 +92,19 @@ class Elements {
   Elements(double value) {
     for (Part& part : parts_) part = part_of(value);
   }
-  /// The first `count` elements at x, and 0 for the rest.
+  /// The first `count` elements at x, and 0 for the rest. Where count is 0, x may be null.
   static Elements load(const T* x, std::size_t count = kCount) {
     if (count == kCount) {
       return each([&](auto k) { return load_part(x + k * kOfPart); });
     }
     Elements some(0.0);
-    std::memcpy(some.parts_, x, count * sizeof(T));
+    if (count > 0) std::memcpy(some.parts_, x, count * sizeof(T));
     return some;
   }
   /// Writes the first `count` elements to y.
   void store(T* y, std::size_t count = kCount) const {
     if (count != kCount) {
-      std::memcpy(y, parts_, count * sizeof(T));
+      if (count > 0) std::memcpy(y, parts_, count * sizeof(T));
       return;
     }
     for (std::size_t k = 0; k < kParts; ++k) std::memcpy(y + k * kOfPart, &parts_[k], kWidth);
