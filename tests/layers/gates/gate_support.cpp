@@ -1,0 +1,114 @@
+#include "layers/gates/gate_support.hpp"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include <maskgrad/layers/sequential.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
+
+namespace maskgrad::test {
+namespace {
+
+// Three layers in a row, or one.
+class Stack : public Layer {
+ public:
+  Stack(const MakeLayer& make, int count) : Layer("Stack", OfLayers{}) {
+    for (int i = 0; i < count; ++i) {
+      layers_.push_back(&submodule(fmt::format("layer{}", i), make()));
+    }
+  }
+  Variable forward(const Variable& x, Pass& pass) override {
+    Variable y = x;
+    for (Layer* layer : layers_) y = (*layer)(y, pass);
+    return y;
+  }
+
+ private:
+  std::vector<Layer*> layers_;
+};
+
+bool all_of(const Tensor& x, const std::function<bool(double)>& holds) {
+  const std::vector<double> values = to_doubles(x);
+  return std::all_of(values.begin(), values.end(), holds);
+}
+
+}  // namespace
+
+void redraw(ParameterBuffer& parameters, Random& random, double size) {
+  for (const auto& [name, view] : parameters.named_values()) {
+    Tensor target = view;
+    target.copy_from(uniform(random, view.shape(), -size, size).to(view.dtype()));
+  }
+}
+
+Matrix rows(const Tensor& x) {
+  const std::int64_t features = x.dim(-1);
+  return rows_of(to_doubles(x), 0, static_cast<std::size_t>(x.numel() / features),
+                 static_cast<std::size_t>(features));
+}
+
+Matrix weights(const ParameterBuffer& parameters, const std::string& name) {
+  return rows(parameters.named_values().at(name));
+}
+
+std::vector<double> flat(const Matrix& matrix) {
+  std::vector<double> all;
+  for (const auto& row : matrix) all.insert(all.end(), row.begin(), row.end());
+  return all;
+}
+
+void expect_gradients(const MakeLayer& make, std::int64_t features) {
+  for (const int count : {1, 3}) {
+    Stack layer(make, count);
+    ParameterBuffer parameters(layer, DType::kFloat64, 1);
+    Random random(2);
+    redraw(parameters, random);
+    const Variable x = leaf(uniform(random, {2, 3, features}));
+    std::vector<NamedLeaf> leaves = parameters.leaves();
+    leaves.push_back({"x", x});
+    EXPECT_TRUE(gradients_agree([&] { return layer(x); }, leaves)) << count << " layers";
+  }
+}
+
+void expect_nothing_of_nothing(const MakeLayer& make, std::int64_t features) {
+  const std::unique_ptr<Layer> layer = make();
+  ParameterBuffer parameters(*layer, DType::kFloat64, 1);
+  for (const Shape& shape : {Shape{0, 3, features}, {2, 0, features}, {2, 3, features}}) {
+    const SequenceMask none(Tensor::zeros(shape.slice(0, 2), DType::kBool));
+    Tensor values = Tensor::full(shape, kNaN, DType::kFloat64);
+    const Variable x = leaf(values, none);
+    const Shape of_output = (*layer)(x).shape();
+    const Tensor grad_output = Tensor::full(of_output, kNaN, DType::kFloat64);
+    const PassResults results = run_pass(*layer, parameters, x, grad_output);
+    EXPECT_TRUE(of_output.starts_with(shape.slice(0, 2)));
+    EXPECT_TRUE(results.output.mask().defined());
+    const auto is_zero = [](double value) { return value == 0; };
+    EXPECT_TRUE(all_of(results.gradients, is_zero)) << to_string(shape);
+    EXPECT_TRUE(all_of(results.input_grad, is_zero)) << to_string(shape);
+  }
+}
+
+void expect_finite_at_extremes(const MakeLayer& make, std::int64_t features) {
+  for (const DType dtype : kFloatingDTypes) {
+    const std::unique_ptr<Layer> layer = make();
+    ParameterBuffer parameters(*layer, dtype, 1);
+    for (const double size : {1e4, -1e4}) {
+      const Variable x = leaf(Tensor::full({2, 3, features}, size, dtype));
+      const Tensor ones = Tensor::full((*layer)(x).shape(), 1, dtype);
+      const PassResults results = run_pass(*layer, parameters, x, ones);
+      const auto is_finite = [](double value) { return std::isfinite(value); };
+      EXPECT_TRUE(all_of(results.output.value(), is_finite)) << size;
+      EXPECT_TRUE(all_of(results.gradients, is_finite)) << size;
+      EXPECT_TRUE(all_of(results.input_grad, is_finite)) << size;
+    }
+  }
+}
+
+void expect_sound(const MakeLayer& make, std::int64_t features) {
+  expect_gradients(make, features);
+  expect_nothing_of_nothing(make, features);
+  expect_finite_at_extremes(make, features);
+}
+
+}  // namespace maskgrad::test

@@ -1,0 +1,46 @@
+// What the tests of all gates share.
+#pragma once
+
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <maskgrad/layers/layer.hpp>
+#include <maskgrad/layers/parameter_buffer.hpp>
+
+#include "layers/matrix.hpp"
+#include "layers/support.hpp"
+
+namespace maskgrad::test {
+
+using MakeLayer = std::function<std::unique_ptr<Layer>()>;
+
+inline double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+
+/// Draws every parameter anew, uniform in [-size, size). A layer's starting values may be all 0.
+void redraw(ParameterBuffer& parameters, Random& random, double size = 1);
+
+/// `parameters` by name, each as the rows of a matrix; one row for a vector.
+Matrix weights(const ParameterBuffer& parameters, const std::string& name);
+
+/// The rows of x [..., D].
+Matrix rows(const Tensor& x);
+/// All elements in row-major order.
+std::vector<double> flat(const Matrix& matrix);
+
+/// Each expectation for layers of [..., features], made by `make`.
+
+/// Backward agrees with central differences, for all parameters and the input, alone and with three
+/// such layers one after another. The layer's output must have the features of its input.
+void expect_gradients(const MakeLayer& make, std::int64_t features);
+/// No sequence, no position, and no position that exists: shapes and masks are kept, no NaN of a
+/// hole reaches a gradient, and all gradients are exactly 0.
+void expect_nothing_of_nothing(const MakeLayer& make, std::int64_t features);
+/// Inputs of +-1e4 give finite values and gradients.
+void expect_finite_at_extremes(const MakeLayer& make, std::int64_t features);
+/// All of them.
+void expect_sound(const MakeLayer& make, std::int64_t features);
+
+}  // namespace maskgrad::test
