@@ -7,16 +7,19 @@
 namespace maskgrad {
 
 std::string_view to_string(Activation activation) {
-  constexpr std::string_view kNames[] = {"relu", "gelu", "gelu_tanh", "silu"};
+  constexpr std::string_view kNames[] = {"relu", "gelu", "gelu_tanh", "silu",
+                                         "tanh", "elu",  "sigmoid"};
   return kNames[static_cast<std::size_t>(activation)];
 }
 
 Activation activation_from_string(std::string_view name) {
   for (const Activation activation :
-       {Activation::kRelu, Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
+       {Activation::kRelu, Activation::kGelu, Activation::kGeluTanh, Activation::kSilu,
+        Activation::kTanh, Activation::kElu, Activation::kSigmoid}) {
     if (to_string(activation) == name) return activation;
   }
-  fail("activation", "'{}' is not one of relu, gelu, gelu_tanh, silu", shortened(name));
+  fail("activation", "'{}' is not one of relu, gelu, gelu_tanh, silu, tanh, elu, sigmoid",
+       shortened(name));
 }
 
 Variable apply(Activation activation, const Variable& x) {
@@ -29,6 +32,12 @@ Variable apply(Activation activation, const Variable& x) {
       return ops::gelu_tanh(x);
     case Activation::kSilu:
       return ops::silu(x);
+    case Activation::kTanh:
+      return ops::tanh(x);
+    case Activation::kElu:
+      return ops::elu(x);
+    case Activation::kSigmoid:
+      return ops::sigmoid(x);
   }
   fail("activation", "{} is none", static_cast<int>(activation));
 }

@@ -7,9 +7,9 @@
 
 namespace maskgrad {
 
-/// The function between the matrices.
-enum class Activation : std::uint8_t { kRelu, kGelu, kGeluTanh, kSilu };
-/// "relu", "gelu", "gelu_tanh", "silu".
+/// A function of each element: that between the matrices here, and that of gates.
+enum class Activation : std::uint8_t { kRelu, kGelu, kGeluTanh, kSilu, kTanh, kElu, kSigmoid };
+/// "relu", "gelu", "gelu_tanh", "silu", "tanh", "elu", "sigmoid".
 std::string_view to_string(Activation activation);
 /// The inverse. Throws Error for any other text.
 Activation activation_from_string(std::string_view name);

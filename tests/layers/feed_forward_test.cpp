@@ -19,8 +19,9 @@ using test::to_doubles;
 using test::uniform;
 
 constexpr std::int64_t kFeatures = LayerSample::kFeatures, kHidden = 7;
-constexpr Activation kActivations[] = {Activation::kRelu, Activation::kGelu, Activation::kGeluTanh,
-                                       Activation::kSilu};
+constexpr Activation kActivations[] = {
+    Activation::kRelu, Activation::kGelu, Activation::kGeluTanh, Activation::kSilu,
+    Activation::kTanh, Activation::kElu,  Activation::kSigmoid};
 
 bool add_sample(const char* name, const FeedForwardOptions& options) {
   return register_layer(
@@ -41,6 +42,12 @@ double activated(Activation activation, double x) {
              (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
     case Activation::kSilu:
       return x / (1 + std::exp(-x));
+    case Activation::kTanh:
+      return std::tanh(x);
+    case Activation::kElu:
+      return x > 0 ? x : std::expm1(x);
+    case Activation::kSigmoid:
+      return 1 / (1 + std::exp(-x));
   }
   return test::kNaN;
 }
@@ -112,7 +119,7 @@ TEST(Activation, HasANameForEachAndNoOther) {
     EXPECT_EQ(activation_from_string(to_string(activation)), activation);
   }
   EXPECT_EQ(error_of([] { activation_from_string("swish"); }),
-            "[activation] 'swish' is not one of relu, gelu, gelu_tanh, silu");
+            "[activation] 'swish' is not one of relu, gelu, gelu_tanh, silu, tanh, elu, sigmoid");
 }
 
 }  // namespace
