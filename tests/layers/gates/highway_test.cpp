@@ -1,0 +1,112 @@
+#include <gmock/gmock.h>
+
+#include <maskgrad/layers/check_layer.hpp>
+#include <maskgrad/layers/gates/highway.hpp>
+
+#include "layers/gates/gate_support.hpp"
+#include "support/errors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::Matrix;
+using test::to_doubles;
+using ::testing::Each;
+
+constexpr std::int64_t kFeatures = LayerSample::kFeatures;
+
+std::unique_ptr<Layer> highway() { return std::make_unique<Highway>(kFeatures); }
+std::unique_ptr<Layer> silu_highway() {
+  return std::make_unique<Highway>(kFeatures, HighwayOptions{.activation = Activation::kSilu});
+}
+const bool kRegistered =
+    register_layer({"Highway", highway}) && register_layer({"SiluHighway", silu_highway});
+
+Matrix naive(const Tensor& x, const ParameterBuffer& parameters, double (*h)(double)) {
+  const auto through = [&](const char* weight, const char* bias) {
+    return test::shifted(test::product(test::rows(x), test::weights(parameters, weight)),
+                         test::weights(parameters, bias)[0]);
+  };
+  const Matrix gate = through("w", "b"), inner = through("v", "c");
+  Matrix y = test::rows(x);
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    for (std::size_t j = 0; j < y[i].size(); ++j) {
+      const double t = test::logistic(gate[i][j]);
+      y[i][j] = t * h(inner[i][j]) + (1 - t) * y[i][j];
+    }
+  }
+  return y;
+}
+
+TEST(Highway, MixesItsInputWithAFunctionOfIt) {
+  Random random(1);
+  const auto silu = [](double x) { return x * test::logistic(x); };
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const bool is_silu : {false, true}) {
+      const auto layer = is_silu ? silu_highway() : highway();
+      ParameterBuffer parameters(*layer, dtype, 1);
+      test::redraw(parameters, random);
+      const Tensor x = test::uniform(random, {2, 3, kFeatures}).to(dtype);
+      const auto expected =
+          is_silu ? naive(x, parameters, silu)
+                  : naive(x, parameters, [](double value) { return std::tanh(value); });
+      EXPECT_TRUE(test::is_close((*layer)(Variable(x)).value(), test::flat(expected),
+                                 4 * test::tolerance(dtype)));
+    }
+  }
+}
+
+// With b = -1 and nothing in w, sigmoid(-1) = 0.27 of the function and 0.73 of the input.
+TEST(Highway, AtFirstLetsMostOfItsInputGoAround) {
+  Highway layer(kFeatures);
+  const ParameterBuffer parameters(layer, DType::kFloat64, 1);
+  const auto values = parameters.named_values();
+  EXPECT_THAT(to_doubles(values.at("b")), Each(-1));
+  EXPECT_THAT(to_doubles(values.at("c")), Each(0));
+  for (const char* name : {"w", "v"}) {
+    for (const double value : to_doubles(values.at(name))) {
+      EXPECT_LE(std::abs(value), std::sqrt(6.0 / (2 * kFeatures)));
+      EXPECT_NE(value, 0);
+    }
+    Tensor(values.at(name)).copy_from(Tensor::zeros({kFeatures, kFeatures}, DType::kFloat64));
+  }
+  const Variable x(Tensor::full({2, kFeatures}, 3, DType::kFloat64));
+  EXPECT_THAT(to_doubles(layer(x).value()),
+              Each(::testing::DoubleNear(3 * 0.7310585786300049, 1e-14)));
+}
+
+TEST(Highway, IsItsInputWhereClosedAndItsFunctionWhereOpen) {
+  for (const double bias : {-1e4, 1e4}) {
+    Highway layer(kFeatures, {.bias = bias});
+    const ParameterBuffer parameters(layer, DType::kFloat64, 1);
+    Random random(3);
+    const Tensor x = test::uniform(random, {4, kFeatures});
+    const Matrix function = test::product(test::rows(x), test::weights(parameters, "v"));
+    std::vector<double> expected = to_doubles(x);
+    if (bias > 0) {
+      expected = test::flat(function);
+      for (double& value : expected) value = std::tanh(value);
+    }
+    EXPECT_TRUE(test::is_close(layer(Variable(x)).value(), expected)) << bias;
+  }
+}
+
+TEST(Highway, IsSoundStackedAtExtremesAndWithoutPositions) {
+  for (const auto& make : {highway, silu_highway}) test::expect_sound(make, kFeatures);
+}
+
+TEST(Highway, TakesItsFeaturesAndAFiniteBias) {
+  EXPECT_EQ(error_of([] { Highway(0); }), "[Highway] needs features above 0, got 0");
+  EXPECT_EQ(error_of([] { Highway(2, {.bias = -test::kInf}); }),
+            "[Highway] needs a finite bias, got -inf");
+  Highway layer(3);
+  const ParameterBuffer parameters(layer, DType::kFloat64, 1);
+  EXPECT_EQ(error_of([&] {
+              layer(Variable(Tensor::zeros({2, 1}, DType::kFloat64)));
+            }),
+            "[Highway] needs [..., 3], got (2, 1)");
+}
+
+}  // namespace
+}  // namespace maskgrad
