@@ -4,9 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <maskgrad/layers/sequential.hpp>
-#include <maskgrad/tensor/mask/holes.hpp>
-
 namespace maskgrad::test {
 namespace {
 

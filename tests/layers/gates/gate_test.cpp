@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/check_layer.hpp>
+#include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/gates/gate.hpp>
 
 #include "layers/gates/gate_support.hpp"
@@ -24,9 +25,31 @@ constexpr GateOptions kTanh = {.activation = Activation::kTanh, .bias = 0.5};
 test::MakeLayer maker(const GateOptions& options) {
   return [options] { return std::make_unique<Gate>(kFeatures, options); };
 }
-const bool kRegistered = register_layer({"Gate", maker({})}) &&
-                         register_layer({"GateOfEachFeature", maker(kEach)}) &&
-                         register_layer({"TanhGate", maker(kTanh)});
+
+// A gate that reads x and lets a function of it pass.
+class Gated : public Layer {
+ public:
+  Gated()
+      : Layer("Gated", MaskRule::kKeeps),
+        gate_(submodule("gate", std::make_unique<Gate>(kFeatures))),
+        value_(submodule("value", std::make_unique<Dense>(kFeatures, 3, ops::tanh))) {}
+  std::optional<ops::Work> row_work() const override { return gate_.row_work(); }
+
+ protected:
+  Variable forward(const Variable& x, Pass& pass) override {
+    return gate_.gate(x, value_(x, pass), pass);
+  }
+
+ private:
+  Gate& gate_;
+  Dense& value_;
+};
+
+const bool kRegistered =
+    register_layer({"Gate", maker({})}) &&
+    register_layer({"GateOfAnother", [] { return std::make_unique<Gated>(); }}) &&
+    register_layer({"GateOfEachFeature", maker(kEach)}) &&
+    register_layer({"TanhGate", maker(kTanh)});
 
 Matrix naive(const Tensor& x, const Tensor& v, const ParameterBuffer& parameters,
              const GateOptions& options) {
@@ -158,6 +181,10 @@ TEST(Gate, RefusesOtherFunctionsAndValuesThatDoNotFit) {
             "[Gate] the value carries a mask, and the input of the gate none");
   EXPECT_EQ(said(layer, zeros({2, 3}), Variable()),
             "[Gate] the value was used before it was given a value");
+  EXPECT_EQ(said(layer, Variable(), zeros({2, 3})),
+            "[Gate] its input was used before it was given a value");
+  EXPECT_EQ(error_of([&] { layer.opening(Variable()); }),
+            "[Gate] its input was used before it was given a value");
   EXPECT_EQ(said(layer, zeros({2, 3}), zeros({2, 7})), "no error");
 }
 

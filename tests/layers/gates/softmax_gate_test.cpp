@@ -194,6 +194,8 @@ TEST(SoftmaxGate, RefusesWhatDoesNotFit) {
             "[SoftmaxGate] the values carry a mask, and the input of the gate none");
   EXPECT_EQ(said(zeros({4, 2}), Variable()),
             "[SoftmaxGate] values was used before it was given a value");
+  EXPECT_EQ(error_of([&] { layer.weights(Variable()); }),
+            "[SoftmaxGate] its input was used before it was given a value");
   EXPECT_NE(said(zeros({4, 2}), zeros({4, 3, 5}), test::bits({1, 0}, {2})), "no error");
   EXPECT_NE(said(zeros({4, 2}), zeros({4, 3, 5}), make({1, 0, 1}, {3})), "no error");
   EXPECT_EQ(said(zeros({4, 2}), zeros({4, 3, 5}), test::bits({1, 0, 1}, {3})), "no error");
