@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/errors.hpp"
+
 namespace maskgrad::test {
 namespace {
 
@@ -102,7 +104,18 @@ void expect_finite_at_extremes(const MakeLayer& make, std::int64_t features) {
   }
 }
 
+void expect_refusals(const MakeLayer& make, std::int64_t features) {
+  const std::unique_ptr<Layer> layer = make();
+  const ParameterBuffer parameters(*layer, DType::kFloat64, 1);
+  for (const Shape& shape : {Shape{}, {2, 1}, {features, features + 1}}) {
+    const Variable x(Tensor::zeros(shape, DType::kFloat64));
+    EXPECT_EQ(error_of([&] { (*layer)(x); }),
+              fmt::format("[{}] needs [..., {}], got {}", layer->kind(), features, shape));
+  }
+}
+
 void expect_sound(const MakeLayer& make, std::int64_t features) {
+  expect_refusals(make, features);
   expect_gradients(make, features);
   expect_nothing_of_nothing(make, features);
   expect_finite_at_extremes(make, features);

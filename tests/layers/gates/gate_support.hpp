@@ -40,6 +40,8 @@ void expect_gradients(const MakeLayer& make, std::int64_t features);
 void expect_nothing_of_nothing(const MakeLayer& make, std::int64_t features);
 /// Inputs of +-1e4 give finite values and gradients.
 void expect_finite_at_extremes(const MakeLayer& make, std::int64_t features);
+/// Inputs of other features, and a single number, are refused by name.
+void expect_refusals(const MakeLayer& make, std::int64_t features);
 /// All of them.
 void expect_sound(const MakeLayer& make, std::int64_t features);
 

@@ -168,7 +168,6 @@ TEST(Gate, RefusesOtherFunctionsAndValuesThatDoNotFit) {
     Pass pass;
     return error_of([&] { gate.gate(x, v, pass); });
   };
-  EXPECT_EQ(error_of([&] { layer(zeros({2, 4})); }), "[Gate] needs [..., 3], got (2, 4)");
   EXPECT_EQ(error_of([&] { layer.opening(zeros({2, 4})); }), "[Gate] needs [..., 3], got (2, 4)");
   EXPECT_EQ(said(layer, zeros({2, 4}), zeros({2, 4})), "[Gate] needs [..., 3], got (2, 4)");
   EXPECT_EQ(said(layer, zeros({2, 3}), zeros({1, 3})),
