@@ -13,6 +13,7 @@
 #include "cli/command.hpp"
 #include "cli/device.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/usage.hpp"
 
@@ -31,9 +32,13 @@ Batch first_samples(const Dataset& data, std::int64_t count) {
   return data.collate(indices);
 }
 
-bool report(const char* what, bool holds, const std::string& text) {
-  print("{:<10} {:<6} {}\n", what, holds ? "holds" : "FAILS", text);
+void report(const char* what, const char* verdict, const std::string& text) {
+  print("{:<10} {:<6} {}\n", what, verdict, text);
   flush_output();  // the next check may take long
+}
+
+bool report(const char* what, bool holds, const std::string& text) {
+  report(what, holds ? "holds" : "FAILS", text);
   return holds;
 }
 
@@ -42,11 +47,10 @@ void report_mask(const char* what, bool has_masked, std::int64_t operations, boo
                  const std::string& text) {
   if (has_masked || !holds) {
     report(what, holds, text);
-    return;
+  } else {
+    report(what, "--",
+           fmt::format("nothing is masked here, in {}", count_of(operations, "operation")));
   }
-  print("{:<10} {:<6} nothing is masked here, in {}\n", what, "--",
-        count_of(operations, "operation"));
-  flush_output();
 }
 
 // True when nothing masked leaks.
@@ -127,8 +131,8 @@ void add_check(CLI::App& program) {
       "           -- stands for both where nothing is masked in these samples\n"
       "causality  of a language model: no position may depend on a later one, or on another text\n"
       "targets    of a language model: each must be the token behind its position\n\n"
-      "The exit code is 1 when something fails.\n\n"
-      "Example: maskgrad check runs/first");
+      "The exit code is 1 when something fails.\n\n" +
+      examples({"check runs/first"}));
   command->callback([options] { check_run(*options); });
 }
 

@@ -1,5 +1,4 @@
 // maskgrad data arithmetic
-#include <chrono>
 #include <filesystem>
 #include <memory>
 
@@ -10,11 +9,11 @@
 #include <maskgrad/train/run/run_paths.hpp>
 
 #include "cli/command.hpp"
+#include "cli/count_progress.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
 #include "cli/program.hpp"
 #include "cli/table.hpp"
-#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/usage.hpp"
 
@@ -69,37 +68,6 @@ std::string command_of(const Options& options) {
   return text + (options.force ? " --force" : "");
 }
 
-// A line that is drawn again, for who sits at a terminal before data that take long.
-class DataProgress {
- public:
-  explicit DataProgress(std::int64_t all) : all_(all), is_shown_(has_terminal()) {}
-  ~DataProgress() { clear(); }
-  DataProgress(const DataProgress&) = delete;
-  DataProgress& operator=(const DataProgress&) = delete;
-
-  void show(std::int64_t done) {
-    const Clock::time_point now = Clock::now();
-    if (!is_shown_ || now < next_) return;
-    next_ = now + std::chrono::milliseconds(100);
-    write_message(
-        fmt::format("{}{} of {}", kClearLine, with_commas(done), count_of(all_, "sample")));
-    is_drawn_ = true;
-  }
-
-  void clear() {
-    if (is_drawn_) write_message(kClearLine);
-    is_drawn_ = false;
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  static constexpr const char* kClearLine = "\r\x1b[K";
-
-  std::int64_t all_;
-  bool is_shown_, is_drawn_ = false;
-  Clock::time_point next_ = Clock::now() + std::chrono::milliseconds(500);
-};
-
 void write_data(const Options& options) {
   const ArithmeticData& d = options.data;
   as_usage([&] {
@@ -108,9 +76,10 @@ void write_data(const Options& options) {
     check_no_other_data(options.out, options.force);
   });
   const InterruptRequest interrupt;
-  DataProgress progress(d.shards * d.samples);
-  const bool is_whole = write_arithmetic_shards(options.out, d, &interrupt.requested(),
-                                                [&](std::int64_t done) { progress.show(done); });
+  CountProgress progress("sample");
+  const bool is_whole = write_arithmetic_shards(
+      options.out, d, &interrupt.requested(),
+      [&](std::int64_t done) { progress.show(done, d.shards * d.samples); });
   progress.clear();
   if (!is_whole) {
     warn(fmt::format("interrupted; nothing was written to '{}'; begin again with: {}", options.out,
@@ -126,7 +95,7 @@ void write_data(const Options& options) {
 void add_data(CLI::App& program) {
   auto* data = program.add_subcommand("data", "Make training data");
   data->require_subcommand(1);
-  data->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
+  data->footer(examples({"data arithmetic --out heldout --shards 1 --seed 7"}));
   auto* arithmetic =
       data->add_subcommand("arithmetic", "Samples like x=-12,y=24:y-x:36, as shard_NNNN.tfrecords");
   auto options = std::make_shared<Options>();
@@ -140,7 +109,7 @@ void add_data(CLI::App& program) {
   add_integer(*arithmetic, "--seed", options->data.seed,
               "Seed; the same seed gives the same bytes on every machine");
   arithmetic->add_flag("--force", options->force, "Replace the data that FOLDER holds");
-  arithmetic->footer("Example: maskgrad data arithmetic --out heldout --shards 1 --seed 7");
+  arithmetic->footer(examples({"data arithmetic --out heldout --shards 1 --seed 7"}));
   arithmetic->callback([options] { write_data(*options); });
 }
 

@@ -7,8 +7,10 @@
 #include <maskgrad/train/run/run_files.hpp>
 
 #include "cli/command.hpp"
+#include "cli/count_progress.hpp"
 #include "cli/device.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"
@@ -31,15 +33,10 @@ std::vector<Metric> totals_on(const Dataset& data, TrainedRun& run, std::int64_t
   return evaluate(model, data, batch_size);
 }
 
-// On a terminal, how far it is.
 std::optional<Examination> examine(RecipeModel& model, std::int64_t samples) {
-  const bool shows = has_terminal();
-  const auto show = [&](std::int64_t done, std::int64_t all) {
-    if (shows) write_message(fmt::format("\r\x1b[K{} of {} answers", done, all));
-  };
-  auto examination = model.examine({.samples = samples, .on_progress = show});
-  if (shows) write_message("\r\x1b[K");
-  return examination;
+  CountProgress progress("answer");
+  const auto show = [&](std::int64_t done, std::int64_t all) { progress.show(done, all); };
+  return model.examine({.samples = samples, .on_progress = show});
 }
 
 void print_examination(const Examination& examination) {
@@ -109,7 +106,7 @@ void add_eval(CLI::App& program) {
               "than 20000");
   add_pad(*command, options->pad);
   command->add_option("--json", options->json, "File for the figures, as JSON")->type_name("FILE");
-  command->footer("Example: maskgrad eval runs/first --data heldout");
+  command->footer(examples({"eval runs/first --data heldout"}));
   command->callback([options] { eval(*options); });
 }
 

@@ -10,6 +10,7 @@
 #include "cli/device.hpp"
 #include "cli/explain_text.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/terminal.hpp"
 #include "cli/text.hpp"
@@ -134,8 +135,8 @@ void add_explain(CLI::App& program) {
   command->footer(
       "A picture of attention has a line for each query and a column for each key. Shades tell how "
       "much of its weight a query gives to a key. Blank pairs are left out by the mask: their "
-      "weight is 0, and where whole blocks are blank nothing is computed.\n\n"
-      "Example: maskgrad explain runs/first x=-12,y=24:y-x");
+      "weight is 0, and where whole blocks are blank nothing is computed.\n\n" +
+      examples({"explain runs/first x=-12,y=24:y-x"}));
   command->callback([options] { explain(*options); });
 }
 

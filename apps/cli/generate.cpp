@@ -4,6 +4,7 @@
 #include "cli/command.hpp"
 #include "cli/device.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/text_stream.hpp"
 #include "cli/train_recipe.hpp"
@@ -92,8 +93,8 @@ void add_generate(CLI::App& program) {
   add_integer(*command, "--samples", options->samples, "How many texts to write");
   command->footer(
       "The same seed writes the same text, whatever the number of samples. A terminal gets "
-      "control characters as \\x1b; a file or a pipe gets the bytes as they are.\n\n"
-      "Example: maskgrad generate runs/text Masks --tokens 400 --temperature 0.7");
+      "control characters as \\x1b; a file or a pipe gets the bytes as they are.\n\n" +
+      examples({"generate runs/text Masks --tokens 400 --temperature 0.7"}));
   command->callback([options] { generate(*options); });
 }
 

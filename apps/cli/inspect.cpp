@@ -14,6 +14,7 @@
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"
@@ -124,9 +125,8 @@ void add_inspect(CLI::App& program) {
   command->footer(
       "Files: safetensors (weights, checkpoints), TFRecord (data), TensorBoard events (logs).\n"
       "Of each tensor: its smallest, mean and largest value and their standard deviation, over "
-      "the finite values; the share of zeros; and how many values are Inf or NaN.\n\n"
-      "Example: maskgrad inspect runs/first\n"
-      "         maskgrad inspect runs");
+      "the finite values; the share of zeros; and how many values are Inf or NaN.\n\n" +
+      examples({"inspect runs/first", "inspect runs"}));
   command->callback([path] { inspect_path(*path); });
 }
 

@@ -41,7 +41,7 @@ int run(int argc, char** argv) {
       "--version",
       fmt::format("maskgrad {}, computes with {}", MASKGRAD_VERSION, instruction_set()),
       "Print the version and exit");
-  program.footer("Start with: maskgrad train blog --out runs/first");
+  program.footer(fmt::format("Start with: {} train blog --out runs/first", program_word()));
   for (const auto add : {add_data, add_train, add_eval, add_predict, add_explain, add_generate,
                          add_inspect, add_ops, add_run_op, add_check, add_bench, add_report}) {
     add(program);
@@ -53,7 +53,7 @@ int run(int argc, char** argv) {
     std::ostringstream text;
     program.exit(error, text, text);  // --help, --version
     const int columns = output_columns();
-    write_output(with_program(fit_page(text.str(), columns > 0 ? columns : kHelpColumns)));
+    write_output(fit_page(text.str(), columns > 0 ? columns : kHelpColumns));
   }
   flush_output();
   return 0;

@@ -171,9 +171,8 @@ void add_ops(CLI::App& program) {
       ->type_name("FILE");
   command->footer(
       "In the list, input? may be left out, and input0.. stands for one or more. At a terminal "
-      "the list fits its width; a file or a pipe gets a line for each operation.\n\n"
-      "Example: maskgrad ops masked_softmax\n"
-      "         maskgrad ops soft");
+      "the list fits its width; a file or a pipe gets a line for each operation.\n\n" +
+      examples({"ops masked_softmax", "ops soft"}));
   command->callback([options] { ops(*options); });
 }
 

@@ -7,6 +7,7 @@
 #include "cli/device.hpp"
 #include "cli/input.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/prompt.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/terminal.hpp"
@@ -216,8 +217,8 @@ void add_predict(CLI::App& program) {
   command->footer(
       "Where a question has no answer, a line \"error: ...\" stands in the answer's place. The "
       "other questions are answered, and the exit code is 1. At the prompt, quit, exit or "
-      "Ctrl-D ends. Blanks in questions of arithmetic count for nothing.\n\n"
-      "Example: maskgrad predict runs/first x=-12,y=24:y-x");
+      "Ctrl-D ends. Blanks in questions of arithmetic count for nothing.\n\n" +
+      examples({"predict runs/first x=-12,y=24:y-x"}));
   command->callback([options] { predict(*options); });
 }
 

@@ -1,5 +1,7 @@
 #include "cli/program.hpp"
 
+#include <fmt/format.h>
+
 #include "cli/text.hpp"
 
 namespace maskgrad::apps {
@@ -12,18 +14,6 @@ std::string& kept_word() {
   return word;
 }
 
-// Where the command of an example begins in a line of help; npos: nowhere. Further examples stand
-// below the first one.
-std::size_t command_in(std::string_view line) {
-  for (const std::string_view before : {"Example: ", "         ", "Start with: "}) {
-    const bool is_there = line.starts_with(before) && line.substr(before.size()).starts_with(kName);
-    if (is_there && line.substr(before.size() + kName.size()).starts_with(' ')) {
-      return before.size();
-    }
-  }
-  return std::string_view::npos;
-}
-
 }  // namespace
 
 void set_program(const char* called) {
@@ -33,15 +23,11 @@ void set_program(const char* called) {
 
 const std::string& program_word() { return kept_word(); }
 
-std::string with_program(std::string_view page) {
+std::string examples(std::initializer_list<std::string_view> commands) {
   std::string text;
-  while (!page.empty()) {
-    const std::size_t end = page.find('\n');
-    std::string line(page.substr(0, end == std::string_view::npos ? end : end + 1));
-    page.remove_prefix(line.size());
-    const std::size_t at = command_in(line);
-    if (at != std::string::npos) line.replace(at, kName.size(), program_word());
-    text += line;
+  for (const std::string_view command : commands) {
+    text +=
+        fmt::format("{}{} {}", text.empty() ? "Example: " : "\n         ", program_word(), command);
   }
   return text;
 }

@@ -1,6 +1,7 @@
 // How the program was called, for commands that a person can paste.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -12,7 +13,7 @@ void set_program(const char* called);
 /// The program as one word for a shell: "maskgrad", or "build/maskgrad" where it was called so.
 const std::string& program_word();
 
-/// A page of help whose examples call the program as it was called.
-std::string with_program(std::string_view page);
+/// "Example: maskgrad report runs", with the program as it was called, and further commands below.
+std::string examples(std::initializer_list<std::string_view> commands);
 
 }  // namespace maskgrad::apps

@@ -10,6 +10,7 @@
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/report_runs.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/text.hpp"
@@ -82,7 +83,7 @@ void add_report(CLI::App& program) {
       ->add_option("--out", options->out,
                    "File to write; by default report.html, in RUN or here for several")
       ->type_name("FILE");
-  command->footer("Example: maskgrad report runs --out compared.html");
+  command->footer(examples({"report runs --out compared.html"}));
   command->callback([options] { report(*options); });
 }
 

@@ -8,6 +8,7 @@
 #include <maskgrad/train/model_file.hpp>
 
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/text.hpp"
 #include "recipes/explain_input.hpp"
@@ -86,7 +87,7 @@ std::string about_held_out(const TrainedRun& run) {
   const fs::path& folder = run.paths().folder;
   std::error_code ignored;
   const bool has_table = fs::exists(folder / "eval.txt", ignored);
-  return fmt::format("maskgrad eval {} measures what was kept from training{}.",
+  return fmt::format("{} eval {} measures what was kept from training{}.", program_word(),
                      shell_word(folder.string()),
                      has_table ? ", and eval.txt in that folder holds what it has said" : "");
 }

@@ -84,9 +84,7 @@ std::optional<SavedRun> read_if_sound(const std::string& name, const RunPaths& p
 // The steps of the newest sound checkpoint, by its name; 0: there is none.
 std::int64_t steps_done(const RunPaths& paths) {
   const auto checkpoint = latest_sound_checkpoint(paths.checkpoints);
-  if (!checkpoint) return 0;
-  const std::string name = checkpoint->stem().string();
-  return std::stoll(name.substr(name.find_last_of('_') + 1));
+  return checkpoint ? steps_in_name(*checkpoint).value_or(0) : 0;
 }
 
 SavedRun read_run_of_recipe(const RunPaths& paths) {

@@ -7,6 +7,7 @@
 #include "cli/command.hpp"
 #include "cli/device.hpp"
 #include "cli/op_args.hpp"
+#include "cli/program.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -94,8 +95,8 @@ void add_run_op(CLI::App& program) {
       "Compute gradients, too: --in also holds grad_output, and --out gets grad_<input>");
   add_device(*command);
   command->footer(
-      "Example: maskgrad ops keep_where --sample x.safetensors\n"
-      "         maskgrad run-op keep_where --in x.safetensors --out y.safetensors --arg fill=-1");
+      examples({"ops keep_where --sample x.safetensors",
+                "run-op keep_where --in x.safetensors --out y.safetensors --arg fill=-1"}));
   command->callback([options] { run(*options); });
 }
 

@@ -7,6 +7,8 @@
 
 #include <maskgrad/train/formats/utf8.hpp>
 
+#include "cli/program.hpp"
+
 namespace maskgrad::apps {
 namespace {
 
@@ -40,8 +42,9 @@ std::size_t description_at(std::string_view line) {
 
 std::string fit_line(std::string_view line, std::size_t columns) {
   const std::size_t at = description_at(line);
-  const bool shows_command = line.find(": maskgrad ") != std::string_view::npos ||
-                             line.substr(at).starts_with("maskgrad ");
+  const std::string program = program_word() + " ";
+  const bool shows_command =
+      line.find(": " + program) != std::string_view::npos || line.substr(at).starts_with(program);
   if (count_characters(line) <= columns || shows_command) return std::string(line);
   // What is left of a narrow terminal beside the options is no room for descriptions.
   constexpr std::size_t kLeast = 20;

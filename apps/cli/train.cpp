@@ -11,6 +11,7 @@
 #include "cli/command.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/recipe_data.hpp"
 #include "cli/run_folder.hpp"
 #include "cli/text.hpp"
@@ -169,9 +170,8 @@ void add_recipe(CLI::App& train_command, const Recipe& recipe) {
     if (setting.key != "recipe") add_flag(*command, setting, request);
   }
   command->footer(
-      fmt::format("Of a setting that is given twice, a flag counts, else --set, else --config.\n\n"
-                  "Example: maskgrad train {0} --out runs/{0} {1}",
-                  recipe.name(), recipe.example()));
+      "Of a setting that is given twice, a flag counts, else --set, else --config.\n\n" +
+      examples({fmt::format("train {0} --out runs/{0} {1}", recipe.name(), recipe.example())}));
   command->callback([request] { train(*request); });
 }
 
@@ -187,7 +187,7 @@ void add_train(CLI::App& program) {
   command->formatter(formatter);
   command->require_subcommand(1);
   for (const auto& recipe : recipes()) add_recipe(*command, *recipe);
-  command->footer("Example: maskgrad train blog --out runs/blog --epochs 2 --seed 1");
+  command->footer(examples({"train blog --out runs/blog --epochs 2 --seed 1"}));
 }
 
 }  // namespace maskgrad::apps

@@ -34,19 +34,6 @@ void for_each_piece(const ParameterBuffer& parameters, Optimizer& optimizer,
   if (best && best->regular) pieces("regular/", best->regular->values);
 }
 
-// The steps that a file's name gives; nothing for a file of another name.
-std::optional<std::int64_t> steps_in_name(const fs::path& path) {
-  constexpr std::string_view kBefore = "step_", kAfter = ".safetensors";
-  const std::string name = path.filename().string();
-  if (!name.starts_with(kBefore) || !name.ends_with(kAfter)) return std::nullopt;
-  std::int64_t steps = 0;
-  const char* const begin = name.data() + kBefore.size();
-  const char* const end = name.data() + name.size() - kAfter.size();
-  const auto result = std::from_chars(begin, end, steps);
-  const bool is_number = result.ec == std::errc() && result.ptr == end && *begin != '-';
-  return is_number ? std::optional(steps) : std::nullopt;
-}
-
 struct Candidate {
   std::int64_t steps;
   fs::path path;
@@ -157,6 +144,18 @@ Judged judge(const fs::path& path) {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> steps_in_name(const fs::path& path) {
+  constexpr std::string_view kBefore = "step_", kAfter = ".safetensors";
+  const std::string name = path.filename().string();
+  if (!name.starts_with(kBefore) || !name.ends_with(kAfter)) return std::nullopt;
+  std::int64_t steps = 0;
+  const char* const begin = name.data() + kBefore.size();
+  const char* const end = name.data() + name.size() - kAfter.size();
+  const auto result = std::from_chars(begin, end, steps);
+  const bool is_number = result.ec == std::errc() && result.ptr == end && *begin != '-';
+  return is_number ? std::optional(steps) : std::nullopt;
+}
 
 void save_checkpoint(const fs::path& path, const TrainState& state,
                      const ParameterBuffer& parameters, Optimizer& optimizer, const Notes& notes,

@@ -46,6 +46,9 @@ Notes read_notes(const std::filesystem::path& path);
 void check_position(const TrainState& state, std::int64_t batches_per_epoch,
                     const std::string& source);
 
+/// The steps that the name `step_<steps>.safetensors` gives. Returns nothing for another name.
+std::optional<std::int64_t> steps_in_name(const std::filesystem::path& path);
+
 /// The checkpoint of the most steps in a folder, whether it is sound or damaged. Returns nothing
 /// when the folder holds no checkpoint. Throws Error where the folder cannot be read.
 std::optional<std::filesystem::path> latest_checkpoint(const std::filesystem::path& folder);

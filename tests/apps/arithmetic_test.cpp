@@ -67,7 +67,7 @@ TEST_F(Arithmetic, AnswersWithACacheWhatItWasTrainedOnInRows) {
 TEST_F(Arithmetic, SaysOfALineWhyItHasNoAnswer) {
   ASSERT_EQ(train_arithmetic({"--minutes", "0", "--steps", "1"}).code, 0);
   expect_error(run({"predict", "r", "x=1,y=2"}), 1,
-               "'x=1,y=2' is not a problem of the form x=-12,y=24:y-x, without spaces");
+               "'x=1,y=2' is not a problem of the form x=-12,y=24:y-x: both numbers once");
   expect_error(run({"predict", "r", "x=100,y=2:x+y"}), 1,
                "x is 100: the model was trained on numbers from -99 to 99");
   expect_error(run({"predict", "r", "y=-1000,x=2:x+y"}), 1, "y is -1000");

@@ -96,7 +96,7 @@ TEST_F(Predict, RefusesPaddingThatIsNoneOrThatNoModelReads) {
 
 TEST_F(Predict, RefusesWhatIsNoProblem) {
   expect_error(run({"predict", "r", "x=1,y=2"}), 1,
-               "'x=1,y=2' is not a problem of the form x=-12,y=24:y-x, without spaces");
+               "'x=1,y=2' is not a problem of the form x=-12,y=24:y-x: both numbers once");
   ASSERT_EQ(run({"train", "blog", "--out", "own", "--steps", "1", "--progress", "off"}).code, 0);
   expect_error(
       run({"predict", "own", "x=100,y=2:x+y"}), 1,

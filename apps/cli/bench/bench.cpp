@@ -16,6 +16,7 @@
 #include "cli/command.hpp"
 #include "cli/device.hpp"
 #include "cli/output.hpp"
+#include "cli/program.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"
 #include "cli/usage.hpp"
@@ -167,8 +168,8 @@ void add_bench(CLI::App& program) {
       ->group("Transformer");
   std::string footer = "Benchmarks:\n";
   for (const Benchmark& b : benchmarks()) footer += fmt::format("  {:<27} {}\n", b.name, b.what);
-  command->footer(
-      footer + "\nExample: maskgrad bench blog-step attention --seq 128 512 --json figures.json");
+  command->footer(footer + "\n" +
+                  examples({"bench blog-step attention --seq 128 512 --json figures.json"}));
   command->callback([options] { bench(*options); });
 }
 

@@ -138,7 +138,7 @@ class Reader {
   }
   [[noreturn]] void refuse() const {
     fail("arithmetic",
-         "'{}' is not a problem of the form x=-12,y=24:y-x, without spaces: both numbers once, "
+         "'{}' is not a problem of the form x=-12,y=24:y-x: both numbers once, "
          "then x and y with +, - or * between them",
          shortened(text_));
   }
