@@ -46,7 +46,7 @@ class Explain : public test::CliTest {
     return json::parse(read("n.json"));
   }
 
-  const std::string arithmetic_ = std::string(MASKGRAD_SOURCE) + "/models/arithmetic";
+  const std::string arithmetic_ = test::source_file("models/arithmetic").string();
 };
 
 // Each row sums to 1 where its query keeps a key, and what is not kept has exactly 0.

@@ -170,7 +170,7 @@ TEST_F(Report, RanksNoRunsOnOtherData) {
 }
 
 TEST_F(Report, SaysWhereTheFiguresOfAModelAreThatAreHeldOut) {
-  const std::string model = std::string(MASKGRAD_SOURCE) + "/models/arithmetic";
+  const std::string model = test::source_file("models/arithmetic").string();
   ASSERT_EQ(run({"report", model, "--out", "r.html"}).code, 0);
   EXPECT_THAT(read("r.html"),
               HasSubstr("No figure of arithmetic here is held out. maskgrad eval " + model +

@@ -18,7 +18,7 @@ class Streams : public test::CliTest {
   std::string shell(const std::string& command) {
     const std::string script =
         fmt::format("cd '{}'; maskgrad() {{ '{}' \"$@\"; }}; exec 2>&1; {}; echo \"code $?\"",
-                    path("").string(), MASKGRAD_BINARY, command);
+                    path("").string(), test::program_path(), command);
     FILE* const pipe = ::popen(("timeout 60 bash -c " + quoted(script)).c_str(), "r");
     std::string text;
     char buffer[4096];

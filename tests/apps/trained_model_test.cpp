@@ -11,7 +11,7 @@ using ::testing::HasSubstr;
 
 class TrainedModel : public test::CliTest {
  protected:
-  const std::string model_ = std::string(MASKGRAD_SOURCE) + "/models/arithmetic";
+  const std::string model_ = test::source_file("models/arithmetic").string();
 };
 
 TEST_F(TrainedModel, AnswersInFull) {

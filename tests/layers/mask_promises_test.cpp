@@ -21,6 +21,7 @@
 
 #include "layers/padded_tokens.hpp"
 #include "layers/support.hpp"
+#include "support/files.hpp"
 
 namespace maskgrad {
 namespace {
@@ -45,7 +46,7 @@ TEST(RegisteredLayers, AreAllThatThereAre) {
   const std::regex given(": Layer\\(\"(\\w+)\"");
   std::int64_t found = 0;
   for (const auto& file :
-       std::filesystem::recursive_directory_iterator(MASKGRAD_SOURCE "/src/layers")) {
+       std::filesystem::recursive_directory_iterator(test::source_file("src/layers"))) {
     if (!file.is_regular_file()) continue;
     std::ifstream stream(file.path());
     const std::string text((std::istreambuf_iterator<char>(stream)), {});

@@ -48,6 +48,8 @@ void limit_to(int resource, std::size_t bytes) {
 
 }  // namespace
 
+const char* program_path() { return MASKGRAD_BINARY; }
+
 bool has_terminals() {
   const int master = ::posix_openpt(O_RDWR | O_NOCTTY);
   if (master >= 0) ::close(master);
@@ -128,7 +130,7 @@ void CliProcess::execute(char** argv, bool on_terminal) const {
   }
   ::alarm(kMostSeconds);  // a program that hangs ends with code 142
   const std::filesystem::path folder = folder_.path() / options_.folder;
-  if (::chdir(folder.c_str()) == 0) ::execv(MASKGRAD_BINARY, argv);
+  if (::chdir(folder.c_str()) == 0) ::execv(program_path(), argv);
   ::_exit(126);
 }
 

@@ -18,6 +18,9 @@ struct CliResult {
   std::string out, err;
 };
 
+/// Where the program stands that is tested.
+const char* program_path();
+
 /// False in a container without /dev/pts; tests of what a terminal shows are skipped there.
 bool has_terminals();
 

@@ -23,9 +23,11 @@ std::ptrdiff_t ScratchFolder::count() const {
   return std::distance(std::filesystem::directory_iterator(path_), {});
 }
 
-std::filesystem::path test_data(const char* name) {
-  return std::filesystem::path(MASKGRAD_TEST_DATA) / name;
+std::filesystem::path source_file(const char* name) {
+  return std::filesystem::path(MASKGRAD_SOURCE) / name;
 }
+
+std::filesystem::path test_data(const char* name) { return source_file("tests/data") / name; }
 
 std::string from_hex(std::string_view hex) {
   std::string bytes;

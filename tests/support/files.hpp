@@ -25,6 +25,9 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
+/// What stands at "models/arithmetic" of the source tree.
+std::filesystem::path source_file(const char* name);
+
 /// A file that stands in the tests' data folder.
 std::filesystem::path test_data(const char* name);
 
