@@ -154,19 +154,26 @@ TEST_F(Report, RanksNoRunsOfDifferentTasksAndNamesThemAll) {
   EXPECT_THAT(page, HasSubstr("first and second differ in mask."));
 }
 
-TEST_F(Report, RanksNoRunsOnOtherData) {
-  ASSERT_EQ(
-      run({"data", "arithmetic", "--out", "d2", "--shards", "1", "--samples", "80", "--seed", "5"})
-          .code,
-      0);
-  ASSERT_EQ(train({"--out", "elsewhere", "--epochs", "2", "--data", "d2"}).code, 0);
-  ASSERT_EQ(run({"report", "runs/first", "elsewhere"}).code, 0);
-  EXPECT_THAT(read("report.html"),
-              HasSubstr("Runs that were trained on different data are not ranked among each other: "
-                        "first; elsewhere."));
-  EXPECT_THAT(read("report.html"), Not(HasSubstr("the best first")));
+// Each seed draws other data.
+TEST_F(Report, RanksRunsOfSeveralSeedsAndSaysWhereTheirDataDiffer) {
+  for (const char* seed : {"0", "1"}) {
+    const auto result =
+        run({"train",      "arithmetic", "--out",           std::string("seeds/") + seed,
+             "--seed",     seed,         "--features",      "8",
+             "--layers",   "1",          "--heads",         "1",
+             "--steps",    "2",          "--samples",       "8",
+             "--minutes",  "0",          "--batch-size",    "4",
+             "--progress", "off",        "--no-tensorboard"});
+    ASSERT_EQ(result.code, 0) << result.err;
+  }
+  ASSERT_EQ(run({"report", "seeds"}).code, 0);
+  EXPECT_THAT(read("seeds/report.html"), HasSubstr("Validation loss at the end, the best first: "));
+  EXPECT_THAT(read("seeds/report.html"), HasSubstr("Validated on different data: 0; 1. Part of a "
+                                                   "difference may come from that."));
+  EXPECT_THAT(read("seeds/report.html"), HasSubstr("The runs differ in seed.</li>"));
   ASSERT_EQ(run({"report", "runs/first", "runs/second"}).code, 0);
   EXPECT_THAT(read("report.html"), HasSubstr("the best first"));
+  EXPECT_THAT(read("report.html"), Not(HasSubstr("different data")));
 }
 
 TEST_F(Report, SaysWhereTheFiguresOfAModelAreThatAreHeldOut) {

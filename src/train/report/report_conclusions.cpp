@@ -164,7 +164,7 @@ std::vector<std::string> about_references(const ReportContent& content) {
       parts.push_back(end_with(names) + " " + text);
     });
     if (parts.empty()) continue;
-    sentences.push_back(fmt::format("In training {}, {}.{}", curve.metric, listed(parts),
+    sentences.push_back(fmt::format("In training {}, {}.{}", curve.metric, in_turn(parts),
                                     about_band(content, curve)));
   }
   return sentences;

@@ -1,5 +1,7 @@
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include <maskgrad/train/report/report_words.hpp>
 
 namespace maskgrad {
@@ -27,6 +29,10 @@ std::string listed(const std::vector<std::string>& words) {
     list += words[i];
   }
   return list;
+}
+
+std::string in_turn(const std::vector<std::string>& phrases) {
+  return fmt::format("{}", fmt::join(phrases, "; "));
 }
 
 }  // namespace maskgrad

@@ -21,6 +21,8 @@ std::optional<double> last_of(const std::map<double, double>& values);
 
 /// "a, b and c".
 std::string listed(const std::vector<std::string>& words);
+/// "a 1; b and c 2": of phrases that may hold an "and".
+std::string in_turn(const std::vector<std::string>& phrases);
 
 /// Names of the runs that have the same to be said of them, in the order of their first.
 class Shared {
@@ -42,8 +44,8 @@ class Shared {
 };
 
 /// How the runs end beside each other, a sentence each: on validation data where two have some,
-/// else in training. Runs of different tasks, or on different data, are not ranked among each
-/// other, nor is the mean of a part of an epoch.
+/// else in training. Runs of different tasks are not ranked among each other, nor is the mean of a
+/// part of an epoch. Where the runs of a task are known to have different data, a sentence says so.
 std::vector<std::string> about_runs(const ReportContent& content,
                                     const std::vector<std::string>& metrics);
 

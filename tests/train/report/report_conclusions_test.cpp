@@ -80,15 +80,15 @@ TEST(Conclusions, SayWhereTheBestValidationWasOnlyWhereItIsOver) {
 
 TEST(Conclusions, RankRunsByValidationAndElseByTraining) {
   EXPECT_THAT(said({run_of("key", {3, 2}), run_of("query", {3, 1.5}), run_of("none", {3, 1.5})}),
-              HasSubstr("Training loss at the end, the best first: query and none 1.5000 and key "
+              HasSubstr("Training loss at the end, the best first: query and none 1.5000; key "
                         "2.0000 (+0.5000)."));
   const std::vector<ReportRun> runs = {with_validation(run_of("a", {1}), {{1, 4}}, {4, 100}),
                                        with_validation(run_of("b", {2}), {{1, 3}}, {3, 100}),
                                        run_of("c", {0.5})};
-  EXPECT_THAT(said(runs), HasSubstr("Validation loss at the end, the best first: b 3.0000 and a "
+  EXPECT_THAT(said(runs), HasSubstr("Validation loss at the end, the best first: b 3.0000; a "
                                     "4.0000 (+1.0000)."));
   EXPECT_THAT(said(runs), Not(HasSubstr("Training loss at the end")));
-  EXPECT_THAT(said(runs), HasSubstr("Training accuracy at the end, the best first: c 0.9375, a "));
+  EXPECT_THAT(said(runs), HasSubstr("Training accuracy at the end, the best first: c 0.9375; a "));
   EXPECT_THAT(said(runs), Not(HasSubstr("perplexity at the end")))
       << "nobody knows which is better";
   EXPECT_THAT(said({run_of("a", {1}), run_of("b", {1})}),
@@ -111,29 +111,54 @@ TEST(Conclusions, RankNoRunsOfDifferentTasksAmongEachOther) {
   const std::string three = said({of_task(run_of("a", {3}, {{"lr", "1"}}), "blog"),
                                   of_task(run_of("b", {2}, {{"lr", "1"}}), "text"),
                                   of_task(run_of("c", {1}, {{"lr", "2"}}), "blog")});
-  EXPECT_THAT(three, HasSubstr("the best first: c 1.0000 and a 3.0000 (+2.0000)."));
+  EXPECT_THAT(three, HasSubstr("the best first: c 1.0000; a 3.0000 (+2.0000)."));
   EXPECT_THAT(three, Not(HasSubstr("b 2.0000")));
   EXPECT_THAT(three, HasSubstr("<li>a and c differ in lr."));
   EXPECT_THAT(three, HasSubstr("among each other: a and c (blog); b (text)."));
 }
 
-TEST(Conclusions, RankNoRunsOnDifferentDataAmongEachOther) {
+// Of recipes that draw their data, each seed has other ones.
+TEST(Conclusions, RankRunsOnDifferentDataAndSaySo) {
   const std::string trained =
-      said({of_task(run_of("a", {1}), "blog", "x"), of_task(run_of("b", {2}), "blog", "y")});
-  EXPECT_THAT(trained, Not(HasSubstr("best first")));
-  EXPECT_THAT(trained, HasSubstr("Runs that were trained on different data are not ranked among "
-                                 "each other: a; b.</li>"));
-  // What they are validated on counts, and not what they were trained on.
+      said({of_task(run_of("a", {1}), "blog", "x"), of_task(run_of("b", {2}), "blog", "y"),
+            of_task(run_of("c", {3}), "blog", "x"), of_task(run_of("d", {4}), "blog")});
+  EXPECT_THAT(trained, HasSubstr("the best first: a 1.0000; b 2.0000 (+1.0000); c 3.0000"));
+  EXPECT_THAT(trained, HasSubstr("<li>Trained on different data: a and c; b. Part of a difference "
+                                 "may come from that.</li>"));
+  EXPECT_EQ(trained.find("different data"), trained.rfind("different data")) << "once";
+  for (const char* other : {"x", ""}) {
+    EXPECT_THAT(
+        said({of_task(run_of("a", {1}), "blog", "x"), of_task(run_of("b", {2}), "blog", other)}),
+        Not(HasSubstr("different data")))
+        << "of an older run nobody knows";
+  }
+}
+
+TEST(Conclusions, AskOnWhatRunsWereMeasuredAndNotFromWhatTheyLearned) {
   const auto held = [](const char* name, double loss, const char* data, const char* validation) {
     ReportRun run =
         with_validation(of_task(run_of(name, {1}), "blog", data), {{1, loss}}, {loss, 100});
+    run.epochs.front().pop_back();  // perplexity, and
+    run.epochs.front().pop_back();  // accuracy, which have no validation
     run.validation_data = validation;
     return run;
   };
-  EXPECT_THAT(said({held("a", 2, "x", "v"), held("b", 1, "y", "v")}),
-              HasSubstr("Validation loss at the end, the best first: b 1.0000 and a 2.0000"));
+  const std::string same = said({held("a", 2, "x", "v"), held("b", 1, "y", "v")});
+  EXPECT_THAT(same, HasSubstr("Validation loss at the end, the best first: b 1.0000; a 2.0000"));
+  EXPECT_THAT(same, Not(HasSubstr("different data")));
   EXPECT_THAT(said({held("a", 2, "x", "v"), held("b", 1, "x", "w")}),
-              HasSubstr("Runs that were validated on different data are not ranked"));
+              HasSubstr("<li>Validated on different data: a; b. Part of"));
+}
+
+TEST(Conclusions, RankEachTaskByWhatItsOwnRunsHave) {
+  const auto held = [](ReportRun run) {
+    return with_validation(std::move(run), {{1, 2}}, {2, 100});
+  };
+  const std::string text =
+      said({held(of_task(run_of("a", {3}), "blog")), of_task(run_of("b", {1}), "blog"),
+            held(of_task(run_of("c", {4}), "text"))});
+  EXPECT_THAT(text, HasSubstr("Training loss at the end, the best first: b 1.0000; a 3.0000"));
+  EXPECT_THAT(text, Not(HasSubstr("Validation loss at the end")));
 }
 
 // 100 steps are an epoch of run_of().
@@ -145,14 +170,18 @@ ReportRun with_part(ReportRun run, double epoch, double steps, double loss) {
 TEST(Conclusions, RankByNoMeanOfAPartOfAnEpoch) {
   const std::string text =
       said({run_of("a", {3, 1}), with_part(run_of("b", {3, 2}), 2.01, 201, 1e-6)});
-  EXPECT_THAT(text, HasSubstr("the best first: a 1.0000 and b 2.0000 (+1.0000)."));
+  EXPECT_THAT(text, HasSubstr("the best first: a 1.0000; b 2.0000 (+1.0000)."));
   EXPECT_THAT(text, HasSubstr("b ended within an epoch: its last training figures are the mean of "
-                              "1 step, and those of the epoch before are ranked.</li>"));
+                              "1 step; the epoch before counts here.</li>"));
   EXPECT_THAT(text, Not(HasSubstr("e-06")));
+  EXPECT_THAT(
+      said({run_of("a", {3, 1}), of_task(with_part(run_of("b", {3, 2}), 2.01, 201, 1e-6), "text")}),
+      Not(HasSubstr("counts here")))
+      << "it is alone in its task";
   const std::string within_first =
       said({run_of("a", {3, 1}), with_part(run_of("b", {}), 0.07, 7, 1e-6)});
   EXPECT_THAT(within_first, Not(HasSubstr("best first")));
-  EXPECT_THAT(within_first, HasSubstr("the mean of 7 steps, and are not ranked."));
+  EXPECT_THAT(within_first, HasSubstr("the mean of 7 steps, and do not count here."));
   EXPECT_THAT(
       said({with_validation(with_part(run_of("c", {}), 0.07, 7, 0.5), {{0.07, 2}}, {2, 7})}),
       HasSubstr("loss 2.0000 on validation data, and 0.5000 (mean of 7 steps) in training"));
@@ -180,7 +209,7 @@ TEST(Conclusions, PutRunsAndReferenceBesideTheBandOfOtherSeeds) {
   article.band = {"Five runs", {1, 1, 1}, {2, 2, 2}};
   const std::vector<ReportRun> runs = {run_of("a", {1.5, 1.5, 2.25}), run_of("b", {1, 1, 1})};
   const std::string text = said(runs, {article});
-  EXPECT_THAT(text, HasSubstr("In training loss, a ends 1.2500 below article (epoch 3) and b ends "
+  EXPECT_THAT(text, HasSubstr("In training loss, a ends 1.2500 below article (epoch 3); b ends "
                               "2.5000 below article (epoch 3)."));
   EXPECT_THAT(
       text, HasSubstr("Five runs end between 1.0000 and 2.0000. article lies below all of them in "
@@ -201,7 +230,7 @@ TEST(Conclusions, SayTheSameOfSeveralRunsOnce) {
   const std::string text = said({held("a"), run_of("b", {1}), held("c")}, {article});
   EXPECT_THAT(text,
               HasSubstr("<li>a and c end with loss 2.5000 on validation data, and 1.0000 in"));
-  EXPECT_THAT(text, HasSubstr("a and c end 0.5000 above article (epoch 2) and b ends level with"));
+  EXPECT_THAT(text, HasSubstr("a and c end 0.5000 above article (epoch 2); b ends level with"));
   EXPECT_THAT(text,
               HasSubstr(" a and c lie within their range in all 2 epochs. b lies within their "
                         "range in the one epoch."));
