@@ -144,17 +144,22 @@ void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
   }
 }
 
+// How many, and how long they took. Between the steps of an epoch there may be other things.
+std::string about_steps(const Settings& settings, const RunEnd& end) {
+  const bool validates_between = !end.validation.empty() && settings.integer("val_every") > 0;
+  const bool is_more = validates_between || settings.integer("checkpoint_every") > 0;
+  return fmt::format("{} in {:.1f} s, validation and files included; {} each in training{}",
+                     end.steps, end.seconds,
+                     time_text(end.seconds_in_epochs / static_cast<double>(end.steps)),
+                     is_more ? ", what is done between them included" : "");
+}
+
 void print_end(const Recipe& recipe, const RunPaths& paths, TrainingRun& run, const RunEnd& end) {
   write_report(std::span(&paths.folder, 1), paths.report);
   Values values;
   add_means(values, end);
   add_validation(values, recipe, run.settings(), end);
-  if (end.steps > 0) {
-    values.emplace_back(
-        "steps", fmt::format("{} in {:.1f} s, validation and files included; {} each in training",
-                             end.steps, end.seconds,
-                             time_text(end.seconds_in_epochs / static_cast<double>(end.steps))));
-  }
+  if (end.steps > 0) values.emplace_back("steps", about_steps(run.settings(), end));
   if (end.best.defined()) {
     // The last weights are in model.safetensors, which is used without --best.
     const bool is_last = end.best.step == run.trainer().state().step;

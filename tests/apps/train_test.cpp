@@ -32,6 +32,16 @@ TEST_F(Train, TakesABatchSizeBeyondAllSamplesForOneBatch) {
   EXPECT_THAT(result.out, ::testing::HasSubstr("steps      2 in "));
 }
 
+TEST_F(Train, SaysThatTheTimeOfAStepHoldsWhatIsDoneBetweenSteps) {
+  const char* const text = "each in training, what is done between them included\n";
+  EXPECT_THAT(train({"--out", "r", "--epochs", "1", "--checkpoint-every", "7"}).out,
+              ::testing::HasSubstr(text));
+  EXPECT_THAT(train({"--out", "s", "--epochs", "1", "--val-share", "0.1", "--val-every", "7"}).out,
+              ::testing::HasSubstr(text));
+  EXPECT_THAT(train({"--out", "t", "--epochs", "1", "--val-share", "0.1"}).out,
+              ::testing::HasSubstr("each in training\n"));
+}
+
 TEST_F(Train, LeavesAWholeRunFolder) {
   const auto result = train({"--out", "r", "--epochs", "2"});
   EXPECT_EQ(result.code, 0);

@@ -13,8 +13,9 @@ struct RunEnd {
   Trainer::Outcome outcome = Trainer::Outcome::kDone;
   std::int64_t steps = 0;  // steps that this call made
   double seconds = 0.0;    // the time that they took, with what was done between epochs
-  /// Of these seconds those within epochs, as epochs.csv has them: without what is validated and
-  /// written at the end of an epoch.
+  /// Of these seconds those within epochs, as epochs.csv has them. What is validated and written
+  /// between the steps of an epoch counts, and what is so at its end does not. After an interrupt
+  /// they lack the epoch that it broke.
   double seconds_in_epochs = 0.0;
   /// The sums of the last epoch, or of the part of it that was done. Empty when this call made no
   /// step.
