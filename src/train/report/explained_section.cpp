@@ -118,13 +118,12 @@ class Section {
     std::string cards;
     for (const MaskInUse& mask : masks_in_use(input_)) {
       const Shape& pairs = mask.pairs.shape();
-      const std::string chart = draw(MaskChart{.title = mask_title(mask),
-                                               .mask = mask.pairs,
-                                               .queries = labels(pairs[2]),
-                                               .keys = labels(pairs[3]),
-                                               .color = color_});
-      const std::int64_t width = matrix_width({"", mask_title(mask), 0, pairs[2], pairs[3]});
-      cards += matrix_card(chart, width, paragraph(about_mask(mask)));
+      const SizedSvg chart = draw(MaskChart{.title = mask_title(mask),
+                                            .mask = mask.pairs,
+                                            .queries = labels(pairs[2]),
+                                            .keys = labels(pairs[3]),
+                                            .color = color_});
+      cards += matrix_card(chart, paragraph(about_mask(mask)));
     }
     return cards;
   }
@@ -134,10 +133,7 @@ class Section {
     const std::int64_t heads = seen.weights.dim(1);
     std::string cards;
     for (std::int64_t h = 0; h < heads; ++h) {
-      const std::string title = head_title(l, h);
-      const std::int64_t width =
-          matrix_width({"", title, 0, seen.weights.dim(2), seen.weights.dim(3)});
-      cards += matrix_card(draw_weights(input_, seen, h, title, color_), width, "");
+      cards += matrix_card(draw_weights(input_, seen, h, head_title(l, h), color_), "");
     }
     return cards;
   }

@@ -10,12 +10,13 @@
 namespace maskgrad {
 
 struct ReportContent;
+struct SizedSvg;  // of svg_plot.hpp
 
 /// The weights of one head, with the tokens beside. A darker cell is a larger weight, and one of at
 /// least 0.1 tells its number where the pointer rests. At most 128 queries and keys are drawn, the
 /// last.
-std::string draw_weights(const ExplainedInput& input, const ops::SeenAttention& seen,
-                         std::int64_t head, const std::string& title, std::size_t color);
+SizedSvg draw_weights(const ExplainedInput& input, const ops::SeenAttention& seen,
+                      std::int64_t head, const std::string& title, std::size_t color);
 
 /// A token in little room: a space is "␣".
 std::string token_text(const std::string& token);

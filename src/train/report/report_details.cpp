@@ -89,11 +89,9 @@ std::string mask_charts(const ReportContent& content) {
     for (const auto& [title, mask, labels, note] : content.runs[i].masks) {
       const MaskExplanation about = explain(mask);
       const std::string name = content.runs[i].name + ": " + title;
-      const std::int64_t width = matrix_width({"", name, i, mask.shape()[2], mask.shape()[3]});
       charts += matrix_card(
           draw(MaskChart{
               .title = name, .mask = mask, .queries = labels, .keys = labels, .color = i}),
-          width,
           fmt::format("<p class=\"note\">Keeps {} of {} pairs ({}).{}{}</p>\n",
                       with_commas(about.pairs_kept), with_commas(about.pairs),
                       percent_text(about.share()), note.empty() ? "" : " ", escape_html(note)));

@@ -65,6 +65,12 @@ struct RidgeChart {
 };
 std::string draw(const RidgeChart& chart);
 
+/// A picture, and how many pixels wide it is.
+struct SizedSvg {
+  std::string svg;
+  std::int64_t width = 0;
+};
+
 /// Which pairs a mask of [1, 1, S, T] keeps: a line for each query, a column for each key. At most
 /// 128 of either are drawn, the first.
 struct MaskChart {
@@ -74,7 +80,7 @@ struct MaskChart {
   std::vector<std::string> keys = {};
   std::size_t color = 0;
 };
-std::string draw(const MaskChart& chart);
+SizedSvg draw(const MaskChart& chart);
 
 /// Counts in `bins` equal bins over [low, high], low < high, of a histogram whose finite values lie
 /// there. A bucket's count is spread evenly over the part of it between the histogram's min and

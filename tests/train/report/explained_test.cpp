@@ -3,6 +3,7 @@
 
 #include <maskgrad/train/number_text.hpp>
 #include <maskgrad/train/report/explained_section.hpp>
+#include <maskgrad/train/report/svg_plot.hpp>
 
 #include "support/markup.hpp"
 #include "support/tensors.hpp"
@@ -144,7 +145,7 @@ TEST(ExplainedInput, WritesSharesSoThatAllAndNothingAreExact) {
 
 TEST(ExplainedSection, DrawsAWeightForEachPairThatHasOne) {
   const ExplainedInput input = two_and_padding();
-  const std::string svg = draw_weights(input, input.attention[0], 0, "Weights", 1);
+  const std::string svg = draw_weights(input, input.attention[0], 0, "Weights", 1).svg;
   EXPECT_EQ(MarkupReader(svg).fault(), "");
   EXPECT_EQ(test::count_of(svg, "class=\"weight\""), 7U) << "two are 0";
   EXPECT_EQ(test::count_of(svg, "class=\"kept\""), 3U) << "a run for each query";
@@ -156,7 +157,7 @@ TEST(ExplainedSection, LeavesOutPairsThatAreNotKeptAndWeightsThatAreNoNumber) {
   ExplainedInput input = two_and_padding();
   input.attention[0] = seen_of("x", AttentionMask::causal(3),
                                test::make({1, 0, 0, .5, .5, 0, test::kNaN, 0, 0}, {1, 1, 3, 3}));
-  const std::string svg = draw_weights(input, input.attention[0], 0, "Weights", 0);
+  const std::string svg = draw_weights(input, input.attention[0], 0, "Weights", 0).svg;
   EXPECT_EQ(test::count_of(svg, "class=\"weight\""), 3U);
   EXPECT_THAT(svg, HasSubstr("class=\"kept\" x=\"50\" y=\"63\" width=\"12\""));
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
@@ -175,10 +176,12 @@ TEST(ExplainedSection, DrawsPicturesAtOneSizeAndCardsAsWideAsTheyAre) {
     input.attention = {seen_of("block", AttentionMask::causal(positions),
                                Tensor::full(shape, 0.5, DType::kFloat32))};
     const std::string page = render_explanation("x", input);
-    const std::string svg = draw_weights(input, input.attention[0], 0, "Weights", 0);
+    const SizedSvg drawing = draw_weights(input, input.attention[0], 0, "Weights", 0);
+    const std::string& svg = drawing.svg;
     const std::string card = "<div class=\"card\" style=\"width:";
     const int drawn = static_cast<int>(std::min<std::int64_t>(positions, 128));
     const int width = width_in(svg, "style=\"width:");
+    EXPECT_EQ(drawing.width, width);
     EXPECT_EQ(width_in(svg, "viewBox=\"0 0 "), width) << "nothing is scaled";
     EXPECT_GE(width, 50 + 11 * drawn) << "a column has room for its label";
     EXPECT_GE(width_in(page, card), width + 26) << "a card holds its picture";

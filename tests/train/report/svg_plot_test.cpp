@@ -305,16 +305,17 @@ TEST(MaskChart, DrawsARectangleForEachRunOfKeptKeys) {
   const std::string svg = draw(MaskChart{.title = kHostile,
                                          .mask = mask,
                                          .queries = {"a", "b", "<", "d"},
-                                         .keys = {"a", "b", "<", "d"}});
+                                         .keys = {"a", "b", "<", "d"}})
+                              .svg;
   EXPECT_EQ(count_of(svg, "class=\"kept\""), 1 + 1 + 2 + 2);  // rows 0 and 1 have one run
   EXPECT_EQ(count_of(svg, "&lt;</text>"), 2);
   EXPECT_EQ(MarkupReader(svg).fault(), "");
 }
 
 TEST(MaskChart, DrawsTheBeginningOfALargeMaskAndNothingOfAnEmptyOne) {
-  const std::string large = draw(MaskChart{.title = "", .mask = AttentionMask::all(500, 500)});
+  const std::string large = draw(MaskChart{.title = "", .mask = AttentionMask::all(500, 500)}).svg;
   EXPECT_EQ(count_of(large, "class=\"kept\""), 128);
-  const std::string empty = draw(MaskChart{.title = "", .mask = AttentionMask::all(0, 0)});
+  const std::string empty = draw(MaskChart{.title = "", .mask = AttentionMask::all(0, 0)}).svg;
   EXPECT_EQ(count_of(empty, "class=\"kept\""), 0);
   EXPECT_EQ(error_of([] { draw(MaskChart{}); }),
             "[report] a mask that says nothing cannot be drawn");
