@@ -41,7 +41,7 @@ std::string run_name(const fs::path& folder, std::span<const fs::path> folders) 
   return name.string();
 }
 
-// A report without them is one still, and says why.
+// Where they cannot be drawn the report says why, and has everything else.
 void add_masks(ReportRun& report, TrainedRun& run) {
   try {
     report.masks = run.attention_masks();
@@ -110,20 +110,6 @@ void add_references(std::vector<ReferenceCurve>& all, std::vector<ReferenceCurve
   }
 }
 
-// "maskgrad: blog and text".
-std::string title_of(std::vector<std::string> tasks) {
-  constexpr std::size_t kMost = 4;
-  if (tasks.size() > kMost) {
-    const std::size_t more = tasks.size() - (kMost - 1);
-    tasks.resize(kMost - 1);
-    tasks.push_back(fmt::format("{} more", more));
-  }
-  const std::string last = tasks.back();
-  tasks.pop_back();
-  return fmt::format("maskgrad: {}{}{}", fmt::join(tasks, ", "), tasks.empty() ? "" : " and ",
-                     last);
-}
-
 // Only the program that trained a run without a recipe knows its masks.
 ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::string& name,
                      std::vector<ReferenceCurve>& references) {
@@ -155,14 +141,12 @@ std::vector<std::string> write_report(std::span<const fs::path> folders, const f
   std::vector<ReportRun> runs;
   std::vector<ReferenceCurve> references;
   std::vector<std::string> damaged;
-  std::vector<std::string> tasks;
   for (const fs::path& folder : folders) {
     try {
       const SavedRun run = read_run(RunPaths(folder));
       std::vector<ReferenceCurve> of_run;
       runs.push_back(report_run(run, folder, run_name(folder, folders), of_run));
       add_references(references, std::move(of_run), runs.size() - 1);
-      if (std::ranges::find(tasks, run.name) == tasks.end()) tasks.push_back(run.name);
     } catch (const Error& error) {
       if (folders.size() == 1) throw;
       damaged.push_back(
@@ -171,7 +155,7 @@ std::vector<std::string> write_report(std::span<const fs::path> folders, const f
   }
   check(!runs.empty(), "report", "no run can be read: {}", fmt::join(damaged, "; "));
   notes.insert(notes.end(), damaged.begin(), damaged.end());
-  write_file(out, render_report(title_of(tasks), runs, references, notes));
+  write_file(out, render_report(report_title(runs), runs, references, notes));
   return damaged;
 }
 

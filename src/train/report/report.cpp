@@ -8,6 +8,7 @@
 #include <maskgrad/train/report/html.hpp>
 #include <maskgrad/train/report/model_chart.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
+#include <maskgrad/train/report/report_words.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
 namespace maskgrad {
@@ -79,6 +80,20 @@ std::string tables(const ReportContent& content, std::span<const std::string> me
 }
 
 }  // namespace
+
+std::string report_title(std::span<const ReportRun> runs) {
+  constexpr std::size_t kMost = 4;
+  std::vector<std::string> tasks;
+  for (const ReportRun& run : runs) {
+    if (std::ranges::find(tasks, run.task) == tasks.end()) tasks.push_back(run.task);
+  }
+  if (tasks.size() > kMost) {
+    const std::size_t more = tasks.size() - (kMost - 1);
+    tasks.resize(kMost - 1);
+    tasks.push_back(fmt::format("{} more", more));
+  }
+  return fmt::format("maskgrad: {}", listed(tasks));
+}
 
 std::string render_report(std::string_view title, std::span<const ReportRun> runs,
                           std::span<const ReferenceCurve> references,

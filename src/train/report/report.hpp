@@ -33,6 +33,10 @@ inline constexpr std::string_view kReportStart =
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
     "<meta name=\"color-scheme\" content=\"light dark\"/>\n";
 
+/// What the runs were trained to do, each task once: "maskgrad: blog and text". Of more than 4
+/// tasks the first 3 are named, and the others counted.
+std::string report_title(std::span<const ReportRun> runs);
+
 /// A self-contained HTML file, without scripts or anything to fetch. It shows conclusions in words,
 /// a summary, example answers, a curve for each metric on validation data and in training, with
 /// dashed reference curves, the losses of each epoch beside the references and their differences,

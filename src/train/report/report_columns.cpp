@@ -26,6 +26,14 @@ std::map<double, double> values_of(const ReferenceCurve& curve) {
   return values;
 }
 
+TrainingFigures training_figures(const ReportRun& run, const std::string& metric) {
+  const std::map<double, double> all = values_of(run, metric);
+  TrainingFigures whole{all};
+  std::erase_if(whole.values, [](const auto& one) { return one.first != std::floor(one.first); });
+  if (!whole.values.empty() || all.empty()) return whole;
+  return {{*all.rbegin()}, std::max<std::int64_t>(1, steps_in_part(run.epochs))};
+}
+
 HtmlCell heading_of(const ReportRun& run, std::size_t place) {
   return {run.name, fmt::format("run s{}", place % kPlotColors)};
 }
@@ -51,6 +59,16 @@ std::vector<Column> reference_columns(const ReportContent& content, const std::s
 const std::map<double, double>* validation_of(const ReportRun& run, const std::string& metric) {
   const auto found = std::ranges::find(run.validation, metric, &ReportValidation::metric);
   return found == run.validation.end() ? nullptr : &found->values;
+}
+
+std::optional<double> last_of(const std::map<double, double>& values) {
+  if (values.empty() || !std::isfinite(values.rbegin()->second)) return std::nullopt;
+  return values.rbegin()->second;
+}
+
+std::optional<double> last_in_validation(const ReportRun& run, const std::string& metric) {
+  const auto* values = validation_of(run, metric);
+  return values == nullptr ? std::nullopt : last_of(*values);
 }
 
 bool has_validation(const ReportContent& content, const std::string& metric) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/report/report_columns.hpp>
 #include <maskgrad/train/report/report_words.hpp>
 
 namespace maskgrad {
@@ -20,16 +21,16 @@ std::string end_with(const std::vector<std::string>& names) {
 /// Of the last whole epoch, or else of a part of the first, with the steps it is the mean of; ""
 /// where there is none.
 std::string last_in_training(const ReportRun& run, const std::string& metric) {
-  if (const auto whole = last_of(figures_of(run, metric, false))) return format_number(*whole);
-  const auto part = last_of(values_of(run, metric));
-  return part ? format_number(*part) + mean_of_steps(steps_in_part(run.epochs)) : "";
+  const TrainingFigures figures = training_figures(run, metric);
+  const auto last = last_of(figures.values);
+  return last ? format_number(*last) + mean_of_steps(figures.steps_in_part) : "";
 }
 
 /// "with loss 1.4381 and accuracy 0.5685 on validation data, and 0.9929 and 0.6655 in training."
 std::string beside_training(const ReportContent& content, const ReportRun& run) {
   std::vector<std::string> held_out, trained;
   for (const std::string& metric : report_metrics(content)) {
-    const auto validation = last_of(figures_of(run, metric, true));
+    const auto validation = last_in_validation(run, metric);
     const std::string training = last_in_training(run, metric);
     if (!validation || training.empty()) continue;
     held_out.push_back(metric + " " + format_number(*validation));
@@ -42,7 +43,7 @@ std::string beside_training(const ReportContent& content, const ReportRun& run) 
 
 /// Where the loss on validation data was smallest, if it has grown since.
 std::string after_the_best(const ReportRun& run, const std::string& loss) {
-  const auto last = last_of(figures_of(run, loss, true));
+  const auto last = last_in_validation(run, loss);
   if (!run.best || !last || !(*last > run.best->loss)) return "";
   return fmt::format(
       " The validation {} was smallest after step {}, {}, and has grown by {} since: "

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <map>
 #include <set>
 
@@ -8,6 +7,7 @@
 
 #include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/report/report_columns.hpp>
+#include <maskgrad/train/report/report_words.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
 namespace maskgrad {
@@ -29,14 +29,6 @@ LineChart chart_of(std::string title, const std::string& metric) {
           .y_label = metric,
           .series = {},
           .y_is_share = is_share(metric)};
-}
-
-/// Without the mean of a part of an epoch, where there are means of whole ones before it: it may be
-/// that of a single step.
-std::map<double, double> drawn_values(const ReportRun& run, const std::string& metric) {
-  std::map<double, double> values = values_of(run, metric);
-  if (steps_in_part(run.epochs) > 0 && values.size() > 1) values.erase(std::prev(values.end()));
-  return values;
 }
 
 PlotBand band_of(const ReferenceBand& band) {
@@ -91,7 +83,7 @@ std::string metric_chart(const ReportContent& content, const std::string& metric
     chart.series.push_back(std::move(series));
   };
   for (std::size_t i = 0; i < content.runs.size(); ++i) {
-    Column column{heading_of(content.runs[i], i), drawn_values(content.runs[i], metric)};
+    Column column{heading_of(content.runs[i], i), training_figures(content.runs[i], metric).values};
     add(column, false);
   }
   for (const Column& column : reference_columns(content, metric)) add(column, true);
@@ -102,10 +94,11 @@ std::string parts_note(const ReportContent& content, const std::string& metric) 
   std::string notes;
   for (const ReportRun& run : content.runs) {
     const std::int64_t steps = steps_in_part(run.epochs);
-    if (steps == 0 || values_of(run, metric).size() < 2) continue;
+    if (steps == 0 || training_figures(run, metric).values.size() == values_of(run, metric).size())
+      continue;
     notes += fmt::format(
-        "<p class=\"note\">{} ended within an epoch: the mean of its last {} is not drawn.</p>\n",
-        escape_html(run.name), count_of(steps, "step"));
+        "<p class=\"note\">{} ended within an epoch: {} is not drawn.</p>\n", escape_html(run.name),
+        steps == 1 ? "its last step" : fmt::format("the mean of its last {} steps", steps));
   }
   return notes;
 }
@@ -171,14 +164,10 @@ std::string equal_runs_note(const ReportContent& content, const std::string& met
     });
     if (names.empty()) columns.erase(columns.begin());  // NaN equals nothing, itself included
     if (names.size() < 2 || first.values.empty()) continue;
-    std::string list = names.front();
-    for (std::size_t i = 1; i < names.size(); ++i) {
-      list += (i + 1 == names.size() ? " and " : ", ") + names[i];
-    }
     notes += fmt::format(
         "<p class=\"note\">{} have the same {} at every epoch, digit for digit."
         "</p>\n",
-        escape_html(list), escape_html(metric));
+        escape_html(listed(names)), escape_html(metric));
   }
   return notes;
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/print.hpp>
+#include <maskgrad/train/report/report_columns.hpp>
 #include <maskgrad/train/report/report_words.hpp>
 
 namespace maskgrad {
@@ -16,6 +17,14 @@ struct LastValue {
   std::string run;
   double value;
 };
+
+/// On validation data, or of a whole epoch in training; nothing where there is none, or no number.
+std::optional<double> last_to_rank(const ReportRun& run, const std::string& metric,
+                                   bool in_validation) {
+  if (in_validation) return last_in_validation(run, metric);
+  const TrainingFigures figures = training_figures(run, metric);
+  return figures.steps_in_part == 0 ? last_of(figures.values) : std::nullopt;
+}
 
 /// "key 1.4381; query and none 1.4510 (+0.0129)".
 std::string ranking(std::vector<LastValue> all, bool larger_is_better) {
@@ -136,7 +145,7 @@ class Ranking {
       std::vector<LastValue> all;
       RunList ranked;
       for (const ReportRun* run : runs_) {
-        const auto last = last_of(figures_of(*run, metric, in_validation));
+        const auto last = last_to_rank(*run, metric, in_validation);
         if (!last) continue;
         all.push_back({run->name, *last});
         ranked.push_back(run);

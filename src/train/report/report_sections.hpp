@@ -39,6 +39,11 @@ std::string seconds_text(const ReportRun& run);
 /// interrupted, whose time is not all known, does not move it.
 std::string step_time_text(const ReportRun& run);
 
+/// How the runs end beside each other, a sentence each: on validation data where two have some,
+/// else in training. Runs of different tasks are not ranked among each other, nor is the mean of a
+/// part of an epoch. Where the runs of a task are known to have different data, a sentence says so.
+std::vector<std::string> about_runs(const ReportContent& content,
+                                    const std::vector<std::string>& metrics);
 /// What the figures come to, a sentence or two for each comparison: of validation with training, of
 /// the runs with each other, and of the runs with each reference. A list.
 std::string conclusions(const ReportContent& content);

@@ -2,22 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <maskgrad/train/report/report_columns.hpp>
-
 namespace maskgrad {
-
-/// A metric of a run by epoch: on validation data, or the means of whole epochs in training.
-std::map<double, double> figures_of(const ReportRun& run, const std::string& metric,
-                                    bool in_validation);
-
-/// The last value where it is finite.
-std::optional<double> last_of(const std::map<double, double>& values);
 
 /// "a, b and c".
 std::string listed(const std::vector<std::string>& words);
@@ -42,11 +31,5 @@ class Shared {
   using Said = std::pair<std::string, std::vector<std::string>>;
   std::vector<Said> all_;
 };
-
-/// How the runs end beside each other, a sentence each: on validation data where two have some,
-/// else in training. Runs of different tasks are not ranked among each other, nor is the mean of a
-/// part of an epoch. Where the runs of a task are known to have different data, a sentence says so.
-std::vector<std::string> about_runs(const ReportContent& content,
-                                    const std::vector<std::string>& metrics);
 
 }  // namespace maskgrad

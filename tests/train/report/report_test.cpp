@@ -64,6 +64,17 @@ TEST(RenderReport, ShowsValidationBesideTraining) {
   EXPECT_THAT(page, Not(HasSubstr("validation accuracy")));
 }
 
+TEST(ReportTitle, NamesEachTaskOnceAndCountsWhatIsTooMany) {
+  const auto title = [](const std::vector<std::string>& tasks) {
+    std::vector<ReportRun> runs(tasks.size());
+    for (std::size_t i = 0; i < tasks.size(); ++i) runs[i].task = tasks[i];
+    return report_title(runs);
+  };
+  EXPECT_EQ(title({"blog", "blog"}), "maskgrad: blog");
+  EXPECT_EQ(title({"a", "b", "a", "c", "d"}), "maskgrad: a, b, c and d");
+  EXPECT_EQ(title({"a", "b", "c", "d", "e"}), "maskgrad: a, b, c and 2 more");
+}
+
 TEST(RenderReport, MarksTheMeanOfAFewStepsAndDrawsNone) {
   ReportRun run = make_run("a", {2, 1});
   const std::string whole = page_of({run});
@@ -72,9 +83,15 @@ TEST(RenderReport, MarksTheMeanOfAFewStepsAndDrawsNone) {
   run.epochs.push_back({{"epoch", 2.01}, {"steps", 201}, {"loss", 1e-6}});
   const std::string page = page_of({run});
   EXPECT_THAT(page, HasSubstr("final training loss</th><td>1.000e-06 (mean of 1 step)</td>"));
-  EXPECT_THAT(page, HasSubstr("a ended within an epoch: the mean of its last 1 step is not drawn"));
+  EXPECT_THAT(page, HasSubstr("a ended within an epoch: its last step is not drawn"));
   EXPECT_THAT(page, Not(HasSubstr("<title>a, epoch 2.01")));
   EXPECT_THAT(page, Not(HasSubstr("(log")));
+  run.epochs.back() = {{"epoch", 2.03}, {"steps", 203}, {"loss", 1e-6}};
+  EXPECT_THAT(page_of({run}), HasSubstr("epoch: the mean of its last 3 steps is not drawn"));
+  run.epochs.back().pop_back();
+  EXPECT_THAT(page_of({run}), HasSubstr("<title>a, epoch 2: 1</title>")) << "it has no such value";
+  EXPECT_THAT(page_of({run}), Not(HasSubstr("is not drawn")));
+  run.epochs.back() = {{"epoch", 2.01}, {"steps", 201}, {"loss", 1e-6}};
   run.epochs.erase(run.epochs.begin(), run.epochs.begin() + 2);  // there is nothing else to draw
   EXPECT_THAT(page_of({run}), HasSubstr("<title>a, epoch 2.01: 1e-06</title>"));
 }
