@@ -18,9 +18,8 @@ namespace maskgrad {
 ///   exp, ...      an operation. Its note "mask" says what it does with the mask of its inputs:
 ///                 makes, keeps, uses, changes or ends.
 ///   Dense, ...    the output of a layer, with the layer's path as its note "layer". Its note
-///   "mask"
-///                 is the layer's rule. "mask_in" and "mask_out" name the masks of its input and
-///                 output. Who reads the layer's output reads this node.
+///                 "mask" is the layer's rule. "mask_in" and "mask_out" name the masks of its
+///                 input and output. Who reads the layer's output reads this node.
 /// A size that is another one for a single sample is -1. A model that fails in inference runs as
 /// in training. Equal models and batches give equal graphs. Neither gradients nor random numbers
 /// of a run change. A model that has effects of its own has them here too. It keeps all values of

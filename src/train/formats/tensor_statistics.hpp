@@ -16,8 +16,8 @@ struct TensorStatistics {
   double min = 0, max = 0, mean = 0, std = 0;
 };
 
-/// Computed in double. No sum overflows or vanishes, whatever the numbers. Of equal numbers `std` is 0. Nothing for a dtype whose elements are no
-/// plain numbers of 8 to 64 bits.
+/// Computed in double. No sum overflows or vanishes, whatever the numbers. Of equal numbers `std`
+/// is 0. Nothing for a dtype whose elements are no plain numbers of 8 to 64 bits.
 std::optional<TensorStatistics> statistics_of(const SafetensorsEntry& entry);
 /// The same of a tensor on the CPU, of any dtype.
 TensorStatistics statistics_of(const Tensor& tensor);
