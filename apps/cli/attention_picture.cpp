@@ -18,7 +18,6 @@ using ops::SeenAttention;
 
 constexpr int kGreen = 32, kCyan = 36;
 constexpr std::int64_t kLabel = 6, kStripEnd = 16, kMostOfMask = 24;
-constexpr const char* kStart = "start";  // the label of the token that begins a document
 
 // A weight below a limit gets its shade, any above the last one.
 struct Shade {
@@ -53,7 +52,7 @@ std::string AttentionPicture::colored(std::string_view text, int color) const {
 // In one column.
 std::string AttentionPicture::token(std::int64_t position) const {
   const std::string& label = input_.tokens[static_cast<std::size_t>(position)];
-  if (label == kStart) return look_.unicode ? "⊢" : "^";
+  if (label == kStartLabel) return look_.unicode ? "⊢" : "^";
   if (label == " " || label == "space") return look_.unicode ? "␣" : "_";
   if (label == "\\x0a") return look_.unicode ? "↵" : "/";
   const bool is_plain = label.size() == 1 && label[0] > ' ' && label[0] < 0x7f;
@@ -61,7 +60,7 @@ std::string AttentionPicture::token(std::int64_t position) const {
 }
 
 std::string AttentionPicture::quoted(std::int64_t position) const {
-  if (input_.tokens[static_cast<std::size_t>(position)] == kStart) return kStart;
+  if (input_.tokens[static_cast<std::size_t>(position)] == kStartLabel) return kStartLabel;
   return "'" + token(position) + "'";
 }
 
@@ -201,9 +200,9 @@ Picture AttentionPicture::weights(const SeenAttention& seen, std::size_t layer,
                  }});
 }
 
-// "layer 0  head 1  ", or what a narrow terminal has room for.
 bool AttentionPicture::is_narrow() const { return look_.columns < 40; }
 
+// Of "layer 0  head 1  ", or of what a narrow terminal has room for.
 std::int64_t AttentionPicture::strip_label() const { return is_narrow() ? 8 : 17; }
 
 std::int64_t AttentionPicture::strip_keys(std::int64_t keys) const {

@@ -163,10 +163,7 @@ class Explainer {
 
   // Where the rest of pictures that show their last positions alone is to be seen.
   std::string cut() const {
-    std::int64_t most = 0;
-    for (const SeenAttention& seen : input_.attention) {
-      most = std::max({most, seen.weights.dim(2), seen.weights.dim(3)});
-    }
+    const std::int64_t most = input_.most_positions();
     if (!draw_.cuts(most)) return "";
     return sentences(most > kMostDrawnPositions
                          ? fmt::format("Not all {} positions fit here: --out draws {} of them, "
@@ -180,12 +177,9 @@ class Explainer {
     std::vector<std::vector<std::string>> rows = {
         {"layer", "kept", "of", "share", "computed", "done", "saved"}};
     for (std::size_t l = 0; l < input_.attention.size(); ++l) {
-      const SeenAttention& seen = input_.attention[l];
-      const AttentionWork work = work_of(seen);
-      rows.push_back({fmt::format("layer {} {}", l, draw_.layer_name(l)),
-                      with_commas(seen.kept_pairs()), with_commas(seen.all_pairs()),
-                      percent_text(work.kept_share), with_commas(seen.computed_pairs),
-                      with_commas(work.done), with_commas(work.saved)});
+      std::vector<std::string>& row = rows.emplace_back();
+      row.push_back(fmt::format("layer {} {}", l, draw_.layer_name(l)));
+      for (std::string& cell : work_cells(input_.attention[l])) row.push_back(std::move(cell));
     }
     std::string text = heading("pairs of queries and keys, and multiply-adds in attention") +
                        format_table(rows, static_cast<int>(look_.columns));

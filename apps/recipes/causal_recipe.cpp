@@ -74,10 +74,16 @@ std::vector<ReportMask> CausalRecipeModel::attention_masks(const Batch& batch) {
   const ops::AttentionPlan plan = pass.attention(tokens, AttentionKind::kCausal);
   ReportMask mask{"decoder", plan.pairs(), {}};
   if (length < all) mask.note = fmt::format("The first {} of {} positions.", length, all);
-  for (const std::int64_t token : row.first(static_cast<std::size_t>(length))) {
-    mask.labels.push_back(mask.labels.empty() ? first_label(token) : label(token));
-  }
+  mask.labels = labels_of(row.first(static_cast<std::size_t>(length)));
   return {mask};
+}
+
+std::vector<std::string> CausalRecipeModel::labels_of(std::span<const std::int64_t> tokens) const {
+  std::vector<std::string> labels;
+  for (const std::int64_t token : tokens) {
+    labels.push_back(labels.empty() ? first_label(token) : label(token));
+  }
+  return labels;
 }
 
 Variable CausalRecipeModel::tokens_of(const Batch& batch) const {
@@ -90,10 +96,8 @@ LanguageModel CausalRecipeModel::language_model() {
 }
 
 Reading CausalRecipeModel::reading_of(std::span<const std::int64_t> tokens, std::int64_t given) {
-  Reading reading = {.given = given, .position = std::ssize(tokens) - 1};
-  for (const std::int64_t token : tokens) {
-    reading.labels.push_back(reading.labels.empty() ? first_label(token) : label(token));
-  }
+  Reading reading = {
+      .labels = labels_of(tokens), .given = given, .position = std::ssize(tokens) - 1};
   reading.batch.inputs = Tensor::from(tokens, {1, std::ssize(tokens)});
   reading.run = [this, inputs = reading.batch.inputs](Pass& pass) {
     layers_(Variable(inputs), pass);

@@ -1,6 +1,7 @@
 // What recipes of causal language models share.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,9 @@ class CausalRecipeModel : public RecipeModel {
   Sequential& layers() { return layers_; }
 
  private:
+  /// The labels of the tokens that the model reads, in order.
+  std::vector<std::string> labels_of(std::span<const std::int64_t> tokens) const;
+
   std::int64_t padding_;
   Sequential layers_;
 };

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 #include <sstream>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -40,9 +41,16 @@ class Explain : public test::CliTest {
   void train_with(const char* mask) {
     ASSERT_EQ(train({"--out", mask, "--epochs", "2", "--lr", "0.01", "--mask", mask}).code, 0);
   }
+  /// What `maskgrad explain` with these arguments prints, without an error.
+  std::string explained(std::vector<std::string> args, test::CliOptions options = {}) {
+    args.insert(args.begin(), "explain");
+    const auto result = run(args, std::move(options));
+    EXPECT_EQ(result.code, 0);
+    EXPECT_EQ(result.err, "");
+    return result.out;
+  }
   json numbers(const std::string& run_folder, const std::string& text) {
-    const auto result = run({"explain", run_folder, text, "--json", "n.json"});
-    EXPECT_EQ(result.code, 0) << result.err;
+    explained({run_folder, text, "--json", "n.json"});
     return json::parse(read("n.json"));
   }
 
@@ -71,21 +79,18 @@ void expect_weights(const json& attention, const std::function<bool(int, int)>& 
 
 TEST_F(Explain, DrawsTheTokensMaskAndWeightsOfOneInput) {
   train_with("key");
-  const auto result = run({"explain", "key", kQuestion}, in_locale("C"));
-  EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_EQ(result.err, "");
-  EXPECT_THAT(result.out, HasSubstr("x=-12,y=24:y-x\n20 positions: 14 exist, 6 are padding.\n"));
-  EXPECT_THAT(result.out, HasSubstr("token     x=-12,y=24:y-x______\n"
-                                    "exists    ##############......\n"));
-  EXPECT_THAT(result.out,
-              HasSubstr("\nexisting: positions that exist attend to positions that exist. "
-                        "Keeps 196 of 400\npairs (49 %).\n"));
-  EXPECT_THAT(result.out, HasSubstr("\n 13 x ##############......"));
-  EXPECT_THAT(result.out, HasSubstr("\n 14 _ ....................    14 _\n"));
-  EXPECT_THAT(result.out, HasSubstr("Padding gets no weight.\n"));
-  EXPECT_THAT(result.out, ContainsRegex("\nlayer 0 reflect +196 +400 +49 % +196 +5,880 +6,120\n"));
-  EXPECT_THAT(result.out, HasSubstr("compute 20 positions, of which 14 exist"));
-  std::string answer = result.out.substr(result.out.find("first character of the answer\n") + 30);
+  const std::string out = explained({"key", kQuestion}, in_locale("C"));
+  EXPECT_THAT(out, HasSubstr("x=-12,y=24:y-x\n20 positions: 14 exist, 6 are padding.\n"));
+  EXPECT_THAT(out, HasSubstr("token     x=-12,y=24:y-x______\n"
+                             "exists    ##############......\n"));
+  EXPECT_THAT(out, HasSubstr("\nexisting: positions that exist attend to positions that exist. "
+                             "Keeps 196 of 400\npairs (49 %).\n"));
+  EXPECT_THAT(out, HasSubstr("\n 13 x ##############......"));
+  EXPECT_THAT(out, HasSubstr("\n 14 _ ....................    14 _\n"));
+  EXPECT_THAT(out, HasSubstr("Padding gets no weight.\n"));
+  EXPECT_THAT(out, ContainsRegex("\nlayer 0 reflect +196 +400 +49 % +196 +5,880 +6,120\n"));
+  EXPECT_THAT(out, HasSubstr("compute 20 positions, of which 14 exist"));
+  std::string answer = out.substr(out.find("first character of the answer\n") + 30);
   for (std::size_t at; (at = answer.find(",\n")) != std::string::npos;) answer[at + 1] = ' ';
   EXPECT_EQ(answer, run({"predict", "key", "--probabilities", kQuestion}).out);
 }
@@ -101,39 +106,37 @@ TEST_F(Explain, TellsThatAMaskOnWholeRowsHidesNoKey) {
     EXPECT_EQ(found["attention"][0]["computed"], 400);
     EXPECT_EQ(found["exists"][13], true);
     EXPECT_EQ(found["exists"][14], false);
-    const std::string text = run({"explain", mask, kQuestion}).out;
+    const std::string text = explained({mask, kQuestion});
     EXPECT_THAT(text, ContainsRegex("Padding gets [1-9][0-9.]* % of the weight"));
   }
-  EXPECT_THAT(run({"explain", "query", kQuestion}).out,
+  EXPECT_THAT(explained({"query", kQuestion}),
               HasSubstr("reflect: A bias is added to the scores. It changes no weight"));
-  EXPECT_THAT(run({"explain", "none", kQuestion}).out, Not(HasSubstr("bias")));
+  EXPECT_THAT(explained({"none", kQuestion}), Not(HasSubstr("bias")));
 }
 
 TEST_F(Explain, ShowsEachHeadOfADecoderInOneLineOrWhole) {
-  const auto result = run({"explain", arithmetic_, kQuestion}, in_locale("C"));
-  EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("38 positions, all of which exist. 15 were given; the model "
-                                    "wrote the 23 behind\nthem.\n"));
-  EXPECT_THAT(result.out, HasSubstr("token     x=-12,y=+24:y-x|y+24-x-12+|+06+03|+630\n"));
-  EXPECT_THAT(result.out,
-              HasSubstr("what position 33 '|' attends to, by layer and head\nThis position "
-                        "writes the first character of the answer.\n"));
-  EXPECT_THAT(result.out, ContainsRegex("layer 2  head 2  [^\n]+  32 '3' 1.00\n"));
-  EXPECT_THAT(result.out, ContainsRegex("Keeps 741 of 1,444[ \n]pairs \\(51 %\\) in each head\\."));
-  EXPECT_THAT(result.out, ContainsRegex("\nlayer 0 decoder.block0 +2,964 +5,776"));
-  EXPECT_THAT(result.out, HasSubstr("\nOf all heads of a layer, in attention alone. Attention "
-                                    "computes blocks of pairs"));
-  EXPECT_THAT(result.out, Not(HasSubstr("1824 pairs"))) << "what a batch would be packed to";
-  EXPECT_THAT(result.out, Not(HasSubstr("\n\n\n")));
-  const auto other = run({"explain", arithmetic_, kQuestion, "--position", "3"});
-  EXPECT_THAT(other.out, HasSubstr("what position 3 '1' attends to"));
-  EXPECT_THAT(other.out, Not(HasSubstr("This position writes")));
-  EXPECT_THAT(result.out, ContainsRegex("\nlayer 2  head 3  [^\n]+\n"));
-  EXPECT_THAT(result.out, HasSubstr("\n|y+24-x-12+|+06+03|+630|\n36  "));
-  EXPECT_THAT(result.out, Not(HasSubstr("layer 1 head 2")));
-  const auto whole = run({"explain", arithmetic_, kQuestion, "--layer", "1", "--head", "2"});
-  EXPECT_THAT(whole.out, HasSubstr("layer 1 head 2"));
-  EXPECT_THAT(whole.out, Not(HasSubstr("layer 1 head 1")));
+  const std::string out = explained({arithmetic_, kQuestion}, in_locale("C"));
+  EXPECT_THAT(out, HasSubstr("38 positions, all of which exist. 15 were given; the model "
+                             "wrote the 23 behind\nthem.\n"));
+  EXPECT_THAT(out, HasSubstr("token     x=-12,y=+24:y-x|y+24-x-12+|+06+03|+630\n"));
+  EXPECT_THAT(out, HasSubstr("what position 33 '|' attends to, by layer and head\nThis position "
+                             "writes the first character of the answer.\n"));
+  EXPECT_THAT(out, ContainsRegex("layer 2  head 2  [^\n]+  32 '3' 1.00\n"));
+  EXPECT_THAT(out, ContainsRegex("Keeps 741 of 1,444[ \n]pairs \\(51 %\\) in each head\\."));
+  EXPECT_THAT(out, ContainsRegex("\nlayer 0 decoder.block0 +2,964 +5,776"));
+  EXPECT_THAT(out, HasSubstr("\nThe table counts all heads of a layer, and attention alone. "
+                             "Attention computes\npairs in blocks"));
+  EXPECT_THAT(out, Not(HasSubstr("1824 pairs"))) << "what a batch would be packed to";
+  EXPECT_THAT(out, Not(HasSubstr("\n\n\n")));
+  const std::string other = explained({arithmetic_, kQuestion, "--position", "3"});
+  EXPECT_THAT(other, HasSubstr("what position 3 '1' attends to"));
+  EXPECT_THAT(other, Not(HasSubstr("This position writes")));
+  EXPECT_THAT(out, ContainsRegex("\nlayer 2  head 3  [^\n]+\n"));
+  EXPECT_THAT(out, HasSubstr("\n|y+24-x-12+|+06+03|+630|\n36  "));
+  EXPECT_THAT(out, Not(HasSubstr("layer 1 head 2")));
+  const std::string whole = explained({arithmetic_, kQuestion, "--layer", "1", "--head", "2"});
+  EXPECT_THAT(whole, HasSubstr("layer 1 head 2"));
+  EXPECT_THAT(whole, Not(HasSubstr("layer 1 head 1")));
   const json found = numbers(arithmetic_, kQuestion);
   ASSERT_EQ(found["attention"].size(), 3U);
   for (const json& attention : found["attention"]) {
@@ -154,32 +157,30 @@ TEST_F(Explain, ReadsATextAsTheModelDoes) {
                  "--heads", "2", "--context", "100", "--minutes", "0", "--steps", "2"})
                 .code,
             0);
-  const auto result = run({"explain", "r", "a b\xc3\xa4"}, in_locale("C"));
-  EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("token     ^a_b??\n"));
-  EXPECT_THAT(result.out, HasSubstr("_ is a space, ? is a token that is no character\n"));
-  EXPECT_THAT(result.out, HasSubstr("next byte\n"));
+  const std::string out = explained({"r", "a b\xc3\xa4"}, in_locale("C"));
+  EXPECT_THAT(out, HasSubstr("token     ^a_b??\n"));
+  EXPECT_THAT(out, HasSubstr("_ is a space, ? is a token that is no character\n"));
+  EXPECT_THAT(out, HasSubstr("next byte\n"));
   const json found = numbers("r", "a b\xc3\xa4");
   EXPECT_EQ(found["tokens"],
             (std::vector<std::string>{"start", "a", "space", "b", "\\xc3", "\\xa4"}));
   EXPECT_EQ(found["answers"].size(), 10U);
-  const std::string plain = run({"explain", "r", "a b"}, in_locale("C")).out;
+  const std::string plain = explained({"r", "a b"}, in_locale("C"));
   EXPECT_THAT(plain, HasSubstr("token     ^a_b\n"));
   EXPECT_THAT(plain, HasSubstr("\n^ is the start of a document, _ is a space\n"));
   EXPECT_THAT(plain, HasSubstr("what position 3 'b' attends to"));
   EXPECT_THAT(plain, HasSubstr("This position tells the next byte.\n"));
-  EXPECT_THAT(run({"explain", "r", "a b"}, in_locale("C.UTF-8")).out,
-              HasSubstr("token     ⊢a␣b\n"));
-  EXPECT_THAT(run({"explain", "r", "a b", "--position", "0"}).out,
+  EXPECT_THAT(explained({"r", "a b"}, in_locale("C.UTF-8")), HasSubstr("token     ⊢a␣b\n"));
+  EXPECT_THAT(explained({"r", "a b", "--position", "0"}),
               HasSubstr("what position 0 start attends to"));
   // More than a line holds: the last positions are drawn.
-  const auto longer = run({"explain", "r", std::string(300, 'x'), "--layer", "0", "--head", "1"});
-  EXPECT_THAT(longer.out,
+  const std::string longer = explained({"r", std::string(300, 'x'), "--layer", "0", "--head", "1"});
+  EXPECT_THAT(longer,
               ContainsRegex("100 positions, all of which exist\\. The model reads no more: it "
                             "leaves out[ \n]the[ \n]200[ \n]tokens before them\\.\n"));
-  EXPECT_THAT(longer.out, HasSubstr("the last 74 of 100 keys\n"));
-  EXPECT_LE(widest_line(longer.out), 80U);
-  EXPECT_THAT(longer.out, HasSubstr("\nNot all 100 positions fit here: --out draws all.\n"));
+  EXPECT_THAT(longer, HasSubstr("the last 74 of 100 keys\n"));
+  EXPECT_LE(widest_line(longer), 80U);
+  EXPECT_THAT(longer, HasSubstr("\nNot all 100 positions fit here: --out draws all.\n"));
 }
 
 TEST_F(Explain, SaysWhatTheModelDoesNotReadAndWhatIsNotShown) {
@@ -189,14 +190,14 @@ TEST_F(Explain, SaysWhatTheModelDoesNotReadAndWhatIsNotShown) {
                  "--heads", "1", "--context", "140", "--minutes", "0", "--steps", "1"})
                 .code,
             0);
-  const auto long_one = run({"explain", "r", std::string(300, 'x')});
-  EXPECT_THAT(long_one.out, HasSubstr("\n... and 60 more characters; --out shows all\n"));
-  EXPECT_THAT(long_one.out, ContainsRegex("leaves out[ \n]the[ \n]160[ \n]tokens"));
-  EXPECT_THAT(long_one.out, HasSubstr("Not all 140 positions fit here: --out draws 128 of them"));
-  const auto short_one = run({"explain", "r", std::string(140, 'x')});
-  EXPECT_THAT(short_one.out, Not(HasSubstr("leaves out")));
-  EXPECT_THAT(short_one.out, Not(HasSubstr("more characters")));
-  ASSERT_EQ(run({"explain", "r", std::string(300, 'x'), "--out", "p.html"}).code, 0);
+  const std::string long_one = explained({"r", std::string(300, 'x')});
+  EXPECT_THAT(long_one, HasSubstr("\n... and 60 more characters; --out shows all\n"));
+  EXPECT_THAT(long_one, ContainsRegex("leaves out[ \n]the[ \n]160[ \n]tokens"));
+  EXPECT_THAT(long_one, HasSubstr("Not all 140 positions fit here: --out draws 128 of them"));
+  const std::string short_one = explained({"r", std::string(140, 'x')});
+  EXPECT_THAT(short_one, Not(HasSubstr("leaves out")));
+  EXPECT_THAT(short_one, Not(HasSubstr("more characters")));
+  explained({"r", std::string(300, 'x'), "--out", "p.html"});
   EXPECT_THAT(read("p.html"), HasSubstr(std::string(300, 'x') + "</code>"));
   EXPECT_THAT(read("p.html"), HasSubstr("it leaves out the 160 tokens before them."));
   EXPECT_THAT(read("p.html"),
@@ -212,17 +213,14 @@ TEST_F(Explain, FitsNarrowTerminals) {
       {"key", {}}, {arithmetic_, {}}, {arithmetic_, all_heads}};
   for (const int columns : {1, 9, 32, 33, 40, 59, 61}) {
     for (const auto& [model, more] : calls) {
-      std::vector<std::string> args = {"explain", model, kQuestion};
+      std::vector<std::string> args = {model, kQuestion};
       args.insert(args.end(), more.begin(), more.end());
       test::CliOptions look = in_locale("C.UTF-8", columns);
       look.environment.push_back("NO_COLOR=1");
-      auto result = run(args, look);
-      EXPECT_EQ(result.code, 0);
-      std::erase(result.out, '\r');
-      EXPECT_LE(widest_line(result.out), static_cast<std::size_t>(std::max(columns, 32)))
-          << result.out;
-      EXPECT_THAT(result.out,
-                  HasSubstr(model == "key" ? "\nlayer 0 reflect" : "\nlayer 0 decoder.block0"))
+      std::string out = explained(args, look);
+      std::erase(out, '\r');
+      EXPECT_LE(widest_line(out), static_cast<std::size_t>(std::max(columns, 32))) << out;
+      EXPECT_THAT(out, HasSubstr(model == "key" ? "\nlayer 0 reflect" : "\nlayer 0 decoder.block0"))
           << "a paragraph has the name of its layer";
     }
   }
@@ -231,26 +229,25 @@ TEST_F(Explain, FitsNarrowTerminals) {
 TEST_F(Explain, FitsItsTerminalAndDrawsAsciiWhereTheLocaleSaysSo) {
   train_with("key");
   for (const std::string& model : {std::string("key"), arithmetic_}) {
-    const std::string plain = run({"explain", model, kQuestion}, in_locale("C")).out;
+    const std::string plain = explained({model, kQuestion}, in_locale("C"));
     EXPECT_LE(widest_line(plain), 80U) << plain;
     EXPECT_TRUE(
         std::ranges::all_of(plain, [](char c) { return c == '\n' || (c >= 32 && c < 127); }));
-    const std::string shaded = run({"explain", model, kQuestion}, in_locale("C.UTF-8")).out;
+    const std::string shaded = explained({model, kQuestion}, in_locale("C.UTF-8"));
     EXPECT_LE(widest_line(shaded), 80U);
     EXPECT_THAT(shaded, HasSubstr("█ above"));
     EXPECT_THAT(shaded, Not(HasSubstr("\x1b"))) << "a pipe gets no colours";
     if (!test::has_terminals()) continue;
-    const std::string colored = run({"explain", model, kQuestion}, in_locale("C.UTF-8", 80)).out;
+    const std::string colored = explained({model, kQuestion}, in_locale("C.UTF-8", 80));
     EXPECT_THAT(colored, HasSubstr("\x1b[36m"));
     test::CliOptions no_color = in_locale("C.UTF-8", 80);
     no_color.environment.push_back("NO_COLOR=1");
-    EXPECT_THAT(run({"explain", model, kQuestion}, no_color).out, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(explained({model, kQuestion}, no_color), Not(HasSubstr("\x1b")));
   }
 }
 
 TEST_F(Explain, WritesAPageWithAllLayersAndHeads) {
-  const auto result = run({"explain", arithmetic_, kQuestion, "--out", "page.html"});
-  EXPECT_EQ(result.out, "page.html\n") << result.err;
+  EXPECT_EQ(explained({arithmetic_, kQuestion, "--out", "page.html"}), "page.html\n");
   const std::string page = read("page.html");
   EXPECT_EQ(test::MarkupReader(page).fault(), "");
   EXPECT_THAT(page, HasSubstr("<title>arithmetic: x=-12,y=24:y-x</title>"));
@@ -258,7 +255,7 @@ TEST_F(Explain, WritesAPageWithAllLayersAndHeads) {
   EXPECT_THAT(page, HasSubstr("<code>36</code>"));
   EXPECT_THAT(page, Not(HasSubstr("<script")));
   EXPECT_THAT(page, Not(HasSubstr("http://")));
-  EXPECT_EQ(run({"explain", arithmetic_, kQuestion, "--out", "page.html"}).code, 0) << "again";
+  explained({arithmetic_, kQuestion, "--out", "page.html"});  // again
   EXPECT_EQ(read("page.html"), page);
   write("mine.html", "<p>my notes</p>");
   expect_error(run({"explain", arithmetic_, kQuestion, "--out", "mine.html"}), 1,
@@ -281,10 +278,10 @@ TEST_F(Explain, RefusesWhatPredictRefuses) {
   for (const std::string& text : {std::string("what?"), std::string("x=1,y=2"),
                                   std::string("x=1,y=2:x+y+y+y+y+y+y"), std::string("x=\xff")}) {
     const auto predicted = run({"predict", "key", text});
-    const auto explained = run({"explain", "key", text, "--out", "p.html"});
-    EXPECT_EQ(explained.code, 1);
-    EXPECT_EQ(explained.out, "");
-    EXPECT_EQ(explained.err, predicted.err);
+    const auto result = run({"explain", "key", text, "--out", "p.html"});
+    EXPECT_EQ(result.code, 1);
+    EXPECT_EQ(result.out, "");
+    EXPECT_EQ(result.err, predicted.err);
     EXPECT_FALSE(exists("p.html"));
   }
   expect_error(run({"explain", "key", ""}), 2, "usage: the text is empty");

@@ -9,6 +9,7 @@
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/generate/generate_in_windows.hpp>
+#include <maskgrad/train/report/explained_input.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 
 #include "recipes/causal_recipe.hpp"
@@ -99,7 +100,7 @@ class TextModel : public CausalRecipeModel {
   std::string label(std::int64_t token) const override { return label_of(token); }
   // Between documents stands one token, which is before the first one, too.
   std::string first_label(std::int64_t token) const override {
-    return token == kDocumentToken ? "start" : label_of(token);
+    return token == kDocumentToken ? kStartLabel : label_of(token);
   }
 
   // As many as the model reads.

@@ -79,6 +79,14 @@ bool ExplainedInput::is_within(const ops::SeenAttention& seen) const {
   return seen.weights.dim(2) == length() && seen.weights.dim(3) == length();
 }
 
+std::int64_t ExplainedInput::most_positions() const {
+  std::int64_t most = 0;
+  for (const ops::SeenAttention& seen : attention) {
+    most = std::max({most, seen.weights.dim(2), seen.weights.dim(3)});
+  }
+  return most;
+}
+
 std::string MaskInUse::users(std::size_t all_layers) const {
   if (layers.size() == all_layers && all_layers > 1) return "all layers";
   const std::string first = layers.front().empty() ? "attention" : layers.front();
@@ -129,6 +137,13 @@ AttentionWork work_of(const ops::SeenAttention& seen) {
           static_cast<double>(seen.kept_pairs()) / all};
 }
 
+std::vector<std::string> work_cells(const ops::SeenAttention& seen) {
+  const AttentionWork work = work_of(seen);
+  return {with_commas(seen.kept_pairs()), with_commas(seen.all_pairs()),
+          percent_text(work.kept_share),  with_commas(seen.computed_pairs),
+          with_commas(work.done),         with_commas(work.saved)};
+}
+
 std::string about_tokens(const ExplainedInput& input) {
   const std::int64_t padding = input.length() - input.existing();
   std::string text = count_of(input.length(), "position");
@@ -156,8 +171,8 @@ std::string about_mask(const MaskInUse& mask) {
 
 std::vector<std::string> about_work(const ExplainedInput& input) {
   std::vector<std::string> sentences = {
-      "Of all heads of a layer, in attention alone. Attention computes blocks of pairs, so it may "
-      "compute more than the mask keeps, and save nothing of a short text."};
+      "The table counts all heads of a layer, and attention alone. Attention computes pairs in "
+      "blocks, so it may compute more than the mask keeps."};
   if (input.existing() < input.length()) {
     sentences.push_back(
         fmt::format("The other layers compute {} positions, of which {} exist: one input is not "

@@ -11,6 +11,9 @@
 
 namespace maskgrad {
 
+/// The label of a token that begins a document.
+inline constexpr const char* kStartLabel = "start";
+
 struct ExplainedInput {
   std::string text;                 // as it was asked
   std::vector<std::string> tokens;  // as which the model reads it, each as text of one line
@@ -28,6 +31,8 @@ struct ExplainedInput {
   bool is_there(std::int64_t position_of) const;
   /// How many positions exist.
   std::int64_t existing() const;
+  /// The most queries or keys of a call; 0 without attention.
+  std::int64_t most_positions() const;
   /// Whether queries and keys of a call are these tokens, and not those of another sequence.
   bool is_within(const ops::SeenAttention& seen) const;
 };
@@ -60,6 +65,9 @@ struct AttentionWork {
   double kept_share = 0;
 };
 AttentionWork work_of(const ops::SeenAttention& seen);
+/// The cells of a table of these, behind that of the layer: pairs kept, of how many, their share,
+/// pairs computed, multiply-adds done, and saved.
+std::vector<std::string> work_cells(const ops::SeenAttention& seen);
 
 // Sentences.
 

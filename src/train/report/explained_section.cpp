@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -94,10 +96,7 @@ class Section {
 
   // What the charts leave out.
   std::string cut() const {
-    std::int64_t most = 0;
-    for (const SeenAttention& seen : input_.attention) {
-      most = std::max({most, seen.weights.dim(2), seen.weights.dim(3)});
-    }
+    const std::int64_t most = input_.most_positions();
     if (most <= kMostDrawnPositions) return "";
     return paragraph(fmt::format(
         "Of {0} positions a mask is drawn for the first {1}, and weights for the last {1}.", most,
@@ -164,11 +163,9 @@ class Section {
                              "multiply-adds done", "saved"});
     for (std::size_t l = 0; l < input_.attention.size(); ++l) {
       const SeenAttention& seen = input_.attention[l];
-      const AttentionWork work = work_of(seen);
-      table.add_row({fmt::format("{} {}", l, seen.layer), with_commas(seen.kept_pairs()),
-                     with_commas(seen.all_pairs()), percent_text(work.kept_share),
-                     with_commas(seen.computed_pairs), with_commas(work.done),
-                     with_commas(work.saved)});
+      std::vector<HtmlCell> cells{fmt::format("{} {}", l, seen.layer)};
+      for (std::string& cell : work_cells(seen)) cells.emplace_back(std::move(cell));
+      table.add_row(std::move(cells));
     }
     std::string notes;
     for (const std::string& line : about_work(input_)) notes += paragraph(line);
