@@ -18,12 +18,13 @@ function(maskgrad_install_headers name)
   endforeach()
 endfunction()
 
-# maskgrad_umbrella(<room> <folder>...): <maskgrad/<room>.hpp> includes all headers of these folders of src/, but for
-# those that say they are internal. So a new one is in no list.
+# maskgrad_umbrella(<room> <folder>...): <maskgrad/<room>.hpp> includes all headers in and below these folders of src/,
+# but for those that say they are internal. So a new header or folder is in no list.
 function(maskgrad_umbrella room)
   set(text "// Written by CMake.\n#pragma once\n\n")
   foreach(folder IN LISTS ARGN)
-    file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/${folder}/*.hpp)
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src
+         ${PROJECT_SOURCE_DIR}/src/${folder}/*.hpp)
     foreach(header IN LISTS headers)
       maskgrad_is_internal(${header} internal)
       if(NOT internal)

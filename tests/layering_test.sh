@@ -32,7 +32,8 @@ in_docs=$(grep -ohE '`<maskgrad/[^>]*>' docs/headers.md | tr -d '`')
 report "src/maskgrad.hpp and docs/headers.md differ:" \
   "$(diff <(grep -ohE '<maskgrad/[^>]*>' src/maskgrad.hpp | grep -vE "$by_cmake") \
           <(grep -vE "<maskgrad/(maskgrad|tensor/xtensor).hpp>|$by_cmake" <<< "$in_docs" | LC_ALL=C sort))"
-public_in_families=$(grep -LE '^// .*Internal to' src/ops/{math,shape,mask,nn}/*.hpp src/layers/{,gates/,generate/}*.hpp | sed 's|^src|<maskgrad|; s|$|>|')
+public_in_families=$(grep -rLE '^// .*Internal to' src/ops/{math,shape,mask,nn} src/layers --include='*.hpp' |
+  sed 's|^src|<maskgrad|; s|$|>|')
 report "docs/headers.md names a header that is not there, or internal:" \
   "$(LC_ALL=C comm -13 <(LC_ALL=C sort <<< "$public_in_families") \
               <(grep -E "$by_cmake" <<< "$in_docs" | grep -vE '<maskgrad/(ops|layers).hpp>' | LC_ALL=C sort))"

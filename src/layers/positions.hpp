@@ -10,12 +10,12 @@
 namespace maskgrad {
 
 /// y = x + table[p]. Keeps the mask. x [B, S, D] -> [B, S, D].
-/// Parameter: table [L, D], normal with standard deviation 0.02 (Radford et al. 2018, GPT).
-/// Throws Error for an x of other dimensions, and for a sequence of more than L positions that
+/// Parameter: table [P, D], normal with standard deviation 0.02 (Radford et al. 2018, GPT).
+/// Throws Error for an x of other dimensions, and for a sequence of more than P positions that
 /// exist.
 class LearnedPositions : public Layer {
  public:
-  /// `length` is L, the most positions of a sequence, `features` is D.
+  /// `length` is P, the most positions of a sequence, `features` is D.
   LearnedPositions(std::int64_t length, std::int64_t features);
 
   /// It multiplies nothing.

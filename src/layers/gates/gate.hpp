@@ -16,7 +16,7 @@ struct GateOptions {
 };
 
 /// y = g * v, g = activation(x w + b): an input x says how far a value v passes. Keeps the mask.
-/// x [..., D], v [..., V] -> [..., V]. Called as a layer it gates its own input, v = x. Parameters:
+/// x [..., D], v [..., O] -> [..., O]. Called as a layer it gates its own input, v = x. Parameters:
 /// w [D, 1] or [D, D], Glorot-uniform; b [1] or [D], options.bias. The gates of Hochreiter &
 /// Schmidhuber 1997, "Long short-term memory", are such.
 ///
@@ -30,7 +30,7 @@ class Gate : public Layer {
 
   /// g for x: [..., 1], or [..., D] with each_feature. Keeps the mask.
   Variable opening(const Variable& x) const;
-  /// g * v. The dimensions of x and v before the last are the same. With each_feature V is D.
+  /// g * v. The dimensions of x and v before the last are the same. With each_feature O is D.
   /// Throws Error otherwise, when v carries another mask than x, and as a call. v need not carry
   /// the mask of x.
   Variable gate(const Variable& x, const Variable& v, Pass& pass) const;
