@@ -1,46 +1,7 @@
 #include <maskgrad/layers/feed_forward.hpp>
 #include <maskgrad/layers/projection.hpp>
-#include <maskgrad/ops/math/activation.hpp>
-#include <maskgrad/ops/math/elementwise.hpp>
-#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
-
-std::string_view to_string(Activation activation) {
-  constexpr std::string_view kNames[] = {"relu", "gelu", "gelu_tanh", "silu",
-                                         "tanh", "elu",  "sigmoid"};
-  return kNames[static_cast<std::size_t>(activation)];
-}
-
-Activation activation_from_string(std::string_view name) {
-  for (const Activation activation :
-       {Activation::kRelu, Activation::kGelu, Activation::kGeluTanh, Activation::kSilu,
-        Activation::kTanh, Activation::kElu, Activation::kSigmoid}) {
-    if (to_string(activation) == name) return activation;
-  }
-  fail("activation", "'{}' is not one of relu, gelu, gelu_tanh, silu, tanh, elu, sigmoid",
-       shortened(name));
-}
-
-Variable apply(Activation activation, const Variable& x) {
-  switch (activation) {
-    case Activation::kRelu:
-      return ops::relu(x);
-    case Activation::kGelu:
-      return ops::gelu(x);
-    case Activation::kGeluTanh:
-      return ops::gelu_tanh(x);
-    case Activation::kSilu:
-      return ops::silu(x);
-    case Activation::kTanh:
-      return ops::tanh(x);
-    case Activation::kElu:
-      return ops::elu(x);
-    case Activation::kSigmoid:
-      return ops::sigmoid(x);
-  }
-  fail("activation", "{} is none", static_cast<int>(activation));
-}
 
 FeedForward::FeedForward(std::int64_t features, std::int64_t hidden,
                          const FeedForwardOptions& options)
@@ -66,13 +27,8 @@ std::optional<ops::Work> FeedForward::row_work() const {
 }
 
 Variable FeedForward::forward(const Variable& x, Pass&) {
-  Variable y;
-  if (activation_ == Activation::kRelu && b1_) {
-    y = ops::linear(x, *w1_, *b1_, ops::LinearActivation::kRelu);
-  } else {
-    y = apply(activation_, project(x, *w1_, b1_));
-  }
-  if (v_) y = ops::multiply(y, project(x, *v_, c_));
+  const Variable y = v_ ? gated_linear_unit(x, activation_, *w1_, b1_, *v_, c_)
+                        : project(x, *w1_, b1_, activation_);
   return project(y, *w2_, b2_);
 }
 

@@ -1,20 +1,10 @@
 // Two matrices and a nonlinear function between them, for each position.
 #pragma once
 
-#include <string_view>
-
+#include <maskgrad/layers/activation.hpp>
 #include <maskgrad/layers/layer.hpp>
 
 namespace maskgrad {
-
-/// A function of each element: that between the matrices here, and that of gates.
-enum class Activation : std::uint8_t { kRelu, kGelu, kGeluTanh, kSilu, kTanh, kElu, kSigmoid };
-/// "relu", "gelu", "gelu_tanh", "silu", "tanh", "elu", "sigmoid".
-std::string_view to_string(Activation activation);
-/// The inverse. Throws Error for any other text.
-Activation activation_from_string(std::string_view name);
-/// activation(x), see ops/math/activation.hpp.
-Variable apply(Activation activation, const Variable& x);
 
 struct FeedForwardOptions {
   Activation activation = Activation::kGelu;

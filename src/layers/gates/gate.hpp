@@ -1,7 +1,7 @@
 // A number between 0 and 1 that says how far a value passes.
 #pragma once
 
-#include <maskgrad/layers/feed_forward.hpp>
+#include <maskgrad/layers/activation.hpp>
 #include <maskgrad/layers/layer.hpp>
 
 namespace maskgrad {

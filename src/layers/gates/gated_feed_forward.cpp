@@ -2,8 +2,8 @@
 
 #include <maskgrad/layers/gates/gate_checks.hpp>
 #include <maskgrad/layers/gates/gated_feed_forward.hpp>
+#include <maskgrad/layers/projection.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
-#include <maskgrad/ops/math/linear.hpp>
 
 namespace maskgrad {
 
@@ -41,7 +41,7 @@ std::optional<ops::Work> GatedFeedForward::row_work() const {
 }
 
 Variable GatedFeedForward::through(const Step& step, const Variable& x, Pass& pass) const {
-  const Variable h = apply(activation_, ops::linear(x, *step.w, *step.b));
+  const Variable h = project(x, *step.w, step.b, activation_);
   const Variable y = step.gate ? (*step.gate)(h, pass) : h;
   const bool is_skipped = shortcut_ == Shortcut::kSkip && x.dim(-1) == y.dim(-1);
   return is_skipped ? ops::add(x, y) : y;

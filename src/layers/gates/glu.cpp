@@ -1,7 +1,6 @@
 #include <maskgrad/layers/gates/gate_checks.hpp>
 #include <maskgrad/layers/gates/glu.hpp>
 #include <maskgrad/layers/projection.hpp>
-#include <maskgrad/ops/math/elementwise.hpp>
 
 namespace maskgrad {
 
@@ -24,7 +23,7 @@ std::optional<ops::Work> Glu::row_work() const {
 
 Variable Glu::forward(const Variable& x, Pass&) {
   check_features(kind(), x, w_->shape()[0]);
-  return ops::multiply(project(x, *w_, b_), apply(activation_, project(x, *v_, c_)));
+  return gated_linear_unit(x, activation_, *w_, b_, *v_, c_);
 }
 
 }  // namespace maskgrad

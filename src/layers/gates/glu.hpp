@@ -1,7 +1,7 @@
-// A matrix product, and another that gates it.
+// A matrix product, gated by another.
 #pragma once
 
-#include <maskgrad/layers/feed_forward.hpp>
+#include <maskgrad/layers/activation.hpp>
 #include <maskgrad/layers/layer.hpp>
 
 namespace maskgrad {
@@ -12,10 +12,10 @@ struct GluOptions {
   bool bias = true;
 };
 
-/// y = (x w + b) * activation(x v + c), a gated linear unit. Keeps the mask. x [..., I] -> [...,
+/// y = activation(x w + b) * (x v + c), a gated linear unit. Keeps the mask. x [..., I] -> [...,
 /// O]. Parameters: w, v [I, O], Glorot-uniform; b, c [O], 0, with options.bias. Dauphin et al.
 /// 2017, "Language modeling with gated convolutional networks"; Shazeer 2020, "GLU variants improve
-/// transformer". With a matrix behind it, it is a gated FeedForward.
+/// transformer". FeedForward with `gated` is this with a matrix behind it.
 class Glu : public Layer {
  public:
   /// `inputs` is I, `outputs` is O. Throws Error unless both are above 0. A call throws Error for

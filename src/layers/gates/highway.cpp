@@ -1,8 +1,8 @@
 #include <maskgrad/layers/gates/gate_checks.hpp>
 #include <maskgrad/layers/gates/highway.hpp>
+#include <maskgrad/layers/projection.hpp>
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
-#include <maskgrad/ops/math/linear.hpp>
 
 namespace maskgrad {
 
@@ -21,7 +21,7 @@ std::optional<ops::Work> Highway::row_work() const {
 Variable Highway::forward(const Variable& x, Pass&) {
   check_features(kind(), x, w_.shape()[0]);
   const Variable logit = ops::linear(x, w_, b_);
-  const Variable h = apply(activation_, ops::linear(x, v_, c_));
+  const Variable h = project(x, v_, &c_, activation_);
   // 1 - t is sigmoid(-logit), without the rounding of a difference where t is near 1.
   const Variable around = ops::multiply(ops::sigmoid(ops::negate(logit)), x);
   return ops::add(ops::multiply(ops::sigmoid(logit), h), around);

@@ -1,7 +1,7 @@
 // A layer that a value may go around, as far as a gate says.
 #pragma once
 
-#include <maskgrad/layers/feed_forward.hpp>
+#include <maskgrad/layers/activation.hpp>
 #include <maskgrad/layers/layer.hpp>
 
 namespace maskgrad {

@@ -48,10 +48,10 @@ TEST(Glu, IsAProductGatedByAnother) {
         EXPECT_EQ(parameters.entries().size(), bias ? 4u : 2u);
         test::redraw(parameters, random);
         const Tensor x = test::uniform(random, {2, 3, kFeatures}).to(dtype);
-        Matrix y = through(x, parameters, "w", "b");
-        const Matrix v = through(x, parameters, "v", "c");
+        const Matrix w = through(x, parameters, "w", "b");
+        Matrix y = through(x, parameters, "v", "c");
         for (std::size_t i = 0; i < y.size(); ++i) {
-          for (std::size_t j = 0; j < y[i].size(); ++j) y[i][j] *= gate(activation, v[i][j]);
+          for (std::size_t j = 0; j < y[i].size(); ++j) y[i][j] *= gate(activation, w[i][j]);
         }
         EXPECT_TRUE(
             test::is_close(layer(Variable(x)).value(), test::flat(y), 8 * test::tolerance(dtype)));
