@@ -1,4 +1,5 @@
 #include <maskgrad/layers/feed_forward.hpp>
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/projection.hpp>
 
 namespace maskgrad {
@@ -6,8 +7,7 @@ namespace maskgrad {
 FeedForward::FeedForward(std::int64_t features, std::int64_t hidden,
                          const FeedForwardOptions& options)
     : Layer("FeedForward", MaskRule::kKeeps), activation_(options.activation) {
-  check(features > 0 && hidden > 0, "FeedForward",
-        "needs features and hidden above 0, got {} and {}", features, hidden);
+  check_sizes("FeedForward", "features and hidden", features, hidden);
   const auto bias = [&](const char* name, std::int64_t size) {
     return options.bias ? &parameter(name, {size}, zeros()) : nullptr;
   };

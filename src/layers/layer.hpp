@@ -50,6 +50,8 @@ class Layer : public Module {
   /// The work on the packed row of a batch. Nothing, the default, says that the layer cannot run
   /// there. A layer that computes each position by itself only has to override this. A layer that
   /// looks at other positions, or at the number of a position, must also ask the pass for them.
+  /// A matrix counts 3 for each of its elements: a product and two gradients. What is done to
+  /// single features counts only in a layer without matrices.
   virtual std::optional<ops::Work> row_work() const { return std::nullopt; }
 
  protected:

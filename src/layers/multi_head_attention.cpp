@@ -1,3 +1,4 @@
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/multi_head_attention.hpp>
 #include <maskgrad/layers/projection.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
@@ -10,7 +11,7 @@ namespace {
 // The features of a head.
 std::int64_t checked_head(const char* name, std::int64_t features, std::int64_t heads,
                           std::int64_t key_heads) {
-  check(features > 0, name, "needs features above 0, got {}", features);
+  checked_features(name, features);
   check(heads > 0 && features % heads == 0, name, "{} heads do not divide {} features", heads,
         features);
   check(key_heads > 0 && heads % key_heads == 0, name, "{} heads of keys do not divide {} heads",

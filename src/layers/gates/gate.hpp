@@ -1,4 +1,4 @@
-// A number between 0 and 1 that says how far a value passes.
+// How far a value passes, computed from an input.
 #pragma once
 
 #include <maskgrad/layers/activation.hpp>
@@ -24,24 +24,26 @@ struct GateOptions {
 /// again.
 class Gate : public Layer {
  public:
-  /// `features` is D. Throws Error unless they are above 0, when the activation is neither kSigmoid
-  /// nor kTanh, and for a bias that is not finite. A call throws Error for an x of other features.
+  /// `features` is D. Throws Error for features below 1, for another activation than kSigmoid and
+  /// kTanh, and for a bias that is not finite. A call throws Error for an x of other features.
   explicit Gate(std::int64_t features, const GateOptions& options = {});
 
   /// g for x: [..., 1], or [..., D] with each_feature. Keeps the mask.
   Variable opening(const Variable& x) const;
-  /// g * v. The dimensions of x and v before the last are the same. With each_feature O is D.
-  /// Throws Error otherwise, when v carries another mask than x, and as a call. v need not carry
-  /// the mask of x.
+  /// g * v. The dimensions of x and v before the last are the same. With each_feature O is D. v
+  /// carries the mask of x, or none. Throws Error otherwise, and as a call.
   Variable gate(const Variable& x, const Variable& v, Pass& pass) const;
 
-  /// 3 D or 3 D^2 for each position, and 3 D for the gated values, taken to be D.
+  /// 3 D or 3 D^2 for each position: the product and its two gradients.
   std::optional<ops::Work> row_work() const override;
 
  protected:
   Variable forward(const Variable& x, Pass& pass) override;
 
  private:
+  Variable computed(const Variable& x) const;
+  void check_value(const Variable& x, const Variable& v) const;
+
   Activation activation_;
   Parameter& w_;
   Parameter& b_;

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
-#include <maskgrad/layers/gates/gate_checks.hpp>
 #include <maskgrad/layers/gates/gated_feed_forward.hpp>
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/projection.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 
@@ -13,8 +13,7 @@ GatedFeedForward::GatedFeedForward(std::int64_t features, std::int64_t hidden,
       activation_(options.activation),
       shortcut_(options.shortcut) {
   const char* const name = "GatedFeedForward";
-  check(features > 0 && hidden > 0, name, "needs features and hidden above 0, got {} and {}",
-        features, hidden);
+  check_sizes(name, "features and hidden", features, hidden);
   check(!options.gates.empty(), name, "needs a layer");
   check(shortcut_ != Shortcut::kResidual || features == hidden, name,
         "adds {} features to {}; a residual needs as many hidden ones", features, hidden);

@@ -1,4 +1,4 @@
-// Matrices and functions in a row, and gates between them.
+// Matrices and functions in a row, with gates behind some of them.
 #pragma once
 
 #include <vector>
@@ -11,7 +11,7 @@ namespace maskgrad {
 enum class Shortcut : std::uint8_t {
   kNone,
   kResidual,  // x is added to the result: y = x + h_n. Needs F = D
-  kSkip,      // h_(i-1) is added to each h_i of as many features, behind its gate
+  kSkip,      // h_(i-1) is added to each gate_i(a_i), or a_i, of as many features
 };
 
 struct GatedFeedForwardOptions {
@@ -23,9 +23,9 @@ struct GatedFeedForwardOptions {
   Shortcut shortcut = Shortcut::kNone;
 };
 
-/// y = h_n: h_0 = x and h_i = activation(h_(i-1) w_i + b_i), which its gate, if it has one,
-/// multiplies by sigmoid(h_i w + b); see Gate. So with the options as they are
-/// h_1 = tanh(x w1 + b1), h_2 = tanh(h_1 w2 + b2), y = h_2 * sigmoid(h_2 w + b). Keeps the mask.
+/// h_0 = x. a_i = activation(h_(i-1) w_i + b_i). h_i = gate_i(a_i) where layer i has a Gate, else
+/// a_i. y = h_n. So with the options as they are h_1 = tanh(x w1 + b1), a_2 = tanh(h_1 w2 + b2),
+/// y = a_2 * sigmoid(a_2 w + b). Keeps the mask.
 /// x [..., D] -> [..., F]. Parameters: w1 [D, F], w2, w3, ... [F, F], Glorot-uniform; b1, b2, ...
 /// [F], 0; and gate1, gate2, ... where there are such, each a Gate with w [F, 1] or [F, F].
 /// Its parts: Hochreiter & Schmidhuber 1997 (gates), He et al. 2016 (shortcuts).

@@ -1,13 +1,12 @@
-#include <maskgrad/layers/gates/gate_checks.hpp>
 #include <maskgrad/layers/gates/glu.hpp>
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/projection.hpp>
 
 namespace maskgrad {
 
 Glu::Glu(std::int64_t inputs, std::int64_t outputs, const GluOptions& options)
     : Layer("Glu", MaskRule::kKeeps), activation_(options.activation) {
-  check(inputs > 0 && outputs > 0, "Glu", "needs inputs and outputs above 0, got {} and {}", inputs,
-        outputs);
+  check_sizes("Glu", "inputs and outputs", inputs, outputs);
   const auto bias = [&](const char* name) {
     return options.bias ? &parameter(name, {outputs}, zeros()) : nullptr;
   };

@@ -1,5 +1,5 @@
-#include <maskgrad/layers/gates/gate_checks.hpp>
 #include <maskgrad/layers/gates/highway.hpp>
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/projection.hpp>
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>

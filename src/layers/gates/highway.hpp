@@ -16,8 +16,8 @@ struct HighwayOptions {
 /// Srivastava et al. 2015, "Highway networks".
 class Highway : public Layer {
  public:
-  /// `features` is D. Throws Error unless they are above 0, and for a bias that is not finite. A
-  /// call throws Error for an x of other features.
+  /// `features` is D. Throws Error for features below 1, and for a bias that is not finite. A call
+  /// throws Error for an x of other features.
   explicit Highway(std::int64_t features, const HighwayOptions& options = {});
 
   /// 6 D^2 for each position: two products and their gradients.

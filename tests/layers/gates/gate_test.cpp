@@ -157,7 +157,7 @@ TEST(Gate, IsSoundStackedAtExtremesAndWithoutPositions) {
 TEST(Gate, RefusesOtherFunctionsAndValuesThatDoNotFit) {
   EXPECT_EQ(error_of([] { Gate(0); }), "[Gate] needs features above 0, got 0");
   EXPECT_EQ(error_of([] { Gate(3, {.activation = Activation::kRelu}); }),
-            "[Gate] is sigmoid or tanh, not relu");
+            "[Gate] needs sigmoid or tanh, got relu");
   EXPECT_EQ(error_of([] { Gate(3, {.bias = test::kInf}); }), "[Gate] needs a finite bias, got inf");
   Gate layer(3), each(3, kEach);
   const ParameterBuffer a(layer, DType::kFloat64, 1), b(each, DType::kFloat64, 1);
@@ -174,10 +174,9 @@ TEST(Gate, RefusesOtherFunctionsAndValuesThatDoNotFit) {
             "[Gate] (1, 3) is no value for the gates of (2, 3)");
   EXPECT_EQ(said(layer, zeros({2, 3}), zeros({3})),
             "[Gate] (3,) is no value for the gates of (2, 3)");
-  EXPECT_EQ(said(each, zeros({2, 3}), zeros({2, 1})),
-            "[Gate] has 3 gates for the 1 features of the value");
+  EXPECT_EQ(said(each, zeros({2, 3}), zeros({2, 1})), "[Gate] needs a value of 3 features, got 1");
   EXPECT_EQ(said(layer, zeros({1, 2, 3}), zeros({1, 2, 3}, test::mask_of({1, 0}, {1, 2}))),
-            "[Gate] the value carries a mask, and the input of the gate none");
+            "[Gate] a value carries a mask, and the input of the gate none");
   EXPECT_EQ(said(layer, zeros({2, 3}), Variable()),
             "[Gate] the value was used before it was given a value");
   EXPECT_EQ(said(layer, Variable(), zeros({2, 3})),

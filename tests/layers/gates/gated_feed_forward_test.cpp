@@ -125,7 +125,7 @@ TEST(GatedFeedForward, RefusesWhatDoesNotFit) {
   EXPECT_EQ(made(4, 3, {.shortcut = Shortcut::kResidual}),
             "[GatedFeedForward] adds 4 features to 3; a residual needs as many hidden ones");
   EXPECT_EQ(made(4, 3, {.gate = {.activation = Activation::kElu}}),
-            "[Gate] is sigmoid or tanh, not elu");
+            "[Gate] needs sigmoid or tanh, got elu");
 }
 
 }  // namespace

@@ -84,11 +84,11 @@ TEST(SoftmaxGate, SharesByTheSoftmaxOfItsInputAndMixesByTheShares) {
       }
       Pass pass;
       const Variable in(x);
-      EXPECT_TRUE(test::is_close(layer.weights(in, keep).value(), test::flat(g)));
+      EXPECT_TRUE(test::is_close(layer.shares(in, keep).value(), test::flat(g)));
       EXPECT_TRUE(
           test::is_close(layer.mix(in, Variable(values), pass, keep).value(), test::flat(y)));
       if (open != all) continue;
-      EXPECT_TRUE(test::same_bits(layer(in).value(), layer.weights(in).value()));
+      EXPECT_TRUE(test::same_bits(layer(in).value(), layer.shares(in).value()));
       EXPECT_TRUE(test::is_close(layer(in).value(), test::flat(g)));
     }
   }
@@ -191,10 +191,10 @@ TEST(SoftmaxGate, RefusesWhatDoesNotFit) {
   EXPECT_EQ(said(zeros({4, 2}), zeros({4, 3})),
             "[SoftmaxGate] (4, 3) are no values for shares (4, 3)");
   EXPECT_EQ(said(zeros({1, 2, 2}), zeros({1, 2, 3, 4}, test::mask_of({1, 0}, {1, 2}))),
-            "[SoftmaxGate] the values carry a mask, and the input of the gate none");
+            "[SoftmaxGate] a value carries a mask, and the input of the gate none");
   EXPECT_EQ(said(zeros({4, 2}), Variable()),
             "[SoftmaxGate] values was used before it was given a value");
-  EXPECT_EQ(error_of([&] { layer.weights(Variable()); }),
+  EXPECT_EQ(error_of([&] { layer.shares(Variable()); }),
             "[SoftmaxGate] its input was used before it was given a value");
   EXPECT_NE(said(zeros({4, 2}), zeros({4, 3, 5}), test::bits({1, 0}, {2})), "no error");
   EXPECT_NE(said(zeros({4, 2}), zeros({4, 3, 5}), make({1, 0, 1}, {3})), "no error");

@@ -1,4 +1,4 @@
-// What the layers of this folder check. Internal to src/layers.
+// What several layers check. Internal to src/layers.
 #pragma once
 
 #include <cmath>
@@ -14,6 +14,11 @@ inline std::int64_t checked_features(const char* kind, std::int64_t features) {
   return features;
 }
 
+/// Throws Error unless both are above 0. `names` is what they are called: "inputs and outputs".
+inline void check_sizes(const char* kind, const char* names, std::int64_t a, std::int64_t b) {
+  check(a > 0 && b > 0, kind, "needs {} above 0, got {} and {}", names, a, b);
+}
+
 /// `bias`. Throws Error unless it is finite.
 inline double checked_bias(const char* kind, double bias) {
   check(std::isfinite(bias), kind, "needs a finite bias, got {}", bias);
@@ -24,6 +29,13 @@ inline double checked_bias(const char* kind, double bias) {
 inline void check_features(const std::string& kind, const Variable& x, std::int64_t features) {
   check(x.rank() > 0 && x.dim(-1) == features, kind.c_str(), "needs [..., {}], got {}", features,
         x.shape());
+}
+
+/// Throws Error where `value`, which a gate of x lets pass, carries a mask and x none. Another mask
+/// than that of x is refused where the two meet.
+inline void check_mask_of_value(const char* kind, const Variable& x, const Variable& value) {
+  check(x.mask().defined() || !value.mask().defined(), kind,
+        "a value carries a mask, and the input of the gate none");
 }
 
 }  // namespace maskgrad
