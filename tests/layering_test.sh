@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails on an include of a room above one's own, on xtensor in a header that users include or where work is
-# hot, and on functors that only a CPU could run.
+# Fails on an include of a room above one's own, on a header for users that includes an internal one, on xtensor
+# in such a header or where work is hot, and on functors that only a CPU could run.
 #   layering_test.sh SOURCE_FOLDER
 set -u
 cd "$1" || exit 2
@@ -41,6 +41,9 @@ report "docs/headers.md names a header that is not there, or internal:" \
 # Headers that say "Internal to" are for their own room. One is for users of xtensor, and for nobody else.
 for_xtensor=src/tensor/xtensor.hpp
 public=$(grep -LE '^// .*Internal to' -r src --include='*.hpp' | grep -vx "$for_xtensor")
+internal=$(grep -rlE '^// .*Internal to' src --include='*.hpp')
+report "a public header includes one that is internal, and not installed:" \
+  "$(grep -nFf <(sed 's|^src|#include <maskgrad|; s|$|>|' <<< "$internal") $public $for_xtensor)"
 report "a public header knows xtensor or xsimd:" "$(grep -nE '#include *<x(tensor|simd)|\bx(t|simd)::' $public)"
 report "$for_xtensor is included:" "$(grep -rnE '#include *<maskgrad/tensor/xtensor.hpp>' src apps)"
 report "$for_xtensor is not there:" "$([ -f $for_xtensor ] || echo "$for_xtensor")"

@@ -1,6 +1,3 @@
-#include <cmath>
-#include <numbers>
-
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/check_layer.hpp>
@@ -15,7 +12,6 @@ namespace {
 
 using test::error_of;
 using test::Matrix;
-using test::to_doubles;
 using test::uniform;
 
 constexpr std::int64_t kFeatures = LayerSample::kFeatures, kHidden = 7;
@@ -31,53 +27,11 @@ const bool kRegistered =
     add_sample("FeedForward", {}) &&
     add_sample("SwiGlu", {.activation = Activation::kSilu, .gated = true, .bias = false});
 
-double activated(Activation activation, double x) {
-  switch (activation) {
-    case Activation::kRelu:
-      return std::max(x, 0.0);
-    case Activation::kGelu:
-      return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
-    case Activation::kGeluTanh:
-      return 0.5 * x *
-             (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
-    case Activation::kSilu:
-      return x / (1 + std::exp(-x));
-    case Activation::kTanh:
-      return std::tanh(x);
-    case Activation::kElu:
-      return x > 0 ? x : std::expm1(x);
-    case Activation::kSigmoid:
-      return 1 / (1 + std::exp(-x));
-  }
-  return test::kNaN;
-}
-
-Matrix projected(const Matrix& x, const ParameterBuffer& parameters, const char* weight,
-                 const char* bias) {
-  const auto values = parameters.named_values();
-  const Matrix y = test::product(x, test::matrix_of(values.at(weight)));
-  return values.contains(bias) ? test::shifted(y, to_doubles(values.at(bias))) : y;
-}
-
-std::vector<double> naive(const Tensor& x, const ParameterBuffer& parameters,
-                          const FeedForwardOptions& options) {
-  const auto rows = static_cast<std::size_t>(x.numel() / kFeatures);
-  const Matrix in = test::rows_of(to_doubles(x), 0, rows, kFeatures);
-  Matrix hidden = projected(in, parameters, "w1", "b1");
-  for (auto& row : hidden) {
-    for (double& value : row) value = activated(options.activation, value);
-  }
-  if (options.gated) {
-    const Matrix gate = projected(in, parameters, "v", "c");
-    for (std::size_t i = 0; i < rows; ++i) {
-      for (std::size_t j = 0; j < hidden[i].size(); ++j) hidden[i][j] *= gate[i][j];
-    }
-  }
-  std::vector<double> y;
-  for (const auto& row : projected(hidden, parameters, "w2", "b2")) {
-    y.insert(y.end(), row.begin(), row.end());
-  }
-  return y;
+Matrix naive(const Matrix& x, const ParameterBuffer& parameters,
+             const FeedForwardOptions& options) {
+  Matrix hidden = test::activated(options.activation, test::affine(x, parameters, "w1", "b1"));
+  if (options.gated) hidden = test::times(hidden, test::affine(x, parameters, "v", "c"));
+  return test::affine(hidden, parameters, "w2", "b2");
 }
 
 TEST(FeedForward, IsTwoMatricesAndAFunctionBetweenThemOrAGate) {
@@ -96,7 +50,8 @@ TEST(FeedForward, IsTwoMatricesAndAFunctionBetweenThemOrAGate) {
             target.copy_from(uniform(random, view.shape(), -1, 1).to(dtype));
           }
           const Tensor x = uniform(random, {2, 3, kFeatures}).to(dtype);
-          EXPECT_TRUE(test::is_close(layer(Variable(x)).value(), naive(x, parameters, options),
+          EXPECT_TRUE(test::is_close(layer(Variable(x)).value(),
+                                     test::flat(naive(test::rows(x), parameters, options)),
                                      8 * test::tolerance(dtype)));
         }
       }

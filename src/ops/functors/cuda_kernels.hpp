@@ -1,5 +1,4 @@
-// Functors on the elements of CUDA tensors, with broadcasting. For `.cu` files of src/ops; internal
-// to src/ops.
+// Functors on the elements of CUDA tensors, with broadcasting. For `.cu` files. Internal to src/ops.
 //
 // Results have the bits of a CPU that fuses multiplications: rules are made of operations that IEEE
 // 754 rounds, and nvcc is told to fuse none of them by itself (-fmad=false). pow() alone differs,

@@ -41,32 +41,22 @@ void redraw(ParameterBuffer& parameters, Random& random, double size) {
   }
 }
 
-Matrix rows(const Tensor& x) {
-  const std::int64_t features = x.dim(-1);
-  return rows_of(to_doubles(x), 0, static_cast<std::size_t>(x.numel() / features),
-                 static_cast<std::size_t>(features));
-}
-
-Matrix weights(const ParameterBuffer& parameters, const std::string& name) {
-  return rows(parameters.named_values().at(name));
-}
-
-std::vector<double> flat(const Matrix& matrix) {
-  std::vector<double> all;
-  for (const auto& row : matrix) all.insert(all.end(), row.begin(), row.end());
-  return all;
+void expect_glorot(const Tensor& matrix) {
+  const double most = std::sqrt(6.0 / static_cast<double>(matrix.dim(0) + matrix.dim(1)));
+  for (const double value : to_doubles(matrix)) {
+    EXPECT_LE(std::abs(value), most);
+    EXPECT_NE(value, 0);
+  }
 }
 
 void expect_gradients(const MakeLayer& make, std::int64_t features) {
   for (const int count : {1, 3}) {
-    Stack layer(make, count);
-    ParameterBuffer parameters(layer, DType::kFloat64, 1);
     Random random(2);
-    redraw(parameters, random);
+    Drawn<Stack> stack(random, DType::kFloat64, make, count);
     const Variable x = leaf(uniform(random, {2, 3, features}));
-    std::vector<NamedLeaf> leaves = parameters.leaves();
+    std::vector<NamedLeaf> leaves = stack.parameters.leaves();
     leaves.push_back({"x", x});
-    EXPECT_TRUE(gradients_agree([&] { return layer(x); }, leaves)) << count << " layers";
+    EXPECT_TRUE(gradients_agree([&] { return stack.layer(x); }, leaves)) << count << " layers";
   }
 }
 

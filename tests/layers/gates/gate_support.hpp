@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <maskgrad/layers/layer.hpp>
@@ -17,18 +18,24 @@ namespace maskgrad::test {
 
 using MakeLayer = std::function<std::unique_ptr<Layer>()>;
 
-inline double logistic(double x) { return 1 / (1 + std::exp(-x)); }
-
 /// Draws every parameter anew, uniform in [-size, size). A layer's starting values may be all 0.
 void redraw(ParameterBuffer& parameters, Random& random, double size = 1);
 
-/// `parameters` by name, each as the rows of a matrix; one row for a vector.
-Matrix weights(const ParameterBuffer& parameters, const std::string& name);
+/// A layer made of `args`, and parameters for it, drawn anew.
+template <class L>
+struct Drawn {
+  template <class... Args>
+  Drawn(Random& random, DType dtype, Args&&... args)
+      : layer(std::forward<Args>(args)...), parameters(layer, dtype, /*seed=*/1) {
+    redraw(parameters, random);
+  }
 
-/// The rows of x [..., D].
-Matrix rows(const Tensor& x);
-/// All elements in row-major order.
-std::vector<double> flat(const Matrix& matrix);
+  L layer;
+  ParameterBuffer parameters;
+};
+
+/// A matrix [I, O] is within sqrt(6 / (I + O)), and no element is 0.
+void expect_glorot(const Tensor& matrix);
 
 /// Each expectation for layers of [..., features], made by `make`.
 

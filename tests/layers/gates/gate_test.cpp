@@ -53,16 +53,8 @@ const bool kRegistered =
 
 Matrix naive(const Tensor& x, const Tensor& v, const ParameterBuffer& parameters,
              const GateOptions& options) {
-  const Matrix logits = test::shifted(test::product(test::rows(x), test::weights(parameters, "w")),
-                                      test::weights(parameters, "b")[0]);
-  Matrix y = test::rows(v);
-  for (std::size_t i = 0; i < y.size(); ++i) {
-    for (std::size_t j = 0; j < y[i].size(); ++j) {
-      const double z = logits[i][options.each_feature ? j : 0];
-      y[i][j] *= options.activation == Activation::kTanh ? std::tanh(z) : test::logistic(z);
-    }
-  }
-  return y;
+  const Matrix logits = test::affine(test::rows(x), parameters, "w", "b");
+  return test::times(test::rows(v), test::activated(options.activation, logits));
 }
 
 TEST(Gate, MultipliesAValueByWhatItsInputSays) {
@@ -71,16 +63,14 @@ TEST(Gate, MultipliesAValueByWhatItsInputSays) {
     for (const bool each : {false, true}) {
       for (const Activation activation : {Activation::kSigmoid, Activation::kTanh}) {
         const GateOptions options = {.activation = activation, .each_feature = each};
-        Gate layer(kFeatures, options);
-        ParameterBuffer parameters(layer, dtype, 1);
-        test::redraw(parameters, random);
+        test::Drawn<Gate> drawn(random, dtype, kFeatures, options);
         const Tensor x = test::uniform(random, {2, 3, kFeatures}).to(dtype);
         const Tensor v = test::uniform(random, {2, 3, each ? kFeatures : 2}).to(dtype);
         Pass pass;
-        EXPECT_TRUE(test::is_close(layer(Variable(x)).value(),
-                                   test::flat(naive(x, x, parameters, options))));
-        EXPECT_TRUE(test::is_close(layer.gate(Variable(x), Variable(v), pass).value(),
-                                   test::flat(naive(x, v, parameters, options))));
+        EXPECT_TRUE(test::is_close(drawn.layer(Variable(x)).value(),
+                                   test::flat(naive(x, x, drawn.parameters, options))));
+        EXPECT_TRUE(test::is_close(drawn.layer.gate(Variable(x), Variable(v), pass).value(),
+                                   test::flat(naive(x, v, drawn.parameters, options))));
       }
     }
   }
@@ -88,17 +78,15 @@ TEST(Gate, MultipliesAValueByWhatItsInputSays) {
 
 TEST(Gate, SendsItsGradientToInputAndValue) {
   for (const GateOptions& options : {GateOptions(), kEach, kTanh}) {
-    Gate layer(kFeatures, options);
-    ParameterBuffer parameters(layer, DType::kFloat64, 1);
     Random random(2);
-    test::redraw(parameters, random);
+    test::Drawn<Gate> drawn(random, DType::kFloat64, kFeatures, options);
     const Variable x = test::leaf(test::uniform(random, {2, 3, kFeatures}));
     const Variable v = test::leaf(test::uniform(random, {2, 3, kFeatures}));
-    std::vector<test::NamedLeaf> leaves = parameters.leaves();
+    std::vector<test::NamedLeaf> leaves = drawn.parameters.leaves();
     leaves.push_back({"x", x});
     leaves.push_back({"v", v});
     Pass pass;
-    EXPECT_TRUE(test::gradients_agree([&] { return layer.gate(x, v, pass); }, leaves));
+    EXPECT_TRUE(test::gradients_agree([&] { return drawn.layer.gate(x, v, pass); }, leaves));
   }
 }
 
@@ -124,11 +112,7 @@ TEST(Gate, IsHalfOpenAtFirstOrAsItsBiasSays) {
     Gate layer(kFeatures, options);
     const ParameterBuffer parameters(layer, DType::kFloat64, 1);
     EXPECT_THAT(to_doubles(parameters.named_values().at("b")), Each(options.bias));
-    // Glorot: within sqrt(6 / (inputs + outputs)).
-    for (const double w : to_doubles(parameters.named_values().at("w"))) {
-      EXPECT_LE(std::abs(w), std::sqrt(6.0 / (kFeatures + (options.each_feature ? 5 : 1))));
-      EXPECT_NE(w, 0);
-    }
+    test::expect_glorot(parameters.named_values().at("w"));
     return to_doubles(layer.opening(x).value());
   };
   EXPECT_THAT(opening({}), ElementsAre(0.5, 0.5, 0.5));

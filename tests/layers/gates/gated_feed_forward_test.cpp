@@ -2,6 +2,8 @@
 
 #include <maskgrad/layers/check_layer.hpp>
 #include <maskgrad/layers/gates/gated_feed_forward.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
 
 #include "layers/gates/gate_support.hpp"
 #include "support/errors.hpp"
@@ -12,7 +14,6 @@ namespace {
 using test::error_of;
 using test::Matrix;
 using test::to_doubles;
-using ::testing::Each;
 using ::testing::ElementsAre;
 
 constexpr std::int64_t kFeatures = LayerSample::kFeatures, kHidden = 4;
@@ -37,43 +38,21 @@ const bool kRegistered =
                     maker({.gates = {true, true}, .shortcut = Shortcut::kSkip}, kHidden)}) &&
     register_layer({"GatedFeedForwardResidual", maker(some_options()[3])});
 
-double activated(Activation activation, double x) {
-  if (activation == Activation::kTanh) return std::tanh(x);
-  if (activation == Activation::kRelu) return std::max(x, 0.0);
-  return x > 0 ? x : std::exp(x) - 1;
-}
-
-Matrix through(const Matrix& x, const ParameterBuffer& parameters, const std::string& weight,
-               const std::string& bias) {
-  return test::shifted(test::product(x, test::weights(parameters, weight)),
-                       test::weights(parameters, bias)[0]);
-}
-
-Matrix sum(Matrix a, const Matrix& b) {
-  for (std::size_t i = 0; i < a.size(); ++i) a[i] = test::shifted({a[i]}, b[i])[0];
-  return a;
-}
-
 Matrix naive(const Matrix& x, const ParameterBuffer& parameters, const Options& options) {
   Matrix y = x;
   for (std::size_t layer = 0; layer < options.gates.size(); ++layer) {
     const std::string number = std::to_string(layer + 1);
-    Matrix h = through(y, parameters, "w" + number, "b" + number);
-    for (auto& row : h) {
-      for (double& value : row) value = activated(options.activation, value);
-    }
+    Matrix h = test::activated(options.activation,
+                               test::affine(y, parameters, "w" + number, "b" + number));
     if (options.gates[layer]) {
-      const Matrix gate = through(h, parameters, "gate" + number + ".w", "gate" + number + ".b");
-      for (std::size_t i = 0; i < h.size(); ++i) {
-        for (std::size_t j = 0; j < h[i].size(); ++j) {
-          h[i][j] *= test::logistic(gate[i][options.gate.each_feature ? j : 0]);
-        }
-      }
+      const std::string gate = "gate" + number;
+      h = test::times(h, test::activated(options.gate.activation,
+                                         test::affine(h, parameters, gate + ".w", gate + ".b")));
     }
     const bool skips = options.shortcut == Shortcut::kSkip && y[0].size() == h[0].size();
-    y = skips ? sum(h, y) : h;
+    y = skips ? test::sum(h, y) : h;
   }
-  return options.shortcut == Shortcut::kResidual ? sum(y, x) : y;
+  return options.shortcut == Shortcut::kResidual ? test::sum(y, x) : y;
 }
 
 TEST(GatedFeedForward, IsLayersWithGatesBetweenThemAndWaysAround) {
@@ -82,14 +61,12 @@ TEST(GatedFeedForward, IsLayersWithGatesBetweenThemAndWaysAround) {
     for (const Options& options : some_options()) {
       for (const std::int64_t hidden : {kFeatures, kHidden}) {
         if (options.shortcut == Shortcut::kResidual && hidden != kFeatures) continue;
-        const auto layer = maker(options, hidden)();
-        ParameterBuffer parameters(*layer, dtype, 1);
-        test::redraw(parameters, random);
+        test::Drawn<GatedFeedForward> drawn(random, dtype, kFeatures, hidden, options);
         const Tensor x = test::uniform(random, {2, 3, kFeatures}).to(dtype);
-        const Variable y = (*layer)(Variable(x));
+        const Variable y = drawn.layer(Variable(x));
         EXPECT_EQ(y.shape(), Shape({2, 3, hidden}));
-        EXPECT_TRUE(test::is_close(y.value(), test::flat(naive(test::rows(x), parameters, options)),
-                                   8 * test::tolerance(dtype)));
+        const Matrix expected = naive(test::rows(x), drawn.parameters, options);
+        EXPECT_TRUE(test::is_close(y.value(), test::flat(expected), 8 * test::tolerance(dtype)));
       }
     }
   }
@@ -104,11 +81,80 @@ TEST(GatedFeedForward, HasAWeightForEachLayerAndGateThatStartsAsItsHeaderSays) {
     const bool is_bias = name.back() == 'b' || name.front() == 'b';
     for (const double element : to_doubles(value)) EXPECT_EQ(element == 0, is_bias) << name;
     if (is_bias) continue;
-    const double a = std::sqrt(6.0 / static_cast<double>(value.dim(0) + value.dim(1)));
-    EXPECT_THAT(to_doubles(value), Each(::testing::AllOf(::testing::Ge(-a), ::testing::Lt(a))));
+    test::expect_glorot(value);
   }
   EXPECT_THAT(names, ElementsAre("b1 (4,)", "b2 (4,)", "gate2.b (1,)", "gate2.w (4, 1)",
                                  "w1 (5, 4)", "w2 (4, 4)"));
+}
+
+// Layers of tanh with a gate between, and the mean square of what they miss.
+struct Network {
+  Variable loss() { return ops::mean(ops::square(ops::subtract(drawn.layer(x), target))); }
+  Tensor weight(const char* name) { return drawn.parameters.named_values().at(name); }
+  Tensor gradient(const char* name) {
+    drawn.parameters.clear_gradients();
+    Tape tape;
+    tape.backward(loss());
+    return drawn.parameters.named_pieces(drawn.parameters.gradients()).at(name).clone();
+  }
+  // After w += factor * step; then w is what it was.
+  double loss_after(double factor, const std::vector<double>& step) {
+    Tensor w = weight("gate1.w");
+    const Tensor before = w.clone();
+    for (std::size_t i = 0; i < step.size(); ++i) w.data<double>()[i] += factor * step[i];
+    const double after = loss().value().item();
+    w.copy_from(before);
+    return after;
+  }
+
+  Random random{5};
+  test::Drawn<GatedFeedForward> drawn{random, DType::kFloat64, kFeatures, kHidden,
+                                      Options{.gates = {true, false}}};
+  Variable x{test::uniform(random, {6, kFeatures})};
+  Variable target{test::uniform(random, {6, kHidden})};
+};
+
+// dL/dw of the gate, written by hand: a^T (s (1 - s) g), where a is what the first layer gives,
+// s = sigmoid(a w + b), and g = dL/ds.
+std::vector<double> gradient_of_gate(const Network& network) {
+  const ParameterBuffer& parameters = network.drawn.parameters;
+  const Matrix a = test::activated(
+      Activation::kTanh, test::affine(test::rows(network.x.value()), parameters, "w1", "b1"));
+  const Matrix s =
+      test::activated(Activation::kSigmoid, test::affine(a, parameters, "gate1.w", "gate1.b"));
+  const Matrix y =
+      test::activated(Activation::kTanh, test::affine(test::times(a, s), parameters, "w2", "b2"));
+  const Matrix w2 = test::weights(parameters, "w2"), target = test::rows(network.target.value());
+  std::vector<double> step(kHidden);
+  for (std::size_t n = 0; n < a.size(); ++n) {
+    double g = 0;
+    for (std::size_t k = 0; k < y[n].size(); ++k) {
+      const double dz = 2 * (y[n][k] - target[n][k]) * (1 - y[n][k] * y[n][k]) /
+                        static_cast<double>(y.size() * y[n].size());
+      for (std::size_t j = 0; j < a[n].size(); ++j) g += a[n][j] * w2[j][k] * dz;
+    }
+    for (std::size_t j = 0; j < step.size(); ++j) step[j] += a[n][j] * s[n][0] * (1 - s[n][0]) * g;
+  }
+  return step;
+}
+
+TEST(GatedFeedForward, HasGradientsOfCentralDifferencesUnderALoss) {
+  Network network;
+  const auto leaves = network.drawn.parameters.leaves();
+  EXPECT_TRUE(test::gradients_agree([&] { return network.loss(); }, leaves));
+}
+
+// A backward pass that is written by hand easily adds what is to be subtracted.
+TEST(GatedFeedForward, LowersALossAgainstTheGradientOfAGateAndRaisesItAlong) {
+  Network network;
+  const std::vector<double> step = gradient_of_gate(network);
+  EXPECT_TRUE(test::is_close(network.gradient("gate1.w"), step));
+  const double before = network.loss().value().item();
+  const std::vector<double> ours = to_doubles(network.gradient("gate1.w"));
+  for (const double rate : {0.001, 0.01, 0.1}) {
+    EXPECT_GT(network.loss_after(rate, step), before) << rate;
+    EXPECT_LT(network.loss_after(-rate, ours), before) << rate;
+  }
 }
 
 TEST(GatedFeedForward, IsSoundStackedAtExtremesAndWithoutPositions) {

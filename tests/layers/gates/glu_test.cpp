@@ -23,18 +23,9 @@ constexpr GluOptions kSwiGlu = {.activation = Activation::kSilu, .bias = false};
 const bool kRegistered = register_layer({"Glu", maker({}, kOutputs)}) &&
                          register_layer({"GluOfSiluWithoutBias", maker(kSwiGlu, kOutputs)});
 
-double gate(Activation activation, double x) {
-  if (activation == Activation::kSigmoid) return test::logistic(x);
-  if (activation == Activation::kRelu) return std::max(x, 0.0);
-  if (activation == Activation::kGelu) return x * 0.5 * std::erfc(-x / std::sqrt(2.0));
-  return x * test::logistic(x);
-}
-
-Matrix through(const Tensor& x, const ParameterBuffer& parameters, const char* weight,
-               const char* bias) {
-  const Matrix y = test::product(test::rows(x), test::weights(parameters, weight));
-  const bool has_bias = parameters.named_values().contains(bias);
-  return has_bias ? test::shifted(y, test::weights(parameters, bias)[0]) : y;
+Matrix naive(const Matrix& x, const ParameterBuffer& parameters, Activation activation) {
+  const Matrix gate = test::activated(activation, test::affine(x, parameters, "w", "b"));
+  return test::times(gate, test::affine(x, parameters, "v", "c"));
 }
 
 TEST(Glu, IsAProductGatedByAnother) {
@@ -43,18 +34,13 @@ TEST(Glu, IsAProductGatedByAnother) {
     for (const Activation activation :
          {Activation::kSigmoid, Activation::kRelu, Activation::kGelu, Activation::kSilu}) {
       for (const bool bias : {false, true}) {
-        Glu layer(kFeatures, kOutputs, {.activation = activation, .bias = bias});
-        ParameterBuffer parameters(layer, dtype, 1);
-        EXPECT_EQ(parameters.entries().size(), bias ? 4u : 2u);
-        test::redraw(parameters, random);
+        const GluOptions options = {.activation = activation, .bias = bias};
+        test::Drawn<Glu> drawn(random, dtype, kFeatures, kOutputs, options);
+        EXPECT_EQ(drawn.parameters.entries().size(), bias ? 4u : 2u);
         const Tensor x = test::uniform(random, {2, 3, kFeatures}).to(dtype);
-        const Matrix w = through(x, parameters, "w", "b");
-        Matrix y = through(x, parameters, "v", "c");
-        for (std::size_t i = 0; i < y.size(); ++i) {
-          for (std::size_t j = 0; j < y[i].size(); ++j) y[i][j] *= gate(activation, w[i][j]);
-        }
-        EXPECT_TRUE(
-            test::is_close(layer(Variable(x)).value(), test::flat(y), 8 * test::tolerance(dtype)));
+        const Matrix y = naive(test::rows(x), drawn.parameters, activation);
+        EXPECT_TRUE(test::is_close(drawn.layer(Variable(x)).value(), test::flat(y),
+                                   8 * test::tolerance(dtype)));
       }
     }
   }
@@ -63,12 +49,7 @@ TEST(Glu, IsAProductGatedByAnother) {
 TEST(Glu, StartsWithGlorotMatricesAndBiasesOfZero) {
   Glu layer(kFeatures, kOutputs);
   const ParameterBuffer parameters(layer, DType::kFloat64, 1);
-  for (const char* name : {"w", "v"}) {
-    for (const double value : to_doubles(parameters.named_values().at(name))) {
-      EXPECT_LE(std::abs(value), std::sqrt(6.0 / (kFeatures + kOutputs)));
-      EXPECT_NE(value, 0);
-    }
-  }
+  for (const char* name : {"w", "v"}) test::expect_glorot(parameters.named_values().at(name));
   for (const char* name : {"b", "c"}) {
     EXPECT_THAT(to_doubles(parameters.named_values().at(name)), Each(0));
   }

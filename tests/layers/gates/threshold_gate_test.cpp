@@ -25,16 +25,14 @@ const bool kRegistered = register_layer({"ThresholdGate", threshold_gate});
 TEST(ThresholdGate, PassesWhatIsAboveTheThresholdOfItsFeature) {
   Random random(1);
   for (const DType dtype : test::kFloatingDTypes) {
-    ThresholdGate layer(kFeatures);
-    ParameterBuffer parameters(layer, dtype, 1);
-    test::redraw(parameters, random);
+    test::Drawn<ThresholdGate> drawn(random, dtype, kFeatures);
     const Tensor x = test::uniform(random, {2, 3, kFeatures}).to(dtype);
     test::Matrix expected = test::rows(x);
-    const std::vector<double> theta = test::weights(parameters, "theta")[0];
+    const std::vector<double> theta = test::weights(drawn.parameters, "theta")[0];
     for (auto& row : expected) {
       for (std::size_t j = 0; j < row.size(); ++j) row[j] = std::max(row[j] - theta[j], 0.0);
     }
-    EXPECT_TRUE(test::is_close(layer(Variable(x)).value(), test::flat(expected)));
+    EXPECT_TRUE(test::is_close(drawn.layer(Variable(x)).value(), test::flat(expected)));
   }
 }
 
