@@ -1,4 +1,5 @@
 // Operations that a step repeats ask the system for no memory.
+#include <maskgrad/ops/nn/recurrent.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
 #include <maskgrad/ops/shape/gather.hpp>
 #include <maskgrad/ops/shape/slice.hpp>
@@ -39,6 +40,26 @@ TEST_F(SteadyOps, IndexSelectAllocatesNothing) {
     tape.backward(ops::index_select(x, 0, indices), g);
   };
   EXPECT_EQ(allocations_of_a_repeated(step), 0) << "the last of " << test::last_size << " bytes";
+}
+
+TEST_F(SteadyOps, RecurrentNetworksAllocateNothing) {
+  Tensor keep = Tensor::full({40, 6}, 1, DType::kBool);
+  keep[3].fill(0);
+  const SequenceMask mask(keep);
+  const Tensor g = Tensor::full({40, 6, 3}, 2, DType::kFloat32);
+  for (const bool is_lstm : {true, false}) {
+    const std::int64_t width = is_lstm ? 12 : 9;
+    const auto parameter = [](const Shape& shape) {
+      return test::leaf(Tensor::full(shape, 0.5, DType::kFloat32));
+    };
+    const Variable gates = test::leaf(Tensor::full({40, 6, width}, 1, DType::kFloat32), mask),
+                   w = parameter({3, width}), b = parameter({width});
+    const auto step = [&] {
+      Tape tape;
+      tape.backward(is_lstm ? ops::lstm(gates, w).output : ops::gru(gates, w, b).output, g);
+    };
+    EXPECT_EQ(allocations_of_a_repeated(step), 0) << "the last of " << test::last_size << " bytes";
+  }
 }
 
 }  // namespace
