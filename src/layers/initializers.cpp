@@ -57,6 +57,14 @@ Initializer truncated_normal(double mean, double stddev) {
   };
 }
 
+Initializer uniform(double limit) {
+  check(std::isfinite(limit) && limit > 0, "uniform", "needs a finite limit above 0, got {}",
+        limit);
+  return [=](Tensor& values, Random& random) {
+    draw_all(values, [&] { return random.uniform(-limit, limit); });
+  };
+}
+
 Initializer glorot_uniform() {
   return [](Tensor& values, Random& random) {
     check_matrix("glorot_uniform", values);

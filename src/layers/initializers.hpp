@@ -23,6 +23,8 @@ Initializer normal(double mean = 0.0, double stddev = 0.02);
 /// BERT (Devlin et al. 2019). The standard deviation of the values is therefore 0.88 stddev. Throws
 /// Error as normal().
 Initializer truncated_normal(double mean = 0.0, double stddev = 0.02);
+/// Uniform in [-limit, limit). Throws Error unless the limit is finite and above 0.
+Initializer uniform(double limit);
 /// Uniform in [-a, a), a = sqrt(6 / (fan_in + fan_out)); a matrix is [fan_in, fan_out] (Glorot &
 /// Bengio 2010). The initializer throws Error for a parameter that is not a matrix.
 Initializer glorot_uniform();

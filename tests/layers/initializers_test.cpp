@@ -41,6 +41,18 @@ TEST(Initializers, FillWithAConstant) {
   EXPECT_EQ(to_doubles(start(constant(-0.25), {})), std::vector<double>{-0.25});
 }
 
+TEST(Uniform, StaysWithinItsLimitAndReachesNearlyThere) {
+  const std::vector<double> values = to_doubles(start(uniform(0.25), {1000}));
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  EXPECT_GE(*low, -0.25);
+  EXPECT_LT(*high, 0.25);
+  EXPECT_LT(*low, -0.24);
+  EXPECT_GT(*high, 0.24);
+  EXPECT_EQ(error_of([] { uniform(0); }), "[uniform] needs a finite limit above 0, got 0");
+  EXPECT_EQ(error_of([] { uniform(test::kInf); }),
+            "[uniform] needs a finite limit above 0, got inf");
+}
+
 TEST(GlorotUniform, StaysWithinItsLimitAndReachesNearlyThere) {
   const std::vector<double> values = to_doubles(start(glorot_uniform(), {150, 20}));
   const double limit = std::sqrt(6.0 / 170.0);
