@@ -12,6 +12,8 @@
 #include <maskgrad/layers/masking.hpp>
 #include <maskgrad/layers/positions.hpp>
 #include <maskgrad/layers/prove_causal.hpp>
+#include <maskgrad/layers/recurrent/gru.hpp>
+#include <maskgrad/layers/recurrent/lstm.hpp>
 #include <maskgrad/layers/sequential.hpp>
 #include <maskgrad/layers/transformer.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
@@ -109,6 +111,11 @@ const SoundCase kSound[] = {
        m.add<Dropout>("dropout", 0.5);
        m.add<Decoder>("decoder", with([](auto& o) { o.dropout = 0.5; }));
      }},
+    {"Recurrent",
+     [](Model& m) {
+       m.add<Lstm>("lstm", kFeatures, kFeatures, LstmOptions{.layers = 2});
+       m.add<Gru>("gru", kFeatures, kFeatures);
+     }},
     {"NoAttention", [](Model& m) { m.add<Dense>("dense", kFeatures, kFeatures); }},
 };
 
@@ -177,6 +184,17 @@ TEST(AModel, ThatForgetsTheMaskInOneOfItsLayersIsFound) {
       return HasSubstr(fmt::format("attention in layer '{}.attention'", block));
     };
     EXPECT_THAT(proof.path, ::testing::Contains(attention("block1"))) << to_string(proof);
+  }
+}
+
+TEST(AModel, ThatReadsFromTheEndTooIsFound) {
+  for (const SequenceMask& mask : {SequenceMask(), some_mask()}) {
+    Model model;
+    model.add<Lstm>("lstm", kFeatures, kFeatures / 2, LstmOptions{.bidirectional = true});
+    const CausalProof proof = model.prove(tokens(mask));
+    EXPECT_EQ(proof.leak, "behind it");
+    EXPECT_THAT(proof.path, ::testing::Contains(HasSubstr("lstm in layer 'lstm'")))
+        << to_string(proof);
   }
 }
 
