@@ -65,6 +65,19 @@ TEST_F(Bench, TimesTransformersInTrainingAndInGeneration) {
   EXPECT_GT(figure("transformer_w32_full_peak_mb"), 1e-6 * 32 * 48 * 32 * 9 * sizeof(float));
 }
 
+TEST_F(Bench, TimesRecurrentNetworksOnFullAndOnMixedRows) {
+  const auto result = run({"bench", "recurrent", "--json", "b.json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto json = nlohmann::json::parse(read("b.json"));
+  for (const char* subject : {"lstm_full", "lstm_mixed", "gru_full", "gru_mixed"}) {
+    const auto figure = [&](const char* quantity) {
+      return json.at(fmt::format("{}_{}_ms", subject, quantity)).get<double>();
+    };
+    EXPECT_GT(figure("forward"), 0);
+    EXPECT_GT(figure("forward_backward"), figure("forward"));
+  }
+}
+
 TEST_F(Bench, RefusesWidthsThatAreNoWholeHeads) {
   for (const char* width : {"0", "48", "8192"}) {
     expect_error(run({"bench", "transformer", "--width", width}), 2,

@@ -48,6 +48,8 @@ const std::vector<Benchmark>& benchmarks() {
       {"transformer",
        "training steps of small GPTs on full and on mixed rows, and text from one of them",
        [](const Options& options) { return bench_transformer(options.transformer); }},
+      {"recurrent", "an LSTM and a GRU of width 128 on full and on mixed rows, and their gradients",
+       [](const Options&) { return bench_recurrent(); }},
       {"mask-overhead",
        "how many percent longer a blog step takes with the key mask than with none",
        [](const Options&) { return bench_mask_overhead(); }},

@@ -47,6 +47,10 @@ std::vector<Result> bench_transformer(const TransformerSizes& sizes);
 /// Throws Error "[bench] --width must be a multiple of 32 from 32 to 4096, not 0".
 void check_sizes(const TransformerSizes& sizes);
 
+/// An LSTM and a GRU of width 128 on 32 rows of 64 positions, and of 16 to 64, float32: forward
+/// without a tape, and forward and backward.
+std::vector<Result> bench_recurrent();
+
 /// Operations on each element of float32 [64, 48, 128], beside a copy that reads and writes as many
 /// bytes, and gelu and silu beside their functions alone.
 std::vector<Result> bench_elementwise();
