@@ -8,15 +8,16 @@
 namespace maskgrad {
 namespace {
 
-// The features of a head.
+// The features of a head, of which `given` are asked for.
 std::int64_t checked_head(const char* name, std::int64_t features, std::int64_t heads,
-                          std::int64_t key_heads) {
+                          std::int64_t key_heads, std::int64_t given) {
   checked_features(name, features);
-  check(heads > 0 && features % heads == 0, name, "{} heads do not divide {} features", heads,
-        features);
+  check(given >= 0, name, "heads need features above 0, got {}", given);
+  check(heads > 0 && (given > 0 || features % heads == 0), name,
+        "{} heads do not divide {} features", heads, features);
   check(key_heads > 0 && heads % key_heads == 0, name, "{} heads of keys do not divide {} heads",
         key_heads, heads);
-  return features / heads;
+  return given > 0 ? given : features / heads;
 }
 
 // A plan between two sequences, or with a cache, does not say which queries exist.
@@ -39,12 +40,14 @@ MultiHeadAttention::MultiHeadAttention(std::string kind, MaskRule rule, std::int
       kind_(options.kind),
       rotary_(options.rotary) {
   const char* const name = this->kind().c_str();
-  const std::int64_t head = checked_head(name, features, heads, key_heads_);
-  if (rotary_) ops::check_rotary(name, *rotary_, head);
-  q_ = projection("q", features, features, options.bias, glorot_uniform());
-  k_ = projection("k", features, key_heads_ * head, options.bias, glorot_uniform());
-  v_ = projection("v", features, key_heads_ * head, options.bias, glorot_uniform());
-  if (options.output_matrix) o_ = projection("o", features, features, options.bias, options.output);
+  head_ = checked_head(name, features, heads, key_heads_, options.head_features);
+  if (rotary_) ops::check_rotary(name, *rotary_, head_);
+  const std::int64_t of_queries = heads * head_, of_keys = key_heads_ * head_;
+  q_ = projection("q", features, of_queries, options.bias, glorot_uniform());
+  k_ = projection("k", features, of_keys, options.bias, glorot_uniform());
+  v_ = projection("v", features, of_keys, options.bias, glorot_uniform());
+  if (!options.output_matrix) return;
+  o_ = projection("o", of_queries, features, options.bias, options.output);
 }
 
 MultiHeadAttention::Projection MultiHeadAttention::projection(const std::string& name,
@@ -58,7 +61,7 @@ MultiHeadAttention::Projection MultiHeadAttention::projection(const std::string&
 std::optional<ops::Work> MultiHeadAttention::row_work() const {
   std::int64_t elements = 0;
   for (const Projection& p : {q_, k_, v_, o_}) elements += p.weight ? p.weight->shape().numel() : 0;
-  return ops::Work{.per_position = 3 * elements, .per_pair = 7 * features_ + 32 * heads_};
+  return ops::Work{.per_position = 3 * elements, .per_pair = (7 * head_ + 32) * heads_};
 }
 
 void MultiHeadAttention::check_input(const Variable& x) const {
@@ -107,10 +110,11 @@ MultiHeadAttention::Parts MultiHeadAttention::parts_of(const Variable& x, const 
 }
 
 Variable MultiHeadAttention::average(const Variable& q, const Variable& k, const Variable& v,
-                                     const ops::AttentionPlan& plan) const {
+                                     const Attended& attended) const {
   ops::AttentionOptions options;
   options.heads = heads_;
-  return output_of(ops::scaled_dot_product_attention(q, k, v, plan, options));
+  options.bias = attended.bias;
+  return output_of(ops::scaled_dot_product_attention(q, k, v, attended.plan, options));
 }
 
 Variable MultiHeadAttention::output_of(const Variable& heads) const {
@@ -123,15 +127,22 @@ Variable MultiHeadAttention::attend_within(const Variable& x, const ops::Attenti
   return output_of(ops::self_attention(stacked(x), plan, options));
 }
 
+MultiHeadAttention::Attended MultiHeadAttention::attended(const Variable& x, Pass& pass) {
+  return {pass.attention(x, kind_)};
+}
+
 Variable MultiHeadAttention::forward(const Variable& x, Pass& pass) {
   const Variable input = input_of(x);
   if (is_stacked() && !pass.is_reading()) {
-    return with_mask_of(x, attend_within(input, pass.attention(x, kind_)));
+    const Attended attended = this->attended(x, pass);
+    ops::AttentionOptions options;
+    options.bias = attended.bias;
+    return with_mask_of(x, attend_within(input, attended.plan, std::move(options)));
   }
   const Parts parts = parts_of(x, input, pass);
-  const ops::AttentionPlan plan = pass.attention(x, kind_);
+  const Attended attended = this->attended(x, pass);
   const auto [keys, values] = pass.with_cache(x, parts.k, parts.v);
-  return with_mask_of(x, average(parts.q, keys, values, plan));
+  return with_mask_of(x, average(parts.q, keys, values, attended));
 }
 
 Variable MultiHeadAttention::attend(const Variable& x, const Variable& memory, Pass& pass) {
@@ -143,7 +154,7 @@ Variable MultiHeadAttention::attend(const Variable& x, const Variable& memory, P
   return checked(x, pass, [&] {
     const Variable keys = input_of(memory);
     return with_mask_of(
-        x, average(of(input_of(x), q_), of(keys, k_), of(keys, v_), pass.attention(x, memory)));
+        x, average(of(input_of(x), q_), of(keys, k_), of(keys, v_), {pass.attention(x, memory)}));
   });
 }
 

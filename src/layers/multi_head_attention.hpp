@@ -18,19 +18,23 @@ struct MultiHeadAttentionOptions {
   bool bias = true;
   Initializer output = glorot_uniform();  // of o
   bool output_matrix = true;              // false: there is no o, and y is what the heads give
+  /// The features d of a head; 0: D / H. With another d the heads need not divide D, as where some
+  /// of them were pruned.
+  std::int64_t head_features = 0;
 };
 
 /// y = concat_h(softmax(q_h k_h^T / sqrt(d)) v_h) o, with q = x q + q_bias and so on, d = D / H.
 /// x [B, S, D] -> [B, S, D]. Vaswani et al. 2017, section 3.2.
 /// Parameters, Glorot-uniform: q [D, H d]; k, v [D, K d]; o [H d, D]. With options.bias also
 /// q_bias [H d], k_bias and v_bias [K d], o_bias [D], which start as 0. Without an output matrix
-/// y is what the heads give.
+/// y [B, S, H d] is what the heads give.
 ///
 /// Uses the mask of x and passes it on. A position attends to the pairs of the pass
 /// (Pass::attention()): positions that exist, of its own sequence, and not behind it where the
 /// attention is causal.
-/// The constructor throws Error unless D is above 0, H divides D and K divides H. Where queries and
-/// keys are rotated it throws as check_rotary(). A call throws Error for an x of other dimensions.
+/// The constructor throws Error unless D is above 0, H divides D and K divides H, and for
+/// head_features below 0. Where queries and keys are rotated it throws as check_rotary(). A call
+/// throws Error for an x of other dimensions.
 class MultiHeadAttention : public Layer {
  public:
   /// `features` is D, `heads` is H.
@@ -44,14 +48,23 @@ class MultiHeadAttention : public Layer {
   Variable attend(const Variable& x, const Variable& memory, Pass& pass);
 
   /// For each position 3 times the elements of all matrices: a product and its two gradients. For
-  /// each pair 7 D + 32 H: two products forward, five backward, and two exponentials, each counted
-  /// as 16 multiplications.
+  /// each pair 7 H d + 32 H: two products forward, five backward, and two exponentials, each
+  /// counted as 16 multiplications.
   std::optional<ops::Work> row_work() const override;
 
  protected:
   /// For a layer of another name and rule.
   MultiHeadAttention(std::string kind, MaskRule rule, std::int64_t features, std::int64_t heads,
                      const MultiHeadAttentionOptions& options);
+
+  /// What attention within x computes, and what is added to its scores, see AttentionOptions. The
+  /// default is that of the pass, and no bias.
+  struct Attended {
+    ops::AttentionPlan plan;
+    Variable bias = {};
+  };
+  virtual Attended attended(const Variable& x, Pass& pass);
+  std::int64_t heads() const { return heads_; }
 
   Variable forward(const Variable& x, Pass& pass) override;
   void check_input(const Variable& x) const;
@@ -79,10 +92,10 @@ class MultiHeadAttention : public Layer {
   Parts parts_of(const Variable& x, const Variable& input, Pass& pass) const;
   Variable rotated(const Variable& x, std::int64_t heads, const Tensor& positions) const;
   Variable average(const Variable& q, const Variable& k, const Variable& v,
-                   const ops::AttentionPlan& plan) const;
+                   const Attended& attended) const;
   Variable output_of(const Variable& heads) const;
 
-  std::int64_t features_, heads_, key_heads_;
+  std::int64_t features_, heads_, key_heads_, head_;
   AttentionKind kind_;
   std::optional<ops::RotaryOptions> rotary_;
   Projection q_, k_, v_, o_;

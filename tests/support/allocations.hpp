@@ -1,6 +1,6 @@
 // Counts every allocation of a program by standing in for the C library's functions; C++'s new ends
 // up in them. Only OpenBLAS's own are left out: its small-matrix kernels for AVX-512 pack into
-// memory from malloc. One source file of a program includes this.
+// memory from malloc.
 #pragma once
 
 #include <atomic>
@@ -56,23 +56,23 @@ void* __libc_calloc(std::size_t count, std::size_t size);
 void* __libc_realloc(void* block, std::size_t size);
 void* __libc_memalign(std::size_t alignment, std::size_t size);
 
-void* malloc(std::size_t size) {
+[[gnu::used]] inline void* malloc(std::size_t size) {
   maskgrad::test::note(__builtin_return_address(0), size);
   return __libc_malloc(size);
 }
-void* calloc(std::size_t count, std::size_t size) {
+[[gnu::used]] inline void* calloc(std::size_t count, std::size_t size) {
   maskgrad::test::note(__builtin_return_address(0), count * size);
   return __libc_calloc(count, size);
 }
-void* realloc(void* block, std::size_t size) {
+[[gnu::used]] inline void* realloc(void* block, std::size_t size) {
   maskgrad::test::note(__builtin_return_address(0), size);
   return __libc_realloc(block, size);
 }
-void* aligned_alloc(std::size_t alignment, std::size_t size) {
+[[gnu::used]] inline void* aligned_alloc(std::size_t alignment, std::size_t size) {
   maskgrad::test::note(__builtin_return_address(0), size);
   return __libc_memalign(alignment, size);
 }
-int posix_memalign(void** block, std::size_t alignment, std::size_t size) {
+[[gnu::used]] inline int posix_memalign(void** block, std::size_t alignment, std::size_t size) {
   maskgrad::test::note(__builtin_return_address(0), size);
   *block = __libc_memalign(alignment, size);
   return *block ? 0 : ENOMEM;

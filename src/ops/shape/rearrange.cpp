@@ -15,6 +15,7 @@ namespace maskgrad::ops {
 namespace {
 
 using Dims = std::vector<std::int64_t>;
+using Axes = PoolVector<std::int64_t>;  // of a call that a step repeats
 
 const OpDef& kReshape = register_op({
     .name = "reshape",
@@ -92,10 +93,10 @@ void copy_permuted(const PermutedStrides& p, int axis, int rank, const T* x, T*&
     copy_permuted(p, axis + 1, rank, x + i * p.stride[a], y);
 }
 
-Dims checked_permutation(const Shape& shape, std::span<const std::int64_t> axes) {
-  Dims sorted(axes.begin(), axes.end()), identity(axes.size());
+Axes checked_permutation(const Shape& shape, std::span<const std::int64_t> axes) {
+  Axes sorted(axes.begin(), axes.end()), identity(axes.size());
   for (std::int64_t& axis : sorted) axis = shape.normalize(axis, "transpose");
-  Dims result = sorted;
+  Axes result = sorted;
   std::sort(sorted.begin(), sorted.end());
   std::iota(identity.begin(), identity.end(), 0);
   check(static_cast<int>(axes.size()) == shape.rank() && sorted == identity, "permute",
@@ -103,8 +104,8 @@ Dims checked_permutation(const Shape& shape, std::span<const std::int64_t> axes)
   return result;
 }
 
-Dims inverse(const Dims& permutation) {
-  Dims back(permutation.size());
+Axes inverse(const Axes& permutation) {
+  Axes back(permutation.size());
   for (std::size_t i = 0; i < permutation.size(); ++i) {
     back[static_cast<std::size_t>(permutation[i])] = static_cast<std::int64_t>(i);
   }
@@ -129,9 +130,9 @@ Variable reshape(const Variable& x, std::initializer_list<std::int64_t> dims) {
 
 Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes_given) {
   check_defined(kPermute, "input", x);
-  const Dims axes = checked_permutation(x.shape(), axes_given);
+  const Axes axes = checked_permutation(x.shape(), axes_given);
   PermutedStrides p;
-  Dims dims;
+  Axes dims;
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const int axis = static_cast<int>(axes[i]);
     p.size[i] = x.shape()[axis];
@@ -153,7 +154,7 @@ Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes_given) {
 // dx = g, permuted back
 Variable permute(const Variable& x, std::span<const std::int64_t> axes) {
   check_defined(kPermute, {&x});
-  const Dims forward = checked_permutation(x.shape(), axes);
+  const Axes forward = checked_permutation(x.shape(), axes);
   check(!x.mask().defined() || (forward[0] == 0 && forward[1] == 1), "permute",
         "would move the positions of the mask; drop_mask() if it should end here");
   return record(

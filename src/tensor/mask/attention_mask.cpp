@@ -215,6 +215,27 @@ AttentionMask AttentionMask::before(const Tensor& ends, std::int64_t keys) {
                });
 }
 
+AttentionMask AttentionMask::between(const Tensor& begins, const Tensor& ends, std::int64_t keys) {
+  check_defined(begins.defined() && ends.defined());
+  for (const Tensor* bounds : {&begins, &ends}) {
+    check(bounds->rank() == 3 && bounds->dtype() == DType::kInt64, kName,
+          "begins and ends must be int64 [B, H, S], got {} {}", to_string(bounds->dtype()),
+          bounds->shape());
+  }
+  check(begins.shape() == ends.shape(), kName, "begins {} and ends {} must have one shape",
+        begins.shape(), ends.shape());
+  const std::int64_t *const begin = begins.data<std::int64_t>(), *const end =
+                                                                     ends.data<std::int64_t>();
+  const std::int64_t heads = ends.dim(1), queries = ends.dim(2);
+  return build(
+      pairs_of(ends.dim(0), heads, queries, keys), named("between"),
+      [=, interval = KeyInterval()](std::int64_t b, std::int64_t h, std::int64_t s) mutable {
+        const std::int64_t row = (b * heads + h) * queries + s;
+        interval = clip(begin[row], end[row], keys);
+        return as_runs(interval);
+      });
+}
+
 AttentionMask AttentionMask::bits(const Tensor& bits) {
   check_defined(bits.defined());
   check_bits(bits);

@@ -61,6 +61,10 @@ class AttentionMask {
   /// [B, 1, S, keys]. An end of 0 or below leaves out all, one beyond the keys none. Throws Error
   /// unless `ends` is int64 [B, S].
   static AttentionMask before(const Tensor& ends, std::int64_t keys);
+  /// begins[b, h, i] <= j < ends[b, h, i]: each query of each head sees one run of keys. Both
+  /// [B, H, S] -> [B, H, S, keys]. What lies outside the keys is cut off. Throws Error unless both
+  /// are int64 [B, H, S] of one shape.
+  static AttentionMask between(const Tensor& begins, const Tensor& ends, std::int64_t keys);
   /// The bits of a bool tensor [S, T], [H, S, T] or [B, H, S, T]; they are copied. For attention
   /// without heads [H, S, T] is read as [B, S, T], see heads_as_batch().
   static AttentionMask bits(const Tensor& bits);

@@ -255,6 +255,37 @@ TEST(AttentionMask, RefusesSizesThatItCannotHave) {
             "[attention_mask] sizes must be in 0..2147483647: 1 queries, 2147483648 keys");
 }
 
+TEST(AttentionMask, KeepsOneRunForEachQueryOfEachHead) {
+  const auto of = [](const std::vector<double>& values) {
+    return test::make(values, {2, 2, 2}, DType::kInt64);
+  };
+  const AttentionMask mask =
+      AttentionMask::between(of({0, 1, 2, -9, 0, 0, 3, 1}), of({1, 3, 2, 9, 0, 3, 5, -1}), 3);
+  EXPECT_EQ(mask.shape(), (Shape{2, 2, 2, 3}));
+  const Tensor expected = bits({1,      0, 0, 0, 1, 1, /**/ 0, 0, 0, 1, 1, 1,
+                                /**/ 0, 0, 0, 1, 1, 1, /**/ 0, 0, 0, 0, 0, 0},
+                               {2, 2, 2, 3});
+  EXPECT_TRUE(mask == AttentionMask::bits(expected));
+  EXPECT_EQ(mask.recipe(), "between");
+  EXPECT_EQ(mask.intervals_per_row(), 1);
+}
+
+TEST(AttentionMask, RefusesBoundsThatItCannotRead) {
+  const Tensor three = Tensor::zeros({1, 2, 3}, DType::kInt64);
+  EXPECT_EQ(error_of([&] { AttentionMask::between(three, Tensor(), 3); }),
+            "[attention_mask] used before it was given a value");
+  EXPECT_EQ(error_of([&] { AttentionMask::between(three.to(DType::kInt32), three, 3); }),
+            "[attention_mask] begins and ends must be int64 [B, H, S], got int32 (1, 2, 3)");
+  EXPECT_EQ(error_of([&] {
+              AttentionMask::between(three, Tensor::zeros({2, 3}, DType::kInt64), 3);
+            }),
+            "[attention_mask] begins and ends must be int64 [B, H, S], got int64 (2, 3)");
+  EXPECT_EQ(error_of([&] {
+              AttentionMask::between(three, Tensor::zeros({1, 2, 4}, DType::kInt64), 3);
+            }),
+            "[attention_mask] begins (1, 2, 3) and ends (1, 2, 4) must have one shape");
+}
+
 TEST(AttentionMask, RefusesNegativeParameters) {
   EXPECT_EQ(error_of([] { AttentionMask::window(2, 2, -1, 0); }),
             "[attention_mask] left of a window must not be negative: -1");
