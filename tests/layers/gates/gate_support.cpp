@@ -49,10 +49,11 @@ void expect_glorot(const Tensor& matrix) {
   }
 }
 
-void expect_gradients(const MakeLayer& make, std::int64_t features) {
+void expect_gradients(const MakeLayer& make, std::int64_t features, double size) {
   for (const int count : {1, 3}) {
     Random random(2);
     Drawn<Stack> stack(random, DType::kFloat64, make, count);
+    if (size != 1) redraw(stack.parameters, random, size);
     const Variable x = leaf(uniform(random, {2, 3, features}));
     std::vector<NamedLeaf> leaves = stack.parameters.leaves();
     leaves.push_back({"x", x});

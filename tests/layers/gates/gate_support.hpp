@@ -40,8 +40,9 @@ void expect_glorot(const Tensor& matrix);
 /// Each expectation for layers of [..., features], made by `make`.
 
 /// Backward agrees with central differences, for all parameters and the input, alone and with three
-/// such layers one after another. The layer's output must have the features of its input.
-void expect_gradients(const MakeLayer& make, std::int64_t features);
+/// such layers one after another. The layer's output must have the features of its input. The
+/// parameters are below `size`: sharp attention is too steep for differences.
+void expect_gradients(const MakeLayer& make, std::int64_t features, double size = 1);
 /// No sequence, no position, and no position that exists: shapes and masks are kept, no NaN of a
 /// hole reaches a gradient, and all gradients are exactly 0.
 void expect_nothing_of_nothing(const MakeLayer& make, std::int64_t features);

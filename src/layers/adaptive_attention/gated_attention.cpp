@@ -1,0 +1,155 @@
+#include <algorithm>
+#include <cmath>
+
+#include <maskgrad/layers/adaptive_attention/gated_attention.hpp>
+#include <maskgrad/layers/projection.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/shape/gather.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr const char* kName = "GatedAttention";
+
+std::unique_ptr<MultiHeadAttention> heads_of(std::int64_t features, std::int64_t heads,
+                                             const GatedAttentionOptions& options) {
+  check(options.attention.output_matrix, kName, "has an output matrix");
+  check(std::isfinite(options.bias) && std::isfinite(options.head_start), kName,
+        "needs gates that start finite, got {} and {}", options.bias, options.head_start);
+  MultiHeadAttentionOptions own = options.attention;
+  own.output_matrix = false;
+  return std::make_unique<MultiHeadAttention>(features, heads, own);
+}
+
+// The entries along `axis` that belong to these heads of `head` features.
+Tensor taken(const Tensor& from, std::int64_t axis, const std::vector<std::int64_t>& heads,
+             std::int64_t head) {
+  Tensor places = Tensor::empty({std::ssize(heads) * head}, DType::kInt64);
+  std::int64_t* place = places.data<std::int64_t>();
+  for (const std::int64_t h : heads) {
+    for (std::int64_t i = 0; i < head; ++i) *place++ = h * head + i;
+  }
+  return ops::index_select(Variable(from), axis, places).value();
+}
+
+}  // namespace
+
+GatedAttention::GatedAttention(std::int64_t features, std::int64_t heads,
+                               const GatedAttentionOptions& options)
+    : Layer("GatedAttention", MaskRule::kUses),
+      options_(options),
+      features_(features),
+      heads_(heads),
+      attention_(submodule("heads", heads_of(features, heads, options))) {
+  const std::int64_t given = options.attention.head_features;
+  head_ = given > 0 ? given : features / heads;
+  if (options.gates != AttentionGates::kNone) {
+    const std::int64_t gates = options.gates == AttentionGates::kHeads ? heads : heads * head_;
+    gate_ = &parameter("gate", {features, gates}, glorot_uniform());
+    gate_bias_ = &parameter("gate_bias", {gates}, constant(options.bias));
+  }
+  if (options.head_gates != HeadGates::kNone) {
+    head_gates_ = &parameter("head_gates", {heads}, constant(options.head_start));
+  }
+  o_ = &parameter("o", {heads * head_, features}, options.attention.output);
+  if (options.attention.bias) o_bias_ = &parameter("o_bias", {features}, zeros());
+}
+
+Tensor GatedAttention::is_open() const {
+  const Tensor logits = head_gates_->variable().value().to(DType::kFloat64);
+  Tensor open = Tensor::empty(logits.shape(), DType::kBool);
+  std::transform(logits.data<double>(), logits.data<double>() + heads_, open.data<bool>(),
+                 [](double logit) { return logit > 0; });
+  return open;
+}
+
+std::vector<std::int64_t> GatedAttention::open() const {
+  const Tensor open = is_open();
+  std::vector<std::int64_t> found;
+  for (std::int64_t h = 0; h < heads_; ++h) {
+    if (open.data<bool>()[h]) found.push_back(h);
+  }
+  return found;
+}
+
+Variable GatedAttention::head_gates() const {
+  check(head_gates_ != nullptr, kName, "has no gates on heads");
+  if (options_.head_gates == HeadGates::kSoft) return ops::sigmoid(*head_gates_);
+  return Variable(is_open().to(head_gates_->variable().dtype()));
+}
+
+Variable GatedAttention::open_heads() const { return ops::sum(head_gates()); }
+
+std::optional<ops::Work> GatedAttention::row_work() const {
+  const std::int64_t own = o_->shape().numel() + (gate_ ? gate_->shape().numel() : 0);
+  return *attention_.row_work() + ops::Work{.per_position = 3 * own};
+}
+
+// Gates of each head, or none, on y [B, S, H, d].
+Variable GatedAttention::with_head_gates(const Variable& y) const {
+  if (!head_gates_) return y;
+  if (options_.head_gates == HeadGates::kHard) {
+    return ops::keep_where(y, is_open().reshape({heads_, 1}));
+  }
+  return ops::multiply(y, ops::reshape(head_gates(), {heads_, 1}));
+}
+
+Variable GatedAttention::gated(const Variable& x, const Variable& heads) const {
+  const std::int64_t batch = x.dim(0), length = x.dim(1);
+  Variable y = with_head_gates(ops::reshape(heads, {batch, length, heads_, head_}));
+  if (gate_) {
+    const Variable g = ops::sigmoid(ops::linear(x, *gate_, *gate_bias_));
+    const std::int64_t each = options_.gates == AttentionGates::kHeads ? 1 : head_;
+    y = ops::multiply(ops::reshape(g, {batch, length, heads_, each}), y);
+  }
+  return ops::reshape(y, {batch, length, heads_ * head_});
+}
+
+Variable GatedAttention::forward(const Variable& x, Pass& pass) {
+  check(x.rank() == 3 && x.dim(2) == features_, kName, "needs [B, S, {}], got {}", features_,
+        x.shape());
+  return project(gated(x, attention_(x, pass)), *o_, o_bias_);
+}
+
+GatedAttentionOptions GatedAttention::pruned_options() const {
+  GatedAttentionOptions options = options_;
+  options.head_gates = HeadGates::kNone;
+  options.attention.key_heads = 0;
+  options.attention.head_features = head_;
+  return options;
+}
+
+Hardened<GatedAttention> GatedAttention::prune() {
+  check(head_gates_ != nullptr, kName, "has no gates on heads");
+  const std::vector<std::int64_t> heads = open();
+  check(!heads.empty(), kName, "all {} heads are closed", heads_);
+  const std::int64_t key_heads =
+      options_.attention.key_heads ? options_.attention.key_heads : heads_;
+  std::vector<std::int64_t> of_keys;
+  for (const std::int64_t h : heads) of_keys.push_back(h / (heads_ / key_heads));
+
+  Hardened<GatedAttention> pruned;
+  pruned.layer = std::make_unique<GatedAttention>(features_, std::ssize(heads), pruned_options());
+  for (const auto& [name, parameter] : parameters()) {
+    const Tensor value = parameter->variable().value();
+    if (name == "head_gates") continue;
+    if (name == "o_bias") {
+      pruned.values.emplace(name, value);
+    } else if (name == "o") {
+      pruned.values.emplace(name, taken(value, 0, heads, head_));
+    } else if (name.starts_with("gate")) {
+      const std::int64_t each = options_.gates == AttentionGates::kHeads ? 1 : head_;
+      pruned.values.emplace(name, taken(value, -1, heads, each));
+    } else {
+      const bool is_query = name.starts_with("heads.q");
+      pruned.values.emplace(name, taken(value, -1, is_query ? heads : of_keys, head_));
+    }
+  }
+  return pruned;
+}
+
+}  // namespace maskgrad

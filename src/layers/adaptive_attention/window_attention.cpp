@@ -1,0 +1,21 @@
+#include <maskgrad/layers/adaptive_attention/head_windows.hpp>
+#include <maskgrad/layers/adaptive_attention/window_attention.hpp>
+
+namespace maskgrad {
+
+WindowAttention::WindowAttention(std::int64_t features, std::vector<std::int64_t> windows,
+                                 const MultiHeadAttentionOptions& options)
+    : MultiHeadAttention("WindowAttention", MaskRule::kUses, features, std::ssize(windows),
+                         options),
+      windows_(std::move(windows)) {
+  for (const std::int64_t window : windows_) {
+    check(window >= 0, "WindowAttention", "a window must not be negative: {}", window);
+  }
+}
+
+MultiHeadAttention::Attended WindowAttention::attended(const Variable& x, Pass& pass) {
+  const ops::AttentionPlan plan = MultiHeadAttention::attended(x, pass).plan;
+  return {narrowed(plan, within_reach(x, pass, windows_, plan.pairs().shape()[3]))};
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,243 @@
+#include <maskgrad/layers/adaptive_attention/adaptive_span.hpp>
+#include <maskgrad/layers/check_layer.hpp>
+#include <maskgrad/layers/generate/key_value_cache.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+
+#include "layers/adaptive_attention/attention_support.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::is_close;
+using test::kept;
+using test::Matrix;
+using test::same_bits;
+using test::to_doubles;
+using test::Trained;
+using test::uniform;
+
+constexpr std::int64_t kFeatures = 8, kHeads = 2, kHead = kFeatures / kHeads;
+
+// Spans that stand on no corner of m, at distances within these sequences.
+bool add_sample(const char* name, const AdaptiveSpanOptions& options) {
+  return register_layer(
+      {name,
+       [=] { return std::make_unique<AdaptiveSpan>(LayerSample::kFeatures, 5, 4, options); }});
+}
+const bool kRegistered =
+    add_sample("AdaptiveSpan", {.ramp = 2.0, .start = 0.1}) &&
+    add_sample("CausalAdaptiveSpan",
+               {.attention = {.key_heads = 1, .kind = AttentionKind::kCausal, .bias = false},
+                .ramp = 2.5,
+                .start = 0.3}) &&
+    add_sample("WideAdaptiveSpan", {.start = 0.3});
+
+double soft_window(double ramp, double span, double distance) {
+  return std::min(std::max((ramp + span - distance) / ramp, 0.0), 1.0);
+}
+
+std::vector<double> spans_of(const Trained<AdaptiveSpan>& drawn, std::int64_t most) {
+  std::vector<double> spans;
+  for (const double v : to_doubles(drawn.value("span"))) {
+    spans.push_back(static_cast<double>(most) * test::logistic(v));
+  }
+  return spans;
+}
+
+// softmax with weights, of one head: rows of queries, keys and values that exist.
+Matrix weighted(const Matrix& q, const Matrix& k, const Matrix& v, double ramp, double span,
+                bool causal) {
+  Matrix y(q.size(), std::vector<double>(kHead));
+  for (std::size_t i = 0; i < q.size(); ++i) {
+    double total = 0;
+    for (std::size_t j = 0; j < (causal ? i + 1 : q.size()); ++j) {
+      double score = 0;
+      for (std::size_t d = 0; d < kHead; ++d) score += q[i][d] * k[j][d];
+      const double apart = std::abs(static_cast<double>(i) - static_cast<double>(j));
+      const double weight = soft_window(ramp, span, apart) * std::exp(score / std::sqrt(kHead));
+      total += weight;
+      for (std::size_t d = 0; d < kHead; ++d) y[i][d] += weight * v[j][d];
+    }
+    for (double& value : y[i]) value /= total;
+  }
+  return y;
+}
+
+// What the layer gives for sample b, at the positions that exist.
+Matrix naive(const Trained<AdaptiveSpan>& drawn, const Variable& x, std::int64_t b, double ramp,
+             const std::vector<double>& spans, bool causal) {
+  Matrix rows;
+  const auto numbers = test::numbers_of(x.mask(), b, x.dim(1));
+  const Matrix all = test::rows(x.value());
+  for (std::size_t s = 0; s < numbers.size(); ++s) {
+    if (numbers[s] >= 0) rows.push_back(all[static_cast<std::size_t>(b) * numbers.size() + s]);
+  }
+  const auto projected = [&](const Matrix& in, const std::string& name) {
+    return test::shifted(test::product(in, test::matrix_of(drawn.value(name))),
+                         to_doubles(drawn.value(name + "_bias")));
+  };
+  const Matrix q = projected(rows, "q"), k = projected(rows, "k"), v = projected(rows, "v");
+  Matrix heads(rows.size());
+  for (std::size_t h = 0; h < kHeads; ++h) {
+    const auto part = [&](const Matrix& m) { return test::columns(m, h * kHead, kHead); };
+    const Matrix y = weighted(part(q), part(k), part(v), ramp, spans[h], causal);
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      heads[i].insert(heads[i].end(), y[i].begin(), y[i].end());
+    }
+  }
+  return projected(heads, "o");
+}
+
+TEST(AdaptiveSpan, WeighsPairsByTheirDistanceAndNormalisesAgain) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const bool causal : {false, true}) {
+      for (const double ramp : {1.0, 2.5, 40.0}) {
+        for (const SequenceMask& mask : {SequenceMask(), test::attention_mask()}) {
+          AdaptiveSpanOptions options = {.ramp = ramp};
+          if (causal) options.attention.kind = AttentionKind::kCausal;
+          Trained<AdaptiveSpan> drawn(dtype, kFeatures, kHeads, 3, options);
+          const Variable x = test::attention_input(kFeatures, mask, dtype);
+          const Matrix y = test::rows(drawn.layer(x).value());
+          const std::vector<double> spans = spans_of(drawn, 3);
+          for (std::int64_t b = 0; b < 3; ++b) {
+            const Matrix expected = naive(drawn, x, b, ramp, spans, causal);
+            const auto numbers = test::numbers_of(mask, b, 5);
+            for (std::size_t s = 0; s < 5; ++s) {
+              if (numbers[s] < 0) continue;
+              const auto& row = y[static_cast<std::size_t>(b) * 5 + s];
+              EXPECT_TRUE(is_close(test::make(row, {kFeatures}),
+                                   expected[static_cast<std::size_t>(numbers[s])],
+                                   16 * test::tolerance(dtype)))
+                  << b << " " << s;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(AdaptiveSpan, SendsRightGradientsToItsSpansAndThePenalty) {
+  for (const AttentionKind kind : {AttentionKind::kBidirectional, AttentionKind::kCausal}) {
+    Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 4,
+                                AdaptiveSpanOptions{.attention = {.kind = kind}, .ramp = 1.7});
+    const SequenceMask mask = test::attention_mask();
+    const Variable x(test::attention_input(kFeatures, mask).value(), Variable::kRequiresGrad, mask);
+    std::vector<NamedLeaf> leaves = drawn.parameters.leaves();
+    leaves.push_back({"x", x});
+    const auto loss = [&] {
+      const Variable y = ops::fill_masked(drawn.layer(x));
+      return ops::add(ops::sum(ops::multiply(y, y)), drawn.layer.penalty());
+    };
+    EXPECT_TRUE(test::gradients_agree(loss, leaves));
+  }
+}
+
+TEST(AdaptiveSpan, SkipsWhatIsFurtherThanSpanAndRamp) {
+  AdaptiveSpan layer(4, 2, 10, {.ramp = 3, .start = 0.25});
+  const ParameterBuffer parameters(layer, DType::kFloat32, 1);
+  Random random(3);
+  Tensor x = uniform(random, {1, 200, 4}).to(DType::kFloat32);
+  const Tensor before = layer(Variable(x.clone())).value().clone();
+  for (std::int64_t i = 100 * 4; i < 200 * 4; ++i) x.data<float>()[i] = NAN;
+  const Tensor after = layer(Variable(x)).value();
+  // z = 2.5, so a weight at a distance of 5 is above 0, and none at 6.
+  EXPECT_TRUE(same_bits(after.view(0, {95, 4}), before.view(0, {95, 4})));
+  EXPECT_TRUE(std::isnan(after.data<float>()[95 * 4]));
+}
+
+TEST(AdaptiveSpan, HardensToWindowsOfHalfTheRampMore) {
+  Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 10,
+                              AdaptiveSpanOptions{.ramp = 3.0});
+  Tensor(drawn.value("span")).copy_from(test::make({-1000, std::log(0.35 / 0.65)}, {2}));
+  const Hardened<WindowAttention> hard = drawn.layer.harden();
+  // Spans of 0 and 3.5, and half of a ramp of 3.
+  EXPECT_EQ(hard.layer->windows(), (std::vector<std::int64_t>{1, 5}));
+  ParameterBuffer parameters(*hard.layer, DType::kFloat64, 1);
+  parameters.load(hard.values);
+  Trained<WindowAttention> same(DType::kFloat64, kFeatures, std::vector<std::int64_t>{1, 5});
+  auto values = drawn.parameters.named_values();
+  values.erase("span");
+  same.parameters.load(values);
+  const Variable x = test::attention_input(kFeatures, test::attention_mask());
+  EXPECT_TRUE(same_bits((*hard.layer)(x).value(), same.layer(x).value()));
+}
+
+TEST(AdaptiveSpan, GivesWhatItsHardFormGivesWhereTheRampIsSteep) {
+  for (const AttentionKind kind : {AttentionKind::kBidirectional, AttentionKind::kCausal}) {
+    Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3,
+                                AdaptiveSpanOptions{.attention = {.kind = kind}, .ramp = 1e-3});
+    const Hardened<WindowAttention> hard = drawn.layer.harden();
+    ParameterBuffer parameters(*hard.layer, DType::kFloat64, 1);
+    parameters.load(hard.values);
+    const Variable x = test::attention_input(kFeatures, test::attention_mask());
+    EXPECT_TRUE(is_close(kept(drawn.layer(x)), to_doubles(kept((*hard.layer)(x))), 1e-13));
+  }
+}
+
+TEST(AdaptiveSpan, HasAPenaltyThatIsTheMeanOfItsSpans) {
+  AdaptiveSpan layer(4, 2, 10, {.start = 0.25});
+  const ParameterBuffer parameters(layer, DType::kFloat64, 1);
+  Tensor(parameters.named_values().at("span")).copy_from(test::make({0, 1000}, {2}));
+  EXPECT_TRUE(is_close(layer.spans().value(), {5, 10}, 1e-15));
+  EXPECT_TRUE(is_close(layer.penalty().value(), {7.5}, 1e-15));
+}
+
+TEST(AdaptiveSpan, StartsAsItsOptionsSay) {
+  AdaptiveSpan layer(4, 2, 10, {.start = 0.25});
+  const ParameterBuffer parameters(layer, DType::kFloat64, 1);
+  EXPECT_TRUE(is_close(layer.spans().value(), {2.5, 2.5}, 1e-14));
+}
+
+TEST(AdaptiveSpan, GivesASampleTheSameBitsWhateverStandsAroundIt) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    Trained<AdaptiveSpan> drawn(dtype, kFeatures, kHeads, 3, AdaptiveSpanOptions{.ramp = 1.5});
+    test::expect_batch_invariance(test::attention_input(kFeatures, test::attention_mask(), dtype),
+                                  [&](const Variable& x, std::int64_t) { return drawn.layer(x); });
+  }
+}
+
+TEST(AdaptiveSpan, ReadsOnFromACacheAsItReadsTheWholeSequence) {
+  constexpr std::int64_t kLength = 40;
+  Trained<AdaptiveSpan> drawn(
+      DType::kFloat64, kFeatures, kHeads, 9,
+      AdaptiveSpanOptions{.attention = {.kind = AttentionKind::kCausal}, .ramp = 4});
+  Random random(4);
+  const Tensor x = uniform(random, {1, kLength, kFeatures});
+  const Tensor whole = drawn.layer(Variable(x)).value();
+  KeyValueCache cache(1, kLength);
+  std::int64_t read = 0;
+  for (const std::int64_t chunk : {1, 30, 2, 1, 6}) {
+    const Shape shape = {1, chunk, kFeatures};
+    Pass pass = Pass::reading(cache);
+    const Variable y = drawn.layer(Variable(x.view(read * kFeatures, shape).clone()), pass);
+    EXPECT_TRUE(is_close(y.value(), to_doubles(whole.view(read * kFeatures, shape)), 1e-13));
+    read += chunk;
+  }
+}
+
+TEST(AdaptiveSpan, GivesNothingOfNothingAndStaysFiniteAtExtremes) {
+  const auto make = [] { return std::make_unique<AdaptiveSpan>(kFeatures, kHeads, 3); };
+  test::expect_nothing_of_nothing(make, kFeatures);
+  test::expect_finite_at_extremes(make, kFeatures);
+}
+
+TEST(AdaptiveSpan, RefusesWhatItCannotDo) {
+  const auto made = [](std::int64_t most, const AdaptiveSpanOptions& options) {
+    return error_of([&] { AdaptiveSpan(8, 2, most, options); });
+  };
+  EXPECT_EQ(made(0, {}), "[AdaptiveSpan] needs spans of 1 to 1073741824, got 0");
+  EXPECT_EQ(made(5, {.ramp = 0}),
+            "[AdaptiveSpan] needs a ramp above 0 and at most 1073741824, got 0");
+  EXPECT_EQ(made(5, {.ramp = test::kNaN}),
+            "[AdaptiveSpan] needs a ramp above 0 and at most 1073741824, got nan");
+  EXPECT_EQ(made(5, {.start = 1}), "[AdaptiveSpan] needs a start between 0 and 1, got 1");
+  EXPECT_EQ(error_of([] { AdaptiveSpan(8, 3, 5); }),
+            "[AdaptiveSpan] 3 heads do not divide 8 features");
+}
+
+}  // namespace
+}  // namespace maskgrad

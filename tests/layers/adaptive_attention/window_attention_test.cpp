@@ -1,0 +1,134 @@
+#include <maskgrad/layers/adaptive_attention/window_attention.hpp>
+#include <maskgrad/layers/check_layer.hpp>
+#include <maskgrad/layers/generate/key_value_cache.hpp>
+
+#include "layers/adaptive_attention/attention_support.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::kept;
+using test::same_bits;
+using test::Trained;
+using test::uniform;
+
+constexpr std::int64_t kFeatures = 8;
+const std::vector<std::int64_t> kWindows = {0, 1, 2, 100};
+
+bool add_sample(const char* name, const MultiHeadAttentionOptions& options) {
+  return register_layer({name, [=] {
+                           return std::make_unique<WindowAttention>(
+                               LayerSample::kFeatures, std::vector<std::int64_t>{0, 1, 2, 1, 7},
+                               options);
+                         }});
+}
+const bool kRegistered =
+    add_sample("WindowAttention", {}) &&
+    add_sample("CausalWindowAttention",
+               {.key_heads = 1, .kind = AttentionKind::kCausal, .bias = false});
+
+// The pairs of each head [B, H, S, S], from the numbers of the positions.
+AttentionMask pairs(const Variable& x, const std::vector<std::int64_t>& windows) {
+  const std::int64_t length = x.dim(1);
+  std::vector<double> bits;
+  for (std::int64_t b = 0; b < x.dim(0); ++b) {
+    const std::vector<std::int64_t> numbers = test::numbers_of(x.mask(), b, length);
+    for (const std::int64_t window : windows) {
+      for (const std::int64_t query : numbers) {
+        for (const std::int64_t key : numbers) {
+          bits.push_back(query >= 0 && key >= 0 && std::abs(query - key) <= window);
+        }
+      }
+    }
+  }
+  return AttentionMask::bits(test::bits(bits, {x.dim(0), std::ssize(windows), length, length}));
+}
+
+TEST(WindowAttention, IsAttentionOverThePairsOfItsWindows) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const AttentionKind kind : {AttentionKind::kBidirectional, AttentionKind::kCausal}) {
+      for (const SequenceMask& mask : {SequenceMask(), test::attention_mask()}) {
+        const MultiHeadAttentionOptions options = {.kind = kind};
+        Trained<WindowAttention> windows(dtype, kFeatures, kWindows, options);
+        Trained<MultiHeadAttention> plain(dtype, kFeatures, 4, options);
+        const Variable x = test::attention_input(kFeatures, mask, dtype);
+        Pass pass;
+        pass.set_pairs(pairs(x, kWindows));
+        EXPECT_TRUE(same_bits(kept(windows.layer(x)), kept(plain.layer(x, pass))));
+        EXPECT_TRUE(windows.layer(x).mask() == mask);
+      }
+    }
+  }
+}
+
+TEST(WindowAttention, SeesNothingOutsideOfItsWindows) {
+  constexpr std::int64_t kLength = 200;
+  Trained<WindowAttention> drawn(DType::kFloat32, 4, std::vector<std::int64_t>{3, 3});
+  Random random(3);
+  Tensor x = uniform(random, {1, kLength, 4}).to(DType::kFloat32);
+  const Tensor before = drawn.layer(Variable(x.clone())).value().clone();
+  for (std::int64_t i = 100 * 4; i < kLength * 4; ++i) x.data<float>()[i] = NAN;
+  const Tensor after = drawn.layer(Variable(x)).value();
+  EXPECT_TRUE(same_bits(after.view(0, {97, 4}), before.view(0, {97, 4})));
+  EXPECT_TRUE(std::isnan(after.data<float>()[97 * 4]));
+}
+
+TEST(WindowAttention, KeepsToThePairsOfThePass) {
+  Trained<WindowAttention> drawn(DType::kFloat64, kFeatures, kWindows);
+  const Variable x = test::attention_input(kFeatures, test::attention_mask());
+  Pass own, both;
+  own.set_pairs(AttentionMask::causal(5));
+  both.set_pairs(AttentionMask::causal(5) & pairs(x, kWindows));
+  Trained<MultiHeadAttention> plain(DType::kFloat64, kFeatures, 4);
+  EXPECT_TRUE(same_bits(kept(drawn.layer(x, own)), kept(plain.layer(x, both))));
+}
+
+TEST(WindowAttention, GivesASampleTheSameBitsWhateverStandsAroundIt) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    Trained<WindowAttention> drawn(dtype, kFeatures, kWindows);
+    test::expect_batch_invariance(test::attention_input(kFeatures, test::attention_mask(), dtype),
+                                  [&](const Variable& x, std::int64_t) { return drawn.layer(x); });
+  }
+}
+
+TEST(WindowAttention, ReadsOnFromACacheWithTheBitsOfTheWholeSequence) {
+  constexpr std::int64_t kLength = 40;
+  Trained<WindowAttention> drawn(DType::kFloat32, kFeatures,
+                                 std::vector<std::int64_t>{0, 5, 17, 99},
+                                 MultiHeadAttentionOptions{.kind = AttentionKind::kCausal});
+  Random random(4);
+  const Tensor x = uniform(random, {1, kLength, kFeatures}).to(DType::kFloat32);
+  const Tensor whole = drawn.layer(Variable(x)).value();
+  KeyValueCache cache(1, kLength);
+  std::int64_t read = 0;
+  for (const std::int64_t chunk : {1, 30, 2, 1, 6}) {
+    const Shape shape = {1, chunk, kFeatures};
+    Pass pass = Pass::reading(cache);
+    const Variable y = drawn.layer(Variable(x.view(read * kFeatures, shape).clone()), pass);
+    EXPECT_TRUE(same_bits(y.value(), whole.view(read * kFeatures, shape))) << read;
+    read += chunk;
+  }
+}
+
+TEST(WindowAttention, GivesNothingOfNothing) {
+  test::expect_nothing_of_nothing(
+      [] { return std::make_unique<WindowAttention>(kFeatures, kWindows); }, kFeatures);
+}
+
+TEST(WindowAttention, RefusesWhatItCannotDo) {
+  EXPECT_EQ(error_of([] {
+              WindowAttention(8, {1, -2});
+            }),
+            "[WindowAttention] a window must not be negative: -2");
+  EXPECT_EQ(error_of([] { WindowAttention(8, {}); }),
+            "[WindowAttention] 0 heads do not divide 8 features");
+  Trained<WindowAttention> drawn(DType::kFloat64, 8, kWindows);
+  EXPECT_EQ(error_of([&] {
+              drawn.layer(Variable(Tensor::zeros({2, 8}, DType::kFloat64)));
+            }),
+            "[WindowAttention] needs [B, S, 8], got (2, 8)");
+}
+
+}  // namespace
+}  // namespace maskgrad
