@@ -104,10 +104,11 @@ INSTANTIATE_TEST_SUITE_P(Registry, OpWithKernels, ::testing::ValuesIn(ops_with_k
 
 TEST(OpsWithKernels, AreTheseAtLeast) {
   for (const char* name :
-       {"abs",    "add",       "broadcast_to", "clip",  "divide",  "elu",     "exp",
-        "gelu",   "gelu_tanh", "leaky_relu",   "log",   "maximum", "minimum", "multiply",
-        "negate", "pow",       "relu",         "scale", "sigmoid", "silu",    "softplus",
-        "sqrt",   "square",    "subtract",     "tanh"}) {
+       {"abs",      "add",      "broadcast_to", "clip",       "divide", "elu",
+        "exp",      "gelu",     "gelu_tanh",    "leaky_relu", "log",    "maximum",
+        "minimum",  "multiply", "negate",       "pow",        "relu",   "scale",
+        "sigmoid",  "silu",     "softplus",     "sqrt",       "square", "straight_through",
+        "subtract", "tanh"}) {
     EXPECT_TRUE(KernelSlot::any_of(name)) << name;
   }
 }

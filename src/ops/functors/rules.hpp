@@ -55,6 +55,20 @@ struct Sigmoid {
   }
 };
 
+/// 1 where x > 0, else 0. As its gradient it has that of sigmoid.
+struct StraightThrough {
+  static constexpr Saves kSaves = Saves::kInput;
+  template <class V>
+  MASKGRAD_RULE V operator()(V x) const {
+    const V zero = math::constant<V>(0);
+    return math::select(x > zero, math::constant<V>(1), math::select(x <= zero, zero, x));
+  }
+  template <class V>
+  MASKGRAD_RULE V gradient(V x, V g) const {
+    return Sigmoid().gradient(x, g);
+  }
+};
+
 struct Tanh {
   static constexpr Saves kSaves = Saves::kInput;
   template <class V>

@@ -102,6 +102,9 @@ struct OpDef {
   std::vector<std::string> outputs = {"output"};
   bool repeats_outputs = false;  // any number of the only one, from none: part0, part1, ...
   MaskRule mask_rule = MaskRule::kUnset;
+  /// Its gradient stands in for a slope that says nothing, such as that of a step. check_op() does
+  /// not compare it with differences.
+  bool has_stand_in_gradient = false;
   std::function<std::vector<Variable>(const OpCall&)> call;
   std::function<std::vector<OpSample>(Random& random)> samples;
 

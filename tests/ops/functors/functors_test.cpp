@@ -51,6 +51,7 @@ std::vector<T> elements(std::size_t count) {
 template <class Test>
 void for_each_rule(Test test) {
   test("sigmoid", Sigmoid());
+  test("straight_through", StraightThrough());
   test("tanh", Tanh());
   test("softplus", Softplus());
   test("silu", Silu());
