@@ -99,6 +99,11 @@ Pass Pass::on_row(const ops::Packing& packing) const {
   return pass;
 }
 
+std::uint64_t Pass::step() const {
+  check(is_training(), "pass", "has no step: it is inference");
+  return random_->step;
+}
+
 Random Pass::random(std::string_view use) const {
   check(is_training(), "pass",
         "has no random numbers: it is inference; use Pass::training(seed, step) to train");

@@ -49,6 +49,8 @@ class Pass {
   bool may_pack() const { return !is_unpacked_ && !packing_ && cache_ == nullptr && !has_pairs(); }
 
   bool is_training() const { return random_.has_value(); }
+  /// The step of training(). A Trainer with micro-batches counts those. Throws Error in inference.
+  std::uint64_t step() const;
   /// Whether the batch goes on where a cache ends, see reading().
   bool is_reading() const { return cache_ != nullptr; }
 
