@@ -1,9 +1,13 @@
+#include <limits>
+
 #include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/multi_head_attention.hpp>
 #include <maskgrad/layers/projection.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/stacked_matmul.hpp>
 #include <maskgrad/ops/nn/self_attention.hpp>
+#include <maskgrad/ops/shape/rearrange.hpp>
 
 namespace maskgrad {
 namespace {
@@ -143,6 +147,37 @@ Variable MultiHeadAttention::forward(const Variable& x, Pass& pass) {
   const Attended attended = this->attended(x, pass);
   const auto [keys, values] = pass.with_cache(x, parts.k, parts.v);
   return with_mask_of(x, average(parts.q, keys, values, attended));
+}
+
+// The numerator and the denominator are attention to keep v and to keep.
+Variable MultiHeadAttention::attend_kept(const Variable& x, const Variable& keep, Pass& pass) {
+  const char* const name = kind().c_str();
+  check_given(x.defined() && keep.defined(), name, "an input");
+  check(is_stacked() && mask_rule() == MaskRule::kUses && !pass.is_reading(), name,
+        "keys are kept in part neither where they are rotated, shared or read from a cache, nor "
+        "where masks end");
+  return checked(x, pass, [&] {
+    const Variable input = input_of(x);
+    const std::int64_t batch = x.dim(0), length = x.dim(1), head = features_ / heads_;
+    check(keep.shape() == x.shape().slice(0, 2), name, "needs keep {}, got {}",
+          x.shape().slice(0, 2), keep.shape());
+    const Variable column = ops::reshape(ops::fill_masked(keep), {batch, length, 1});
+    const Variable q = of(input, q_), k = of(input, k_);
+    const ops::AttentionPlan plan = pass.attention(x, kind_);
+    ops::AttentionOptions options;
+    options.heads = heads_;
+    const auto average = [&](const Variable& values) {
+      return ops::scaled_dot_product_attention(q, k, values, plan, options);
+    };
+    const Variable sums = average(ops::multiply(of(input, v_), column));
+    const Variable shares = average(ops::broadcast_to(column, {batch, length, heads_}));
+    // Shares may be 0, and their least number has a quotient.
+    const Variable least(Tensor::full({}, std::numeric_limits<float>::min(), x.dtype()));
+    const Variable y =
+        ops::divide(ops::reshape(sums, {batch, length, heads_, head}),
+                    ops::reshape(ops::maximum(shares, least), {batch, length, heads_, 1}));
+    return with_mask_of(x, output_of(ops::reshape(y, {batch, length, features_})));
+  });
 }
 
 Variable MultiHeadAttention::attend(const Variable& x, const Variable& memory, Pass& pass) {

@@ -47,6 +47,14 @@ class MultiHeadAttention : public Layer {
   /// layer that is causal, rotates or ends masks, and on a packed row.
   Variable attend(const Variable& x, const Variable& memory, Pass& pass);
 
+  /// A call whose keys count as far as `keep` says, [B, S], 0 to 1: with the shares a_t that a call
+  /// has, a head gives sum_t a_t keep_t v_t / sum_t a_t keep_t. Where keep is 1 or 0 this is a call
+  /// on an x whose mask leaves out the positions with 0, up to rounding, for all other positions.
+  /// But keep is a value: its gradient reaches the keys that it leaves out. Where no key is kept, a
+  /// head gives 0. Throws Error as a call, for a keep of another shape, for a layer that ends masks
+  /// or rotates or has fewer heads of keys, and where the pass reads on from a cache.
+  Variable attend_kept(const Variable& x, const Variable& keep, Pass& pass);
+
   /// For each position 3 times the elements of all matrices: a product and its two gradients. For
   /// each pair 7 H d + 32 H: two products forward, five backward, and two exponentials, each
   /// counted as 16 multiplications.

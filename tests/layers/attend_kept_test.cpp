@@ -1,0 +1,120 @@
+// Attention whose keys count in part.
+#include <gmock/gmock.h>
+
+#include <maskgrad/layers/multi_head_attention.hpp>
+#include <maskgrad/ops/mask/packing.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+
+#include "layers/gates/gate_support.hpp"
+#include "support/errors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::kNaN;
+using test::make;
+using test::mask_of;
+using test::to_doubles;
+
+constexpr std::int64_t kFeatures = 6;
+
+struct Attention {
+  explicit Attention(const MultiHeadAttentionOptions& options = {})
+      : layer(kFeatures, 2, options), parameters(layer, DType::kFloat64, 1) {
+    Random random(2);
+    test::redraw(parameters, random, 0.7);
+  }
+  Variable kept(const Variable& x, const Variable& keep) {
+    Pass pass;
+    return layer.attend_kept(x, keep, pass);
+  }
+  MultiHeadAttention layer;
+  ParameterBuffer parameters;
+};
+
+Variable values(const Shape& shape, SequenceMask mask = {}) {
+  Random random(3);
+  return test::leaf(test::uniform(random, shape), std::move(mask));
+}
+
+TEST(AttendKept, OfAllIsAPlainCall) {
+  Attention attention;
+  const Variable x = values({2, 4, kFeatures}, mask_of({1, 1, 1, 0, 0, 1, 1, 1}, {2, 4}));
+  const Variable y = attention.kept(x, Variable(Tensor::full({2, 4}, 1, DType::kFloat64)));
+  EXPECT_TRUE(y.mask() == x.mask());
+  EXPECT_TRUE(test::is_close(y.value(), to_doubles(attention.layer(x).value()), 1e-13));
+}
+
+TEST(AttendKept, OfHardDecisionsIsACallWithAMask) {
+  for (const AttentionKind kind : {AttentionKind::kBidirectional, AttentionKind::kCausal}) {
+    Attention attention({.kind = kind});
+    const Variable x = values({2, 4, kFeatures});
+    const Tensor keep = make({1, 1, 0, 1, 1, 0, 0, 1}, {2, 4});
+    const SequenceMask mask = mask_of(to_doubles(keep), {2, 4});
+    const Tensor y = attention.kept(x, Variable(keep)).value();
+    const Variable masked = attention.layer(ops::with_mask(x, mask));
+    const std::vector<double> expected = to_doubles(masked.value()), all = to_doubles(y);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (!mask.bits().data<bool>()[i / kFeatures]) continue;
+      EXPECT_NEAR(all[i], expected[i], 1e-13) << i;
+    }
+  }
+}
+
+TEST(AttendKept, SendsItsGradientToKeysThatAreLeftOut) {
+  Attention attention;
+  const SequenceMask mask = mask_of({1, 1, 1, 0, 1, 1, 0, 1}, {2, 4});
+  const Variable x = values({2, 4, kFeatures}, mask);
+  const Variable keep = test::leaf(make({1, 0, 0.3, kNaN, 1, 0.5, kNaN, 0}, {2, 4}), mask);
+  std::vector<NamedLeaf> leaves = attention.parameters.leaves();
+  leaves.push_back({"x", x});
+  leaves.push_back({"keep", keep});
+  EXPECT_TRUE(test::gradients_agree([&] { return attention.kept(x, keep); }, leaves));
+  Tape tape;
+  const Variable y = attention.kept(x, keep);
+  Tensor ones = Tensor::full(y.shape(), 1, DType::kFloat64);
+  tape.backward(y, ones);
+  EXPECT_NE(to_doubles(keep.grad())[1], 0);
+  EXPECT_EQ(to_doubles(keep.grad())[3], 0);
+}
+
+TEST(AttendKept, OfNoKeyGivesWhatTheOutputMatrixMakesOfNothing) {
+  Attention attention;
+  const Variable x = values({1, 3, kFeatures});
+  const Variable keep = test::leaf(Tensor::zeros({1, 3}, DType::kFloat64));
+  const std::vector<double> y = to_doubles(attention.kept(x, keep).value());
+  const std::vector<double> bias = to_doubles(attention.parameters.named_values().at("o_bias"));
+  for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], bias[i % kFeatures]);
+}
+
+TEST(AttendKept, RunsOnAPackedRow) {
+  Attention attention;
+  const SequenceMask mask = mask_of({1, 1, 1, 0, 0, 1, 0, 1}, {2, 4});
+  const Variable x = values({2, 4, kFeatures}, mask);
+  const Variable keep(make({1, 0, 0.3, kNaN, kNaN, 0.5, kNaN, 1}, {2, 4}), Variable::kConstant,
+                      mask);
+  const ops::Packing packing = ops::packing_of(mask);
+  Pass row = Pass().on_row(packing);
+  const Variable packed =
+      attention.layer.attend_kept(ops::pack(x, packing), ops::pack(keep, packing), row);
+  EXPECT_TRUE(test::is_close(
+      packed.value(), to_doubles(ops::pack(attention.kept(x, keep), packing).value()), 1e-13));
+}
+
+TEST(AttendKept, RefusesOtherShapesAndLayers) {
+  Attention attention, shared({.key_heads = 1});
+  const Variable x = values({1, 3, kFeatures});
+  EXPECT_EQ(error_of([&] {
+              attention.kept(x, Variable(make({1, 1}, {1, 2})));
+            }),
+            "[MultiHeadAttention] needs keep (1, 3), got (1, 2)");
+  EXPECT_EQ(error_of([&] {
+              shared.kept(x, Variable(make({1, 1, 1}, {1, 3})));
+            }),
+            "[MultiHeadAttention] keys are kept in part neither where they are rotated, shared or "
+            "read from a cache, nor where masks end");
+}
+
+}  // namespace
+}  // namespace maskgrad
