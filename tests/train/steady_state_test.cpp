@@ -4,7 +4,16 @@
 
 #include <gtest/gtest.h>
 
+#include <maskgrad/layers/learned_mask/learned_mask.hpp>
+#include <maskgrad/layers/learned_mask/score_function.hpp>
+#include <maskgrad/layers/learned_mask/sparsity_cost.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+
 #include "support/allocations.hpp"
+#include "support/tensors.hpp"
 #include "support/threads.hpp"
 #include "train/blog_run.hpp"
 #include "train/small_training.hpp"
@@ -96,6 +105,37 @@ TEST_F(SteadyState, NorDoesOneOfATransformer) {
     training.run(3);
     EXPECT_EQ(counted([&] { training.run(3); }), 0)
         << kind.name << ", the last of " << last_size << " bytes";
+  }
+}
+
+TEST_F(SteadyState, NorDoesOneThatLearnsAMask) {
+  constexpr std::int64_t kRows = 8, kLength = 20, kFeatures = 6;
+  Random random(1);
+  const SequenceMask mask = SequenceMask(test::random_bits(random, {kRows, kLength}));
+  const Variable x(test::uniform(random, {kRows, kLength, kFeatures}).to(DType::kFloat32),
+                   Variable::kConstant, mask);
+  const Tensor losses = test::uniform(random, {kRows});
+  for (const std::string& name : sampler_names()) {
+    LearnedMask layer(kFeatures, make_sampler(name));
+    ParameterBuffer parameters(layer, DType::kFloat32, 1);
+    ScoreFunction score({.samples = 4});
+    std::uint64_t step = 0;
+    const auto steps = [&](int count) {
+      for (int i = 0; i < count; ++i) {
+        Tape tape;
+        Pass pass = Pass::training(1, ++step);
+        const LearnedMask::Drawn drawn = layer.draw(x, pass);
+        Variable loss = ops::sum(ops::fill_masked(drawn.y));
+        loss = ops::add(loss, sparsity_cost(drawn.kept).mean());
+        if (drawn.sample.log_probability.defined()) {
+          loss = ops::add(loss, score.surrogate(losses, drawn.sample.log_probability));
+        }
+        parameters.clear_gradients();
+        tape.backward(loss);
+      }
+    };
+    steps(3);
+    EXPECT_EQ(counted([&] { steps(5); }), 0) << name << ", the last of " << last_size << " bytes";
   }
 }
 

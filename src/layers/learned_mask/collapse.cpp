@@ -1,0 +1,71 @@
+#include <cmath>
+#include <limits>
+
+#include <maskgrad/layers/learned_mask/collapse.hpp>
+#include <maskgrad/tensor/error.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr double kAny = std::numeric_limits<double>::infinity();
+
+std::string finding(const CollapseRule& rule, bool is_below) {
+  const std::string side =
+      is_below ? fmt::format("below {}", rule.low) : fmt::format("above {}", rule.high);
+  const std::string length = rule.steps > 1 ? fmt::format(" for {} steps", rule.steps) : "";
+  return fmt::format("{} was {}{}: {}; {}", rule.number, side, length, rule.says, rule.knob);
+}
+
+}  // namespace
+
+std::vector<CollapseRule> learned_mask_rules() {
+  constexpr std::int64_t kSteps = 500;
+  return {{"kept", 0.05, kAny, kSteps, "the mask drops everything",
+           "lower the cost, or let it rise later; start with a larger open logit"},
+          {"kept", -kAny, 0.95, kSteps, "the mask keeps everything",
+           "raise the cost; start with a smaller open logit"},
+          {"undecided", -kAny, 0.1, 1, "the mask has not made up its mind",
+           "lower the temperature, train the mask longer, or raise the bound of the logits"},
+          {"hardening", -kAny, 0.02, 1, "the task leans on gates that are neither 0 nor 1",
+           "lower the temperature, draw hard samples, or train on with hard masks"}};
+}
+
+CollapseWatch::CollapseWatch(std::vector<CollapseRule> rules) {
+  for (CollapseRule& rule : rules) {
+    check(!rule.number.empty() && rule.low <= rule.high && rule.steps >= 1, "collapse",
+          "a rule has a number, low at most high, and a step at least; '{}' has {}, {} and {}",
+          rule.number, rule.low, rule.high, rule.steps);
+    watched_.push_back({std::move(rule)});
+  }
+}
+
+void CollapseWatch::see(std::string_view number, double value) {
+  bool is_known = false;
+  for (Watched& w : watched_) {
+    if (w.rule.number != number) continue;
+    is_known = true;
+    w.below = value < w.rule.low || std::isnan(value) ? w.below + 1 : 0;
+    w.above = value > w.rule.high ? w.above + 1 : 0;
+    w.was_below = w.was_below || w.below >= w.rule.steps;
+    w.was_above = w.was_above || w.above >= w.rule.steps;
+  }
+  check(is_known, "collapse", "no rule is about '{}'", number);
+}
+
+std::vector<std::string> CollapseWatch::findings() const {
+  std::vector<std::string> lines;
+  for (const Watched& w : watched_) {
+    if (w.was_below) lines.push_back(finding(w.rule, true));
+    if (w.was_above) lines.push_back(finding(w.rule, false));
+  }
+  return lines;
+}
+
+double undecided(std::span<const double> probabilities) {
+  if (probabilities.empty()) return 0;
+  double sum = 0;
+  for (const double p : probabilities) sum += p * (1 - p);
+  return sum / static_cast<double>(probabilities.size());
+}
+
+}  // namespace maskgrad

@@ -1,0 +1,133 @@
+#include <cmath>
+
+#include <maskgrad/layers/learned_mask/keep_noise.hpp>
+#include <maskgrad/layers/learned_mask/sampler.hpp>
+#include <maskgrad/ops/math/activation.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/straight_through.hpp>
+#include <maskgrad/tensor/shortened.hpp>
+
+namespace maskgrad {
+namespace {
+
+constexpr std::string_view kNames[] = {"soft", "straight-through", "gumbel", "hard-concrete",
+                                       "reinforce"};
+
+Variable shifted(const Variable& x, double by) {
+  return by == 0 ? x : ops::add(x, Variable(Tensor::full({}, by, x.dtype())));
+}
+
+// s((l + n) / temperature)
+Variable relaxed(const Variable& logits, double temperature, Pass& pass) {
+  const Variable noisy = ops::add(logits, Variable(logistic_noise(logits, pass)));
+  return ops::sigmoid(ops::scale(noisy, 1 / temperature));
+}
+
+// Where the logit is above minus the noise. Neither NaN nor a position that does not exist is.
+template <class Positive>
+Tensor where_positive(const Variable& logits, DType dtype, Positive positive) {
+  Tensor kept = Tensor::zeros(logits.shape(), dtype);
+  const bool* const exists = logits.mask().defined() ? logits.mask().bits().data<bool>() : nullptr;
+  for (std::int64_t i = 0; i < kept.numel(); ++i) {
+    if ((exists && !exists[i]) || !positive(i)) continue;
+    if (dtype == DType::kBool) {
+      kept.data<bool>()[i] = true;
+    } else if (dtype == DType::kFloat32) {
+      kept.data<float>()[i] = 1;
+    } else {
+      kept.data<double>()[i] = 1;
+    }
+  }
+  return kept;
+}
+
+}  // namespace
+
+void Sampler::check_logits(const char* name, const Variable& logits) {
+  check_given(logits.defined(), name, "the logits");
+  check(logits.rank() == 2, name, "needs logits [B, S], got {}", logits.shape());
+}
+
+Variable Sampler::kept(const Variable& logits) const {
+  check_logits(name().data(), logits);
+  return ops::sigmoid(logits);
+}
+
+SequenceMask decide(const Variable& logits) {
+  check_given(logits.defined(), "decide", "the logits");
+  check(logits.rank() == 2, "decide", "needs logits [B, S], got {}", logits.shape());
+  Tensor bits;
+  dispatch_dtype(FloatingTypes{}, logits.dtype(), "decide", [&]<class T>(T) {
+    const T* const logit = logits.value().data<T>();
+    bits = where_positive(logits, DType::kBool, [&](std::int64_t i) { return logit[i] > 0; });
+  });
+  return SequenceMask(bits);
+}
+
+KeepSample SoftGate::sample(const Variable& logits, Pass&) const { return {kept(logits), {}}; }
+
+KeepSample StraightThrough::sample(const Variable& logits, Pass&) const {
+  return {kept(logits), {}};
+}
+
+Variable StraightThrough::kept(const Variable& logits) const {
+  check_logits("straight-through", logits);
+  return ops::straight_through(logits);
+}
+
+GumbelSigmoid::GumbelSigmoid(const Ramp& temperature) : temperature_(temperature) {
+  check_ramp("gumbel", temperature, 0, /*is_above=*/true);
+}
+
+KeepSample GumbelSigmoid::sample(const Variable& logits, Pass& pass) const {
+  check_logits("gumbel", logits);
+  return {relaxed(logits, temperature_.at(static_cast<std::int64_t>(pass.step())), pass), {}};
+}
+
+HardConcrete::HardConcrete(const Options& options) : options_(options) {
+  const auto& [beta, low, high] = options_;
+  check(beta > 0 && std::isfinite(beta) && low < 0 && std::isfinite(low) && high > 1 &&
+            std::isfinite(high),
+        "hard-concrete", "needs beta above 0, low below 0 and high above 1, got {}, {} and {}",
+        beta, low, high);
+}
+
+KeepSample HardConcrete::sample(const Variable& logits, Pass& pass) const {
+  check_logits("hard-concrete", logits);
+  const auto& [beta, low, high] = options_;
+  const Variable share = relaxed(logits, beta, pass);
+  return {ops::clip(shifted(ops::scale(share, high - low), low), 0.0, 1.0), {}};
+}
+
+Variable HardConcrete::kept(const Variable& logits) const {
+  check_logits("hard-concrete", logits);
+  const auto& [beta, low, high] = options_;
+  return ops::sigmoid(shifted(logits, -beta * std::log(-low / high)));
+}
+
+// log s(l) = l - softplus(l), and log s(-l) = -softplus(l)
+KeepSample Reinforce::sample(const Variable& logits, Pass& pass) const {
+  check_logits("reinforce", logits);
+  const Tensor noise = logistic_noise(logits, pass);
+  Tensor drawn;
+  dispatch_dtype(FloatingTypes{}, logits.dtype(), "reinforce", [&]<class T>(T) {
+    const T *const logit = logits.value().data<T>(), *const n = noise.data<T>();
+    drawn =
+        where_positive(logits, logits.dtype(), [&](std::int64_t i) { return logit[i] > -n[i]; });
+  });
+  const Variable keep(drawn, Variable::kConstant, logits.mask());
+  return {keep, ops::subtract(ops::multiply(keep, logits), ops::softplus(logits))};
+}
+
+std::vector<std::string> sampler_names() { return {std::begin(kNames), std::end(kNames)}; }
+
+std::unique_ptr<Sampler> make_sampler(std::string_view name, const Ramp& temperature) {
+  if (name == kNames[0]) return std::make_unique<SoftGate>();
+  if (name == kNames[1]) return std::make_unique<StraightThrough>();
+  if (name == kNames[2]) return std::make_unique<GumbelSigmoid>(temperature);
+  if (name == kNames[3]) return std::make_unique<HardConcrete>();
+  if (name == kNames[4]) return std::make_unique<Reinforce>();
+  fail("sampler", "'{}' is not one of {}", shortened(name), fmt::join(sampler_names(), ", "));
+}
+
+}  // namespace maskgrad

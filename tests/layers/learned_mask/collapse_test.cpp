@@ -1,0 +1,73 @@
+#include <gmock/gmock.h>
+
+#include <maskgrad/layers/learned_mask/collapse.hpp>
+
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+void see(CollapseWatch& watch, const char* number, double value, int times) {
+  for (int i = 0; i < times; ++i) watch.see(number, value);
+}
+
+TEST(CollapseWatch, NamesTheKnobOfAMaskThatStaysShutOrOpen) {
+  CollapseWatch watch(learned_mask_rules());
+  see(watch, "kept", 0.01, 499);
+  see(watch, "kept", 0.5, 1);
+  see(watch, "kept", 0.01, 499);
+  EXPECT_THAT(watch.findings(), IsEmpty());
+  see(watch, "kept", 0.01, 1);
+  see(watch, "kept", 0.5, 1000);
+  EXPECT_THAT(watch.findings(), ElementsAre(AllOf(HasSubstr("kept was below 0.05 for 500 steps"),
+                                                  HasSubstr("lower the cost"))));
+  see(watch, "kept", 0.97, 500);
+  EXPECT_THAT(watch.findings(), ElementsAre(HasSubstr("below"), HasSubstr("raise the cost")));
+}
+
+TEST(CollapseWatch, TakesTheLimitsThemselvesForSound) {
+  CollapseWatch watch(learned_mask_rules());
+  see(watch, "kept", 0.05, 1000);
+  see(watch, "kept", 0.95, 1000);
+  watch.see("undecided", 0.1);
+  watch.see("hardening", -0.5);
+  EXPECT_THAT(watch.findings(), IsEmpty());
+}
+
+TEST(CollapseWatch, SeesWhatIsWrongAtTheEnd) {
+  CollapseWatch watch(learned_mask_rules());
+  watch.see("undecided", 0.2);
+  watch.see("hardening", 0.3);
+  EXPECT_THAT(watch.findings(), ElementsAre(AllOf(HasSubstr("undecided was above 0.1: "),
+                                                  HasSubstr("lower the temperature")),
+                                            HasSubstr("hard masks")));
+}
+
+TEST(CollapseWatch, TakesRulesOfOtherGatesAndNoNaN) {
+  CollapseWatch watch({{"load", 1.0 / 12, 1, 3, "an expert is dead", "raise the balance"}});
+  see(watch, "load", test::kNaN, 3);
+  EXPECT_THAT(watch.findings(), ElementsAre(HasSubstr("an expert is dead; raise the balance")));
+  EXPECT_EQ(error_of([&] { watch.see("entropy", 1); }), "[collapse] no rule is about 'entropy'");
+  EXPECT_EQ(
+      error_of([] {
+        CollapseWatch({{"load", 2, 1, 3, "", ""}});
+      }),
+      "[collapse] a rule has a number, low at most high, and a step at least; 'load' has 2, 1 "
+      "and 3");
+}
+
+TEST(Undecided, IsTheMeanVarianceOfDecisions) {
+  const double p[] = {0, 1, 0.5, 0.25};
+  EXPECT_DOUBLE_EQ(undecided(p), (0.25 + 0.1875) / 4);
+  EXPECT_EQ(undecided({}), 0);
+}
+
+}  // namespace
+}  // namespace maskgrad
