@@ -17,6 +17,8 @@ Variable Layer::operator()(const Variable& x, Pass& pass) {
   return checked(x, pass, [&] { return forward(x, pass); });
 }
 
+std::optional<Hardened> Layer::harden() { return std::nullopt; }
+
 void Layer::check_before(const Variable& x, const Pass& pass) const {
   if (pass.packing() == nullptr) {
     check(of_layers_ || !x.mask().defined() || rule_ != MaskRule::kUnset, kind_.c_str(),

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include <maskgrad/layers/hardened.hpp>
 #include <maskgrad/layers/module.hpp>
 #include <maskgrad/layers/pass.hpp>
 #include <maskgrad/tensor/scope.hpp>
@@ -53,6 +54,11 @@ class Layer : public Module {
   /// A matrix counts 3 for each of its elements: a product and two gradients. What is done to
   /// single features counts only in a layer without matrices.
   virtual std::optional<ops::Work> row_work() const { return std::nullopt; }
+
+  /// The layer to take in the place of this one once its gates are trained. Nothing, the default,
+  /// says that this one stays. Throws Error where a parameter has no value. See harden.hpp for a
+  /// whole model.
+  virtual std::optional<Hardened> harden();
 
  protected:
   virtual Variable forward(const Variable& x, Pass& pass) = 0;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include <maskgrad/layers/module.hpp>
 
@@ -25,6 +26,15 @@ void Module::add_submodule(const std::string& name, std::unique_ptr<Module> modu
   check_name(name);
   module->name_ = name;
   children_.push_back({name, std::move(module)});
+}
+
+std::unique_ptr<Module> Module::replace_submodule(const std::string& name,
+                                                  std::unique_ptr<Module> module) {
+  check(module != nullptr, "module", "'{}' is no module", name);
+  const auto child = std::ranges::find(children_, name, &Child::name);
+  check(child != children_.end(), "module", "there is no part '{}' to replace", name);
+  module->name_ = name;
+  return std::exchange(child->module, std::move(module));
 }
 
 void Module::check_name(const std::string& name) const {

@@ -73,6 +73,11 @@ class Module {
     return added;
   }
 
+  /// Puts a module in the place of the submodule of that name, and returns that one. Throws Error
+  /// where there is none, and when there is no module.
+  std::unique_ptr<Module> replace_submodule(const std::string& name,
+                                            std::unique_ptr<Module> module);
+
  private:
   void add_submodule(const std::string& name, std::unique_ptr<Module> module);
   void check_name(const std::string& name) const;

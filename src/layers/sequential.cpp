@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <span>
 
 #include <maskgrad/layers/sequential.hpp>
@@ -31,6 +32,19 @@ Layer& Sequential::layer(const std::string& name) const {
     if (part.name == name) return *part.layer;
   }
   fail("Sequential", "has no layer '{}'", name);
+}
+
+std::vector<Layer*> Sequential::layers() const {
+  std::vector<Layer*> all;
+  for (const Part& part : layers_) all.push_back(part.layer);
+  return all;
+}
+
+std::unique_ptr<Module> Sequential::replace(const std::string& name, std::unique_ptr<Layer> layer) {
+  Layer* const added = layer.get();
+  std::unique_ptr<Module> old = replace_submodule(name, std::move(layer));
+  std::ranges::find(layers_, name, &Part::name)->layer = added;
+  return old;
 }
 
 Sequential& Sequential::pack(PackWhen when) {

@@ -52,6 +52,13 @@ class Sequential : public Layer {
   /// The layer of this name. Throws Error when there is none.
   Layer& layer(const std::string& name) const;
 
+  /// The layers, in their order.
+  std::vector<Layer*> layers() const;
+  /// Puts a layer in the place of the one of that name, and returns that one. A ParameterBuffer of
+  /// the model still belongs to the old layer: make a new one. Throws Error where there is no such
+  /// layer, and when `layer` is null.
+  std::unique_ptr<Module> replace(const std::string& name, std::unique_ptr<Layer> layer);
+
   /// Says when values that carry a mask are packed. A stretch of layers that can run on a packed
   /// row (Layer::row_work()) then runs there. Its output is unpacked, with the mask on it. Results
   /// and gradients are the same either way, up to rounding and random numbers. A pass that does not

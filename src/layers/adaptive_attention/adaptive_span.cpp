@@ -97,13 +97,14 @@ MultiHeadAttention::Attended AdaptiveSpan::attended(const Variable& x, Pass& pas
   return {narrowed(plan, within_reach(x, pass, furthest(keep), keys)), bias};
 }
 
-Hardened<WindowAttention> AdaptiveSpan::harden() {
+std::optional<Hardened> AdaptiveSpan::harden() {
   std::vector<std::int64_t> windows;
   const Tensor z = spans().value().to(DType::kFloat64);
   for (const double span : z.values<double>()) {
     windows.push_back(static_cast<std::int64_t>(std::floor(span + options_.ramp / 2)));
   }
-  Hardened<WindowAttention> hard;
+  Hardened hard;
+  hard.says = fmt::format("looks at most {} far", fmt::join(windows, ", "));
   hard.layer = std::make_unique<WindowAttention>(features_, std::move(windows), options_.attention);
   for (const auto& [name, parameter] : parameters()) {
     if (name != "span") hard.values.emplace(name, parameter->variable().value());

@@ -1,7 +1,6 @@
 // Attention whose heads learn how far they look.
 #pragma once
 
-#include <maskgrad/layers/adaptive_attention/hardened.hpp>
 #include <maskgrad/layers/adaptive_attention/window_attention.hpp>
 
 namespace maskgrad {
@@ -38,9 +37,9 @@ class AdaptiveSpan : public MultiHeadAttention {
   /// The mean of z over the heads, a number. Times a price it is a term of the loss that makes
   /// heads look no further than they need.
   Variable penalty() const;
-  /// The layer with windows in the place of spans: the head sees whatever has m >= 1/2, with the
-  /// weight 1, which is x <= z + R/2. Throws Error where a parameter has no value.
-  Hardened<WindowAttention> harden();
+  /// A WindowAttention: the head sees whatever has m >= 1/2, with the weight 1, which is
+  /// x <= z + R/2.
+  std::optional<Hardened> harden() override;
 
  protected:
   Attended attended(const Variable& x, Pass& pass) override;

@@ -123,8 +123,8 @@ GatedAttentionOptions GatedAttention::pruned_options() const {
   return options;
 }
 
-Hardened<GatedAttention> GatedAttention::prune() {
-  check(head_gates_ != nullptr, kName, "has no gates on heads");
+std::optional<Hardened> GatedAttention::harden() {
+  if (!head_gates_) return std::nullopt;
   const std::vector<std::int64_t> heads = open();
   check(!heads.empty(), kName, "all {} heads are closed", heads_);
   const std::int64_t key_heads =
@@ -132,7 +132,8 @@ Hardened<GatedAttention> GatedAttention::prune() {
   std::vector<std::int64_t> of_keys;
   for (const std::int64_t h : heads) of_keys.push_back(h / (heads_ / key_heads));
 
-  Hardened<GatedAttention> pruned;
+  Hardened pruned;
+  pruned.says = fmt::format("keeps {} of {} heads", heads.size(), heads_);
   pruned.layer = std::make_unique<GatedAttention>(features_, std::ssize(heads), pruned_options());
   for (const auto& [name, parameter] : parameters()) {
     const Tensor value = parameter->variable().value();

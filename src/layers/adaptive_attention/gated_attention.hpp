@@ -3,7 +3,6 @@
 
 #include <vector>
 
-#include <maskgrad/layers/adaptive_attention/hardened.hpp>
 #include <maskgrad/layers/multi_head_attention.hpp>
 
 namespace maskgrad {
@@ -37,7 +36,7 @@ struct GatedAttentionOptions {
 /// [D, H d], Glorot-uniform, and gate_bias, which starts as options.bias; head_gates [H], a.
 ///
 /// A soft gate is a value and no mask, so that a head that closes can open again. Where head gates
-/// are hard, a closed head is set to 0, its gates take no gradient, and prune() leaves it out.
+/// are hard, a closed head is set to 0, its gates take no gradient, and harden() leaves it out.
 class GatedAttention : public Layer {
  public:
   /// `features` is D, `heads` is H. Throws Error for options that are not finite, without an output
@@ -50,10 +49,10 @@ class GatedAttention : public Layer {
   /// The sum of s_h, a number: times a price it is a term of the loss that closes heads. Throws
   /// Error without head gates.
   Variable open_heads() const;
-  /// The layer of the heads with a_h above 0, without gates on heads: what this layer gives with
-  /// hard head gates, up to rounding. Heads that shared keys have keys of their own then. Throws
-  /// Error without head gates, when all heads are closed, and where a parameter has no value.
-  Hardened<GatedAttention> prune();
+  /// A GatedAttention of the heads with a_h above 0, without gates on heads: what this layer gives
+  /// with hard head gates, up to rounding. Heads that shared keys have keys of their own then.
+  /// Nothing without head gates. Throws Error when all heads are closed, and as Layer::harden().
+  std::optional<Hardened> harden() override;
 
   /// 3 times the elements of all matrices for each position, and the pairs of MultiHeadAttention.
   std::optional<ops::Work> row_work() const override;

@@ -51,8 +51,14 @@ LearnedMask::Drawn LearnedMask::draw(const Variable& x, Pass& pass) {
   return drawn;
 }
 
-std::unique_ptr<HardMask> LearnedMask::harden() const {
-  return std::make_unique<HardMask>(network_.features(), network_.options());
+std::optional<Hardened> LearnedMask::harden() {
+  Hardened hard;
+  hard.layer = std::make_unique<HardMask>(network_.features(), network_.options());
+  for (const auto& [name, parameter] : parameters()) {
+    hard.values.emplace(name, parameter->variable().value());
+  }
+  hard.says = "keeps the positions whose logit is above 0";
+  return hard;
 }
 
 Variable LearnedMask::forward(const Variable& x, Pass& pass) {

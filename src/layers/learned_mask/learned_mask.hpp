@@ -43,9 +43,8 @@ class LearnedMask : public Layer {
   Drawn draw(const Variable& x, Pass& pass);
 
   const Sampler& sampler() const { return *sampler_; }
-  /// The hard form: an ordinary layer, whose parameters have the names and shapes of these. It has
-  /// no values yet. ParameterBuffer::load() takes them, or a file of a model.
-  std::unique_ptr<HardMask> harden() const;
+  /// A HardMask, whose parameters have the names, shapes and values of these.
+  std::optional<Hardened> harden() override;
 
  protected:
   Variable forward(const Variable& x, Pass& pass) override;

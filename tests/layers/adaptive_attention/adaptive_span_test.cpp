@@ -153,9 +153,11 @@ TEST(AdaptiveSpan, HardensToWindowsOfHalfTheRampMore) {
   Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 10,
                               AdaptiveSpanOptions{.ramp = 3.0});
   Tensor(drawn.value("span")).copy_from(test::make({-1000, std::log(0.35 / 0.65)}, {2}));
-  const Hardened<WindowAttention> hard = drawn.layer.harden();
+  const Hardened hard = drawn.layer.harden().value();
   // Spans of 0 and 3.5, and half of a ramp of 3.
-  EXPECT_EQ(hard.layer->windows(), (std::vector<std::int64_t>{1, 5}));
+  EXPECT_EQ(dynamic_cast<WindowAttention&>(*hard.layer).windows(),
+            (std::vector<std::int64_t>{1, 5}));
+  EXPECT_EQ(hard.says, "looks at most 1, 5 far");
   ParameterBuffer parameters(*hard.layer, DType::kFloat64, 1);
   parameters.load(hard.values);
   Trained<WindowAttention> same(DType::kFloat64, kFeatures, std::vector<std::int64_t>{1, 5});
@@ -170,7 +172,7 @@ TEST(AdaptiveSpan, GivesWhatItsHardFormGivesWhereTheRampIsSteep) {
   for (const AttentionKind kind : {AttentionKind::kBidirectional, AttentionKind::kCausal}) {
     Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3,
                                 AdaptiveSpanOptions{.attention = {.kind = kind}, .ramp = 1e-3});
-    const Hardened<WindowAttention> hard = drawn.layer.harden();
+    const Hardened hard = drawn.layer.harden().value();
     ParameterBuffer parameters(*hard.layer, DType::kFloat64, 1);
     parameters.load(hard.values);
     const Variable x = test::attention_input(kFeatures, test::attention_mask());

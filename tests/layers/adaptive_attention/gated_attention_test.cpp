@@ -121,7 +121,8 @@ TEST(GatedAttention, PrunesToTheHeadsThatAreOpenWithTheSameResult) {
     options.head_gates = HeadGates::kHard;
     Trained<GatedAttention> hard(DType::kFloat64, kFeatures, kHeads, options);
     Tensor(hard.value("head_gates")).copy_from(test::make({0.1, -3, 0, 2}, {4}));
-    const Hardened<GatedAttention> pruned = hard.layer.prune();
+    const Hardened pruned = hard.layer.harden().value();
+    EXPECT_EQ(pruned.says, "keeps 2 of 4 heads");
     ParameterBuffer parameters(*pruned.layer, DType::kFloat64, 1);
     parameters.load(pruned.values);
     EXPECT_EQ(parameters.named_values().at("o").shape(), (Shape{4, kFeatures}));
@@ -138,7 +139,7 @@ TEST(GatedAttention, PrunesWhatSoftGatesHaveClosed) {
                                Options{.head_gates = HeadGates::kSoft});
   Tensor(soft.value("head_gates"))
       .copy_from(test::make({-1, 1000, -2, -3}, {4}).to(DType::kFloat32));
-  const Hardened<GatedAttention> pruned = soft.layer.prune();
+  const Hardened pruned = soft.layer.harden().value();
   ParameterBuffer parameters(*pruned.layer, DType::kFloat32, 1);
   parameters.load(pruned.values);
   const auto taken = to_doubles(parameters.named_values().at("heads.v_bias"));
@@ -205,11 +206,11 @@ TEST(GatedAttention, RefusesWhatItCannotDo) {
             "[MultiHeadAttention] heads need features above 0, got -1");
   GatedAttention plain(kFeatures, kHeads);
   EXPECT_EQ(error_of([&] { plain.head_gates(); }), "[GatedAttention] has no gates on heads");
-  EXPECT_EQ(error_of([&] { plain.prune(); }), "[GatedAttention] has no gates on heads");
+  EXPECT_FALSE(plain.harden().has_value());
   Trained<GatedAttention> closed(DType::kFloat64, kFeatures, kHeads,
                                  Options{.head_gates = HeadGates::kHard, .head_start = -1});
   Tensor(closed.value("head_gates")).copy_from(test::make({-1, -1, 0, -1}, {4}));
-  EXPECT_EQ(error_of([&] { closed.layer.prune(); }), "[GatedAttention] all 4 heads are closed");
+  EXPECT_EQ(error_of([&] { closed.layer.harden(); }), "[GatedAttention] all 4 heads are closed");
   EXPECT_EQ(error_of([&] {
               closed.layer(Variable(Tensor::zeros({2, 8}, DType::kFloat64)));
             }),

@@ -171,9 +171,10 @@ TEST(LearnedMask, IsSkippedByWhatFollowsInInference) {
 TEST(LearnedMask, HardensToALayerOfTheSameParameters) {
   LearnedMask layer(kFeatures, make_sampler("gumbel"), {.hidden = 4, .open = 0});
   const ParameterBuffer learned(layer, DType::kFloat64, 7);
-  const std::unique_ptr<HardMask> hard = layer.harden();
+  const std::optional<Hardened> made = layer.harden();
+  Layer* const hard = made->layer.get();
   ParameterBuffer parameters(*hard, DType::kFloat64, 8);
-  parameters.load(learned.named_values());
+  parameters.load(made->values);
   const Variable x = random_value({4, 6, kFeatures});
   const Variable y = layer(x);
   EXPECT_TRUE(y.mask().defined());
