@@ -52,7 +52,10 @@ bool add_sample(const char* name, const Options& options) {
   return register_layer({name, [=] { return std::make_unique<InTurn>(options); }});
 }
 const bool kRegistered =
-    add_sample("TaskAttention", {}) &&
+    register_layer(
+        {"TaskAttention",
+         [] { return std::make_unique<TaskAttention>(LayerSample::kFeatures, 5, 1); }}) &&
+    add_sample("TaskAttentionOfSeveralTasks", {}) &&
     add_sample("CausalTaskAttention", {.kind = AttentionKind::kCausal, .bias = false}) &&
     add_sample("TaskBias", {.owns = TaskOwns::kBias});
 
