@@ -9,7 +9,7 @@ import shutil
 from docs_site import api, headers, look, markdown
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FIRST = ["README.md", "docs/training.md", "docs/masks.md", "docs/arithmetic.md"]
+FIRST = ["README.md", "docs/training.md", "docs/masks.md", "docs/gates.md", "docs/arithmetic.md"]
 REFERENCE = ["docs/layers.md", "docs/ops.md", "docs/headers.md", "docs/formats.md"]
 
 
