@@ -28,8 +28,6 @@ constexpr GruOptions kStack = {.layers = 2, .bidirectional = true};
 const bool kRegistered =
     register_layer({"Gru", maker(kHidden)}) && register_layer({"GruStack", maker(kHidden, kStack)});
 
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
 // h at each position of one sequence, all of whose positions exist.
 Matrix naive(const Matrix& x, const ParameterBuffer& parameters) {
   const Matrix w_h = test::weights(parameters, "w_h1");
@@ -41,7 +39,8 @@ Matrix naive(const Matrix& x, const ParameterBuffer& parameters) {
                                    test::weights(parameters, "b_x1")[0]);
     const Matrix v = test::shifted(test::product({h}, w_h), test::weights(parameters, "b_h1")[0]);
     for (std::size_t j = 0; j < n; ++j) {
-      const double r = sigmoid(u[0][j] + v[0][j]), z = sigmoid(u[0][n + j] + v[0][n + j]);
+      const double r = test::logistic(u[0][j] + v[0][j]),
+                   z = test::logistic(u[0][n + j] + v[0][n + j]);
       h[j] = (1 - z) * std::tanh(u[0][2 * n + j] + r * v[0][2 * n + j]) + z * h[j];
     }
     outputs.push_back(h);

@@ -28,8 +28,6 @@ constexpr LstmOptions kStack = {.layers = 2, .bidirectional = true};
 const bool kRegistered = register_layer({"Lstm", maker(kHidden)}) &&
                          register_layer({"LstmStack", maker(kHidden, kStack)});
 
-double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
 // h at each position of one sequence, all of whose positions exist.
 Matrix naive(const Matrix& x, const Matrix& w_x, const Matrix& w_h, const std::vector<double>& b) {
   const std::size_t n = w_h.size();
@@ -41,8 +39,8 @@ Matrix naive(const Matrix& x, const Matrix& w_x, const Matrix& w_h, const std::v
       return of_x[0][part * n + j] + of_h[0][part * n + j] + b[part * n + j];
     };
     for (std::size_t j = 0; j < n; ++j) {
-      c[j] = sigmoid(gate(1, j)) * c[j] + sigmoid(gate(0, j)) * std::tanh(gate(2, j));
-      h[j] = sigmoid(gate(3, j)) * std::tanh(c[j]);
+      c[j] = test::logistic(gate(1, j)) * c[j] + test::logistic(gate(0, j)) * std::tanh(gate(2, j));
+      h[j] = test::logistic(gate(3, j)) * std::tanh(c[j]);
     }
     outputs.push_back(h);
   }
