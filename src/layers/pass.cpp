@@ -67,8 +67,13 @@ AttentionMask pairs_between(const SequenceMask& queries, const SequenceMask& key
 }  // namespace
 
 Pass Pass::training(std::uint64_t seed, std::uint64_t step) {
+  return training_part(seed, step, 0, 1);
+}
+
+Pass Pass::training_part(std::uint64_t seed, std::uint64_t step, std::uint64_t part,
+                         std::uint64_t parts) {
   Pass pass;
-  pass.random_ = {seed, step};
+  pass.random_ = {seed, step * parts + part, step};
   return pass;
 }
 
@@ -108,7 +113,7 @@ Random Pass::random(std::string_view use) const {
   check(is_training(), "pass",
         "has no random numbers: it is inference; use Pass::training(seed, step) to train");
   const auto path = Scope::path_in_pool(use);
-  return Random(random_->seed, stream_of({path.data(), path.size()}), random_->step);
+  return Random(random_->seed, stream_of({path.data(), path.size()}), random_->draw);
 }
 
 void Pass::set_pairs(AttentionMask pairs) {

@@ -31,6 +31,10 @@ class Pass {
   Pass() = default;
   /// A training step. Layers draw random numbers from (seed, their names, step).
   static Pass training(std::uint64_t seed, std::uint64_t step);
+  /// Part `part` of a step that takes so many passes, as a Trainer with micro-batches does. Random
+  /// numbers come from (seed, the layers' names, step * parts + part).
+  static Pass training_part(std::uint64_t seed, std::uint64_t step, std::uint64_t part,
+                            std::uint64_t parts);
   /// This pass on the packed row of a batch, with the same mode and random numbers. Throws Error
   /// for an undefined packing, and for a pass that may not be packed, see may_pack().
   Pass on_row(const ops::Packing& packing) const;
@@ -49,7 +53,7 @@ class Pass {
   bool may_pack() const { return !is_unpacked_ && !packing_ && cache_ == nullptr && !has_pairs(); }
 
   bool is_training() const { return random_.has_value(); }
-  /// The step of training(). A Trainer with micro-batches counts those. Throws Error in inference.
+  /// The step of training(). Throws Error in inference.
   std::uint64_t step() const;
   /// Whether the batch goes on where a cache ends, see reading().
   bool is_reading() const { return cache_ != nullptr; }
@@ -107,7 +111,7 @@ class Pass {
 
  private:
   struct Source {
-    std::uint64_t seed, step;
+    std::uint64_t seed, draw, step;  // `draw` counts passes
   };
   // What was made for values of these positions, kept for the next layer.
   struct OfMask {

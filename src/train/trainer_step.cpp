@@ -24,7 +24,7 @@ template <class... Args>
 ModelOutput Trainer::run_model(const Batch& part, std::int64_t index) {
   const auto step = static_cast<std::uint64_t>(state_.step),  // may wrap, far beyond any run
       count = static_cast<std::uint64_t>(options_.micro_batches);
-  Pass pass = Pass::training(options_.seed, step * count + static_cast<std::uint64_t>(index));
+  Pass pass = Pass::training_part(options_.seed, step, static_cast<std::uint64_t>(index), count);
   return model_(part, pass);
 }
 

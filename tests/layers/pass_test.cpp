@@ -53,6 +53,19 @@ TEST(Pass, GivesEachLayerRandomNumbersOfItsOwnInEachStep) {
             Random(1, stream_of("block.a"), 2).bits64());
 }
 
+TEST(Pass, DrawsAnewInEachPartOfAStepAndKnowsTheStep) {
+  std::set<double> drawn;
+  for (std::uint64_t step = 0; step < 3; ++step) {
+    for (std::uint64_t part = 0; part < 4; ++part) {
+      const Pass pass = Pass::training_part(7, step, part, 4);
+      EXPECT_EQ(pass.step(), step);
+      drawn.insert(pass.random().uniform());
+      EXPECT_EQ(pass.random().uniform(), Pass::training(7, step * 4 + part).random().uniform());
+    }
+  }
+  EXPECT_EQ(drawn.size(), 12u);
+}
+
 TEST(Pass, KnowsTheMostPositionsThatItsLayersTellApart) {
   Pass pass;
   EXPECT_EQ(pass.most_positions(), std::nullopt);
