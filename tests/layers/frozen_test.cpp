@@ -2,8 +2,10 @@
 
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/frozen.hpp>
+#include <maskgrad/layers/sequential.hpp>
 
 #include "layers/support.hpp"
+#include "support/errors.hpp"
 
 namespace maskgrad {
 namespace {
@@ -29,6 +31,19 @@ TEST(Frozen, GivesParametersNoGradientAndPassesThatOfValuesOn) {
   }
   const test::PassResults again = test::run_pass(layer, parameters, x, ones);
   EXPECT_TRUE(same_bits(again.gradients, free.gradients));
+}
+
+TEST(Frozen, ChangesNothingWhereAParameterHasNoValue) {
+  Sequential model;
+  model.add<Dense>("a", 2, 3).add<Dense>("b", 3, 1);
+  ParameterBuffer parameters(model, DType::kFloat64, 1);
+  const auto old = model.replace("b", std::make_unique<Dense>(3, 2));
+  EXPECT_THAT(test::error_of([&] { const Frozen frozen(model); }),
+              ::testing::HasSubstr("before it was given a value"));
+  Tape tape;
+  tape.backward(model.layer("a")(Variable(make({1, -2}, {1, 2}))),
+                Tensor::full({1, 3}, 1, DType::kFloat64));
+  EXPECT_THAT(to_doubles(parameters.gradients()), ::testing::Contains(1));
 }
 
 TEST(Frozen, SeesWhatTheBufferHolds) {
