@@ -11,6 +11,12 @@ std::vector<NamedParameter> Module::parameters() {
   return found;
 }
 
+std::vector<Module*> Module::submodules() const {
+  std::vector<Module*> all;
+  for (const Child& child : children_) all.push_back(child.module.get());
+  return all;
+}
+
 void Module::collect(const std::string& prefix, std::vector<NamedParameter>& found) {
   for (Parameter& parameter : parameters_) found.push_back({prefix + parameter.name(), &parameter});
   for (const Child& child : children_) child.module->collect(prefix + child.name + ".", found);

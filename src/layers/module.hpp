@@ -58,6 +58,8 @@ class Module {
   const std::string& name() const { return name_; }
   /// Its own parameters, then those of its submodules, each in the order they were added.
   std::vector<NamedParameter> parameters();
+  /// The modules that it holds, in the order they were added.
+  std::vector<Module*> submodules() const;
 
  protected:
   /// Adds a parameter. Throws Error when the name is taken, empty, or contains a dot, and when

@@ -112,6 +112,29 @@ TEST(HardenOfAPlainModel, ChangesNothing) {
   EXPECT_EQ(hard.values.size(), parameters.entries().size());
 }
 
+// A block as a user writes one.
+class Block : public Layer {
+ public:
+  Block()
+      : Layer("Block", OfLayers{}),
+        inner_(submodule("feed_forward", std::make_unique<PrunableFeedForward>(3, 2))) {}
+
+ protected:
+  Variable forward(const Variable& x, Pass& pass) override { return inner_(x, pass); }
+
+ private:
+  PrunableFeedForward& inner_;
+};
+
+TEST(HardenOfAPlainModel, NamesGatesWithinALayerThatItCannotReplace) {
+  Sequential model;
+  model.add<Block>("block").add<Gate>("gate", 3);
+  ParameterBuffer parameters(model, DType::kFloat32, 1);
+  const HardenedModel hard = harden(model);
+  EXPECT_TRUE(hard.changes.empty());
+  EXPECT_THAT(hard.stays, ElementsAre("block.feed_forward"));
+}
+
 TEST(HardenOfAPlainModel, NeedsValues) {
   Sequential model;
   model.add<Dense>("dense", 3, 2);
