@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -13,7 +14,7 @@ std::string finding(const CollapseRule& rule, bool is_below) {
   const std::string side =
       is_below ? fmt::format("below {}", rule.low) : fmt::format("above {}", rule.high);
   const std::string length = rule.steps > 1 ? fmt::format(" for {} steps", rule.steps) : "";
-  return fmt::format("{} was {}{}: {}; {}", rule.number, side, length, rule.says, rule.knob);
+  return fmt::format("{} was {}{}: {}; {}", rule.metric, side, length, rule.meaning, rule.remedy);
 }
 
 }  // namespace
@@ -32,24 +33,27 @@ std::vector<CollapseRule> learned_mask_rules() {
 
 CollapseWatch::CollapseWatch(std::vector<CollapseRule> rules) {
   for (CollapseRule& rule : rules) {
-    check(!rule.number.empty() && rule.low <= rule.high && rule.steps >= 1, "collapse",
-          "a rule has a number, low at most high, and a step at least; '{}' has {}, {} and {}",
-          rule.number, rule.low, rule.high, rule.steps);
+    check(!rule.metric.empty() && rule.low <= rule.high && rule.steps >= 1, "collapse",
+          "a rule has a metric, low at most high, and a step at least; '{}' has {}, {} and {}",
+          rule.metric, rule.low, rule.high, rule.steps);
     watched_.push_back({std::move(rule)});
   }
 }
 
-void CollapseWatch::see(std::string_view number, double value) {
+void CollapseWatch::observe(std::string_view metric, double value) {
   bool is_known = false;
   for (Watched& w : watched_) {
-    if (w.rule.number != number) continue;
+    if (w.rule.metric != metric) continue;
     is_known = true;
-    w.below = value < w.rule.low || std::isnan(value) ? w.below + 1 : 0;
+    w.below = value < w.rule.low ? w.below + 1 : 0;
     w.above = value > w.rule.high ? w.above + 1 : 0;
     w.was_below = w.was_below || w.below >= w.rule.steps;
     w.was_above = w.was_above || w.above >= w.rule.steps;
   }
-  check(is_known, "collapse", "no rule is about '{}'", number);
+  check(is_known, "collapse", "no rule is about '{}'", metric);
+  if (std::isnan(value) && !std::ranges::count(not_numbers_, metric)) {
+    not_numbers_.emplace_back(metric);
+  }
 }
 
 std::vector<std::string> CollapseWatch::findings() const {
@@ -58,6 +62,7 @@ std::vector<std::string> CollapseWatch::findings() const {
     if (w.was_below) lines.push_back(finding(w.rule, true));
     if (w.was_above) lines.push_back(finding(w.rule, false));
   }
+  for (const std::string& metric : not_numbers_) lines.push_back(metric + " was not a number");
   return lines;
 }
 

@@ -9,14 +9,14 @@
 
 namespace maskgrad {
 
-/// A number that should stay within low .. high. It is a sign when it is outside in `steps` calls
+/// A metric that should stay within low .. high. It is a sign when it is outside in `steps` calls
 /// in a row.
 struct CollapseRule {
-  std::string number;  // its name, such as "kept"
-  double low, high;    // within these it is well; NaN never is
-  std::int64_t steps;  // in a row; 1 for a number that is seen once, at the end
-  std::string says;    // what it means
-  std::string knob;    // what to turn
+  std::string metric;   // its name, such as "kept"
+  double low, high;     // within these it is well
+  std::int64_t steps;   // in a row; 1 for a metric that is observed once, at the end
+  std::string meaning;  // of a sign: "the mask drops everything"
+  std::string remedy;   // what to turn
 };
 
 /// The rules of masks that are learned:
@@ -25,17 +25,18 @@ struct CollapseRule {
 ///   "hardening", at the end, accuracy with soft gates minus accuracy with hard ones: above 0.02.
 std::vector<CollapseRule> learned_mask_rules();
 
-/// Hears of numbers and says what is wrong. Rules for other gates, such as experts, are further
+/// Observes metrics and says what is wrong. Rules for other gates, such as experts, are further
 /// rules.
 class CollapseWatch {
  public:
-  /// Throws Error for a rule without a number, with low above high, or with steps below 1.
+  /// Throws Error for a rule without a metric, with low above high or NaN, or with steps below 1.
   explicit CollapseWatch(std::vector<CollapseRule> rules);
 
-  /// The number has this value now. Throws Error for a number that no rule has.
-  void see(std::string_view number, double value);
+  /// The metric has this value now. Throws Error for a metric that no rule has.
+  void observe(std::string_view metric, double value);
   /// A line for each rule that was broken, in the order of the rules: "kept was below 0.05 for 500
-  /// steps: ...: lower ...". A rule stays broken once it was.
+  /// steps: ...; lower ...". A rule stays broken once it was. Then a line for each metric that was
+  /// NaN: "kept was not a number".
   std::vector<std::string> findings() const;
 
  private:
@@ -45,6 +46,7 @@ class CollapseWatch {
     bool was_below = false, was_above = false;
   };
   std::vector<Watched> watched_;
+  std::vector<std::string> not_numbers_;  // metrics, each once
 };
 
 /// The mean of p (1 - p) over probabilities: 0 when all are decided, 0.25 when none is. 0 for none.

@@ -9,11 +9,11 @@ namespace maskgrad {
 struct MaskNetworkOptions {
   std::int64_t hidden = 0;  // F, features between two matrices; 0: there is one matrix
   Activation activation = Activation::kGelu;  // between the two
-  /// Logits lie within -bound .. bound, so that none gets out of reach of its gradient; 0:
-  /// anywhere.
+  /// Logits lie within -bound .. bound, so that each decision keeps a chance to be drawn otherwise;
+  /// 0: anywhere.
   double bound = 8;
-  /// The logit that an x of 0 starts with. Above 0 a mask starts open: what it drops by mistake, no
-  /// task can tell it to keep.
+  /// The logit that an x of 0 starts with. Above 0 a mask starts open. A task learns little from a
+  /// token that is dropped, so it can hardly say that one was dropped by mistake.
   double open = 4;
 };
 

@@ -6,8 +6,8 @@
 namespace maskgrad {
 
 double Ramp::at(std::int64_t step) const {
-  if (step <= begin && begin < end) return first;
   if (step >= end) return last;
+  if (step <= begin) return first;
   const double share = static_cast<double>(step - begin) / static_cast<double>(end - begin);
   if (kind == Kind::kLinear) return first + (last - first) * share;
   return first * std::pow(last / first, share);

@@ -5,9 +5,9 @@
 
 namespace maskgrad {
 
-/// `first` up to step `begin`, `last` from step `end` on, and between them along a line, or with
-/// kGeometric along a curve of a constant ratio a step. For temperatures, and for what a mask
-/// costs.
+/// `last` from step `end` on, before that `first` up to step `begin`, and between them along a
+/// line, or with kGeometric along a curve of a constant ratio a step. For temperatures, and for
+/// what a mask costs.
 struct Ramp {
   enum class Kind : std::uint8_t { kLinear, kGeometric };
 

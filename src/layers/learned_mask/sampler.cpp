@@ -4,18 +4,17 @@
 #include <maskgrad/layers/learned_mask/sampler.hpp>
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/operators.hpp>
 #include <maskgrad/ops/math/straight_through.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
 namespace {
 
-constexpr std::string_view kNames[] = {"soft", "straight-through", "gumbel", "hard-concrete",
-                                       "reinforce"};
+constexpr const char* kNames[] = {"soft", "straight-through", "gumbel", "hard-concrete",
+                                  "reinforce"};
 
-Variable shifted(const Variable& x, double by) {
-  return by == 0 ? x : ops::add(x, Variable(Tensor::full({}, by, x.dtype())));
-}
+Variable shifted(const Variable& x, double by) { return by == 0 ? x : x + by; }
 
 // s((l + n) / temperature)
 Variable relaxed(const Variable& logits, double temperature, Pass& pass) {
@@ -23,7 +22,7 @@ Variable relaxed(const Variable& logits, double temperature, Pass& pass) {
   return ops::sigmoid(ops::scale(noisy, 1 / temperature));
 }
 
-// Where the logit is above minus the noise. Neither NaN nor a position that does not exist is.
+// 1 where `positive` says so and the position exists, else 0.
 template <class Positive>
 Tensor where_positive(const Variable& logits, DType dtype, Positive positive) {
   Tensor kept = Tensor::zeros(logits.shape(), dtype);
@@ -49,7 +48,7 @@ void Sampler::check_logits(const char* name, const Variable& logits) {
 }
 
 Variable Sampler::kept(const Variable& logits) const {
-  check_logits(name().data(), logits);
+  check_logits(name(), logits);
   return ops::sigmoid(logits);
 }
 
@@ -59,7 +58,10 @@ SequenceMask decide(const Variable& logits) {
   Tensor bits;
   dispatch_dtype(FloatingTypes{}, logits.dtype(), "decide", [&]<class T>(T) {
     const T* const logit = logits.value().data<T>();
-    bits = where_positive(logits, DType::kBool, [&](std::int64_t i) { return logit[i] > 0; });
+    bits = where_positive(logits, DType::kBool, [&](std::int64_t i) {
+      check(!std::isnan(logit[i]), "decide", "a logit is NaN");
+      return logit[i] > 0;
+    });
   });
   return SequenceMask(bits);
 }

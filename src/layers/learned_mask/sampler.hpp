@@ -27,7 +27,7 @@ class Sampler {
   virtual ~Sampler() = default;
 
   /// "soft", "straight-through", "gumbel", "hard-concrete", "reinforce".
-  virtual std::string_view name() const = 0;
+  virtual const char* name() const = 0;
   /// Throws Error unless logits are [B, S], or [1, K] on a packed row, and in inference where it
   /// draws.
   virtual KeepSample sample(const Variable& logits, Pass& pass) const = 0;
@@ -41,14 +41,15 @@ class Sampler {
 };
 
 /// The decision when nothing is drawn any more: the positions of logits [B, S] that exist and whose
-/// logit is above 0. Of all samplers this is what is more likely than not. Throws Error unless
-/// logits are [B, S] and on the CPU.
+/// logit is above 0. There a sampler keeps more than half, where its noise is 0. (The kept() of
+/// HardConcrete counts whatever is not set to 0, and is 1/2 at a logit of -1.6.) Throws Error
+/// unless logits are [B, S] and on the CPU, and where one that exists is NaN.
 SequenceMask decide(const Variable& logits);
 
 /// keep = s(l), and so is kept().
 class SoftGate : public Sampler {
  public:
-  std::string_view name() const override { return "soft"; }
+  const char* name() const override { return "soft"; }
   KeepSample sample(const Variable& logits, Pass& pass) const override;
 };
 
@@ -56,7 +57,7 @@ class SoftGate : public Sampler {
 /// same. Draws nothing. Bengio et al. 2013.
 class StraightThrough : public Sampler {
  public:
-  std::string_view name() const override { return "straight-through"; }
+  const char* name() const override { return "straight-through"; }
   KeepSample sample(const Variable& logits, Pass& pass) const override;
   Variable kept(const Variable& logits) const override;
 };
@@ -69,7 +70,7 @@ class GumbelSigmoid : public Sampler {
  public:
   /// Throws Error unless all temperatures are above 0.
   explicit GumbelSigmoid(const Ramp& temperature = Ramp::fixed(0.5));
-  std::string_view name() const override { return "gumbel"; }
+  const char* name() const override { return "gumbel"; }
   KeepSample sample(const Variable& logits, Pass& pass) const override;
 
  private:
@@ -88,7 +89,7 @@ class HardConcrete : public Sampler {
   HardConcrete() : HardConcrete(Options{}) {}
   /// Throws Error unless beta > 0, low < 0 and high > 1, all finite.
   explicit HardConcrete(const Options& options);
-  std::string_view name() const override { return "hard-concrete"; }
+  const char* name() const override { return "hard-concrete"; }
   KeepSample sample(const Variable& logits, Pass& pass) const override;
   Variable kept(const Variable& logits) const override;
 
@@ -101,7 +102,7 @@ class HardConcrete : public Sampler {
 /// Williams 1992, "Simple statistical gradient-following algorithms".
 class Reinforce : public Sampler {
  public:
-  std::string_view name() const override { return "reinforce"; }
+  const char* name() const override { return "reinforce"; }
   KeepSample sample(const Variable& logits, Pass& pass) const override;
 };
 

@@ -1,24 +1,31 @@
 #include <algorithm>
 #include <array>
+#include <numeric>
+#include <span>
 
 #include <maskgrad/layers/learned_mask/score_function.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
-#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/operators.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/tensor/finite.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
 namespace {
 
 constexpr const char* kName = "score function";
-constexpr std::array<std::string_view, 3> kNames = {"none", "running", "leave-one-out"};
+constexpr std::array<std::string_view, 4> kNames = {"none", "running", "leave-one-out", "learned"};
 
-double sum_of(const Tensor& x, std::int64_t first, std::int64_t count) {
-  double sum = 0;
-  dispatch_dtype(FloatingTypes{}, x.dtype(), kName, [&]<class T>(T) {
-    for (std::int64_t i = first; i < first + count; ++i) sum += static_cast<double>(x.data<T>()[i]);
-  });
-  return sum;
+PoolVector<double> numbers(const Tensor& x) {
+  const Tensor wide = x.to(DType::kFloat64);
+  const auto values = wide.values<double>();
+  return PoolVector<double>(values.begin(), values.end());
+}
+
+Tensor column_of(const PoolVector<double>& values, DType dtype) {
+  Tensor column = Tensor::empty({std::ssize(values), 1}, DType::kFloat64);
+  std::ranges::copy(values, column.data<double>());
+  return column.to(dtype);
 }
 
 }  // namespace
@@ -40,32 +47,41 @@ ScoreFunction::ScoreFunction(const ScoreFunctionOptions& options) : options_(opt
         "decay must be at least 0 and below 1, not {}", options.decay);
 }
 
-// (loss - baseline) / K, as a column.
-Tensor ScoreFunction::advantages(const Tensor& losses, DType dtype) const {
-  const std::int64_t k = options_.samples;
-  const auto of_k = static_cast<double>(k);
-  Tensor column = Tensor::empty({losses.numel(), 1}, dtype);
-  dispatch_dtype(FloatingTypes{}, dtype, kName, [&]<class T>(T) {
-    for (std::int64_t r = 0; r < losses.numel(); ++r) {
-      const double loss = sum_of(losses, r, 1);
-      double baseline = options_.baseline == Baseline::kRunning ? running_ : 0;
-      if (options_.baseline == Baseline::kLeaveOneOut) {
-        baseline = (sum_of(losses, r / k * k, k) - loss) / (of_k - 1);
-      }
-      column.data<T>()[r] = static_cast<T>((loss - baseline) / of_k);
-    }
-  });
-  return column;
+PoolVector<double> ScoreFunction::baselines(const PoolVector<double>& losses) const {
+  if (options_.baseline != Baseline::kLeaveOneOut) {
+    return PoolVector<double>(losses.size(),
+                              options_.baseline == Baseline::kRunning ? running_.value_or(0) : 0);
+  }
+  const auto k = static_cast<std::size_t>(options_.samples);
+  PoolVector<double> others;
+  for (std::size_t r = 0; r < losses.size(); ++r) {
+    const auto of_sequence = std::span(losses).subspan(r / k * k, k);
+    const double sum = std::accumulate(of_sequence.begin(), of_sequence.end(), 0.0);
+    others.push_back((sum - losses[r]) / static_cast<double>(k - 1));
+  }
+  return others;
 }
 
-void ScoreFunction::remember(const Tensor& losses) {
-  if (losses.numel() == 0) return;
-  const double mean = sum_of(losses, 0, losses.numel()) / static_cast<double>(losses.numel());
-  running_ = has_run_ ? options_.decay * running_ + (1 - options_.decay) * mean : mean;
-  has_run_ = true;
+// The sum over rows of (loss - baseline) / K log_probability.
+Variable ScoreFunction::weighed(const PoolVector<double>& losses,
+                                const PoolVector<double>& baselines,
+                                const Variable& log_probability) const {
+  PoolVector<double> weights;
+  for (std::size_t r = 0; r < losses.size(); ++r) {
+    weights.push_back((losses[r] - baselines[r]) / static_cast<double>(options_.samples));
+  }
+  const Variable column(column_of(weights, log_probability.dtype()));
+  return ops::sum(ops::fill_masked(ops::multiply(log_probability, column)));
 }
 
-Variable ScoreFunction::surrogate(const Tensor& losses, const Variable& log_probability) {
+void ScoreFunction::remember(const PoolVector<double>& losses) {
+  if (losses.empty()) return;
+  const double mean =
+      std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
+  running_ = running_ ? options_.decay * *running_ + (1 - options_.decay) * mean : mean;
+}
+
+void ScoreFunction::check_inputs(const Tensor& losses, const Variable& log_probability) const {
   check_given(losses.defined() && log_probability.defined(), kName, "an input");
   check(is_floating(losses.dtype()) && losses.rank() == 1 && log_probability.rank() == 2 &&
             losses.dim(0) == log_probability.dim(0),
@@ -74,9 +90,29 @@ Variable ScoreFunction::surrogate(const Tensor& losses, const Variable& log_prob
   check(losses.dim(0) % options_.samples == 0, kName,
         "the rows are {} samples of each sequence, and {} is no multiple", options_.samples,
         losses.dim(0));
-  const Tensor column = advantages(losses, log_probability.dtype());
-  remember(losses);
-  return ops::sum(ops::fill_masked(ops::multiply(log_probability, Variable(column))));
+  if (const auto found = find_not_finite(losses)) fail(kName, "a loss is {}", found->value);
+}
+
+Variable ScoreFunction::surrogate(const Tensor& losses, const Variable& log_probability) {
+  check_inputs(losses, log_probability);
+  check(options_.baseline != Baseline::kLearned, kName,
+        "a learned baseline needs what was predicted of each row");
+  const PoolVector<double> of_rows = numbers(losses);
+  const Variable sum = weighed(of_rows, baselines(of_rows), log_probability);
+  remember(of_rows);
+  return sum;
+}
+
+Variable ScoreFunction::surrogate(const Tensor& losses, const Variable& log_probability,
+                                  const Variable& predicted) {
+  check_inputs(losses, log_probability);
+  check_given(predicted.defined(), kName, "what was predicted");
+  check(options_.baseline == Baseline::kLearned && predicted.shape() == losses.shape(), kName,
+        "takes predictions {} for a learned baseline alone, got {} for the baseline {}",
+        losses.shape(), predicted.shape(), to_string(options_.baseline));
+  const Variable sum = weighed(numbers(losses), numbers(predicted.value()), log_probability);
+  const Variable error = predicted - Variable(losses.to(predicted.dtype()));
+  return sum + ops::sum(error * error) * (0.5 / static_cast<double>(options_.samples));
 }
 
 }  // namespace maskgrad

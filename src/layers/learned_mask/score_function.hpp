@@ -1,7 +1,10 @@
 // A gradient for decisions that were drawn: how likely they were, weighed by how well they did.
 #pragma once
 
+#include <optional>
+
 #include <maskgrad/tensor/autograd/variable.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad {
 
@@ -11,8 +14,9 @@ enum class Baseline : std::uint8_t {
   kNone,
   kRunning,      // an average of the losses of the calls before
   kLeaveOneOut,  // the mean loss of the other samples of the same sequence (Kool et al. 2019)
+  kLearned,      // what a model predicts the loss to be, before it sees the decisions
 };
-/// "none", "running", "leave-one-out".
+/// "none", "running", "leave-one-out", "learned".
 std::string_view to_string(Baseline baseline);
 /// The inverse. Throws Error for any other text.
 Baseline baseline_from_string(std::string_view name);
@@ -36,19 +40,28 @@ class ScoreFunction {
   /// A scalar whose gradient is the estimator. Its value means nothing. losses: floating [R], R a
   /// multiple of K, of the rows as they were drawn. log_probability [R, S], see Reinforce; its
   /// holes do not count. With kRunning the losses count in the baseline of later calls. Throws
-  /// Error for other shapes and dtypes.
+  /// Error for other shapes and dtypes, for losses that are not finite, and with kLearned.
   Variable surrogate(const Tensor& losses, const Variable& log_probability);
+  /// The same with kLearned. predicted [R] is what a model makes of the sequences alone. It gets
+  /// the gradient of sum over rows of (predicted_r - loss_r)^2 / (2 K), so it learns to predict.
+  /// Throws Error as above, and for another baseline.
+  Variable surrogate(const Tensor& losses, const Variable& log_probability,
+                     const Variable& predicted);
 
-  /// The average that kRunning subtracts in the next call; 0 before the first.
-  double running() const { return running_; }
+  /// The average that kRunning subtracts in the next call; nothing before the first. A run that
+  /// goes on sets what it had.
+  std::optional<double> running() const { return running_; }
+  void set_running(std::optional<double> average) { running_ = average; }
 
  private:
-  Tensor advantages(const Tensor& losses, DType dtype) const;
-  void remember(const Tensor& losses);
+  void check_inputs(const Tensor& losses, const Variable& log_probability) const;
+  PoolVector<double> baselines(const PoolVector<double>& losses) const;
+  Variable weighed(const PoolVector<double>& losses, const PoolVector<double>& baselines,
+                   const Variable& log_probability) const;
+  void remember(const PoolVector<double>& losses);
 
   ScoreFunctionOptions options_;
-  double running_ = 0;
-  bool has_run_ = false;
+  std::optional<double> running_;
 };
 
 }  // namespace maskgrad

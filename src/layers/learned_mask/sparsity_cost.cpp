@@ -1,6 +1,6 @@
 #include <maskgrad/layers/learned_mask/sparsity_cost.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
-#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/math/operators.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
@@ -18,10 +18,7 @@ Price price_from_string(std::string_view name) {
 ops::SumCount sparsity_cost(const Variable& kept, Price price) {
   check_given(kept.defined(), "sparsity_cost", "the kept share");
   check(kept.rank() == 2, "sparsity_cost", "needs [B, S], got {}", kept.shape());
-  Variable paid = kept;
-  if (price == Price::kMasked) {
-    paid = ops::subtract(Variable(Tensor::full({}, 1, kept.dtype())), kept);
-  }
+  const Variable paid = price == Price::kMasked ? 1 - kept : kept;
   const std::int64_t count = kept.mask().defined() ? kept.mask().kept() : kept.shape().numel();
   return {ops::sum(ops::fill_masked(paid)), count};
 }

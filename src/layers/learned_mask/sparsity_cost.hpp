@@ -1,7 +1,6 @@
 // What a mask costs beside the loss of its task.
 #pragma once
 
-#include <maskgrad/layers/learned_mask/ramp.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
 
 namespace maskgrad {
@@ -13,17 +12,11 @@ std::string_view to_string(Price price);
 /// The inverse. Throws Error for any other text.
 Price price_from_string(std::string_view name);
 
+/// What a mask costs. Its mean times a weight is a term of the loss: nats for each token. A mask
+/// learns best with a weight that begins when its task is learned, and rises slowly: see Ramp.
 /// The sum over positions of kept, or of 1 - kept with kMasked, and how many positions there are.
 /// `kept` [B, S] is Sampler::kept(). Positions that its mask leaves out do not count. Throws Error
 /// for another number of dimensions.
 ops::SumCount sparsity_cost(const Variable& kept, Price price = Price::kKept);
-
-/// What one token more costs, in nats of the task's loss, as a run goes on: weight.at(step) times
-/// the mean of sparsity_cost(). A mask learns best with a cost that begins when its task is
-/// learned, and rises slowly.
-struct SparsitySchedule {
-  Ramp weight = Ramp::fixed(0.1);
-  Price price = Price::kKept;
-};
 
 }  // namespace maskgrad

@@ -14,52 +14,60 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-void see(CollapseWatch& watch, const char* number, double value, int times) {
-  for (int i = 0; i < times; ++i) watch.see(number, value);
+void observe(CollapseWatch& watch, const char* metric, double value, int times) {
+  for (int i = 0; i < times; ++i) watch.observe(metric, value);
 }
 
-TEST(CollapseWatch, NamesTheKnobOfAMaskThatStaysShutOrOpen) {
+TEST(CollapseWatch, NamesTheRemedyForAMaskThatStaysShutOrOpen) {
   CollapseWatch watch(learned_mask_rules());
-  see(watch, "kept", 0.01, 499);
-  see(watch, "kept", 0.5, 1);
-  see(watch, "kept", 0.01, 499);
+  observe(watch, "kept", 0.01, 499);
+  observe(watch, "kept", 0.5, 1);
+  observe(watch, "kept", 0.01, 499);
   EXPECT_THAT(watch.findings(), IsEmpty());
-  see(watch, "kept", 0.01, 1);
-  see(watch, "kept", 0.5, 1000);
+  observe(watch, "kept", 0.01, 1);
+  observe(watch, "kept", 0.5, 1000);
   EXPECT_THAT(watch.findings(), ElementsAre(AllOf(HasSubstr("kept was below 0.05 for 500 steps"),
                                                   HasSubstr("lower the cost"))));
-  see(watch, "kept", 0.97, 500);
+  observe(watch, "kept", 0.97, 500);
   EXPECT_THAT(watch.findings(), ElementsAre(HasSubstr("below"), HasSubstr("raise the cost")));
 }
 
 TEST(CollapseWatch, TakesTheLimitsThemselvesForSound) {
   CollapseWatch watch(learned_mask_rules());
-  see(watch, "kept", 0.05, 1000);
-  see(watch, "kept", 0.95, 1000);
-  watch.see("undecided", 0.1);
-  watch.see("hardening", -0.5);
+  observe(watch, "kept", 0.05, 1000);
+  observe(watch, "kept", 0.95, 1000);
+  watch.observe("undecided", 0.1);
+  watch.observe("hardening", -0.5);
   EXPECT_THAT(watch.findings(), IsEmpty());
 }
 
 TEST(CollapseWatch, SeesWhatIsWrongAtTheEnd) {
   CollapseWatch watch(learned_mask_rules());
-  watch.see("undecided", 0.2);
-  watch.see("hardening", 0.3);
+  watch.observe("undecided", 0.2);
+  watch.observe("hardening", 0.3);
   EXPECT_THAT(watch.findings(), ElementsAre(AllOf(HasSubstr("undecided was above 0.1: "),
                                                   HasSubstr("lower the temperature")),
                                             HasSubstr("hard masks")));
 }
 
-TEST(CollapseWatch, TakesRulesOfOtherGatesAndNoNaN) {
+TEST(CollapseWatch, NamesAMetricThatIsNoNumberOnceAndNothingElseForIt) {
+  CollapseWatch watch(learned_mask_rules());
+  observe(watch, "kept", test::kNaN, 1000);
+  watch.observe("undecided", test::kNaN);
+  EXPECT_THAT(watch.findings(), ElementsAre("kept was not a number", "undecided was not a number"));
+}
+
+TEST(CollapseWatch, TakesRulesOfOtherGates) {
   CollapseWatch watch({{"load", 1.0 / 12, 1, 3, "an expert is dead", "raise the balance"}});
-  see(watch, "load", test::kNaN, 3);
+  observe(watch, "load", 0.01, 3);
   EXPECT_THAT(watch.findings(), ElementsAre(HasSubstr("an expert is dead; raise the balance")));
-  EXPECT_EQ(error_of([&] { watch.see("entropy", 1); }), "[collapse] no rule is about 'entropy'");
+  EXPECT_EQ(error_of([&] { watch.observe("entropy", 1); }),
+            "[collapse] no rule is about 'entropy'");
   EXPECT_EQ(
       error_of([] {
         CollapseWatch({{"load", 2, 1, 3, "", ""}});
       }),
-      "[collapse] a rule has a number, low at most high, and a step at least; 'load' has 2, 1 "
+      "[collapse] a rule has a metric, low at most high, and a step at least; 'load' has 2, 1 "
       "and 3");
 }
 

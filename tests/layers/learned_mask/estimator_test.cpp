@@ -58,6 +58,12 @@ std::array<std::vector<double>, kPositions> gradients_of(Baseline baseline, int 
   std::array<std::vector<double>, kPositions> gradients;
   Variable logit = test::leaf(make({kLogits.begin(), kLogits.end()}, {1, kPositions}));
   const Variable rows(Tensor::zeros({kRows, kPositions}, DType::kFloat64));
+  // A model that knows what the losses of a sequence have in common.
+  Tensor known = Tensor::empty({kRows}, DType::kFloat64);
+  for (std::int64_t r = 0; r < kRows; ++r) {
+    known.data<double>()[r] = kOffsets[static_cast<std::size_t>(r / kSamples)] + 0.5;
+  }
+  const Variable predicted(known);
   for (int step = 0; step < steps; ++step) {
     logit.clear_grad();
     Tape tape;
@@ -68,7 +74,9 @@ std::array<std::vector<double>, kPositions> gradients_of(Baseline baseline, int 
       losses.data<double>()[r] =
           loss_of(r / kSamples, sample.keep.value().data<double>() + r * kPositions);
     }
-    tape.backward(estimator.surrogate(losses, sample.log_probability));
+    tape.backward(baseline == Baseline::kLearned
+                      ? estimator.surrogate(losses, sample.log_probability, predicted)
+                      : estimator.surrogate(losses, sample.log_probability));
     for (std::size_t s = 0; s < kPositions; ++s)
       gradients[s].push_back(to_doubles(logit.grad())[s]);
   }
@@ -86,7 +94,8 @@ double variance(const std::array<std::vector<double>, kPositions>& gradients) {
 
 TEST(Reinforce, EstimatesTheExactGradientWithAnyBaseline) {
   const auto exact = exact_gradient();
-  for (const Baseline baseline : {Baseline::kNone, Baseline::kRunning, Baseline::kLeaveOneOut}) {
+  for (const Baseline baseline :
+       {Baseline::kNone, Baseline::kRunning, Baseline::kLeaveOneOut, Baseline::kLearned}) {
     const auto gradients = gradients_of(baseline, 4000);
     for (std::size_t s = 0; s < kPositions; ++s) {
       EXPECT_TRUE(agrees(estimate(gradients[s]), exact[s])) << to_string(baseline) << ' ' << s;
@@ -99,12 +108,15 @@ TEST(Reinforce, EstimatesTheExactGradientWithAnyBaseline) {
 TEST(Reinforce, VariesLessWithABaselineAndLeastWithThatOfItsSequence) {
   const double none = variance(gradients_of(Baseline::kNone, 2000)),
                running = variance(gradients_of(Baseline::kRunning, 2000)),
-               leave_one_out = variance(gradients_of(Baseline::kLeaveOneOut, 2000));
+               leave_one_out = variance(gradients_of(Baseline::kLeaveOneOut, 2000)),
+               learned = variance(gradients_of(Baseline::kLearned, 2000));
   EXPECT_GT(none, 2 * running);
   EXPECT_GT(running, 4 * leave_one_out);
+  EXPECT_GT(running, 4 * learned);
   RecordProperty("none", std::to_string(none));
   RecordProperty("running", std::to_string(running));
   RecordProperty("leave_one_out", std::to_string(leave_one_out));
+  RecordProperty("learned", std::to_string(learned));
 }
 
 // Biased: its definition is the slope of the loss at the hard decision, times s (1 - s). The exact
@@ -161,6 +173,18 @@ TEST(ScoreFunction, WeighsEachRowByWhatItsBaselineLeaves) {
               ::testing::ElementsAre(-7.5, -7.5, -5.5, -5.5, 1.5, 1.5, 11.5, 11.5));
   running.surrogate(make({0.5}, {1}), Variable(make({0, 0}, {1, 2})));
   EXPECT_EQ(running.running(), 0.75 * 8.5 + 0.25 * 0.5);
+  running.set_running(2);
+  EXPECT_THAT(weights(running), ::testing::ElementsAre(-1, -1, 1, 1, 8, 8, 18, 18));
+}
+
+TEST(ScoreFunction, WeighsByWhatIsPredictedAndTeachesThePrediction) {
+  const Variable log_p = test::leaf(make({0, 0, 0, 0}, {2, 2}));
+  const Variable predicted = test::leaf(make({2, 2}, {2}));
+  ScoreFunction f({.baseline = Baseline::kLearned, .samples = 2});
+  Tape tape;
+  tape.backward(f.surrogate(make({1, 5}, {2}), log_p, predicted));
+  EXPECT_THAT(to_doubles(log_p.grad()), ::testing::ElementsAre(-.5, -.5, 1.5, 1.5));
+  EXPECT_THAT(to_doubles(predicted.grad()), ::testing::ElementsAre(.5, -1.5));
 }
 
 TEST(ScoreFunction, ReadsNoHole) {
@@ -192,9 +216,25 @@ TEST(ScoreFunction, RefusesWhatIsNoBatchOfSamples) {
             }),
             "[score function] needs losses [R] and log probabilities [R, S], got float64 (2,) and "
             "(3, 1)");
+  EXPECT_EQ(error_of([&] {
+              f.surrogate(make({1, test::kNaN}, {2}), Variable(make({0, 0}, {2, 1})));
+            }),
+            "[score function] a loss is nan");
+  EXPECT_EQ(
+      error_of([&] {
+        f.surrogate(make({1, 2}, {2}), Variable(make({0, 0}, {2, 1})), Variable(make({0, 0}, {2})));
+      }),
+      "[score function] takes predictions (2,) for a learned baseline alone, got (2,) for "
+      "the baseline leave-one-out");
+  ScoreFunction learned({.baseline = Baseline::kLearned, .samples = 2});
+  EXPECT_EQ(error_of([&] {
+              learned.surrogate(make({1, 2}, {2}), Variable(make({0, 0}, {2, 1})));
+            }),
+            "[score function] a learned baseline needs what was predicted of each row");
   EXPECT_EQ(error_of([] { baseline_from_string("mean"); }),
-            "[baseline] 'mean' is not one of none, running, leave-one-out");
-  for (const Baseline b : {Baseline::kNone, Baseline::kRunning, Baseline::kLeaveOneOut}) {
+            "[baseline] 'mean' is not one of none, running, leave-one-out, learned");
+  for (const Baseline b :
+       {Baseline::kNone, Baseline::kRunning, Baseline::kLeaveOneOut, Baseline::kLearned}) {
     EXPECT_EQ(baseline_from_string(to_string(b)), b);
   }
 }

@@ -30,6 +30,7 @@ TEST(Ramp, OrByAConstantRatio) {
 
 TEST(Ramp, JumpsWhereItHasNoSteps) {
   const Ramp ramp = {.first = 1, .last = 2, .begin = 5, .end = 5};
+  EXPECT_EQ(ramp.at(4), 1);
   EXPECT_EQ(ramp.at(5), 2);
   EXPECT_EQ(Ramp::fixed(3).at(0), 3);
   EXPECT_EQ(Ramp::fixed(3).at(9), 3);
