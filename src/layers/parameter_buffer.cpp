@@ -138,6 +138,13 @@ Tensor ParameterBuffer::zeros_beside(int stream) const {
 
 // Unlike Variable::clear_grad() this keeps what is known of rows that hold 0: the buffer is ours,
 // and whoever was given it to write made the parameters forget that.
+bool ParameterBuffer::has_gradients(const GroupSpan& group) const {
+  return std::ranges::any_of(entries_, [&](const Entry& entry) {
+    return entry.first >= group.first && entry.first < group.end && entry.gradient &&
+           entry.gradient->has_arrived();
+  });
+}
+
 void ParameterBuffer::clear_gradients() {
   for (const Entry& entry : entries_) {
     if (entry.gradient) entry.gradient->clear();

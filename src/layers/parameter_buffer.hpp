@@ -67,6 +67,8 @@ class ParameterBuffer {
   /// gradients(). Throws Error for any other sum, and on a device other than the CPU. Then nothing
   /// was changed.
   void set_gradients(const Tensor& sum, double factor);
+  /// Whether a gradient has arrived at a parameter of this group since clear_gradients().
+  bool has_gradients(const GroupSpan& group) const;
   /// Forgets all gradients.
   void clear_gradients();
 

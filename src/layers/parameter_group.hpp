@@ -18,6 +18,9 @@ struct ParameterGroup {
   double lr_factor = 1.0;     // times the learning rate of the step
   double weight_decay = 0.0;  // each step subtracts lr * weight_decay * w from a weight w
   bool frozen = false;        // takes no gradient, and stays as it is
+  /// Stays as it is in each step that gives none of it a gradient, as where Frozen lives. Else an
+  /// optimizer goes on with what it remembers of the steps before, and weights decay.
+  bool rests = false;
 };
 
 /// For ParameterGroup::owns: parameters of two dimensions or more, so neither biases nor the scales

@@ -29,8 +29,9 @@ void Optimizer::step(ParameterBuffer& parameters, double lr, double gradient_sca
   check_fits(parameters);
   ++steps_;
   bool finite = true;
-  for (const auto& [group, first, end] : parameters.groups()) {
-    if (group.frozen || first == end) continue;
+  for (const ParameterBuffer::GroupSpan& span : parameters.groups()) {
+    const auto& [group, first, end] = span;
+    if (group.frozen || first == end || (group.rests && !parameters.has_gradients(span))) continue;
     const Part part = {first, end, lr * group.lr_factor, group.weight_decay};
     if (!update(parameters, part, gradient_scale)) finite = false;
   }

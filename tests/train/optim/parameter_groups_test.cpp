@@ -188,5 +188,34 @@ TEST(ParameterGroups, LeaveSomethingToTrain) {
             "[train] every parameter is frozen: there is nothing to train");
 }
 
+// Without it, momentum and weight decay would change them.
+TEST(ParameterGroups, RestInStepsThatGiveThemNoGradient) {
+  for (const bool rests : {false, true}) {
+    Vectors model;
+    std::vector<ParameterGroup> all = groups(0.3);
+    all[0].rests = rests;
+    ParameterBuffer parameters(model, DType::kFloat64, 1, {}, all);
+    Adam adam(parameters);
+    const Tensor ones = Tensor::full({kSize}, 1, DType::kFloat64);
+    give(parameters, ones);
+    adam.step(parameters, 0.1);
+    const auto values = [&] { return to_doubles(parameters.named_values().at("decayed")); };
+    const std::vector<double> before = values();
+    EXPECT_NE(before[0], 1);
+    parameters.clear_gradients();
+    const auto slow = parameters.leaves()[1];
+    ASSERT_EQ(slow.name, "slow");
+    Tape tape;
+    tape.backward(slow.leaf, ones);
+    const double slow_before = to_doubles(slow.leaf.value())[0];
+    adam.step(parameters, 0.1);
+    EXPECT_EQ(values() == before, rests);
+    EXPECT_NE(to_doubles(slow.leaf.value())[0], slow_before);
+    give(parameters, ones);
+    adam.step(parameters, 0.1);
+    EXPECT_NE(values(), before) << "it goes on when a gradient arrives";
+  }
+}
+
 }  // namespace
 }  // namespace maskgrad
