@@ -9,6 +9,7 @@
 #include "cli/command.hpp"
 #include "cli/count_progress.hpp"
 #include "cli/device.hpp"
+#include "cli/examination.hpp"
 #include "cli/output.hpp"
 #include "cli/program.hpp"
 #include "cli/run_folder.hpp"
@@ -37,12 +38,6 @@ std::optional<Examination> examine(RecipeModel& model, std::int64_t samples) {
   CountProgress progress("answer");
   const auto show = [&](std::int64_t done, std::int64_t all) { progress.show(done, all); };
   return model.examine({.samples = samples, .on_progress = show});
-}
-
-void print_examination(const Examination& examination) {
-  print("\n{}", format_table(examination.table, output_columns()));
-  if (!examination.mistakes.empty()) print("\n");
-  for (const std::string& mistake : examination.mistakes) print("{}\n", mistake);
 }
 
 void eval(const Options& options) {

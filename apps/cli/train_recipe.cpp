@@ -8,6 +8,7 @@
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/training_run.hpp>
 
+#include "cli/examination.hpp"
 #include "cli/output.hpp"
 #include "cli/program.hpp"
 #include "cli/recipe_data.hpp"
@@ -154,6 +155,15 @@ std::string about_steps(const Settings& settings, const RunEnd& end) {
                      is_more ? ", what is done between them included" : "");
 }
 
+// For a recipe whose figures are what a run is for.
+void examine_at_end(RecipeModel& model, const RunPaths& paths) {
+  if (!model.abilities().is_examined_at_end) return;
+  const std::optional<Examination> examination = model.examine({});
+  if (!examination) return;
+  write_results(*examination, paths.results);
+  print_examination(*examination);
+}
+
 void print_end(const Recipe& recipe, const RunPaths& paths, TrainingRun& run, const RunEnd& end) {
   write_report(std::span(&paths.folder, 1), paths.report);
   Values values;
@@ -199,6 +209,7 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
        .module = model->module(),
        .model = [&](const Batch& batch, Pass& pass) { return model->evaluate(batch, pass); },
        .data = recipe_data(recipe, settings, paths),
+       .groups = model->parameter_groups(),
        .words = {flag_name, command_to_go_on(recipe, paths)},
        .warn = warn},
       settings, claim);
@@ -207,7 +218,10 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
   const auto begin = [&] {
     if (progress != "off") print_summary(*model, run, data_of(recipe, settings, paths));
   };
-  const auto end = [&](const RunEnd& ended) { print_end(recipe, paths, run, ended); };
+  const auto end = [&](const RunEnd& ended) {
+    print_end(recipe, paths, run, ended);
+    examine_at_end(*model, paths);
+  };
   return run.run(stop, begin, end).outcome;
 }
 

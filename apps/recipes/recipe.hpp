@@ -88,6 +88,7 @@ struct Abilities {
   bool writes_steps = false;   // on its way to an answer, see PredictOptions::on_steps
   bool writes_texts = false;   // write_on()
   bool is_examined = false;    // examine()
+  bool is_examined_at_end = false;  // examine() when a run ends, into its results.json, too
   bool takes_padding = false;  // pad()
 };
 
@@ -97,6 +98,8 @@ class RecipeModel {
   virtual ~RecipeModel() = default;
 
   virtual Module& module() = 0;
+  /// Groups of its parameters that are trained otherwise than the settings say, see RunParts.
+  virtual std::vector<ParameterGroup> parameter_groups() const { return {}; }
   virtual Abilities abilities() const { return {}; }
   /// Loss and metrics of a batch; what the trainer trains.
   virtual ModelOutput evaluate(const Batch& batch, Pass& pass) = 0;

@@ -20,12 +20,13 @@ struct RunPaths {
   std::filesystem::path checkpoints = folder / "checkpoints";
   std::filesystem::path logs = folder / "logs";
   std::filesystem::path report = folder / "report.html";
+  std::filesystem::path results = folder / "results.json";  // of a recipe that is examined
   std::filesystem::path own_data = folder / "data";
   std::filesystem::path former = folder / ".before";  // a run whose place a new one is taking
 
   /// The files that lie in the folder itself, not in a subfolder of it.
   std::vector<std::filesystem::path> files() const {
-    return {config, epochs, validation, model, best, report};
+    return {config, epochs, validation, model, best, report, results};
   }
 
   bool is_run() const { return exists(config); }

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <iterator>
+
 #include <maskgrad/train/finite_parameters.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
@@ -5,9 +8,21 @@
 
 namespace maskgrad {
 
-RunWeights::RunWeights(Module& module, const Settings& settings)
+namespace {
+
+std::vector<ParameterGroup> with_those_of(const Settings& settings,
+                                          std::vector<ParameterGroup> groups) {
+  std::vector<ParameterGroup> others = parameter_groups(settings);
+  if (!groups.empty() && others.empty()) others = {{.name = "others", .owns = is_any}};
+  std::ranges::move(others, std::back_inserter(groups));
+  return groups;
+}
+
+}  // namespace
+
+RunWeights::RunWeights(Module& module, const Settings& settings, std::vector<ParameterGroup> groups)
     : parameters_(module, dtype_from_string(settings.text("dtype")), settings.seed(), Device{},
-                  parameter_groups(settings)),
+                  with_those_of(settings, std::move(groups))),
       optimizer_(make_optimizer(settings, parameters_)) {}
 
 // Of the weights as they are.

@@ -44,7 +44,7 @@ TrainingRun::TrainingRun(RunParts parts, const Settings& settings, FolderClaim& 
 }
 
 TrainState TrainingRun::prepare_weights() {
-  weights_.emplace(parts_.module, settings_);
+  weights_.emplace(parts_.module, settings_, parts_.groups);
   if (resume_ && !claim_.saved_nothing_yet()) {
     Checkpoint checkpoint = weights_->load(paths_, settings_, parts_.words, parts_.warn);
     resumed_ = std::move(checkpoint.notes);

@@ -23,6 +23,8 @@ struct RunParts {
   Module& module;
   Model model;
   RunData data;
+  /// Groups of parameters before those that the settings' optimizer makes.
+  std::vector<ParameterGroup> groups = {};
   RunWords words = {};
   Warn warn = {};
 };

@@ -1,0 +1,26 @@
+#include "cli/examination.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <maskgrad/train/formats/atomic_file.hpp>
+
+#include "cli/output.hpp"
+#include "cli/table.hpp"
+#include "cli/terminal.hpp"
+
+namespace maskgrad::apps {
+
+void print_examination(const Examination& examination) {
+  print("\n{}", format_table(examination.table, output_columns()));
+  if (!examination.mistakes.empty()) print("\n");
+  for (const std::string& mistake : examination.mistakes) print("{}\n", mistake);
+}
+
+void write_results(const Examination& examination, const std::filesystem::path& path) {
+  nlohmann::ordered_json json;
+  json["count"] = examination.count;
+  for (const auto& [name, share] : examination.shares) json[name] = share;
+  write_file(path, json.dump(2) + "\n");
+}
+
+}  // namespace maskgrad::apps
