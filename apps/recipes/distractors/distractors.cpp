@@ -1,0 +1,111 @@
+// Problems with junk behind them: a model learns to answer, and a mask which tokens it needs.
+#include <maskgrad/layers/learned_mask/sampler.hpp>
+#include <maskgrad/layers/learned_mask/sparsity_cost.hpp>
+
+#include "recipes/distractors/distractors_model.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+constexpr const char* kName = "distractors";
+
+std::vector<std::string> sampler_choices() {
+  std::vector<std::string> names = sampler_names();
+  names.insert(names.end(), {"none", "oracle"});
+  return names;
+}
+
+class DistractorsRecipe : public Recipe {
+ public:
+  std::string name() const override { return kName; }
+  std::string summary() const override {
+    return "Problems with junk behind them: a mask learns what an answer needs";
+  }
+  std::string example() const override { return "--sampler hard-concrete --seed 1"; }
+
+  std::vector<Setting> settings() const override {
+    using Int = std::int64_t;
+    std::vector<Setting> own = training();
+    const std::vector<Setting> further = {
+        Setting{"sampler", std::string("gumbel"),
+                "how the mask is learned; none: there is none; oracle: one that leaves out junk"}
+            .one_of(sampler_choices()),
+        Setting{"scorer", std::string("content"),
+                "what the mask sees of a token: all, or its class alone"}
+            .one_of({"content", "class"}),
+        Setting{"price", std::string("kept"), "what a token costs: when it is kept, or masked"}
+            .one_of({"kept", "masked"}),
+        Setting{"cost", 0.3, "of a token, in nats of the answer's loss"}.at_least(0).at_most(100),
+        share("warm_up", 0.3, "of the steps: the model learns the task from all tokens"),
+        share("calibrate", 0.1, "of the steps: it learns to do without some, left out at random"),
+        share("select", 0.45, "of the steps: the mask is learned; in the rest it is hard"),
+        Setting{"samples", Int{16'000}, "problems of an epoch; each epoch draws new ones"}
+            .at_least(1)
+            .at_most(100'000'000),
+        Setting{"most_junk", Int{12}, "the most tokens of junk behind a problem"}
+            .at_least(0)
+            .at_most(100),
+        Setting{"most_lead", Int{3}, "the most separators before a problem"}.at_least(0).at_most(
+            100),
+        size("features", 32),
+        size("layers", 2),
+        size("heads", 4),
+        size("selector_features", 32),
+        size("selector_layers", 1)};
+    own.insert(own.end(), further.begin(), further.end());
+    return recipe_settings(name(), own, data_source());
+  }
+
+  void check_settings(const Settings& settings) const override {
+    for (const char* key : {"features", "selector_features"}) {
+      check(settings.integer(key) % settings.integer("heads") == 0, kName,
+            "--heads must cut both features into equal parts, and {} does not cut {} so",
+            settings.integer("heads"), settings.integer(key));
+    }
+    check(settings.integer("steps") > 0, kName,
+          "--steps must be above 0: the phases of the run are shares of them");
+    const double shares =
+        settings.real("warm_up") + settings.real("calibrate") + settings.real("select");
+    check(shares <= 1, kName, "the phases take {} of the steps; they may take all of them at most",
+          shares);
+  }
+
+  DataSource data_source() const override { return DataSource::kDrawn; }
+  bool holds_out(const Settings&) const override { return true; }
+
+  std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path&,
+                                     DataPart part) const override {
+    constexpr std::int64_t kValidation = 1000;
+    DistractorData data = distractor_data(settings);
+    data.held_out = part != DataPart::kTraining;
+    if (data.held_out) data.samples = kValidation;
+    return std::make_unique<Distractors>(data);
+  }
+
+  std::unique_ptr<RecipeModel> make_model(const Settings& settings) const override {
+    return make_distractors_model(settings);
+  }
+
+ private:
+  static Setting share(const char* key, double value, const char* help) {
+    return Setting{key, value, std::string("share ") + help}.at_least(0).at_most(1);
+  }
+  static Setting size(const char* key, std::int64_t value) {
+    return Setting{key, value, "size of the model"}.at_least(1).at_most(4096);
+  }
+  // Defaults of what every recipe has.
+  static std::vector<Setting> training() {
+    using Int = std::int64_t;
+    return {Setting{"epochs", Int{0}, ""},    Setting{"steps", Int{12'000}, ""},
+            Setting{"threads", Int{0}, ""},   Setting{"batch_size", Int{64}, ""},
+            Setting{"shuffle", false, ""},    Setting{"optimizer", std::string("adam-pytorch"), ""},
+            Setting{"lr", 5e-3, ""},          Setting{"beta2", 0.98, ""},
+            Setting{"clip_norm", 1.0, ""},    Setting{"schedule", std::string("wsd"), ""},
+            Setting{"decay_share", 0.15, ""}, Setting{"warmup_steps", Int{200}, ""}};
+  }
+};
+
+const bool kRegistered = register_recipe(std::make_unique<DistractorsRecipe>());
+
+}  // namespace
+}  // namespace maskgrad::apps

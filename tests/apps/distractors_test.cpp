@@ -1,0 +1,103 @@
+// The recipe distractors: trained a little with each sampler, asked and examined.
+#include <nlohmann/json.hpp>
+
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+
+class DistractorsRecipe : public test::CliTest {
+ protected:
+  test::CliResult train_distractors(const std::vector<std::string>& more) {
+    std::vector<std::string> args = {"train",
+                                     "distractors",
+                                     "--out",
+                                     "r",
+                                     "--features",
+                                     "8",
+                                     "--heads",
+                                     "2",
+                                     "--selector-features",
+                                     "8",
+                                     "--layers",
+                                     "1",
+                                     "--batch-size",
+                                     "8",
+                                     "--steps",
+                                     "20",
+                                     "--samples",
+                                     "80"};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(args);
+  }
+};
+
+TEST_F(DistractorsRecipe, EndsWithItsFiguresForEachWayToMakeAMask) {
+  for (const char* sampler :
+       {"soft", "straight-through", "gumbel", "hard-concrete", "reinforce", "none", "oracle"}) {
+    const auto result = train_distractors({"--sampler", sampler, "--force"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_THAT(result.out, HasSubstr("needed kept")) << sampler;
+    const auto json = nlohmann::json::parse(read("r/results.json"));
+    for (const char* name :
+         {"accuracy", "accuracy_oracle", "junk_dropped", "needed_kept", "kept"}) {
+      EXPECT_GE(json[name], 0) << name;
+      EXPECT_LE(json[name], 1) << name;
+    }
+    for (const char* name : {"us_per_step_hard", "us_per_step_full"}) EXPECT_GT(json[name], 0);
+    const std::string_view how = sampler;
+    if (how == "oracle") {
+      EXPECT_EQ(json["junk_dropped"], 1);
+      EXPECT_EQ(json["needed_kept"], 1);
+    }
+    if (how == "none") {
+      EXPECT_EQ(json["kept"], 1);
+    }
+  }
+}
+
+// The phases are shares of --steps, so epochs end the first half: within the phase that selects.
+TEST_F(DistractorsRecipe, GoesOnAsIfItHadNotBeenStopped) {
+  for (const char* sampler : {"gumbel", "reinforce"}) {
+    const std::vector<std::string> same = {"--sampler", sampler, "--schedule", "constant"};
+    ASSERT_EQ(train_distractors(same).code, 0);
+    const std::string whole = read("r/model.safetensors");
+    std::filesystem::remove_all(path("r"));
+    std::vector<std::string> half = same;
+    half.insert(half.end(), {"--epochs", "1"});
+    ASSERT_EQ(train_distractors(half).code, 0);
+    EXPECT_FALSE(read("r/model.safetensors") == whole);
+    const auto again = run({"train", "distractors", "--out", "r", "--resume", "--epochs", "0"});
+    ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_TRUE(read("r/model.safetensors") == whole) << sampler;
+    std::filesystem::remove_all(path("r"));
+  }
+}
+
+TEST_F(DistractorsRecipe, AnswersAndShowsWhatItRead) {
+  ASSERT_EQ(train_distractors({"--sampler", "oracle"}).code, 0);
+  expect_error(run({"predict", "r", "x=0,y=4:y-x"}), 1, "numbers that are not 0");
+  expect_error(run({"predict", "r", "x=12,y=4:y-x"}), 1, "x is 12");
+  expect_error(run({"predict", "r", "x=1,y=4:y-x|1234567890123"}), 1,
+               "13 tokens stand behind the problem, at most 12 fit");
+}
+
+TEST_F(DistractorsRecipe, IsExaminedAgainByEval) {
+  ASSERT_EQ(train_distractors({}).code, 0);
+  const auto result = run({"eval", "r", "--samples", "50", "--json", "e.json"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("junk dropped"));
+  EXPECT_EQ(nlohmann::json::parse(read("e.json"))["count"], 50);
+}
+
+TEST_F(DistractorsRecipe, RefusesPhasesThatDoNotFit) {
+  expect_error(train_distractors({"--warm-up", "0.9"}), 2, "the phases take");
+  expect_error(train_distractors({"--heads", "3"}), 2, "--heads must cut both features");
+  expect_error(train_distractors({"--steps", "0", "--epochs", "1"}), 2, "--steps must be above 0");
+}
+
+}  // namespace
+}  // namespace maskgrad
