@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/model_file.hpp>
@@ -64,6 +65,29 @@ void add_explained(ReportRun& report, TrainedRun& run) {
   }
 }
 
+// Figures of its examination, where its recipe writes some when a run ends.
+std::vector<std::pair<std::string, double>> results_of(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return {};
+  const auto json = nlohmann::ordered_json::parse(read_file(path), nullptr, false);
+  check(json.is_object(), "results", "'{}' is damaged: it holds no JSON object", path.string());
+  std::vector<std::pair<std::string, double>> results;
+  for (const auto& [name, value] : json.items()) {
+    if (value.is_number()) results.emplace_back(name, value.get<double>());
+  }
+  return results;
+}
+
+void add_results(ReportRun& report, TrainedRun& run) {
+  try {
+    report.results = results_of(run.paths().results);
+    report.kept = run.model().kept_inputs();
+  } catch (const Error& error) {
+    report.warnings.push_back(
+        fmt::format("its results are not shown: {}: {}", error.name(), error.text()));
+  }
+}
+
 // The answers of its model to the recipe's questions.
 std::vector<ReportExample> examples_of(TrainedRun& run) {
   std::vector<ReportExample> examples;
@@ -120,6 +144,7 @@ ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::s
     TrainedRun run(folder);
     add_masks(report, run);
     add_explained(report, run);
+    add_results(report, run);
     report.examples = examples_of(run);
     report.held_out = about_held_out(run);
     settings = run.settings();

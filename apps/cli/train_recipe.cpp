@@ -156,12 +156,11 @@ std::string about_steps(const Settings& settings, const RunEnd& end) {
 }
 
 // For a recipe whose figures are what a run is for.
-void examine_at_end(RecipeModel& model, const RunPaths& paths) {
-  if (!model.abilities().is_examined_at_end) return;
-  const std::optional<Examination> examination = model.examine({});
-  if (!examination) return;
-  write_results(*examination, paths.results);
-  print_examination(*examination);
+std::optional<Examination> examine_at_end(RecipeModel& model, const RunPaths& paths) {
+  if (!model.abilities().is_examined_at_end) return std::nullopt;
+  std::optional<Examination> examination = model.examine({});
+  if (examination) write_results(*examination, paths.results);
+  return examination;
 }
 
 void print_end(const Recipe& recipe, const RunPaths& paths, TrainingRun& run, const RunEnd& end) {
@@ -219,8 +218,9 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
     if (progress != "off") print_summary(*model, run, data_of(recipe, settings, paths));
   };
   const auto end = [&](const RunEnd& ended) {
-    print_end(recipe, paths, run, ended);
-    examine_at_end(*model, paths);
+    const std::optional<Examination> examination = examine_at_end(*model, paths);
+    print_end(recipe, paths, run, ended);  // with the report, which shows these figures
+    if (examination) print_examination(*examination);
   };
   return run.run(stop, begin, end).outcome;
 }

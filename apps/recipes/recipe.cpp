@@ -34,6 +34,7 @@ const Recipe* find_recipe(const std::string& name) {
 
 std::vector<std::string> RecipeModel::explain_packing(const Batch&) { return {}; }
 std::vector<ReportMask> RecipeModel::attention_masks(const Batch&) { return {}; }
+std::vector<std::vector<ReportToken>> RecipeModel::kept_inputs() { return {}; }
 std::optional<CausalModel> RecipeModel::causal_model(const Batch&) { return std::nullopt; }
 std::optional<Examination> RecipeModel::examine(const ExamineOptions&) { return std::nullopt; }
 

@@ -85,11 +85,11 @@ struct Reading {
 
 /// What the command line may ask of a model beside the answers of predict().
 struct Abilities {
-  bool writes_steps = false;   // on its way to an answer, see PredictOptions::on_steps
-  bool writes_texts = false;   // write_on()
-  bool is_examined = false;    // examine()
+  bool writes_steps = false;        // on its way to an answer, see PredictOptions::on_steps
+  bool writes_texts = false;        // write_on()
+  bool is_examined = false;         // examine()
   bool is_examined_at_end = false;  // examine() when a run ends, into its results.json, too
-  bool takes_padding = false;  // pad()
+  bool takes_padding = false;       // pad()
 };
 
 /// A recipe's model, made for certain settings.
@@ -118,6 +118,9 @@ class RecipeModel {
   /// What it reads of a line of text, for maskgrad explain. Throws Error as predict(), and where
   /// the recipe does not tell.
   virtual Reading read(const std::string& text);
+  /// A few inputs that it was not trained on, and what its learned mask keeps of each, for the
+  /// report; none where it learns no mask.
+  virtual std::vector<std::vector<ReportToken>> kept_inputs();
   /// A line of text to show the model with; empty: none.
   virtual std::string sample_text() const { return {}; }
   /// Goes on with a text, as the options say but for `stop` and `on_token`. `on_text` hears of what

@@ -6,6 +6,7 @@
 namespace maskgrad {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
@@ -48,6 +49,8 @@ TEST_F(DistractorsRecipe, EndsWithItsFiguresForEachWayToMakeAMask) {
       EXPECT_LE(json[name], 1) << name;
     }
     for (const char* name : {"us_per_step_hard", "us_per_step_full"}) EXPECT_GT(json[name], 0);
+    EXPECT_THAT(read("r/report.html"),
+                AllOf(HasSubstr("junk_dropped"), HasSubstr("class=\"token needed\"")));
     const std::string_view how = sampler;
     if (how == "oracle") {
       EXPECT_EQ(json["junk_dropped"], 1);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
 #include <maskgrad/layers/generate/sample.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
@@ -11,6 +12,7 @@
 
 #include "recipes/check_is_below.hpp"
 #include "recipes/distractors/kept_counts.hpp"
+#include "recipes/distractors/kept_tokens.hpp"
 #include "recipes/distractors/pattern_information.hpp"
 #include "recipes/distractors/selective_run.hpp"
 #include "recipes/without_blanks.hpp"
@@ -34,7 +36,6 @@ SelectiveOptions options_of(const Settings& settings) {
           .selector = {length, settings.integer("selector_features"),
                        settings.integer("selector_layers"), settings.integer("heads")},
           .steps = settings.integer("steps"),
-          .micro_batches = settings.integer("micro_batches"),
           .warm_up = settings.real("warm_up"),
           .calibrate = settings.real("calibrate"),
           .select = settings.real("select")};
@@ -144,6 +145,22 @@ class DistractorsModel : public RecipeModel {
     return examination_of(figures, data.size());
   }
 
+  std::vector<std::vector<ReportToken>> kept_inputs() override {
+    constexpr std::int64_t kInputs = 8;
+    DistractorData of = data_;
+    of.samples = kInputs;
+    of.seed = kExaminedSeed;
+    of.held_out = true;
+    std::vector<std::int64_t> ids(kInputs);
+    std::iota(ids.begin(), ids.end(), std::int64_t{0});
+    const Batch batch = Distractors(of).collate(ids);
+    const NoGrad no_grad;
+    const SequenceMask mask = run_.mask_of(batch);
+    std::vector<std::vector<ReportToken>> inputs;
+    for (std::int64_t b = 0; b < kInputs; ++b) inputs.push_back(kept_tokens(batch, mask, b));
+    return inputs;
+  }
+
  private:
   struct Figures {
     Metric accuracy{"accuracy"}, accuracy_oracle{"accuracy_oracle"};
@@ -244,17 +261,6 @@ class DistractorsModel : public RecipeModel {
         std::ranges::all_of(answer.substr(1), [](char c) { return c >= '0' && c <= '9'; });
     check(is_one, kName, "the model writes no answer: {}", quote(answer));
     return std::to_string(std::stoi(answer));
-  }
-
-  // What the model read: `_` stands for a token that was masked.
-  static std::string kept_text(const Batch& batch, const SequenceMask& mask) {
-    std::string text;
-    for (std::int64_t i = Distractors::kReading; i < batch.inputs.dim(1); ++i) {
-      text += mask.bits().data<bool>()[i]
-                  ? arithmetic_text({batch.inputs.data<std::int64_t>() + i, 1})
-                  : "_";
-    }
-    return text;
   }
 
   DistractorData data_;

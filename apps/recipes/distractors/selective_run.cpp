@@ -79,8 +79,7 @@ SelectiveRun::SelectiveRun(const SelectiveOptions& options)
       predictor_(submodule("predictor", std::make_unique<Predictor>(options.predictor))),
       score_({.samples = kSamples}) {
   if (options_.sampler == "none" || options_.sampler == "oracle") return;
-  const Ramp temperature = {1, 0.5, begin_of(Phase::kSelect) * options_.micro_batches,
-                            begin_of(Phase::kTune) * options_.micro_batches};
+  const Ramp temperature = {1, 0.5, begin_of(Phase::kSelect), begin_of(Phase::kTune)};
   sampler_ = make_sampler(options_.sampler, temperature);
   selector_ =
       &submodule("selector", std::make_unique<Selector>(options.selector, options.scorer,
@@ -117,7 +116,7 @@ ModelOutput SelectiveRun::evaluate(const Batch& batch, Pass& pass) {
     predict(batch, mask_of(batch), pass, terms);
     return terms.output();
   }
-  switch (phase_at(static_cast<std::int64_t>(pass.step()) / options_.micro_batches)) {
+  switch (phase_at(static_cast<std::int64_t>(pass.step()))) {
     case Phase::kWarmUp:
       predict(batch, existing(batch), pass, terms);
       break;
@@ -166,9 +165,9 @@ void SelectiveRun::predict(const Batch& batch, const SequenceMask& mask, Pass& p
 }
 
 void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
-  const bool draws = sampler_->name() == "reinforce";
+  const bool draws = options_.sampler == "reinforce";
   const Batch batch = draws ? several_of_each(given) : given;
-  const auto step = static_cast<std::int64_t>(pass.step()) / options_.micro_batches;
+  const auto step = static_cast<std::int64_t>(pass.step());
   const Variable logits = this->logits(batch, pass);
   const KeepSample sample = sampler_->sample(logits, pass);
   const Tensor asking = asking_tokens(batch.inputs), others = (~SequenceMask(asking)).bits();

@@ -22,7 +22,7 @@ struct SelectiveOptions {
   double tolerance = 1.5;
   double most_drops = 0.5;
   SelectiveSizes predictor = {}, selector = {};
-  std::int64_t steps = 0, micro_batches = 1;
+  std::int64_t steps = 0;
   double warm_up = 0.3, calibrate = 0.1, select = 0.45;  // shares of the steps; the rest tunes
 };
 

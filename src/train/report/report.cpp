@@ -115,6 +115,12 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
   } else {
     add("curves", "Curves", "<p class=\"note\">No epoch was finished.</p>\n");
   }
+  if (const std::string results = results_table(content); !results.empty()) {
+    add("results", "Results", card(results));
+  }
+  if (const std::string kept = kept_inputs(content); !kept.empty()) {
+    add("kept", "What the mask keeps", card(kept));
+  }
   if (const std::string examples = example_table(content); !examples.empty()) {
     add("answers", "Answers", card(examples));
   }

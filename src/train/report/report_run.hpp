@@ -65,6 +65,16 @@ struct ReportExample {
   std::vector<ReportAnswer> answers;  // the most probable first; none: the model has no answer
 };
 
+/// What a token is good for, where that is known.
+enum class TokenRole : std::uint8_t { kOther, kNeeded, kJunk };
+
+/// A token of an input, and whether a learned mask keeps it.
+struct ReportToken {
+  std::string text;
+  bool kept = true;
+  TokenRole use = TokenRole::kOther;
+};
+
 /// The smallest validation loss, and the steps that were done by then.
 struct BestValidation {
   double loss;
@@ -84,6 +94,8 @@ struct ReportRun {
   std::vector<ReportMask> masks = {};
   std::shared_ptr<const ExplainedInput> explained = {};  // one input, see explained_input.hpp
   std::vector<ReportExample> examples = {};
+  std::vector<std::pair<std::string, double>> results = {};  // figures of results.json, by name
+  std::vector<std::vector<ReportToken>> kept = {};           // inputs, as a learned mask left them
   std::vector<ReportValidation> validation = {};
   std::optional<BestValidation> best = {};  // nothing: it never validated
   std::string held_out = {};  // a sentence: where figures on data that it has not seen are

@@ -51,6 +51,10 @@ std::string conclusions(const ReportContent& content);
 std::string reference_notes(const ReportContent& content);
 /// Questions as rows, runs as columns: answers and their probabilities; "" without any.
 std::string example_table(const ReportContent& content);
+/// Figures of examinations as rows, runs as columns, and the time that masks save; "" without any.
+std::string results_table(const ReportContent& content);
+/// Inputs as learned masks leave them, drawn over their tokens; "" without any.
+std::string kept_inputs(const ReportContent& content);
 /// Runs as columns; final metrics, epochs, steps, parameters and time as rows. Validation first.
 std::string summary_table(const ReportContent& content);
 /// A metric of all runs and its references, by epoch; without a part of an epoch behind whole ones.

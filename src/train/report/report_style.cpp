@@ -55,6 +55,10 @@ tr.total>*{border-top:2px solid var(--edge);color:var(--soft)}
 .settings th:first-child{white-space:nowrap}
 .examples td{text-align:left}.examples th:not(:first-child){text-align:left}
 .examples tbody th{white-space:nowrap}.right{font-weight:600}
+.kept{overflow-x:auto}.kept p{margin:.15em 0;max-width:none;white-space:nowrap}
+.token{font-family:ui-monospace,Menlo,Consolas,monospace;padding:.1em .12em;border-radius:3px}
+.kept span.token{background:var(--mark)}.token.needed{border-bottom:2px solid var(--c0)}
+s.token{color:var(--soft);text-decoration-thickness:1px}.token.junk{color:var(--soft)}
 tr.differs>*{background:var(--mark);font-weight:600}
 tr.differs>th:first-child{background:linear-gradient(var(--mark),var(--mark)),var(--surface)}
 tr.differs>th:first-child::before{content:"\2260\00a0"}

@@ -50,6 +50,30 @@ ReportRun make_run(std::string name, const std::vector<double>& losses, int para
   return run;
 }
 
+TEST(RenderReport, ShowsFiguresOfExaminationsAndTheTimeThatMasksSave) {
+  std::vector<ReportRun> runs = {make_run("a", {2, 1}), make_run("b", {2, 1})};
+  EXPECT_THAT(page_of(runs), Not(HasSubstr("id=\"results\"")));
+  runs[0].results = {{"accuracy", 0.9875}, {"us_per_step_hard", 1500}, {"us_per_step_full", 2000}};
+  runs[1].results = {{"agreement", 0.5}};
+  const std::string page = page_of(runs);
+  EXPECT_THAT(page, HasSubstr("<tr><th scope=\"row\">accuracy</th><td>0.9875</td><td>–</td></tr>"));
+  EXPECT_THAT(page,
+              HasSubstr("<tr><th scope=\"row\">agreement</th><td>–</td><td>0.5000</td></tr>"));
+  EXPECT_THAT(page, HasSubstr("<td>1500</td>"));
+  EXPECT_THAT(page, HasSubstr("With its mask a step of a takes 75 % of the time."));
+}
+
+TEST(RenderReport, DrawsWhatAMaskKeepsOverTheText) {
+  std::vector<ReportRun> runs = {make_run("a", {2, 1})};
+  EXPECT_THAT(page_of(runs), Not(HasSubstr("What the mask keeps")));
+  runs[0].kept = {{{"x", true, TokenRole::kNeeded},
+                   {"<", false, TokenRole::kJunk},
+                   {"=", false, TokenRole::kOther}}};
+  const std::string page = page_of(runs);
+  EXPECT_THAT(page, HasSubstr("<p><span class=\"token needed\">x</span>"
+                              "<s class=\"token junk\">&lt;</s><s class=\"token\">=</s></p>"));
+}
+
 TEST(RenderReport, ShowsValidationBesideTraining) {
   std::vector<ReportRun> runs = {make_run("a", {2, 1}), make_run("b", {2, 1})};
   EXPECT_THAT(page_of(runs), Not(HasSubstr("validation loss")));

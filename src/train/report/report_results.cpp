@@ -1,0 +1,95 @@
+// What a run came to beside its curves: figures of its examination, and what its mask keeps.
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include <maskgrad/train/report/report_columns.hpp>
+
+namespace maskgrad {
+namespace {
+
+std::vector<std::string> names_in(const ReportContent& content) {
+  std::vector<std::string> names;
+  for (const ReportRun& run : content.runs) {
+    for (const auto& [name, value] : run.results) {
+      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+    }
+  }
+  return names;
+}
+
+std::optional<double> result_of(const ReportRun& run, std::string_view name) {
+  for (const auto& [other, value] : run.results) {
+    if (other == name) return value;
+  }
+  return std::nullopt;
+}
+
+// A count or a time needs no decimals.
+std::string result_text(double value) {
+  return std::abs(value) >= 100 ? fmt::format("{:.0f}", value) : format_number(value);
+}
+
+// "With its mask a step of gumbel takes 61 % of the time." A sentence for each run that was timed.
+std::string about_time(const ReportContent& content) {
+  std::string text;
+  for (const ReportRun& run : content.runs) {
+    const auto hard = result_of(run, "us_per_step_hard"), full = result_of(run, "us_per_step_full");
+    if (!hard || !full || !(*full > 0)) continue;
+    text += fmt::format("{}With its mask a step of {} takes {:.0f} % of the time.",
+                        text.empty() ? "" : " ", run.name, 100 * *hard / *full);
+  }
+  return text.empty() ? "" : "<p class=\"note\">" + escape_html(text) + "</p>\n";
+}
+
+std::string token_html(const ReportToken& token) {
+  const char* const use = token.use == TokenRole::kNeeded ? " needed"
+                          : token.use == TokenRole::kJunk ? " junk"
+                                                          : "";
+  const char* const element = token.kept ? "span" : "s";
+  return fmt::format("<{0} class=\"token{1}\">{2}</{0}>", element, use, escape_html(token.text));
+}
+
+}  // namespace
+
+std::string results_table(const ReportContent& content) {
+  const std::vector<std::string> names = names_in(content);
+  if (names.empty()) return "";
+  std::vector<HtmlCell> header{"figure"};
+  for (std::size_t i = 0; i < content.runs.size(); ++i) {
+    header.push_back(heading_of(content.runs[i], i));
+  }
+  HtmlTable table("results", std::move(header));
+  for (const std::string& name : names) {
+    std::vector<HtmlCell> cells{name};
+    for (const ReportRun& run : content.runs) {
+      const std::optional<double> value = result_of(run, name);
+      cells.emplace_back(value ? result_text(*value) : kNothing);
+    }
+    table.add_row(std::move(cells));
+  }
+  return table.html() + about_time(content);
+}
+
+std::string kept_inputs(const ReportContent& content) {
+  std::string body;
+  for (const ReportRun& run : content.runs) {
+    if (run.kept.empty()) continue;
+    if (content.runs.size() > 1) body += "<h3>" + escape_html(run.name) + "</h3>\n";
+    body += "<div class=\"kept\">\n";
+    for (const std::vector<ReportToken>& input : run.kept) {
+      body += "<p>";
+      for (const ReportToken& token : input) body += token_html(token);
+      body += "</p>\n";
+    }
+    body += "</div>\n";
+  }
+  if (body.empty()) return "";
+  return body +
+         "<p class=\"note\">A line for each input that the run was not trained on. Struck out: the "
+         "mask drops it, and layers skip it. <span class=\"token needed\">Underlined</span>: the "
+         "answer needs it. <span class=\"token junk\">Pale</span>: junk.</p>\n";
+}
+
+}  // namespace maskgrad
