@@ -100,14 +100,21 @@ SelectiveRun::Phase SelectiveRun::phase_at(std::int64_t step) const {
   return Phase::kWarmUp;
 }
 
+std::int64_t SelectiveRun::within_select(double share) const {
+  const auto begin = static_cast<double>(begin_of(Phase::kSelect)),
+             end = static_cast<double>(begin_of(Phase::kTune));
+  return std::llround(begin + share * (end - begin));
+}
+
 double SelectiveRun::cost_at(std::int64_t step) const {
-  const std::int64_t begin = begin_of(Phase::kSelect), end = begin_of(Phase::kTune);
-  const auto at = [&](double share) {
-    return begin + std::llround(share * static_cast<double>(end - begin));
-  };
-  const Ramp rises = {options_.cost / 3, options_.cost, begin, at(0.2)},
-             falls = {options_.cost, options_.cost / 2, at(0.8), end};
-  return std::min(rises.at(step), falls.at(step));
+  const Ramp rises = {options_.cost / 3, options_.cost, within_select(0), within_select(0.2)};
+  return rises.at(step);
+}
+
+double SelectiveRun::tolerance_at(std::int64_t step) const {
+  const Ramp falls = {options_.tolerance, options_.last_tolerance, within_select(0.4),
+                      within_select(0.9), Ramp::Kind::kGeometric};
+  return falls.at(step);
 }
 
 ModelOutput SelectiveRun::evaluate(const Batch& batch, Pass& pass) {
@@ -196,7 +203,7 @@ void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
   terms.cost.count = rows;
   // Where the task suffers, masking more is no use: each token that is lost makes others worthless.
   const double excess = terms.answer.sum.item() - full_loss(batch, pass);
-  const double share = excess / static_cast<double>(rows) / options_.tolerance;
+  const double share = excess / static_cast<double>(rows) / tolerance_at(step);
   terms.cost.weight = cost_at(step) * std::clamp(1 - share, 0.0, 1.0);
   terms.accuracy = to_metric("accuracy", ops::sequence_accuracy(answer, batch.targets));
   terms.kept = kept_counts(batch, with_asking(decide(logits), batch.inputs));

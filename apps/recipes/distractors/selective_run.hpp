@@ -19,7 +19,7 @@ struct SelectiveOptions {
   double cost = 0.3;  // of a token, in nats
   /// By how many nats an answer's loss may be above that with all tokens, before nothing is paid
   /// for tokens any more. Below that the cost rises along a line to the whole.
-  double tolerance = 1.5;
+  double tolerance = 1.5, last_tolerance = 0.03;
   double most_drops = 0.5;
   SelectiveSizes predictor = {}, selector = {};
   std::int64_t steps = 0;
@@ -29,9 +29,10 @@ struct SelectiveOptions {
 /// The phases of a run, one behind the other:
 ///   warm-up:   the predictor learns the task from all tokens;
 ///   calibrate: it learns what to say where tokens are missing, left out at random;
-///   select:    it stands still, and the selector learns which tokens it needs. The cost rises in
-///              the first 20 %, falls to a half in the last 20 %, so that what is needed ends well
-///              above the threshold, and is the lower the more the task suffers;
+///   select:    it stands still, and the selector learns which tokens it needs. A token costs the
+///              less, the more the task suffers, and nothing where it suffers more than is
+///              tolerated. That is much at first, so that the mask moves, and next to nothing in
+///              the end, so that what is needed ends well above the threshold;
 ///   tune:      the selector stands still as a hard mask, and the predictor learns from what it
 ///              keeps.
 /// Because the predictor stands still while the selector learns, the two cannot agree on a code.
@@ -50,6 +51,7 @@ class SelectiveRun : public Module {
 
   Phase phase_at(std::int64_t step) const;
   double cost_at(std::int64_t step) const;
+  double tolerance_at(std::int64_t step) const;
   bool has_selector() const { return selector_ != nullptr; }
 
  private:
@@ -59,6 +61,8 @@ class SelectiveRun : public Module {
   double full_loss(const Batch& batch, Pass& pass);
   SequenceMask random_drops(const Batch& batch, Pass& pass) const;
   std::int64_t begin_of(Phase phase) const;
+  // The step behind this share of the phase that selects.
+  std::int64_t within_select(double share) const;
 
   SelectiveOptions options_;
   std::unique_ptr<Sampler> sampler_;
