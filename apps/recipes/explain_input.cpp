@@ -13,6 +13,7 @@ ExplainedInput explain_input(RecipeModel& model, const std::string& text) {
   ExplainedInput input = {.text = text,
                           .tokens = std::move(reading.labels),
                           .exists = reading.exists,
+                          .dropped = reading.dropped,
                           .given = reading.given,
                           .unread = reading.unread,
                           .position = reading.position,

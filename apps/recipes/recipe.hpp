@@ -73,6 +73,7 @@ struct CausalModel {
 struct Reading {
   std::vector<std::string> labels = {};  // the tokens, each as text of one line
   SequenceMask exists = {};              // [1, S]; undefined: all exist
+  std::int64_t dropped = 0;              // of those that do not exist: by a mask that was learned
   std::int64_t given = 0;                // tokens of the text; the model wrote those behind them
   std::int64_t unread = 0;               // tokens of the text before these, beyond what it reads
   std::int64_t position = 0;             // the one whose attention tells most about the answer

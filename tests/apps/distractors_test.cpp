@@ -102,5 +102,14 @@ TEST_F(DistractorsRecipe, RefusesPhasesThatDoNotFit) {
   expect_error(train_distractors({"--steps", "0", "--epochs", "1"}), 2, "--steps must be above 0");
 }
 
+TEST_F(DistractorsRecipe, ExplainsWhatItsMaskKeepsOfAnInput) {
+  ASSERT_EQ(train_distractors({"--sampler", "oracle"}).code, 0);
+  const auto explained = run({"explain", "r", "x=-3,y=4:y-x|12+y"});
+  ASSERT_EQ(explained.code, 0) << explained.err;
+  EXPECT_THAT(explained.out,
+              AllOf(HasSubstr("25 positions: the learned mask keeps 21 and drops 4."),
+                    HasSubstr("???????x=-3,y=+4:y-x|12+y"), HasSubstr("What is dropped gets no")));
+}
+
 }  // namespace
 }  // namespace maskgrad

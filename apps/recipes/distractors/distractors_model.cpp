@@ -106,6 +106,21 @@ class DistractorsModel : public RecipeModel {
     return rows;
   }
 
+  Reading read(const std::string& text) override {
+    Reading reading = {.prediction = predict(text, {})};
+    const Batch batch = collate_distractors(std::vector{sample_of(without_blanks(text))});
+    const NoGrad no_grad;
+    const SequenceMask mask = run_.mask_of(batch);
+    reading.batch = batch;
+    reading.labels = labels_of(batch);
+    reading.exists = mask;
+    reading.dropped = batch.inputs.numel() - mask.kept();
+    reading.given = batch.inputs.numel();
+    reading.answers_are = "answer";
+    reading.run = [this, batch, mask](Pass& pass) { run_.answer(batch, mask, pass); };
+    return reading;
+  }
+
   std::string sample_text() const override { return "x=-3,y=4:y-x|12+y"; }
 
   Prediction predict(const std::string& text, const PredictOptions&) override {

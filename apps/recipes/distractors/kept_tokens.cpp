@@ -27,6 +27,14 @@ std::vector<ReportToken> kept_tokens(const Batch& batch, const SequenceMask& mas
   return tokens;
 }
 
+std::vector<std::string> labels_of(const Batch& batch) {
+  std::vector<std::string> labels;
+  for (const std::int64_t& token : batch.inputs.values<std::int64_t>()) {
+    labels.push_back(token == Distractors::kAsking ? "?" : arithmetic_text({&token, 1}));
+  }
+  return labels;
+}
+
 std::string kept_text(const Batch& batch, const SequenceMask& mask) {
   std::string text;
   for (std::int64_t i = Distractors::kReading; i < batch.inputs.dim(1); ++i) {

@@ -15,6 +15,9 @@ namespace maskgrad::apps {
 std::vector<ReportToken> kept_tokens(const Batch& batch, const SequenceMask& mask,
                                      std::int64_t sample);
 
+/// The tokens of a batch of one, each as text: "?" asks for the answer.
+std::vector<std::string> labels_of(const Batch& batch);
+
 /// What a model reads of the first sample: `_` stands for a token that was masked.
 std::string kept_text(const Batch& batch, const SequenceMask& mask);
 

@@ -83,15 +83,20 @@ Variable Predictor::encode(const Variable& x, const Variable& keep, Pass& pass) 
   return norm_(y, pass);
 }
 
-// The places of tokens are counted before any is left out. What the mask leaves out is packed away.
+// What the mask leaves out is packed away.
+Variable Predictor::encode_on_row(const Variable& x, const Variable& keep, Pass& pass) const {
+  const ops::Packing packing = ops::packing_of(x.mask());
+  Pass row = pass.on_row(packing);
+  const Variable packed_keep = keep.defined() ? ops::pack(keep, packing) : keep;
+  return ops::unpack(encode(ops::pack(x, packing), packed_keep, row), packing);
+}
+
+// The places of tokens are counted before any is left out.
 Predictor::Answer Predictor::operator()(const Variable& tokens, const Variable& keep, Pass& pass) {
   const SequenceMask exists = SequenceMask::from_tokens(tokens.value(), kPadToken);
   const Variable all(tokens.value(), Variable::kConstant, exists);
   const Variable x = ops::with_mask(positions_(embed_(all, pass), pass), tokens.mask());
-  const ops::Packing packing = ops::packing_of(tokens.mask());
-  Pass row = pass.on_row(packing);
-  const Variable packed_keep = keep.defined() ? ops::pack(keep, packing) : keep;
-  const Variable y = ops::unpack(encode(ops::pack(x, packing), packed_keep, row), packing);
+  const Variable y = pass.may_pack() ? encode_on_row(x, keep, pass) : encode(x, keep, pass);
   const Variable asked = ops::fill_masked(ops::slice(y, 1, 0, kReading));
   const Variable reading = reading_(asked, pass);
   const Variable steps = table(reading, kSteps, steps_hidden_, steps_, pass);
@@ -114,6 +119,7 @@ Variable Selector::operator()(const Variable& tokens, Pass& pass) {
   const Variable all(tokens.value(), Variable::kConstant, exists);
   const Variable seen = scorer_ == Scorer::kClass ? classes_of(all) : all;
   const Variable x = positions_(embed_(seen, pass), pass);
+  if (!pass.may_pack()) return network_(encoder_(x, pass), pass);
   const ops::Packing packing = ops::packing_of(exists);
   Pass row = pass.on_row(packing);
   return ops::unpack(network_(encoder_(ops::pack(x, packing), row), row), packing);

@@ -44,6 +44,7 @@ class Predictor : public Module {
   };
   Variable through(const Block& block, const Variable& x, const Variable& keep, Pass& pass) const;
   Variable encode(const Variable& x, const Variable& keep, Pass& pass) const;
+  Variable encode_on_row(const Variable& x, const Variable& keep, Pass& pass) const;
 
   Embed& embed_;
   LearnedPositions& positions_;

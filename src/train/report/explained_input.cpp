@@ -147,9 +147,17 @@ std::vector<std::string> work_cells(const ops::SeenAttention& seen) {
 std::string about_tokens(const ExplainedInput& input) {
   const std::int64_t padding = input.length() - input.existing();
   std::string text = count_of(input.length(), "position");
-  text += padding == 0 ? ", all of which exist."
-                       : fmt::format(": {} exist, {} are padding.", input.existing(), padding);
-  if (input.given < input.existing()) {
+  if (input.dropped > 0) {
+    text += fmt::format(
+        ": the learned mask keeps {} and drops {}{}.", input.existing(), input.dropped,
+        padding > input.dropped ? fmt::format(", and {} are padding", padding - input.dropped)
+                                : "");
+  } else if (padding == 0) {
+    text += ", all of which exist.";
+  } else {
+    text += fmt::format(": {} exist, {} are padding.", input.existing(), padding);
+  }
+  if (input.dropped == 0 && input.given < input.existing()) {
     text += fmt::format(" {} were given; the model wrote the {} behind them.", input.given,
                         input.existing() - input.given);
   }
@@ -206,8 +214,9 @@ std::string about_padding(const ExplainedInput& input) {
     if (!(weight <= most)) most = weight;  // NaN, too
   }
   if (layers == 0) return "";
-  if (most == 0) return "Padding gets no weight.";
-  return fmt::format("Padding gets {} of the weight of the positions that exist{}.",
+  const char* const whatever = input.dropped > 0 ? "What is dropped" : "Padding";
+  if (most == 0) return fmt::format("{} gets no weight.", whatever);
+  return fmt::format("{} gets {} of the weight of the positions that exist{}.", whatever,
                      percent_text(most), layers > 1 ? ", in the layer where it gets most" : "");
 }
 

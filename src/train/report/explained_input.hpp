@@ -18,6 +18,7 @@ struct ExplainedInput {
   std::string text;                 // as it was asked
   std::vector<std::string> tokens;  // as which the model reads it, each as text of one line
   SequenceMask exists = {};         // [1, S]; undefined: all exist
+  std::int64_t dropped = 0;         // of those that do not exist: by a mask that was learned
   std::int64_t given = 0;           // how many tokens were given; the model wrote those behind them
   std::int64_t unread = 0;          // tokens of the text before these, which the model did not read
   std::int64_t position = 0;        // the one whose attention tells most about the answer
@@ -71,7 +72,7 @@ std::vector<std::string> work_cells(const ops::SeenAttention& seen);
 
 // Sentences.
 
-/// "20 positions: 14 exist, 6 are padding."
+/// "20 positions: 14 exist, 6 are padding." "20 positions: the learned mask keeps 8 and drops 12."
 std::string about_tokens(const ExplainedInput& input);
 /// "existing: positions that exist attend to positions that exist. Keeps 196 of 400 pairs (49 %)."
 /// With several heads under one mask the pairs are those of each.
