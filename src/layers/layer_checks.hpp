@@ -31,6 +31,12 @@ inline void check_features(const std::string& kind, const Variable& x, std::int6
         x.shape());
 }
 
+/// Throws Error unless x is [B, S, features].
+inline void check_sequences(const char* kind, const Variable& x, std::int64_t features) {
+  check(x.rank() == 3 && x.dim(2) == features, kind, "needs [B, S, {}], got {}", features,
+        x.shape());
+}
+
 /// Throws Error where `value`, which a gate of x lets pass, carries a mask and x none. Another mask
 /// than that of x is refused where the two meet.
 inline void check_mask_of_value(const char* kind, const Variable& x, const Variable& value) {

@@ -1,5 +1,6 @@
 #include <limits>
 
+#include <maskgrad/layers/bits_where.hpp>
 #include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/multi_head_attention.hpp>
 #include <maskgrad/layers/projection.hpp>
@@ -27,6 +28,12 @@ std::int64_t checked_head(const char* name, std::int64_t features, std::int64_t 
 // A plan between two sequences, or with a cache, does not say which queries exist.
 Variable with_mask_of(const Variable& x, const Variable& y) {
   return x.mask().defined() && !y.mask().defined() ? ops::with_mask(y, x.mask()) : y;
+}
+
+// `shares`, and 1 where no key is kept. What is divided is 0 there, and its gradient stays bounded.
+Variable divisor_of(const char* name, const Variable& shares) {
+  const auto is_some = [](auto share) { return !(share < std::numeric_limits<float>::min()); };
+  return ops::keep_where(shares, bits_where(name, shares.value(), is_some), 1.0);
 }
 
 }  // namespace
@@ -69,8 +76,7 @@ std::optional<ops::Work> MultiHeadAttention::row_work() const {
 }
 
 void MultiHeadAttention::check_input(const Variable& x) const {
-  check(x.rank() == 3 && x.dim(2) == features_, kind().c_str(), "needs [B, S, {}], got {}",
-        features_, x.shape());
+  check_sequences(kind().c_str(), x, features_);
 }
 
 // Without its mask, which the plan has, and with 0 at what does not exist.
@@ -113,12 +119,17 @@ MultiHeadAttention::Parts MultiHeadAttention::parts_of(const Variable& x, const 
   return parts;
 }
 
-Variable MultiHeadAttention::average(const Variable& q, const Variable& k, const Variable& v,
-                                     const Attended& attended) const {
+Variable MultiHeadAttention::heads_of(const Variable& q, const Variable& k, const Variable& v,
+                                      const Attended& attended) const {
   ops::AttentionOptions options;
   options.heads = heads_;
   options.bias = attended.bias;
-  return output_of(ops::scaled_dot_product_attention(q, k, v, attended.plan, options));
+  return ops::scaled_dot_product_attention(q, k, v, attended.plan, options);
+}
+
+Variable MultiHeadAttention::average(const Variable& q, const Variable& k, const Variable& v,
+                                     const Attended& attended) const {
+  return output_of(heads_of(q, k, v, attended));
 }
 
 Variable MultiHeadAttention::output_of(const Variable& heads) const {
@@ -158,25 +169,19 @@ Variable MultiHeadAttention::attend_kept(const Variable& x, const Variable& keep
         "where masks end");
   return checked(x, pass, [&] {
     const Variable input = input_of(x);
-    const std::int64_t batch = x.dim(0), length = x.dim(1), head = features_ / heads_;
+    const std::int64_t batch = x.dim(0), length = x.dim(1);
     check(keep.shape() == x.shape().slice(0, 2), name, "needs keep {}, got {}",
           x.shape().slice(0, 2), keep.shape());
     const Variable column = ops::reshape(ops::fill_masked(keep), {batch, length, 1});
     const Variable q = of(input, q_), k = of(input, k_);
-    const ops::AttentionPlan plan = pass.attention(x, kind_);
-    ops::AttentionOptions options;
-    options.heads = heads_;
-    const auto average = [&](const Variable& values) {
-      return ops::scaled_dot_product_attention(q, k, values, plan, options);
-    };
-    const Variable sums = average(ops::multiply(of(input, v_), column));
-    const Variable shares = average(ops::broadcast_to(column, {batch, length, heads_}));
-    // Shares may be 0, and their least number has a quotient.
-    const Variable least(Tensor::full({}, std::numeric_limits<float>::min(), x.dtype()));
+    const Attended attended = this->attended(x, pass);
+    const Variable sums = heads_of(q, k, ops::multiply(of(input, v_), column), attended);
+    const Variable shares =
+        heads_of(q, k, ops::broadcast_to(column, {batch, length, heads_}), attended);
     const Variable y =
-        ops::divide(ops::reshape(sums, {batch, length, heads_, head}),
-                    ops::reshape(ops::maximum(shares, least), {batch, length, heads_, 1}));
-    return with_mask_of(x, output_of(ops::reshape(y, {batch, length, features_})));
+        ops::divide(ops::reshape(sums, {batch, length, heads_, head_}),
+                    ops::reshape(divisor_of(name, shares), {batch, length, heads_, 1}));
+    return with_mask_of(x, output_of(ops::reshape(y, {batch, length, heads_ * head_})));
   });
 }
 

@@ -45,15 +45,19 @@ class MultiHeadAttention : public Layer {
   /// [B, T, D] (cross-attention, Vaswani et al. 2017). All pairs of positions that exist attend.
   /// The output carries the mask of x. Throws Error as a call, for a batch that differs, for a
   /// layer that is causal, rotates or ends masks, and on a packed row.
-  Variable attend(const Variable& x, const Variable& memory, Pass& pass);
+  virtual Variable attend(const Variable& x, const Variable& memory, Pass& pass);
 
   /// A call whose keys count as far as `keep` says, [B, S], 0 to 1: with the shares a_t that a call
   /// has, a head gives sum_t a_t keep_t v_t / sum_t a_t keep_t. Where keep is 1 or 0 this is a call
   /// on an x whose mask leaves out the positions with 0, up to rounding, for all other positions.
   /// But keep is a value: its gradient reaches the keys that it leaves out. Where no key is kept, a
-  /// head gives 0. Throws Error as a call, for a keep of another shape, for a layer that ends masks
-  /// or rotates or has fewer heads of keys, and where the pass reads on from a cache.
+  /// head gives 0, with the gradient of sum_t a_t keep_t v_t. Throws Error as a call, for a keep of
+  /// another shape, for a layer that ends masks or rotates or has fewer heads of keys, and where
+  /// the pass reads on from a cache.
   Variable attend_kept(const Variable& x, const Variable& keep, Pass& pass);
+
+  /// d, the features of a head.
+  std::int64_t head_features() const { return head_; }
 
   /// For each position 3 times the elements of all matrices: a product and its two gradients. For
   /// each pair 7 H d + 32 H: two products forward, five backward, and two exponentials, each
@@ -99,6 +103,8 @@ class MultiHeadAttention : public Layer {
   Variable stacked(const Variable& x) const;
   Parts parts_of(const Variable& x, const Variable& input, Pass& pass) const;
   Variable rotated(const Variable& x, std::int64_t heads, const Tensor& positions) const;
+  Variable heads_of(const Variable& q, const Variable& k, const Variable& v,
+                    const Attended& attended) const;
   Variable average(const Variable& q, const Variable& k, const Variable& v,
                    const Attended& attended) const;
   Variable output_of(const Variable& heads) const;

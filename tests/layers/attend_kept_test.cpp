@@ -16,12 +16,17 @@ using test::kNaN;
 using test::make;
 using test::mask_of;
 using test::to_doubles;
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::Gt;
+using ::testing::Lt;
+using ::testing::Ne;
 
 constexpr std::int64_t kFeatures = 6;
 
 struct Attention {
-  explicit Attention(const MultiHeadAttentionOptions& options = {})
-      : layer(kFeatures, 2, options), parameters(layer, DType::kFloat64, 1) {
+  explicit Attention(const MultiHeadAttentionOptions& options = {}, DType dtype = DType::kFloat64)
+      : layer(kFeatures, 2, options), parameters(layer, dtype, 1) {
     Random random(2);
     test::redraw(parameters, random, 0.7);
   }
@@ -80,12 +85,55 @@ TEST(AttendKept, SendsItsGradientToKeysThatAreLeftOut) {
 }
 
 TEST(AttendKept, OfNoKeyGivesWhatTheOutputMatrixMakesOfNothing) {
-  Attention attention;
-  const Variable x = values({1, 3, kFeatures});
-  const Variable keep = test::leaf(Tensor::zeros({1, 3}, DType::kFloat64));
-  const std::vector<double> y = to_doubles(attention.kept(x, keep).value());
-  const std::vector<double> bias = to_doubles(attention.parameters.named_values().at("o_bias"));
-  for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], bias[i % kFeatures]);
+  for (const DType dtype : test::kFloatingDTypes) {
+    Attention attention({}, dtype);
+    const Variable x = test::leaf(values({1, 3, kFeatures}).value().to(dtype));
+    const Variable keep = test::leaf(Tensor::zeros({1, 3}, dtype));
+    Tape tape;
+    const Variable y = attention.kept(x, keep);
+    const std::vector<double> bias = to_doubles(attention.parameters.named_values().at("o_bias"));
+    for (std::size_t i = 0; i < 3 * kFeatures; ++i) {
+      EXPECT_EQ(to_doubles(y.value())[i], bias[i % kFeatures]);
+    }
+    tape.backward(y, Tensor::full(y.shape(), 10, dtype));
+    EXPECT_THAT(to_doubles(keep.grad()), Each(AllOf(Gt(-1e4), Lt(1e4), Ne(0))));
+    EXPECT_THAT(to_doubles(x.grad()), Each(0));
+    EXPECT_THAT(to_doubles(attention.parameters.gradients()), Each(AllOf(Gt(-1e4), Lt(1e4))));
+  }
+}
+
+// The first query sees one key, with the share 1, so that the gradient of its keep is what the
+// output gains with it.
+TEST(AttendKept, SendsABoundedGradientToTheOnlyKeyOfAQuery) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    Attention attention({.kind = AttentionKind::kCausal}, dtype);
+    const Variable x(values({1, 5, kFeatures}).value().to(dtype));
+    const Variable keep = test::leaf(make({0, 1, 1, 1, 1}, {1, 5}).to(dtype));
+    Tensor g = Tensor::zeros(x.shape(), dtype);
+    g.view(0, {kFeatures}).copy_from(Tensor::full({kFeatures}, 1, dtype));
+    const std::vector<double> y = to_doubles(attention.layer(x).value());
+    const std::vector<double> bias = to_doubles(attention.parameters.named_values().at("o_bias"));
+    double gain = 0;
+    for (std::size_t i = 0; i < kFeatures; ++i) gain += y[i] - bias[i];
+    {
+      Tape tape;
+      tape.backward(attention.kept(x, keep), g);
+    }
+    EXPECT_NEAR(to_doubles(keep.grad())[0], gain, 1e-4);
+    Tape tape;
+    tape.backward(attention.kept(x, keep), Tensor::full(x.shape(), 1, dtype));
+    EXPECT_THAT(to_doubles(keep.grad()), Each(AllOf(Gt(-1e3), Lt(1e3))));
+  }
+}
+
+TEST(AttendKept, RunsWithHeadsOfAnySize) {
+  Attention attention({.head_features = 5});
+  const Variable x = values({2, 4, kFeatures});
+  const Variable all(Tensor::full({2, 4}, 1, DType::kFloat64));
+  EXPECT_TRUE(test::is_close(attention.kept(x, all).value(), to_doubles(attention.layer(x).value()),
+                             1e-13));
+  const Variable keep = test::leaf(make({1, 0, 0.3, 1, 1, 0.5, 0, 1}, {2, 4}));
+  EXPECT_TRUE(test::gradients_agree([&] { return attention.kept(x, keep); }, {{"keep", keep}}));
 }
 
 TEST(AttendKept, RunsOnAPackedRow) {

@@ -3,6 +3,7 @@
 
 #include <maskgrad/layers/adaptive_attention/adaptive_span.hpp>
 #include <maskgrad/layers/adaptive_attention/head_windows.hpp>
+#include <maskgrad/layers/bits_where.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
@@ -34,15 +35,6 @@ Tensor slope(std::int64_t count, double ramp, DType dtype) {
     }
   });
   return values;
-}
-
-Tensor above_zero(const Tensor& x) {
-  Tensor is = Tensor::empty(x.shape(), DType::kBool);
-  dispatch_dtype(FloatingTypes{}, x.dtype(), kName, [&]<class T>(T) {
-    std::transform(x.data<T>(), x.data<T>() + x.numel(), is.data<bool>(),
-                   [](T value) { return value > 0; });
-  });
-  return is;
 }
 
 // The furthest distance of each row [H, count] that is kept; 0 where none is.
@@ -79,6 +71,10 @@ Variable AdaptiveSpan::weights(std::int64_t count) const {
   return ops::clip(ops::add(ops::scale(z, 1 / options_.ramp), from), 0.0, 1.0);
 }
 
+Variable AdaptiveSpan::attend(const Variable&, const Variable&, Pass&) {
+  fail(kName, "does not attend to another sequence: its spans are within one");
+}
+
 MultiHeadAttention::Attended AdaptiveSpan::attended(const Variable& x, Pass& pass) {
   const ops::AttentionPlan plan = MultiHeadAttention::attended(x, pass).plan;
   const std::int64_t queries = x.dim(1), keys = plan.pairs().shape()[3];
@@ -87,7 +83,7 @@ MultiHeadAttention::Attended AdaptiveSpan::attended(const Variable& x, Pass& pas
   const std::int64_t count =
       std::max<std::int64_t>(std::min(nothing + 1, std::max(queries, keys)), 1);
   const Variable m = weights(count);
-  const Tensor keep = above_zero(m.value());
+  const Tensor keep = above_zero(kName, m.value());
   // Pairs of weight 0 are left out, so their logarithm may be any number.
   const Variable logarithms = ops::log(ops::keep_where(m, keep, 1.0));
   const Tensor apart = distances(x, pass, count - 1, keys);

@@ -41,6 +41,9 @@ class AdaptiveSpan : public MultiHeadAttention {
   /// x <= z + R/2.
   std::optional<Hardened> harden() override;
 
+  /// Throws Error: spans are distances within one sequence.
+  Variable attend(const Variable& x, const Variable& memory, Pass& pass) override;
+
  protected:
   Attended attended(const Variable& x, Pass& pass) override;
 

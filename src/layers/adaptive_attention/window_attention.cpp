@@ -13,6 +13,10 @@ WindowAttention::WindowAttention(std::int64_t features, std::vector<std::int64_t
   }
 }
 
+Variable WindowAttention::attend(const Variable&, const Variable&, Pass&) {
+  fail("WindowAttention", "does not attend to another sequence: its windows are within one");
+}
+
 MultiHeadAttention::Attended WindowAttention::attended(const Variable& x, Pass& pass) {
   const ops::AttentionPlan plan = MultiHeadAttention::attended(x, pass).plan;
   return {narrowed(plan, within_reach(x, pass, windows_, plan.pairs().shape()[3]))};

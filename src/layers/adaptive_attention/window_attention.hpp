@@ -22,6 +22,9 @@ class WindowAttention : public MultiHeadAttention {
 
   const std::vector<std::int64_t>& windows() const { return windows_; }
 
+  /// Throws Error: windows are distances within one sequence.
+  Variable attend(const Variable& x, const Variable& memory, Pass& pass) override;
+
  protected:
   Attended attended(const Variable& x, Pass& pass) override;
 

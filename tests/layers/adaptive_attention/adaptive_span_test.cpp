@@ -149,6 +149,26 @@ TEST(AdaptiveSpan, SkipsWhatIsFurtherThanSpanAndRamp) {
   EXPECT_TRUE(std::isnan(after.data<float>()[95 * 4]));
 }
 
+TEST(AdaptiveSpan, KeepsKeysInPartWithinItsSpans) {
+  Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3,
+                              AdaptiveSpanOptions{.ramp = 1.5});
+  const Variable x = test::attention_input(kFeatures, test::attention_mask());
+  const Variable all(Tensor::full({3, 5}, 1, DType::kFloat64));
+  Pass pass;
+  EXPECT_TRUE(is_close(kept(drawn.layer.attend_kept(x, all, pass)),
+                       to_doubles(kept(drawn.layer(x))), 1e-12));
+  Random random(6);
+  const Variable keep = test::leaf(test::uniform(random, {3, 5}, 0.1, 1));
+  std::vector<NamedLeaf> leaves = drawn.parameters.leaves();
+  leaves.push_back({"keep", keep});
+  const auto loss = [&] {
+    Pass own;
+    const Variable y = ops::fill_masked(drawn.layer.attend_kept(x, keep, own));
+    return ops::sum(ops::multiply(y, y));
+  };
+  EXPECT_TRUE(test::gradients_agree(loss, leaves));
+}
+
 TEST(AdaptiveSpan, HardensToWindowsOfHalfTheRampMore) {
   Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 10,
                               AdaptiveSpanOptions{.ramp = 3.0});
@@ -239,6 +259,12 @@ TEST(AdaptiveSpan, RefusesWhatItCannotDo) {
   EXPECT_EQ(made(5, {.start = 1}), "[AdaptiveSpan] needs a start between 0 and 1, got 1");
   EXPECT_EQ(error_of([] { AdaptiveSpan(8, 3, 5); }),
             "[AdaptiveSpan] 3 heads do not divide 8 features");
+  Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3);
+  const Variable x = test::attention_input(kFeatures, {});
+  Pass pass;
+  MultiHeadAttention& as_any = drawn.layer;
+  EXPECT_EQ(error_of([&] { as_any.attend(x, x, pass); }),
+            "[AdaptiveSpan] does not attend to another sequence: its spans are within one");
 }
 
 }  // namespace

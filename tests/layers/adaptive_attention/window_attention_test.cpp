@@ -74,6 +74,15 @@ TEST(WindowAttention, SeesNothingOutsideOfItsWindows) {
   EXPECT_TRUE(std::isnan(after.data<float>()[97 * 4]));
 }
 
+TEST(WindowAttention, KeepsKeysInPartWithinItsWindows) {
+  Trained<WindowAttention> drawn(DType::kFloat64, kFeatures, kWindows);
+  const Variable x = test::attention_input(kFeatures, test::attention_mask());
+  const Variable keep(Tensor::full({3, 5}, 1, DType::kFloat64));
+  Pass pass;
+  EXPECT_TRUE(test::is_close(kept(drawn.layer.attend_kept(x, keep, pass)),
+                             test::to_doubles(kept(drawn.layer(x))), 1e-12));
+}
+
 TEST(WindowAttention, KeepsToThePairsOfThePass) {
   Trained<WindowAttention> drawn(DType::kFloat64, kFeatures, kWindows);
   const Variable x = test::attention_input(kFeatures, test::attention_mask());
@@ -128,6 +137,11 @@ TEST(WindowAttention, RefusesWhatItCannotDo) {
               drawn.layer(Variable(Tensor::zeros({2, 8}, DType::kFloat64)));
             }),
             "[WindowAttention] needs [B, S, 8], got (2, 8)");
+  const Variable x = test::attention_input(8, {});
+  Pass pass;
+  MultiHeadAttention& as_any = drawn.layer;
+  EXPECT_EQ(error_of([&] { as_any.attend(x, x, pass); }),
+            "[WindowAttention] does not attend to another sequence: its windows are within one");
 }
 
 }  // namespace

@@ -1,0 +1,37 @@
+// Where numbers have a property. Internal to src/layers.
+#pragma once
+
+#include <algorithm>
+
+#include <maskgrad/tensor/dtype.hpp>
+#include <maskgrad/tensor/tensor.hpp>
+
+namespace maskgrad {
+
+/// Where is(x) holds: bool, of the shape of x, which is floating and on the CPU.
+template <class F>
+Tensor bits_where(const char* name, const Tensor& x, F is) {
+  Tensor bits = Tensor::empty(x.shape(), DType::kBool);
+  dispatch_dtype(FloatingTypes{}, x.dtype(), name, [&]<class T>(T) {
+    std::transform(x.data<T>(), x.data<T>() + x.numel(), bits.data<bool>(), is);
+  });
+  return bits;
+}
+
+/// Where x is above 0, which NaN is not.
+inline Tensor above_zero(const char* name, const Tensor& x) {
+  return bits_where(name, x, [](auto value) { return value > 0; });
+}
+
+/// The places where bits are true, in their order: int64.
+inline Tensor places_of(const Tensor& bits) {
+  const bool *const begin = bits.data<bool>(), *const end = begin + bits.numel();
+  Tensor places = Tensor::empty({std::count(begin, end, true)}, DType::kInt64);
+  std::int64_t* place = places.data<std::int64_t>();
+  for (const bool* bit = begin; bit != end; ++bit) {
+    if (*bit) *place++ = bit - begin;
+  }
+  return places;
+}
+
+}  // namespace maskgrad
