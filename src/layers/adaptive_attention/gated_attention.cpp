@@ -1,12 +1,14 @@
-#include <algorithm>
 #include <cmath>
 
 #include <maskgrad/layers/adaptive_attention/gated_attention.hpp>
+#include <maskgrad/layers/bits_where.hpp>
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/projection.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/math/straight_through.hpp>
 #include <maskgrad/ops/shape/gather.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
 
@@ -44,9 +46,8 @@ GatedAttention::GatedAttention(std::int64_t features, std::int64_t heads,
       options_(options),
       features_(features),
       heads_(heads),
-      attention_(submodule("heads", heads_of(features, heads, options))) {
-  const std::int64_t given = options.attention.head_features;
-  head_ = given > 0 ? given : features / heads;
+      attention_(submodule("heads", heads_of(features, heads, options))),
+      head_(attention_.head_features()) {
   if (options.gates != AttentionGates::kNone) {
     const std::int64_t gates = options.gates == AttentionGates::kHeads ? heads : heads * head_;
     gate_ = &parameter("gate", {features, gates}, glorot_uniform());
@@ -60,26 +61,19 @@ GatedAttention::GatedAttention(std::int64_t features, std::int64_t heads,
 }
 
 Tensor GatedAttention::is_open() const {
-  const Tensor logits = head_gates_->variable().value().to(DType::kFloat64);
-  Tensor open = Tensor::empty(logits.shape(), DType::kBool);
-  std::transform(logits.data<double>(), logits.data<double>() + heads_, open.data<bool>(),
-                 [](double logit) { return logit > 0; });
-  return open;
+  return above_zero(kName, head_gates_->variable().value());
 }
 
 std::vector<std::int64_t> GatedAttention::open() const {
-  const Tensor open = is_open();
-  std::vector<std::int64_t> found;
-  for (std::int64_t h = 0; h < heads_; ++h) {
-    if (open.data<bool>()[h]) found.push_back(h);
-  }
-  return found;
+  const Tensor heads = places_of(is_open());
+  const auto numbers = heads.values<std::int64_t>();
+  return {numbers.begin(), numbers.end()};
 }
 
 Variable GatedAttention::head_gates() const {
   check(head_gates_ != nullptr, kName, "has no gates on heads");
-  if (options_.head_gates == HeadGates::kSoft) return ops::sigmoid(*head_gates_);
-  return Variable(is_open().to(head_gates_->variable().dtype()));
+  return options_.head_gates == HeadGates::kSoft ? ops::sigmoid(*head_gates_)
+                                                 : ops::straight_through(*head_gates_);
 }
 
 Variable GatedAttention::open_heads() const { return ops::sum(head_gates()); }
@@ -90,17 +84,17 @@ std::optional<ops::Work> GatedAttention::row_work() const {
 }
 
 // Gates of each head, or none, on y [B, S, H, d].
-Variable GatedAttention::with_head_gates(const Variable& y) const {
+Variable GatedAttention::with_head_gates(const Variable& y, const Pass& pass) const {
   if (!head_gates_) return y;
-  if (options_.head_gates == HeadGates::kHard) {
+  if (options_.head_gates == HeadGates::kHard && !pass.is_training()) {
     return ops::keep_where(y, is_open().reshape({heads_, 1}));
   }
   return ops::multiply(y, ops::reshape(head_gates(), {heads_, 1}));
 }
 
-Variable GatedAttention::gated(const Variable& x, const Variable& heads) const {
+Variable GatedAttention::gated(const Variable& x, const Variable& heads, const Pass& pass) const {
   const std::int64_t batch = x.dim(0), length = x.dim(1);
-  Variable y = with_head_gates(ops::reshape(heads, {batch, length, heads_, head_}));
+  Variable y = with_head_gates(ops::reshape(heads, {batch, length, heads_, head_}), pass);
   if (gate_) {
     const Variable g = ops::sigmoid(ops::linear(x, *gate_, *gate_bias_));
     const std::int64_t each = options_.gates == AttentionGates::kHeads ? 1 : head_;
@@ -110,9 +104,8 @@ Variable GatedAttention::gated(const Variable& x, const Variable& heads) const {
 }
 
 Variable GatedAttention::forward(const Variable& x, Pass& pass) {
-  check(x.rank() == 3 && x.dim(2) == features_, kName, "needs [B, S, {}], got {}", features_,
-        x.shape());
-  return project(gated(x, attention_(x, pass)), *o_, o_bias_);
+  check_sequences(kName, x, features_);
+  return project(gated(x, attention_(x, pass), pass), *o_, o_bias_);
 }
 
 GatedAttentionOptions GatedAttention::pruned_options() const {

@@ -35,8 +35,9 @@ struct GatedAttentionOptions {
 /// MultiHeadAttention has them; o [H d, D], as it is there, and o_bias [D]; gate [D, H] or
 /// [D, H d], Glorot-uniform, and gate_bias, which starts as options.bias; head_gates [H], a.
 ///
-/// A soft gate is a value and no mask, so that a head that closes can open again. Where head gates
-/// are hard, a closed head is set to 0, its gates take no gradient, and harden() leaves it out.
+/// A gate is a value and no mask, so that a head that closes can open again: in training a hard
+/// gate of a head has the gradient of the soft one, see ops::straight_through(). In inference what
+/// a head gives that a hard gate closes is not read. harden() leaves such heads out.
 class GatedAttention : public Layer {
  public:
   /// `features` is D, `heads` is H. Throws Error for options that are not finite, without an output
@@ -44,14 +45,16 @@ class GatedAttention : public Layer {
   GatedAttention(std::int64_t features, std::int64_t heads,
                  const GatedAttentionOptions& options = {});
 
-  /// s_h of each head, [H]. Throws Error without head gates.
+  /// s_h of each head, [H]; where it is hard, with the gradient of sigmoid(a_h). Throws Error
+  /// without head gates.
   Variable head_gates() const;
   /// The sum of s_h, a number: times a price it is a term of the loss that closes heads. Throws
   /// Error without head gates.
   Variable open_heads() const;
   /// A GatedAttention of the heads with a_h above 0, without gates on heads: what this layer gives
   /// with hard head gates, up to rounding. Heads that shared keys have keys of their own then.
-  /// Nothing without head gates. Throws Error when all heads are closed, and as Layer::harden().
+  /// Nothing without head gates. Throws Error when all heads are closed, for gates that are not on
+  /// the CPU, and as Layer::harden().
   std::optional<Hardened> harden() override;
 
   /// 3 times the elements of all matrices for each position, and the pairs of MultiHeadAttention.
@@ -61,15 +64,16 @@ class GatedAttention : public Layer {
   Variable forward(const Variable& x, Pass& pass) override;
 
  private:
-  Variable gated(const Variable& x, const Variable& heads) const;
-  Variable with_head_gates(const Variable& y) const;
+  Variable gated(const Variable& x, const Variable& heads, const Pass& pass) const;
+  Variable with_head_gates(const Variable& y, const Pass& pass) const;
   Tensor is_open() const;
   std::vector<std::int64_t> open() const;
   GatedAttentionOptions pruned_options() const;
 
   GatedAttentionOptions options_;
-  std::int64_t features_, heads_, head_;
+  std::int64_t features_, heads_;
   MultiHeadAttention& attention_;
+  std::int64_t head_;
   Parameter *gate_ = nullptr, *gate_bias_ = nullptr, *head_gates_ = nullptr, *o_ = nullptr,
             *o_bias_ = nullptr;  // nullptr where there is none
 };

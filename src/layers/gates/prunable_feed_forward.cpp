@@ -1,7 +1,6 @@
-#include <algorithm>
 #include <cmath>
-#include <vector>
 
+#include <maskgrad/layers/bits_where.hpp>
 #include <maskgrad/layers/feed_forward.hpp>
 #include <maskgrad/layers/gates/prunable_feed_forward.hpp>
 #include <maskgrad/layers/layer_checks.hpp>
@@ -19,14 +18,8 @@ constexpr const char* kName = "PrunableFeedForward";
 
 // The features whose gate is open.
 Tensor open_in(const Tensor& gates) {
-  const Tensor numbers = gates.to(DType::kFloat64);
-  std::vector<std::int64_t> open;
-  for (std::int64_t i = 0; i < numbers.numel(); ++i) {
-    if (numbers.values<double>()[static_cast<std::size_t>(i)] > 0) open.push_back(i);
-  }
-  check(!open.empty(), kName, "all {} hidden features are closed", numbers.numel());
-  Tensor places = Tensor::empty({std::ssize(open)}, DType::kInt64);
-  std::ranges::copy(open, places.data<std::int64_t>());
+  Tensor places = places_of(above_zero(kName, gates));
+  check(places.numel() > 0, kName, "all {} hidden features are closed", gates.numel());
   return places;
 }
 

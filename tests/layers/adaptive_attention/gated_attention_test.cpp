@@ -116,6 +116,54 @@ TEST(GatedAttention, TellsHowManyHeadsAreOpen) {
   }
 }
 
+// The loss falls with what the closed head gives, so its gate must open; and the price on open
+// heads must close the others.
+TEST(GatedAttention, SendsGradientsToHardGatesInTraining) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const Options options = {.gates = AttentionGates::kNone, .head_gates = HeadGates::kHard};
+    Trained<GatedAttention> drawn(dtype, kFeatures, kHeads, options);
+    const Tensor logits = test::make({0.5, -1, 0, 2}, {4});
+    Tensor(drawn.value("head_gates")).copy_from(logits.to(dtype));
+    const Variable x = test::attention_input(kFeatures, test::attention_mask(), dtype);
+    const auto gradient = [&](bool is_price) {
+      drawn.parameters.clear_gradients();
+      Tape tape;
+      Pass pass = Pass::training(1, 1);
+      const Variable y = ops::fill_masked(drawn.layer(x, pass));
+      tape.backward(is_price ? drawn.layer.open_heads() : ops::sum(y));
+      return to_doubles(
+          drawn.parameters.named_pieces(drawn.parameters.gradients()).at("head_gates"));
+    };
+    // The sum is linear in a gate: its slope is the sum with the gate open, without it closed.
+    const auto sum_with = [&](std::int64_t head, double logit) {
+      Tensor values = logits.clone();
+      values.data<double>()[head] = logit;
+      Tensor(drawn.value("head_gates")).copy_from(values.to(dtype));
+      Pass pass;
+      const double sum = to_doubles(ops::sum(ops::fill_masked(drawn.layer(x, pass))).value())[0];
+      Tensor(drawn.value("head_gates")).copy_from(logits.to(dtype));
+      return sum;
+    };
+    const std::vector<double> of_sum = gradient(false), of_price = gradient(true);
+    for (std::size_t h = 0; h < kHeads; ++h) {
+      const double s = test::logistic(to_doubles(logits)[h]), slope = s * (1 - s);
+      const auto head = static_cast<std::int64_t>(h);
+      const double gain = sum_with(head, 1) - sum_with(head, -1);
+      EXPECT_NEAR(of_sum[h], slope * gain, 100 * test::tolerance(dtype)) << h;
+      EXPECT_NEAR(of_price[h], slope, 4 * test::tolerance(dtype)) << h;
+    }
+  }
+}
+
+TEST(GatedAttention, GivesTheSameInTrainingWithHardGates) {
+  Trained<GatedAttention> drawn(DType::kFloat64, kFeatures, kHeads,
+                                Options{.head_gates = HeadGates::kHard});
+  Tensor(drawn.value("head_gates")).copy_from(test::make({1, -1, 0, 2}, {4}));
+  const Variable x = test::attention_input(kFeatures, test::attention_mask());
+  Pass training = Pass::training(1, 1);
+  EXPECT_TRUE(is_close(kept(drawn.layer(x, training)), to_doubles(kept(drawn.layer(x))), 1e-15));
+}
+
 TEST(GatedAttention, PrunesToTheHeadsThatAreOpenWithTheSameResult) {
   for (Options options : some_options()) {
     options.head_gates = HeadGates::kHard;
