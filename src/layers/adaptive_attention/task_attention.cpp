@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <numeric>
+#include <span>
 
 #include <maskgrad/layers/adaptive_attention/task_attention.hpp>
 #include <maskgrad/layers/layer_checks.hpp>
@@ -26,6 +28,25 @@ Tensor task_of_each(const Variable& x, const Tensor& tasks, const Pass& pass) {
   }
   return each;
 }
+
+// The numbers of the rows of each task, one task after another, in one pass.
+struct RowsOfTasks {
+  RowsOfTasks(std::span<const std::int64_t> tasks, std::int64_t count)
+      : ends(static_cast<std::size_t>(count)),
+        rows(Tensor::empty({std::ssize(tasks)}, DType::kInt64)),
+        places(Tensor::empty(rows.shape(), DType::kInt64)) {
+    for (const std::int64_t task : tasks) ++ends[static_cast<std::size_t>(task)];
+    std::exclusive_scan(ends.begin(), ends.end(), ends.begin(), std::int64_t{0});
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      const std::int64_t place = ends[static_cast<std::size_t>(tasks[i])]++;
+      rows.data<std::int64_t>()[place] = static_cast<std::int64_t>(i);
+      places.data<std::int64_t>()[i] = place;
+    }
+  }
+
+  PoolVector<std::int64_t> ends;  // in rows, of each task
+  Tensor rows, places;            // places: where each row stands in rows
+};
 
 }  // namespace
 
@@ -76,22 +97,17 @@ Variable TaskAttention::by_task(const Variable& x, const std::vector<Projection>
                                 const Tensor& tasks) const {
   if (of_tasks.size() == 1) return project(x, *of_tasks[0].weight, of_tasks[0].bias);
   const Variable rows = ops::reshape(x, {x.dim(0) * x.dim(1), features_});
-  const auto own = tasks.values<std::int64_t>();
-  Tensor places = Tensor::empty({rows.dim(0)}, DType::kInt64);
+  const RowsOfTasks sorted(tasks.values<std::int64_t>(), tasks_);
   PoolVector<Variable> parts;
-  std::int64_t done = 0;
-  for (std::int64_t t = 0; t < tasks_; ++t) {
-    Tensor taken = Tensor::empty({std::count(own.begin(), own.end(), t)}, DType::kInt64);
-    std::int64_t* next = taken.data<std::int64_t>();
-    for (std::int64_t i = 0; i < rows.dim(0); ++i) {
-      if (own[static_cast<std::size_t>(i)] != t) continue;
-      *next++ = i;
-      places.data<std::int64_t>()[i] = done++;
-    }
-    const Projection& p = of_tasks[static_cast<std::size_t>(t)];
+  std::int64_t begin = 0;
+  for (std::size_t t = 0; t < of_tasks.size(); begin = sorted.ends[t++]) {
+    const bool is_needed = sorted.ends[t] > begin || (rows.dim(0) == 0 && t == 0);
+    if (!is_needed) continue;
+    const Tensor taken = sorted.rows.view(begin, {sorted.ends[t] - begin});
+    const Projection& p = of_tasks[t];
     parts.push_back(project(ops::index_select(rows, 0, taken), *p.weight, p.bias));
   }
-  const Variable y = ops::index_select(ops::concat(parts, 0), 0, places);
+  const Variable y = ops::index_select(ops::concat(parts, 0), 0, sorted.places);
   return ops::reshape(y, x.shape().dims());
 }
 
@@ -101,8 +117,7 @@ Variable TaskAttention::queries(const Variable& x, const Tensor& tasks) const {
 }
 
 Variable TaskAttention::attended(const Variable& x, const Tensor& tasks, Pass& pass) const {
-  check(x.rank() == 3 && x.dim(2) == features_, kName, "needs [B, S, {}], got {}", features_,
-        x.shape());
+  check_sequences(kName, x, features_);
   const ops::Packing* const packing = pass.packing();
   check_tasks(tasks, packing ? packing->mask.shape()[0] : x.dim(0));
   const Tensor each = task_of_each(x, tasks, pass);
@@ -124,7 +139,7 @@ Variable TaskAttention::attend(const Variable& x, const Tensor& tasks, Pass& pas
 
 Variable TaskAttention::forward(const Variable& x, Pass& pass) {
   check(tasks_ == 1, kName, "needs the tasks of the samples: call attend()");
-  check(x.rank() == 3, kName, "needs [B, S, {}], got {}", features_, x.shape());
+  check_sequences(kName, x, features_);
   const std::int64_t batch = pass.packing() ? pass.packing()->mask.shape()[0] : x.dim(0);
   return attended(x, Tensor::zeros({batch}, DType::kInt64), pass);
 }

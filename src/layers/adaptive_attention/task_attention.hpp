@@ -29,8 +29,8 @@ struct TaskAttentionOptions {
 /// [D, D], q1, ... and k0, k1, ..., one for each task, or q and k [D, D]; v, o [D, D]. With
 /// options.bias also q0_bias [D] and so on, 0. With kBias task_bias [tasks, D], 0.
 ///
-/// Each position is multiplied by the matrices of its task alone, so the work does not grow with
-/// the number of tasks.
+/// Each position is multiplied by the matrices of its task alone. Tasks that no sample has are not
+/// computed, so the work does not grow with the number of tasks.
 class TaskAttention : public Layer {
  public:
   /// `features` is D. Throws Error unless D and `tasks` are above 0 and the heads divide D.

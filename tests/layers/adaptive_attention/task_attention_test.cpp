@@ -26,21 +26,21 @@ Tensor tasks_of(const std::vector<double>& tasks) {
   return test::make(tasks, {std::ssize(tasks)}, DType::kInt64);
 }
 
-// A TaskAttention whose sample b is of task b % 3.
+// A TaskAttention whose sample b is of task b % 2. With two tasks each has a sample here, so that
+// all parameters are read.
 class InTurn : public Layer {
  public:
   explicit InTurn(const Options& options)
       : Layer("InTurn", MaskRule::kUses),
-        layer_(submodule(
-            "layer", std::make_unique<TaskAttention>(LayerSample::kFeatures, 5, kTasks, options))) {
-  }
+        layer_(submodule("layer",
+                         std::make_unique<TaskAttention>(LayerSample::kFeatures, 5, 2, options))) {}
   std::optional<ops::Work> row_work() const override { return layer_.row_work(); }
 
  protected:
   Variable forward(const Variable& x, Pass& pass) override {
     const std::int64_t batch = pass.packing() ? pass.packing()->mask.shape()[0] : x.dim(0);
     Tensor tasks = Tensor::empty({batch}, DType::kInt64);
-    for (std::int64_t b = 0; b < batch; ++b) tasks.data<std::int64_t>()[b] = b % kTasks;
+    for (std::int64_t b = 0; b < batch; ++b) tasks.data<std::int64_t>()[b] = b % 2;
     return layer_.attend(x, tasks, pass);
   }
 
@@ -121,6 +121,18 @@ TEST(TaskAttention, HasTheBitsOfAProductForEachTask) {
   EXPECT_TRUE(same_bits(y[0], of_task(drawn, {}, x, 2)[0]));
   EXPECT_TRUE(same_bits(y[1], of_task(drawn, {}, x, 0)[1]));
   EXPECT_TRUE(same_bits(y[2], of_task(drawn, {}, x, 2)[2]));
+}
+
+TEST(TaskAttention, ComputesNothingForTasksThatNoSampleHas) {
+  const auto recorded = [](std::int64_t tasks) {
+    Trained<TaskAttention> drawn(DType::kFloat32, kFeatures, kHeads, tasks);
+    Pass pass;
+    Tape tape;
+    drawn.layer.attend(test::attention_input(kFeatures, {}, DType::kFloat32), tasks_of({2, 0, 2}),
+                       pass);
+    return tape.nodes().size();
+  };
+  EXPECT_EQ(recorded(50), recorded(3));
 }
 
 TEST(TaskAttention, SendsGradientsToTheMatricesOfTheTasksThatAreThere) {
