@@ -6,41 +6,39 @@
 namespace maskgrad {
 namespace {
 
-// Where queries and keys stand, and where key columns of a given number are.
-class Numbers {
+// The numbers of queries and of key columns.
+class NumberedColumns {
  public:
-  Numbers(const Variable& x, Pass& pass)
-      : positions_(pass.positions(x)),
-        exists_(x.mask().defined() ? x.mask().bits() : Tensor()),
-        length_(x.dim(1)),
-        // Keys of a cache stand at their numbers. Where all positions exist, so do all keys.
-        keys_at_numbers_(pass.is_reading() || !exists_.defined()),
-        batch_(exists_.defined() || pass.is_reading() ? x.dim(0) : 1),
-        by_column_(!exists_.defined() && !pass.is_reading()) {}
+  NumberedColumns(const Variable& x, Pass& pass)
+      : exists_(x.mask().defined() ? x.mask().bits() : Tensor()),
+        is_reading_(pass.is_reading()),
+        length_(x.dim(1)) {
+    if (exists_.defined() || is_reading_) positions_ = pass.positions(x);
+  }
 
-  std::int64_t batch() const { return batch_; }
+  std::int64_t batch() const { return positions_.defined() ? positions_.dim(0) : 1; }
   bool exists(std::int64_t b, std::int64_t s) const {
     return !exists_.defined() || exists_.data<bool>()[b * length_ + s];
   }
   std::int64_t query(std::int64_t b, std::int64_t s) const {
-    return by_column_ ? s : positions_.data<std::int64_t>()[b * length_ + s];
+    return positions_.defined() ? positions_.data<std::int64_t>()[b * length_ + s] : s;
   }
-  // The number of key t, or -1 where there is none.
+  // The number of key t, or -1 where there is none. Keys of a cache stand at their numbers.
   std::int64_t key(std::int64_t b, std::int64_t t) const {
-    if (keys_at_numbers_) return t;
-    return exists(b, t) ? positions_.data<std::int64_t>()[b * length_ + t] : -1;
+    if (is_reading_) return t;
+    return exists(b, t) ? query(b, t) : -1;
   }
 
  private:
-  const Tensor positions_, exists_;
+  Tensor exists_;
+  bool is_reading_;
   std::int64_t length_;
-  bool keys_at_numbers_;
-  std::int64_t batch_;
-  bool by_column_;
+  Tensor positions_;  // undefined where columns are numbers: all positions exist
 };
 
 // The columns of the keys that exist, in the order of their numbers.
-PoolVector<std::int64_t> columns_of(const Numbers& numbers, std::int64_t b, std::int64_t keys) {
+PoolVector<std::int64_t> columns_of(const NumberedColumns& numbers, std::int64_t b,
+                                    std::int64_t keys) {
   PoolVector<std::int64_t> columns;
   for (std::int64_t t = 0; t < keys; ++t) {
     if (numbers.key(b, t) >= 0) columns.push_back(t);
@@ -52,7 +50,7 @@ PoolVector<std::int64_t> columns_of(const Numbers& numbers, std::int64_t b, std:
 
 AttentionMask within_reach(const Variable& x, Pass& pass, std::span<const std::int64_t> reaches,
                            std::int64_t keys) {
-  const Numbers numbers(x, pass);
+  const NumberedColumns numbers(x, pass);
   const std::int64_t heads = std::ssize(reaches), length = x.dim(1);
   Tensor begins = Tensor::zeros({numbers.batch(), heads, length}, DType::kInt64);
   Tensor ends = Tensor::zeros(begins.shape(), DType::kInt64);
@@ -76,7 +74,7 @@ AttentionMask within_reach(const Variable& x, Pass& pass, std::span<const std::i
 }
 
 Tensor distances(const Variable& x, Pass& pass, std::int64_t most, std::int64_t keys) {
-  const Numbers numbers(x, pass);
+  const NumberedColumns numbers(x, pass);
   const std::int64_t length = x.dim(1);
   Tensor apart = Tensor::zeros({numbers.batch(), length, keys}, DType::kInt64);
   std::int64_t* distance = apart.data<std::int64_t>();
