@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <maskgrad/layers/bits_where.hpp>
 #include <maskgrad/layers/task_gate/choice.hpp>
 #include <maskgrad/ops/mask/masked_reduce.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
@@ -11,20 +12,23 @@ namespace {
 
 constexpr const char* kName = "choice";
 
-// Where x is above 0.
-Tensor above_zero(const Tensor& x) {
-  Tensor is = Tensor::empty(x.shape(), DType::kBool);
-  dispatch_dtype(FloatingTypes{}, x.dtype(), kName, [&]<class T>(T) {
-    std::transform(x.data<T>(), x.data<T>() + x.numel(), is.data<bool>(),
-                   [](T value) { return value > 0; });
-  });
-  return is;
+// -sum_c g_c log g_c over the last dimension, with 0 log 0 = 0. NaN stays NaN.
+Variable entropy(const Variable& g) {
+  const auto is_some = [](auto share) { return !(share <= 0); };
+  const Variable some = ops::keep_where(g, bits_where(kName, g.value(), is_some), 1.0);
+  return ops::negate(ops::sum(ops::multiply(some, ops::log(some)), {-1}));
 }
 
-// -sum_c g_c log g_c over the last dimension, with 0 log 0 = 0.
-Variable entropy(const Variable& g) {
-  const Variable some = ops::keep_where(g, above_zero(g.value()), 1.0);
-  return ops::negate(ops::sum(ops::multiply(some, ops::log(some)), {-1}));
+// Which samples have shares, [B]: those of the others are all 0.
+Tensor with_shares(const Tensor& shares) {
+  const Tensor any = bits_where(kName, shares, [](auto share) { return share != 0; });
+  const std::int64_t candidates = shares.dim(1);
+  Tensor exists = Tensor::empty({shares.dim(0)}, DType::kBool);
+  for (std::int64_t b = 0; b < exists.numel(); ++b) {
+    const bool* const row = any.data<bool>() + b * candidates;
+    exists.data<bool>()[b] = std::find(row, row + candidates, true) != row + candidates;
+  }
+  return exists;
 }
 
 // Which samples have a choice, [B].
@@ -38,18 +42,17 @@ Tensor counted(const Choice& choice) {
 
 }  // namespace
 
-Choice choice_of(const Variable& shares) {
+Choice choice_of(const Variable& shares, const Tensor& exists) {
   check_given(shares.defined(), kName, "shares");
   check(shares.rank() == 2 && shares.dim(1) > 0, kName, "needs shares [B, C], got {}",
         shares.shape());
+  const Tensor is = exists.defined() ? exists : with_shares(shares.value());
+  check(is.dtype() == DType::kBool && is.numel() == shares.dim(0), kName,
+        "needs a bool for each of {} samples, got {} {}", shares.dim(0), to_string(is.dtype()),
+        is.shape());
   Tensor best = ops::argmax(shares.value(), 1);
-  const Tensor some = above_zero(shares.value());
-  const std::int64_t candidates = shares.dim(1);
   for (std::int64_t b = 0; b < best.numel(); ++b) {
-    const bool* const row = some.data<bool>() + b * candidates;
-    if (std::none_of(row, row + candidates, [](bool is) { return is; })) {
-      best.data<std::int64_t>()[b] = -1;
-    }
+    if (!is.data<bool>()[b]) best.data<std::int64_t>()[b] = -1;
   }
   return {shares, best};
 }

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include <maskgrad/layers/bits_where.hpp>
 #include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/task_gate/expert_mixture.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
@@ -43,6 +45,19 @@ Tensor hard(const Choice& choice) {
   return one.to(choice.shares.dtype());
 }
 
+// y with NaN for samples whose shares are NaN, which a best expert alone would hide.
+Variable where_known(const Variable& y, const Variable& shares) {
+  const Tensor is_known = bits_where("mixture", shares.value(), [](auto g) { return g == g; });
+  const std::int64_t batch = shares.dim(0), experts = shares.dim(1);
+  Tensor known = Tensor::full(column(batch, y.rank()), true, DType::kBool);
+  bool all = true;
+  for (std::int64_t i = 0; i < is_known.numel(); ++i) {
+    if (is_known.data<bool>()[i]) continue;
+    known.data<bool>()[i / experts] = all = false;
+  }
+  return all ? y : ops::keep_where(y, known, std::numeric_limits<double>::quiet_NaN());
+}
+
 // y with 0 for samples without a choice.
 Variable where_chosen(const Variable& y, const Tensor& best) {
   const auto numbers = best.values<std::int64_t>();
@@ -74,14 +89,18 @@ Layer& ExpertMixture::expert(std::size_t number) const {
 
 Choice ExpertMixture::choose(const Variable& x, Pass& pass, double temperature) {
   const Scope scope(name());
+  return chosen(x, pass, temperature);
+}
+
+Choice ExpertMixture::chosen(const Variable& x, Pass& pass, double temperature) {
   const char* const name = kind().c_str();
   check_given(x.defined(), name, "its input");
   check(pass.packing() == nullptr, name, "reads whole sequences, which a packed row has not");
-  check(x.rank() == 3 && x.dim(2) == features_, name, "needs [B, S, {}], got {}", features_,
-        x.shape());
+  check_sequences(name, x, features_);
   check(std::isfinite(temperature) && temperature > 0, name, "needs a temperature above 0, got {}",
         temperature);
-  return choice_of(shares(x, samples_of(x), temperature, pass));
+  const Tensor exists = samples_of(x);
+  return choice_of(shares(x, exists, temperature, pass), exists);
 }
 
 PoolVector<Variable> ExpertMixture::all(const Variable& v, Pass& pass) const {
@@ -136,18 +155,25 @@ Variable ExpertMixture::best(const Choice& choice, const Variable& v, Pass& pass
     const Variable none = ops::subtract(choice.shares, Variable(choice.shares.value()));
     return soft(ops::add(none, Variable(hard(choice))), all(v, pass));
   }
-  if (!pass.has_pairs() && !pass.is_reading()) return each_its_own(choice.best, v, pass);
+  if (!pass.has_pairs() && !pass.is_reading()) {
+    return where_known(each_its_own(choice.best, v, pass), choice.shares);
+  }
   const PoolVector<Variable> outputs = all(v, pass);
   Tensor places = Tensor::zeros(choice.best.shape(), DType::kInt64);
   for (std::int64_t b = 0; b < places.numel(); ++b) {
     const std::int64_t candidate = std::max<std::int64_t>(choice.best.data<std::int64_t>()[b], 0);
     places.data<std::int64_t>()[b] = candidate * places.numel() + b;
   }
-  return ops::index_select(ops::concat(outputs, 0), 0, places);
+  return where_known(ops::index_select(ops::concat(outputs, 0), 0, places), choice.shares);
 }
 
 Variable ExpertMixture::mix(const Choice& choice, const Variable& v, Pass& pass, Mixing mixing) {
   const Scope scope(name());
+  return mixed(choice, v, pass, mixing);
+}
+
+Variable ExpertMixture::mixed(const Choice& choice, const Variable& v, Pass& pass,
+                              Mixing mixing) const {
   const char* const name = kind().c_str();
   check_given(v.defined() && choice.shares.defined() && choice.best.defined(), name, "an input");
   check(pass.packing() == nullptr, name, "reads whole sequences, which a packed row has not");
@@ -161,7 +187,7 @@ Variable ExpertMixture::mix(const Choice& choice, const Variable& v, Pass& pass,
 }
 
 Variable ExpertMixture::forward(const Variable& x, Pass& pass) {
-  return mix(choose(x, pass), x, pass);
+  return mixed(chosen(x, pass, /*temperature=*/1), x, pass, mixing_);
 }
 
 }  // namespace maskgrad

@@ -24,10 +24,10 @@ using Experts = std::vector<std::unique_ptr<Layer>>;
 ///   const Variable balance = mutual_information(choice);
 ///
 /// x [B, S, D] is what the choice reads; v [B, ...] is what the experts read. Both may be one
-/// value: a call of the layer is mix(choose(x), x). The experts are layers whose outputs have one
-/// shape [B, ...] and one mask. A sample without positions in x has no choice, and its y is 0.
-/// What becomes of masks is a matter of the experts. Jacobs et al. 1991, "Adaptive mixtures of
-/// local experts".
+/// value: a call of the layer is mix(choose(x), x), to the bit. The experts are layers whose
+/// outputs have one shape [B, ...] and one mask. A sample without positions in x has no choice, and
+/// its y is 0. Where a share is NaN, y is. What becomes of masks is a matter of the experts. Jacobs
+/// et al. 1991, "Adaptive mixtures of local experts".
 ///
 /// A call runs all experts on all samples. In inference Mixing::kBest runs each expert on its own
 /// samples only, with the result of running all; but it runs all where the pass has pairs of its
@@ -60,6 +60,9 @@ class ExpertMixture : public Layer {
   std::int64_t features() const { return features_; }
 
  private:
+  // What choose() and mix() give, within the scope of the layer.
+  Choice chosen(const Variable& x, Pass& pass, double temperature);
+  Variable mixed(const Choice& choice, const Variable& v, Pass& pass, Mixing mixing) const;
   PoolVector<Variable> all(const Variable& v, Pass& pass) const;
   Variable soft(const Variable& weights, const PoolVector<Variable>& outputs) const;
   Variable best(const Choice& choice, const Variable& v, Pass& pass) const;

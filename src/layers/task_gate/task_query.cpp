@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/task_gate/task_query.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
@@ -27,15 +28,19 @@ TaskQuery::TaskQuery(std::int64_t features, std::int64_t heads, Experts experts,
 Variable TaskQuery::found(const Variable& x, Pass& pass) {
   const Scope scope(name());
   check_given(x.defined(), "TaskQuery", "its input");
-  check(x.rank() == 3 && x.dim(2) == features(), "TaskQuery", "needs [B, S, {}], got {}",
-        features(), x.shape());
+  return answers(x, pass);
+}
+
+// p, within the scope of the layer.
+Variable TaskQuery::answers(const Variable& x, Pass& pass) {
+  check_sequences("TaskQuery", x, features());
   const Shape shape = {x.dim(0), query_.shape()[0], features()};
   return attention_.attend(ops::broadcast_to(query_, shape), x, pass);
 }
 
 Variable TaskQuery::shares(const Variable& x, const Tensor& exists, double temperature,
                            Pass& pass) {
-  const Variable scores = ops::sum(ops::multiply(found(x, pass), score_), {2});
+  const Variable scores = ops::sum(ops::multiply(answers(x, pass), score_), {2});
   return ops::masked_softmax(ops::scale(scores, 1 / temperature), exists);
 }
 

@@ -27,6 +27,8 @@ class TaskQuery : public ExpertMixture {
   Variable shares(const Variable& x, const Tensor& exists, double temperature, Pass& pass) override;
 
  private:
+  Variable answers(const Variable& x, Pass& pass);
+
   MultiHeadAttention& attention_;
   Parameter& query_;
   Parameter& score_;

@@ -33,6 +33,21 @@ TEST(Choice, IsTheLargestShareOfEachSample) {
   EXPECT_EQ(choice_of(Variable(Tensor::zeros({0, 3}, DType::kFloat64))).best.shape(), (Shape{0}));
 }
 
+TEST(Choice, CountsTheSamplesThatExist) {
+  const Variable shares(make({0, 1, /**/ 0, 0, /**/ 1, 0}, {3, 2}));
+  EXPECT_THAT(choice_of(shares, test::bits({0, 1, 1}, {3, 1})).best.values<std::int64_t>(),
+              ElementsAre(-1, 0, 0));
+}
+
+TEST(Choice, IsMadeOfSharesThatAreNaN) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    const Variable shares(
+        make({test::kNaN, test::kNaN, /**/ 0.3, 0.7, /**/ 0, test::kNaN}, {3, 2}).to(dtype));
+    EXPECT_THAT(choice_of(shares).best.values<std::int64_t>(), ElementsAre(0, 1, 1));
+    EXPECT_TRUE(std::isnan(information(shares.value())));
+  }
+}
+
 TEST(MutualInformation, IsTheKullbackLeiblerDistanceOfTheSharesFromTheirMean) {
   // I = mean_b sum_c g_bc log(g_bc / mean_c), another way to write it.
   Random random(1);
@@ -87,6 +102,10 @@ TEST(Choice, RefusesWhatIsNone) {
               choice_of(Variable(Tensor::zeros({3, 0}, DType::kFloat64)));
             }),
             "[choice] needs shares [B, C], got (3, 0)");
+  EXPECT_EQ(error_of([] {
+              choice_of(Variable(Tensor::zeros({3, 2}, DType::kFloat64)), test::bits({1}, {1, 1}));
+            }),
+            "[choice] needs a bool for each of 3 samples, got bool (1, 1)");
   EXPECT_EQ(error_of([] { mutual_information({}); }),
             "[choice] shares or best was used before it was given a value");
 }

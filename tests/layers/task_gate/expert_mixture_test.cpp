@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include <maskgrad/layers/check_layer.hpp>
+#include <maskgrad/layers/dropout.hpp>
 #include <maskgrad/layers/global_pool.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
@@ -134,6 +135,67 @@ TEST(ExpertMixture, InTrainingGivesTheBestAndTheGradientOfTheShares) {
   EXPECT_THAT(
       to_doubles(drawn.parameters.named_pieces(drawn.parameters.gradients()).at("expert1.v")),
       ::testing::Each(0));
+}
+
+TEST(ExpertMixture, GivesNaNWhereAShareIsNaN) {
+  const Variable x = input({});
+  const Choice choice =
+      choice_of_shares({0.1, 0.2, 0.7, test::kNaN, test::kNaN, test::kNaN, 1, 0, test::kNaN});
+  for (const Mixing mixing : {Mixing::kSoft, Mixing::kBest}) {
+    Trained<TaskGate> drawn = gate(mixing);
+    Pass skips, all, trains = Pass::training(1, 1);
+    all.set_pairs(AttentionMask::all(4, 4));
+    for (Pass* const pass : {&skips, &all, &trains}) {
+      const Tensor y = drawn.layer.mix(choice, x, *pass).value();
+      for (const double number : to_doubles(y[0])) EXPECT_TRUE(std::isfinite(number));
+      for (const double number : to_doubles(y[1])) EXPECT_TRUE(std::isnan(number));
+      for (const double number : to_doubles(y[2])) EXPECT_TRUE(std::isnan(number));
+    }
+  }
+}
+
+TEST(ExpertMixture, PassesNaNOnFromASampleThatExists) {
+  const SequenceMask mask = some_mask();
+  Tensor values = input(mask).value().clone();
+  values.data<double>()[0] = test::kNaN;
+  for (const Mixing mixing : {Mixing::kSoft, Mixing::kBest}) {
+    Trained<TaskGate> drawn = gate(mixing);
+    Pass pass;
+    const Variable x(values, Variable::kConstant, mask);
+    const Choice choice = drawn.layer.choose(x, pass);
+    EXPECT_EQ(choice.best.data<std::int64_t>()[1], -1);
+    EXPECT_GE(choice.best.data<std::int64_t>()[0], 0);
+    EXPECT_TRUE(std::isnan(to_doubles(mutual_information(choice).value())[0]));
+    EXPECT_TRUE(std::isnan(to_doubles(drawn.layer.mix(choice, x, pass).value())[0]));
+  }
+}
+
+// A model that calls its gate as a layer, or in two steps.
+struct Model : Layer {
+  explicit Model(bool in_steps)
+      : Layer("Model", OfLayers{}),
+        in_steps_(in_steps),
+        gate_(submodule("gate", std::make_unique<TaskGate>(kFeatures, experts(), Mixing::kSoft,
+                                                           std::make_unique<Dropout>(0.5)))) {}
+  static Experts experts() {
+    Experts made;
+    for (int c = 0; c < kExperts; ++c) made.push_back(std::make_unique<Dropout>(0.5));
+    return made;
+  }
+  Variable forward(const Variable& x, Pass& pass) override {
+    return in_steps_ ? gate_.mix(gate_.choose(x, pass), x, pass) : gate_(x, pass);
+  }
+  bool in_steps_;
+  TaskGate& gate_;
+};
+
+TEST(ExpertMixture, DrawsTheSameInACallAndInTwoSteps) {
+  Trained<Model> whole(DType::kFloat64, false), in_steps(DType::kFloat64, true);
+  const Variable x = input({});
+  for (const std::uint64_t step : {1, 2}) {
+    Pass a = Pass::training(3, step), b = Pass::training(3, step);
+    EXPECT_TRUE(same_bits(whole.layer(x, a).value(), in_steps.layer(x, b).value()));
+  }
 }
 
 TEST(ExpertMixture, GivesZeroToASampleWithoutAChoice) {
