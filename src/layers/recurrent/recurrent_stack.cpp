@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/recurrent/recurrent_stack.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
 
@@ -22,10 +23,10 @@ ops::RecurrentOptions recurrent_options(bool reverse, const Pass& pass) {
 
 void check_recurrent_call(const char* kind, const Variable& x, std::int64_t features,
                           const Pass& pass, std::size_t states, std::size_t directions) {
-  check(x.rank() == 3 && x.dim(2) == features, kind, "needs [B, S, {}], got {}", features,
-        x.shape());
+  check_sequences(kind, x, features);
   check(!pass.is_reading(), kind,
-        "has states, which a cache of keys and values does not hold; run() it from them");
+        "has states, which a cache of keys and values does not hold; run() it from them in a pass "
+        "of its own");
   check(states == 0 || states == directions, kind, "needs {} states to begin with, got {}",
         directions, states);
 }

@@ -150,7 +150,7 @@ TEST(Gru, RefusesWhatDoesNotFit) {
   KeyValueCache cache(1, 4);
   EXPECT_EQ(said(zeros({1, 2, 2}), {}, Pass::reading(cache)),
             "[Gru] has states, which a cache of keys and values does not hold; run() it from "
-            "them");
+            "them in a pass of its own");
 }
 
 }  // namespace

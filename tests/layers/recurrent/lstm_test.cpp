@@ -158,7 +158,7 @@ TEST(Lstm, RefusesWhatDoesNotFit) {
   KeyValueCache cache(1, 4);
   EXPECT_EQ(said(zeros({1, 2, 2}), {}, Pass::reading(cache)),
             "[Lstm] has states, which a cache of keys and values does not hold; run() it from "
-            "them");
+            "them in a pass of its own");
 }
 
 }  // namespace
