@@ -4,6 +4,7 @@
 #include <maskgrad/ops/mask/packing.hpp>
 #include <maskgrad/ops/shape/segments.hpp>
 #include <maskgrad/tensor/check/leaks.hpp>
+#include <maskgrad/tensor/cpu/pool.hpp>
 
 #include "ops/nn/recurrent_steps.hpp"
 
@@ -153,7 +154,25 @@ TEST_P(RecurrentMask, CarriesTheStateThroughWhereNothingExists) {
   EXPECT_THAT(to_doubles(x.gates.grad()[0]), ::testing::Each(0));
 }
 
-TEST_P(RecurrentMask, KeepsNothingWhereNothingRecordsAndGivesTheSameBits) {
+TEST_P(RecurrentMask, KeepsNothingForAGradientWhereNothingRecords) {
+  Random random(10);
+  const RecurrentBatch x(random, width(), 16, 64, {});
+  const auto in_use = [] { return static_cast<std::int64_t>(Pool::cpu().stats().bytes_in_use); };
+  const auto taken_by_a_run = [&] {
+    const std::int64_t before = in_use();
+    const auto outputs = test::fused(is_lstm(), x, false).all;
+    return in_use() - before;
+  };
+  constexpr std::int64_t kOutput = 16 * 64 * kHidden * 8;
+  const std::int64_t alone = taken_by_a_run();
+  // The output, and at most a quarter more for rounding and the last states.
+  EXPECT_GE(alone, kOutput);
+  EXPECT_LT(alone, kOutput * 5 / 4);
+  Tape tape;
+  EXPECT_GT(taken_by_a_run(), 4 * kOutput);
+}
+
+TEST_P(RecurrentMask, GivesTheSameBitsWhereNothingRecords) {
   Random random(10);
   for (const bool reverse : {false, true}) {
     const RecurrentBatch x(random, width(), 3, 4, masks()[2]);
