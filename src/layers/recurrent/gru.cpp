@@ -5,8 +5,10 @@
 namespace maskgrad {
 
 Gru::Gru(std::int64_t features, std::int64_t hidden, const GruOptions& options)
-    : Layer("Gru", MaskRule::kUses), features_(features), of_layer_(options.bidirectional ? 2 : 1) {
-  const RecurrentSizes sizes = {features, hidden, options.layers, of_layer_};
+    : Layer("Gru", MaskRule::kUses),
+      features_(features),
+      per_layer_(options.bidirectional ? 2 : 1) {
+  const RecurrentSizes sizes = {features, hidden, options.layers, per_layer_};
   sizes.check_all("Gru");
   const Initializer start = recurrent_start(hidden);
   sizes.for_each_direction([&](std::int64_t inputs, auto name) {
@@ -31,24 +33,16 @@ Variable Gru::forward(const Variable& x, Pass& pass) {
 
 Variable Gru::through(const Variable& x, std::span<const Variable> start, const Pass& pass,
                       PoolVector<Variable>& last) const {
-  check_recurrent_call("Gru", x, features_, pass, start.size(), directions_.size());
-  const auto run = [&](std::size_t i, const Variable& input) {
-    const auto& [w_x, w_h, b_x, b_h] = directions_[i];
-    ops::GruOutput made =
-        ops::gru(ops::linear(input, *w_x, *b_x), *w_h, *b_h, start.empty() ? Variable() : start[i],
-                 recurrent_options(i % of_layer_ == 1, pass));
-    last.push_back(std::move(made.last));
-    return made.output;
-  };
-  return through_layers(x, directions_.size(), of_layer_, run);
+  const RecurrentCall call = {"Gru", features_, per_layer_, pass};
+  return through_layers(call, x, std::span<const Direction>(directions_), start, last,
+                        [](const Direction& d, const Variable& input, const Variable& first,
+                           const ops::RecurrentOptions& options) {
+                          const auto& [w_x, w_h, b_x, b_h] = d;
+                          return ops::gru(ops::linear(input, *w_x, *b_x), *w_h, *b_h, first,
+                                          options);
+                        });
 }
 
-std::optional<ops::Work> Gru::row_work() const {
-  ops::Work work;
-  for (const Direction& d : directions_) {
-    work.per_position += 3 * (d.w_x->shape().numel() + d.w_h->shape().numel());
-  }
-  return work;
-}
+std::optional<ops::Work> Gru::row_work() const { return recurrent_work<Direction>(directions_); }
 
 }  // namespace maskgrad

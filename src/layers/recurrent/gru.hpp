@@ -34,7 +34,7 @@ class Gru : public Layer {
   /// and values (Pass::reading()), which holds no states.
   Gru(std::int64_t features, std::int64_t hidden, const GruOptions& options = {});
 
-  /// The output with h behind the last step, [B, F] each: of layer 1, forward and then backward, of
+  /// The output with h after the last step, [B, F] each: of layer 1, forward and then backward, of
   /// layer 2, ...
   struct Result {
     Variable output;
@@ -59,7 +59,7 @@ class Gru : public Layer {
                    PoolVector<Variable>& last) const;
 
   std::int64_t features_;
-  std::size_t of_layer_;  // directions of a layer
+  std::size_t per_layer_;  // directions
   std::vector<Direction> directions_;
 };
 

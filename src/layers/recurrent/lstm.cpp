@@ -21,8 +21,8 @@ Initializer start_of_bias(std::int64_t hidden, double forget_bias) {
 Lstm::Lstm(std::int64_t features, std::int64_t hidden, const LstmOptions& options)
     : Layer("Lstm", MaskRule::kUses),
       features_(features),
-      of_layer_(options.bidirectional ? 2 : 1) {
-  const RecurrentSizes sizes = {features, hidden, options.layers, of_layer_};
+      per_layer_(options.bidirectional ? 2 : 1) {
+  const RecurrentSizes sizes = {features, hidden, options.layers, per_layer_};
   sizes.check_all("Lstm");
   check(std::isfinite(options.forget_bias), "Lstm", "needs a finite forget_bias, got {}",
         options.forget_bias);
@@ -48,24 +48,15 @@ Variable Lstm::forward(const Variable& x, Pass& pass) {
 
 Variable Lstm::through(const Variable& x, std::span<const ops::LstmState> start, const Pass& pass,
                        PoolVector<ops::LstmState>& last) const {
-  check_recurrent_call("Lstm", x, features_, pass, start.size(), directions_.size());
-  const auto run = [&](std::size_t i, const Variable& input) {
-    const auto& [w_x, w_h, b] = directions_[i];
-    ops::LstmOutput made =
-        ops::lstm(ops::linear(input, *w_x, *b), *w_h, start.empty() ? ops::LstmState() : start[i],
-                  recurrent_options(i % of_layer_ == 1, pass));
-    last.push_back(std::move(made.last));
-    return made.output;
-  };
-  return through_layers(x, directions_.size(), of_layer_, run);
+  const RecurrentCall call = {"Lstm", features_, per_layer_, pass};
+  return through_layers(call, x, std::span<const Direction>(directions_), start, last,
+                        [](const Direction& d, const Variable& input, const ops::LstmState& first,
+                           const ops::RecurrentOptions& options) {
+                          const auto& [w_x, w_h, b] = d;
+                          return ops::lstm(ops::linear(input, *w_x, *b), *w_h, first, options);
+                        });
 }
 
-std::optional<ops::Work> Lstm::row_work() const {
-  ops::Work work;
-  for (const Direction& d : directions_) {
-    work.per_position += 3 * (d.w_x->shape().numel() + d.w_h->shape().numel());
-  }
-  return work;
-}
+std::optional<ops::Work> Lstm::row_work() const { return recurrent_work<Direction>(directions_); }
 
 }  // namespace maskgrad

@@ -37,7 +37,7 @@ class Lstm : public Layer {
   /// the pass reads on from a cache of keys and values (Pass::reading()), which holds no states.
   Lstm(std::int64_t features, std::int64_t hidden, const LstmOptions& options = {});
 
-  /// The output with the states behind the last step, [B, F] each: those of layer 1, forward and
+  /// The output with the states after the last step, [B, F] each: those of layer 1, forward and
   /// then backward, of layer 2, ...
   struct Result {
     Variable output;
@@ -62,7 +62,7 @@ class Lstm : public Layer {
                    PoolVector<ops::LstmState>& last) const;
 
   std::int64_t features_;
-  std::size_t of_layer_;  // directions of a layer
+  std::size_t per_layer_;  // directions
   std::vector<Direction> directions_;
 };
 

@@ -15,14 +15,13 @@ Initializer recurrent_start(std::int64_t hidden) {
   return uniform(1 / std::sqrt(static_cast<double>(hidden)));
 }
 
-ops::RecurrentOptions recurrent_options(bool reverse, const Pass& pass) {
+ops::RecurrentOptions RecurrentCall::options(bool reverse) const {
   const ops::Packing* const packing = pass.packing();
   if (!packing) return {.reverse = reverse};
   return {.reverse = reverse, .segments = packing->segments, .sequences = packing->mask.shape()[0]};
 }
 
-void check_recurrent_call(const char* kind, const Variable& x, std::int64_t features,
-                          const Pass& pass, std::size_t states, std::size_t directions) {
+void RecurrentCall::check_all(const Variable& x, std::size_t states, std::size_t directions) const {
   check_sequences(kind, x, features);
   check(!pass.is_reading(), kind,
         "has states, which a cache of keys and values does not hold; run() it from them in a pass "
