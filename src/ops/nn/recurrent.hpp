@@ -20,20 +20,20 @@ struct LstmState {
 };
 struct LstmOutput {
   Variable output;  // h at each position
-  LstmState last;   // behind the last position of each sequence
+  LstmState last;   // after the last position of each sequence
 };
 /// A long short-term memory. With h and c of the position before, at each position
 ///   i, f, o = sigmoid, g = tanh  of the parts i, f, g, o of  gates + h w_h
 ///   c' = f c + i g,  h' = o tanh(c')
 /// gates [B, S, 4 H], what the input gives: x w_x + b; w_h [H, 4 H]; states [B, H] -> h' at each
-/// position, [B, S, H], and the state behind the last one. Positions that the mask of the gates
+/// position, [B, S, H], and the state after the last one. Positions that the mask of the gates
 /// leaves out carry the state on unchanged and are not read: the output is 0 there, and carries the
 /// mask. So a sequence without positions ends with the state that it begins with. On a packed row
 /// [1, K, 4 H] the output is [1, K, H], and the states have a row for each sequence.
 /// The same bits for any padding, any holes, any number of threads, and on a packed row; those of a
 /// sequence do not depend on the others.
 /// Throws Error for other shapes or dtypes, for one state without the other, for a mask on another
-/// input than the gates, and for segments that are no numbers of sequences, or beside a mask.
+/// input than the gates, for a segment that is not 0 .. sequences-1, and for segments and a mask.
 /// Hochreiter & Schmidhuber 1997, "Long short-term memory", with the forget gate of Gers et al.
 /// 2000. (PyTorch: nn.LSTM, the same gates in the same order.)
 LstmOutput lstm(const Variable& gates, const Variable& w_h, const LstmState& start = {},
@@ -41,9 +41,9 @@ LstmOutput lstm(const Variable& gates, const Variable& w_h, const LstmState& sta
 
 struct GruOutput {
   Variable output;  // h at each position
-  Variable last;    // [B, H]: h behind the last position of each sequence
+  Variable last;    // [B, H]: h after the last position of each sequence
 };
-/// A gated recurrent unit, whose reset gate acts behind the product. With h of the position before
+/// A gated recurrent unit, whose reset gate acts after the product. With h of the position before
 /// and the parts r, z, n of gates and of  s = h w_h + b_h,  at each position
 ///   r = sigmoid(gates_r + s_r),  z = sigmoid(gates_z + s_z),  n = tanh(gates_n + r s_n)
 ///   h' = (1 - z) n + z h

@@ -7,7 +7,7 @@
 
 namespace maskgrad::ops {
 
-/// The inputs of a recurrent operation. `bias` is nullptr for a cell that has none of its product.
+/// The inputs of a recurrent operation. `bias` is added to h w; nullptr: the cell has none.
 struct RecurrentInputs {
   const Variable &gates, &w;
   const Variable* bias;

@@ -15,7 +15,7 @@ namespace maskgrad::ops {
 namespace {
 
 using Dims = std::vector<std::int64_t>;
-using Axes = PoolVector<std::int64_t>;  // of a call that a step repeats
+using Axes = PoolVector<std::int64_t>;  // made in each call, so from the pool
 
 const OpDef& kReshape = register_op({
     .name = "reshape",

@@ -23,9 +23,9 @@ struct CellForward {
   T* output;                             // h once more
   T* kept;                               // [kKept H]
 };
-/// The same backward. `output` is the gradient of h at this step, nullptr: none. `states` are those
-/// of the states behind it, and become those of the states before it, without the part that goes
-/// through the product.
+/// The same backward. `output` is the gradient of h as an output, nullptr: none. `states` are
+/// the gradients of the states after the step. They become those of the states before it, without
+/// the part that goes through the product.
 template <class T, int kStates>
 struct CellBackward {
   const T* output;

@@ -112,7 +112,7 @@ class Forward {
     }
   }
 
-  // The step of sequence i, one of `count` whose rows begin at `row`. The states behind it are
+  // The step of sequence i, one of `count` whose rows begin at `row`. The states after it are
   // those before its next step, if it goes on, or its last ones.
   void step(std::int64_t row, std::int64_t i, std::int64_t count, bool goes_on, bool multiplies) {
     const std::int64_t position = call_.plan.position(row + i);

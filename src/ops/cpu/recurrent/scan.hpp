@@ -23,7 +23,7 @@ struct ScanInputs {
   Tensor gates, w, bias;
   ScanStates start;
 };
-/// What it makes: h at each position, 0 at those that do not exist, and the states behind the last
+/// What it makes: h at each position, 0 at those that do not exist, and the states after the last
 /// step. For its gradient, row by row: what the cell keeps [N, kKept H], and the states before each
 /// step [1, N, H].
 struct ScanResult {
@@ -32,13 +32,13 @@ struct ScanResult {
   Tensor kept;
   ScanStates before;
 };
-/// Gradients of the inputs. Undefined ones are not wanted, but `start`, which is all or nothing.
+/// Gradients of the inputs. An undefined one is not wanted. Those of `start` are wanted all or none.
 struct ScanGradients {
   Tensor gates, w, bias;
   ScanStates start;
 };
 
-/// Runs the cell over all rows of the plan. What backward needs is there where `keeps` says so.
+/// Runs the cell over all rows of the plan. With `keeps` the result has what scan_back() needs.
 template <class Cell>
 ScanResult scan(const ScanPlan& plan, const ScanInputs& inputs, bool keeps);
 

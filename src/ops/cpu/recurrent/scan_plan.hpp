@@ -15,7 +15,7 @@ namespace maskgrad::ops {
 struct ScanPart {
   std::int64_t first_row = 0;
   std::span<const std::int64_t> sequences;  // numbers in the batch, a longer one before a shorter
-  std::span<const std::int64_t> counts;     // of each step: so many of them, the first, have it
+  std::span<const std::int64_t> counts;     // of each step: the first counts[t] ones have step t
 };
 
 /// The positions of a batch that exist, in the order of a scan: the rows of one part after another.
