@@ -57,11 +57,15 @@ Choice choice_of(const Variable& shares, const Tensor& exists) {
   return {shares, best};
 }
 
-Variable mutual_information(const Choice& choice) {
+Variable mean_entropy(const Choice& choice) {
   check_given(choice.shares.defined() && choice.best.defined(), kName, "shares or best");
   const Tensor is = counted(choice);
-  const Variable mean = ops::masked_mean(choice.shares, is.reshape({is.numel(), 1}), 0);
-  return ops::subtract(entropy(mean), ops::masked_mean(entropy(choice.shares), is, 0));
+  return entropy(ops::masked_mean(choice.shares, is.reshape({is.numel(), 1}), 0));
+}
+
+Variable mutual_information(const Choice& choice) {
+  const Variable of_mean = mean_entropy(choice);
+  return ops::subtract(of_mean, ops::masked_mean(entropy(choice.shares), counted(choice), 0));
 }
 
 }  // namespace maskgrad

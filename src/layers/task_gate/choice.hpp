@@ -17,8 +17,12 @@ struct Choice {
 /// other shapes, and for no candidates.
 Choice choice_of(const Variable& shares, const Tensor& exists = {});
 
-/// I = H(mean of g_b) - mean of H(g_b), H(g) = -sum_c g_c log g_c: the mutual information of sample
-/// and candidate, in nats, a number. It is 0 where all samples share alike, and log C where each
+/// H(mean of g_b), H(g) = -sum_c g_c log g_c, in nats, a number: log C where all candidates have as
+/// much, 0 where one has all. Samples without positions do not count; it is 0 when none counts.
+Variable mean_entropy(const Choice& choice);
+
+/// I = H(mean of g_b) - mean of H(g_b): the mutual information of sample and candidate, in nats, a
+/// number. It is 0 where all samples share alike, and log C where each
 /// has one candidate and all candidates have as many. Its negative is a term of the loss that keeps
 /// candidates in balance and makes choices decided. Samples without positions do not count; it is 0
 /// when none counts. The gradient of a share of 0 is 0. A share that is NaN gives NaN. Bridle et
