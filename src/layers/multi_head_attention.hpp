@@ -77,6 +77,7 @@ class MultiHeadAttention : public Layer {
   };
   virtual Attended attended(const Variable& x, Pass& pass);
   std::int64_t heads() const { return heads_; }
+  AttentionKind attention_kind() const { return kind_; }
 
   Variable forward(const Variable& x, Pass& pass) override;
   void check_input(const Variable& x) const;

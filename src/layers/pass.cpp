@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <maskgrad/layers/adaptive_attention/head_windows.hpp>
 #include <maskgrad/layers/generate/key_value_cache.hpp>
 #include <maskgrad/layers/pass.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
@@ -135,7 +136,7 @@ Pass::OfMask& Pass::of(const Variable& x) {
   for (OfMask& made : made_->of_masks) {
     if (made.shape == shape && made.mask == x.mask()) return made;
   }
-  return made_->of_masks.emplace_back(OfMask{x.mask(), shape, {}, {}, {}});
+  return made_->of_masks.emplace_back(OfMask{x.mask(), shape, {}, {}, {}, {}});
 }
 
 ops::AttentionPlan Pass::plan_of(const SequenceMask& mask, std::int64_t length,
@@ -166,6 +167,18 @@ ops::AttentionPlan Pass::attention(const Variable& x, AttentionKind kind) {
   });
   return of(x).attention[static_cast<std::size_t>(kind)] =
              AttentionMask::before(ends, cache_->make_room(last));
+}
+
+ops::AttentionPlan Pass::attention(const Variable& x, AttentionKind kind,
+                                   std::span<const std::int64_t> windows) {
+  const ops::AttentionPlan whole = attention(x, kind);
+  for (const OfWindows& made : of(x).of_windows) {
+    if (made.kind == kind && std::ranges::equal(made.windows, windows)) return made.attention;
+  }
+  const ops::AttentionPlan plan =
+      narrowed(whole, within_reach(x, *this, windows, whole.pairs().shape()[3]));
+  of(x).of_windows.push_back({kind, {windows.begin(), windows.end()}, plan});
+  return plan;
 }
 
 ops::AttentionPlan Pass::attention(const Variable& x, const Variable& memory) {

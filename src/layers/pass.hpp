@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include <maskgrad/ops/mask/packing.hpp>
@@ -80,6 +81,11 @@ class Pass {
   /// no positions, or has not those of the packed row.
   ops::AttentionPlan attention(const Variable& x,
                                AttentionKind kind = AttentionKind::kBidirectional);
+  /// The same without the pairs of head h that stand further than windows[h] apart, by their
+  /// positions(): the plan has as many heads as there are windows. Made once for each mask and
+  /// these windows. Throws Error as attention().
+  ops::AttentionPlan attention(const Variable& x, AttentionKind kind,
+                               std::span<const std::int64_t> windows);
   /// What attention from x [B, S, ...] to another sequence, memory [B, T, ...], has to compute: all
   /// pairs between positions that exist. The plan is made once for each two masks. Throws Error
   /// when one is undefined or has no positions, when their batches differ, and on a packed row.
@@ -113,12 +119,18 @@ class Pass {
   struct Source {
     std::uint64_t seed, draw, step;  // `draw` counts passes
   };
+  struct OfWindows {
+    AttentionKind kind;
+    PoolVector<std::int64_t> windows;
+    ops::AttentionPlan attention;
+  };
   // What was made for values of these positions, kept for the next layer.
   struct OfMask {
     SequenceMask mask;
     Shape shape;                                  // [B, S], or [1, K] on a packed row
     std::array<ops::AttentionPlan, 2> attention;  // of each kind
     Tensor positions, places;
+    PoolVector<OfWindows> of_windows;
   };
   struct OfTwoMasks {
     SequenceMask queries, keys;

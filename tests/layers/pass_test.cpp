@@ -199,6 +199,23 @@ TEST(Pass, MakesThePlanOfEachMaskOnce) {
   EXPECT_NE(runs(first), runs(second));
 }
 
+TEST(Pass, MakesThePlanOfTheSameWindowsOnce) {
+  Pass pass;
+  const Variable x = value(some_mask());
+  const std::vector<std::int64_t> near = {0, 1}, far = {2, 1};
+  constexpr AttentionKind kBoth = AttentionKind::kBidirectional, kCausal = AttentionKind::kCausal;
+  const auto runs = [](const ops::AttentionPlan& plan) {
+    return plan.pairs().intervals(0, 0, 0).data();
+  };
+  const ops::AttentionPlan first = pass.attention(x, kBoth, near);
+  const ops::AttentionPlan other = pass.attention(x, kBoth, far),
+                           causal = pass.attention(x, kCausal, near);
+  EXPECT_EQ(runs(pass.attention(x, kBoth, near)), runs(first));
+  EXPECT_NE(runs(other), runs(first));
+  EXPECT_NE(runs(causal), runs(first));
+  EXPECT_EQ(first.pairs().shape()[1], 2);
+}
+
 TEST(Pass, IsPackedOnceAndNotWithPairsOfItsOwn) {
   const ops::Packing packing = ops::packing_of(some_mask());
   Pass row = Pass().on_row(packing);

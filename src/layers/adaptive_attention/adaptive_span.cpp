@@ -76,8 +76,8 @@ Variable AdaptiveSpan::attend(const Variable&, const Variable&, Pass&) {
 }
 
 MultiHeadAttention::Attended AdaptiveSpan::attended(const Variable& x, Pass& pass) {
-  const ops::AttentionPlan plan = MultiHeadAttention::attended(x, pass).plan;
-  const std::int64_t queries = x.dim(1), keys = plan.pairs().shape()[3];
+  const std::int64_t queries = x.dim(1);
+  const std::int64_t keys = pass.attention(x, attention_kind()).pairs().shape()[3];
   // At this distance all weights are 0.
   const auto nothing = most_ + static_cast<std::int64_t>(std::ceil(options_.ramp));
   const std::int64_t count =
@@ -90,7 +90,7 @@ MultiHeadAttention::Attended AdaptiveSpan::attended(const Variable& x, Pass& pas
   const Variable each = ops::index_select(logarithms, 1, apart.reshape({apart.shape().numel()}));
   const Variable bias =
       ops::permute(ops::reshape(each, {heads(), apart.dim(0), queries, keys}), {1, 0, 2, 3});
-  return {narrowed(plan, within_reach(x, pass, furthest(keep), keys)), bias};
+  return {pass.attention(x, attention_kind(), furthest(keep)), bias};
 }
 
 std::optional<Hardened> AdaptiveSpan::harden() {

@@ -1,4 +1,3 @@
-#include <maskgrad/layers/adaptive_attention/head_windows.hpp>
 #include <maskgrad/layers/adaptive_attention/window_attention.hpp>
 
 namespace maskgrad {
@@ -18,8 +17,7 @@ Variable WindowAttention::attend(const Variable&, const Variable&, Pass&) {
 }
 
 MultiHeadAttention::Attended WindowAttention::attended(const Variable& x, Pass& pass) {
-  const ops::AttentionPlan plan = MultiHeadAttention::attended(x, pass).plan;
-  return {narrowed(plan, within_reach(x, pass, windows_, plan.pairs().shape()[3]))};
+  return {pass.attention(x, attention_kind(), windows_)};
 }
 
 }  // namespace maskgrad
