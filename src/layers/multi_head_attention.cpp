@@ -25,11 +25,6 @@ std::int64_t checked_head(const char* name, std::int64_t features, std::int64_t 
   return given > 0 ? given : features / heads;
 }
 
-// A plan between two sequences, or with a cache, does not say which queries exist.
-Variable with_mask_of(const Variable& x, const Variable& y) {
-  return x.mask().defined() && !y.mask().defined() ? ops::with_mask(y, x.mask()) : y;
-}
-
 // `shares`, and 1 where no key is kept. What is divided is 0 there, and its gradient stays bounded.
 Variable divisor_of(const char* name, const Variable& shares) {
   const auto is_some = [](auto share) { return !(share < std::numeric_limits<float>::min()); };

@@ -3,6 +3,7 @@
 
 #include <maskgrad/layers/activation.hpp>
 #include <maskgrad/layers/module.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/linear.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
@@ -20,6 +21,12 @@ inline Variable project(const Variable& x, const Parameter& weight, const Parame
     return ops::linear(x, weight, *bias, ops::LinearActivation::kRelu);
   }
   return apply(activation, project(x, weight, bias));
+}
+
+/// What attention gives for the queries x, with their mask. A plan between two sequences, or with a
+/// cache, does not say which queries exist, and so puts no mask on y.
+inline Variable with_mask_of(const Variable& x, const Variable& y) {
+  return x.mask().defined() && !y.mask().defined() ? ops::with_mask(y, x.mask()) : y;
 }
 
 /// activation(x w + b) * (x v + c), or without biases: Shazeer 2020, "GLU variants improve

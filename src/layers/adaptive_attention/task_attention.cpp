@@ -130,7 +130,7 @@ Variable TaskAttention::attended(const Variable& x, const Tensor& tasks, Pass& p
   options.heads = heads_;
   const Variable y = project(ops::scaled_dot_product_attention(q, keys, values, plan, options),
                              *o_.weight, o_.bias);
-  return x.mask().defined() && !y.mask().defined() ? ops::with_mask(y, x.mask()) : y;
+  return with_mask_of(x, y);
 }
 
 Variable TaskAttention::attend(const Variable& x, const Tensor& tasks, Pass& pass) {
