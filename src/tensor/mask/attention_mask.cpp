@@ -6,16 +6,17 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/mask/attention_mask.hpp>
-#include <maskgrad/tensor/mask/rows.hpp>
+#include <maskgrad/tensor/mask/build_mask.hpp>
 
 namespace maskgrad {
 namespace {
 
 using detail::bits_of;
+using detail::check_defined;
 using detail::every_row;
+using detail::runs_of;
 
 constexpr const char* kName = "attention_mask";
-constexpr std::size_t kLongestOperand = 100;  // characters
 
 Shape pairs_of(std::int64_t batch, std::int64_t heads, std::int64_t queries, std::int64_t keys) {
   constexpr std::int64_t kLargest = std::numeric_limits<std::int32_t>::max();
@@ -23,8 +24,6 @@ Shape pairs_of(std::int64_t batch, std::int64_t heads, std::int64_t queries, std
         "sizes must be in 0..{}: {} queries, {} keys", kLargest, queries, keys);
   return Shape{batch, heads, queries, keys};
 }
-
-void check_defined(bool defined) { check(defined, kName, "used before it was given a value"); }
 
 void check_not_negative(const char* what, std::int64_t value) {
   check(value >= 0, kName, "{} must not be negative: {}", what, value);
@@ -49,18 +48,6 @@ RunsView as_runs(const KeyInterval& interval) {
   return {&interval, interval.empty() ? std::size_t{0} : std::size_t{1}};
 }
 
-// The runs of a row where they stand, or else as found in `scratch`.
-RunsView runs_of(const AttentionMask& mask, std::int64_t b, std::int64_t h, std::int64_t s,
-                 Runs& scratch) {
-  if (mask.form() == AttentionMask::Form::kBits) {
-    find_runs(mask.row_bits(b, h, s), static_cast<std::int32_t>(mask.shape()[3]), scratch);
-    return scratch;
-  }
-  RunsView runs = mask.intervals(b, h, s);
-  while (!runs.empty() && runs.back().empty()) runs = runs.first(runs.size() - 1);
-  return runs;
-}
-
 }  // namespace
 
 template <class... Args>
@@ -68,41 +55,6 @@ AttentionMask::Recipe AttentionMask::named(fmt::format_string<Args...> format, A
   Recipe recipe;
   fmt::format_to(std::back_inserter(recipe.text), format, std::forward<Args>(args)...);
   return recipe;
-}
-
-void AttentionMask::write_operand(const Recipe& operand, Binding within, Text& text) {
-  // A mask that is changed in a loop must not grow without end.
-  const bool is_long = operand.text.size() > kLongestOperand;
-  const bool in_parentheses = !is_long && operand.binding > within;
-  if (in_parentheses) text += '(';
-  text += is_long ? std::string_view("...") : std::string_view(operand.text);
-  if (in_parentheses) text += ')';
-}
-
-// The mask of given rows, in its canonical form. runs_of_row(b, h, s) returns the runs of a row,
-// valid until its next call. A row that does not exist has none; exists == nullptr: all rows exist.
-// Each form that is tried asks for all rows. Threads ask copies of runs_of_row for the rows of some
-// samples each, in order.
-template <class RunsOfRow>
-AttentionMask AttentionMask::build(const Shape& shape, Recipe recipe, const RunsOfRow& runs_of_row,
-                                   const bool* exists) {
-  auto* const body = new Body;
-  const Ref<const Body> owner(body);
-  body->shape = shape;
-  body->recipe = std::move(recipe);
-  body->storage = detail::intervals_of<1>(shape, runs_of_row, exists);
-  body->intervals_per_row = 1;
-  if (!body->storage.defined()) {
-    body->storage = detail::intervals_of<2>(shape, runs_of_row, exists);
-    body->intervals_per_row = 2;
-  }
-  if (body->storage.defined()) {
-    body->intervals = reinterpret_cast<const KeyInterval*>(body->storage.data<std::int32_t>());
-  } else {
-    body->storage = bits_of(shape, runs_of_row, exists);
-    body->bits = body->storage.data<bool>();
-  }
-  return AttentionMask(owner);
 }
 
 template <class IntervalOfRow>
@@ -262,50 +214,6 @@ AttentionMask AttentionMask::bits(const Tensor& bits, std::int64_t queries, std:
                  if (rows != 1 || s == 0) find_runs(row, static_cast<std::int32_t>(keys), runs);
                  return RunsView(runs);
                });
-}
-
-template <class Combine>
-AttentionMask AttentionMask::combine(const AttentionMask& a, const AttentionMask& b,
-                                     Binding binding, Combine&& combine_runs) {
-  check_defined(a.defined() && b.defined());
-  const Shape &da = a.shape(), &db = b.shape();
-  const auto meet = [&](int axis) {
-    return da[axis] == db[axis] || da[axis] == 1 || db[axis] == 1;
-  };
-  check(meet(0) && meet(1) && da[2] == db[2] && da[3] == db[3], kName,
-        "sizes must be equal, or 1 for batch and heads: {} and {}", da, db);
-  Recipe recipe = {.text = {}, .binding = binding};
-  write_operand(a.body_->recipe, binding, recipe.text);
-  recipe.text += binding == Binding::kAnd ? " & " : " | ";
-  write_operand(b.body_->recipe, binding, recipe.text);
-  return build(broadcast(kName, da, db), std::move(recipe),
-               [&, of_a = Runs(), of_b = Runs(), both = Runs()](std::int64_t i, std::int64_t h,
-                                                                std::int64_t s) mutable {
-                 combine_runs(runs_of(a, i, h, s, of_a), runs_of(b, i, h, s, of_b), both);
-                 return RunsView(both);
-               });
-}
-
-AttentionMask operator&(const AttentionMask& a, const AttentionMask& b) {
-  return AttentionMask::combine(a, b, AttentionMask::Binding::kAnd, intersect_runs);
-}
-
-AttentionMask operator|(const AttentionMask& a, const AttentionMask& b) {
-  return AttentionMask::combine(a, b, AttentionMask::Binding::kOr, unite_runs);
-}
-
-AttentionMask operator~(const AttentionMask& a) {
-  check_defined(a.defined());
-  AttentionMask::Recipe recipe;
-  recipe.text += '~';
-  AttentionMask::write_operand(a.body_->recipe, AttentionMask::Binding::kAtom, recipe.text);
-  const auto keys = static_cast<std::int32_t>(a.shape()[3]);
-  return AttentionMask::build(
-      a.shape(), std::move(recipe),
-      [&, of_a = Runs(), others = Runs()](std::int64_t b, std::int64_t h, std::int64_t s) mutable {
-        complement_runs(runs_of(a, b, h, s, of_a), keys, others);
-        return RunsView(others);
-      });
 }
 
 bool operator==(const AttentionMask& a, const AttentionMask& b) {
