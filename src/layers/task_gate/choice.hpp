@@ -22,11 +22,11 @@ Choice choice_of(const Variable& shares, const Tensor& exists = {});
 Variable mean_entropy(const Choice& choice);
 
 /// I = H(mean of g_b) - mean of H(g_b): the mutual information of sample and candidate, in nats, a
-/// number. It is 0 where all samples share alike, and log C where each
-/// has one candidate and all candidates have as many. Its negative is a term of the loss that keeps
-/// candidates in balance and makes choices decided. Samples without positions do not count; it is 0
-/// when none counts. The gradient of a share of 0 is 0. A share that is NaN gives NaN. Bridle et
-/// al. 1992, "Unsupervised classifiers, mutual information and phantom targets".
+/// number. It is 0 where all samples share alike, and log C where each has one candidate and all
+/// candidates have as many. Its negative is a term of the loss that keeps candidates in balance and
+/// makes choices decided. Samples without positions do not count; it is 0 when none counts. The
+/// gradient of a share of 0 is 0. A share that is NaN gives NaN. Bridle et al. 1992, "Unsupervised
+/// classifiers, mutual information and phantom targets".
 Variable mutual_information(const Choice& choice);
 
 }  // namespace maskgrad
