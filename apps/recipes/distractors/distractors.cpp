@@ -51,7 +51,7 @@ class DistractorsRecipe : public Recipe {
         size("layers", 2),
         size("heads", 4),
         size("selector_features", 32),
-        size("selector_layers", 1)};
+        size("selector_layers", 2)};
     own.insert(own.end(), further.begin(), further.end());
     return recipe_settings(name(), own, data_source());
   }

@@ -79,7 +79,7 @@ class DistractorsModel : public RecipeModel {
           .rests = true};
     };
     const bool draws = sampler_ != "soft" && sampler_ != "straight-through";
-    return {part("selector", "selector", draws ? 0.05 : 0.02, 0),
+    return {part("selector", "selector", draws ? 0.03 : 0.02, 0),
             part("steps", "predictor.steps", 1, kTableDecay),
             part("answer", "predictor.answer", 1, kTableDecay),
             part("predictor", "predictor", 1, 0)};

@@ -19,7 +19,7 @@ struct SelectiveOptions {
   double cost = 0.3;  // of a token, in nats
   /// By how many nats an answer's loss may be above that with all tokens, before nothing is paid
   /// for tokens any more. Below that the cost rises along a line to the whole.
-  double tolerance = 1.5, last_tolerance = 0.03;
+  double tolerance = 1.5, last_tolerance = 0.1;
   double most_drops = 0.5;
   SelectiveSizes predictor = {}, selector = {};
   std::int64_t steps = 0;
