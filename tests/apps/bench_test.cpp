@@ -61,8 +61,10 @@ TEST_F(Bench, TimesTransformersInTrainingAndInGeneration) {
   EXPECT_NEAR(figure("transformer_w32_full_gflop_per_s") * seconds, 1e-9 * flop, 1e-15 * flop);
   const double mixed = 1e-6 * figure("transformer_w32_mixed_step_us");
   EXPECT_NEAR(figure("transformer_w32_mixed_tokens_per_s") * mixed, 32 * 32, 1e-6 * 32 * 32);
+#if !defined(__SANITIZE_ADDRESS__)  // then the pool keeps no blocks, and counts none
   // The values that the backward pass needs: nine or more for each feature of a position.
   EXPECT_GT(figure("transformer_w32_full_peak_mb"), 1e-6 * 32 * 48 * 32 * 9 * sizeof(float));
+#endif
 }
 
 TEST_F(Bench, TimesRecurrentNetworksOnFullAndOnMixedRows) {
