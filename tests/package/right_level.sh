@@ -2,7 +2,9 @@
 # Fails unless PROGRAM computes with the most that the dynamic linker says this processor has.
 #   right_level.sh PROGRAM
 set -euo pipefail
-has() { /lib64/ld-linux-x86-64.so.2 --help | grep -q "x86-64-$1 (supported"; }
+# Read whole: a reader that leaves at its first match breaks the linker's pipe.
+levels=$(/lib64/ld-linux-x86-64.so.2 --help)
+has() { [[ $levels == *"x86-64-$1 (supported"* ]]; }
 expected=SSE2
 ! has v3 || expected="AVX2 with FMA"
 ! has v4 || expected=AVX-512
