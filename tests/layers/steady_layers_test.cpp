@@ -6,6 +6,16 @@
 #include <maskgrad/layers/adaptive_attention/gated_attention.hpp>
 #include <maskgrad/layers/adaptive_attention/task_attention.hpp>
 #include <maskgrad/layers/dense.hpp>
+#include <maskgrad/layers/gates/gate.hpp>
+#include <maskgrad/layers/gates/gated_feed_forward.hpp>
+#include <maskgrad/layers/gates/glu.hpp>
+#include <maskgrad/layers/gates/highway.hpp>
+#include <maskgrad/layers/gates/prunable_feed_forward.hpp>
+#include <maskgrad/layers/gates/threshold_gate.hpp>
+#include <maskgrad/layers/learned_mask/learned_mask.hpp>
+#include <maskgrad/layers/learned_mask/sparsity_cost.hpp>
+#include <maskgrad/layers/recurrent/gru.hpp>
+#include <maskgrad/layers/recurrent/lstm.hpp>
 #include <maskgrad/layers/task_gate/task_gate.hpp>
 #include <maskgrad/layers/task_gate/task_query.hpp>
 
@@ -56,6 +66,42 @@ class SteadyLayers : public test::CountsAllocations {
     expect_none(layer.kind(), layer, [&](const Variable& x, Pass& pass) { return layer(x, pass); });
   }
 };
+
+TEST_F(SteadyLayers, GatesAllocateNothing) {
+  std::vector<std::unique_ptr<Layer>> layers;
+  for (const bool each : {false, true}) {
+    layers.push_back(std::make_unique<Gate>(kFeatures, GateOptions{.each_feature = each}));
+  }
+  layers.push_back(std::make_unique<ThresholdGate>(kFeatures));
+  layers.push_back(std::make_unique<Highway>(kFeatures));
+  layers.push_back(std::make_unique<GatedFeedForward>(kFeatures, kFeatures));
+  layers.push_back(std::make_unique<Glu>(kFeatures, kFeatures));
+  for (const bool hard : {false, true}) {
+    layers.push_back(std::make_unique<PrunableFeedForward>(
+        kFeatures, kFeatures, PrunableFeedForwardOptions{.hard = hard}));
+  }
+  for (const auto& layer : layers) expect_none(*layer);
+}
+
+TEST_F(SteadyLayers, RecurrentNetworksAllocateNothing) {
+  Lstm lstm(kFeatures, kFeatures / 2, {.layers = 2, .bidirectional = true});
+  expect_none(lstm);
+  Gru gru(kFeatures, kFeatures / 2, {.layers = 2, .bidirectional = true});
+  expect_none(gru);
+}
+
+TEST_F(SteadyLayers, LearnedMasksAllocateNothing) {
+  for (const std::string& name : sampler_names()) {
+    LearnedMask mask(kFeatures, make_sampler(name));
+    expect_none(name, mask, [&](const Variable& x, Pass& pass) {
+      if (!pass.is_training()) return mask(x, pass);
+      const LearnedMask::Drawn drawn = mask.draw(x, pass);
+      sparsity_cost(drawn.kept);
+      const Variable& likely = drawn.sample.log_probability;
+      return likely.defined() ? times_keep(drawn.y, likely) : drawn.y;
+    });
+  }
+}
 
 TEST_F(SteadyLayers, AdaptiveAttentionAllocatesNothing) {
   WindowAttention windows(kFeatures, kWindows);
