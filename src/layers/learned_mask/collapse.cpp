@@ -47,8 +47,6 @@ void CollapseWatch::observe(std::string_view metric, double value) {
     is_known = true;
     w.below = value < w.rule.low ? w.below + 1 : 0;
     w.above = value > w.rule.high ? w.above + 1 : 0;
-    w.was_below = w.was_below || w.below >= w.rule.steps;
-    w.was_above = w.was_above || w.above >= w.rule.steps;
   }
   check(is_known, "collapse", "no rule is about '{}'", metric);
   if (std::isnan(value) && !std::ranges::count(not_numbers_, metric)) {
@@ -59,8 +57,8 @@ void CollapseWatch::observe(std::string_view metric, double value) {
 std::vector<std::string> CollapseWatch::findings() const {
   std::vector<std::string> lines;
   for (const Watched& w : watched_) {
-    if (w.was_below) lines.push_back(finding(w.rule, true));
-    if (w.was_above) lines.push_back(finding(w.rule, false));
+    if (w.below >= w.rule.steps) lines.push_back(finding(w.rule, true));
+    if (w.above >= w.rule.steps) lines.push_back(finding(w.rule, false));
   }
   for (const std::string& metric : not_numbers_) lines.push_back(metric + " was not a number");
   return lines;

@@ -9,8 +9,8 @@
 
 namespace maskgrad {
 
-/// A metric that should stay within low .. high. It is a sign when it is outside in `steps` calls
-/// in a row.
+/// A metric that should stay within low .. high. It is a sign when it was outside in the last
+/// `steps` calls.
 struct CollapseRule {
   std::string metric;   // its name, such as "kept"
   double low, high;     // within these it is well
@@ -34,16 +34,15 @@ class CollapseWatch {
 
   /// The metric has this value now. Throws Error for a metric that no rule has.
   void observe(std::string_view metric, double value);
-  /// A line for each rule that was broken, in the order of the rules: "kept was below 0.05 for 500
-  /// steps: ...; lower ...". A rule stays broken once it was. Then a line for each metric that was
-  /// NaN: "kept was not a number".
+  /// A line for each rule that is broken now, in the order of the rules: "kept was below 0.05 for
+  /// 500 steps: ...; lower ...". A mask that began open and then learned what to drop breaks none.
+  /// Then a line for each metric that ever was NaN: "kept was not a number".
   std::vector<std::string> findings() const;
 
  private:
   struct Watched {
     CollapseRule rule;
-    std::int64_t below = 0, above = 0;  // calls in a row
-    bool was_below = false, was_above = false;
+    std::int64_t below = 0, above = 0;  // calls in a row, up to now
   };
   std::vector<Watched> watched_;
   std::vector<std::string> not_numbers_;  // metrics, each once

@@ -25,10 +25,10 @@ class HardMask : public Layer {
 /// A MaskNetwork scores the positions of x [B, S, D], and a Sampler makes keep values [B, S] of the
 /// logits. In training y = x * keep: a value, which carries no mask but that of x, and whose
 /// gradient reaches x and the logits. In inference y is x with a mask of the positions whose logit
-/// is above 0. Layers behind it skip the others. So two things differ. In training, attention still
-/// counts a dropped token, as a vector of zeros: MultiHeadAttention::attend_kept() does not. In
-/// inference, Pass::positions() counts the tokens that are kept. Changes the mask. x [B, S, D] ->
-/// the same. Parameters: those of `network`.
+/// is above 0. Layers behind it skip the others. So two things differ. In training, attention and
+/// means over positions still count a dropped token, as a vector of zeros:
+/// MultiHeadAttention::attend_kept() does not. In inference, Pass::positions() counts the tokens
+/// that are kept. Changes the mask. x [B, S, D] -> the same. Parameters: those of `network`.
 class LearnedMask : public Layer {
  public:
   /// Throws Error as MaskNetwork, and without a sampler.

@@ -31,7 +31,8 @@ struct ScoreFunctionOptions {
 /// beside the other, and decisions were drawn for each by itself. The estimator of the gradient of
 /// the sum over the sequences of E[loss] is
 ///   sum over rows r of (loss_r - baseline_r) d log_probability_r / K.
-/// The cost of a mask has a closed form (sparsity_cost.hpp) and should not go through here.
+/// It trains the decisions alone: a model behind them needs the gradient of the losses besides. The
+/// cost of a mask has a closed form (sparsity_cost.hpp) and should not go through here.
 class ScoreFunction {
  public:
   /// Throws Error unless samples is above 0, and above 1 with kLeaveOneOut, and decay in [0, 1).

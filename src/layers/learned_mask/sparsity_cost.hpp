@@ -12,8 +12,9 @@ std::string_view to_string(Price price);
 /// The inverse. Throws Error for any other text.
 Price price_from_string(std::string_view name);
 
-/// What a mask costs. Its mean times a weight is a term of the loss: nats for each token. A mask
-/// learns best with a weight that begins when its task is learned, and rises slowly: see Ramp.
+/// What a mask costs. Its sum times a weight is a term beside a sum of losses: then the weight is
+/// what a token costs, in nats. A mask learns best with a weight that begins when its task is
+/// learned, and rises slowly: see Ramp.
 /// The sum over positions of kept, or of 1 - kept with kMasked, and how many positions there are.
 /// `kept` [B, S] is Sampler::kept(). Positions that its mask leaves out do not count. Throws Error
 /// for another number of dimensions.
