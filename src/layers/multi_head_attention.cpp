@@ -31,6 +31,13 @@ Variable divisor_of(const char* name, const Variable& shares) {
   return ops::keep_where(shares, bits_where(name, shares.value(), is_some), 1.0);
 }
 
+// keep, and 0 where x does not exist, whatever stands there.
+Variable keep_of(const Variable& keep, const Variable& x) {
+  const Variable filled = ops::fill_masked(keep);
+  if (!x.mask().defined() || keep.mask() == x.mask()) return filled;
+  return ops::keep_where(filled, x.mask().bits());
+}
+
 }  // namespace
 
 MultiHeadAttention::MultiHeadAttention(std::int64_t features, std::int64_t heads,
@@ -167,7 +174,7 @@ Variable MultiHeadAttention::attend_kept(const Variable& x, const Variable& keep
     const std::int64_t batch = x.dim(0), length = x.dim(1);
     check(keep.shape() == x.shape().slice(0, 2), name, "needs keep {}, got {}",
           x.shape().slice(0, 2), keep.shape());
-    const Variable column = ops::reshape(ops::fill_masked(keep), {batch, length, 1});
+    const Variable column = ops::reshape(keep_of(keep, x), {batch, length, 1});
     const Variable q = of(input, q_), k = of(input, k_);
     const Attended attended = this->attended(x, pass);
     const Variable sums = heads_of(q, k, ops::multiply(of(input, v_), column), attended);

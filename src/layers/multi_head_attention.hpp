@@ -50,10 +50,10 @@ class MultiHeadAttention : public Layer {
   /// A call whose keys count as far as `keep` says, [B, S], 0 to 1: with the shares a_t that a call
   /// has, a head gives sum_t a_t keep_t v_t / sum_t a_t keep_t. Where keep is 1 or 0 this is a call
   /// on an x whose mask leaves out the positions with 0, up to rounding, for all other positions.
-  /// But keep is a value: its gradient reaches the keys that it leaves out. Where no key is kept, a
-  /// head gives 0, with the gradient of sum_t a_t keep_t v_t. Throws Error as a call, for a keep of
-  /// another shape, for a layer that ends masks or rotates or has fewer heads of keys, and where
-  /// the pass reads on from a cache.
+  /// But keep is a value: its gradient reaches the keys that it leaves out. It is not read where x
+  /// does not exist. Where no key is kept, a head gives 0, with the gradient of sum_t a_t keep_t
+  /// v_t. Throws Error as a call, for a keep of another shape, for a layer that ends masks or
+  /// rotates or has fewer heads of keys, and where the pass reads on from a cache.
   Variable attend_kept(const Variable& x, const Variable& keep, Pass& pass);
 
   /// d, the features of a head.

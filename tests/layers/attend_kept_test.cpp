@@ -84,6 +84,25 @@ TEST(AttendKept, SendsItsGradientToKeysThatAreLeftOut) {
   EXPECT_EQ(to_doubles(keep.grad())[3], 0);
 }
 
+TEST(AttendKept, ReadsNoKeepOfAPositionThatDoesNotExist) {
+  const SequenceMask mask = mask_of({1, 1, 1, 0, 1, 1, 0, 1}, {2, 4});
+  const Variable x = values({2, 4, kFeatures}, mask);
+  const auto results = [&](double at_holes) {
+    Attention attention;
+    const Variable keep =
+        test::leaf(make({1, 0, 0.3, at_holes, 1, 0.5, at_holes, 0}, {2, 4}));  // without a mask
+    Tape tape;
+    const Variable y = attention.kept(x, keep);
+    tape.backward(y, Tensor::full(y.shape(), 1, DType::kFloat64));
+    return std::vector{ops::fill_masked(Variable(y.value(), Variable::kConstant, mask)).value(),
+                       keep.grad(), attention.parameters.gradients().clone()};
+  };
+  const std::vector<Tensor> expected = results(0), poisoned = results(kNaN);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_TRUE(test::same_bits(poisoned[i], expected[i])) << i;
+  }
+}
+
 TEST(AttendKept, OfNoKeyGivesWhatTheOutputMatrixMakesOfNothing) {
   for (const DType dtype : test::kFloatingDTypes) {
     Attention attention({}, dtype);
