@@ -19,8 +19,9 @@ constexpr const char* kName = "AdaptiveSpan";
 
 double checked_start(std::int64_t most, const AdaptiveSpanOptions& options) {
   check(most > 0 && most <= kMost, kName, "needs spans of 1 to {}, got {}", kMost, most);
-  check(options.ramp > 0 && options.ramp <= static_cast<double>(kMost), kName,
-        "needs a ramp above 0 and at most {}, got {}", kMost, options.ramp);
+  check(options.ramp <= static_cast<double>(kMost) && std::isfinite(1 / options.ramp) &&
+            options.ramp > 0,
+        kName, "needs a ramp above 0 and at most {}, got {}", kMost, options.ramp);
   check(options.start > 0 && options.start < 1, kName, "needs a start between 0 and 1, got {}",
         options.start);
   return std::log(options.start / (1 - options.start));

@@ -28,7 +28,7 @@ struct AdaptiveSpanOptions {
 class AdaptiveSpan : public MultiHeadAttention {
  public:
   /// `features` is D, `heads` is H, `most` is N. Throws Error unless N is 1 to 2^30, R above 0 and
-  /// at most 2^30, and the start between 0 and 1, and as MultiHeadAttention.
+  /// at most 2^30, 1 / R finite, and the start between 0 and 1, and as MultiHeadAttention.
   AdaptiveSpan(std::int64_t features, std::int64_t heads, std::int64_t most,
                const AdaptiveSpanOptions& options = {});
 

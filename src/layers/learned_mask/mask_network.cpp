@@ -14,8 +14,8 @@ constexpr const char* kName = "MaskNetwork";
 const MaskNetworkOptions& checked_options(std::int64_t features, const MaskNetworkOptions& o) {
   check(features > 0 && o.hidden >= 0, kName,
         "needs features above 0, and hidden ones of at least 0; got {} and {}", features, o.hidden);
-  check(std::isfinite(o.bound) && o.bound >= 0, kName, "needs a finite bound of at least 0, got {}",
-        o.bound);
+  check(o.bound == 0 || (o.bound > 0 && std::isfinite(o.bound) && std::isfinite(1 / o.bound)),
+        kName, "needs a finite bound of at least 0, got {}", o.bound);
   check(std::isfinite(o.open) && (o.bound == 0 || std::abs(o.open) < o.bound), kName,
         "starts with a finite logit within the bound {}, not with {}", o.bound, o.open);
   return o;

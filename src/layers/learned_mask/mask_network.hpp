@@ -22,9 +22,9 @@ struct MaskNetworkOptions {
 /// Glorot-uniform; b1 [F], 0; b2 [1], so that an x of 0 has the logit options.open.
 class MaskNetwork : public Layer {
  public:
-  /// `features` is D. Throws Error unless features are above 0, hidden and bound at least 0, open
-  /// is finite, and within the bound where there is one. A call throws Error for an x of other
-  /// dimensions.
+  /// `features` is D. Throws Error unless features are above 0, hidden and bound at least 0, the
+  /// inverse of a bound above 0 is finite, and open is finite, and within the bound where there is
+  /// one. A call throws Error for an x of other dimensions.
   explicit MaskNetwork(std::int64_t features, const MaskNetworkOptions& options = {});
 
   /// 3 D F + 3 F for each position, or 3 D.

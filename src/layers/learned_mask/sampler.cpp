@@ -79,6 +79,9 @@ Variable StraightThrough::kept(const Variable& logits) const {
 
 GumbelSigmoid::GumbelSigmoid(const Ramp& temperature) : temperature_(temperature) {
   check_ramp("gumbel", temperature, 0, /*is_above=*/true);
+  for (const double number : {temperature.first, temperature.last}) {
+    check(std::isfinite(1 / number), "gumbel", "a temperature of {} has no finite inverse", number);
+  }
 }
 
 KeepSample GumbelSigmoid::sample(const Variable& logits, Pass& pass) const {
@@ -88,8 +91,8 @@ KeepSample GumbelSigmoid::sample(const Variable& logits, Pass& pass) const {
 
 HardConcrete::HardConcrete(const Options& options) : options_(options) {
   const auto& [beta, low, high] = options_;
-  check(beta > 0 && std::isfinite(beta) && low < 0 && std::isfinite(low) && high > 1 &&
-            std::isfinite(high),
+  check(beta > 0 && std::isfinite(beta) && std::isfinite(1 / beta) && low < 0 &&
+            std::isfinite(low) && high > 1 && std::isfinite(high),
         "hard-concrete", "needs beta above 0, low below 0 and high above 1, got {}, {} and {}",
         beta, low, high);
 }

@@ -68,7 +68,7 @@ class StraightThrough : public Sampler {
 /// 2017.
 class GumbelSigmoid : public Sampler {
  public:
-  /// Throws Error unless all temperatures are above 0.
+  /// Throws Error unless all temperatures are above 0, and their inverses finite.
   explicit GumbelSigmoid(const Ramp& temperature = Ramp::fixed(0.5));
   const char* name() const override { return "gumbel"; }
   KeepSample sample(const Variable& logits, Pass& pass) const override;
@@ -87,7 +87,7 @@ class HardConcrete : public Sampler {
     double low = -0.1, high = 1.1;
   };
   HardConcrete() : HardConcrete(Options{}) {}
-  /// Throws Error unless beta > 0, low < 0 and high > 1, all finite.
+  /// Throws Error unless beta > 0, low < 0 and high > 1, all finite, and 1 / beta, too.
   explicit HardConcrete(const Options& options);
   const char* name() const override { return "hard-concrete"; }
   KeepSample sample(const Variable& logits, Pass& pass) const override;

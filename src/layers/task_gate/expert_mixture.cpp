@@ -97,8 +97,8 @@ Choice ExpertMixture::chosen(const Variable& x, Pass& pass, double temperature) 
   check_given(x.defined(), name, "its input");
   check(pass.packing() == nullptr, name, "reads whole sequences, which a packed row has not");
   check_sequences(name, x, features_);
-  check(std::isfinite(temperature) && temperature > 0, name, "needs a temperature above 0, got {}",
-        temperature);
+  check(std::isfinite(temperature) && temperature > 0 && std::isfinite(1 / temperature), name,
+        "needs a temperature above 0, got {}", temperature);
   const Tensor exists = samples_of(x);
   return choice_of(shares(x, exists, temperature, pass), exists);
 }

@@ -35,7 +35,8 @@ using Experts = std::vector<std::unique_ptr<Layer>>;
 class ExpertMixture : public Layer {
  public:
   /// The shares of the experts, the softmax of scores / temperature, and the best. Throws Error for
-  /// an x of other dimensions, unless the temperature is finite and above 0, and on a packed row.
+  /// an x of other dimensions, unless the temperature and its inverse are finite and above 0, and
+  /// on a packed row.
   Choice choose(const Variable& x, Pass& pass, double temperature = 1);
   /// y for samples of this choice, put together as the layer was told, or as `mixing` says. Throws
   /// Error for another number of samples, for outputs of several shapes, and on a packed row.

@@ -254,6 +254,8 @@ TEST(AdaptiveSpan, RefusesWhatItCannotDo) {
   EXPECT_EQ(made(0, {}), "[AdaptiveSpan] needs spans of 1 to 1073741824, got 0");
   EXPECT_EQ(made(5, {.ramp = 0}),
             "[AdaptiveSpan] needs a ramp above 0 and at most 1073741824, got 0");
+  EXPECT_EQ(made(5, {.ramp = 5e-324}),
+            "[AdaptiveSpan] needs a ramp above 0 and at most 1073741824, got 5e-324");
   EXPECT_EQ(made(5, {.ramp = test::kNaN}),
             "[AdaptiveSpan] needs a ramp above 0 and at most 1073741824, got nan");
   EXPECT_EQ(made(5, {.start = 1}), "[AdaptiveSpan] needs a start between 0 and 1, got 1");

@@ -88,6 +88,8 @@ TEST(MaskNetwork, IsSoundAtExtremesAndWithoutPositions) {
             "[MaskNetwork] starts with a finite logit within the bound 2, not with 2");
   EXPECT_EQ(error_of([] { MaskNetwork(3, {.bound = -1}); }),
             "[MaskNetwork] needs a finite bound of at least 0, got -1");
+  EXPECT_EQ(error_of([] { MaskNetwork(3, {.bound = 1e-310, .open = 0}); }),
+            "[MaskNetwork] needs a finite bound of at least 0, got 1e-310");
   EXPECT_EQ(error_of([] { MaskNetwork(0); }),
             "[MaskNetwork] needs features above 0, and hidden ones of at least 0; got 0 and 0");
   MaskNetwork network(3);

@@ -214,6 +214,10 @@ TEST(Samplers, RefuseWhatTheyCannotTake) {
   EXPECT_EQ(error_of([&] { decide(cube); }), "[decide] needs logits [B, S], got (2, 3, 1)");
   EXPECT_EQ(error_of([] { GumbelSigmoid(Ramp::fixed(0)); }),
             "[gumbel] a ramp has numbers above 0, not 0");
+  EXPECT_EQ(error_of([] { GumbelSigmoid(Ramp::fixed(1e-310)); }),
+            "[gumbel] a temperature of 1e-310 has no finite inverse");
+  EXPECT_THAT(error_of([] { HardConcrete({.beta = 1e-310}); }),
+              ::testing::StartsWith("[hard-concrete] needs beta above 0"));
   EXPECT_EQ(error_of([] { HardConcrete({.beta = 0.5, .low = 0, .high = 1.1}); }),
             "[hard-concrete] needs beta above 0, low below 0 and high above 1, got 0.5, 0 and 1.1");
   EXPECT_EQ(error_of([] { make_sampler("hard"); }),

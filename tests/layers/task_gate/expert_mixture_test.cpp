@@ -248,7 +248,7 @@ TEST(ExpertMixture, RefusesWhatDoesNotFit) {
               drawn.layer.choose(Variable(Tensor::zeros({2, 4}, DType::kFloat64)), pass);
             }),
             "[TaskGate] needs [B, S, 6], got (2, 4)");
-  for (const double temperature : {0.0, -1.0, test::kNaN}) {
+  for (const double temperature : {0.0, -1.0, 1e-310, test::kNaN}) {
     EXPECT_THAT(error_of([&] { drawn.layer.choose(x, pass, temperature); }),
                 ::testing::StartsWith("[TaskGate] needs a temperature above 0, got "));
   }
