@@ -18,13 +18,17 @@ Tensor bits_where(const char* name, const Tensor& x, F is) {
   return bits;
 }
 
-/// Where x is above 0, which NaN is not.
-inline Tensor above_zero(const char* name, const Tensor& x) {
-  return bits_where(name, x, [](auto value) { return value > 0; });
+/// Where x is above 0, or NaN: a NaN that is not read would be hidden.
+inline Tensor not_closed(const char* name, const Tensor& x) {
+  return bits_where(name, x, [](auto value) { return !(value <= 0); });
 }
 
-/// The places where bits are true, in their order: int64.
-inline Tensor places_of(const Tensor& bits) {
+/// The places of the gates above 0, in their order: int64. Throws Error where one is NaN.
+inline Tensor open_places(const char* name, const Tensor& gates) {
+  const Tensor bits = bits_where(name, gates, [&](auto gate) {
+    check(gate == gate, name, "a gate is NaN");
+    return gate > 0;
+  });
   const bool *const begin = bits.data<bool>(), *const end = begin + bits.numel();
   Tensor places = Tensor::empty({std::count(begin, end, true)}, DType::kInt64);
   std::int64_t* place = places.data<std::int64_t>();

@@ -84,7 +84,7 @@ MultiHeadAttention::Attended AdaptiveSpan::attended(const Variable& x, Pass& pas
   const std::int64_t count =
       std::max<std::int64_t>(std::min(nothing + 1, std::max(queries, keys)), 1);
   const Variable m = weights(count);
-  const Tensor keep = above_zero(kName, m.value());
+  const Tensor keep = not_closed(kName, m.value());
   // Pairs of weight 0 are left out, so their logarithm may be any number.
   const Variable logarithms = ops::log(ops::keep_where(m, keep, 1.0));
   const Tensor apart = distances(x, pass, count - 1, keys);
@@ -98,6 +98,7 @@ std::optional<Hardened> AdaptiveSpan::harden() {
   std::vector<std::int64_t> windows;
   const Tensor z = spans().value().to(DType::kFloat64);
   for (const double span : z.values<double>()) {
+    check(!std::isnan(span), kName, "a span is NaN");
     windows.push_back(static_cast<std::int64_t>(std::floor(span + options_.ramp / 2)));
   }
   Hardened hard;

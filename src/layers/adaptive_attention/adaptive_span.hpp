@@ -38,7 +38,7 @@ class AdaptiveSpan : public MultiHeadAttention {
   /// heads look no further than they need.
   Variable penalty() const;
   /// A WindowAttention: the head sees whatever has m >= 1/2, with the weight 1, which is
-  /// x <= z + R/2.
+  /// x <= z + R/2. Throws Error where a span is NaN, and as Layer::harden().
   std::optional<Hardened> harden() override;
 
   /// Throws Error: spans are distances within one sequence.

@@ -60,12 +60,8 @@ GatedAttention::GatedAttention(std::int64_t features, std::int64_t heads,
   if (options.attention.bias) o_bias_ = &parameter("o_bias", {features}, zeros());
 }
 
-Tensor GatedAttention::is_open() const {
-  return above_zero(kName, head_gates_->variable().value());
-}
-
 std::vector<std::int64_t> GatedAttention::open() const {
-  const Tensor heads = places_of(is_open());
+  const Tensor heads = open_places(kName, head_gates_->variable().value());
   const auto numbers = heads.values<std::int64_t>();
   return {numbers.begin(), numbers.end()};
 }
@@ -86,10 +82,11 @@ std::optional<ops::Work> GatedAttention::row_work() const {
 // Gates of each head, or none, on y [B, S, H, d].
 Variable GatedAttention::with_head_gates(const Variable& y, const Pass& pass) const {
   if (!head_gates_) return y;
-  if (options_.head_gates == HeadGates::kHard && !pass.is_training()) {
-    return ops::keep_where(y, is_open().reshape({heads_, 1}));
-  }
-  return ops::multiply(y, ops::reshape(head_gates(), {heads_, 1}));
+  const Variable gates = ops::reshape(head_gates(), {heads_, 1});
+  if (options_.head_gates == HeadGates::kSoft || pass.is_training()) return ops::multiply(y, gates);
+  // A gate that is NaN gives NaN, as in training.
+  const Tensor open = not_closed(kName, head_gates_->variable().value());
+  return ops::multiply(ops::keep_where(y, open.reshape({heads_, 1})), Variable(gates.value()));
 }
 
 Variable GatedAttention::gated(const Variable& x, const Variable& heads, const Pass& pass) const {

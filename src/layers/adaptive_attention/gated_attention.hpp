@@ -53,8 +53,8 @@ class GatedAttention : public Layer {
   Variable open_heads() const;
   /// A GatedAttention of the heads with a_h above 0, without gates on heads: what this layer gives
   /// with hard head gates, up to rounding. Heads that shared keys have keys of their own then.
-  /// Nothing without head gates. Throws Error when all heads are closed, for gates that are not on
-  /// the CPU, and as Layer::harden().
+  /// Nothing without head gates. Throws Error when all heads are closed, when a gate is NaN or not
+  /// on the CPU, and as Layer::harden().
   std::optional<Hardened> harden() override;
 
   /// 3 times the elements of all matrices for each position, and the pairs of MultiHeadAttention.
@@ -66,7 +66,6 @@ class GatedAttention : public Layer {
  private:
   Variable gated(const Variable& x, const Variable& heads, const Pass& pass) const;
   Variable with_head_gates(const Variable& y, const Pass& pass) const;
-  Tensor is_open() const;
   std::vector<std::int64_t> open() const;
   GatedAttentionOptions pruned_options() const;
 

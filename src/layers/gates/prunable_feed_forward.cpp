@@ -18,7 +18,7 @@ constexpr const char* kName = "PrunableFeedForward";
 
 // The features whose gate is open.
 Tensor open_in(const Tensor& gates) {
-  Tensor places = places_of(above_zero(kName, gates));
+  Tensor places = open_places(kName, gates);
   check(places.numel() > 0, kName, "all {} hidden features are closed", gates.numel());
   return places;
 }

@@ -31,7 +31,7 @@ class PrunableFeedForward : public Layer {
   /// features.
   Variable open_features() const;
   /// A FeedForward of the features with a above 0: what this layer gives with hard gates, up to
-  /// rounding. Throws Error when all are closed, and as Layer::harden().
+  /// rounding. Throws Error when all are closed, when one is NaN, and as Layer::harden().
   std::optional<Hardened> harden() override;
 
   /// 6 D F for each position, as FeedForward.

@@ -247,6 +247,14 @@ TEST(AdaptiveSpan, GivesNothingOfNothingAndStaysFiniteAtExtremes) {
   test::expect_finite_at_extremes(make, kFeatures);
 }
 
+TEST(AdaptiveSpan, HidesNoSpanThatIsNaN) {
+  Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3);
+  Tensor(drawn.value("span")).copy_from(test::make({1, test::kNaN}, {2}));
+  const Variable y = drawn.layer(test::attention_input(kFeatures, {}));
+  for (const double number : to_doubles(y.value())) EXPECT_TRUE(std::isnan(number));
+  EXPECT_EQ(error_of([&] { drawn.layer.harden(); }), "[AdaptiveSpan] a span is NaN");
+}
+
 TEST(AdaptiveSpan, RefusesWhatItCannotDo) {
   const auto made = [](std::int64_t most, const AdaptiveSpanOptions& options) {
     return error_of([&] { AdaptiveSpan(8, 2, most, options); });

@@ -215,6 +215,20 @@ TEST(GatedAttention, ReadsNothingOfAClosedHead) {
   EXPECT_EQ(run(1e200), run(0));
 }
 
+TEST(GatedAttention, HidesNoGateThatIsNaN) {
+  for (const HeadGates gates : {HeadGates::kSoft, HeadGates::kHard}) {
+    Trained<GatedAttention> drawn(DType::kFloat64, kFeatures, kHeads, Options{.head_gates = gates});
+    Tensor(drawn.value("head_gates")).copy_from(test::make({1, test::kNaN, -1, 2}, {4}));
+    const Variable x = test::attention_input(kFeatures, {});
+    for (Pass pass : {Pass(), Pass::training(1, 1)}) {
+      for (const double number : to_doubles(drawn.layer(x, pass).value())) {
+        EXPECT_TRUE(std::isnan(number));
+      }
+    }
+    EXPECT_EQ(error_of([&] { drawn.layer.harden(); }), "[GatedAttention] a gate is NaN");
+  }
+}
+
 TEST(GatedAttention, GivesASampleTheSameBitsWhateverStandsAroundIt) {
   for (const DType dtype : test::kFloatingDTypes) {
     Trained<GatedAttention> drawn(dtype, kFeatures, kHeads,

@@ -137,6 +137,8 @@ TEST(PrunableFeedForward, RefusesWhatItCannotDo) {
   value(drawn, "gates").fill(-1);
   EXPECT_EQ(error_of([&] { drawn.layer.harden(); }),
             "[PrunableFeedForward] all 4 hidden features are closed");
+  value(drawn, "gates").data<float>()[1] = NAN;
+  EXPECT_EQ(error_of([&] { drawn.layer.harden(); }), "[PrunableFeedForward] a gate is NaN");
 }
 
 }  // namespace
