@@ -44,4 +44,15 @@ inline void check_mask_of_value(const char* kind, const Variable& x, const Varia
         "a value carries a mask, and the input of the gate none");
 }
 
+/// Throws Error unless `best`, what each sample of a Choice is given to, is int64 and holds numbers
+/// of candidates, or -1.
+inline void check_best(const char* kind, const Tensor& best, std::int64_t candidates) {
+  check(best.dtype() == DType::kInt64, kind, "the best of a choice are int64, not {}",
+        to_string(best.dtype()));
+  for (const std::int64_t number : best.values<std::int64_t>()) {
+    check(-1 <= number && number < candidates, kind, "a best of {} is none of {} candidates",
+          number, candidates);
+  }
+}
+
 }  // namespace maskgrad

@@ -107,7 +107,9 @@ PoolVector<Variable> ExpertMixture::all(const Variable& v, Pass& pass) const {
   PoolVector<Variable> outputs;
   for (Layer* const expert : experts_) {
     outputs.push_back((*expert)(v, pass));
-    check(outputs.back().rank() > 0 && outputs.back().shape() == outputs[0].shape(), kind().c_str(),
+    check(outputs.back().rank() > 0, kind().c_str(), "expert {} gives a number, not [B, ...]",
+          outputs.size() - 1);
+    check(outputs.back().shape() == outputs[0].shape(), kind().c_str(),
           "expert {} gives {}, and expert 0 {}", outputs.size() - 1, outputs.back().shape(),
           outputs[0].shape());
   }
@@ -181,6 +183,7 @@ Variable ExpertMixture::mixed(const Choice& choice, const Variable& v, Pass& pas
   check(v.rank() > 0 && choice.shares.shape() == Shape({v.dim(0), experts}) &&
             choice.best.shape() == Shape({v.dim(0)}),
         name, "shares {} do not fit {} experts and {}", choice.shares.shape(), size(), v.shape());
+  check_best(name, choice.best, experts);
   const Variable y =
       mixing == Mixing::kBest ? best(choice, v, pass) : soft(choice.shares, all(v, pass));
   return where_chosen(y, choice.best);

@@ -39,7 +39,8 @@ class ExpertMixture : public Layer {
   /// on a packed row.
   Choice choose(const Variable& x, Pass& pass, double temperature = 1);
   /// y for samples of this choice, put together as the layer was told, or as `mixing` says. Throws
-  /// Error for another number of samples, for outputs of several shapes, and on a packed row.
+  /// Error for another number of samples, for a best that is no expert, for outputs of several
+  /// shapes, and on a packed row.
   Variable mix(const Choice& choice, const Variable& v, Pass& pass) {
     return mix(choice, v, pass, mixing_);
   }

@@ -2,12 +2,14 @@
 #include <cmath>
 #include <limits>
 
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/task_gate/expert_rules.hpp>
 
 namespace maskgrad {
 
 std::vector<double> loads_of(const Choice& choice) {
   check_given(choice.shares.defined() && choice.best.defined(), "choice", "shares or best");
+  check_best("choice", choice.best, choice.shares.dim(1));
   std::vector<double> loads(static_cast<std::size_t>(choice.shares.dim(1)));
   double count = 0;
   for (const std::int64_t best : choice.best.values<std::int64_t>()) {

@@ -10,7 +10,8 @@
 namespace maskgrad {
 
 /// The share of the samples whose best candidate each of the C candidates is. Samples without
-/// positions do not count; all are 0 when none counts.
+/// positions do not count; all are 0 when none counts. Throws Error for a best that is no
+/// candidate.
 std::vector<double> loads_of(const Choice& choice);
 
 /// The rules of `experts` experts, K:

@@ -258,6 +258,16 @@ TEST(ExpertMixture, RefusesWhatDoesNotFit) {
               drawn.layer.mix(choice_of_shares({1, 0, 0}), x, pass);
             }),
             "[TaskGate] shares (1, 3) do not fit 3 experts and (3, 4, 6)");
+  for (const std::int64_t best : {-2, 3}) {
+    const Choice choice = {choice_of_shares({1, 0, 0, 1, 0, 0, 1, 0, 0}).shares,
+                           Tensor::full({3}, best, DType::kInt64)};
+    EXPECT_EQ(error_of([&] { drawn.layer.mix(choice, x, pass); }),
+              fmt::format("[TaskGate] a best of {} is none of 3 candidates", best));
+  }
+  const Choice halves = {choice_of_shares({1, 0, 0, 1, 0, 0, 1, 0, 0}).shares,
+                         Tensor::zeros({3}, DType::kFloat64)};
+  EXPECT_EQ(error_of([&] { drawn.layer.mix(halves, x, pass); }),
+            "[TaskGate] the best of a choice are int64, not float64");
   EXPECT_EQ(error_of([&] { drawn.layer.mix({}, x, pass); }),
             "[TaskGate] an input was used before it was given a value");
   Experts different = test::dense_experts(kFeatures, 1);
@@ -266,6 +276,15 @@ TEST(ExpertMixture, RefusesWhatDoesNotFit) {
   const ParameterBuffer parameters(uneven, DType::kFloat64, 1);
   EXPECT_EQ(error_of([&] { uneven(x); }),
             "[TaskGate] expert 1 gives (3, 4, 2), and expert 0 (3, 4, 6)");
+  struct Sum : Layer {
+    Sum() : Layer("Sum", MaskRule::kEnds) {}
+    Variable forward(const Variable& v, Pass&) override { return ops::sum(v); }
+  };
+  Experts numbers;
+  numbers.push_back(std::make_unique<Sum>());
+  TaskGate sums(kFeatures, std::move(numbers));
+  const ParameterBuffer of_sums(sums, DType::kFloat64, 1);
+  EXPECT_EQ(error_of([&] { sums(x); }), "[TaskGate] expert 0 gives a number, not [B, ...]");
 }
 
 }  // namespace

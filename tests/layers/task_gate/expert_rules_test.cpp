@@ -32,6 +32,12 @@ TEST(ExpertRules, HaveTheLoadsOfSamplesThatCount) {
   EXPECT_THAT(loads_of(choice_of(Variable(Tensor::zeros({0, 3}, DType::kFloat32)))), Each(0));
 }
 
+TEST(ExpertRules, RefuseAChoiceOfNoCandidate) {
+  Choice choice = some_choice();
+  choice.best = Tensor::full({4}, 3, DType::kInt64);
+  EXPECT_EQ(error_of([&] { loads_of(choice); }), "[choice] a best of 3 is none of 3 candidates");
+}
+
 TEST(ExpertRules, HaveTheEntropyOfTheMeanChoice) {
   double expected = 0;
   for (const double mean : {1.8 / 3, 0.9 / 3, 0.3 / 3}) expected -= mean * std::log(mean);
