@@ -1,6 +1,7 @@
 #include <utility>
 
 #include <maskgrad/layers/harden.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 
 namespace maskgrad {
 namespace {
@@ -47,6 +48,7 @@ void erase_values(std::map<std::string, Tensor>& values, const std::string& path
 }  // namespace
 
 HardenedModel harden(Sequential& model) {
+  const NoGrad no_grad;
   HardenedModel result;
   std::vector<Change> changes;
   collect(model, "", changes, result.stays);

@@ -27,8 +27,8 @@ struct HardenedModel {
 ///   ParameterBuffer parameters(model, DType::kFloat32, seed);
 ///   parameters.load(hard.values);
 ///
-/// Throws Error where a layer cannot be hardened, such as one without an open head; then nothing
-/// has changed.
+/// Records nothing on a tape. Throws Error where a layer cannot be hardened, such as one without an
+/// open head; then nothing has changed.
 HardenedModel harden(Sequential& model);
 
 }  // namespace maskgrad

@@ -112,6 +112,15 @@ TEST(HardenOfAPlainModel, ChangesNothing) {
   EXPECT_EQ(hard.values.size(), parameters.entries().size());
 }
 
+TEST(HardenOfSpans, RecordsNothing) {
+  Sequential model;
+  model.add<AdaptiveSpan>("spans", 4, 2, 3);
+  const ParameterBuffer parameters(model, DType::kFloat64, 1);
+  Tape tape;
+  harden(model);
+  EXPECT_TRUE(tape.nodes().empty());
+}
+
 // A block as a user writes one.
 class Block : public Layer {
  public:
