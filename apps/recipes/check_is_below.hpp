@@ -23,15 +23,17 @@ inline ArithmeticProblem sample_problem(std::int64_t max_val) {
 }
 
 /// Throws Error "[<who>] x is 100: the model was trained on numbers from -99 to 99 ..." unless both
-/// numbers are smaller than max_val in absolute value.
-inline void check_is_below(const ArithmeticProblem& problem, std::int64_t max_val,
-                           const char* who) {
+/// numbers are smaller than max_val in absolute value. It names --max-val where the recipe has it.
+inline void check_is_below(const ArithmeticProblem& problem, std::int64_t max_val, const char* who,
+                           bool is_setting = true) {
   for (const auto& [name, value] : {std::pair('x', problem.x), std::pair('y', problem.y)}) {
     if (std::abs(value) < max_val) continue;
     const std::int64_t needed = std::abs(value) + 1;
     fail(who, "{} is {}: the model was trained on numbers from {} to {}{}", name, value,
          1 - max_val, max_val - 1,
-         needed > kMostMaxVal ? "" : fmt::format(" (train one with --max-val {})", needed));
+         needed > kMostMaxVal || !is_setting
+             ? ""
+             : fmt::format(" (train one with --max-val {})", needed));
   }
 }
 

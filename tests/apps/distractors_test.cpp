@@ -83,7 +83,8 @@ TEST_F(DistractorsRecipe, GoesOnAsIfItHadNotBeenStopped) {
 TEST_F(DistractorsRecipe, AnswersAndShowsWhatItRead) {
   ASSERT_EQ(train_distractors({"--sampler", "oracle"}).code, 0);
   expect_error(run({"predict", "r", "x=0,y=4:y-x"}), 1, "numbers that are not 0");
-  expect_error(run({"predict", "r", "x=12,y=4:y-x"}), 1, "x is 12");
+  expect_error(run({"predict", "r", "x=12,y=4:y-x"}), 1,
+               "x is 12: the model was trained on numbers from -9 to 9\n");
   expect_error(run({"predict", "r", "x=1,y=4:y-x|1234567890123"}), 1,
                "13 tokens stand behind the problem, at most 12 fit");
 }
@@ -94,6 +95,13 @@ TEST_F(DistractorsRecipe, IsExaminedAgainByEval) {
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("junk dropped"));
   EXPECT_EQ(nlohmann::json::parse(read("e.json"))["count"], 50);
+}
+
+// In floating point these add to more than 1.
+TEST_F(DistractorsRecipe, TakesPhasesThatAddToAllSteps) {
+  const auto result = train_distractors(
+      {"--steps", "4", "--warm-up", "0.34", "--calibrate", "0.56", "--select", "0.1"});
+  EXPECT_EQ(result.code, 0) << result.err;
 }
 
 TEST_F(DistractorsRecipe, RefusesPhasesThatDoNotFit) {

@@ -66,8 +66,9 @@ class DistractorsRecipe : public Recipe {
           "--steps must be above 0: the phases of the run are shares of them");
     const double shares =
         settings.real("warm_up") + settings.real("calibrate") + settings.real("select");
-    check(shares <= 1, kName, "the phases take {} of the steps; they may take all of them at most",
-          shares);
+    constexpr double kRounding = 1e-12;  // 0.34 + 0.56 + 0.1 is more than 1
+    check(shares <= 1 + kRounding, kName,
+          "the phases take {} of the steps; they may take all of them at most", shares);
   }
 
   DataSource data_source() const override { return DataSource::kDrawn; }

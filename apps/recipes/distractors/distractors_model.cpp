@@ -260,7 +260,7 @@ class DistractorsModel : public RecipeModel {
     const std::size_t bar = text.find('|');
     Distractors::Sample sample;
     sample.problem = parse_problem(text.substr(0, bar));
-    check_is_below(sample.problem, 10, kName);
+    check_is_below(sample.problem, 10, kName, /*is_setting=*/false);
     check(sample.problem.x != 0 && sample.problem.y != 0, kName,
           "the model was trained on numbers that are not 0");
     if (bar != std::string::npos) sample.junk = arithmetic_tokens(text.substr(bar + 1));
