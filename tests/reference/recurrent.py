@@ -16,13 +16,9 @@ float32 holds. Names and layout are maskgrad's (y = x W, W [in, out]). A file is
     gradient.NAME          of x, start_h, start_c and each parameter
 
 The two biases of an LSTM are one here. training_*.safetensors are trainings by Adam on sequences of
-mixed lengths, each of one of three classes:
-
-    x float32 [N, S, D], lengths int64 [N], classes int64 [N]
-    batches                int32 [200, 8], which sequences each step reads
-    start.NAME             float32: of the network, and w [F, 3], b [3] behind its last state
-    losses                 float64 [200], each before the update of its step
-    end.NAME               float64, behind the last
+mixed lengths, each of one of three classes. They hold x, float32 [N, S, D], lengths, int64 [N], and
+what training.py says. The parameters are layer.NAME of the network, and w [F, 3], b [3] behind its
+last state.
 
 Needs PyTorch and safetensors.
 """
@@ -30,12 +26,13 @@ import pathlib
 import sys
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-FEATURES, HIDDEN, STEPS, BATCH, CLASSES, LR = 3, 5, 200, 8, 3, 5e-3
+from training import train
+
+FEATURES, HIDDEN, CLASSES = 3, 5, 3
 LENGTHS = torch.tensor([4, 1, 6, 3])
 
 
@@ -103,22 +100,15 @@ def training(kind, seed):
     lengths = torch.randint(2, 8, (64,))
     changes = ((x[:, 1:, 0] * x[:, :-1, 0] < 0) & (torch.arange(6) < lengths[:, None] - 1)).sum(1)
     classes = changes.clamp(max=CLASSES - 1)
-    batches = torch.stack([torch.randperm(64)[:BATCH] for _ in range(STEPS)])
-    found = {"x": x, "lengths": lengths, "classes": classes, "batches": batches.int()}
-    named = lambda: ours(kind, model) | {"w": head.weight.detach().T, "b": head.bias.detach()}
-    found |= {"start." + name: value.float() for name, value in named().items()}
-    trained = [p for p in (*model.parameters(), *head.parameters()) if p.requires_grad]
-    adam = torch.optim.Adam(trained, LR)
-    losses = []
-    for ids in batches:
+    named = lambda: {"layer." + name: value for name, value in ours(kind, model).items()} | {
+        "w": head.weight.T, "b": head.bias}
+
+    def logits(ids):
         _, last = run(model, x[ids].double(), lengths[ids])
-        loss = F.cross_entropy(head(last[0][0]), classes[ids])
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        losses.append(loss.item())
-    found |= {"end." + name: value for name, value in named().items()}
-    return found | {"losses": torch.tensor(losses, dtype=torch.float64)}
+        return head(last[0][0])
+
+    trained = [p for p in (*model.parameters(), *head.parameters()) if p.requires_grad]
+    return train(trained, named, logits, classes) | {"x": x, "lengths": lengths}
 
 
 def main(folder):

@@ -1,7 +1,6 @@
 // Recurrent layers against PyTorch's results on packed sequences, and trainings of them
 // (tests/data/recurrent, which tests/reference/recurrent.py describes).
 #include <cmath>
-#include <map>
 
 #include <gmock/gmock.h>
 
@@ -11,37 +10,28 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/linear.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
-#include <maskgrad/ops/nn/loss.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
-#include <maskgrad/train/optim/adam.hpp>
 
 #include "support/files.hpp"
 #include "support/tensors.hpp"
+#include "train/pytorch_training.hpp"
 
 namespace maskgrad {
 namespace {
 
 using test::is_close;
 using test::leaf;
+using test::rows_of;
+using test::Tensors;
 using test::test_data;
 using test::to_doubles;
-
-using Tensors = std::map<std::string, Tensor>;
+using test::under;
 
 constexpr std::int64_t kFeatures = 3, kHidden = 5, kClasses = 3;
 
 Tensors fixture(const std::string& name) {
   return load_tensors(test_data("recurrent") / (name + ".safetensors"));
-}
-
-// Those whose names begin with `prefix`, under the rest of their names.
-Tensors under(const Tensors& tensors, const std::string& prefix) {
-  Tensors found;
-  for (const auto& [name, value] : tensors) {
-    if (name.starts_with(prefix)) found[name.substr(prefix.size())] = value;
-  }
-  return found;
 }
 
 SequenceMask mask_of(const Tensor& lengths, std::int64_t length) {
@@ -164,50 +154,14 @@ struct Classifier : Module {
   Parameter &w, &b;
 };
 
-// As the classifier names them.
-Tensors named(const Tensors& tensors, const std::string& prefix) {
-  Tensors found;
-  for (const auto& [name, value] : under(tensors, prefix)) {
-    found[name == "w" || name == "b" ? name : "layer." + name] = value;
-  }
-  return found;
-}
-
-Tensor rows_of(const Tensor& x, std::span<const std::int32_t> ids) {
-  Tensor rows =
-      Tensor::empty(Shape{std::ssize(ids)}.concat(x.shape().slice(1, x.rank())), x.dtype());
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    rows[static_cast<std::int64_t>(i)].copy_from(x[ids[i]]);
-  }
-  return rows;
-}
-
 template <class L>
 void expect_pytorchs_training(const Tensors& fixture) {
   Classifier<L> model;
-  ParameterBuffer parameters(model, DType::kFloat64, 1);
-  parameters.load(named(fixture, "start."));
-  Adam adam(parameters, {.eps = 1e-8, .form = Adam::Form::kPyTorch});
   const Tensor x = fixture.at("x").to(DType::kFloat64);
-  const std::vector<double> losses = to_doubles(fixture.at("losses"));
-  ASSERT_EQ(losses.size(), 200u);
-  for (std::size_t step = 0; step < losses.size(); ++step) {
-    const Tensor batch = fixture.at("batches")[static_cast<std::int64_t>(step)];
-    const auto ids = batch.values<std::int32_t>();
-    const Tensor lengths = rows_of(fixture.at("lengths"), ids);
-    const Variable inputs(rows_of(x, ids), Variable::kConstant, mask_of(lengths, x.dim(1)));
-    parameters.clear_gradients();
-    Tape tape;
-    const Variable loss =
-        ops::cross_entropy(model.logits(inputs), rows_of(fixture.at("classes"), ids)).mean();
-    ASSERT_NEAR(to_doubles(loss.value())[0], losses[step], 1e-9) << "step " << step;
-    tape.backward(loss);
-    adam.step(parameters, 5e-3);
-  }
-  const Tensors end = named(fixture, "end.");
-  for (const auto& [name, value] : parameters.named_values()) {
-    EXPECT_TRUE(is_close(value, to_doubles(end.at(name)), 1e-9)) << name;
-  }
+  test::expect_pytorchs_training(model, fixture, [&](std::span<const std::int32_t> ids) {
+    const SequenceMask mask = mask_of(rows_of(fixture.at("lengths"), ids), x.dim(1));
+    return model.logits(Variable(rows_of(x, ids), Variable::kConstant, mask));
+  });
 }
 
 TEST(RecurrentReference, TwoHundredStepsOfAnLstmHavePyTorchsLossesAndWeights) {

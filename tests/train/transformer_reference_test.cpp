@@ -16,27 +16,20 @@
 
 #include "support/files.hpp"
 #include "support/tensors.hpp"
+#include "train/pytorch_training.hpp"
 
 namespace maskgrad {
 namespace {
 
+using test::Tensors;
 using test::test_data;
 using test::to_doubles;
+using test::under;
 using ::testing::Contains;
 using ::testing::Field;
 using ::testing::Gt;
 
-using Tensors = std::map<std::string, Tensor>;
 using Variables = std::map<std::string, Variable>;
-
-// Those whose names begin with `prefix`, under the rest of their names.
-Tensors under(const Tensors& tensors, const std::string& prefix) {
-  Tensors found;
-  for (const auto& [name, value] : tensors) {
-    if (name.starts_with(prefix)) found[name.substr(prefix.size())] = value;
-  }
-  return found;
-}
 
 Tensors fixture(const std::string& name) {
   return load_tensors(test_data("transformer") / (name + ".safetensors"));

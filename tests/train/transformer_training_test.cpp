@@ -2,7 +2,6 @@
 // which tests/reference/transformer_training.py describes).
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include <gmock/gmock.h>
 
@@ -19,29 +18,21 @@
 
 #include "support/files.hpp"
 #include "support/tensors.hpp"
+#include "train/pytorch_training.hpp"
 
 namespace maskgrad {
 namespace {
 
+using test::Tensors;
 using test::test_data;
 using test::to_doubles;
-
-using Tensors = std::map<std::string, Tensor>;
+using test::under;
 
 constexpr std::int64_t kFeatures = 32, kVocabulary = 20, kSteps = 500, kBatch = 8;
 
 const Tensors& fixture() {
   static const Tensors tensors = load_tensors(test_data("transformer/training.safetensors"));
   return tensors;
-}
-
-// Those whose names begin with `prefix`, under the rest of their names.
-Tensors under(const std::string& prefix) {
-  Tensors found;
-  for (const auto& [name, value] : fixture()) {
-    if (name.starts_with(prefix)) found[name.substr(prefix.size())] = value;
-  }
-  return found;
 }
 
 // The rows of all batches, one batch behind the other.
@@ -116,7 +107,7 @@ Trained train(Method method, std::size_t steps = kSteps) {
   ParameterBuffer parameters(layers, method.dtype, 0, {},
                              {{.name = "decay", .owns = method.decays, .weight_decay = 0.05},
                               {.name = "other", .owns = is_any}});
-  parameters.load(under("start."));
+  parameters.load(under(fixture(), "start."));
   Adam adam(parameters, method.adam);
   WeightAverage average(parameters, 0.99);
   method.training.average = &average;
@@ -156,7 +147,7 @@ TEST(TransformerTraining, FiveHundredStepsHavePyTorchsLossesAndAverageOfTheWeigh
   for (std::size_t i = 0; i < expected.size(); ++i) {
     ASSERT_NEAR(trained.losses[i], expected[i], 1e-12) << "step " << i;
   }
-  const Tensors average = under("average.");
+  const Tensors average = under(fixture(), "average.");
   ASSERT_EQ(trained.average.size(), average.size());
   for (const auto& [name, theirs] : average) {
     const Tensor& ours = trained.average.at(name);
