@@ -8,14 +8,10 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "support/gradient_check.hpp"
+#include "support/masks.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad::test {
-
-/// The mask with keep[b][s].
-inline SequenceMask mask_of(const std::vector<double>& keep, const Shape& shape) {
-  return SequenceMask(bits(keep, shape));
-}
 
 /// Copies of what a pass gave.
 struct PassResults {

@@ -11,20 +11,14 @@
 namespace maskgrad {
 namespace {
 
-using test::leaf;
 using test::masks;
+using test::Recurrent;
 using test::RecurrentBatch;
 using test::run_fused;
 using test::same_bits;
 using test::to_doubles;
 
-constexpr std::int64_t kHidden = RecurrentBatch::kHidden;
-
-class RecurrentMask : public test::RecurrentTest {};
-INSTANTIATE_TEST_SUITE_P(Cell, RecurrentMask, ::testing::Bool(),
-                         [](const auto& tested) { return tested.param ? "Lstm" : "Gru"; });
-
-TEST_P(RecurrentMask, IsWhatReversedSequencesGiveReversed) {
+TEST_P(Recurrent, IsWhatReversedSequencesGiveReversed) {
   Random random(3);
   const std::int64_t sizes[] = {4, 2, 0};
   const RecurrentBatch x(random, width(), 3, 4, SequenceMask::from_lengths(sizes, 4));
@@ -51,10 +45,10 @@ Variable padded(const Variable& gates, const SequenceMask& mask, std::int64_t mo
       keep.data<bool>()[b * (length + more) + s] = mask.bits().data<bool>()[b * length + s];
     }
   }
-  return leaf(wide, SequenceMask(keep));
+  return test::leaf(wide, SequenceMask(keep));
 }
 
-TEST_P(RecurrentMask, ChangesNoBitWithMorePaddingWhateverItHolds) {
+TEST_P(Recurrent, ChangesNoBitWithMorePaddingWhateverItHolds) {
   for (const DType dtype : test::kFloatingDTypes) {
     for (const bool reverse : {false, true}) {
       Random random(4);
@@ -92,7 +86,7 @@ TEST_P(RecurrentMask, ChangesNoBitWithMorePaddingWhateverItHolds) {
   }
 }
 
-TEST_P(RecurrentMask, GivesASequenceTheSameBitsInAnyBatch) {
+TEST_P(Recurrent, GivesASequenceTheSameBitsInAnyBatch) {
   Random random(5);
   for (const DType dtype : test::kFloatingDTypes) {
     const std::int64_t batch = 40;
@@ -114,7 +108,7 @@ TEST_P(RecurrentMask, GivesASequenceTheSameBitsInAnyBatch) {
   }
 }
 
-TEST_P(RecurrentMask, GivesTheSameBitsOnAPackedRow) {
+TEST_P(Recurrent, GivesTheSameBitsOnAPackedRow) {
   for (const bool reverse : {false, true}) {
     Random random(6);
     const SequenceMask mask = masks()[2];
@@ -138,7 +132,7 @@ TEST_P(RecurrentMask, GivesTheSameBitsOnAPackedRow) {
   }
 }
 
-TEST_P(RecurrentMask, CarriesTheStateThroughWhereNothingExists) {
+TEST_P(Recurrent, CarriesTheStateThroughWhereNothingExists) {
   Random random(7);
   const SequenceMask mask = test::mask_of({0, 0, 0, 1, 1, 1}, {2, 3});
   const RecurrentBatch x(random, width(), 2, 3, mask);
@@ -154,7 +148,7 @@ TEST_P(RecurrentMask, CarriesTheStateThroughWhereNothingExists) {
   EXPECT_THAT(to_doubles(x.gates.grad()[0]), ::testing::Each(0));
 }
 
-TEST_P(RecurrentMask, KeepsNothingForAGradientWhereNothingRecords) {
+TEST_P(Recurrent, KeepsNothingForAGradientWhereNothingRecords) {
   Random random(10);
   const RecurrentBatch x(random, width(), 16, 64, {});
   const auto in_use = [] { return static_cast<std::int64_t>(Pool::cpu().stats().bytes_in_use); };
@@ -172,7 +166,7 @@ TEST_P(RecurrentMask, KeepsNothingForAGradientWhereNothingRecords) {
   EXPECT_GT(taken_by_a_run(), 4 * kOutput);
 }
 
-TEST_P(RecurrentMask, GivesTheSameBitsWhereNothingRecords) {
+TEST_P(Recurrent, GivesTheSameBitsWhereNothingRecords) {
   Random random(10);
   for (const bool reverse : {false, true}) {
     const RecurrentBatch x(random, width(), 3, 4, masks()[2]);
@@ -181,7 +175,7 @@ TEST_P(RecurrentMask, GivesTheSameBitsWhereNothingRecords) {
   }
 }
 
-TEST_P(RecurrentMask, LetsNoPoisonThrough) {
+TEST_P(Recurrent, LetsNoPoisonThrough) {
   Random random(11);
   const RecurrentBatch x(random, width(), 3, 4, masks()[2]);
   std::vector<NamedLeaf> named;

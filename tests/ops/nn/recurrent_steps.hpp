@@ -17,14 +17,9 @@
 #include <maskgrad/ops/shape/slice.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
-#include "support/tensors.hpp"
+#include "support/masks.hpp"
 
 namespace maskgrad::test {
-
-/// Positions [B, S] that exist, from 0 and 1.
-inline SequenceMask mask_of(const std::vector<double>& keep, const Shape& shape) {
-  return SequenceMask(bits(keep, shape));
-}
 
 /// A batch of gates [B, S, G H] and the parameters that go with them.
 struct RecurrentBatch {
@@ -168,8 +163,9 @@ inline std::vector<SequenceMask> masks() {
 }
 
 /// For both cells: true is LSTM.
-class RecurrentTest : public ::testing::TestWithParam<bool> {
+class Recurrent : public ::testing::TestWithParam<bool> {
  protected:
+  static constexpr std::int64_t kHidden = RecurrentBatch::kHidden;
   static bool is_lstm() { return GetParam(); }
   static std::int64_t width() { return is_lstm() ? 4 : 3; }
   // An LSTM reads no b_h, a GRU no c.
@@ -178,4 +174,5 @@ class RecurrentTest : public ::testing::TestWithParam<bool> {
     return {x.gates, x.w_h, x.b_h, x.h};
   }
 };
+
 }  // namespace maskgrad::test

@@ -14,14 +14,13 @@ namespace {
 using test::error_of;
 using test::leaf;
 using test::masks;
+using test::Recurrent;
 using test::RecurrentBatch;
 using test::run_fused;
 using test::same_bits;
 using test::to_doubles;
 
-constexpr std::int64_t kHidden = RecurrentBatch::kHidden;
-
-class Recurrent : public test::RecurrentTest {};
+// Those of recurrent_mask_test.cpp too.
 INSTANTIATE_TEST_SUITE_P(Cell, Recurrent, ::testing::Bool(),
                          [](const auto& tested) { return tested.param ? "Lstm" : "Gru"; });
 
