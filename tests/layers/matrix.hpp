@@ -120,9 +120,21 @@ inline Matrix columns(const Matrix& a, std::size_t first, std::size_t count) {
   return y;
 }
 
-/// softmax(q k^T / sqrt(d)) v over the pairs where keeps(i, j); 0 for a query that keeps none.
+/// Matrices of as many rows, beside one another.
+inline Matrix side_by_side(const std::vector<Matrix>& parts) {
+  Matrix y(parts.empty() ? 0 : parts[0].size());
+  for (const Matrix& part : parts) {
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      y[i].insert(y[i].end(), part[i].begin(), part[i].end());
+    }
+  }
+  return y;
+}
+
+/// softmax(q k^T / sqrt(d)) v where the pair i, j counts share(i, j) times, from 0 to 1; 0 for a
+/// query whose pairs do not count.
 inline Matrix attend(const Matrix& q, const Matrix& k, const Matrix& v,
-                     const std::function<bool(std::size_t, std::size_t)>& keeps) {
+                     const std::function<double(std::size_t, std::size_t)>& share) {
   Matrix y(q.size(), std::vector<double>(v.empty() ? 0 : v[0].size()));
   for (std::size_t i = 0; i < q.size(); ++i) {
     std::vector<double> weight(k.size());
@@ -130,7 +142,7 @@ inline Matrix attend(const Matrix& q, const Matrix& k, const Matrix& v,
     for (std::size_t j = 0; j < k.size(); ++j) {
       double score = 0;
       for (std::size_t d = 0; d < q[i].size(); ++d) score += q[i][d] * k[j][d];
-      weight[j] = keeps(i, j) ? std::exp(score / std::sqrt(static_cast<double>(q[i].size()))) : 0;
+      weight[j] = share(i, j) * std::exp(score / std::sqrt(static_cast<double>(q[i].size())));
       total += weight[j];
     }
     for (std::size_t j = 0; j < k.size() && total > 0; ++j) {

@@ -4,13 +4,13 @@
 
 #include <gmock/gmock.h>
 
-#include <maskgrad/layers/generate/key_value_cache.hpp>
 #include <maskgrad/layers/multi_head_attention.hpp>
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/ops/math/linear.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
 #include <maskgrad/ops/nn/attention.hpp>
 
+#include "layers/generate/read_in_chunks.hpp"
 #include "layers/support.hpp"
 
 namespace maskgrad {
@@ -23,18 +23,9 @@ using test::uniform;
 constexpr std::int64_t kFeatures = 24, kHeads = 4;
 
 // A layer and its parameters, none of which is 0.
-struct Model {
+struct Model : test::Drawn<MultiHeadAttention> {
   explicit Model(const MultiHeadAttentionOptions& options, DType dtype)
-      : layer(kFeatures, kHeads, options), parameters(layer, dtype, 1) {
-    Random random(2);
-    for (const auto& [name, view] : parameters.named_values()) {
-      Tensor target = view;
-      target.copy_from(uniform(random, view.shape(), -1, 1).to(dtype));
-    }
-  }
-
-  MultiHeadAttention layer;
-  ParameterBuffer parameters;
+      : Drawn(dtype, kFeatures, kHeads, options) {}
 };
 
 // The layer's formula, with a product for each matrix.
@@ -66,24 +57,15 @@ TEST(MultiHeadAttention, HasTheBitsOfAProductForEachMatrix) {
 }
 
 TEST(MultiHeadAttention, ReadsOnFromACacheWithTheBitsOfTheWholeSequence) {
-  constexpr std::int64_t kLength = 90;
   Random random(4);
   for (const std::int64_t key_heads : {0, 2}) {
     for (const bool bias : {true, false}) {
       Model model({.key_heads = key_heads, .kind = AttentionKind::kCausal, .bias = bias},
                   DType::kFloat32);
-      const Tensor x = uniform(random, {1, kLength, kFeatures}).to(DType::kFloat32);
+      const Tensor x = uniform(random, {1, 90, kFeatures}).to(DType::kFloat32);
       const Tensor whole = model.layer(Variable(x)).value();
-      KeyValueCache cache(1, kLength);
-      std::int64_t read = 0;
-      for (const std::int64_t chunk : {1, 70, 2, 1, 16}) {
-        const Shape shape = {1, chunk, kFeatures};
-        Pass pass = Pass::reading(cache);
-        const Variable y = model.layer(Variable(x.view(read * kFeatures, shape).clone()), pass);
-        EXPECT_TRUE(same_bits(y.value(), whole.view(read * kFeatures, shape))) << read;
-        read += chunk;
-      }
-      EXPECT_EQ(read, kLength);
+      const Tensor chunks = test::read_in_chunks(x, {1, 70, 2, 1, 16}, model.layer);
+      EXPECT_TRUE(same_bits(chunks, whole));
     }
   }
 }

@@ -42,24 +42,12 @@ const bool kRegistered = add_sample("MultiHeadAttention", {}) &&
                          add_sample("NoOutputMatrix", {.bias = false, .output_matrix = false});
 
 // A layer and its parameters, none of which is 0.
-struct Model {
+struct Model : test::Drawn<MultiHeadAttention> {
   explicit Model(const Options& options, DType dtype = DType::kFloat64)
-      : layer(kFeatures, kHeads, options), parameters(layer, dtype, 1) {
-    Random random(2);
-    for (const auto& [name, view] : parameters.named_values()) {
-      Tensor target = view;
-      target.copy_from(uniform(random, view.shape(), -1, 1).to(dtype));
-    }
-  }
+      : Drawn(dtype, std::int64_t{kFeatures}, std::int64_t{kHeads}, options) {}
   Matrix projected(const Matrix& x, const std::string& name) const {
-    const auto values = parameters.named_values();
-    const Matrix y = test::product(x, test::matrix_of(values.at(name)));
-    const auto bias = values.find(name + "_bias");
-    return bias == values.end() ? y : test::shifted(y, to_doubles(bias->second));
+    return test::affine(x, parameters, name, name + "_bias");
   }
-
-  MultiHeadAttention layer;
-  ParameterBuffer parameters;
 };
 
 // Turns each pair (2i, 2i + 1) of each head by p 10000^(-2i / d).
@@ -115,17 +103,15 @@ Matrix naive(const Model& model, const Options& options, const Matrix& x, const 
     return queries.exists[i] && keys.exists[j] &&
            (options.kind == AttentionKind::kBidirectional || j <= i);
   };
-  Matrix heads(x.size());
+  std::vector<Matrix> heads;
   for (std::size_t h = 0; h < kHeads; ++h) {
     const std::size_t of_keys = h / (kHeads / key_heads) * kHead;
-    const Matrix y =
-        test::attend(test::columns(q, h * kHead, kHead), test::columns(k, of_keys, kHead),
-                     test::columns(v, of_keys, kHead), keeps);
-    for (std::size_t i = 0; i < y.size(); ++i) {
-      heads[i].insert(heads[i].end(), y[i].begin(), y[i].end());
-    }
+    heads.push_back(test::attend(test::columns(q, h * kHead, kHead),
+                                 test::columns(k, of_keys, kHead), test::columns(v, of_keys, kHead),
+                                 keeps));
   }
-  return options.output_matrix ? model.projected(heads, "o") : heads;
+  const Matrix y = test::side_by_side(heads);
+  return options.output_matrix ? model.projected(y, "o") : y;
 }
 
 std::vector<double> naive(const Model& model, const Options& options, const Variable& x,

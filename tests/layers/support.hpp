@@ -1,6 +1,8 @@
-// Running a layer in a test: its leaves, and all that one forward and backward pass gives.
+// Layers in tests: their parameters, and all that one forward and backward pass gives.
 #pragma once
 
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <maskgrad/layers/layer.hpp>
@@ -12,6 +14,35 @@
 #include "support/tensors.hpp"
 
 namespace maskgrad::test {
+
+/// Draws every parameter anew, uniform in [-size, size). A layer's starting values may be all 0.
+inline void redraw(ParameterBuffer& parameters, Random& random, double size = 1) {
+  for (const auto& [name, view] : parameters.named_values()) {
+    Tensor target = view;
+    target.copy_from(uniform(random, view.shape(), -size, size).to(view.dtype()));
+  }
+}
+
+/// A layer made of `args`, and parameters for it, drawn anew.
+template <class L>
+struct Drawn {
+  template <class... Args>
+  Drawn(Random& random, DType dtype, Args&&... args)
+      : layer(std::forward<Args>(args)...), parameters(layer, dtype, /*seed=*/1) {
+    redraw(parameters, random);
+  }
+  template <class... Args>
+  explicit Drawn(DType dtype, Args&&... args)
+      : layer(std::forward<Args>(args)...), parameters(layer, dtype, /*seed=*/1) {
+    Random random(2);
+    redraw(parameters, random);
+  }
+  /// A view of a parameter.
+  Tensor value(const std::string& name) const { return parameters.named_values().at(name); }
+
+  L layer;
+  ParameterBuffer parameters;
+};
 
 /// Copies of what a pass gave.
 struct PassResults {

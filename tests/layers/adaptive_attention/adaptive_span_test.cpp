@@ -1,22 +1,22 @@
 #include <maskgrad/layers/adaptive_attention/adaptive_span.hpp>
 #include <maskgrad/layers/check_layer.hpp>
-#include <maskgrad/layers/generate/key_value_cache.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 
 #include "layers/adaptive_attention/attention_support.hpp"
+#include "layers/generate/read_in_chunks.hpp"
 
 namespace maskgrad {
 namespace {
 
+using test::Drawn;
 using test::error_of;
 using test::is_close;
 using test::kept;
 using test::Matrix;
 using test::same_bits;
 using test::to_doubles;
-using test::Trained;
 using test::uniform;
 
 constexpr std::int64_t kFeatures = 8, kHeads = 2, kHead = kFeatures / kHeads;
@@ -39,7 +39,7 @@ double soft_window(double ramp, double span, double distance) {
   return std::min(std::max((ramp + span - distance) / ramp, 0.0), 1.0);
 }
 
-std::vector<double> spans_of(const Trained<AdaptiveSpan>& drawn, std::int64_t most) {
+std::vector<double> spans_of(const Drawn<AdaptiveSpan>& drawn, std::int64_t most) {
   std::vector<double> spans;
   for (const double v : to_doubles(drawn.value("span"))) {
     spans.push_back(static_cast<double>(most) * test::logistic(v));
@@ -47,48 +47,24 @@ std::vector<double> spans_of(const Trained<AdaptiveSpan>& drawn, std::int64_t mo
   return spans;
 }
 
-// softmax with weights, of one head: rows of queries, keys and values that exist.
-Matrix weighted(const Matrix& q, const Matrix& k, const Matrix& v, double ramp, double span,
-                bool causal) {
-  Matrix y(q.size(), std::vector<double>(kHead));
-  for (std::size_t i = 0; i < q.size(); ++i) {
-    double total = 0;
-    for (std::size_t j = 0; j < (causal ? i + 1 : q.size()); ++j) {
-      double score = 0;
-      for (std::size_t d = 0; d < kHead; ++d) score += q[i][d] * k[j][d];
-      const double apart = std::abs(static_cast<double>(i) - static_cast<double>(j));
-      const double weight = soft_window(ramp, span, apart) * std::exp(score / std::sqrt(kHead));
-      total += weight;
-      for (std::size_t d = 0; d < kHead; ++d) y[i][d] += weight * v[j][d];
-    }
-    for (double& value : y[i]) value /= total;
-  }
-  return y;
-}
-
 // What the layer gives for sample b, at the positions that exist.
-Matrix naive(const Trained<AdaptiveSpan>& drawn, const Variable& x, std::int64_t b, double ramp,
+Matrix naive(const Drawn<AdaptiveSpan>& drawn, const Variable& x, std::int64_t b, double ramp,
              const std::vector<double>& spans, bool causal) {
-  Matrix rows;
-  const auto numbers = test::numbers_of(x.mask(), b, x.dim(1));
-  const Matrix all = test::rows(x.value());
-  for (std::size_t s = 0; s < numbers.size(); ++s) {
-    if (numbers[s] >= 0) rows.push_back(all[static_cast<std::size_t>(b) * numbers.size() + s]);
-  }
+  const Matrix rows = test::rows_that_exist(x, b);
   const auto projected = [&](const Matrix& in, const std::string& name) {
-    return test::shifted(test::product(in, test::matrix_of(drawn.value(name))),
-                         to_doubles(drawn.value(name + "_bias")));
+    return test::affine(in, drawn.parameters, name, name + "_bias");
   };
   const Matrix q = projected(rows, "q"), k = projected(rows, "k"), v = projected(rows, "v");
-  Matrix heads(rows.size());
+  std::vector<Matrix> heads;
   for (std::size_t h = 0; h < kHeads; ++h) {
     const auto part = [&](const Matrix& m) { return test::columns(m, h * kHead, kHead); };
-    const Matrix y = weighted(part(q), part(k), part(v), ramp, spans[h], causal);
-    for (std::size_t i = 0; i < y.size(); ++i) {
-      heads[i].insert(heads[i].end(), y[i].begin(), y[i].end());
-    }
+    const auto share = [&](std::size_t i, std::size_t j) {
+      const double apart = std::abs(static_cast<double>(i) - static_cast<double>(j));
+      return causal && j > i ? 0 : soft_window(ramp, spans[h], apart);
+    };
+    heads.push_back(test::attend(part(q), part(k), part(v), share));
   }
-  return projected(heads, "o");
+  return projected(test::side_by_side(heads), "o");
 }
 
 TEST(AdaptiveSpan, WeighsPairsByTheirDistanceAndNormalisesAgain) {
@@ -98,7 +74,7 @@ TEST(AdaptiveSpan, WeighsPairsByTheirDistanceAndNormalisesAgain) {
         for (const SequenceMask& mask : {SequenceMask(), test::attention_mask()}) {
           AdaptiveSpanOptions options = {.ramp = ramp};
           if (causal) options.attention.kind = AttentionKind::kCausal;
-          Trained<AdaptiveSpan> drawn(dtype, kFeatures, kHeads, 3, options);
+          Drawn<AdaptiveSpan> drawn(dtype, kFeatures, kHeads, 3, options);
           const Variable x = test::attention_input(kFeatures, mask, dtype);
           const Matrix y = test::rows(drawn.layer(x).value());
           const std::vector<double> spans = spans_of(drawn, 3);
@@ -122,8 +98,8 @@ TEST(AdaptiveSpan, WeighsPairsByTheirDistanceAndNormalisesAgain) {
 
 TEST(AdaptiveSpan, SendsRightGradientsToItsSpansAndThePenalty) {
   for (const AttentionKind kind : {AttentionKind::kBidirectional, AttentionKind::kCausal}) {
-    Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 4,
-                                AdaptiveSpanOptions{.attention = {.kind = kind}, .ramp = 1.7});
+    Drawn<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 4,
+                              AdaptiveSpanOptions{.attention = {.kind = kind}, .ramp = 1.7});
     const SequenceMask mask = test::attention_mask();
     const Variable x(test::attention_input(kFeatures, mask).value(), Variable::kRequiresGrad, mask);
     std::vector<NamedLeaf> leaves = drawn.parameters.leaves();
@@ -150,8 +126,8 @@ TEST(AdaptiveSpan, SkipsWhatIsFurtherThanSpanAndRamp) {
 }
 
 TEST(AdaptiveSpan, KeepsKeysInPartWithinItsSpans) {
-  Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3,
-                              AdaptiveSpanOptions{.ramp = 1.5});
+  Drawn<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3,
+                            AdaptiveSpanOptions{.ramp = 1.5});
   const Variable x = test::attention_input(kFeatures, test::attention_mask());
   const Variable all(Tensor::full({3, 5}, 1, DType::kFloat64));
   Pass pass;
@@ -170,8 +146,8 @@ TEST(AdaptiveSpan, KeepsKeysInPartWithinItsSpans) {
 }
 
 TEST(AdaptiveSpan, HardensToWindowsOfHalfTheRampMore) {
-  Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 10,
-                              AdaptiveSpanOptions{.ramp = 3.0});
+  Drawn<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 10,
+                            AdaptiveSpanOptions{.ramp = 3.0});
   Tensor(drawn.value("span")).copy_from(test::make({-1000, std::log(0.35 / 0.65)}, {2}));
   const Hardened hard = drawn.layer.harden().value();
   // Spans of 0 and 3.5, and half of a ramp of 3.
@@ -180,7 +156,7 @@ TEST(AdaptiveSpan, HardensToWindowsOfHalfTheRampMore) {
   EXPECT_EQ(hard.says, "looks at most 1, 5 far");
   ParameterBuffer parameters(*hard.layer, DType::kFloat64, 1);
   parameters.load(hard.values);
-  Trained<WindowAttention> same(DType::kFloat64, kFeatures, std::vector<std::int64_t>{1, 5});
+  Drawn<WindowAttention> same(DType::kFloat64, kFeatures, std::vector<std::int64_t>{1, 5});
   auto values = drawn.parameters.named_values();
   values.erase("span");
   same.parameters.load(values);
@@ -190,8 +166,8 @@ TEST(AdaptiveSpan, HardensToWindowsOfHalfTheRampMore) {
 
 TEST(AdaptiveSpan, GivesWhatItsHardFormGivesWhereTheRampIsSteep) {
   for (const AttentionKind kind : {AttentionKind::kBidirectional, AttentionKind::kCausal}) {
-    Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3,
-                                AdaptiveSpanOptions{.attention = {.kind = kind}, .ramp = 1e-3});
+    Drawn<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3,
+                              AdaptiveSpanOptions{.attention = {.kind = kind}, .ramp = 1e-3});
     const Hardened hard = drawn.layer.harden().value();
     ParameterBuffer parameters(*hard.layer, DType::kFloat64, 1);
     parameters.load(hard.values);
@@ -216,29 +192,20 @@ TEST(AdaptiveSpan, StartsAsItsOptionsSay) {
 
 TEST(AdaptiveSpan, GivesASampleTheSameBitsWhateverStandsAroundIt) {
   for (const DType dtype : test::kFloatingDTypes) {
-    Trained<AdaptiveSpan> drawn(dtype, kFeatures, kHeads, 3, AdaptiveSpanOptions{.ramp = 1.5});
-    test::expect_batch_invariance(test::attention_input(kFeatures, test::attention_mask(), dtype),
-                                  [&](const Variable& x, std::int64_t) { return drawn.layer(x); });
+    Drawn<AdaptiveSpan> drawn(dtype, kFeatures, kHeads, 3, AdaptiveSpanOptions{.ramp = 1.5});
+    test::expect_batch_invariance(drawn.layer, kFeatures, test::attention_mask(), dtype);
   }
 }
 
 TEST(AdaptiveSpan, ReadsOnFromACacheAsItReadsTheWholeSequence) {
-  constexpr std::int64_t kLength = 40;
-  Trained<AdaptiveSpan> drawn(
+  Drawn<AdaptiveSpan> drawn(
       DType::kFloat64, kFeatures, kHeads, 9,
       AdaptiveSpanOptions{.attention = {.kind = AttentionKind::kCausal}, .ramp = 4});
   Random random(4);
-  const Tensor x = uniform(random, {1, kLength, kFeatures});
+  const Tensor x = uniform(random, {1, 40, kFeatures});
   const Tensor whole = drawn.layer(Variable(x)).value();
-  KeyValueCache cache(1, kLength);
-  std::int64_t read = 0;
-  for (const std::int64_t chunk : {1, 30, 2, 1, 6}) {
-    const Shape shape = {1, chunk, kFeatures};
-    Pass pass = Pass::reading(cache);
-    const Variable y = drawn.layer(Variable(x.view(read * kFeatures, shape).clone()), pass);
-    EXPECT_TRUE(is_close(y.value(), to_doubles(whole.view(read * kFeatures, shape)), 1e-13));
-    read += chunk;
-  }
+  const Tensor chunks = test::read_in_chunks(x, {1, 30, 2, 1, 6}, drawn.layer);
+  EXPECT_TRUE(is_close(chunks, to_doubles(whole), 1e-13));
 }
 
 TEST(AdaptiveSpan, GivesNothingOfNothingAndStaysFiniteAtExtremes) {
@@ -269,11 +236,8 @@ TEST(AdaptiveSpan, RefusesWhatItCannotDo) {
   EXPECT_EQ(made(5, {.start = 1}), "[AdaptiveSpan] needs a start between 0 and 1, got 1");
   EXPECT_EQ(error_of([] { AdaptiveSpan(8, 3, 5); }),
             "[AdaptiveSpan] 3 heads do not divide 8 features");
-  Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3);
-  const Variable x = test::attention_input(kFeatures, {});
-  Pass pass;
-  MultiHeadAttention& as_any = drawn.layer;
-  EXPECT_EQ(error_of([&] { as_any.attend(x, x, pass); }),
+  Drawn<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3);
+  EXPECT_EQ(test::error_of_attending_elsewhere(drawn.layer, kFeatures),
             "[AdaptiveSpan] does not attend to another sequence: its spans are within one");
 }
 

@@ -38,27 +38,23 @@ inline std::vector<std::int64_t> numbers_of(const SequenceMask& mask, std::int64
   return numbers;
 }
 
+/// The positions of sequence b of x that exist, a row each.
+inline Matrix rows_that_exist(const Variable& x, std::int64_t b) {
+  Matrix found;
+  const std::vector<std::int64_t> numbers = numbers_of(x.mask(), b, x.dim(1));
+  const Matrix all = rows(x.value());
+  for (std::size_t s = 0; s < numbers.size(); ++s) {
+    if (numbers[s] >= 0) found.push_back(all[static_cast<std::size_t>(b) * numbers.size() + s]);
+  }
+  return found;
+}
+
 /// The value with 0 where the mask leaves positions out.
 inline Tensor kept(const Variable& y) {
   Tensor value = y.value().clone();
   if (y.mask().defined()) fill_holes(value, y.mask(), 0);
   return value;
 }
-
-/// A layer and its parameters, drawn anew, and their values by name.
-template <class L>
-struct Trained {
-  template <class... Args>
-  explicit Trained(DType dtype, Args&&... args)
-      : layer(std::forward<Args>(args)...), parameters(layer, dtype, 1) {
-    Random random(2);
-    redraw(parameters, random);
-  }
-  Tensor value(const std::string& name) const { return parameters.named_values().at(name); }
-
-  L layer;
-  ParameterBuffer parameters;
-};
 
 /// The output for each sample alone, its positions that exist packed to the front, has the bits of
 /// the batch.
@@ -83,6 +79,20 @@ void expect_batch_invariance(const Variable& x, Call call) {
     }
     EXPECT_TRUE(same_bits(call(Variable(alone), b).value(), expected)) << b;
   }
+}
+
+/// The same of a layer that is called, for attention_input().
+inline void expect_batch_invariance(Layer& layer, std::int64_t features, const SequenceMask& mask,
+                                    DType dtype) {
+  expect_batch_invariance(attention_input(features, mask, dtype),
+                          [&](const Variable& x, std::int64_t) { return layer(x); });
+}
+
+/// What attending to another sequence is refused with.
+inline std::string error_of_attending_elsewhere(MultiHeadAttention& layer, std::int64_t features) {
+  const Variable x = attention_input(features, {});
+  Pass pass;
+  return error_of([&] { layer.attend(x, x, pass); });
 }
 
 }  // namespace maskgrad::test

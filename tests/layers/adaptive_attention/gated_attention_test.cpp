@@ -9,13 +9,13 @@
 namespace maskgrad {
 namespace {
 
+using test::Drawn;
 using test::error_of;
 using test::is_close;
 using test::kept;
 using test::Matrix;
 using test::same_bits;
 using test::to_doubles;
-using test::Trained;
 
 using Options = GatedAttentionOptions;
 constexpr std::int64_t kFeatures = 8, kHeads = 4;
@@ -44,7 +44,7 @@ std::vector<Options> some_options() {
 }
 
 // What the heads give, times the gates, times o.
-Matrix naive(const Trained<GatedAttention>& drawn, const Options& options, const Variable& x) {
+Matrix naive(const Drawn<GatedAttention>& drawn, const Options& options, const Variable& x) {
   MultiHeadAttentionOptions own = options.attention;
   own.output_matrix = false;
   MultiHeadAttention heads(kFeatures, kHeads, own);
@@ -59,8 +59,7 @@ Matrix naive(const Trained<GatedAttention>& drawn, const Options& options, const
   for (std::size_t i = 0; i < y.size(); ++i) {
     std::vector<double> gate(kFeatures, 1.0);
     if (options.gates != AttentionGates::kNone) {
-      const Matrix g = test::shifted(test::product({in[i]}, test::matrix_of(drawn.value("gate"))),
-                                     to_doubles(drawn.value("gate_bias")));
+      const Matrix g = test::affine({in[i]}, drawn.parameters, "gate", "gate_bias");
       const bool each = options.gates == AttentionGates::kElements;
       for (std::size_t j = 0; j < y[i].size(); ++j) {
         gate[j] = test::logistic(g[0][each ? j : j / kHead]);
@@ -75,15 +74,14 @@ Matrix naive(const Trained<GatedAttention>& drawn, const Options& options, const
       y[i][j] *= gate[j] * of_head;
     }
   }
-  y = test::product(y, test::matrix_of(drawn.value("o")));
-  return options.attention.bias ? test::shifted(y, to_doubles(drawn.value("o_bias"))) : y;
+  return test::affine(y, drawn.parameters, "o", "o_bias");
 }
 
 TEST(GatedAttention, IsAttentionTimesItsGates) {
   for (const DType dtype : test::kFloatingDTypes) {
     for (const Options& options : some_options()) {
       for (const SequenceMask& mask : {SequenceMask(), test::attention_mask()}) {
-        Trained<GatedAttention> drawn(dtype, kFeatures, kHeads, options);
+        Drawn<GatedAttention> drawn(dtype, kFeatures, kHeads, options);
         const Variable x = test::attention_input(kFeatures, mask, dtype);
         const Variable y = drawn.layer(x);
         Variable expected(test::make(test::flat(naive(drawn, options, x)), y.shape()),
@@ -121,7 +119,7 @@ TEST(GatedAttention, TellsHowManyHeadsAreOpen) {
 TEST(GatedAttention, SendsGradientsToHardGatesInTraining) {
   for (const DType dtype : test::kFloatingDTypes) {
     const Options options = {.gates = AttentionGates::kNone, .head_gates = HeadGates::kHard};
-    Trained<GatedAttention> drawn(dtype, kFeatures, kHeads, options);
+    Drawn<GatedAttention> drawn(dtype, kFeatures, kHeads, options);
     const Tensor logits = test::make({0.5, -1, 0, 2}, {4});
     Tensor(drawn.value("head_gates")).copy_from(logits.to(dtype));
     const Variable x = test::attention_input(kFeatures, test::attention_mask(), dtype);
@@ -156,8 +154,8 @@ TEST(GatedAttention, SendsGradientsToHardGatesInTraining) {
 }
 
 TEST(GatedAttention, GivesTheSameInTrainingWithHardGates) {
-  Trained<GatedAttention> drawn(DType::kFloat64, kFeatures, kHeads,
-                                Options{.head_gates = HeadGates::kHard});
+  Drawn<GatedAttention> drawn(DType::kFloat64, kFeatures, kHeads,
+                              Options{.head_gates = HeadGates::kHard});
   Tensor(drawn.value("head_gates")).copy_from(test::make({1, -1, 0, 2}, {4}));
   const Variable x = test::attention_input(kFeatures, test::attention_mask());
   Pass training = Pass::training(1, 1);
@@ -167,7 +165,7 @@ TEST(GatedAttention, GivesTheSameInTrainingWithHardGates) {
 TEST(GatedAttention, PrunesToTheHeadsThatAreOpenWithTheSameResult) {
   for (Options options : some_options()) {
     options.head_gates = HeadGates::kHard;
-    Trained<GatedAttention> hard(DType::kFloat64, kFeatures, kHeads, options);
+    Drawn<GatedAttention> hard(DType::kFloat64, kFeatures, kHeads, options);
     Tensor(hard.value("head_gates")).copy_from(test::make({0.1, -3, 0, 2}, {4}));
     const Hardened pruned = hard.layer.harden().value();
     EXPECT_EQ(pruned.says, "keeps 2 of 4 heads");
@@ -183,8 +181,8 @@ TEST(GatedAttention, PrunesToTheHeadsThatAreOpenWithTheSameResult) {
 }
 
 TEST(GatedAttention, PrunesWhatSoftGatesHaveClosed) {
-  Trained<GatedAttention> soft(DType::kFloat32, kFeatures, kHeads,
-                               Options{.head_gates = HeadGates::kSoft});
+  Drawn<GatedAttention> soft(DType::kFloat32, kFeatures, kHeads,
+                             Options{.head_gates = HeadGates::kSoft});
   Tensor(soft.value("head_gates"))
       .copy_from(test::make({-1, 1000, -2, -3}, {4}).to(DType::kFloat32));
   const Hardened pruned = soft.layer.harden().value();
@@ -196,8 +194,8 @@ TEST(GatedAttention, PrunesWhatSoftGatesHaveClosed) {
 }
 
 TEST(GatedAttention, ReadsNothingOfAClosedHead) {
-  Trained<GatedAttention> drawn(DType::kFloat64, kFeatures, kHeads,
-                                Options{.head_gates = HeadGates::kHard});
+  Drawn<GatedAttention> drawn(DType::kFloat64, kFeatures, kHeads,
+                              Options{.head_gates = HeadGates::kHard});
   Tensor(drawn.value("head_gates")).copy_from(test::make({1, 1, -1, 1}, {4}));
   const Variable x = test::attention_input(kFeatures, test::attention_mask());
   const auto run = [&](double poison) {
@@ -231,10 +229,8 @@ TEST(GatedAttention, HidesNoGateThatIsNaN) {
 
 TEST(GatedAttention, GivesASampleTheSameBitsWhateverStandsAroundIt) {
   for (const DType dtype : test::kFloatingDTypes) {
-    Trained<GatedAttention> drawn(dtype, kFeatures, kHeads,
-                                  Options{.head_gates = HeadGates::kSoft});
-    test::expect_batch_invariance(test::attention_input(kFeatures, test::attention_mask(), dtype),
-                                  [&](const Variable& x, std::int64_t) { return drawn.layer(x); });
+    Drawn<GatedAttention> drawn(dtype, kFeatures, kHeads, Options{.head_gates = HeadGates::kSoft});
+    test::expect_batch_invariance(drawn.layer, kFeatures, test::attention_mask(), dtype);
   }
 }
 
@@ -269,8 +265,8 @@ TEST(GatedAttention, RefusesWhatItCannotDo) {
   GatedAttention plain(kFeatures, kHeads);
   EXPECT_EQ(error_of([&] { plain.head_gates(); }), "[GatedAttention] has no gates on heads");
   EXPECT_FALSE(plain.harden().has_value());
-  Trained<GatedAttention> closed(DType::kFloat64, kFeatures, kHeads,
-                                 Options{.head_gates = HeadGates::kHard, .head_start = -1});
+  Drawn<GatedAttention> closed(DType::kFloat64, kFeatures, kHeads,
+                               Options{.head_gates = HeadGates::kHard, .head_start = -1});
   Tensor(closed.value("head_gates")).copy_from(test::make({-1, -1, 0, -1}, {4}));
   EXPECT_EQ(error_of([&] { closed.layer.harden(); }), "[GatedAttention] all 4 heads are closed");
   EXPECT_EQ(error_of([&] {

@@ -2,21 +2,21 @@
 
 #include <maskgrad/layers/adaptive_attention/task_attention.hpp>
 #include <maskgrad/layers/check_layer.hpp>
-#include <maskgrad/layers/generate/key_value_cache.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 
 #include "layers/adaptive_attention/attention_support.hpp"
+#include "layers/generate/read_in_chunks.hpp"
 
 namespace maskgrad {
 namespace {
 
+using test::Drawn;
 using test::error_of;
 using test::kept;
 using test::same_bits;
 using test::to_doubles;
-using test::Trained;
 using test::uniform;
 
 using Options = TaskAttentionOptions;
@@ -67,7 +67,7 @@ std::vector<Options> some_options() {
 }
 
 // MultiHeadAttention with the matrices of one task.
-Tensor of_task(const Trained<TaskAttention>& drawn, const Options& options, const Variable& x,
+Tensor of_task(const Drawn<TaskAttention>& drawn, const Options& options, const Variable& x,
                std::int64_t task) {
   MultiHeadAttention layer(kFeatures, kHeads, {.kind = options.kind});
   ParameterBuffer parameters(layer, x.dtype(), 1);
@@ -94,7 +94,7 @@ TEST(TaskAttention, GivesEachSampleTheAttentionOfItsTask) {
   for (const DType dtype : test::kFloatingDTypes) {
     for (const Options& options : some_options()) {
       for (const SequenceMask& mask : {SequenceMask(), test::attention_mask()}) {
-        Trained<TaskAttention> drawn(dtype, kFeatures, kHeads, kTasks, options);
+        Drawn<TaskAttention> drawn(dtype, kFeatures, kHeads, kTasks, options);
         const Variable x = test::attention_input(kFeatures, mask, dtype);
         for (const std::vector<double>& tasks : {std::vector<double>{2, 0, 1}, {1, 1, 1}}) {
           Pass pass;
@@ -114,7 +114,7 @@ TEST(TaskAttention, GivesEachSampleTheAttentionOfItsTask) {
 }
 
 TEST(TaskAttention, HasTheBitsOfAProductForEachTask) {
-  Trained<TaskAttention> drawn(DType::kFloat32, kFeatures, kHeads, kTasks);
+  Drawn<TaskAttention> drawn(DType::kFloat32, kFeatures, kHeads, kTasks);
   const Variable x = test::attention_input(kFeatures, {}, DType::kFloat32);
   Pass pass;
   const Tensor y = drawn.layer.attend(x, tasks_of({2, 0, 2}), pass).value();
@@ -125,7 +125,7 @@ TEST(TaskAttention, HasTheBitsOfAProductForEachTask) {
 
 TEST(TaskAttention, ComputesNothingForTasksThatNoSampleHas) {
   const auto recorded = [](std::int64_t tasks) {
-    Trained<TaskAttention> drawn(DType::kFloat32, kFeatures, kHeads, tasks);
+    Drawn<TaskAttention> drawn(DType::kFloat32, kFeatures, kHeads, tasks);
     Pass pass;
     Tape tape;
     drawn.layer.attend(test::attention_input(kFeatures, {}, DType::kFloat32), tasks_of({2, 0, 2}),
@@ -137,7 +137,7 @@ TEST(TaskAttention, ComputesNothingForTasksThatNoSampleHas) {
 
 TEST(TaskAttention, SendsGradientsToTheMatricesOfTheTasksThatAreThere) {
   for (const Options& options : some_options()) {
-    Trained<TaskAttention> drawn(DType::kFloat64, kFeatures, kHeads, kTasks, options);
+    Drawn<TaskAttention> drawn(DType::kFloat64, kFeatures, kHeads, kTasks, options);
     const SequenceMask mask = test::attention_mask();
     const Variable x(test::attention_input(kFeatures, mask).value(), Variable::kRequiresGrad, mask);
     std::vector<NamedLeaf> leaves = drawn.parameters.leaves();
@@ -164,7 +164,7 @@ TEST(TaskAttention, SendsGradientsToTheMatricesOfTheTasksThatAreThere) {
 TEST(TaskAttention, GivesASampleTheSameBitsWhateverStandsAroundIt) {
   const std::vector<double> tasks = {2, 0, 1};
   for (const DType dtype : test::kFloatingDTypes) {
-    Trained<TaskAttention> drawn(dtype, kFeatures, kHeads, kTasks);
+    Drawn<TaskAttention> drawn(dtype, kFeatures, kHeads, kTasks);
     test::expect_batch_invariance(
         test::attention_input(kFeatures, test::attention_mask(), dtype),
         [&](const Variable& x, std::int64_t b) {
@@ -176,23 +176,17 @@ TEST(TaskAttention, GivesASampleTheSameBitsWhateverStandsAroundIt) {
 }
 
 TEST(TaskAttention, ReadsOnFromACacheWithTheBitsOfTheWholeSequence) {
-  constexpr std::int64_t kLength = 20;
-  Trained<TaskAttention> drawn(DType::kFloat32, kFeatures, kHeads, kTasks,
-                               Options{.kind = AttentionKind::kCausal});
+  Drawn<TaskAttention> drawn(DType::kFloat32, kFeatures, kHeads, kTasks,
+                             Options{.kind = AttentionKind::kCausal});
   Random random(4);
-  const Tensor x = uniform(random, {1, kLength, kFeatures}).to(DType::kFloat32);
+  const Tensor x = uniform(random, {1, 20, kFeatures}).to(DType::kFloat32);
   Pass whole_pass;
   const Tensor whole = drawn.layer.attend(Variable(x), tasks_of({1}), whole_pass).value();
-  KeyValueCache cache(1, kLength);
-  std::int64_t read = 0;
-  for (const std::int64_t chunk : {1, 12, 1, 6}) {
-    const Shape shape = {1, chunk, kFeatures};
-    Pass pass = Pass::reading(cache);
-    const Variable y =
-        drawn.layer.attend(Variable(x.view(read * kFeatures, shape).clone()), tasks_of({1}), pass);
-    EXPECT_TRUE(same_bits(y.value(), whole.view(read * kFeatures, shape))) << read;
-    read += chunk;
-  }
+  const Tensor chunks =
+      test::read_in_chunks(x, {1, 12, 1, 6}, [&](const Variable& chunk, Pass& pass) {
+        return drawn.layer.attend(chunk, tasks_of({1}), pass);
+      });
+  EXPECT_TRUE(same_bits(chunks, whole));
 }
 
 TEST(TaskAttention, OfOneTaskIsALayerLikeAnyOther) {
@@ -207,7 +201,7 @@ TEST(TaskAttention, RefusesWhatItCannotDo) {
             "[TaskAttention] 3 heads do not divide 8 features");
   EXPECT_EQ(error_of([] { TaskAttention(8, 2, 0); }),
             "[TaskAttention] needs features and tasks above 0, got 8 and 0");
-  Trained<TaskAttention> drawn(DType::kFloat64, kFeatures, kHeads, kTasks);
+  Drawn<TaskAttention> drawn(DType::kFloat64, kFeatures, kHeads, kTasks);
   const Variable x = test::attention_input(kFeatures, {});
   const auto said = [&](const Variable& in, const Tensor& tasks) {
     Pass pass;

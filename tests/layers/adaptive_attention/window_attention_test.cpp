@@ -1,16 +1,16 @@
 #include <maskgrad/layers/adaptive_attention/window_attention.hpp>
 #include <maskgrad/layers/check_layer.hpp>
-#include <maskgrad/layers/generate/key_value_cache.hpp>
 
 #include "layers/adaptive_attention/attention_support.hpp"
+#include "layers/generate/read_in_chunks.hpp"
 
 namespace maskgrad {
 namespace {
 
+using test::Drawn;
 using test::error_of;
 using test::kept;
 using test::same_bits;
-using test::Trained;
 using test::uniform;
 
 constexpr std::int64_t kFeatures = 8;
@@ -50,8 +50,8 @@ TEST(WindowAttention, IsAttentionOverThePairsOfItsWindows) {
     for (const AttentionKind kind : {AttentionKind::kBidirectional, AttentionKind::kCausal}) {
       for (const SequenceMask& mask : {SequenceMask(), test::attention_mask()}) {
         const MultiHeadAttentionOptions options = {.kind = kind};
-        Trained<WindowAttention> windows(dtype, kFeatures, kWindows, options);
-        Trained<MultiHeadAttention> plain(dtype, kFeatures, 4, options);
+        Drawn<WindowAttention> windows(dtype, kFeatures, kWindows, options);
+        Drawn<MultiHeadAttention> plain(dtype, kFeatures, 4, options);
         const Variable x = test::attention_input(kFeatures, mask, dtype);
         Pass pass;
         pass.set_pairs(pairs(x, kWindows));
@@ -64,7 +64,7 @@ TEST(WindowAttention, IsAttentionOverThePairsOfItsWindows) {
 
 TEST(WindowAttention, SeesNothingOutsideOfItsWindows) {
   constexpr std::int64_t kLength = 200;
-  Trained<WindowAttention> drawn(DType::kFloat32, 4, std::vector<std::int64_t>{3, 3});
+  Drawn<WindowAttention> drawn(DType::kFloat32, 4, std::vector<std::int64_t>{3, 3});
   Random random(3);
   Tensor x = uniform(random, {1, kLength, 4}).to(DType::kFloat32);
   const Tensor before = drawn.layer(Variable(x.clone())).value().clone();
@@ -75,7 +75,7 @@ TEST(WindowAttention, SeesNothingOutsideOfItsWindows) {
 }
 
 TEST(WindowAttention, KeepsKeysInPartWithinItsWindows) {
-  Trained<WindowAttention> drawn(DType::kFloat64, kFeatures, kWindows);
+  Drawn<WindowAttention> drawn(DType::kFloat64, kFeatures, kWindows);
   const Variable x = test::attention_input(kFeatures, test::attention_mask());
   const Variable keep(Tensor::full({3, 5}, 1, DType::kFloat64));
   Pass pass;
@@ -84,40 +84,30 @@ TEST(WindowAttention, KeepsKeysInPartWithinItsWindows) {
 }
 
 TEST(WindowAttention, KeepsToThePairsOfThePass) {
-  Trained<WindowAttention> drawn(DType::kFloat64, kFeatures, kWindows);
+  Drawn<WindowAttention> drawn(DType::kFloat64, kFeatures, kWindows);
   const Variable x = test::attention_input(kFeatures, test::attention_mask());
   Pass own, both;
   own.set_pairs(AttentionMask::causal(5));
   both.set_pairs(AttentionMask::causal(5) & pairs(x, kWindows));
-  Trained<MultiHeadAttention> plain(DType::kFloat64, kFeatures, 4);
+  Drawn<MultiHeadAttention> plain(DType::kFloat64, kFeatures, 4);
   EXPECT_TRUE(same_bits(kept(drawn.layer(x, own)), kept(plain.layer(x, both))));
 }
 
 TEST(WindowAttention, GivesASampleTheSameBitsWhateverStandsAroundIt) {
   for (const DType dtype : test::kFloatingDTypes) {
-    Trained<WindowAttention> drawn(dtype, kFeatures, kWindows);
-    test::expect_batch_invariance(test::attention_input(kFeatures, test::attention_mask(), dtype),
-                                  [&](const Variable& x, std::int64_t) { return drawn.layer(x); });
+    Drawn<WindowAttention> drawn(dtype, kFeatures, kWindows);
+    test::expect_batch_invariance(drawn.layer, kFeatures, test::attention_mask(), dtype);
   }
 }
 
 TEST(WindowAttention, ReadsOnFromACacheWithTheBitsOfTheWholeSequence) {
-  constexpr std::int64_t kLength = 40;
-  Trained<WindowAttention> drawn(DType::kFloat32, kFeatures,
-                                 std::vector<std::int64_t>{0, 5, 17, 99},
-                                 MultiHeadAttentionOptions{.kind = AttentionKind::kCausal});
+  Drawn<WindowAttention> drawn(DType::kFloat32, kFeatures, std::vector<std::int64_t>{0, 5, 17, 99},
+                               MultiHeadAttentionOptions{.kind = AttentionKind::kCausal});
   Random random(4);
-  const Tensor x = uniform(random, {1, kLength, kFeatures}).to(DType::kFloat32);
+  const Tensor x = uniform(random, {1, 40, kFeatures}).to(DType::kFloat32);
   const Tensor whole = drawn.layer(Variable(x)).value();
-  KeyValueCache cache(1, kLength);
-  std::int64_t read = 0;
-  for (const std::int64_t chunk : {1, 30, 2, 1, 6}) {
-    const Shape shape = {1, chunk, kFeatures};
-    Pass pass = Pass::reading(cache);
-    const Variable y = drawn.layer(Variable(x.view(read * kFeatures, shape).clone()), pass);
-    EXPECT_TRUE(same_bits(y.value(), whole.view(read * kFeatures, shape))) << read;
-    read += chunk;
-  }
+  const Tensor chunks = test::read_in_chunks(x, {1, 30, 2, 1, 6}, drawn.layer);
+  EXPECT_TRUE(same_bits(chunks, whole));
 }
 
 TEST(WindowAttention, GivesNothingOfNothing) {
@@ -132,15 +122,12 @@ TEST(WindowAttention, RefusesWhatItCannotDo) {
             "[WindowAttention] a window must not be negative: -2");
   EXPECT_EQ(error_of([] { WindowAttention(8, {}); }),
             "[WindowAttention] 0 heads do not divide 8 features");
-  Trained<WindowAttention> drawn(DType::kFloat64, 8, kWindows);
+  Drawn<WindowAttention> drawn(DType::kFloat64, 8, kWindows);
   EXPECT_EQ(error_of([&] {
               drawn.layer(Variable(Tensor::zeros({2, 8}, DType::kFloat64)));
             }),
             "[WindowAttention] needs [B, S, 8], got (2, 8)");
-  const Variable x = test::attention_input(8, {});
-  Pass pass;
-  MultiHeadAttention& as_any = drawn.layer;
-  EXPECT_EQ(error_of([&] { as_any.attend(x, x, pass); }),
+  EXPECT_EQ(test::error_of_attending_elsewhere(drawn.layer, 8),
             "[WindowAttention] does not attend to another sequence: its windows are within one");
 }
 

@@ -34,13 +34,6 @@ bool all_of(const Tensor& x, const std::function<bool(double)>& holds) {
 
 }  // namespace
 
-void redraw(ParameterBuffer& parameters, Random& random, double size) {
-  for (const auto& [name, view] : parameters.named_values()) {
-    Tensor target = view;
-    target.copy_from(uniform(random, view.shape(), -size, size).to(view.dtype()));
-  }
-}
-
 void expect_glorot(const Tensor& matrix) {
   const double most = std::sqrt(6.0 / static_cast<double>(matrix.dim(0) + matrix.dim(1)));
   for (const double value : to_doubles(matrix)) {

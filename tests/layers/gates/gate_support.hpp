@@ -18,22 +18,6 @@ namespace maskgrad::test {
 
 using MakeLayer = std::function<std::unique_ptr<Layer>()>;
 
-/// Draws every parameter anew, uniform in [-size, size). A layer's starting values may be all 0.
-void redraw(ParameterBuffer& parameters, Random& random, double size = 1);
-
-/// A layer made of `args`, and parameters for it, drawn anew.
-template <class L>
-struct Drawn {
-  template <class... Args>
-  Drawn(Random& random, DType dtype, Args&&... args)
-      : layer(std::forward<Args>(args)...), parameters(layer, dtype, /*seed=*/1) {
-    redraw(parameters, random);
-  }
-
-  L layer;
-  ParameterBuffer parameters;
-};
-
 /// A matrix [I, O] is within sqrt(6 / (I + O)), and no element is 0.
 void expect_glorot(const Tensor& matrix);
 

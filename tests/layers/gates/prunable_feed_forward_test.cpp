@@ -26,13 +26,9 @@ const bool kRegistered =
                       return std::make_unique<PrunableFeedForward>(LayerSample::kFeatures, kHidden);
                     }});
 
-Tensor value(const Drawn& drawn, const char* name) {
-  return drawn.parameters.named_values().at(name);
-}
-
 // Gates 1 and 3 are open, 0 and 2 closed: at 0 a gate is closed.
 void set_gates(const Drawn& drawn) {
-  value(drawn, "gates").copy_from(test::make({-1, 0.5, 0, 3}, {4}).to(drawn.parameters.dtype()));
+  drawn.value("gates").copy_from(test::make({-1, 0.5, 0, 3}, {4}).to(drawn.parameters.dtype()));
 }
 
 TEST(PrunableFeedForward, MultipliesHiddenFeaturesByTheirGates) {
@@ -46,7 +42,7 @@ TEST(PrunableFeedForward, MultipliesHiddenFeaturesByTheirGates) {
       const Tensor x = test::uniform(random, {2, 3, kFeatures}).to(dtype);
       Matrix hidden =
           test::activated(activation, test::affine(test::rows(x), drawn.parameters, "w1", "b1"));
-      const std::vector<double> gates = to_doubles(value(drawn, "gates"));
+      const std::vector<double> gates = to_doubles(drawn.value("gates"));
       for (auto& row : hidden) {
         for (std::size_t f = 0; f < kHidden; ++f) {
           row[f] *= hard ? (gates[f] > 0 ? 1 : 0) : test::logistic(gates[f]);
@@ -78,7 +74,7 @@ TEST(PrunableFeedForward, GivesHardGatesTheGradientOfSigmoidAndTheOthersTheirSlo
   const Matrix hidden =
       test::activated(Activation::kGelu, test::affine(test::rows(x), drawn.parameters, "w1", "b1"));
   const Matrix y = test::rows(drawn.layer(Variable(x)).value());
-  const Tensor w2 = value(drawn, "w2"), gates = value(drawn, "gates");
+  const Tensor w2 = drawn.value("w2"), gates = drawn.value("gates");
   std::vector<double> expected(kHidden, 0);
   for (std::size_t f = 0; f < kHidden; ++f) {
     const double s = test::logistic(gates.values<double>()[f]);
@@ -134,7 +130,7 @@ TEST(PrunableFeedForward, RefusesWhatItCannotDo) {
             "[PrunableFeedForward] needs gates that start finite, got inf");
   Random random(5);
   Drawn drawn(random, DType::kFloat32, kFeatures, kHidden);
-  value(drawn, "gates").fill(-1);
+  drawn.value("gates").fill(-1);
   EXPECT_EQ(error_of([&] { drawn.layer.harden(); }),
             "[PrunableFeedForward] all 4 hidden features are closed");
   value(drawn, "gates").data<float>()[1] = NAN;

@@ -59,9 +59,7 @@ TEST(MaskNetwork, ScoresEachPositionWithinItsBound) {
   Random random(2);
   test::redraw(parameters, random);
   const Tensor x = test::uniform(random, {2, 2, 2});
-  const test::Matrix h =
-      test::shifted(test::product(test::rows(x), test::weights(parameters, "w1")),
-                    test::weights(parameters, "b1")[0]);
+  const test::Matrix h = test::affine(test::rows(x), parameters, "w1", "b1");
   std::vector<double> expected;
   for (const auto& row : h) {
     double u = test::weights(parameters, "b2")[0][0];

@@ -13,12 +13,12 @@
 namespace maskgrad {
 namespace {
 
+using test::Drawn;
 using test::error_of;
 using test::is_close;
 using test::kept;
 using test::same_bits;
 using test::to_doubles;
-using test::Trained;
 
 constexpr std::int64_t kFeatures = 6, kExperts = 3;
 
@@ -35,8 +35,8 @@ Choice choice_of_shares(const std::vector<double>& shares, DType dtype = DType::
       Variable(test::make(shares, {std::ssize(shares) / kExperts, kExperts}).to(dtype)));
 }
 
-Trained<TaskGate> gate(Mixing mixing = Mixing::kSoft, DType dtype = DType::kFloat64) {
-  return Trained<TaskGate>(dtype, kFeatures, test::attention_experts(kFeatures), mixing);
+Drawn<TaskGate> gate(Mixing mixing = Mixing::kSoft, DType dtype = DType::kFloat64) {
+  return Drawn<TaskGate>(dtype, kFeatures, test::attention_experts(kFeatures), mixing);
 }
 
 // Three samples, the second without positions.
@@ -47,7 +47,7 @@ Variable input(const SequenceMask& mask, DType dtype = DType::kFloat64) {
 }
 
 TEST(ExpertMixture, AddsTheOutputsByTheirShares) {
-  Trained<TaskGate> drawn = gate();
+  Drawn<TaskGate> drawn = gate();
   const Variable x = input({});
   const Choice choice = choice_of_shares({0.5, 0.2, 0.3, 0, 0.25, 0.75, 1, 0, 0});
   Pass pass;
@@ -66,7 +66,7 @@ TEST(ExpertMixture, AddsTheOutputsByTheirShares) {
 TEST(ExpertMixture, TakesTheBestAloneWithTheBitsOfItsExpert) {
   for (const DType dtype : test::kFloatingDTypes) {
     for (const SequenceMask& mask : {SequenceMask(), some_mask()}) {
-      Trained<TaskGate> drawn = gate(Mixing::kBest, dtype);
+      Drawn<TaskGate> drawn = gate(Mixing::kBest, dtype);
       const Variable x = input(mask, dtype);
       const Choice choice = choice_of_shares({0.1, 0.2, 0.7, 0.4, 0.3, 0.3, 0.3, 0.3, 0.4}, dtype);
       Pass skips, all, trains = Pass::training(1, 1);
@@ -109,7 +109,7 @@ TEST(ExpertMixture, RunsOnlyTheExpertsThatWereChosen) {
 }
 
 TEST(ExpertMixture, InTrainingGivesTheBestAndTheGradientOfTheShares) {
-  Trained<TaskGate> drawn = gate(Mixing::kBest);
+  Drawn<TaskGate> drawn = gate(Mixing::kBest);
   const Variable x = input({});
   const Variable shares =
       test::leaf(test::make({0.1, 0.2, 0.7, 0.4, 0.3, 0.3, 0.3, 0.3, 0.4}, {3, 3}));
@@ -142,7 +142,7 @@ TEST(ExpertMixture, GivesNaNWhereAShareIsNaN) {
   const Choice choice =
       choice_of_shares({0.1, 0.2, 0.7, test::kNaN, test::kNaN, test::kNaN, 1, 0, test::kNaN});
   for (const Mixing mixing : {Mixing::kSoft, Mixing::kBest}) {
-    Trained<TaskGate> drawn = gate(mixing);
+    Drawn<TaskGate> drawn = gate(mixing);
     Pass skips, all, trains = Pass::training(1, 1);
     all.set_pairs(AttentionMask::all(4, 4));
     for (Pass* const pass : {&skips, &all, &trains}) {
@@ -159,7 +159,7 @@ TEST(ExpertMixture, PassesNaNOnFromASampleThatExists) {
   Tensor values = input(mask).value().clone();
   values.data<double>()[0] = test::kNaN;
   for (const Mixing mixing : {Mixing::kSoft, Mixing::kBest}) {
-    Trained<TaskGate> drawn = gate(mixing);
+    Drawn<TaskGate> drawn = gate(mixing);
     Pass pass;
     const Variable x(values, Variable::kConstant, mask);
     const Choice choice = drawn.layer.choose(x, pass);
@@ -190,7 +190,7 @@ struct Model : Layer {
 };
 
 TEST(ExpertMixture, DrawsTheSameInACallAndInTwoSteps) {
-  Trained<Model> whole(DType::kFloat64, false), in_steps(DType::kFloat64, true);
+  Drawn<Model> whole(DType::kFloat64, false), in_steps(DType::kFloat64, true);
   const Variable x = input({});
   for (const std::uint64_t step : {1, 2}) {
     Pass a = Pass::training(3, step), b = Pass::training(3, step);
@@ -216,7 +216,7 @@ TEST(ExpertMixture, GivesZeroToASampleWithoutAChoice) {
 }
 
 TEST(ExpertMixture, LetsTheGateAndTheExpertsReadDifferentValues) {
-  Trained<TaskGate> drawn = gate();
+  Drawn<TaskGate> drawn = gate();
   Random random(9);
   const Variable read = input(some_mask());
   const Variable v(test::uniform(random, {3, 7, kFeatures}));
@@ -238,7 +238,7 @@ TEST(ExpertMixture, RefusesWhatDoesNotFit) {
   Experts none;
   none.push_back(nullptr);
   EXPECT_EQ(error_of([&] { TaskGate(3, std::move(none)); }), "[module] 'expert0' is no module");
-  Trained<TaskGate> drawn = gate();
+  Drawn<TaskGate> drawn = gate();
   Pass pass, row = Pass().on_row(ops::packing_of(some_mask()));
   const Variable x = input({});
   EXPECT_EQ(error_of([&] { drawn.layer.expert(3); }), "[TaskGate] has no expert 3, only 3");

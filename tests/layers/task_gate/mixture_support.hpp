@@ -26,6 +26,12 @@ inline Experts attention_experts(std::int64_t features, int count = 3) {
   return experts;
 }
 
+/// 3 sequences of 5 with padding behind them alone. In front of a sequence, or within it, padding
+/// moves the blocks of a mean.
+inline SequenceMask padded_behind() {
+  return mask_of({1, 1, 1, 1, 0, /**/ 1, 1, 0, 0, 0, /**/ 1, 1, 1, 1, 1}, {3, 5});
+}
+
 /// A mixture that infers even where its model trains.
 class Inferring : public Layer {
  public:

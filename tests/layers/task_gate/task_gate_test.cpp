@@ -8,11 +8,11 @@
 namespace maskgrad {
 namespace {
 
+using test::Drawn;
 using test::error_of;
 using test::is_close;
 using test::same_bits;
 using test::to_doubles;
-using test::Trained;
 
 constexpr std::int64_t kFeatures = 6;
 
@@ -30,7 +30,7 @@ bool add_sample(const char* name, bool reads) {
 const bool kRegistered = add_sample("TaskGate", false) && add_sample("ReadingTaskGate", true);
 
 // Shares of the means over the positions that exist.
-std::vector<double> naive(const Trained<TaskGate>& drawn, const Variable& x, double temperature) {
+std::vector<double> naive(const Drawn<TaskGate>& drawn, const Variable& x, double temperature) {
   const test::Matrix rows = test::rows(x.value());
   std::vector<double> all;
   for (std::int64_t b = 0; b < x.dim(0); ++b) {
@@ -56,7 +56,7 @@ std::vector<double> naive(const Trained<TaskGate>& drawn, const Variable& x, dou
 TEST(TaskGate, SharesByTheMeanOfThePositionsThatExist) {
   for (const DType dtype : test::kFloatingDTypes) {
     for (const SequenceMask& mask : {SequenceMask(), test::attention_mask()}) {
-      Trained<TaskGate> drawn(dtype, kFeatures, test::dense_experts(kFeatures));
+      Drawn<TaskGate> drawn(dtype, kFeatures, test::dense_experts(kFeatures));
       const Variable x = test::attention_input(kFeatures, mask, dtype);
       for (const double temperature : {1.0, 0.25, 2.0}) {
         Pass pass;
@@ -87,8 +87,8 @@ TEST(TaskGate, TellsAnOrderFromAnotherByAttentionOnly) {
   MultiHeadAttentionOptions causal;
   causal.kind = AttentionKind::kCausal;
   const auto differ = [&](std::unique_ptr<Layer> of) {
-    Trained<TaskGate> drawn(DType::kFloat64, kFeatures, test::dense_experts(kFeatures),
-                            Mixing::kSoft, std::move(of));
+    Drawn<TaskGate> drawn(DType::kFloat64, kFeatures, test::dense_experts(kFeatures), Mixing::kSoft,
+                          std::move(of));
     Pass a, b;
     const std::vector<double> one = to_doubles(drawn.layer.choose(Variable(x), a).shares.value());
     return !is_close(drawn.layer.choose(Variable(swapped), b).shares.value(), one);
@@ -99,12 +99,8 @@ TEST(TaskGate, TellsAnOrderFromAnotherByAttentionOnly) {
 
 TEST(TaskGate, GivesASampleTheSameBitsWhateverStandsAroundIt) {
   for (const Mixing mixing : {Mixing::kSoft, Mixing::kBest}) {
-    Trained<TaskGate> drawn(DType::kFloat32, kFeatures, test::attention_experts(kFeatures), mixing);
-    // Padding in front of a sequence, or within it, moves the blocks of a mean.
-    const SequenceMask mask =
-        test::mask_of({1, 1, 1, 1, 0, /**/ 1, 1, 0, 0, 0, /**/ 1, 1, 1, 1, 1}, {3, 5});
-    test::expect_batch_invariance(test::attention_input(kFeatures, mask, DType::kFloat32),
-                                  [&](const Variable& x, std::int64_t) { return drawn.layer(x); });
+    Drawn<TaskGate> drawn(DType::kFloat32, kFeatures, test::attention_experts(kFeatures), mixing);
+    test::expect_batch_invariance(drawn.layer, kFeatures, test::padded_behind(), DType::kFloat32);
   }
 }
 

@@ -8,11 +8,11 @@
 namespace maskgrad {
 namespace {
 
+using test::Drawn;
 using test::error_of;
 using test::is_close;
 using test::Matrix;
 using test::to_doubles;
-using test::Trained;
 
 constexpr std::int64_t kFeatures = 6, kHeads = 2;
 constexpr std::size_t kHead = kFeatures / kHeads;
@@ -24,36 +24,27 @@ const bool kRegistered = register_layer({"TaskQuery", [] {
                                          }});
 
 // What the queries find in the positions of one sequence that exist, [C, D].
-Matrix found(const Trained<TaskQuery>& drawn, const Variable& x, std::int64_t b) {
-  Matrix rows;
-  const auto numbers = test::numbers_of(x.mask(), b, x.dim(1));
-  const Matrix all = test::rows(x.value());
-  for (std::size_t s = 0; s < numbers.size(); ++s) {
-    if (numbers[s] >= 0) rows.push_back(all[static_cast<std::size_t>(b) * numbers.size() + s]);
-  }
+Matrix found(const Drawn<TaskQuery>& drawn, const Variable& x, std::int64_t b) {
+  const Matrix rows = test::rows_that_exist(x, b);
   const auto projected = [&](const Matrix& in, const std::string& name) {
-    return test::shifted(test::product(in, test::matrix_of(drawn.value("attention." + name))),
-                         to_doubles(drawn.value("attention." + name + "_bias")));
+    return test::affine(in, drawn.parameters, "attention." + name, "attention." + name + "_bias");
   };
   const Matrix q = projected(test::matrix_of(drawn.value("query")), "q"), k = projected(rows, "k"),
                v = projected(rows, "v");
-  Matrix heads(q.size());
+  std::vector<Matrix> heads;
   for (std::size_t h = 0; h < kHeads; ++h) {
     const auto part = [&](const Matrix& m) { return test::columns(m, h * kHead, kHead); };
-    const Matrix y =
-        test::attend(part(q), part(k), part(v), [](std::size_t, std::size_t) { return true; });
-    for (std::size_t i = 0; i < y.size(); ++i) {
-      heads[i].insert(heads[i].end(), y[i].begin(), y[i].end());
-    }
+    heads.push_back(
+        test::attend(part(q), part(k), part(v), [](std::size_t, std::size_t) { return 1; }));
   }
-  return heads;
+  return test::side_by_side(heads);
 }
 
 TEST(TaskQuery, SharesByWhatItsQueriesFind) {
   constexpr double kTemperature = 0.5;
   for (const DType dtype : test::kFloatingDTypes) {
     for (const SequenceMask& mask : {SequenceMask(), test::attention_mask()}) {
-      Trained<TaskQuery> drawn(dtype, kFeatures, kHeads, test::dense_experts(kFeatures));
+      Drawn<TaskQuery> drawn(dtype, kFeatures, kHeads, test::dense_experts(kFeatures));
       const Variable x = test::attention_input(kFeatures, mask, dtype);
       Pass pass;
       const Tensor pooled = drawn.layer.found(x, pass).value();
@@ -88,12 +79,9 @@ TEST(TaskQuery, SendsRightGradients) {
 
 TEST(TaskQuery, GivesASampleTheSameBitsWhateverStandsAroundIt) {
   for (const Mixing mixing : {Mixing::kSoft, Mixing::kBest}) {
-    Trained<TaskQuery> drawn(DType::kFloat32, kFeatures, kHeads, test::attention_experts(kFeatures),
-                             mixing);
-    const SequenceMask mask =
-        test::mask_of({1, 1, 1, 1, 0, /**/ 1, 1, 0, 0, 0, /**/ 1, 1, 1, 1, 1}, {3, 5});
-    test::expect_batch_invariance(test::attention_input(kFeatures, mask, DType::kFloat32),
-                                  [&](const Variable& x, std::int64_t) { return drawn.layer(x); });
+    Drawn<TaskQuery> drawn(DType::kFloat32, kFeatures, kHeads, test::attention_experts(kFeatures),
+                           mixing);
+    test::expect_batch_invariance(drawn.layer, kFeatures, test::padded_behind(), DType::kFloat32);
   }
 }
 
@@ -108,7 +96,7 @@ TEST(TaskQuery, GivesNothingOfNothingAndStaysFiniteAtExtremes) {
 }
 
 TEST(TaskQuery, RefusesOtherDimensions) {
-  Trained<TaskQuery> drawn(DType::kFloat64, kFeatures, kHeads, test::dense_experts(kFeatures));
+  Drawn<TaskQuery> drawn(DType::kFloat64, kFeatures, kHeads, test::dense_experts(kFeatures));
   Pass pass;
   const Variable x(Tensor::zeros({2, 4, 5}, DType::kFloat64));
   EXPECT_EQ(error_of([&] { drawn.layer.found(x, pass); }),
