@@ -15,6 +15,15 @@
 
 namespace maskgrad::test {
 
+/// The parameters of a module in their order, each as "w (5, 3)".
+inline std::vector<std::string> names_and_shapes(Module& module) {
+  std::vector<std::string> names;
+  for (const NamedParameter& p : module.parameters()) {
+    names.push_back(fmt::format("{} {}", p.name, p.parameter->shape()));
+  }
+  return names;
+}
+
 /// Draws every parameter anew, uniform in [-size, size). A layer's starting values may be all 0.
 inline void redraw(ParameterBuffer& parameters, Random& random, double size = 1) {
   for (const auto& [name, view] : parameters.named_values()) {
