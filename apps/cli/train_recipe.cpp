@@ -209,6 +209,7 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
        .model = [&](const Batch& batch, Pass& pass) { return model->evaluate(batch, pass); },
        .data = recipe_data(recipe, settings, paths),
        .groups = model->parameter_groups(),
+       .best_from = model->best_from(),
        .words = {flag_name, command_to_go_on(recipe, paths)},
        .warn = warn},
       settings, claim);

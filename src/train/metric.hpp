@@ -26,7 +26,8 @@ struct Metric {
 void add_each(std::span<Metric> sums, std::span<const Metric> metrics, const char* who);
 
 /// Adds the metrics of one more batch to `totals`. These are empty before the first batch. Throws
-/// Error "[<who>] ..." when their number or a name differs from the batches before.
+/// Error "[<who>] ..." when their number or a name differs from the batches before, when two have
+/// one name, and for the names epoch, steps and seconds, which tables of metrics have, too.
 void add_metrics(std::vector<Metric>& totals, std::span<const Metric> metrics, const char* who);
 
 }  // namespace maskgrad

@@ -113,5 +113,24 @@ TEST(Evaluate, RefusesAModelThatChangesItsMetrics) {
             "[eval] the model gave metric 'hits', before it gave 'accuracy'");
 }
 
+TEST(Evaluate, RefusesMetricsThatTablesCannotTellApart) {
+  ToyRun toy({});
+  const auto error_with = [&](const std::string& name) {
+    const Model model = [&](const Batch& batch, Pass&) {
+      ModelOutput output = toy.evaluate(batch);
+      output.metrics.push_back({name, 1, 1});
+      return output;
+    };
+    return error_of([&] { evaluate(model, toy.data, 4); });
+  };
+  for (const std::string column : {"epoch", "steps", "seconds"}) {
+    EXPECT_EQ(error_with(column), "[eval] a metric must not be called '" + column +
+                                      "', as a column of the run's tables is");
+  }
+  EXPECT_EQ(error_with("accuracy"), "[eval] two metrics are called 'accuracy'");
+  EXPECT_EQ(error_with("loss"), "[eval] two metrics are called 'loss'");
+  EXPECT_EQ(error_with("stride"), "no error");
+}
+
 }  // namespace
 }  // namespace maskgrad

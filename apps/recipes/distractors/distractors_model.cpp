@@ -84,6 +84,7 @@ class DistractorsModel : public RecipeModel {
             part("answer", "predictor.answer", 1, kTableDecay),
             part("predictor", "predictor", 1, 0)};
   }
+  std::int64_t best_from() const override { return run_.hard_from(); }
   Abilities abilities() const override { return {.is_examined = true, .is_examined_at_end = true}; }
 
   ModelOutput evaluate(const Batch& batch, Pass& pass) override {

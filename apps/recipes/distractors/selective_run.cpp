@@ -59,7 +59,7 @@ Batch several_of_each(const Batch& batch) {
 }  // namespace
 
 struct SelectiveRun::Terms {
-  LossTerm answer{"answer", {}, 0, 1.0}, steps{"steps", {}, 0, 1.0}, reading{"reading", {}, 0, 1.0},
+  LossTerm answer{"answer", {}, 0, 1.0}, steps{"working", {}, 0, 1.0}, reading{"reading", {}, 0, 1.0},
       cost{"cost", {}, 0, 1.0}, score{"score", {}, 0, 1.0};
   Metric accuracy{"accuracy"};
   KeptCounts kept;

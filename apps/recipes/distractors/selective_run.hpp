@@ -53,6 +53,8 @@ class SelectiveRun : public Module {
   double cost_at(std::int64_t step) const;
   double tolerance_at(std::int64_t step) const;
   bool has_selector() const { return selector_ != nullptr; }
+  /// The step from which the mask is what it stays; 0 where none is learned.
+  std::int64_t hard_from() const { return has_selector() ? begin_of(Phase::kTune) : 0; }
 
  private:
   struct Terms;

@@ -92,16 +92,21 @@ void Validation::validate(const Trainer& trainer, bool is_regular) {
   last_step_ = trainer.state().step;
   const WithAverage with_average(trainer.options().average, trainer.parameters());
   const std::vector<Metric> totals = evaluate_at(trainer);
+  const bool is_best =
+      last_step_ >= options_.best_from && compare(trainer, totals.front().mean(), is_regular);
+  trainer.tell_evaluation({last_step_, totals, is_best});
+}
+
+bool Validation::compare(const Trainer& trainer, double loss, bool is_regular) {
   if (is_regular) *best_ = BestWeights(best_->of_regular());
   if (!best_->defined() || !is_of_these_data(*best_)) *best_ = {.data = fingerprint_};
-  const double loss = totals.front().mean();
   const bool is_best = loss < best_->loss;
   if (is_best) {
     keep(trainer, loss, is_regular);
   } else if (is_regular) {
     ++best_->since;
   }
-  trainer.tell_evaluation({last_step_, totals, is_best});
+  return is_best;
 }
 
 }  // namespace maskgrad

@@ -25,6 +25,9 @@ class Validation : public Callback {
     std::int64_t batch_size = 100;
     /// Ends the run after so many regular evaluations without a better one; 0: never.
     std::int64_t patience = 0;
+    /// Evaluations before this step are told, but count neither for the best weights nor for
+    /// patience. For a run whose loss measures something else from there on.
+    std::int64_t best_from = 0;
     Warn warn = {};  // hears of data other than before, and of patience that ran out before
   };
 
@@ -44,6 +47,8 @@ class Validation : public Callback {
  private:
   bool is_of_these_data(const BestWeights& best) const { return best.data == fingerprint_; }
   void validate(const Trainer& trainer, bool is_regular);
+  // Keeps the weights where the loss is the smallest so far, which it returns.
+  bool compare(const Trainer& trainer, double loss, bool is_regular);
   void keep(const Trainer& trainer, double loss, bool is_regular);
   std::vector<Metric> evaluate_at(const Trainer& trainer) const;
 

@@ -123,6 +123,7 @@ void TrainingRun::add_callbacks() {
     auto validation = std::make_unique<Validation>(
         *validation_, Validation::Options{.every_steps = settings_.integer("val_every"),
                                           .patience = settings_.integer("patience"),
+                                          .best_from = parts_.best_from,
                                           .warn = parts_.warn});
     validating_ = validation.get();
     trainer_->add(std::move(validation));

@@ -25,6 +25,8 @@ struct RunParts {
   RunData data;
   /// Groups of parameters before those that the settings' optimizer makes.
   std::vector<ParameterGroup> groups = {};
+  /// See Validation::Options::best_from.
+  std::int64_t best_from = 0;
   RunWords words = {};
   Warn warn = {};
 };

@@ -215,7 +215,7 @@ TEST(AdaptiveSpan, GivesNothingOfNothingAndStaysFiniteAtExtremes) {
 }
 
 TEST(AdaptiveSpan, HidesNoSpanThatIsNaN) {
-  Trained<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3);
+  Drawn<AdaptiveSpan> drawn(DType::kFloat64, kFeatures, kHeads, 3);
   Tensor(drawn.value("span")).copy_from(test::make({1, test::kNaN}, {2}));
   const Variable y = drawn.layer(test::attention_input(kFeatures, {}));
   for (const double number : to_doubles(y.value())) EXPECT_TRUE(std::isnan(number));

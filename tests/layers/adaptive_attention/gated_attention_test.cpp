@@ -215,7 +215,7 @@ TEST(GatedAttention, ReadsNothingOfAClosedHead) {
 
 TEST(GatedAttention, HidesNoGateThatIsNaN) {
   for (const HeadGates gates : {HeadGates::kSoft, HeadGates::kHard}) {
-    Trained<GatedAttention> drawn(DType::kFloat64, kFeatures, kHeads, Options{.head_gates = gates});
+    Drawn<GatedAttention> drawn(DType::kFloat64, kFeatures, kHeads, Options{.head_gates = gates});
     Tensor(drawn.value("head_gates")).copy_from(test::make({1, test::kNaN, -1, 2}, {4}));
     const Variable x = test::attention_input(kFeatures, {});
     for (Pass pass : {Pass(), Pass::training(1, 1)}) {

@@ -133,7 +133,7 @@ TEST(PrunableFeedForward, RefusesWhatItCannotDo) {
   drawn.value("gates").fill(-1);
   EXPECT_EQ(error_of([&] { drawn.layer.harden(); }),
             "[PrunableFeedForward] all 4 hidden features are closed");
-  value(drawn, "gates").data<float>()[1] = NAN;
+  drawn.value("gates")[1].fill(NAN);
   EXPECT_EQ(error_of([&] { drawn.layer.harden(); }), "[PrunableFeedForward] a gate is NaN");
 }
 

@@ -74,6 +74,29 @@ TEST(Validation, KeepsTheWeightsOfTheSmallestLoss) {
   EXPECT_TRUE(same_bits(other.parameters->values(), heard.weights[1]));
 }
 
+TEST(Validation, ComparesNothingBeforeTheStepThatItIsToldTo) {
+  const SequenceDataset data = test::toy_data();
+  std::size_t next = 0;
+  ToyRun toy({.training = {.epochs = 2}}, scripted({1, 1, 1, 5, 4, 6}, next));
+  Heard::Kept heard;
+  toy.trainer->add(std::make_unique<Validation>(
+      data, Validation::Options{.every_steps = 1, .patience = 2, .best_from = 4}));
+  toy.trainer->add(std::make_unique<Heard>(heard));
+  toy.run();
+  EXPECT_THAT(heard.texts, ElementsAre("1: 1", "2: 1", "3: 1", "4: 5 best", "5: 4 best", "6: 6"));
+  EXPECT_EQ(toy.trainer->options().best->step, 5);
+}
+
+TEST(Validation, KeepsNothingOfARunThatEndsBeforeItCompares) {
+  const SequenceDataset data = test::toy_data();
+  std::size_t next = 0;
+  ToyRun toy({.training = {.epochs = 1}}, scripted({3, 2, 1}, next));
+  toy.trainer->add(
+      std::make_unique<Validation>(data, Validation::Options{.every_steps = 1, .best_from = 4}));
+  toy.run();
+  EXPECT_FALSE(toy.trainer->options().best->defined());
+}
+
 TEST(Validation, EndsARunWhosePatienceIsOver) {
   const SequenceDataset data = test::toy_data();
   std::size_t next = 0;
