@@ -16,10 +16,14 @@ void print_examination(const Examination& examination) {
   for (const std::string& mistake : examination.mistakes) print("{}\n", mistake);
 }
 
-void write_results(const Examination& examination, const std::filesystem::path& path) {
+void write_results(const std::optional<Examination>& examination,
+                   const std::vector<std::string>& warnings, const std::filesystem::path& path) {
   nlohmann::ordered_json json;
-  json["count"] = examination.count;
-  for (const auto& [name, share] : examination.shares) json[name] = share;
+  if (examination) {
+    json["count"] = examination->count;
+    for (const auto& [name, share] : examination->shares) json[name] = share;
+  }
+  if (!warnings.empty()) json["warnings"] = warnings;
   write_file(path, json.dump(2) + "\n");
 }
 

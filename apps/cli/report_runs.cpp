@@ -65,22 +65,24 @@ void add_explained(ReportRun& report, TrainedRun& run) {
   }
 }
 
-// Figures of its examination, where its recipe writes some when a run ends.
-std::vector<std::pair<std::string, double>> results_of(const fs::path& path) {
+// Figures of its examination and warnings, where its recipe writes some when a run ends.
+void read_results(ReportRun& report, const fs::path& path) {
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) return {};
+  if (!fs::exists(path, ignored)) return;
   const auto json = nlohmann::ordered_json::parse(read_file(path), nullptr, false);
   check(json.is_object(), "results", "'{}' is damaged: it holds no JSON object", path.string());
-  std::vector<std::pair<std::string, double>> results;
   for (const auto& [name, value] : json.items()) {
-    if (value.is_number()) results.emplace_back(name, value.get<double>());
+    if (value.is_number()) report.results.emplace_back(name, value.get<double>());
+    if (name != "warnings" || !value.is_array()) continue;
+    for (const auto& warning : value) {
+      if (warning.is_string()) report.warnings.push_back(warning.get<std::string>());
+    }
   }
-  return results;
 }
 
 void add_results(ReportRun& report, TrainedRun& run) {
   try {
-    report.results = results_of(run.paths().results);
+    read_results(report, run.paths().results);
     report.kept = run.model().kept_inputs();
   } catch (const Error& error) {
     report.warnings.push_back(

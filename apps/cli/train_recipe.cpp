@@ -155,12 +155,20 @@ std::string about_steps(const Settings& settings, const RunEnd& end) {
                      is_more ? ", what is done between them included" : "");
 }
 
-// For a recipe whose figures are what a run is for.
-std::optional<Examination> examine_at_end(RecipeModel& model, const RunPaths& paths) {
-  if (!model.abilities().is_examined_at_end) return std::nullopt;
-  std::optional<Examination> examination = model.examine({});
-  if (examination) write_results(*examination, paths.results);
-  return examination;
+struct Results {
+  std::optional<Examination> examination;  // for a recipe whose figures are what a run is for
+  std::vector<std::string> warnings;
+};
+
+// Written to the run's folder, where there is anything to write.
+Results results_of(RecipeModel& model, const RunPaths& paths) {
+  Results results;
+  if (model.abilities().is_examined_at_end) results.examination = model.examine({});
+  results.warnings = model.warnings();
+  if (results.examination || !results.warnings.empty()) {
+    write_results(results.examination, results.warnings, paths.results);
+  }
+  return results;
 }
 
 void print_end(const Recipe& recipe, const RunPaths& paths, TrainingRun& run, const RunEnd& end) {
@@ -219,9 +227,12 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
     if (progress != "off") print_summary(*model, run, data_of(recipe, settings, paths));
   };
   const auto end = [&](const RunEnd& ended) {
-    const std::optional<Examination> examination = examine_at_end(*model, paths);
-    print_end(recipe, paths, run, ended);  // with the report, which shows these figures
-    if (examination) print_examination(*examination);
+    const Results results = results_of(*model, paths);
+    print_end(recipe, paths, run, ended);  // with the report, which shows these results
+    if (results.examination) print_examination(*results.examination);
+    for (const std::string& warning : results.warnings) {
+      warn(fmt::format("{}: {}", recipe.name(), warning));
+    }
   };
   return run.run(stop, begin, end).outcome;
 }

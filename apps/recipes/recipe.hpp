@@ -135,6 +135,10 @@ class RecipeModel {
   /// From now on every sample has so many positions of padding more behind it. Throws Error for a
   /// number below 0, and where the model takes no padding.
   virtual void pad(std::int64_t positions);
+  /// Signs that the training it has had went wrong, such as a gate that collapsed: a line each,
+  /// with the knob to turn. Asked when a run has ended, behind examine(). Only steps of this
+  /// process count: a run that goes on begins to watch anew.
+  virtual std::vector<std::string> warnings() const { return {}; }
   /// How good its answers are to questions that it was not trained on; nothing where the recipe has
   /// none.
   virtual std::optional<Examination> examine(const ExamineOptions& options);

@@ -104,6 +104,18 @@ TEST_F(DistractorsRecipe, TakesPhasesThatAddToAllSteps) {
   EXPECT_EQ(result.code, 0) << result.err;
 }
 
+// Whatever a run warned of stands in its results.json, and the report says it again.
+TEST_F(DistractorsRecipe, ReportsTheWarningsOfItsResults) {
+  ASSERT_EQ(train_distractors({}).code, 0);
+  auto json = nlohmann::json::parse(read("r/results.json"));
+  json["warnings"] = {"kept was below 0.05 for 500 steps: <all> is dropped", 7};
+  write("r/results.json", json.dump());
+  const auto result = run({"report", "r", "--out", "p.html"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(read("p.html"), AllOf(HasSubstr("r: kept was below 0.05 for 500 steps: &lt;all&gt;"),
+                                    HasSubstr("junk_dropped")));
+}
+
 TEST_F(DistractorsRecipe, RefusesPhasesThatDoNotFit) {
   expect_error(train_distractors({"--warm-up", "0.9"}), 2, "the phases take");
   expect_error(train_distractors({"--heads", "3"}), 2, "--heads must cut both features");

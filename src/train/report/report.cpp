@@ -36,7 +36,7 @@ std::string lead(std::span<const ReportRun> runs) {
   return "<p class=\"lead\">" + text + "</p>\n";
 }
 
-/// What could not be read, a line each.
+/// What went wrong, and what could not be read, a line each.
 std::string warnings(std::span<const ReportRun> runs, std::span<const std::string> notes) {
   std::string text;
   for (const std::string& note : notes) {

@@ -99,7 +99,7 @@ struct ReportRun {
   std::vector<ReportValidation> validation = {};
   std::optional<BestValidation> best = {};  // nothing: it never validated
   std::string held_out = {};  // a sentence: where figures on data that it has not seen are
-  std::vector<std::string> warnings = {};  // what could not be read, a line each
+  std::vector<std::string> warnings = {};  // what went wrong, and what could not be read
   ModelGraph graph = {};                   // of the model; without nodes where the logs hold none
 };
 
