@@ -1,0 +1,41 @@
+// How the experts that were chosen go with the kinds of samples that were given.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <maskgrad/layers/task_gate/choice.hpp>
+
+namespace maskgrad {
+
+/// How often each of C experts was chosen for each of K kinds of samples.
+class ChoiceCounts {
+ public:
+  ChoiceCounts(std::size_t kinds, std::size_t experts);
+
+  /// kinds int64 [B] of the samples of a choice. A sample without a choice does not count.
+  void add(const Tensor& kinds, const Choice& choice);
+  void add(std::size_t kind, std::size_t expert);
+
+  std::int64_t count() const;
+  std::int64_t at(std::size_t kind, std::size_t expert) const {
+    return counts_[kind * experts_ + expert];
+  }
+  /// Of the samples of a kind, the share that each expert was chosen for; 0 where there are none.
+  std::vector<double> shares(std::size_t kind) const;
+  /// How many samples have the expert of their kind, when each kind is given an expert of its own
+  /// so that most have. Tries all ways, so it is for a few kinds. Requires as many experts as
+  /// kinds.
+  std::int64_t matched() const;
+  /// matched() / count(); 0 without samples.
+  double agreement() const;
+  /// The mutual information of kind and expert in nats: 0 where they have nothing to do with each
+  /// other.
+  double information() const;
+
+ private:
+  std::size_t kinds_, experts_;
+  std::vector<std::int64_t> counts_;  // [K, C]
+};
+
+}  // namespace maskgrad
