@@ -1,9 +1,8 @@
-#include <maskgrad/layers/task_gate/choice_counts.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include <maskgrad/layers/task_gate/choice_counts.hpp>
 #include <maskgrad/tensor/error.hpp>
 
 namespace maskgrad {
