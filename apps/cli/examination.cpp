@@ -11,7 +11,9 @@
 namespace maskgrad::apps {
 
 void print_examination(const Examination& examination) {
-  print("\n{}", format_table(examination.table, output_columns()));
+  for (const auto& table : {examination.table, examination.choices}) {
+    if (!table.empty()) print("\n{}", format_table(table, output_columns()));
+  }
   if (!examination.mistakes.empty()) print("\n");
   for (const std::string& mistake : examination.mistakes) print("{}\n", mistake);
 }
@@ -22,6 +24,7 @@ void write_results(const std::optional<Examination>& examination,
   if (examination) {
     json["count"] = examination->count;
     for (const auto& [name, share] : examination->shares) json[name] = share;
+    if (!examination->choices.empty()) json["choices"] = examination->choices;
   }
   if (!warnings.empty()) json["warnings"] = warnings;
   write_file(path, json.dump(2) + "\n");

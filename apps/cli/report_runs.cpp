@@ -65,6 +65,15 @@ void add_explained(ReportRun& report, TrainedRun& run) {
   }
 }
 
+// Lines of a list; those that are no text are left out.
+std::vector<std::string> texts_in(const nlohmann::ordered_json& list) {
+  std::vector<std::string> texts;
+  for (const auto& text : list) {
+    if (text.is_string()) texts.push_back(text.get<std::string>());
+  }
+  return texts;
+}
+
 // Figures of its examination and warnings, where its recipe writes some when a run ends.
 void read_results(ReportRun& report, const fs::path& path) {
   std::error_code ignored;
@@ -73,10 +82,12 @@ void read_results(ReportRun& report, const fs::path& path) {
   check(json.is_object(), "results", "'{}' is damaged: it holds no JSON object", path.string());
   for (const auto& [name, value] : json.items()) {
     if (value.is_number()) report.results.emplace_back(name, value.get<double>());
-    if (name != "warnings" || !value.is_array()) continue;
-    for (const auto& warning : value) {
-      if (warning.is_string()) report.warnings.push_back(warning.get<std::string>());
+    if (!value.is_array()) continue;
+    if (name == "warnings") {
+      for (std::string& warning : texts_in(value)) report.warnings.push_back(std::move(warning));
     }
+    if (name != "choices") continue;
+    for (const auto& row : value) report.choices.push_back(texts_in(row));
   }
 }
 

@@ -51,6 +51,8 @@ struct Examination {
   /// right answers by name.
   std::int64_t count = 0;
   std::vector<std::pair<std::string, double>> shares = {};
+  /// Rows of a table, the first of them its heading: what was chosen for which questions.
+  std::vector<std::vector<std::string>> choices = {};
   /// Lines about some of the wrong answers.
   std::vector<std::string> mistakes = {};
 };

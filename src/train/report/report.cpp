@@ -118,6 +118,9 @@ std::string render_report(std::string_view title, std::span<const ReportRun> run
   if (const std::string results = results_table(content); !results.empty()) {
     add("results", "Results", card(results));
   }
+  if (const std::string choices = choice_tables(content); !choices.empty()) {
+    add("choices", "What is chosen for what", card(choices));
+  }
   if (const std::string kept = kept_inputs(content); !kept.empty()) {
     add("kept", "What the mask keeps", card(kept));
   }

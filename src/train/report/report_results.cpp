@@ -72,6 +72,23 @@ std::string results_table(const ReportContent& content) {
   return table.html() + about_time(content);
 }
 
+std::string choice_tables(const ReportContent& content) {
+  std::string body;
+  for (const ReportRun& run : content.runs) {
+    if (run.choices.empty()) continue;
+    if (content.runs.size() > 1) body += "<h3>" + escape_html(run.name) + "</h3>\n";
+    std::vector<HtmlCell> header(run.choices[0].begin(), run.choices[0].end());
+    HtmlTable table("results", std::move(header));
+    for (std::size_t i = 1; i < run.choices.size(); ++i) {
+      std::vector<HtmlCell> cells(run.choices[i].begin(), run.choices[i].end());
+      cells.resize(run.choices[0].size(), HtmlCell(kNothing));
+      table.add_row(std::move(cells));
+    }
+    body += table.html();
+  }
+  return body;
+}
+
 std::string kept_inputs(const ReportContent& content) {
   std::string body;
   for (const ReportRun& run : content.runs) {

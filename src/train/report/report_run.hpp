@@ -95,7 +95,9 @@ struct ReportRun {
   std::shared_ptr<const ExplainedInput> explained = {};  // one input, see explained_input.hpp
   std::vector<ReportExample> examples = {};
   std::vector<std::pair<std::string, double>> results = {};  // figures of results.json, by name
-  std::vector<std::vector<ReportToken>> kept = {};           // inputs, as a learned mask left them
+  /// Rows of a table, the first of them its heading: what was chosen for which questions.
+  std::vector<std::vector<std::string>> choices = {};
+  std::vector<std::vector<ReportToken>> kept = {};  // inputs, as a learned mask left them
   std::vector<ReportValidation> validation = {};
   std::optional<BestValidation> best = {};  // nothing: it never validated
   std::string held_out = {};  // a sentence: where figures on data that it has not seen are

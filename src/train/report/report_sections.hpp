@@ -53,6 +53,8 @@ std::string reference_notes(const ReportContent& content);
 std::string example_table(const ReportContent& content);
 /// Figures of examinations as rows, runs as columns, and the time that masks save; "" without any.
 std::string results_table(const ReportContent& content);
+/// For each run that has one, the table of what was chosen for which questions; "" without any.
+std::string choice_tables(const ReportContent& content);
 /// Inputs as learned masks leave them, drawn over their tokens; "" without any.
 std::string kept_inputs(const ReportContent& content);
 /// Runs as columns; final metrics, epochs, steps, parameters and time as rows. Validation first.
