@@ -149,7 +149,8 @@ TEST_F(Usage, TellsTheVersion) {
 
 TEST_F(Usage, AsksForWhatIsMissing) {
   expect_error(run({}), 2, "which subcommand? data, train, eval, predict");
-  expect_error(run({"train"}), 2, "which recipe? arithmetic, blog, distractors, gates, text");
+  expect_error(run({"train"}), 2,
+               "which recipe? arithmetic, blog, distractors, gates, tasks, text");
   expect_error(run({"data"}), 2, "which data set? arithmetic; see maskgrad data --help");
   expect_error(run({"eval"}), 2, "RUN is required; see maskgrad eval --help");
   expect_error(run({"data", "arithmetic"}), 2, "--out is required");

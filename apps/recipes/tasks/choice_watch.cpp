@@ -1,0 +1,59 @@
+#include "recipes/tasks/choice_watch.hpp"
+
+#include <limits>
+
+#include <maskgrad/layers/task_gate/expert_rules.hpp>
+
+namespace maskgrad::apps {
+namespace {
+
+constexpr double kAny = std::numeric_limits<double>::infinity();
+
+std::string excess_of(const std::string& feature) {
+  return fmt::format("information on {} beyond that on the operator", feature);
+}
+
+std::vector<CollapseRule> rules_of(std::size_t experts, const std::vector<std::string>& features) {
+  std::vector<CollapseRule> rules = expert_rules(experts);
+  rules.push_back(
+      {"agreement", 0.95, kAny, 1, "operators share an expert",
+       "raise --evenness or --drops, or let the experts learn alone for longer (--warm-up)"});
+  for (const std::string& feature : features) {
+    rules.push_back({excess_of(feature), -kAny, 0.01, 1,
+                     fmt::format("the choice follows {}", feature),
+                     "raise --drops, lower --balance, or let the experts learn alone for longer "
+                     "(--warm-up)"});
+  }
+  return rules;
+}
+
+}  // namespace
+
+ChoiceWatch::ChoiceWatch(std::size_t experts, const std::vector<std::string>& features)
+    : watch_(rules_of(experts, features)) {}
+
+void ChoiceWatch::observe(const Choice& choice, std::uint64_t step) {
+  if (loads_ && loads_->step != step) observe_loads();
+  const std::vector<double> loads = loads_of(choice);
+  if (!loads_) loads_ = Loads{.step = step, .sums = std::vector<double>(loads.size())};
+  for (std::size_t c = 0; c < loads.size(); ++c) loads_->sums[c] += loads[c];
+  ++loads_->parts;
+}
+
+void ChoiceWatch::observe_loads() {
+  for (std::size_t c = 0; c < loads_->sums.size(); ++c) {
+    watch_.observe(fmt::format("load {}", c), loads_->sums[c] / loads_->parts);
+  }
+  loads_.reset();
+}
+
+void ChoiceWatch::end(const ChoiceFigures& figures) {
+  if (loads_) observe_loads();
+  watch_.observe("entropy", figures.entropy);
+  watch_.observe("agreement", figures.agreement);
+  for (const auto& [feature, information] : figures.of_others) {
+    watch_.observe(excess_of(feature), information - figures.of_operator);
+  }
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,112 @@
+// Three tasks on the same operands: which of them it is, nobody says.
+#include "recipes/tasks/tasks_model.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+constexpr const char* kName = "tasks";
+
+class TasksRecipe : public Recipe {
+ public:
+  std::string name() const override { return kName; }
+  std::string summary() const override {
+    return "Three tasks on the same operands: a choice learns which expert is for which";
+  }
+  std::string example() const override { return "--choice gate --seed 1"; }
+
+  std::vector<Setting> settings() const override {
+    using Int = std::int64_t;
+    std::vector<Setting> own = training();
+    const std::vector<Setting> further = {
+        Setting{"choice", std::string("gate"),
+                "what chooses the expert; shared: one network of the same size does all"}
+            .one_of({"gate", "query", "shared"}),
+        Setting{"task_from", std::string("operator"),
+                "what tells the task: an operator, or two worked examples without one"}
+            .one_of({"operator", "examples"}),
+        Setting{"experts_see", std::string("operands"),
+                "what experts read: all but what tells the task, or all"}
+            .one_of({"operands", "all"}),
+        worth("balance", 0.05, "of information that the choice has on the input"),
+        worth("evenness", 3, "by which the experts are used alike"),
+        share("drops", 0.5, "of the tokens that a choice does without, when it begins to learn"),
+        share("warm_up", 0.15, "of the steps: each expert learns all tasks alone"),
+        share("best", 0.5, "of the steps, the last: the best expert alone"),
+        Setting{"samples", Int{16'000}, "problems of an epoch; each epoch draws new ones"}
+            .at_least(1)
+            .at_most(100'000'000),
+        Setting{"most_lead", Int{0}, "the most separators before a problem"}.at_least(0).at_most(
+            100),
+        size("features", 16),
+        size("heads", 4),
+        size("hidden", 128),
+        size("gate_features", 32),
+        Setting{"gate_layers", Int{0}, "of an encoder before the choice, which attends once itself"}
+            .at_least(0)
+            .at_most(100)};
+    own.insert(own.end(), further.begin(), further.end());
+    return recipe_settings(name(), own, data_source());
+  }
+
+  void check_settings(const Settings& settings) const override {
+    const std::int64_t features = settings.integer("gate_features"),
+                       heads = settings.integer("heads");
+    check(features % heads == 0, kName,
+          "--heads must cut the features of the gate into equal parts, and {} does not cut {} so",
+          heads, features);
+    check(settings.integer("steps") > 0, kName,
+          "--steps must be above 0: the phases of the run are shares of them");
+    const double shares = settings.real("warm_up") + settings.real("best");
+    check(shares <= 1, kName, "the phases take {} of the steps; they may take all of them at most",
+          shares);
+  }
+
+  DataSource data_source() const override { return DataSource::kDrawn; }
+  bool holds_out(const Settings&) const override { return true; }
+
+  std::unique_ptr<Dataset> load_data(const Settings& settings, const std::filesystem::path&,
+                                     DataPart part) const override {
+    constexpr std::int64_t kValidation = 1000;
+    OperatorTaskData data = operator_task_data(settings);
+    data.held_out = part != DataPart::kTraining;
+    if (data.held_out) data.samples = kValidation;
+    return std::make_unique<OperatorTasks>(data);
+  }
+
+  std::unique_ptr<RecipeModel> make_model(const Settings& settings) const override {
+    return make_tasks_model(settings);
+  }
+
+ private:
+  static Setting share(const char* key, double value, const char* help) {
+    return Setting{key, value, std::string("share ") + help}.at_least(0).at_most(1);
+  }
+  static Setting worth(const char* key, double value, const char* help) {
+    return Setting{key, value, std::string("worth of a nat ") + help}.at_least(0).at_most(100);
+  }
+  static Setting size(const char* key, std::int64_t value) {
+    return Setting{key, value, "size of the model"}.at_least(1).at_most(4096);
+  }
+  // Defaults of what every recipe has.
+  static std::vector<Setting> training() {
+    using Int = std::int64_t;
+    return {Setting{"epochs", Int{0}, ""},
+            Setting{"steps", Int{6000}, ""},
+            Setting{"threads", Int{0}, ""},
+            Setting{"batch_size", Int{64}, ""},
+            Setting{"shuffle", false, ""},
+            Setting{"optimizer", std::string("adamw"), ""},
+            Setting{"lr", 4e-3, ""},
+            Setting{"weight_decay", 0.3, ""},
+            Setting{"beta2", 0.98, ""},
+            Setting{"clip_norm", 1.0, ""},
+            Setting{"schedule", std::string("wsd"), ""},
+            Setting{"decay_share", 0.25, ""},
+            Setting{"warmup_steps", Int{100}, ""}};
+  }
+};
+
+const bool kRegistered = register_recipe(std::make_unique<TasksRecipe>());
+
+}  // namespace
+}  // namespace maskgrad::apps

@@ -1,0 +1,214 @@
+#include "recipes/tasks/tasks_model.hpp"
+
+#include <algorithm>
+
+#include <maskgrad/layers/generate/sample.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
+
+#include "recipes/tasks/task_figures.hpp"
+#include "recipes/tasks/task_text.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+constexpr const char* kName = "tasks";
+constexpr std::int64_t kExamined = 4000;
+constexpr std::uint64_t kExaminedSeed = 0x6578616d;  // any that is no run's
+
+// Where parameters are that choose nothing.
+constexpr std::string_view kAnswering[] = {"shared", "mixture.expert"};
+
+TaskOptions options_of(const Settings& settings) {
+  const std::int64_t length = OperatorTasks(operator_task_data(settings)).length();
+  return {.choice = task_choice_from_string(settings.text("choice")),
+
+          .experts_see_all = settings.text("experts_see") == "all",
+          .solver = {length, settings.integer("features"), settings.integer("hidden")},
+          .gate = {settings.integer("gate_features"), settings.integer("gate_layers"),
+                   settings.integer("heads")},
+          .balance = settings.real("balance"),
+          .evenness = settings.real("evenness"),
+          .drops = settings.real("drops"),
+          .steps = settings.integer("steps"),
+          .warm_up = settings.real("warm_up"),
+          .best = settings.real("best")};
+}
+
+// Of these characters the most probable for token i of the answer, and its probability among all.
+std::pair<std::int64_t, double> likeliest(const Tensor& logits, std::int64_t i,
+                                          std::string_view characters) {
+  const std::int64_t classes = logits.dim(2);
+  const std::vector<double> of = probabilities(logits.view(i * classes, {classes}), {});
+  std::pair<std::int64_t, double> best = {0, -1};
+  for (const char c : characters) {
+    const std::size_t token = kArithmeticVocabulary.find(c);
+    if (of[token] > best.second) best = {static_cast<std::int64_t>(token), of[token]};
+  }
+  return best;
+}
+
+class TasksModel : public RecipeModel {
+ public:
+  explicit TasksModel(const Settings& settings)
+      : data_(operator_task_data(settings)),
+        choice_(settings.text("choice")),
+        network_(options_of(settings)),
+        watch_(static_cast<std::size_t>(OperatorTasks::kTasks), other_features()) {}
+
+  Module& module() override { return network_; }
+  // The choice stands still in a phase that learns nothing of it.
+  std::vector<ParameterGroup> parameter_groups() const override {
+    const auto chooses = [](std::string_view name, const Shape&) {
+      return std::ranges::none_of(kAnswering, [&](auto part) { return name.starts_with(part); });
+    };
+    return {{.name = "choice", .owns = chooses, .rests = true}};
+  }
+  Abilities abilities() const override {
+    return {.writes_steps = network_.chooses(), .is_examined = true, .is_examined_at_end = true};
+  }
+
+  ModelOutput evaluate(const Batch& batch, Pass& pass) override {
+    Choice choice;
+    ModelOutput output = network_.evaluate(batch, pass, &choice);
+    if (pass.is_training() && choice.best.defined()) watch_.observe(choice, pass.step());
+    return output;
+  }
+
+  std::vector<LayerSummary> summarize(const Batch& batch) override {
+    const std::int64_t rows = batch.inputs.dim(0);
+    const Shape answer = batch.targets.shape();
+    std::vector<LayerSummary> table;
+    const auto add = [&](const std::string& name, const char* kind) {
+      table.push_back(row(name, kind, answer, MaskRule::kEnds));
+    };
+    if (!network_.chooses()) {
+      add("shared", "ProblemSolver");
+      return table;
+    }
+    table.push_back(row("", "Choice", {rows, OperatorTasks::kTasks}, MaskRule::kEnds));
+    for (std::int64_t c = 0; c < OperatorTasks::kTasks; ++c) {
+      add(fmt::format("mixture.expert{}", c), "ProblemSolver");
+    }
+    return table;
+  }
+
+  std::string sample_text() const override { return example_of_task(data_.from); }
+
+  // Token by token: each is written behind those before it. The expert is the only step on the way.
+  Prediction predict(const std::string& text, const PredictOptions& options) override {
+    const Prediction prediction = predicted(task_sample(text, data_.from)).prediction;
+    if (options.on_steps && !prediction.steps.empty()) options.on_steps(prediction.steps);
+    return prediction;
+  }
+
+  Reading read(const std::string& text) override {
+    const auto [prediction, batch] = predicted(task_sample(text, data_.from));
+    Reading reading = {.labels = task_labels(batch),
+                       .exists = SequenceMask::from_tokens(batch.inputs, kPadToken),
+                       .prediction = prediction};
+    reading.given = batch.inputs.numel() - OperatorTasks::kWritten;
+    reading.position = reading.given - 1;
+    reading.position_does = "asks for the answer";
+    reading.answers_are = "answer";
+    reading.batch = batch;
+    reading.run = [this, batch](Pass& pass) { network_.answer(batch, pass); };
+    return reading;
+  }
+
+  std::optional<Examination> examine(const ExamineOptions& options) override {
+    OperatorTaskData of = data_;
+    of.samples = options.samples > 0 ? options.samples : kExamined;
+    of.seed = kExaminedSeed;
+    of.held_out = true;
+    const TaskFigures figures = figures_of(network_, OperatorTasks(of), options.on_progress);
+    if (network_.chooses()) watch_.end(figures.choice);
+    return examination_of(figures, of.samples);
+  }
+
+  std::vector<std::string> warnings() const override { return watch_.findings(); }
+
+ private:
+  struct Predicted {
+    Prediction prediction;
+    Batch batch;  // with the answer that was written
+  };
+
+  // Of the parameters whose names begin so; without a beginning, of those that choose.
+  LayerSummary row(const std::string& prefix, const char* kind, const Shape& output,
+                   MaskRule rule) {
+    std::int64_t count = 0;
+    for (const NamedParameter& p : network_.parameters()) {
+      const bool answers =
+          std::ranges::any_of(kAnswering, [&](auto part) { return p.name.starts_with(part); });
+      if (prefix.empty() ? !answers : p.name.starts_with(prefix)) {
+        count += p.parameter->shape().numel();
+      }
+    }
+    return {prefix.empty() ? "choice" : prefix, kind, output, count, rule};
+  }
+
+  Predicted predicted(const OperatorTasks::Sample& sample) {
+    const NoGrad no_grad;
+    Batch batch = collate_operator_tasks({&sample, 1}, OperatorTasks(data_).length());
+    std::int64_t* const tokens = batch.inputs.data<std::int64_t>() + batch.inputs.numel();
+    std::string answer;
+    double probability = 1;
+    for (std::int64_t i = 0; i < OperatorTasks::kAnswer; ++i) {
+      Pass pass = Pass::unpacked();
+      const Tensor logits = network_.answer(batch, pass).value();
+      const auto [token, share] = likeliest(logits, i, i == 0 ? "+-" : "0123456789");
+      if (i < OperatorTasks::kWritten) tokens[i - OperatorTasks::kWritten] = token;
+      answer += arithmetic_text({&token, 1});
+      probability *= share;
+    }
+    return {{.answers = {{std::to_string(std::stoi(answer)), probability}}, .steps = chosen(batch)},
+            batch};
+  }
+
+  // "expert 1"
+  std::string chosen(const Batch& batch) {
+    if (!network_.chooses()) return "";
+    Pass pass = Pass::unpacked();
+    const Tensor best = network_.choose(batch, pass).best;
+    return fmt::format("expert {}", best.values<std::int64_t>()[0]);
+  }
+
+  Examination examination_of(const TaskFigures& figures, std::int64_t count) const {
+    Examination examination{.count = count};
+    const ChoiceFigures& choice = figures.choice;
+    const auto percent = [](double share) { return fmt::format("{:.2f} %", 100 * share); };
+    examination.table = {{"choice", "accuracy"}, {choice_, percent(figures.accuracy.mean())}};
+    examination.shares = {{"accuracy", figures.accuracy.mean()}};
+    if (!network_.chooses()) return examination;
+    examination.shares.insert(examination.shares.end(), {{"agreement", choice.agreement},
+                                                         {"entropy", choice.entropy},
+                                                         {"of_operator", choice.of_operator}});
+    examination.table[0].insert(examination.table[0].end(), {"agreement", "entropy", "told of it"});
+    examination.table[1].insert(examination.table[1].end(),
+                                {percent(choice.agreement), fmt::format("{:.3f}", choice.entropy),
+                                 fmt::format("{:.3f} nats", choice.of_operator)});
+    examination.choices = choice_table(figures.counts);
+    return examination;
+  }
+
+  OperatorTaskData data_;
+  std::string choice_;
+  TaskNetwork network_;
+  ChoiceWatch watch_;
+};
+
+}  // namespace
+
+OperatorTaskData operator_task_data(const Settings& settings) {
+  return {.samples = settings.integer("samples"),
+          .most_lead = settings.integer("most_lead"),
+          .seed = settings.seed(),
+          .from = task_from_string(settings.text("task_from"))};
+}
+
+std::unique_ptr<RecipeModel> make_tasks_model(const Settings& settings) {
+  return std::make_unique<TasksModel>(settings);
+}
+
+}  // namespace maskgrad::apps
