@@ -12,7 +12,7 @@ constexpr double kAny = std::numeric_limits<double>::infinity();
 
 std::string finding(const CollapseRule& rule, bool is_below) {
   const std::string side =
-      is_below ? fmt::format("below {}", rule.low) : fmt::format("above {}", rule.high);
+      is_below ? fmt::format("below {:.4g}", rule.low) : fmt::format("above {:.4g}", rule.high);
   const std::string length = rule.steps > 1 ? fmt::format(" for {} steps", rule.steps) : "";
   return fmt::format("{} was {}{}: {}; {}", rule.metric, side, length, rule.meaning, rule.remedy);
 }
