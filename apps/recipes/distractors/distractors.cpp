@@ -47,11 +47,11 @@ class DistractorsRecipe : public Recipe {
             .at_most(100),
         Setting{"most_lead", Int{3}, "the most separators before a problem"}.at_least(0).at_most(
             100),
-        size("features", 32),
-        size("layers", 2),
-        size("heads", 4),
-        size("selector_features", 32),
-        size("selector_layers", 2)};
+        size("features", 32, "of each token in the model that answers"),
+        size("layers", 2, "blocks of the model that answers"),
+        size("heads", 4, "of attention in each block, also of the mask's model"),
+        size("selector_features", 32, "of each token in the model that makes the mask"),
+        size("selector_layers", 2, "blocks of the model that makes the mask")};
     own.insert(own.end(), further.begin(), further.end());
     return recipe_settings(name(), own, data_source());
   }
@@ -91,8 +91,8 @@ class DistractorsRecipe : public Recipe {
   static Setting share(const char* key, double value, const char* help) {
     return Setting{key, value, std::string("share ") + help}.at_least(0).at_most(1);
   }
-  static Setting size(const char* key, std::int64_t value) {
-    return Setting{key, value, "size of the model"}.at_least(1).at_most(4096);
+  static Setting size(const char* key, std::int64_t value, const char* help) {
+    return Setting{key, value, help}.at_least(1).at_most(4096);
   }
   // Defaults of what every recipe has.
   static std::vector<Setting> training() {
