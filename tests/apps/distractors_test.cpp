@@ -44,11 +44,13 @@ TEST_F(DistractorsRecipe, EndsWithItsFiguresForEachWayToMakeAMask) {
     EXPECT_THAT(result.out, HasSubstr("needed kept")) << sampler;
     const auto json = nlohmann::json::parse(read("r/results.json"));
     for (const char* name :
-         {"accuracy", "accuracy_oracle", "junk_dropped", "needed_kept", "kept"}) {
+         {"accuracy", "accuracy_oracle", "junk_dropped", "needed_kept", "kept", "read"}) {
       EXPECT_GE(json[name], 0) << name;
       EXPECT_LE(json[name], 1) << name;
     }
-    for (const char* name : {"us_per_step_hard", "us_per_step_full"}) EXPECT_GT(json[name], 0);
+    for (const char* name : {"us_per_step_hard", "us_per_step_full", "time_share"}) {
+      EXPECT_GT(json[name], 0);
+    }
     EXPECT_THAT(read("r/report.html"),
                 AllOf(HasSubstr("junk_dropped"), HasSubstr("class=\"token needed\"")));
     const std::string_view how = sampler;
@@ -114,6 +116,52 @@ TEST_F(DistractorsRecipe, ReportsTheWarningsOfItsResults) {
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(read("p.html"), AllOf(HasSubstr("r: kept was below 0.05 for 500 steps: &lt;all&gt;"),
                                     HasSubstr("junk_dropped")));
+}
+
+// A price that is high enough closes or opens any mask.
+TEST_F(DistractorsRecipe, WarnsOfAMaskThatCollapses) {
+  const std::vector<std::string> same = {
+      "--steps",  "520", "--batch-size", "2", "--warm-up", "0",  "--calibrate", "0",
+      "--select", "1",   "--lr",         "1", "--cost",    "100"};
+  for (const bool pays_for_kept : {true, false}) {
+    std::vector<std::string> args = same;
+    args.insert(args.end(), {"--price", pays_for_kept ? "kept" : "masked", "--force"});
+    const auto result = train_distractors(args);
+    ASSERT_EQ(result.code, 0) << result.err;
+    const std::string says = pays_for_kept ? "kept was below 0.05 for 500 steps: the mask drops"
+                                           : "kept was above 0.95 for 500 steps: the mask keeps";
+    EXPECT_THAT(result.err, HasSubstr(says));
+    EXPECT_THAT(read("r/results.json"), HasSubstr(says));
+  }
+}
+
+TEST_F(DistractorsRecipe, WarnsOfNothingInAShortRun) {
+  const auto result = train_distractors({"--sampler", "none"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_FALSE(nlohmann::json::parse(read("r/results.json")).contains("warnings"));
+}
+
+// What is read of a folder makes the mask anew, from the weights alone.
+TEST_F(DistractorsRecipe, IsSavedWithItsHardMask) {
+  const auto trained = train_distractors({"--sampler", "soft", "--steps", "200", "--warm-up",
+                                          "0.25", "--calibrate", "0", "--select", "0.75", "--lr",
+                                          "0.02", "--schedule", "constant", "--cost", "100"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const auto json = nlohmann::json::parse(read("r/results.json"));
+  EXPECT_LT(json["kept"], 0.01);
+  ASSERT_EQ(run({"eval", "r", "--json", "e.json"}).code, 0);
+  const auto again = nlohmann::json::parse(read("e.json"));
+  for (const char* name : {"accuracy", "kept", "read", "junk_dropped", "needed_kept"}) {
+    EXPECT_EQ(again[name], json[name]) << name;
+  }
+  const auto explained = run({"explain", "r", "x=-3,y=4:y-x|12+y"});
+  ASSERT_EQ(explained.code, 0) << explained.err;
+  EXPECT_THAT(explained.out, HasSubstr("25 positions: the learned mask keeps 7 and drops 18."));
+  // Nothing is left of either problem but the tokens that ask.
+  const auto one = run({"predict", "r", "--probabilities", "x=-3,y=4:y-x|12+y"}),
+             other = run({"predict", "r", "--probabilities", "x=8,y=9:x*y|77+xx"});
+  ASSERT_EQ(one.code, 0) << one.err;
+  EXPECT_EQ(one.out, other.out);
 }
 
 TEST_F(DistractorsRecipe, RefusesPhasesThatDoNotFit) {

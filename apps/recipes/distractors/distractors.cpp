@@ -30,15 +30,15 @@ class DistractorsRecipe : public Recipe {
         Setting{"sampler", std::string("gumbel"),
                 "how the mask is learned; none: there is none; oracle: one that leaves out junk"}
             .one_of(sampler_choices()),
-        Setting{"scorer", std::string("content"),
+        Setting{"scorer", std::string("class"),
                 "what the mask sees of a token: all, or its class alone"}
             .one_of({"content", "class"}),
         Setting{"price", std::string("kept"), "what a token costs: when it is kept, or masked"}
             .one_of({"kept", "masked"}),
-        Setting{"cost", 0.3, "of a token, in nats of the answer's loss"}.at_least(0).at_most(100),
+        Setting{"cost", 0.1, "of a token, in nats of the answer's loss"}.at_least(0).at_most(100),
         share("warm_up", 0.3, "of the steps: the model learns the task from all tokens"),
-        share("calibrate", 0.1, "of the steps: it learns to do without some, left out at random"),
-        share("select", 0.45, "of the steps: the mask is learned; in the rest it is hard"),
+        share("calibrate", 0.15, "of the steps: it learns to do without some, left out at random"),
+        share("select", 0.4, "of the steps: the mask is learned; in the rest it is hard"),
         Setting{"samples", Int{16'000}, "problems of an epoch; each epoch draws new ones"}
             .at_least(1)
             .at_most(100'000'000),
@@ -97,12 +97,12 @@ class DistractorsRecipe : public Recipe {
   // Defaults of what every recipe has.
   static std::vector<Setting> training() {
     using Int = std::int64_t;
-    return {Setting{"epochs", Int{0}, ""},    Setting{"steps", Int{12'000}, ""},
+    return {Setting{"epochs", Int{0}, ""},    Setting{"steps", Int{8'000}, ""},
             Setting{"threads", Int{0}, ""},   Setting{"batch_size", Int{64}, ""},
             Setting{"shuffle", false, ""},    Setting{"optimizer", std::string("adam-pytorch"), ""},
             Setting{"lr", 5e-3, ""},          Setting{"beta2", 0.98, ""},
             Setting{"clip_norm", 1.0, ""},    Setting{"schedule", std::string("wsd"), ""},
-            Setting{"decay_share", 0.15, ""}, Setting{"warmup_steps", Int{200}, ""}};
+            Setting{"decay_share", 0.55, ""}, Setting{"warmup_steps", Int{200}, ""}};
   }
 };
 

@@ -1,7 +1,6 @@
 #include "recipes/distractors/distractors_model.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
@@ -11,10 +10,8 @@
 #include <maskgrad/train/formats/utf8.hpp>
 
 #include "recipes/check_is_below.hpp"
-#include "recipes/distractors/kept_counts.hpp"
 #include "recipes/distractors/kept_tokens.hpp"
-#include "recipes/distractors/pattern_information.hpp"
-#include "recipes/distractors/selective_run.hpp"
+#include "recipes/distractors/mask_figures.hpp"
 #include "recipes/without_blanks.hpp"
 
 namespace maskgrad::apps {
@@ -41,21 +38,6 @@ SelectiveOptions options_of(const Settings& settings) {
           .select = settings.real("select")};
 }
 
-// The median time of a step forward and backward, in microseconds.
-template <class Step>
-double median_time(Step step) {
-  constexpr int kRuns = 15;
-  std::vector<double> times;
-  for (int i = 0; i < kRuns + 2; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
-    step();
-    const std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - begin;
-    if (i >= 2) times.push_back(time.count());
-  }
-  std::ranges::nth_element(times, times.begin() + kRuns / 2);
-  return times[kRuns / 2];
-}
-
 class DistractorsModel : public RecipeModel {
  public:
   explicit DistractorsModel(const Settings& settings)
@@ -69,6 +51,7 @@ class DistractorsModel : public RecipeModel {
   // rate: its logits move together, and one that draws nothing must not lose all tokens at once.
   // What the tables learn must hold for other pairs, too, so their weights decay.
   std::vector<ParameterGroup> parameter_groups() const override {
+    constexpr double kSelectorRate = 0.04, kPredictorRate = 0.4;
     const auto part = [](const char* name, const char* prefix, double lr_factor, double decay) {
       return ParameterGroup{
           .name = name,
@@ -78,11 +61,10 @@ class DistractorsModel : public RecipeModel {
           .weight_decay = decay,
           .rests = true};
     };
-    const bool draws = sampler_ != "soft" && sampler_ != "straight-through";
-    return {part("selector", "selector", draws ? 0.03 : 0.02, 0),
+    return {part("selector", "selector", kSelectorRate, 0),
             part("steps", "predictor.steps", 1, kTableDecay),
             part("answer", "predictor.answer", 1, kTableDecay),
-            part("predictor", "predictor", 1, 0)};
+            part("predictor", "predictor", kPredictorRate, 0)};
   }
   std::int64_t best_from() const override { return run_.hard_from(); }
   Abilities abilities() const override { return {.is_examined = true, .is_examined_at_end = true}; }
@@ -148,18 +130,23 @@ class DistractorsModel : public RecipeModel {
     of.seed = kExaminedSeed;
     of.held_out = true;
     const Distractors data(of);
-    Figures figures;
+    MaskFigures figures;
     for (std::int64_t first = 0; first < data.size(); first += kExaminedAtOnce) {
       std::vector<std::int64_t> ids;
       for (std::int64_t i = first; i < std::min(first + kExaminedAtOnce, data.size()); ++i) {
         ids.push_back(i);
       }
-      add(data.collate(ids), figures);
+      figures.add(data.collate(ids), run_);
       if (options.on_progress) options.on_progress(first + std::ssize(ids), data.size());
     }
-    time_steps(data, figures);
-    return examination_of(figures, data.size());
+    std::vector<std::int64_t> ids(static_cast<std::size_t>(std::min(batch_size_, data.size())));
+    std::iota(ids.begin(), ids.end(), std::int64_t{0});
+    figures.time(data.collate(ids), run_);
+    run_.observe_end(figures.undecided(), figures.hardening());
+    return figures.examination(sampler_, data.size());
   }
+
+  std::vector<std::string> warnings() const override { return run_.warnings(); }
 
   std::vector<std::vector<ReportToken>> kept_inputs() override {
     constexpr std::int64_t kInputs = 8;
@@ -178,84 +165,6 @@ class DistractorsModel : public RecipeModel {
   }
 
  private:
-  struct Figures {
-    Metric accuracy{"accuracy"}, accuracy_oracle{"accuracy_oracle"};
-    KeptCounts kept;
-    PatternInformation pattern;
-    double us_hard = 0, us_full = 0;
-  };
-
-  void add(const Batch& batch, Figures& figures) {
-    const NoGrad no_grad;
-    const auto accuracy = [&](const SequenceMask& mask) {
-      Pass pass;
-      const Variable answer = run_.answer(batch, mask, pass);
-      return to_metric("accuracy", ops::sequence_accuracy(answer, batch.targets));
-    };
-    const SequenceMask mask = run_.mask_of(batch);
-    figures.accuracy += accuracy(mask);
-    figures.accuracy_oracle += accuracy(oracle_mask(batch));
-    add_patterns(batch, mask, figures.pattern);
-    const KeptCounts counts = kept_counts(batch, mask);
-    figures.kept.junk_dropped += counts.junk_dropped;
-    figures.kept.needed_kept += counts.needed_kept;
-    figures.kept.kept += counts.kept;
-  }
-
-  // Which tokens of each problem are kept, and the answer.
-  static void add_patterns(const Batch& batch, const SequenceMask& mask,
-                           PatternInformation& information) {
-    const Tensor uses = batch["use"];
-    const std::int64_t length = batch.inputs.dim(1);
-    for (std::int64_t b = 0; b < batch.inputs.dim(0); ++b) {
-      std::string pattern;
-      for (std::int64_t i = b * length; i < (b + 1) * length; ++i) {
-        const auto use = static_cast<TokenUse>(uses.data<std::int64_t>()[i]);
-        if (use != TokenUse::kNeeded && use != TokenUse::kSpare) continue;
-        pattern += mask.bits().data<bool>()[i] ? '1' : '0';
-      }
-      const std::int64_t* const answer =
-          batch.targets.data<std::int64_t>() + b * batch.targets.dim(1);
-      information.add(pattern, 10'000 * answer[0] + 100 * answer[1] + answer[2]);
-    }
-  }
-
-  // Of the predictor in training, with the mask and without.
-  void time_steps(const Distractors& data, Figures& figures) {
-    std::vector<std::int64_t> ids;
-    for (std::int64_t i = 0; i < std::min(batch_size_, data.size()); ++i) ids.push_back(i);
-    const Batch batch = data.collate(ids);
-    const SequenceMask own = run_.mask_of(batch),
-                       all = SequenceMask::from_tokens(batch.inputs, kPadToken);
-    const auto step = [&](const SequenceMask& mask) {
-      Tape tape;
-      Pass pass = Pass::training(0, 0);
-      tape.backward(ops::cross_entropy(run_.answer(batch, mask, pass), batch.targets).sum);
-    };
-    figures.us_hard = median_time([&] { step(own); });
-    figures.us_full = median_time([&] { step(all); });
-  }
-
-  Examination examination_of(const Figures& f, std::int64_t count) const {
-    Examination examination{.count = count};
-    examination.shares = {{"accuracy", f.accuracy.mean()},
-                          {"accuracy_oracle", f.accuracy_oracle.mean()},
-                          {"junk_dropped", f.kept.junk_dropped.mean()},
-                          {"needed_kept", f.kept.needed_kept.mean()},
-                          {"kept", f.kept.kept.mean()},
-                          {"pattern_bits", f.pattern.bits()},
-                          {"us_per_step_hard", f.us_hard},
-                          {"us_per_step_full", f.us_full}};
-    const auto percent = [](const Metric& m) { return fmt::format("{:.2f} %", 100 * m.mean()); };
-    examination.table = {{"sampler", "accuracy", "with oracle", "junk dropped", "needed kept",
-                          "kept", "pattern", "us a step", "without mask"},
-                         {sampler_, percent(f.accuracy), percent(f.accuracy_oracle),
-                          percent(f.kept.junk_dropped), percent(f.kept.needed_kept),
-                          percent(f.kept.kept), fmt::format("{:.3f} bits", f.pattern.bits()),
-                          fmt::format("{:.0f}", f.us_hard), fmt::format("{:.0f}", f.us_full)}};
-    return examination;
-  }
-
   // "x=-3,y=4:y-x", with or without junk behind `|`.
   Distractors::Sample sample_of(const std::string& text) const {
     const std::size_t bar = text.find('|');

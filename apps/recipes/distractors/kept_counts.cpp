@@ -18,6 +18,13 @@ void count(Metric& metric, bool hit) {
 
 }  // namespace
 
+KeptCounts& KeptCounts::operator+=(const KeptCounts& other) {
+  junk_dropped += other.junk_dropped;
+  needed_kept += other.needed_kept;
+  kept += other.kept;
+  return *this;
+}
+
 KeptCounts kept_counts(const Batch& batch, const SequenceMask& mask) {
   KeptCounts counts;
   const std::int64_t length = batch.inputs.dim(1);

@@ -11,6 +11,8 @@ namespace maskgrad::apps {
 /// answer are always kept and do not count.
 struct KeptCounts {
   Metric junk_dropped{"junk_dropped"}, needed_kept{"needed_kept"}, kept{"kept"};
+
+  KeptCounts& operator+=(const KeptCounts& other);
 };
 
 /// `mask` [B, S] says what is kept of a batch of Distractors.

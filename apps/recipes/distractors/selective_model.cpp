@@ -18,6 +18,7 @@ constexpr std::int64_t kReading = Distractors::kReading, kSteps = Distractors::k
                        kAnswer = Distractors::kAnswer;
 constexpr auto kClasses = static_cast<std::int64_t>(kArithmeticVocabulary.size());
 constexpr std::int64_t kHidden = 160;
+constexpr double kRotaryBase = 100;  // for sequences of some tens of tokens
 
 // The first token of each class stands for the class.
 std::int64_t class_of(std::int64_t token) {
@@ -36,11 +37,11 @@ Variable classes_of(const Variable& tokens) {
   return Variable(classes, Variable::kConstant, tokens.mask());
 }
 
-// What two layers make of the probabilities of x [B, N, V]: logits [B, to, V].
-Variable table(const Variable& x, std::int64_t to, Dense& hidden, Dense& output, Pass& pass) {
-  const std::int64_t batch = x.dim(0);
-  const Variable known = ops::reshape(ops::softmax(x), {batch, x.dim(1) * kClasses});
-  return ops::reshape(output(hidden(known, pass), pass), {batch, to, kClasses});
+// What two layers make of probabilities [B, N, V]: logits [B, to, V].
+Variable table(const Variable& known, std::int64_t to, Dense& hidden, Dense& output, Pass& pass) {
+  const std::int64_t batch = known.dim(0);
+  const Variable row = ops::reshape(known, {batch, known.dim(1) * kClasses});
+  return ops::reshape(output(hidden(row, pass), pass), {batch, to, kClasses});
 }
 
 }  // namespace
@@ -99,26 +100,41 @@ Predictor::Answer Predictor::operator()(const Variable& tokens, const Variable& 
   const Variable y = pass.may_pack() ? encode_on_row(x, keep, pass) : encode(x, keep, pass);
   const Variable asked = ops::fill_masked(ops::slice(y, 1, 0, kReading));
   const Variable reading = reading_(asked, pass);
-  const Variable steps = table(reading, kSteps, steps_hidden_, steps_, pass);
-  return {reading, steps, table(steps, kAnswer, answer_hidden_, answer_, pass)};
+  const Variable steps = steps_of(ops::softmax(reading), pass);
+  return {reading, steps, answer_of(ops::softmax(steps), pass)};
+}
+
+Variable Predictor::steps_of(const Variable& reading, Pass& pass) const {
+  return table(reading, kSteps, steps_hidden_, steps_, pass);
+}
+
+Variable Predictor::answer_of(const Variable& steps, Pass& pass) const {
+  return table(steps, kAnswer, answer_hidden_, answer_, pass);
+}
+
+Variable certain(const Tensor& ids, DType dtype) {
+  Tensor shares = Tensor::zeros({ids.dim(0), ids.dim(1), kClasses}, DType::kFloat64);
+  for (std::int64_t i = 0; i < ids.numel(); ++i) {
+    shares.data<double>()[i * kClasses + ids.data<std::int64_t>()[i]] = 1;
+  }
+  return Variable(shares.to(dtype));
 }
 
 Selector::Selector(const SelectiveSizes& sizes, Scorer scorer, const MaskNetworkOptions& options)
     : scorer_(scorer),
       embed_(submodule("embed", std::make_unique<Embed>(Distractors::kVocabulary, sizes.features))),
-      positions_(
-          submodule("positions", std::make_unique<LearnedPositions>(sizes.length, sizes.features))),
-      encoder_(submodule(
-          "encoder",
-          std::make_unique<Encoder>(TransformerOptions{
-              .features = sizes.features, .heads = sizes.heads, .layers = sizes.layers}))),
+      encoder_(submodule("encoder", std::make_unique<Encoder>(TransformerOptions{
+                                        .features = sizes.features,
+                                        .heads = sizes.heads,
+                                        .layers = sizes.layers,
+                                        .rotary = ops::RotaryOptions{.base = kRotaryBase}}))),
       network_(submodule("network", std::make_unique<MaskNetwork>(sizes.features, options))) {}
 
 Variable Selector::operator()(const Variable& tokens, Pass& pass) {
   const SequenceMask exists = SequenceMask::from_tokens(tokens.value(), kPadToken);
   const Variable all(tokens.value(), Variable::kConstant, exists);
   const Variable seen = scorer_ == Scorer::kClass ? classes_of(all) : all;
-  const Variable x = positions_(embed_(seen, pass), pass);
+  const Variable x = embed_(seen, pass);
   if (!pass.may_pack()) return network_(encoder_(x, pass), pass);
   const ops::Packing packing = ops::packing_of(exists);
   Pass row = pass.on_row(packing);
@@ -136,25 +152,6 @@ Tensor asking_tokens(const Tensor& tokens) {
 
 SequenceMask with_asking(const SequenceMask& mask, const Tensor& tokens) {
   return mask | SequenceMask(asking_tokens(tokens));
-}
-
-Tensor losses_of_rows(const Tensor& logits, const Tensor& targets) {
-  const std::int64_t batch = logits.dim(0), asked = logits.dim(1), classes = logits.dim(2);
-  Tensor losses = Tensor::zeros({batch}, DType::kFloat64);
-  dispatch_dtype(FloatingTypes{}, logits.dtype(), "distractors", [&]<class T>(T) {
-    for (std::int64_t i = 0; i < batch * asked; ++i) {
-      const T* const row = logits.data<T>() + i * classes;
-      double largest = -std::numeric_limits<double>::infinity(), sum = 0;
-      for (std::int64_t c = 0; c < classes; ++c) {
-        largest = std::max(largest, static_cast<double>(row[c]));
-      }
-      for (std::int64_t c = 0; c < classes; ++c)
-        sum += std::exp(static_cast<double>(row[c]) - largest);
-      const auto target = static_cast<double>(row[targets.data<std::int64_t>()[i]]);
-      losses.data<double>()[i / asked] += largest + std::log(sum) - target;
-    }
-  });
-  return losses;
 }
 
 }  // namespace maskgrad::apps

@@ -34,6 +34,10 @@ class Predictor : public Module {
   /// tokens carry the mask of those that count; all others are skipped. Where `keep` [B, S] has a
   /// value, a token counts as far as it says.
   Answer operator()(const Variable& tokens, const Variable& keep, Pass& pass);
+  /// The steps' logits from the probabilities of what was read [B, 7, V].
+  Variable steps_of(const Variable& reading, Pass& pass) const;
+  /// The answer's logits from the probabilities of the steps [B, 5, V].
+  Variable answer_of(const Variable& steps, Pass& pass) const;
 
  private:
   struct Block {
@@ -53,11 +57,16 @@ class Predictor : public Module {
   Dense &reading_, &steps_hidden_, &steps_, &answer_hidden_, &answer_;
 };
 
+/// Probabilities of tokens that are known: 1 for each token of ids [B, N], 0 for all others.
+/// [B, N, V].
+Variable certain(const Tensor& ids, DType dtype);
+
 /// What a Selector reads of a token: all, or only its class (name, sign or operator, digit, each
 /// separator). One that reads no more cannot tell the answer by what it keeps.
 enum class Scorer : std::uint8_t { kContent, kClass };
 
-/// Tokens -> a logit for each [B, S], as Sampler takes it.
+/// Tokens -> a logit for each [B, S], as Sampler takes it. It attends by how far tokens stand from
+/// each other, not by their places: the same wherever a problem begins.
 class Selector : public Module {
  public:
   Selector(const SelectiveSizes& sizes, Scorer scorer, const MaskNetworkOptions& options);
@@ -66,7 +75,6 @@ class Selector : public Module {
  private:
   Scorer scorer_;
   Embed& embed_;
-  LearnedPositions& positions_;
   Encoder& encoder_;
   MaskNetwork& network_;
 };
@@ -76,8 +84,5 @@ Tensor asking_tokens(const Tensor& tokens);
 
 /// The positions of a mask, and those that ask for the answer.
 SequenceMask with_asking(const SequenceMask& mask, const Tensor& tokens);
-
-/// -log of the probability of each row's targets: logits [B, T, V], targets [B, T] -> float64 [B].
-Tensor losses_of_rows(const Tensor& logits, const Tensor& targets);
 
 }  // namespace maskgrad::apps

@@ -3,43 +3,20 @@
 
 #include <optional>
 
+#include <maskgrad/layers/learned_mask/collapse.hpp>
 #include <maskgrad/layers/learned_mask/score_function.hpp>
-#include <maskgrad/layers/learned_mask/sparsity_cost.hpp>
 #include <maskgrad/train/model_output.hpp>
 
-#include "recipes/distractors/selective_model.hpp"
+#include "recipes/distractors/answer_likelihood.hpp"
+#include "recipes/distractors/selective_phases.hpp"
 
 namespace maskgrad::apps {
 
-/// What becomes of the tokens that a model reads.
-struct SelectiveOptions {
-  std::string sampler = "gumbel";  // sampler_names(), or "none", or "oracle": junk is left out
-  Scorer scorer = Scorer::kContent;
-  Price price = Price::kKept;
-  double cost = 0.3;  // of a token, in nats
-  /// By how many nats an answer's loss may be above that with all tokens, before nothing is paid
-  /// for tokens any more. Below that the cost rises along a line to the whole.
-  double tolerance = 1.5, last_tolerance = 0.1;
-  double most_drops = 0.5;
-  SelectiveSizes predictor = {}, selector = {};
-  std::int64_t steps = 0;
-  double warm_up = 0.3, calibrate = 0.1, select = 0.45;  // shares of the steps; the rest tunes
-};
-
-/// The phases of a run, one behind the other:
-///   warm-up:   the predictor learns the task from all tokens;
-///   calibrate: it learns what to say where tokens are missing, left out at random;
-///   select:    it stands still, and the selector learns which tokens it needs. A token costs the
-///              less, the more the task suffers, and nothing where it suffers more than is
-///              tolerated. That is much at first, so that the mask moves, and next to nothing in
-///              the end, so that what is needed ends well above the threshold;
-///   tune:      the selector stands still as a hard mask, and the predictor learns from what it
-///              keeps.
-/// Because the predictor stands still while the selector learns, the two cannot agree on a code.
+/// A Predictor, and a Selector that learns which tokens it needs: see SelectivePhases. The loss of
+/// the mask is that of the answers, and what tokens cost. Which tokens are junk goes into figures
+/// alone.
 class SelectiveRun : public Module {
  public:
-  enum class Phase : std::uint8_t { kWarmUp, kCalibrate, kSelect, kTune };
-
   explicit SelectiveRun(const SelectiveOptions& options);
 
   ModelOutput evaluate(const Batch& batch, Pass& pass);
@@ -47,30 +24,45 @@ class SelectiveRun : public Module {
   SequenceMask mask_of(const Batch& batch);
   /// The answer's logits from the tokens of `mask`.
   Variable answer(const Batch& batch, const SequenceMask& mask, Pass& pass);
-  Variable logits(const Batch& batch, Pass& pass);
-
-  Phase phase_at(std::int64_t step) const;
-  double cost_at(std::int64_t step) const;
-  double tolerance_at(std::int64_t step) const;
   bool has_selector() const { return selector_ != nullptr; }
   /// The step from which the mask is what it stays; 0 where none is learned.
-  std::int64_t hard_from() const { return has_selector() ? begin_of(Phase::kTune) : 0; }
+  std::int64_t hard_from() const {
+    return has_selector() ? phases_.begin_of(SelectivePhase::kTune) : 0;
+  }
+
+  /// The mask before it is hard: the probabilities of the tokens that have a price, and the
+  /// answer's logits where each token counts as far as it is kept. Needs a selector.
+  struct SoftMask {
+    std::vector<double> shares;
+    Variable answer;
+  };
+  SoftMask soft_mask_of(const Batch& batch);
+
+  /// What the mask came to at the end of a run, for learned_mask_rules().
+  void observe_end(double undecided, double hardening);
+  /// Signs of a mask that collapsed, in the steps of this process and at the end.
+  std::vector<std::string> warnings() const { return watch_.findings(); }
 
  private:
   struct Terms;
   void select(const Batch& batch, Pass& pass, Terms& terms);
+  void add_answer(const Batch& batch, const KeepSample& sample, Pass& pass, Terms& terms);
+  void add_cost(const Batch& batch, const Variable& logits, Pass& pass, Terms& terms);
   void predict(const Batch& batch, const SequenceMask& mask, Pass& pass, Terms& terms);
-  double full_loss(const Batch& batch, Pass& pass);
-  SequenceMask random_drops(const Batch& batch, Pass& pass) const;
-  std::int64_t begin_of(Phase phase) const;
-  // The step behind this share of the phase that selects.
-  std::int64_t within_select(double share) const;
+  void learn(const Batch& batch, const SequenceMask& mask, Pass& pass, Terms& terms);
+  Variable logits(const Batch& batch, Pass& pass);
+  double excess(const Batch& batch, Pass& pass);
+  void watch(std::int64_t step, double kept);
 
   SelectiveOptions options_;
+  SelectivePhases phases_;
   std::unique_ptr<Sampler> sampler_;
   Predictor& predictor_;
   Selector* selector_ = nullptr;
   ScoreFunction score_;
+  std::optional<AnswerLikelihood> likelihood_;  // while the predictor stands still
+  CollapseWatch watch_{learned_mask_rules()};
+  std::int64_t watched_step_ = -1;
 };
 
 }  // namespace maskgrad::apps

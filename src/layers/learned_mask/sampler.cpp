@@ -68,13 +68,17 @@ SequenceMask decide(const Variable& logits) {
 
 KeepSample SoftGate::sample(const Variable& logits, Pass&) const { return {kept(logits), {}}; }
 
-KeepSample StraightThrough::sample(const Variable& logits, Pass&) const {
-  return {kept(logits), {}};
+KeepSample StraightThrough::sample(const Variable& logits, Pass& pass) const {
+  if (!draws_) return {kept(logits), {}};
+  const Tensor drawn = Reinforce().sample(logits, pass).keep.value();
+  const Variable share = kept(logits), value(share.value(), Variable::kConstant, share.mask());
+  const Variable decided(drawn, Variable::kConstant, share.mask());
+  return {ops::add(decided, ops::subtract(share, value)), {}};
 }
 
 Variable StraightThrough::kept(const Variable& logits) const {
   check_logits("straight-through", logits);
-  return ops::straight_through(logits);
+  return draws_ ? ops::sigmoid(logits) : ops::straight_through(logits);
 }
 
 GumbelSigmoid::GumbelSigmoid(const Ramp& temperature) : temperature_(temperature) {

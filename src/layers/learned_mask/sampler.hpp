@@ -54,12 +54,19 @@ class SoftGate : public Sampler {
 };
 
 /// keep = 1 where l > 0, else 0, with the gradient of s(l): ops::straight_through(). kept() is the
-/// same. Draws nothing. Bengio et al. 2013.
+/// same, and nothing is drawn. Where `draws` says so, keep = 1 with probability s(l), else 0, with
+/// the same gradient, and kept() is s(l). Without draws a mask never tries what two tokens are
+/// worth together, once it has dropped both. Bengio et al. 2013, "Estimating or propagating
+/// gradients through stochastic neurons for conditional computation", where neurons draw.
 class StraightThrough : public Sampler {
  public:
+  explicit StraightThrough(bool draws = false) : draws_(draws) {}
   const char* name() const override { return "straight-through"; }
   KeepSample sample(const Variable& logits, Pass& pass) const override;
   Variable kept(const Variable& logits) const override;
+
+ private:
+  bool draws_;
 };
 
 /// keep = s((l + n) / tau), a relaxed sample whose gradient is its own slope. The lower the

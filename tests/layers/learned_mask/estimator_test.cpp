@@ -131,6 +131,21 @@ TEST(StraightThroughSampler, HasTheGradientOfItsDefinition) {
   EXPECT_TRUE(test::is_close(logit.grad(), {0, 3 * s * (1 - s)}));
 }
 
+// The same slope where it drew 1, and none of keep^3 where it drew 0.
+TEST(StraightThroughSampler, HasTheSameGradientWhereItDraws) {
+  const Variable logits = test::leaf(Tensor::full({1, 60}, 0.7, DType::kFloat64));
+  Pass pass = Pass::training(1, 1);
+  Tape tape;
+  const Variable keep = StraightThrough(/*draws=*/true).sample(logits, pass).keep;
+  tape.backward(ops::sum(ops::pow(keep, 3)));
+  const double s = logistic_function(0.7);
+  const std::vector<double> drawn = to_doubles(keep.value()), slopes = to_doubles(logits.grad());
+  for (std::size_t i = 0; i < drawn.size(); ++i) {
+    EXPECT_TRUE(drawn[i] == 0 || drawn[i] == 1);
+    EXPECT_NEAR(slopes[i], drawn[i] * 3 * s * (1 - s), 1e-12);
+  }
+}
+
 // Biased for hard decisions, and exact for its own relaxed ones: E[d keep^3 / dl] by quadrature.
 TEST(RelaxedSamplers, EstimateTheGradientOfTheirOwnMean) {
   constexpr std::int64_t kDraws = 40'000;

@@ -117,6 +117,16 @@ TEST(Samplers, SoftAndStraightThroughFollowTheirFormulas) {
   EXPECT_THAT(to_doubles(StraightThrough().kept(logits).value()), ElementsAre(0, 0, 1, 1));
 }
 
+TEST(Samplers, StraightThroughThatDrawsKeepsWhatReinforceKeeps) {
+  Random random(4);
+  const Variable logits(test::uniform(random, {3, 50}));
+  const StraightThrough draws(/*draws=*/true);
+  for (const std::uint64_t step : {1, 2}) {
+    EXPECT_TRUE(same_bits(drawn(draws, logits, step), drawn(Reinforce(), logits, step)));
+  }
+  EXPECT_TRUE(same_bits(draws.kept(logits).value(), SoftGate().kept(logits).value()));
+}
+
 constexpr std::int64_t kDraws = 40'000;
 
 // The means of keep and keep^2, and the share above `least`, against quadrature and closed forms.

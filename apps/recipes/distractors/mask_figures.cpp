@@ -1,0 +1,122 @@
+#include "recipes/distractors/mask_figures.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/train/data/distractors.hpp>
+
+#include "recipes/distractors/token_drops.hpp"
+
+namespace maskgrad::apps {
+namespace {
+
+// In microseconds.
+template <class Step>
+double time_of(const Step& step) {
+  const auto begin = std::chrono::steady_clock::now();
+  step();
+  const std::chrono::duration<double, std::micro> time = std::chrono::steady_clock::now() - begin;
+  return time.count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + std::ssize(values) / 2;
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
+std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
+
+}  // namespace
+
+void MaskFigures::add(const Batch& batch, SelectiveRun& run) {
+  const NoGrad no_grad;
+  const auto right = [&](const Variable& answer) {
+    return to_metric("accuracy", ops::sequence_accuracy(answer, batch.targets));
+  };
+  const auto accuracy = [&](const SequenceMask& mask) {
+    Pass pass;
+    return right(run.answer(batch, mask, pass));
+  };
+  const SequenceMask mask = run.mask_of(batch);
+  accuracy_ += accuracy(mask);
+  accuracy_oracle_ += accuracy(oracle_mask(batch));
+  if (run.has_selector()) {
+    const SelectiveRun::SoftMask soft = run.soft_mask_of(batch);
+    accuracy_soft_ += right(soft.answer);
+    shares_.insert(shares_.end(), soft.shares.begin(), soft.shares.end());
+  }
+  read_.sum += static_cast<double>(mask.kept());
+  read_.count += existing(batch).kept();
+  kept_ += kept_counts(batch, mask);
+  add_patterns(batch, mask);
+}
+
+// Which tokens of each problem are kept, and the answer.
+void MaskFigures::add_patterns(const Batch& batch, const SequenceMask& mask) {
+  const Tensor uses = batch["use"];
+  const std::int64_t length = batch.inputs.dim(1);
+  for (std::int64_t b = 0; b < batch.inputs.dim(0); ++b) {
+    std::string pattern;
+    for (std::int64_t i = b * length; i < (b + 1) * length; ++i) {
+      const auto use = static_cast<TokenUse>(uses.data<std::int64_t>()[i]);
+      if (use != TokenUse::kNeeded && use != TokenUse::kSpare) continue;
+      pattern += mask.bits().data<bool>()[i] ? '1' : '0';
+    }
+    const std::int64_t* const answer =
+        batch.targets.data<std::int64_t>() + b * batch.targets.dim(1);
+    pattern_.add(pattern, 10'000 * answer[0] + 100 * answer[1] + answer[2]);
+  }
+}
+
+// By turns, so that what else the machine does slows both down.
+void MaskFigures::time(const Batch& batch, SelectiveRun& run) {
+  constexpr int kRuns = 31, kFirst = 2;
+  const SequenceMask own = run.mask_of(batch), all = existing(batch);
+  const auto step = [&](const SequenceMask& mask) {
+    Tape tape;
+    Pass pass = Pass::training(0, 0);
+    tape.backward(ops::cross_entropy(run.answer(batch, mask, pass), batch.targets).sum);
+  };
+  std::vector<double> hard, full;
+  for (int i = 0; i < kRuns + kFirst; ++i) {
+    const double with = time_of([&] { step(own); }), without = time_of([&] { step(all); });
+    if (i < kFirst) continue;
+    hard.push_back(with);
+    full.push_back(without);
+  }
+  us_hard_ = median(hard);
+  us_full_ = median(full);
+}
+
+double MaskFigures::undecided() const { return maskgrad::undecided(shares_); }
+
+double MaskFigures::hardening() const {
+  return shares_.empty() ? 0 : accuracy_soft_.mean() - accuracy_.mean();
+}
+
+Examination MaskFigures::examination(const std::string& sampler, std::int64_t count) const {
+  const double time_share = us_hard_ / us_full_;
+  Examination examination{.count = count};
+  examination.shares = {{"accuracy", accuracy_.mean()},
+                        {"accuracy_oracle", accuracy_oracle_.mean()},
+                        {"junk_dropped", kept_.junk_dropped.mean()},
+                        {"needed_kept", kept_.needed_kept.mean()},
+                        {"kept", kept_.kept.mean()},
+                        {"read", read_.mean()},
+                        {"pattern_bits", pattern_.bits()},
+                        {"us_per_step_hard", us_hard_},
+                        {"us_per_step_full", us_full_},
+                        {"time_share", time_share}};
+  examination.table = {{"sampler", "accuracy", "with oracle", "junk dropped", "needed kept", "kept",
+                        "read", "time", "us a step", "without mask", "pattern"},
+                       {sampler, percent(accuracy_.mean()), percent(accuracy_oracle_.mean()),
+                        percent(kept_.junk_dropped.mean()), percent(kept_.needed_kept.mean()),
+                        percent(kept_.kept.mean()), percent(read_.mean()), percent(time_share),
+                        fmt::format("{:.0f}", us_hard_), fmt::format("{:.0f}", us_full_),
+                        fmt::format("{:.3f} bits", pattern_.bits())}};
+  return examination;
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,29 @@
+// Masks of batches of Distractors.
+#pragma once
+
+#include <maskgrad/layers/pass.hpp>
+#include <maskgrad/train/data/dataset.hpp>
+
+namespace maskgrad::apps {
+
+/// The tokens that are no padding.
+SequenceMask existing(const Batch& batch);
+Variable tokens_with(const Batch& batch, const SequenceMask& mask);
+
+/// Half of the sequences lose a share of their own, up to `most`, and each token is lost by itself.
+/// Tokens that ask for the answer stay.
+SequenceMask random_drops(const Batch& batch, double most, Pass& pass);
+
+/// Every other sequence as `even` has it, from the first on, and those between as `odd`.
+SequenceMask by_turns(const SequenceMask& even, const SequenceMask& odd);
+
+/// exp(-u (1 - keep)) for keep values [B, S] of 0 and 1, u uniform in 0 .. 16 for each position of
+/// `logits`. 1 stays 1, and 0 becomes any weight from 1 down to 1e-7. Attention rises so steeply
+/// where a weight leaves 0 that its slope there says nothing of what a token is worth. On the whole
+/// way the slope adds up to that.
+Variable faded(const Variable& keep, const Variable& logits, Pass& pass);
+
+/// The first quarter of a batch, each row four times.
+Batch four_of_each(const Batch& batch);
+
+}  // namespace maskgrad::apps
