@@ -121,7 +121,7 @@ TEST_F(DistractorsRecipe, ReportsTheWarningsOfItsResults) {
 // A price that is high enough closes or opens any mask.
 TEST_F(DistractorsRecipe, WarnsOfAMaskThatCollapses) {
   const std::vector<std::string> same = {
-      "--steps",  "520", "--batch-size", "2", "--warm-up", "0",  "--calibrate", "0",
+      "--steps",  "700", "--batch-size", "2", "--warm-up", "0",  "--calibrate", "0",
       "--select", "1",   "--lr",         "1", "--cost",    "100"};
   for (const bool pays_for_kept : {true, false}) {
     std::vector<std::string> args = same;
