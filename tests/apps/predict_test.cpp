@@ -194,14 +194,14 @@ TEST_F(Predict, EditsLinesAndRemembersThemAtThePrompt) {
 #endif
   if (!test::has_terminals()) GTEST_SKIP() << "this machine has no pseudo-terminals";
   auto prompt = start({"predict", "r"}, {.environment = {"TERM=xterm"}, .terminal_columns = 80});
-  ASSERT_TRUE(prompt.shows("> "));
+  ASSERT_TRUE(prompt.shows("> ") && prompt.takes_keys());
   prompt.type("=1,y=2:x+z\x01x\n");  // Ctrl-A: to the beginning of the line
   ASSERT_TRUE(prompt.shows("'z' in 'x=1,y=2:x+z' is not one of the characters"));
-  ASSERT_TRUE(prompt.shows("\n> "));
+  ASSERT_TRUE(prompt.shows("\n> ") && prompt.takes_keys());
   prompt.type("\x1b[A\x7fy\n");  // the line before, with another end
   const std::string answer = run({"predict", "r", "x=1,y=2:x+y"}).out;
   ASSERT_TRUE(prompt.shows("\n" + answer.substr(0, 1) + "\r\n"));
-  ASSERT_TRUE(prompt.shows("> "));
+  ASSERT_TRUE(prompt.shows("> ") && prompt.takes_keys());
   prompt.type("\x04");
   EXPECT_EQ(prompt.wait().code, 0);
 }

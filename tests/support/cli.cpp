@@ -9,6 +9,7 @@
 #include <pty.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <maskgrad/train/formats/file.hpp>
@@ -85,6 +86,16 @@ void CliProcess::signal(int number) { ::kill(pid_, number); }
 
 void CliProcess::type(std::string_view keys) {
   ASSERT_EQ(::write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+}
+
+bool CliProcess::takes_keys() const {
+  termios settings{};
+  for (unsigned ms = 0; ms < 1000 * kMostSeconds; ++ms) {
+    if (::tcgetattr(terminal_, &settings) != 0) return false;
+    if ((settings.c_lflag & ICANON) == 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
 }
 
 bool CliProcess::shows(std::string_view text) {

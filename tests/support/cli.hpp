@@ -52,8 +52,11 @@ class CliProcess {
   /// program ended first.
   bool shows(std::string_view text);
 
-  /// Gives the terminal these keys. A program that edits lines takes them as such only once it
-  /// shows its prompt.
+  /// Waits until the program takes single keys from the terminal, which one that edits lines does
+  /// only after it shows its prompt; false when it does not.
+  bool takes_keys() const;
+
+  /// Gives the terminal these keys.
   void type(std::string_view keys);
 
   CliResult wait();
