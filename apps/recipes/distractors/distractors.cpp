@@ -35,7 +35,7 @@ class DistractorsRecipe : public Recipe {
             .one_of({"content", "class"}),
         Setting{"price", std::string("kept"), "what a token costs: when it is kept, or masked"}
             .one_of({"kept", "masked"}),
-        Setting{"cost", 0.1, "of a token, in nats of the answer's loss"}.at_least(0).at_most(100),
+        Setting{"cost", 0.05, "of a token, in nats of the answer's loss"}.at_least(0).at_most(100),
         share("warm_up", 0.3, "of the steps: the model learns the task from all tokens"),
         share("calibrate", 0.15, "of the steps: it learns to do without some, left out at random"),
         share("select", 0.4, "of the steps: the mask is learned; in the rest it is hard"),

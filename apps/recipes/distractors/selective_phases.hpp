@@ -16,10 +16,10 @@ struct SelectiveOptions {
   std::string sampler = "gumbel";  // sampler_names(), or "none", or "oracle": junk is left out
   Scorer scorer = Scorer::kClass;
   Price price = Price::kKept;
-  double cost = 0.1;  // of a token, in nats
+  double cost = 0.05;  // of a token, in nats
   /// By how many nats an answer's loss may be above that with all tokens, before nothing is paid
   /// for tokens any more. Below that the cost rises along a line to the whole.
-  double tolerance = 0.1, last_tolerance = 0.02;
+  double tolerance = 0.05, last_tolerance = 0.01;
   double most_drops = 0.95;  // the largest share of tokens that chance leaves out
   SelectiveSizes predictor = {}, selector = {};
   std::int64_t steps = 0;

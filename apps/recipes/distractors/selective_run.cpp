@@ -69,7 +69,7 @@ SelectiveRun::SelectiveRun(const SelectiveOptions& options)
   if (options_.sampler == "none" || options_.sampler == "oracle") return;
   sampler_ = sampler_of(options_.sampler,
                         {1, 0.5, phases_.begin_of(Phase::kSelect), phases_.begin_of(Phase::kTune)});
-  const MaskNetworkOptions network = {.bound = 5, .open = open_of(options_.sampler)};
+  const MaskNetworkOptions network = {.bound = 4, .open = open_of(options_.sampler)};
   selector_ =
       &submodule("selector", std::make_unique<Selector>(options.selector, options.scorer, network));
 }
