@@ -167,6 +167,9 @@ TEST_F(DistractorsRecipe, IsSavedWithItsHardMask) {
 TEST_F(DistractorsRecipe, RefusesPhasesThatDoNotFit) {
   expect_error(train_distractors({"--warm-up", "0.9"}), 2, "the phases take");
   expect_error(train_distractors({"--heads", "3"}), 2, "--heads must cut both features");
+  expect_error(
+      train_distractors({"--selector-features", "6"}), 2,
+      "--heads must cut --selector-features into parts of an even size, and cuts 6 into 3");
   expect_error(train_distractors({"--steps", "0", "--epochs", "1"}), 2, "--steps must be above 0");
 }
 

@@ -62,6 +62,10 @@ class DistractorsRecipe : public Recipe {
             "--heads must cut both features into equal parts, and {} does not cut {} so",
             settings.integer("heads"), settings.integer(key));
     }
+    check(settings.integer("selector_features") / settings.integer("heads") % 2 == 0, kName,
+          "--heads must cut --selector-features into parts of an even size, and cuts {} into {}",
+          settings.integer("selector_features"),
+          settings.integer("selector_features") / settings.integer("heads"));
     check(settings.integer("steps") > 0, kName,
           "--steps must be above 0: the phases of the run are shares of them");
     const double shares =
