@@ -57,6 +57,9 @@ struct Examination {
   std::vector<std::string> mistakes = {};
 };
 
+/// Of the questions that are drawn for it: any that is no run's.
+inline constexpr std::uint64_t kExaminedSeed = 0x6578616d;
+
 struct ExamineOptions {
   std::int64_t samples = 0;  // the most; 0: as many as are needed
   std::function<void(std::int64_t done, std::int64_t all)> on_progress = {};

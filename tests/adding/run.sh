@@ -128,7 +128,7 @@ check_targets() {
   check_target "$tree/src/ops/math/added_cube.cpp" maskgrad_ops
   check_target "$tree/tests/ops/math/added_cube_test.cpp" ops_tests
   check_target "$tree/tests/layers/added_stretch_test.cpp" layers_tests
-  check_target "$tree/apps/recipes/added_pooled/added_pooled.cpp" maskgrad_cli
+  check_target "$tree/apps/recipes/added_pooled/added_pooled.cpp" maskgrad_recipes
   local header
   for header in ops/math/added_cube.hpp layers/added_stretch.hpp; do
     grep -q "$header\"" "$build/cmake_install.cmake" || refuse "$header is not installed"
@@ -152,7 +152,7 @@ check_new_files() {
   program layers_tests "$object" "${objects[@]}" "${test_libraries[@]}"
   passes "$work/layers_tests" '*AddedStretch*' 3
 
-  compile "$tree/apps/recipes/added_pooled/added_pooled.cpp" maskgrad_cli
+  compile "$tree/apps/recipes/added_pooled/added_pooled.cpp" maskgrad_recipes
   program maskgrad "$object" "$cube" "${program_objects[@]}"
   trains "$work/maskgrad"
 

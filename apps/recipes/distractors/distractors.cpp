@@ -3,6 +3,7 @@
 #include <maskgrad/layers/learned_mask/sparsity_cost.hpp>
 
 #include "recipes/distractors/distractors_model.hpp"
+#include "recipes/phase_settings.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -36,9 +37,10 @@ class DistractorsRecipe : public Recipe {
         Setting{"price", std::string("kept"), "what a token costs: when it is kept, or masked"}
             .one_of({"kept", "masked"}),
         Setting{"cost", 0.05, "of a token, in nats of the answer's loss"}.at_least(0).at_most(100),
-        share("warm_up", 0.3, "of the steps: the model learns the task from all tokens"),
-        share("calibrate", 0.15, "of the steps: it learns to do without some, left out at random"),
-        share("select", 0.4, "of the steps: the mask is learned; in the rest it is hard"),
+        share_setting("warm_up", 0.3, "of the steps: the model learns the task from all tokens"),
+        share_setting("calibrate", 0.15,
+                      "of the steps: it learns to do without some, left out at random"),
+        share_setting("select", 0.4, "of the steps: the mask is learned; in the rest it is hard"),
         Setting{"samples", Int{16'000}, "problems of an epoch; each epoch draws new ones"}
             .at_least(1)
             .at_most(100'000'000),
@@ -47,11 +49,11 @@ class DistractorsRecipe : public Recipe {
             .at_most(100),
         Setting{"most_lead", Int{3}, "the most separators before a problem"}.at_least(0).at_most(
             100),
-        size("features", 32, "of each token in the model that answers"),
-        size("layers", 2, "blocks of the model that answers"),
-        size("heads", 4, "of attention in each block, also of the mask's model"),
-        size("selector_features", 32, "of each token in the model that makes the mask"),
-        size("selector_layers", 2, "blocks of the model that makes the mask")};
+        size_setting("features", 32, "of each token in the model that answers"),
+        size_setting("layers", 2, "blocks of the model that answers"),
+        size_setting("heads", 4, "of attention in each block, also of the mask's model"),
+        size_setting("selector_features", 32, "of each token in the model that makes the mask"),
+        size_setting("selector_layers", 2, "blocks of the model that makes the mask")};
     own.insert(own.end(), further.begin(), further.end());
     return recipe_settings(name(), own, data_source());
   }
@@ -66,13 +68,8 @@ class DistractorsRecipe : public Recipe {
           "--heads must cut --selector-features into parts of an even size, and cuts {} into {}",
           settings.integer("selector_features"),
           settings.integer("selector_features") / settings.integer("heads"));
-    check(settings.integer("steps") > 0, kName,
-          "--steps must be above 0: the phases of the run are shares of them");
-    const double shares =
-        settings.real("warm_up") + settings.real("calibrate") + settings.real("select");
-    constexpr double kRounding = 1e-12;  // 0.34 + 0.56 + 0.1 is more than 1
-    check(shares <= 1 + kRounding, kName,
-          "the phases take {} of the steps; they may take all of them at most", shares);
+    constexpr const char* kPhases[] = {"warm_up", "calibrate", "select"};
+    check_phases(settings, kPhases, kName);
   }
 
   DataSource data_source() const override { return DataSource::kDrawn; }
@@ -92,12 +89,6 @@ class DistractorsRecipe : public Recipe {
   }
 
  private:
-  static Setting share(const char* key, double value, const char* help) {
-    return Setting{key, value, std::string("share ") + help}.at_least(0).at_most(1);
-  }
-  static Setting size(const char* key, std::int64_t value, const char* help) {
-    return Setting{key, value, help}.at_least(1).at_most(4096);
-  }
   // Defaults of what every recipe has.
   static std::vector<Setting> training() {
     using Int = std::int64_t;

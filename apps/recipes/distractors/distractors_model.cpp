@@ -20,7 +20,6 @@ namespace {
 constexpr const char* kName = "distractors";
 constexpr double kTableDecay = 0.1;
 constexpr std::int64_t kExamined = 4000, kExaminedAtOnce = 200;
-constexpr std::uint64_t kExaminedSeed = 0x6578616d;  // any that is no run's
 
 SelectiveOptions options_of(const Settings& settings) {
   const std::int64_t length = Distractors(distractor_data(settings)).length();

@@ -17,28 +17,10 @@ namespace {
 
 using Phase = SelectivePhase;
 
-constexpr std::int64_t kSamples = 4;  // of a sequence, for the score function: see four_of_each()
-
-// The power of a keep value between 0 and 1 that keys count with. Attention goes by what keys weigh
-// beside each other: where all that is needed is kept by a tenth, it is read as well as if it were
-// kept. A power puts what is lost where the threshold is.
-double sharpness_of(std::string_view sampler) {
-  return sampler == "soft" ? 16 : sampler == "gumbel" || sampler == "hard-concrete" ? 4 : 1;
-}
-
 // How far keys count: tokens that ask always, the others by a power of their share.
-Variable keep_of(const Variable& share, const Tensor& asking, std::string_view sampler) {
+Variable keep_of(const Variable& share, const Tensor& asking, double sharpness) {
   const Variable one(Tensor::full({}, 1, share.dtype()));
-  const double sharpness = sharpness_of(sampler);
   return ops::where(asking, one, sharpness == 1 ? share : ops::pow(share, sharpness));
-}
-
-// Where the probability that a price is on says that much already, a mask starts less open.
-double open_of(std::string_view sampler) { return sampler == "hard-concrete" ? 2 : 3; }
-
-std::unique_ptr<Sampler> sampler_of(const std::string& name, const Ramp& temperature) {
-  if (name == "straight-through") return std::make_unique<StraightThrough>(/*draws=*/true);
-  return make_sampler(name, temperature);
 }
 
 Variable nothing(DType dtype) { return Variable(Tensor::zeros({}, dtype)); }
@@ -64,12 +46,13 @@ struct SelectiveRun::Terms {
 SelectiveRun::SelectiveRun(const SelectiveOptions& options)
     : options_(options),
       phases_(options),
+      sampling_(sampling_of(options.sampler)),
       predictor_(submodule("predictor", std::make_unique<Predictor>(options.predictor))),
-      score_({.samples = kSamples}) {
+      score_({.samples = Sampling::kSamples}) {
   if (options_.sampler == "none" || options_.sampler == "oracle") return;
-  sampler_ = sampler_of(options_.sampler,
-                        {1, 0.5, phases_.begin_of(Phase::kSelect), phases_.begin_of(Phase::kTune)});
-  const MaskNetworkOptions network = {.bound = 4, .open = open_of(options_.sampler)};
+  sampler_ = drawing_sampler(
+      options_.sampler, {1, 0.5, phases_.begin_of(Phase::kSelect), phases_.begin_of(Phase::kTune)});
+  const MaskNetworkOptions network = {.bound = 4, .open = sampling_.open};
   selector_ =
       &submodule("selector", std::make_unique<Selector>(options.selector, options.scorer, network));
 }
@@ -121,7 +104,7 @@ SelectiveRun::SoftMask SelectiveRun::soft_mask_of(const Batch& batch) {
     if (!exists.bits().data<bool>()[i] || asking.data<bool>()[i]) continue;
     soft.shares.push_back(wide.data<double>()[i]);
   }
-  const Variable keep = keep_of(share, asking, sampler_->name());
+  const Variable keep = keep_of(share, asking, sampling_.sharpness);
   soft.answer = predictor_(tokens_with(batch, exists), keep, pass).answer;
   return soft;
 }
@@ -159,12 +142,12 @@ void SelectiveRun::learn(const Batch& batch, const SequenceMask& mask, Pass& pas
 }
 
 void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
-  const Batch batch = options_.sampler == "reinforce" ? four_of_each(given) : given;
+  const Batch batch = sampling_.is_scored ? several_of_each(given, Sampling::kSamples) : given;
   const Frozen frozen(predictor_);
   if (!likelihood_) likelihood_.emplace(predictor_);
   const Variable logits = this->logits(batch, pass);
   KeepSample sample = sampler_->sample(logits, pass);
-  if (options_.sampler == "straight-through") sample.keep = faded(sample.keep, logits, pass);
+  if (sampling_.fades) sample.keep = faded(sample.keep, logits, pass);
   add_answer(batch, sample, pass, terms);
   add_cost(batch, logits, pass, terms);
   // Where the task suffers, masking more is no use: each token that is lost makes others worthless.
@@ -179,7 +162,7 @@ void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
 void SelectiveRun::add_answer(const Batch& batch, const KeepSample& sample, Pass& pass,
                               Terms& terms) {
   const Tensor asking = asking_tokens(batch.inputs);
-  const Variable keep = keep_of(sample.keep, asking, sampler_->name());
+  const Variable keep = keep_of(sample.keep, asking, sampling_.sharpness);
   const Predictor::Answer made = predictor_(tokens_with(batch, existing(batch)), keep, pass);
   const Variable losses = likelihood_->losses(made.reading, batch.targets);
   terms.answer.sum = ops::sum(losses);
@@ -191,7 +174,7 @@ void SelectiveRun::add_answer(const Batch& batch, const KeepSample& sample, Pass
       score_.surrogate(losses.value(), ops::keep_where(sample.log_probability, others));
   const Variable value(Tensor::full({}, surrogate.item(), surrogate.dtype()));
   terms.score.sum = ops::subtract(surrogate, value);
-  terms.score.count = batch.inputs.dim(0) / kSamples;
+  terms.score.count = batch.inputs.dim(0) / Sampling::kSamples;
 }
 
 void SelectiveRun::add_cost(const Batch& batch, const Variable& logits, Pass& pass, Terms& terms) {

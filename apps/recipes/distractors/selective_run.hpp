@@ -8,6 +8,7 @@
 #include <maskgrad/train/model_output.hpp>
 
 #include "recipes/distractors/answer_likelihood.hpp"
+#include "recipes/distractors/sampling.hpp"
 #include "recipes/distractors/selective_phases.hpp"
 
 namespace maskgrad::apps {
@@ -56,6 +57,7 @@ class SelectiveRun : public Module {
 
   SelectiveOptions options_;
   SelectivePhases phases_;
+  Sampling sampling_;
   std::unique_ptr<Sampler> sampler_;
   Predictor& predictor_;
   Selector* selector_ = nullptr;

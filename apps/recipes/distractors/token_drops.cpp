@@ -2,22 +2,20 @@
 
 #include <algorithm>
 
+#include <maskgrad/layers/uniform_by_place.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/operators.hpp>
-#include <maskgrad/train/data/arithmetic.hpp>
 
 #include "recipes/distractors/selective_model.hpp"
 
 namespace maskgrad::apps {
 namespace {
 
-constexpr std::int64_t kTimes = 4;
-
-Tensor repeated(const Tensor& x) {
-  Tensor rows = Tensor::empty(x.shape().with_dim(0, x.dim(0) * kTimes), x.dtype());
+Tensor repeated(const Tensor& x, std::int64_t times) {
+  Tensor rows = Tensor::empty(x.shape().with_dim(0, x.dim(0) * times), x.dtype());
   const std::int64_t each = x.dim(0) ? x.numel() / x.dim(0) : 0;
   for (std::int64_t r = 0; r < rows.dim(0); ++r) {
-    std::copy_n(x.data<std::int64_t>() + r / kTimes * each, each,
+    std::copy_n(x.data<std::int64_t>() + r / times * each, each,
                 rows.data<std::int64_t>() + r * each);
   }
   return rows;
@@ -25,27 +23,21 @@ Tensor repeated(const Tensor& x) {
 
 }  // namespace
 
-SequenceMask existing(const Batch& batch) {
-  return SequenceMask::from_tokens(batch.inputs, kPadToken);
-}
-
 Variable tokens_with(const Batch& batch, const SequenceMask& mask) {
   return Variable(batch.inputs, Variable::kConstant, mask);
 }
 
 SequenceMask random_drops(const Batch& batch, double most, Pass& pass) {
   const SequenceMask exists = existing(batch);
-  const Variable tokens = tokens_with(batch, exists);
-  const Random shares = pass.random("shares"), drops = pass.random("drops");
-  const Tensor places = pass.places(tokens);
+  const Tensor drop = uniform_by_place(tokens_with(batch, exists), pass, "drops");
+  Random share = pass.random("shares");
   Tensor bits = exists.bits().clone();
   const std::int64_t length = bits.dim(1);
-  for (std::int64_t i = 0; i < bits.numel(); ++i) {
-    Random share = shares, drop = drops;
-    share.skip_uniforms(static_cast<std::uint64_t>(i / length));
-    drop.skip_uniforms(static_cast<std::uint64_t>(places.data<std::int64_t>()[i]));
+  for (std::int64_t b = 0; b < bits.dim(0); ++b) {
     const double lost = most * (2 * share.uniform() - 1);
-    if (drop.uniform() < lost) bits.data<bool>()[i] = false;
+    for (std::int64_t i = b * length; i < (b + 1) * length; ++i) {
+      if (drop.data<double>()[i] < lost) bits.data<bool>()[i] = false;
+    }
   }
   return with_asking(SequenceMask(bits), batch.inputs);
 }
@@ -61,24 +53,17 @@ SequenceMask by_turns(const SequenceMask& even, const SequenceMask& odd) {
 
 Variable faded(const Variable& keep, const Variable& logits, Pass& pass) {
   constexpr double kMost = 16;
-  const Random fades = pass.random("fades");
-  const Tensor places = pass.places(logits);
-  Tensor u = Tensor::empty(keep.shape(), DType::kFloat64);
-  for (std::int64_t i = 0; i < u.numel(); ++i) {
-    Random fade = fades;
-    fade.skip_uniforms(static_cast<std::uint64_t>(places.data<std::int64_t>()[i]));
-    u.data<double>()[i] = kMost * fade.uniform();
-  }
-  return ops::exp(ops::multiply(Variable(u.to(keep.dtype())), keep - 1));
+  const Variable u(uniform_by_place(logits, pass, "fades").to(keep.dtype()));
+  return ops::exp(u * kMost * (keep - 1));
 }
 
-Batch four_of_each(const Batch& batch) {
-  const Batch part = batch.part(0, std::max<std::int64_t>(1, batch.size() / kTimes));
+Batch several_of_each(const Batch& batch, std::int64_t times) {
+  const Batch part = batch.part(0, std::max<std::int64_t>(1, batch.size() / times));
   Batch rows;
-  rows.inputs = repeated(part.inputs);
-  rows.targets = repeated(part.targets);
+  rows.inputs = repeated(part.inputs, times);
+  rows.targets = repeated(part.targets, times);
   for (const BatchTensor& other : part.others) {
-    rows.others.push_back({other.name, repeated(other.tensor)});
+    rows.others.push_back({other.name, repeated(other.tensor, times)});
   }
   return rows;
 }

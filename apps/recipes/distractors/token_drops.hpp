@@ -4,10 +4,10 @@
 #include <maskgrad/layers/pass.hpp>
 #include <maskgrad/train/data/dataset.hpp>
 
+#include "recipes/existing.hpp"
+
 namespace maskgrad::apps {
 
-/// The tokens that are no padding.
-SequenceMask existing(const Batch& batch);
 Variable tokens_with(const Batch& batch, const SequenceMask& mask);
 
 /// Half of the sequences lose a share of their own, up to `most`, and each token is lost by itself.
@@ -23,7 +23,7 @@ SequenceMask by_turns(const SequenceMask& even, const SequenceMask& odd);
 /// way the slope adds up to that.
 Variable faded(const Variable& keep, const Variable& logits, Pass& pass);
 
-/// The first quarter of a batch, each row four times.
-Batch four_of_each(const Batch& batch);
+/// The first of `times` parts of a batch, a row at least, each row so many times.
+Batch several_of_each(const Batch& batch, std::int64_t times);
 
 }  // namespace maskgrad::apps

@@ -8,6 +8,7 @@
 #include <maskgrad/layers/task_gate/mixture_loss.hpp>
 #include <maskgrad/layers/task_gate/task_gate.hpp>
 #include <maskgrad/layers/task_gate/task_query.hpp>
+#include <maskgrad/layers/uniform_by_place.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
@@ -16,6 +17,8 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/operator_tasks.hpp>
+
+#include "recipes/existing.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -92,10 +95,6 @@ SequenceMask problem_in(const Batch& batch) {
   return SequenceMask::from_lengths(lengths, length);
 }
 
-SequenceMask existing(const Batch& batch) {
-  return SequenceMask::from_tokens(batch.inputs, kPadToken);
-}
-
 }  // namespace
 
 TaskChoice task_choice_from_string(std::string_view name) {
@@ -167,14 +166,12 @@ SequenceMask TaskNetwork::read_by_choice(const Batch& batch, Pass& pass) const {
   const SequenceMask problem = existing(batch) & problem_in(batch);
   const double drops = pass.is_training() ? drops_at(static_cast<std::int64_t>(pass.step())) : 0.0;
   if (drops == 0) return problem;
-  const Tensor places = pass.places(Variable(batch.inputs, Variable::kConstant, existing(batch)));
-  const Random all = pass.random("drops");
+  const Variable tokens(batch.inputs, Variable::kConstant, existing(batch));
+  const Tensor drop = uniform_by_place(tokens, pass, "drops");
   Tensor bits = problem.bits().clone();
   const std::int64_t length = bits.dim(1), asks = length - OperatorTasks::kAnswer;
   for (std::int64_t i = 0; i < bits.numel(); ++i) {
-    Random own = all;
-    own.skip_uniforms(static_cast<std::uint64_t>(places.data<std::int64_t>()[i]));
-    if (i % length != asks && own.uniform() < drops) bits.data<bool>()[i] = false;
+    if (i % length != asks && drop.data<double>()[i] < drops) bits.data<bool>()[i] = false;
   }
   return SequenceMask(bits);
 }

@@ -1,4 +1,5 @@
 // Three tasks on the same operands: which of them it is, nobody says.
+#include "recipes/phase_settings.hpp"
 #include "recipes/tasks/tasks_model.hpp"
 
 namespace maskgrad::apps {
@@ -29,18 +30,19 @@ class TasksRecipe : public Recipe {
             .one_of({"operands", "all"}),
         worth("balance", 0.05, "of information that the choice has on the input"),
         worth("evenness", 3, "by which the experts are used alike"),
-        share("drops", 0.5, "of the tokens that a choice does without, when it begins to learn"),
-        share("warm_up", 0.15, "of the steps: each expert learns all tasks alone"),
-        share("best", 0.5, "of the steps, the last: the best expert alone"),
+        share_setting("drops", 0.5,
+                      "of the tokens that a choice does without, when it begins to learn"),
+        share_setting("warm_up", 0.15, "of the steps: each expert learns all tasks alone"),
+        share_setting("best", 0.5, "of the steps, the last: the best expert alone"),
         Setting{"samples", Int{16'000}, "problems of an epoch; each epoch draws new ones"}
             .at_least(1)
             .at_most(100'000'000),
         Setting{"most_lead", Int{0}, "the most separators before a problem"}.at_least(0).at_most(
             100),
-        size("features", 16),
-        size("heads", 4),
-        size("hidden", 128),
-        size("gate_features", 32),
+        size_setting("features", 16, "of each token in an expert"),
+        size_setting("hidden", 128, "features of each of an expert's two hidden layers"),
+        size_setting("gate_features", 32, "of each token in what chooses"),
+        size_setting("heads", 4, "of attention in what chooses"),
         Setting{"gate_layers", Int{0}, "of an encoder before the choice, which attends once itself"}
             .at_least(0)
             .at_most(100)};
@@ -54,11 +56,8 @@ class TasksRecipe : public Recipe {
     check(features % heads == 0, kName,
           "--heads must cut the features of the gate into equal parts, and {} does not cut {} so",
           heads, features);
-    check(settings.integer("steps") > 0, kName,
-          "--steps must be above 0: the phases of the run are shares of them");
-    const double shares = settings.real("warm_up") + settings.real("best");
-    check(shares <= 1, kName, "the phases take {} of the steps; they may take all of them at most",
-          shares);
+    constexpr const char* kPhases[] = {"warm_up", "best"};
+    check_phases(settings, kPhases, kName);
   }
 
   DataSource data_source() const override { return DataSource::kDrawn; }
@@ -78,14 +77,8 @@ class TasksRecipe : public Recipe {
   }
 
  private:
-  static Setting share(const char* key, double value, const char* help) {
-    return Setting{key, value, std::string("share ") + help}.at_least(0).at_most(1);
-  }
   static Setting worth(const char* key, double value, const char* help) {
     return Setting{key, value, std::string("worth of a nat ") + help}.at_least(0).at_most(100);
-  }
-  static Setting size(const char* key, std::int64_t value) {
-    return Setting{key, value, "size of the model"}.at_least(1).at_most(4096);
   }
   // Defaults of what every recipe has.
   static std::vector<Setting> training() {

@@ -14,15 +14,15 @@ namespace {
 
 constexpr const char* kName = "tasks";
 constexpr std::int64_t kExamined = 4000;
-constexpr std::uint64_t kExaminedSeed = 0x6578616d;  // any that is no run's
 
-// Where parameters are that choose nothing.
-constexpr std::string_view kAnswering[] = {"shared", "mixture.expert"};
+// Whether a parameter of this name is there to choose, and not to answer.
+bool chooses(std::string_view parameter) {
+  return !parameter.starts_with("shared") && !parameter.starts_with("mixture.expert");
+}
 
 TaskOptions options_of(const Settings& settings) {
   const std::int64_t length = OperatorTasks(operator_task_data(settings)).length();
   return {.choice = task_choice_from_string(settings.text("choice")),
-
           .experts_see_all = settings.text("experts_see") == "all",
           .solver = {length, settings.integer("features"), settings.integer("hidden")},
           .gate = {settings.integer("gate_features"), settings.integer("gate_layers"),
@@ -59,10 +59,8 @@ class TasksModel : public RecipeModel {
   Module& module() override { return network_; }
   // The choice stands still in a phase that learns nothing of it.
   std::vector<ParameterGroup> parameter_groups() const override {
-    const auto chooses = [](std::string_view name, const Shape&) {
-      return std::ranges::none_of(kAnswering, [&](auto part) { return name.starts_with(part); });
-    };
-    return {{.name = "choice", .owns = chooses, .rests = true}};
+    const auto owns = [](std::string_view name, const Shape&) { return chooses(name); };
+    return {{.name = "choice", .owns = owns, .rests = true}};
   }
   Abilities abilities() const override {
     return {.writes_steps = network_.chooses(), .is_examined = true, .is_examined_at_end = true};
@@ -79,16 +77,18 @@ class TasksModel : public RecipeModel {
     const std::int64_t rows = batch.inputs.dim(0);
     const Shape answer = batch.targets.shape();
     std::vector<LayerSummary> table;
-    const auto add = [&](const std::string& name, const char* kind) {
-      table.push_back(row(name, kind, answer, MaskRule::kEnds));
+    const auto add_solver = [&](const std::string& name) {
+      const auto owns = [&](std::string_view parameter) { return parameter.starts_with(name); };
+      table.push_back({name, "ProblemSolver", answer, values_of(owns), MaskRule::kEnds});
     };
     if (!network_.chooses()) {
-      add("shared", "ProblemSolver");
+      add_solver("shared");
       return table;
     }
-    table.push_back(row("", "Choice", {rows, OperatorTasks::kTasks}, MaskRule::kEnds));
+    const Shape shares = {rows, OperatorTasks::kTasks};
+    table.push_back({"choice", "Choice", shares, values_of(chooses), MaskRule::kEnds});
     for (std::int64_t c = 0; c < OperatorTasks::kTasks; ++c) {
-      add(fmt::format("mixture.expert{}", c), "ProblemSolver");
+      add_solver(fmt::format("mixture.expert{}", c));
     }
     return table;
   }
@@ -134,18 +134,14 @@ class TasksModel : public RecipeModel {
     Batch batch;  // with the answer that was written
   };
 
-  // Of the parameters whose names begin so; without a beginning, of those that choose.
-  LayerSummary row(const std::string& prefix, const char* kind, const Shape& output,
-                   MaskRule rule) {
+  // How many values the parameters have whose names are `owned`.
+  template <class F>
+  std::int64_t values_of(F owned) {
     std::int64_t count = 0;
     for (const NamedParameter& p : network_.parameters()) {
-      const bool answers =
-          std::ranges::any_of(kAnswering, [&](auto part) { return p.name.starts_with(part); });
-      if (prefix.empty() ? !answers : p.name.starts_with(prefix)) {
-        count += p.parameter->shape().numel();
-      }
+      if (owned(p.name)) count += p.parameter->shape().numel();
     }
-    return {prefix.empty() ? "choice" : prefix, kind, output, count, rule};
+    return count;
   }
 
   Predicted predicted(const OperatorTasks::Sample& sample) {

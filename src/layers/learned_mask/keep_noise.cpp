@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include <maskgrad/layers/learned_mask/keep_noise.hpp>
+#include <maskgrad/layers/uniform_by_place.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
 namespace maskgrad {
@@ -16,20 +17,15 @@ double logistic_of(double part) {
 
 Tensor logistic_noise(const Variable& logits, Pass& pass) {
   constexpr std::int64_t kLeast = 512;  // positions that are worth a thread
-  const Random random = pass.random("keep");
-  const Tensor places = pass.places(logits);
-  const std::int64_t* const place = places.data<std::int64_t>();
+  const Tensor uniform = uniform_by_place(logits, pass, "keep");
+  const double* const part = uniform.data<double>();
   const bool* const exists = logits.mask().defined() ? logits.mask().bits().data<bool>() : nullptr;
-  Tensor noise = Tensor::empty(logits.shape(), logits.dtype());
+  Tensor noise = Tensor::zeros(logits.shape(), logits.dtype());
   dispatch_dtype(FloatingTypes{}, noise.dtype(), "sampler", [&]<class T>(T) {
     T* const to = noise.data<T>();
     parallel_for(noise.numel(), kLeast, [&](std::int64_t i, std::int64_t end) {
       for (; i < end; ++i) {
-        to[i] = 0;
-        if (exists && !exists[i]) continue;
-        Random own = random;
-        own.skip_uniforms(static_cast<std::uint64_t>(place[i]));
-        to[i] = static_cast<T>(logistic_of(own.uniform()));
+        if (!exists || exists[i]) to[i] = static_cast<T>(logistic_of(part[i]));
       }
     });
   });

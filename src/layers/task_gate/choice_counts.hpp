@@ -13,7 +13,8 @@ class ChoiceCounts {
  public:
   ChoiceCounts(std::size_t kinds, std::size_t experts);
 
-  /// kinds int64 [B] of the samples of a choice. A sample without a choice does not count.
+  /// kinds int64 [B] of the samples of a choice. A sample without a choice does not count. Throws
+  /// Error for other shapes, and for a kind or an expert that there is none of.
   void add(const Tensor& kinds, const Choice& choice);
   void add(std::size_t kind, std::size_t expert);
 
@@ -24,8 +25,8 @@ class ChoiceCounts {
   /// Of the samples of a kind, the share that each expert was chosen for; 0 where there are none.
   std::vector<double> shares(std::size_t kind) const;
   /// How many samples have the expert of their kind, when each kind is given an expert of its own
-  /// so that most have. Tries all ways, so it is for a few kinds. Requires as many experts as
-  /// kinds.
+  /// so that most have. Tries all ways, so it is for a few kinds. Throws Error for
+  /// fewer experts than kinds, and so does agreement().
   std::int64_t matched() const;
   /// matched() / count(); 0 without samples.
   double agreement() const;

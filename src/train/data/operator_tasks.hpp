@@ -10,7 +10,7 @@
 
 namespace maskgrad {
 
-/// What of an input says which task it is: the operator between the names, or worked examples
+/// What of an input says which task it is: the operator between the operands, or worked examples
 /// before a problem whose operator is not shown.
 enum class TaskFrom : std::uint8_t { kOperator, kExamples };
 /// "operator", "examples".

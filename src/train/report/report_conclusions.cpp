@@ -26,17 +26,23 @@ std::string last_in_training(const ReportRun& run, const std::string& metric) {
   return last ? format_number(*last) + mean_of_steps(figures.steps_in_part) : "";
 }
 
-/// "with loss 1.4381 and accuracy 0.5685 on validation data, and 0.9929 and 0.6655 in training."
+/// "with loss 1.4381 and accuracy 0.5685 on validation data, and loss 0.9929 and accuracy 0.6655 in
+/// training." A single metric is named once. One that is 0 in both says nothing.
 std::string beside_training(const ReportContent& content, const ReportRun& run) {
-  std::vector<std::string> held_out, trained;
+  std::vector<std::string> names, held_out, trained;
   for (const std::string& metric : report_metrics(content)) {
     const auto validation = last_in_validation(run, metric);
     const std::string training = last_in_training(run, metric);
     if (!validation || training.empty()) continue;
+    if (*validation == 0 && training == format_number(0)) continue;
+    names.push_back(metric);
     held_out.push_back(metric + " " + format_number(*validation));
     trained.push_back(training);
   }
-  if (held_out.empty()) return "";
+  if (names.empty()) return "";
+  if (names.size() > 1) {
+    for (std::size_t i = 0; i < names.size(); ++i) trained[i] = names[i] + " " + trained[i];
+  }
   return fmt::format("with {} on validation data, and {} in training.", listed(held_out),
                      listed(trained));
 }

@@ -52,6 +52,15 @@ TEST(Conclusions, SayWhetherAnyFigureIsHeldOut) {
   EXPECT_THAT(said({held}), HasSubstr("b ends with loss 2.5000 on validation data, and 1.0000 in "
                                       "training.</li>"));
   EXPECT_THAT(said({held}), Not(HasSubstr("held out")));
+  ReportRun several = held;
+  for (EpochRow& row : several.epochs) {
+    row.emplace_back("cost", 0);
+    row.emplace_back("hits", 0.75);
+  }
+  several.validation.push_back({"cost", {{1, 0}, {2, 0}}});
+  several.validation.push_back({"hits", {{1, 0.25}, {2, 0.5}}});
+  EXPECT_THAT(said({several}), HasSubstr("b ends with loss 2.5000 and hits 0.5000 on validation "
+                                         "data, and loss 1.0000 and hits 0.7500 in training."));
   EXPECT_THAT(said({run_of("a", {1}), held, run_of("c", {1})}),
               HasSubstr("No figure of a and c is held out: all are of the samples that these runs "
                         "were trained on"));

@@ -1,0 +1,20 @@
+#include "recipes/distractors/sampling.hpp"
+
+namespace maskgrad::apps {
+
+Sampling sampling_of(const std::string& sampler) {
+  if (sampler == "soft") return {.sharpness = 16};
+  if (sampler == "gumbel") return {.sharpness = 4};
+  // The probability that its price is on says much already at a lower logit.
+  if (sampler == "hard-concrete") return {.sharpness = 4, .open = 2};
+  if (sampler == "straight-through") return {.fades = true};
+  if (sampler == "reinforce") return {.is_scored = true};
+  return {};
+}
+
+std::unique_ptr<Sampler> drawing_sampler(const std::string& name, const Ramp& temperature) {
+  if (name == "straight-through") return std::make_unique<StraightThrough>(/*draws=*/true);
+  return make_sampler(name, temperature);
+}
+
+}  // namespace maskgrad::apps

@@ -1,0 +1,15 @@
+// Which tokens of a batch of arithmetic are there.
+#pragma once
+
+#include <maskgrad/tensor/mask/sequence_mask.hpp>
+#include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/dataset.hpp>
+
+namespace maskgrad::apps {
+
+/// The tokens that are no padding.
+inline SequenceMask existing(const Batch& batch) {
+  return SequenceMask::from_tokens(batch.inputs, kPadToken);
+}
+
+}  // namespace maskgrad::apps
