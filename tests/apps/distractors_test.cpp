@@ -48,8 +48,9 @@ TEST_F(DistractorsRecipe, EndsWithItsFiguresForEachWayToMakeAMask) {
       EXPECT_GE(json[name], 0) << name;
       EXPECT_LE(json[name], 1) << name;
     }
-    for (const char* name : {"us_per_step_hard", "us_per_step_full", "time_share"}) {
-      EXPECT_GT(json[name], 0);
+    for (const char* name : {"us_per_mask", "us_per_step_hard", "us_per_step_full", "time_share"}) {
+      const bool is_made = std::string_view(name) != "us_per_mask" || json["kept"] < 1;
+      EXPECT_TRUE(json[name] > 0 || !is_made) << name;
     }
     EXPECT_THAT(read("r/report.html"),
                 AllOf(HasSubstr("junk_dropped"), HasSubstr("class=\"token needed\"")));
@@ -61,6 +62,13 @@ TEST_F(DistractorsRecipe, EndsWithItsFiguresForEachWayToMakeAMask) {
     if (how == "none") {
       EXPECT_EQ(json["kept"], 1);
     }
+  }
+}
+
+TEST_F(DistractorsRecipe, LearnsInFloat64InEachPhase) {
+  for (const char* sampler : {"soft", "straight-through", "gumbel", "hard-concrete", "reinforce"}) {
+    const auto result = train_distractors({"--sampler", sampler, "--dtype", "float64", "--force"});
+    EXPECT_EQ(result.code, 0) << result.err;
   }
 }
 

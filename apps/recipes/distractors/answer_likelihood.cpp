@@ -61,12 +61,12 @@ Variable of_readings(const Variable& logits) {
 
 }  // namespace
 
-AnswerLikelihood::AnswerLikelihood(const Predictor& predictor) {
+AnswerLikelihood::AnswerLikelihood(const Predictor& predictor, DType dtype) {
   const NoGrad no_grad;
   Pass pass;
   const Tensor readings = all_readings();
   readings_ = readings.dim(0);
-  const Variable steps = predictor.steps_of(certain(readings, DType::kFloat32), pass);
+  const Variable steps = predictor.steps_of(certain(readings, dtype), pass);
   const Variable answers = ops::softmax(predictor.answer_of(ops::softmax(steps), pass));
   const Tensor wide = answers.value().to(DType::kFloat64);
   const std::int64_t each = Distractors::kAnswer * kClasses;

@@ -144,8 +144,8 @@ void SelectiveRun::learn(const Batch& batch, const SequenceMask& mask, Pass& pas
 void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
   const Batch batch = sampling_.is_scored ? several_of_each(given, Sampling::kSamples) : given;
   const Frozen frozen(predictor_);
-  if (!likelihood_) likelihood_.emplace(predictor_);
   const Variable logits = this->logits(batch, pass);
+  if (!likelihood_) likelihood_.emplace(predictor_, logits.dtype());
   KeepSample sample = sampler_->sample(logits, pass);
   if (sampling_.fades) sample.keep = faded(sample.keep, logits, pass);
   add_answer(batch, sample, pass, terms);

@@ -21,15 +21,19 @@ constexpr auto kClasses = static_cast<std::int64_t>(kArithmeticVocabulary.size()
 constexpr std::string_view kPlaces[] = {"xy", "+-", "123456789", "+-", "123456789", "+-*", "xy"};
 
 struct Tables {
+  explicit Tables(DType dtype = DType::kFloat64) : parameters(predictor, dtype, 3) {}
+
   Predictor predictor{{.length = 40, .features = 8, .layers = 1, .heads = 2}};
-  ParameterBuffer parameters{predictor, DType::kFloat32, 3};
+  ParameterBuffer parameters;
+
+  AnswerLikelihood likelihood() const { return {predictor, parameters.dtype()}; }
 
   // log p(answer | reading): of the tables, asked for this reading alone.
   double log_probability(const std::string& reading, std::string_view answer) const {
     const std::vector<std::int64_t> tokens = arithmetic_tokens(reading);
     const Tensor ids = Tensor::from(std::span<const std::int64_t>(tokens), {1, kReading});
     Pass pass;
-    const Variable steps = predictor.steps_of(certain(ids, DType::kFloat32), pass);
+    const Variable steps = predictor.steps_of(certain(ids, parameters.dtype()), pass);
     const Variable all = predictor.answer_of(ops::softmax(steps), pass);
     const std::vector<double> p = test::to_doubles(ops::softmax(all).value());
     double sum = 0;
@@ -60,19 +64,22 @@ Variable reading_of(const std::string& text, const std::vector<std::size_t>& ope
 }
 
 TEST(AnswerLikelihood, OfWhatWasReadForSureIsThatOfTheTables) {
-  const Tables tables;
-  const AnswerLikelihood likelihood(tables.predictor);
-  for (const std::string text : {"x-3+4-y", "y+9-1*x"}) {
-    const double expected = std::exp(tables.log_probability(text, "-06"));
-    const double loss =
-        test::to_doubles(likelihood.losses(reading_of(text, {}), answer_of("-06")).value())[0];
-    EXPECT_NEAR(loss, -std::log(1e-6 + expected), 1e-4) << text;
+  for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+    const Tables tables(dtype);
+    const AnswerLikelihood likelihood = tables.likelihood();
+    for (const std::string text : {"x-3+4-y", "y+9-1*x"}) {
+      const double expected = std::exp(tables.log_probability(text, "-06"));
+      const double loss =
+          test::to_doubles(likelihood.losses(reading_of(text, {}), answer_of("-06")).value())[0];
+      EXPECT_NEAR(loss, -std::log(1e-6 + expected), dtype == DType::kFloat64 ? 1e-12 : 1e-4)
+          << text;
+    }
   }
 }
 
 TEST(AnswerLikelihood, SumsOverWhatMayStandWhereNothingWasRead) {
   const Tables tables;
-  const AnswerLikelihood likelihood(tables.predictor);
+  const AnswerLikelihood likelihood = tables.likelihood();
   double expected = 0;
   for (const char sign : {'+', '-'}) {
     for (const char operation : {'+', '-', '*'}) {
@@ -82,12 +89,12 @@ TEST(AnswerLikelihood, SumsOverWhatMayStandWhereNothingWasRead) {
   }
   const Variable reading = reading_of("x-3+4-y", {1, 5});
   const double loss = test::to_doubles(likelihood.losses(reading, answer_of("+12")).value())[0];
-  EXPECT_NEAR(loss, -std::log(1e-6 + expected), 1e-4);
+  EXPECT_NEAR(loss, -std::log(1e-6 + expected), 1e-12);
 }
 
 TEST(AnswerLikelihood, HasGradientsOfCentralDifferences) {
   const Tables tables;
-  const AnswerLikelihood likelihood(tables.predictor);
+  const AnswerLikelihood likelihood = tables.likelihood();
   Random random(1);
   Variable reading = test::leaf(test::uniform(random, {2, kReading, kClasses}));
   Tensor targets = Tensor::empty({2, kAnswer}, DType::kInt64);
@@ -100,7 +107,7 @@ TEST(AnswerLikelihood, HasGradientsOfCentralDifferences) {
 // What the predictor learns later changes nothing.
 TEST(AnswerLikelihood, StaysWhatItWasMadeOf) {
   Tables tables;
-  const AnswerLikelihood likelihood(tables.predictor);
+  const AnswerLikelihood likelihood = tables.likelihood();
   const Variable reading = reading_of("x-3+4-y", {1});
   const auto loss = [&] {
     return test::to_doubles(likelihood.losses(reading, answer_of("-06")).value());
