@@ -9,6 +9,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class DistractorsRecipe : public test::CliTest {
  protected:
@@ -97,6 +98,16 @@ TEST_F(DistractorsRecipe, AnswersAndShowsWhatItRead) {
                "x is 12: the model was trained on numbers from -9 to 9\n");
   expect_error(run({"predict", "r", "x=1,y=4:y-x|1234567890123"}), 1,
                "13 tokens stand behind the problem, at most 12 fit");
+}
+
+// Whatever it has learned, what it writes is a number.
+TEST_F(DistractorsRecipe, ExplainsAModelThatHasLearnedNothing) {
+  const auto trained = train_distractors({"--steps", "3", "--most-junk", "2"});
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  const auto result = run({"explain", "r", "x=-3,y=4:y-x|12"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(run({"predict", "r", "x=-3,y=4:y-x|1"}).out, ContainsRegex("^-?[0-9]+\\b"));
+  EXPECT_THAT(read("r/report.html"), Not(HasSubstr("no input is explained")));
 }
 
 TEST_F(DistractorsRecipe, IsExaminedAgainByEval) {

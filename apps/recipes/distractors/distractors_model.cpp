@@ -1,18 +1,16 @@
 #include "recipes/distractors/distractors_model.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
-#include <maskgrad/layers/generate/sample.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
-#include <maskgrad/train/formats/utf8.hpp>
 
 #include "recipes/check_is_below.hpp"
 #include "recipes/distractors/kept_tokens.hpp"
 #include "recipes/distractors/mask_figures.hpp"
 #include "recipes/without_blanks.hpp"
+#include "recipes/written_number.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -103,7 +101,10 @@ class DistractorsModel : public RecipeModel {
     return reading;
   }
 
-  std::string sample_text() const override { return "x=-3,y=4:y-x|12+y"; }
+  std::string sample_text() const override {
+    const std::string junk = "12+y";
+    return "x=-3,y=4:y-x|" + junk.substr(0, static_cast<std::size_t>(data_.most_junk));
+  }
 
   Prediction predict(const std::string& text, const PredictOptions&) override {
     const NoGrad no_grad;
@@ -111,16 +112,15 @@ class DistractorsModel : public RecipeModel {
     const SequenceMask mask = run_.mask_of(batch);
     Pass pass;
     const Tensor logits = run_.answer(batch, mask, pass).value();
-    const std::int64_t classes = logits.dim(2);
     std::string answer;
     double probability = 1;
     for (std::int64_t i = 0; i < Distractors::kAnswer; ++i) {
-      const std::vector<double> of = probabilities(logits.view(i * classes, {classes}), {});
-      const std::int64_t token = std::ranges::max_element(of) - of.begin();
+      const auto [token, share] = likeliest_in_number(logits, i);
       answer += arithmetic_text({&token, 1});
-      probability *= of[static_cast<std::size_t>(token)];
+      probability *= share;
     }
-    return {.answers = {{number_in(answer), probability}}, .steps = kept_text(batch, mask)};
+    const std::string number = std::to_string(std::stoi(answer));
+    return {.answers = {{number, probability}}, .steps = kept_text(batch, mask)};
   }
 
   std::optional<Examination> examine(const ExamineOptions& options) override {
@@ -177,14 +177,6 @@ class DistractorsModel : public RecipeModel {
           "{} tokens stand behind the problem, at most {} fit", sample.junk.size(),
           data_.most_junk);
     return sample;
-  }
-
-  static std::string number_in(const std::string& answer) {
-    const bool is_one =
-        (answer[0] == '+' || answer[0] == '-') &&
-        std::ranges::all_of(answer.substr(1), [](char c) { return c >= '0' && c <= '9'; });
-    check(is_one, kName, "the model writes no answer: {}", quote(answer));
-    return std::to_string(std::stoi(answer));
   }
 
   DistractorData data_;

@@ -13,7 +13,7 @@ class MaskFigures {
  public:
   void add(const Batch& batch, SelectiveRun& run);
   /// Times steps of the predictor on a batch, forward and backward: with the hard mask, and
-  /// without.
+  /// without. Times what makes the mask apart from them, forward alone.
   void time(const Batch& batch, SelectiveRun& run);
 
   /// The mean of p (1 - p), p the probability that a token is kept, and the accuracy with tokens
@@ -32,7 +32,7 @@ class MaskFigures {
   std::vector<double> shares_;  // of tokens, by the mask before it is hard
   KeptCounts kept_;
   PatternInformation pattern_;
-  double us_hard_ = 0, us_full_ = 0;
+  double us_mask_ = 0, us_hard_ = 0, us_full_ = 0;
 };
 
 }  // namespace maskgrad::apps

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-#include <maskgrad/layers/generate/sample.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 
 #include "recipes/tasks/task_figures.hpp"
 #include "recipes/tasks/task_text.hpp"
+#include "recipes/written_number.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -33,19 +33,6 @@ TaskOptions options_of(const Settings& settings) {
           .steps = settings.integer("steps"),
           .warm_up = settings.real("warm_up"),
           .best = settings.real("best")};
-}
-
-// Of these characters the most probable for token i of the answer, and its probability among all.
-std::pair<std::int64_t, double> likeliest(const Tensor& logits, std::int64_t i,
-                                          std::string_view characters) {
-  const std::int64_t classes = logits.dim(2);
-  const std::vector<double> of = probabilities(logits.view(i * classes, {classes}), {});
-  std::pair<std::int64_t, double> best = {0, -1};
-  for (const char c : characters) {
-    const std::size_t token = kArithmeticVocabulary.find(c);
-    if (of[token] > best.second) best = {static_cast<std::int64_t>(token), of[token]};
-  }
-  return best;
 }
 
 class TasksModel : public RecipeModel {
@@ -153,7 +140,7 @@ class TasksModel : public RecipeModel {
     for (std::int64_t i = 0; i < OperatorTasks::kAnswer; ++i) {
       Pass pass = Pass::unpacked();
       const Tensor logits = network_.answer(batch, pass).value();
-      const auto [token, share] = likeliest(logits, i, i == 0 ? "+-" : "0123456789");
+      const auto [token, share] = likeliest_in_number(logits, i);
       if (i < OperatorTasks::kWritten) tokens[i - OperatorTasks::kWritten] = token;
       answer += arithmetic_text({&token, 1});
       probability *= share;
