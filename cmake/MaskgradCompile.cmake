@@ -51,6 +51,10 @@ function(maskgrad_calls_only target)
   endforeach()
 endfunction()
 
+if(MASKGRAD_SANITIZER)
+  # It halves what compiling takes. What is called keeps its own level.
+  target_compile_options(maskgrad_compile INTERFACE $<$<BOOL:$<TARGET_PROPERTY:MASKGRAD_CALLS_ONLY>>:-O0>)
+endif()
 if(MASKGRAD_WERROR)
   target_compile_options(maskgrad_compile INTERFACE -Werror)
 endif()

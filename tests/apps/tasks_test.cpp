@@ -163,7 +163,7 @@ TEST_F(TasksRecipe, IsExaminedAgainByEval) {
 
 // The phases are shares of --steps, so epochs end the first half: within the phase of sharing.
 TEST_F(TasksRecipe, GoesOnAsIfItHadNotBeenStopped) {
-  const std::vector<std::string> same = {"--schedule", "constant", "--best", "0.2"};
+  const std::vector<std::string> same = {"--schedule", "constant", "--alone", "0.2"};
   ASSERT_EQ(train_tasks(same).code, 0);
   const std::string whole = read("r/model.safetensors");
   std::vector<std::string> half = same;

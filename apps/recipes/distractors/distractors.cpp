@@ -29,18 +29,17 @@ class DistractorsRecipe : public Recipe {
     std::vector<Setting> own = training();
     const std::vector<Setting> further = {
         Setting{"sampler", std::string("gumbel"),
-                "how the mask is learned; none: there is none; oracle: one that leaves out junk"}
+                "how the mask is learned; none: all is kept; oracle: all but junk"}
             .one_of(sampler_choices()),
         Setting{"scorer", std::string("class"),
-                "what the mask sees of a token: all, or its class alone"}
+                "what the mask sees of a token: its content, or its class alone"}
             .one_of({"content", "class"}),
-        Setting{"price", std::string("kept"), "what a token costs: when it is kept, or masked"}
+        Setting{"price", std::string("kept"), "which tokens have a cost: those kept, or those masked"}
             .one_of({"kept", "masked"}),
-        Setting{"cost", 0.05, "of a token, in nats of the answer's loss"}.at_least(0).at_most(100),
-        share_setting("warm_up", 0.3, "of the steps: the model learns the task from all tokens"),
-        share_setting("calibrate", 0.15,
-                      "of the steps: it learns to do without some, left out at random"),
-        share_setting("select", 0.4, "of the steps: the mask is learned; in the rest it is hard"),
+        Setting{"cost", 0.05, "of such a token, in nats of the answer's loss"}.at_least(0).at_most(100),
+        share_setting("warm_up", 0.3, "of the steps, the first: the model learns from all tokens"),
+        share_setting("calibrate", 0.15, "of the steps: it learns with tokens left out by chance"),
+        share_setting("select", 0.4, "of the steps: the mask is learned, and hard from then on"),
         Setting{"samples", Int{16'000}, "problems of an epoch; each epoch draws new ones"}
             .at_least(1)
             .at_most(100'000'000),
@@ -51,7 +50,7 @@ class DistractorsRecipe : public Recipe {
             100),
         size_setting("features", 32, "of each token in the model that answers"),
         size_setting("layers", 2, "blocks of the model that answers"),
-        size_setting("heads", 4, "of attention in each block, also of the mask's model"),
+        size_setting("heads", 4, "of attention in each block of both models"),
         size_setting("selector_features", 32, "of each token in the model that makes the mask"),
         size_setting("selector_layers", 2, "blocks of the model that makes the mask")};
     own.insert(own.end(), further.begin(), further.end());

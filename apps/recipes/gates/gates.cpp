@@ -105,9 +105,8 @@ class GatesRecipe : public ArticleRecipe {
         {Setting{"epochs", Int{30}, ""}, Setting{"batch_size", Int{32}, ""}}, 0.2,
         {Setting{
              "gate", std::string("sigmoid"),
-             "the gate of the stack: none; sigmoid, one for all features; sigmoid-each, one for "
-             "each; between the two layers; tanh, one for each; softmax over 4 candidates; "
-             "threshold of a rectifier; highway; glu"}
+             "gate of the stack; sigmoid has one value for all features, and the others have one "
+             "for each"}
              .one_of(GatesModel::names()),
          Setting{"hidden", Int{150}, "features of the stack"}.at_least(1).at_most(100'000)});
   }

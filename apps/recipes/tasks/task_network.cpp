@@ -126,28 +126,28 @@ TaskNetwork::TaskNetwork(const TaskOptions& options) : options_(options) {
 std::int64_t TaskNetwork::begin_of(Phase phase) const {
   const double share = phase == Phase::kWarmUp  ? 0
                        : phase == Phase::kShare ? options_.warm_up
-                                                : 1 - options_.best;
+                                                : 1 - options_.alone;
   return std::llround(share * static_cast<double>(options_.steps));
 }
 
 std::int64_t TaskNetwork::within_share(double share) const {
   const auto begin = static_cast<double>(begin_of(Phase::kShare)),
-             end = static_cast<double>(begin_of(Phase::kBest));
+             end = static_cast<double>(begin_of(Phase::kAlone));
   return std::llround(begin + share * (end - begin));
 }
 
 TaskNetwork::Phase TaskNetwork::phase_at(std::int64_t step) const {
-  if (step >= begin_of(Phase::kBest)) return Phase::kBest;
+  if (step >= begin_of(Phase::kAlone)) return Phase::kAlone;
   return step >= begin_of(Phase::kShare) ? Phase::kShare : Phase::kWarmUp;
 }
 
 double TaskNetwork::temperature_at(std::int64_t step) const {
-  const Ramp falls = {2, 0.5, begin_of(Phase::kShare), begin_of(Phase::kBest)};
+  const Ramp falls = {2, 0.5, begin_of(Phase::kShare), begin_of(Phase::kAlone)};
   return falls.at(step);
 }
 
 double TaskNetwork::balance_at(std::int64_t step) const {
-  const Ramp rises = {0, options_.balance, within_share(0.6), begin_of(Phase::kBest)};
+  const Ramp rises = {0, options_.balance, within_share(0.6), begin_of(Phase::kAlone)};
   return rises.at(step);
 }
 
@@ -157,7 +157,7 @@ double TaskNetwork::power_at(std::int64_t step) const {
 }
 
 double TaskNetwork::drops_at(std::int64_t step) const {
-  const Ramp falls = {options_.drops, 0, begin_of(Phase::kShare), begin_of(Phase::kBest)};
+  const Ramp falls = {options_.drops, 0, begin_of(Phase::kShare), begin_of(Phase::kAlone)};
   return falls.at(step);
 }
 
@@ -224,7 +224,7 @@ ModelOutput TaskNetwork::evaluate(const Batch& batch, Pass& pass, Choice* choice
   }
   if (!pass.is_training()) return alone(batch, pass, choice);
   const Phase phase = phase_at(static_cast<std::int64_t>(pass.step()));
-  return phase == Phase::kBest ? alone(batch, pass, choice) : compete(batch, pass, phase, choice);
+  return phase == Phase::kAlone ? alone(batch, pass, choice) : compete(batch, pass, phase, choice);
 }
 
 // The best expert of each sample alone computes. That is what inference does, and nothing here

@@ -34,7 +34,7 @@ struct TaskOptions {
   double balance = 0.05, evenness = 3;  // what a nat is worth, see TaskNetwork
   double drops = 0.5;                   // the share of tokens that the choice does without at first
   std::int64_t steps = 0;
-  double warm_up = 0.15, best = 0.5;  // shares of the steps: the first, and the last
+  double warm_up = 0.15, alone = 0.5;  // shares of the steps: the first, and the last
 };
 
 /// The phases of a run, one behind the other:
@@ -45,15 +45,15 @@ struct TaskOptions {
 ///             (mean_entropy()), and in the end a little that the choice is decided
 ///             (mutual_information()). The choice does without some tokens, which are masked: half
 ///             of them at first, and none in the end. Its temperature falls from 2 to 0.5;
-///   best:     the best expert alone answers, and learns. The choice stands still.
-/// Each of these keeps the split from what is no task. An expert that knows what can be known
-/// without the task gains nothing else by a split. With a small power only the choice divides up
-/// the samples, and not the experts by the answers. They would as soon add and subtract the second
-/// number without its sign: which of the two it is, the operator and that sign tell together. A
-/// choice that often lacks one of them follows what one of them tells alone.
+///   alone:    the chosen expert alone answers, and learns. The choice stands still.
+/// Each phase is there for a reason. After the warm-up, experts know what can be known without the
+/// task, so only the task is left to split by. With a small power the choice divides up the
+/// samples. With a large one the experts would do it, by what they answer best, and that need not
+/// be the task: one could compute a + |b|, and one a - |b|. The operator and the sign of b together
+/// tell which of these two it is. A choice that often lacks a token learns to go by one alone.
 class TaskNetwork : public Module {
  public:
-  enum class Phase : std::uint8_t { kWarmUp, kShare, kBest };
+  enum class Phase : std::uint8_t { kWarmUp, kShare, kAlone };
 
   explicit TaskNetwork(const TaskOptions& options);
 

@@ -20,20 +20,19 @@ class TasksRecipe : public Recipe {
     std::vector<Setting> own = training();
     const std::vector<Setting> further = {
         Setting{"choice", std::string("gate"),
-                "what chooses the expert; shared: one network of the same size does all"}
+                "what chooses the expert; shared: nothing, one network of the same size answers"}
             .one_of({"gate", "query", "shared"}),
         Setting{"task_from", std::string("operator"),
-                "what tells the task: an operator, or two worked examples without one"}
+                "what of an input tells the task: its operator, or two worked examples"}
             .one_of({"operator", "examples"}),
         Setting{"experts_see", std::string("operands"),
-                "what experts read: all but what tells the task, or all"}
+                "what experts read: the operands, or also what tells the task"}
             .one_of({"operands", "all"}),
-        worth("balance", 0.05, "of information that the choice has on the input"),
-        worth("evenness", 3, "by which the experts are used alike"),
-        share_setting("drops", 0.5,
-                      "of the tokens that a choice does without, when it begins to learn"),
-        share_setting("warm_up", 0.15, "of the steps: each expert learns all tasks alone"),
-        share_setting("best", 0.5, "of the steps, the last: the best expert alone"),
+        weight("balance", 0.05, "of how much the choice tells of the input"),
+        weight("evenness", 3, "of how evenly the experts are used"),
+        share_setting("drops", 0.5, "of the tokens that the choice does not see at first"),
+        share_setting("warm_up", 0.15, "of the steps, the first: each expert learns all tasks"),
+        share_setting("alone", 0.5, "of the steps, the last: only the chosen expert learns"),
         Setting{"samples", Int{16'000}, "problems of an epoch; each epoch draws new ones"}
             .at_least(1)
             .at_most(100'000'000),
@@ -42,8 +41,8 @@ class TasksRecipe : public Recipe {
         size_setting("features", 16, "of each token in an expert"),
         size_setting("hidden", 128, "features of each of an expert's two hidden layers"),
         size_setting("gate_features", 32, "of each token in what chooses"),
-        size_setting("heads", 4, "of attention in what chooses"),
-        Setting{"gate_layers", Int{0}, "of an encoder before the choice, which attends once itself"}
+        size_setting("heads", 4, "of its attention"),
+        Setting{"gate_layers", Int{0}, "blocks of an encoder in front of the choice"}
             .at_least(0)
             .at_most(100)};
     own.insert(own.end(), further.begin(), further.end());
@@ -56,7 +55,7 @@ class TasksRecipe : public Recipe {
     check(features % heads == 0, kName,
           "--heads must cut the features of the gate into equal parts, and {} does not cut {} so",
           heads, features);
-    constexpr const char* kPhases[] = {"warm_up", "best"};
+    constexpr const char* kPhases[] = {"warm_up", "alone"};
     check_phases(settings, kPhases, kName);
   }
 
@@ -77,8 +76,8 @@ class TasksRecipe : public Recipe {
   }
 
  private:
-  static Setting worth(const char* key, double value, const char* help) {
-    return Setting{key, value, std::string("worth of a nat ") + help}.at_least(0).at_most(100);
+  static Setting weight(const char* key, double value, const char* help) {
+    return Setting{key, value, fmt::format("weight {}, in the loss", help)}.at_least(0).at_most(100);
   }
   // Defaults of what every recipe has.
   static std::vector<Setting> training() {

@@ -32,7 +32,7 @@ TaskOptions options_of(const Settings& settings) {
           .drops = settings.real("drops"),
           .steps = settings.integer("steps"),
           .warm_up = settings.real("warm_up"),
-          .best = settings.real("best")};
+          .alone = settings.real("alone")};
 }
 
 class TasksModel : public RecipeModel {
