@@ -4,6 +4,7 @@
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/linear.hpp>
+#include <maskgrad/ops/math/operators.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
 
 namespace maskgrad {
@@ -16,8 +17,9 @@ const MaskNetworkOptions& checked_options(std::int64_t features, const MaskNetwo
         "needs features above 0, and hidden ones of at least 0; got {} and {}", features, o.hidden);
   check(o.bound == 0 || (o.bound > 0 && std::isfinite(o.bound) && std::isfinite(1 / o.bound)),
         kName, "needs a finite bound of at least 0, got {}", o.bound);
-  check(std::isfinite(o.open) && (o.bound == 0 || std::abs(o.open) < o.bound), kName,
-        "starts with a finite logit within the bound {}, not with {}", o.bound, o.open);
+  check(std::isfinite(o.middle), kName, "needs a finite middle, got {}", o.middle);
+  check(std::isfinite(o.open) && (o.bound == 0 || std::abs(o.open - o.middle) < o.bound), kName,
+        "starts with a finite logit less than {} from {}, not with {}", o.bound, o.middle, o.open);
   return o;
 }
 
@@ -27,13 +29,14 @@ MaskNetwork::MaskNetwork(std::int64_t features, const MaskNetworkOptions& option
     : Layer(kName, MaskRule::kKeeps),
       features_(features),
       options_(checked_options(features, options)) {
-  const auto& [hidden, activation, bound, open] = options_;
+  const auto& [hidden, activation, bound, middle, open] = options_;
   if (hidden > 0) {
     w1_ = &parameter("w1", {features, hidden}, glorot_uniform());
     b1_ = &parameter("b1", {hidden}, zeros());
   }
   w2_ = &parameter("w2", {hidden > 0 ? hidden : features, 1}, glorot_uniform());
-  b2_ = &parameter("b2", {1}, constant(bound > 0 ? bound * std::atanh(open / bound) : open));
+  b2_ = &parameter(
+      "b2", {1}, constant(bound > 0 ? bound * std::atanh((open - middle) / bound) : open - middle));
 }
 
 std::optional<ops::Work> MaskNetwork::row_work() const {
@@ -48,7 +51,8 @@ Variable MaskNetwork::forward(const Variable& x, Pass&) {
   if (w1_) h = apply(options_.activation, ops::linear(h, *w1_, *b1_));
   const Variable u = ops::reshape(ops::linear(h, *w2_, *b2_), {x.dim(0), x.dim(1)});
   const double bound = options_.bound;
-  return bound > 0 ? ops::scale(ops::tanh(ops::scale(u, 1 / bound)), bound) : u;
+  const Variable within = bound > 0 ? ops::scale(ops::tanh(ops::scale(u, 1 / bound)), bound) : u;
+  return options_.middle == 0 ? within : within + options_.middle;
 }
 
 }  // namespace maskgrad

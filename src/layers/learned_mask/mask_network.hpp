@@ -9,22 +9,24 @@ namespace maskgrad {
 struct MaskNetworkOptions {
   std::int64_t hidden = 0;  // F, features between two matrices; 0: there is one matrix
   Activation activation = Activation::kGelu;  // between the two
-  /// Logits lie within -bound .. bound, so that each decision keeps a chance to be drawn otherwise;
-  /// 0: anywhere.
-  double bound = 8;
+  /// Logits lie within middle - bound .. middle + bound, so that each decision keeps a chance to be
+  /// drawn otherwise; with a bound of 0 anywhere. With a middle above 0 a token that was dropped
+  /// is drawn more often than one that is kept is left out, so a mistake can be undone at little
+  /// cost.
+  double bound = 8, middle = 0;
   /// The logit that an x of 0 starts with. Above 0 a mask starts open. A task learns little from a
   /// token that is dropped, so it can hardly say that one was dropped by mistake.
   double open = 4;
 };
 
-/// logits = bound tanh(u / bound), u = activation(x w1 + b1) w2 + b2, or u = x w2 + b2 without
-/// hidden features. Keeps the mask. x [B, S, D] -> [B, S]. Parameters: w1 [D, F], w2 [F or D, 1],
+/// logits = middle + bound tanh(u / bound), u = activation(x w1 + b1) w2 + b2, or u = x w2 + b2
+/// without hidden features. Without a bound they are middle + u. Keeps the mask. x [B, S, D] -> [B, S]. Parameters: w1 [D, F], w2 [F or D, 1],
 /// Glorot-uniform; b1 [F], 0; b2 [1], so that an x of 0 has the logit options.open.
 class MaskNetwork : public Layer {
  public:
   /// `features` is D. Throws Error unless features are above 0, hidden and bound at least 0, the
-  /// inverse of a bound above 0 is finite, and open is finite, and within the bound where there is
-  /// one. A call throws Error for an x of other dimensions.
+  /// inverse of a bound above 0 is finite, and middle and open are finite, and open is within the
+  /// bounds where there are any. A call throws Error for an x of other dimensions.
   explicit MaskNetwork(std::int64_t features, const MaskNetworkOptions& options = {});
 
   /// 3 D F + 3 F for each position, or 3 D.

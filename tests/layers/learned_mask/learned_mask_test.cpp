@@ -53,7 +53,8 @@ Variable random_value(const Shape& shape, SequenceMask mask = {}, std::uint64_t 
 }
 
 TEST(MaskNetwork, ScoresEachPositionWithinItsBound) {
-  MaskNetwork network(2, {.hidden = 3, .activation = Activation::kTanh, .bound = 6, .open = 2});
+  MaskNetwork network(
+      2, {.hidden = 3, .activation = Activation::kTanh, .bound = 6, .middle = 1.5, .open = 2});
   ParameterBuffer parameters(network, DType::kFloat64, 1);
   EXPECT_NEAR(network(Variable(Tensor::zeros({1, 1, 2}, DType::kFloat64))).item(), 2, 1e-14);
   Random random(2);
@@ -65,13 +66,19 @@ TEST(MaskNetwork, ScoresEachPositionWithinItsBound) {
     double u = test::weights(parameters, "b2")[0][0];
     for (std::size_t j = 0; j < 3; ++j)
       u += std::tanh(row[j]) * test::weights(parameters, "w2")[j][0];
-    expected.push_back(6 * std::tanh(u / 6));
+    expected.push_back(1.5 + 6 * std::tanh(u / 6));
   }
   const Variable logits = network(Variable(x));
   EXPECT_EQ(logits.shape(), Shape({2, 2}));
   EXPECT_TRUE(test::is_close(logits.value(), expected));
   const Variable far(Tensor::full({1, 3, 2}, 1e30, DType::kFloat64));
-  for (const double l : to_doubles(network(far).value())) EXPECT_LE(std::abs(l), 6);
+  for (const double l : to_doubles(network(far).value())) EXPECT_LE(std::abs(l - 1.5), 6);
+}
+
+TEST(MaskNetwork, StartsOpenWithoutABoundToo) {
+  MaskNetwork network(2, {.bound = 0, .middle = 1.5, .open = 4});
+  const ParameterBuffer parameters(network, DType::kFloat64, 1);
+  EXPECT_EQ(network(Variable(Tensor::zeros({1, 1, 2}, DType::kFloat64))).item(), 4);
 }
 
 TEST(MaskNetwork, IsSoundAtExtremesAndWithoutPositions) {
@@ -83,7 +90,9 @@ TEST(MaskNetwork, IsSoundAtExtremesAndWithoutPositions) {
     test::expect_finite_at_extremes(make, kFeatures);
   }
   EXPECT_EQ(error_of([] { MaskNetwork(3, {.bound = 2, .open = 2}); }),
-            "[MaskNetwork] starts with a finite logit within the bound 2, not with 2");
+            "[MaskNetwork] starts with a finite logit less than 2 from 0, not with 2");
+  EXPECT_EQ(error_of([] { MaskNetwork(3, {.bound = 2, .middle = NAN, .open = 2}); }),
+            "[MaskNetwork] needs a finite middle, got nan");
   EXPECT_EQ(error_of([] { MaskNetwork(3, {.bound = -1}); }),
             "[MaskNetwork] needs a finite bound of at least 0, got -1");
   EXPECT_EQ(error_of([] { MaskNetwork(3, {.bound = 1e-310, .open = 0}); }),
