@@ -90,10 +90,11 @@ class TasksModel : public RecipeModel {
   }
 
   Reading read(const std::string& text) override {
-    const auto [prediction, batch] = predicted(task_sample(text, data_.from));
+    const Predicted predicted = this->predicted(task_sample(text, data_.from));
+    const Batch& batch = predicted.batch;
     Reading reading = {.labels = task_labels(batch),
                        .exists = SequenceMask::from_tokens(batch.inputs, kPadToken),
-                       .prediction = prediction};
+                       .prediction = predicted.prediction};
     reading.given = batch.inputs.numel() - OperatorTasks::kWritten;
     reading.position = reading.given - 1;
     reading.position_does = "asks for the answer";

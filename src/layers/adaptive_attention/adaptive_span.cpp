@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include <maskgrad/layers/adaptive_attention/adaptive_span.hpp>
 #include <maskgrad/layers/adaptive_attention/head_windows.hpp>
 #include <maskgrad/layers/bits_where.hpp>

@@ -1,5 +1,7 @@
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include <maskgrad/layers/learned_mask/keep_noise.hpp>
 #include <maskgrad/layers/learned_mask/sampler.hpp>
 #include <maskgrad/ops/math/activation.hpp>

@@ -3,6 +3,8 @@
 #include <numeric>
 #include <span>
 
+#include <fmt/format.h>
+
 #include <maskgrad/layers/learned_mask/score_function.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/operators.hpp>

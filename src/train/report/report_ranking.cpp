@@ -53,9 +53,10 @@ std::vector<std::string> differing_settings(const RunList& runs) {
     return found == run.settings.end() ? std::string() : found->second;
   };
   for (const ReportRun* run : runs) {
-    for (const auto& [key, value] : run->settings) {
+    for (const auto& setting : run->settings) {
+      const std::string& key = setting.first;
       const bool differs = std::ranges::any_of(
-          runs, [&](const ReportRun* other) { return value_of(*other, key) != value; });
+          runs, [&](const ReportRun* other) { return value_of(*other, key) != setting.second; });
       if (differs && std::ranges::find(keys, key) == keys.end()) keys.push_back(key);
     }
   }

@@ -78,7 +78,7 @@ TEST(Samplers, DrawTheSameWhateverPaddingPackingAndThreads) {
   const SequenceMask mask = mask_of({0, 0, 1, 1, 1, 1, 0, 1, 0, 1}, {2, 5});
   constexpr std::int64_t kPlaces[] = {2, 3, 4, 5, 7, 9};
   Tensor padded = Tensor::full({2, 5}, test::kNaN, DType::kFloat64);
-  for (int i = 0; i < 6; ++i) padded.data<double>()[kPlaces[i]] = to_doubles(values)[i];
+  for (std::size_t i = 0; i < 6; ++i) padded.data<double>()[kPlaces[i]] = to_doubles(values)[i];
   const Variable with(padded, Variable::kConstant, mask);
   const ops::Packing packing = ops::packing_of(mask);
   for (const auto& sampler : all_samplers()) {

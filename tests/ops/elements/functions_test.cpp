@@ -89,7 +89,7 @@ TYPED_TEST(FastFunctions, GiveTheSameBitsWhereverAnElementStandsAndInPlace) {
   for (const Named<T>& function : functions<T>()) {
     std::vector<T> whole(x.size());
     function.fast(x, whole);
-    for (std::size_t first : {1, 2, 3, 7}) {
+    for (const std::size_t first : {1u, 2u, 3u, 7u}) {
       std::vector<T> part(x.begin() + static_cast<std::ptrdiff_t>(first), x.end());
       function.fast(part, part);
       for (std::size_t i = 0; i < part.size(); ++i) {
