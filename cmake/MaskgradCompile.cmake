@@ -73,6 +73,17 @@ if(MASKGRAD_SANITIZER)
     -fsanitize=${MASKGRAD_SANITIZER} -fno-omit-frame-pointer -fno-sanitize-recover=all
     # What the sanitizers insert hides from GCC that <regex> initialises its states.
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    target_compile_options(maskgrad_compile INTERFACE
+      -fsanitize-ignorelist=${CMAKE_CURRENT_LIST_DIR}/sanitizer_ignore.txt)
+    # GCC's names for what clang says by __has_feature().
+    foreach(sanitizer address thread)
+      if(MASKGRAD_SANITIZER MATCHES ${sanitizer})
+        string(TOUPPER __sanitize_${sanitizer}__ name)
+        target_compile_definitions(maskgrad_compile INTERFACE ${name})
+      endif()
+    endforeach()
+  endif()
   target_link_options(maskgrad_compile INTERFACE -fsanitize=${MASKGRAD_SANITIZER})
 endif()
 

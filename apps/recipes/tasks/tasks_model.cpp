@@ -12,7 +12,6 @@
 namespace maskgrad::apps {
 namespace {
 
-constexpr const char* kName = "tasks";
 constexpr std::int64_t kExamined = 4000;
 
 // Whether a parameter of this name is there to choose, and not to answer.

@@ -41,6 +41,10 @@ void sum_columns(const T* x, std::int64_t rows, std::int64_t stride, T* sums) {
 
 template <class T>
 void sum_block(const T* x, std::int64_t rows, std::int64_t columns, std::int64_t stride, T* sums) {
+  if (rows == 0) {  // x may be null, which has no columns
+    std::fill_n(sums, columns, T{});
+    return;
+  }
   std::int64_t j = 0;
   const auto add = [&](auto vectors, auto bytes) {
     constexpr std::int64_t kColumns = vectors * bytes / static_cast<int>(sizeof(T));

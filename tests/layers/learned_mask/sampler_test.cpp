@@ -84,7 +84,9 @@ TEST(Samplers, DrawTheSameWhateverPaddingPackingAndThreads) {
   for (const auto& sampler : all_samplers()) {
     const std::vector<double> alone = to_doubles(drawn(*sampler, Variable(values)));
     const std::vector<double> among = to_doubles(drawn(*sampler, with));
-    for (int i = 0; i < 6; ++i) EXPECT_EQ(among[kPlaces[i]], alone[i]) << sampler->name();
+    for (std::size_t i = 0; i < 6; ++i) {
+      EXPECT_EQ(among[static_cast<std::size_t>(kPlaces[i])], alone[i]) << sampler->name();
+    }
     Pass row = Pass::training(5, 1).on_row(packing);
     EXPECT_EQ(to_doubles(sampler->sample(ops::pack(with, packing), row).keep.value()), alone);
     const Variable many(test::uniform(random, {5, 900}));
@@ -121,7 +123,7 @@ TEST(Samplers, StraightThroughThatDrawsKeepsWhatReinforceKeeps) {
   Random random(4);
   const Variable logits(test::uniform(random, {3, 50}));
   const StraightThrough draws(/*draws=*/true);
-  for (const std::uint64_t step : {1, 2}) {
+  for (const std::uint64_t step : {1u, 2u}) {
     EXPECT_TRUE(same_bits(drawn(draws, logits, step), drawn(Reinforce(), logits, step)));
   }
   EXPECT_TRUE(same_bits(draws.kept(logits).value(), SoftGate().kept(logits).value()));

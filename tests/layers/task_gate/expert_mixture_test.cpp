@@ -192,7 +192,7 @@ struct Model : Layer {
 TEST(ExpertMixture, DrawsTheSameInACallAndInTwoSteps) {
   Drawn<Model> whole(DType::kFloat64, false), in_steps(DType::kFloat64, true);
   const Variable x = input({});
-  for (const std::uint64_t step : {1, 2}) {
+  for (const std::uint64_t step : {1u, 2u}) {
     Pass a = Pass::training(3, step), b = Pass::training(3, step);
     EXPECT_TRUE(same_bits(whole.layer(x, a).value(), in_steps.layer(x, b).value()));
   }

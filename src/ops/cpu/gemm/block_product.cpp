@@ -122,6 +122,7 @@ Product<T> product_of(const Terms& terms, const Strided<T>& a, const T* b, std::
     f.skip = {term.left - samples * f.step.left, term.right - samples * f.step.right};
   }
   f.chain = {of_chain * term.left, of_chain * term.right};
+  if (f.terms == 0) f.a = f.b = c.c ? c.c : c.of_b;  // not null, which has no places; none is read
   return f;
 }
 
