@@ -52,7 +52,7 @@ SelectiveRun::SelectiveRun(const SelectiveOptions& options)
   if (options_.sampler == "none" || options_.sampler == "oracle") return;
   sampler_ = drawing_sampler(
       options_.sampler, {1, 0.5, phases_.begin_of(Phase::kSelect), phases_.begin_of(Phase::kTune)});
-  const MaskNetworkOptions network = {.bound = 4, .open = sampling_.open};
+  const MaskNetworkOptions network = {.bound = 3.75, .middle = 1.25, .open = sampling_.open};
   selector_ =
       &submodule("selector", std::make_unique<Selector>(options.selector, options.scorer, network));
 }
