@@ -27,13 +27,12 @@ inline ArithmeticProblem sample_problem(std::int64_t max_val) {
 inline void check_is_below(const ArithmeticProblem& problem, std::int64_t max_val, const char* who,
                            bool is_setting = true) {
   for (const auto& [name, value] : {std::pair('x', problem.x), std::pair('y', problem.y)}) {
-    if (std::abs(value) < max_val) continue;
-    const std::int64_t needed = std::abs(value) + 1;
+    if (value > -max_val && value < max_val) continue;
+    const bool may_be = value > -kMostMaxVal && value < kMostMaxVal;
     fail(who, "{} is {}: the model was trained on numbers from {} to {}{}", name, value,
          1 - max_val, max_val - 1,
-         needed > kMostMaxVal || !is_setting
-             ? ""
-             : fmt::format(" (train one with --max-val {})", needed));
+         may_be && is_setting ? fmt::format(" (train one with --max-val {})", std::abs(value) + 1)
+                              : "");
   }
 }
 

@@ -98,6 +98,9 @@ TEST_F(DistractorsRecipe, AnswersAndShowsWhatItRead) {
                "x is 12: the model was trained on numbers from -9 to 9\n");
   expect_error(run({"predict", "r", "x=1,y=4:y-x|1234567890123"}), 1,
                "13 tokens stand behind the problem, at most 12 fit");
+  expect_error(run({"predict", "r", "x=1,y=4:y-x|1 2"}), 1,
+               "junk is made of xy+-*0123456789, and not of ' '");
+  expect_error(run({"explain", "r", "x=1,y=4:y-x|1:2"}), 1, "and not of ':'");
 }
 
 // Whatever it has learned, what it writes is a number.

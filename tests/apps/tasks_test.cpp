@@ -3,6 +3,7 @@
 #include <regex>
 #include <set>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "support/cli.hpp"
@@ -133,8 +134,10 @@ TEST_F(TasksRecipe, AnswersAndSaysWhichExpertWasChosen) {
   EXPECT_THAT(run({"predict", "r", "-3*4"}).out, ContainsRegex("^-?[0-9]+\n$"));
   EXPECT_THAT(run({"predict", "r", "--show-work", "-3*4"}).out,
               ContainsRegex("^expert [012]  -?[0-9]+\n$"));
-  for (const char* text : {"0-4", "3*12"}) {
-    expect_error(run({"predict", "r", text}), 1, "numbers from -9 to 9 without 0, not on");
+  for (const char* number : {"0", "12", "-10", "-9223372036854775808"}) {
+    const std::string says = fmt::format("numbers from -9 to 9 without 0, not on {}\n", number);
+    expect_error(run({"predict", "r", fmt::format("{}*4", number)}), 1, says);
+    expect_error(run({"predict", "r", fmt::format("4*{}", number)}), 1, says);
   }
   expect_error(run({"predict", "r", "-3"}), 1, "has none of +-* between two numbers");
   expect_error(run({"predict", "r", "-3*a"}), 1, "is no number");

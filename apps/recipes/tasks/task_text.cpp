@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <span>
 
 #include <maskgrad/tensor/error.hpp>
@@ -28,7 +27,7 @@ std::int64_t number_in(std::string_view text, std::string_view whole) {
 
 std::int64_t operand_in(std::string_view text, std::string_view whole) {
   const std::int64_t number = number_in(text, whole);
-  check(number != 0 && std::abs(number) <= 9, kName,
+  check(number != 0 && number >= -9 && number <= 9, kName,
         "the model was trained on numbers from -9 to 9 without 0, not on {}", number);
   return number;
 }

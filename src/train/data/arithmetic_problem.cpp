@@ -38,9 +38,11 @@ std::string fixed(std::int64_t value, int digits) {
 void check_digits(const ArithmeticProblem& p, int digits) {
   check(digits >= 1 && digits <= kMostDigits, "arithmetic", "digits must be 1 to {}, not {}",
         kMostDigits, digits);
+  std::int64_t limit = 1;
+  for (int i = 0; i < digits; ++i) limit *= 10;
   for (const std::int64_t value : {p.x, p.y}) {
-    check(fixed(value, digits).size() == static_cast<std::size_t>(digits) + 1, "arithmetic",
-          "{} has more than {} digits", value, digits);
+    check(value > -limit && value < limit, "arithmetic", "{} has more than {} digits", value,
+          digits);
   }
 }
 
@@ -156,10 +158,15 @@ class Reader {
 
 }  // namespace
 
-std::int64_t ArithmeticProblem::result() const {
-  return operation == '+'   ? left() + right()
-         : operation == '-' ? left() - right()
-                            : left() * right();
+std::int64_t result_of(std::int64_t left, char operation, std::int64_t right) {
+  for (const std::int64_t value : {left, right}) {
+    check(value >= -kLargest && value <= kLargest, "arithmetic", "{} is beyond {}", value,
+          kLargest);
+  }
+  if (operation == '+') return left + right;
+  if (operation == '-') return left - right;
+  check(operation == '*', "arithmetic", "'{}' is none of the operations +-*", operation);
+  return left * right;
 }
 
 void check_max_val(std::int64_t max_val) {

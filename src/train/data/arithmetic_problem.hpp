@@ -8,6 +8,10 @@
 
 namespace maskgrad {
 
+/// left + right, left - right or left right. Throws Error for another operation than + - *, and for
+/// numbers beyond 10^9, so that a product fits 64 bits.
+std::int64_t result_of(std::int64_t left, char operation, std::int64_t right);
+
 /// x, y and an expression of both: "y=24,x=-12:y-x".
 struct ArithmeticProblem {
   std::int64_t x = 0, y = 0;
@@ -17,7 +21,7 @@ struct ArithmeticProblem {
   /// The operands in the order of the expression.
   std::int64_t left() const { return starts_with_x ? x : y; }
   std::int64_t right() const { return starts_with_x ? y : x; }
-  std::int64_t result() const;
+  std::int64_t result() const { return result_of(left(), operation, right()); }
 };
 
 /// Throws Error unless max_val is 1 to 10^9, so that a product fits 64 bits.

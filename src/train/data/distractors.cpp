@@ -1,29 +1,39 @@
 #include <algorithm>
-#include <cstdlib>
 
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/distractors.hpp>
+#include <maskgrad/train/data/operands.hpp>
 #include <maskgrad/train/data/pad_tokens.hpp>
 
 namespace maskgrad {
 namespace {
 
+constexpr const char* kName = "distractors";
 constexpr std::string_view kSeparators = "=,:|", kJunk = "xy+-*0123456789";
 
 bool is_name(char c) { return c == 'x' || c == 'y'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-void check_operand(std::int64_t value) {
-  check(value != 0 && std::abs(value) <= 9, "distractors",
-        "operands have one digit and are not 0, and {} is no such number", value);
+void check_problem(const ArithmeticProblem& p) { check_operands(kName, p.x, p.y, p.operation); }
+
+void check_junk(std::int64_t token) {
+  const std::string character = arithmetic_text({&token, 1});
+  check(kJunk.find(character) != std::string_view::npos, kName,
+        "junk is made of {}, and not of '{}'", kJunk, character);
+}
+
+void check_sample(const Distractors::Sample& sample) {
+  check_problem(sample.problem);
+  check_lead(kName, sample.lead);
+  std::ranges::for_each(sample.junk, check_junk);
 }
 
 // The other characters that may stand in place of one, with all others as they are.
 std::string others_at(const std::string& text, std::size_t i) {
   const bool is_operator = i + 2 == text.size();  // between the names of the expression
-  std::string others = is_digit(text[i]) ? "123456789" : is_operator ? "+-*" : "+-";
+  std::string others(is_digit(text[i]) ? "123456789" : is_operator ? kOperators : "+-");
   std::erase(others, text[i]);
   return others;
 }
@@ -37,16 +47,7 @@ std::string with_names_swapped(std::string text, const std::vector<std::size_t>&
   return text;
 }
 
-std::int64_t draw_operand(Random& random) {
-  const std::int64_t size = random.integer(1, 9);
-  return random.coin() ? size : -size;
-}
-
 using Row = std::vector<std::int64_t>;
-
-void append(Row& row, std::string_view text) {
-  for (const std::int64_t token : arithmetic_tokens(text)) row.push_back(token);
-}
 
 // The tokens of a sample, and what each is good for.
 struct Rows {
@@ -54,12 +55,13 @@ struct Rows {
 };
 
 Rows rows_of(const Distractors::Sample& sample) {
+  check_sample(sample);
   const auto asking = static_cast<std::size_t>(Distractors::kReading),
              lead = static_cast<std::size_t>(sample.lead);
   const std::string text = std::string(lead, '|') + distractor_prompt(sample.problem) + "|";
   Rows rows;
   rows.tokens.assign(asking, Distractors::kAsking);
-  append(rows.tokens, text);
+  append_tokens(rows.tokens, text);
   rows.use.assign(asking, static_cast<std::int64_t>(TokenUse::kNone));
   for (const char c : text) {
     const bool separates = kSeparators.find(c) != std::string_view::npos;
@@ -83,8 +85,7 @@ Rows rows_of(const Distractors::Sample& sample) {
 }  // namespace
 
 std::vector<NeededThing> needed_things(const ArithmeticProblem& problem) {
-  check_operand(problem.x);
-  check_operand(problem.y);
+  check_problem(problem);
   const std::string text = distractor_prompt(problem);
   const std::int64_t answer = problem.result();
   std::vector<std::size_t> names;
@@ -118,12 +119,14 @@ std::string distractor_prompt(const ArithmeticProblem& problem) {
 }
 
 std::string distractor_reading(const ArithmeticProblem& p) {
+  check_problem(p);
   const std::int64_t first = p.defines_x_first ? p.x : p.y, second = p.defines_x_first ? p.y : p.x;
   return fmt::format("{}{:+}{:+}{}{}", p.defines_x_first ? 'x' : 'y', first, second, p.operation,
                      p.starts_with_x ? 'x' : 'y');
 }
 
 std::string distractor_steps(const ArithmeticProblem& problem) {
+  check_problem(problem);
   ArithmeticProblem p = problem;
   if (p.operation == '-') (p.starts_with_x ? p.y : p.x) *= -1;
   const std::int64_t first = p.defines_x_first ? p.x : p.y, second = p.defines_x_first ? p.y : p.x;
@@ -131,16 +134,16 @@ std::string distractor_steps(const ArithmeticProblem& problem) {
 }
 
 std::string answer_in_two_digits(std::int64_t answer) {
-  check(std::abs(answer) <= 99, "distractors", "{} has more than two digits", answer);
-  return fmt::format("{}{:02}", answer < 0 ? '-' : '+', std::abs(answer));
+  check(answer >= -99 && answer <= 99, kName, "{} has more than two digits", answer);
+  return fmt::format("{:+03}", answer);
 }
 
 Distractors::Distractors(const DistractorData& data) : data_(data) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 40, kMostJunk = 1000;
-  check(data.samples >= 0 && data.samples <= kMost, "distractors",
-        "samples must be from 0 to 2^40, not {}", data.samples);
+  constexpr std::int64_t kMost = std::int64_t{1} << 40, kMostJunk = kMostLead;
+  check(data.samples >= 0 && data.samples <= kMost, kName, "samples must be from 0 to 2^40, not {}",
+        data.samples);
   for (const std::int64_t most : {data.most_junk, data.most_lead}) {
-    check(most >= 0 && most <= kMostJunk, "distractors",
+    check(most >= 0 && most <= kMostJunk, kName,
           "junk and lead must be from 0 to {} tokens, not {}", kMostJunk, most);
   }
 }
@@ -158,16 +161,15 @@ std::int64_t Distractors::length() const {
 }
 
 Distractors::Sample Distractors::sample(std::int64_t id, std::int64_t epoch) const {
-  check(id >= 0 && id < size(), "distractors", "there is no sample {}: there are {}", id, size());
-  check(epoch >= 0 && epoch < (std::int64_t{1} << 22), "distractors", "there is no epoch {}",
-        epoch);
+  check(id >= 0 && id < size(), kName, "there is no sample {}: there are {}", id, size());
+  check(epoch >= 0 && epoch < (std::int64_t{1} << 22), kName, "there is no epoch {}", epoch);
   Random random(data_.seed, stream_of("distractors"),
                 static_cast<std::uint64_t>(epoch * size() + id));
   Sample drawn;
   ArithmeticProblem& p = drawn.problem;
   do {
     p = {draw_operand(random), draw_operand(random), random.coin(), random.coin(),
-         "+-*"[random.below(3u)]};
+         kOperators[random.below(3u)]};
   } while (is_held_out_in_order(p.x, p.y) != data_.held_out);
   drawn.lead = random.integer(0, data_.most_lead);
   drawn.junk.resize(static_cast<std::size_t>(random.integer(0, data_.most_junk)));
@@ -195,9 +197,9 @@ Batch collate_distractors(std::span<const Distractors::Sample> samples) {
     inputs.push_back(std::move(rows.tokens));
     uses.push_back(std::move(rows.use));
     things.push_back(std::move(rows.thing));
-    append(readings, distractor_reading(sample.problem));
-    append(steps, distractor_steps(sample.problem));
-    append(targets, answer_in_two_digits(sample.problem.result()));
+    append_tokens(readings, distractor_reading(sample.problem));
+    append_tokens(steps, distractor_steps(sample.problem));
+    append_tokens(targets, answer_in_two_digits(sample.problem.result()));
   }
   const auto matrix = [&](const Row& row, std::int64_t columns) {
     return Tensor::from(std::span<const std::int64_t>(row), {std::ssize(samples), columns});

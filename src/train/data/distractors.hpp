@@ -28,7 +28,7 @@ struct NeededThing {
 /// The things in distractor_prompt(problem) that are needed: another value of theirs, with all else
 /// as it is, changes the answer. Found by trying each other value: a digit 1 to 9, an operator + -
 /// *, a sign + or -, and the two names the other way around. Throws Error unless both numbers have
-/// one digit and are not 0.
+/// one digit and are not 0, and for another operator than + - *.
 std::vector<NeededThing> needed_things(const ArithmeticProblem& problem);
 
 /// Whether a problem with this x and this y, in this order and with these signs, is kept from
@@ -39,13 +39,14 @@ bool is_held_out_in_order(std::int64_t x, std::int64_t y);
 std::string distractor_prompt(const ArithmeticProblem& problem);
 /// What a problem says: the name that is defined first, the two operands in the order of their
 /// definitions, each as sign and digit, the operator, and the first name of the expression.
-/// "x-3+4-y" for "x=-3,y=+4:y-x".
+/// "x-3+4-y" for "x=-3,y=+4:y-x". Throws Error as needed_things().
 std::string distractor_reading(const ArithmeticProblem& problem);
 /// What an answer is computed from: the two operands in the order of their definitions, each as
 /// sign and digit, and "+" or "*". A sign is the one with which the operand is added, so y - x = 1
-/// with x = 3 and y = 4 gives "-3+4+", or "+4-3+" where y is defined first.
+/// with x = 3 and y = 4 gives "-3+4+", or "+4-3+" where y is defined first. Throws Error as
+/// needed_things().
 std::string distractor_steps(const ArithmeticProblem& problem);
-/// "-06": the sign and two digits of an answer from -99 to 99.
+/// "-06": the sign and two digits of an answer. Throws Error unless it is from -99 to 99.
 std::string answer_in_two_digits(std::int64_t answer);
 
 struct DistractorData {
@@ -86,7 +87,7 @@ class Distractors : public Dataset {
   struct Sample {
     ArithmeticProblem problem;
     std::int64_t lead = 0;
-    std::vector<std::int64_t> junk;
+    std::vector<std::int64_t> junk = {};
   };
   /// Throws Error for a sample or an epoch that is not there.
   Sample sample(std::int64_t id, std::int64_t epoch = 0) const;
@@ -97,7 +98,8 @@ class Distractors : public Dataset {
   DistractorData data_;
 };
 
-/// A batch of these samples, as Distractors has them.
+/// A batch of these samples, as Distractors has them. Throws Error as needed_things(), for a lead
+/// below 0 or above 1000, and for junk that is none of x y + - * and the digits.
 Batch collate_distractors(std::span<const Distractors::Sample> samples);
 
 }  // namespace maskgrad

@@ -4,6 +4,7 @@
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/distractors.hpp>
+#include <maskgrad/train/data/operands.hpp>
 #include <maskgrad/train/data/operator_tasks.hpp>
 
 namespace maskgrad {
@@ -16,13 +17,22 @@ constexpr std::int64_t kExample = 10;  // "-3,+4=+01|"
 
 using Row = std::vector<std::int64_t>;
 
-void append(Row& row, std::string_view text) {
-  for (const std::int64_t token : arithmetic_tokens(text)) row.push_back(token);
-}
+static_assert(kTaskOperators == kOperators);
 
-std::int64_t draw_operand(Random& random) {
-  const std::int64_t size = random.integer(1, 9);
-  return random.coin() ? size : -size;
+void check_problem(const TaskProblem& p) { check_operands(kName, p.left, p.right, p.operation); }
+
+// Which token stands where hangs on all of this.
+void check_sample(const OperatorTasks::Sample& sample) {
+  check_problem(sample.problem);
+  check_lead(kName, sample.lead);
+  check(sample.examples.empty() || sample.examples.size() == 2, kName,
+        "a sample has two examples or none, not {}", sample.examples.size());
+  for (const TaskProblem& example : sample.examples) {
+    check_problem(example);
+    check(example.operation == sample.problem.operation, kName,
+          "an example of {} does not tell that {} is meant", example.operation,
+          sample.problem.operation);
+  }
 }
 
 TaskProblem draw_of(Random& random, char operation, bool held_out) {
@@ -32,12 +42,6 @@ TaskProblem draw_of(Random& random, char operation, bool held_out) {
     p.right = draw_operand(random);
   } while (is_held_out_in_order(p.left, p.right) != held_out);
   return p;
-}
-
-Row row_of(std::string_view text) {
-  Row row;
-  append(row, text);
-  return row;
 }
 
 // The rows with zeros in front.
@@ -59,16 +63,18 @@ struct Rows {
 };
 
 Rows rows_of(const OperatorTasks::Sample& sample) {
+  check_sample(sample);
   Rows rows;
-  append(rows.tokens, std::string(static_cast<std::size_t>(sample.lead), '|'));
+  append_tokens(rows.tokens, std::string(static_cast<std::size_t>(sample.lead), '|'));
   rows.tells.assign(rows.tokens.size(), 0);
-  for (const TaskProblem& example : sample.examples) append(rows.tokens, worked_example(example));
+  for (const TaskProblem& example : sample.examples)
+    append_tokens(rows.tokens, worked_example(example));
   rows.tells.resize(rows.tokens.size(), 1);
-  append(rows.tokens, task_prompt(sample.problem, !sample.examples.empty()));
+  append_tokens(rows.tokens, task_prompt(sample.problem, !sample.examples.empty()));
   rows.tells.resize(rows.tokens.size(), 0);
   if (sample.examples.empty()) rows.tells[rows.tells.size() - 3] = 1;
-  append(rows.tokens, "|");
-  rows.answer = row_of(answer_in_two_digits(sample.problem.result()));
+  append_tokens(rows.tokens, "|");
+  rows.answer = arithmetic_tokens(answer_in_two_digits(sample.problem.result()));
   rows.tokens.insert(rows.tokens.end(), rows.answer.begin(), rows.answer.end() - 1);
   rows.tells.resize(rows.tokens.size(), 0);
   return rows;
@@ -98,16 +104,7 @@ bool tell_the_operator(const WorkedExamples& examples) {
   return std::ranges::count_if(kTaskOperators, fits) == 1;
 }
 
-std::int64_t TaskProblem::result() const {
-  switch (operation) {
-    case '+':
-      return left + right;
-    case '-':
-      return left - right;
-    default:
-      return left * right;
-  }
-}
+std::int64_t TaskProblem::result() const { return result_of(left, operation, right); }
 
 std::string task_prompt(const TaskProblem& p, bool hides_operator) {
   return fmt::format("{:+}{}{:+}", p.left, hides_operator ? ',' : p.operation, p.right);
@@ -118,11 +115,10 @@ std::string worked_example(const TaskProblem& p) {
 }
 
 OperatorTasks::OperatorTasks(const OperatorTaskData& data) : data_(data) {
-  constexpr std::int64_t kMost = std::int64_t{1} << 40, kMostLead = 1000;
+  constexpr std::int64_t kMost = std::int64_t{1} << 40;
   check(data.samples >= 0 && data.samples <= kMost, kName, "samples must be from 0 to 2^40, not {}",
         data.samples);
-  check(data.most_lead >= 0 && data.most_lead <= kMostLead, kName,
-        "the lead must be from 0 to {} tokens, not {}", kMostLead, data.most_lead);
+  check_lead(kName, data.most_lead);
 }
 
 std::string OperatorTasks::fingerprint() const {

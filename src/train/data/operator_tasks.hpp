@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include <maskgrad/train/data/arithmetic_problem.hpp>
 #include <maskgrad/train/data/dataset.hpp>
 
 namespace maskgrad {
@@ -30,7 +31,7 @@ struct OperatorTaskData {
   bool held_out = false;
 };
 
-/// "-3*+4", and what it comes to. The operator is + or - or *.
+/// "-3*+4", and what it comes to, see result_of().
 struct TaskProblem {
   std::int64_t left = 0, right = 0;
   char operation = '+';
@@ -44,11 +45,12 @@ std::string task_prompt(const TaskProblem& problem, bool hides_operator = false)
 /// Two problems with one operator, and their answers.
 using WorkedExamples = std::array<TaskProblem, 2>;
 
-/// Whether of all operators only that of the examples gives both answers.
+/// Whether of all operators only that of the examples gives both answers. Throws Error as
+/// result_of().
 bool tell_the_operator(const WorkedExamples& examples);
 
 /// "-3,+4=+01|": a problem without its operator, and the answer. Throws Error for an answer of more
-/// than two digits.
+/// than two digits, and as result_of().
 std::string worked_example(const TaskProblem& problem);
 
 /// Sample i of epoch e is problem e * samples + i of the seed, made when it is asked for. Its
@@ -94,7 +96,9 @@ class OperatorTasks : public Dataset {
 };
 
 /// A batch of these samples, as OperatorTasks has them, each of so many tokens. Throws Error for a
-/// sample that has more.
+/// sample that has more, for operands that are not -9 to 9 or are 0, for another operator than + -
+/// *, for a lead below 0 or above 1000, and for examples that are not two, or of another operator
+/// than their problem.
 Batch collate_operator_tasks(std::span<const OperatorTasks::Sample> samples, std::int64_t length);
 
 }  // namespace maskgrad

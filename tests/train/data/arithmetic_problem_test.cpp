@@ -1,5 +1,6 @@
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <sstream>
 
@@ -97,6 +98,11 @@ TEST(WorkingSteps, RefuseNumbersOfMoreDigits) {
               fixed_prompt({1, -100, true, true, '+'}, 2);
             }),
             "[arithmetic] -100 has more than 2 digits");
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ(error_of([] {
+              fixed_prompt({1, kLeast, true, true, '+'}, 9);
+            }),
+            fmt::format("[arithmetic] {} has more than 9 digits", kLeast));
   for (const int digits : {0, 10}) {
     EXPECT_EQ(error_of([&] { working_steps({}, digits); }),
               fmt::format("[arithmetic] digits must be 1 to 9, not {}", digits));

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -208,6 +209,64 @@ TEST(Distractors, RefuseNumbersOutOfRange) {
             "[distractors] there is no sample 3: there are 3");
   EXPECT_EQ(error_of([] { Distractors({.samples = 3}).sample(0, -1); }),
             "[distractors] there is no epoch -1");
+}
+
+constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+
+TEST(Distractors, RefuseSamplesThatAreNoneOfTheirs) {
+  const auto error = [](const Distractors::Sample& sample) {
+    return error_of([&] { collate_distractors(std::array{sample}); });
+  };
+  const ArithmeticProblem sound = {-3, 4, true, false, '-'};
+  EXPECT_EQ(error({.problem = {kLeast, 4}}),
+            fmt::format("[distractors] operands have one digit and are not 0, and {} is no such "
+                        "number",
+                        kLeast));
+  // '=' is a character of the vocabulary, and '/' is none.
+  for (const char wrong : {'/', '='}) {
+    EXPECT_EQ(error({.problem = {3, 4, true, true, wrong}}),
+              fmt::format("[distractors] an operator is one of +-*, and '{}' is none", wrong));
+  }
+  EXPECT_EQ(error({.problem = sound, .lead = -1}),
+            "[distractors] the lead must be from 0 to 1000 tokens, not -1");
+  EXPECT_EQ(error({.problem = sound, .lead = 1001}),
+            "[distractors] the lead must be from 0 to 1000 tokens, not 1001");
+}
+
+// A blank would be padding within a sequence, and a separator no junk.
+TEST(Distractors, TakeForJunkWhatTheyDrawJunkFrom) {
+  std::string drawn, taken;
+  const Distractors data({.samples = 300, .seed = 3});
+  std::set<char> characters;
+  for (std::int64_t i = 0; i < 300; ++i) {
+    for (const char c : arithmetic_text(data.sample(i).junk)) characters.insert(c);
+  }
+  for (const char c : kArithmeticVocabulary) {
+    if (characters.contains(c)) drawn += c;
+    const Distractors::Sample sample = {{1, 2}, 0, arithmetic_tokens(fmt::format("3{}4", c))};
+    const std::string error = error_of([&] { collate_distractors(std::array{sample}); });
+    if (error == "no error") {
+      taken += c;
+    } else {
+      EXPECT_EQ(error,
+                fmt::format("[distractors] junk is made of xy+-*0123456789, and not of '{}'", c));
+    }
+  }
+  EXPECT_EQ(taken, drawn);
+  const Distractors::Sample unknown = {{1, 2}, 0, {Distractors::kAsking}};
+  EXPECT_EQ(error_of([&] { collate_distractors(std::array{unknown}); }),
+            "[arithmetic] token 20 is outside the vocabulary of 20");
+}
+
+TEST(Distractors, TakeNoNumberOfMoreDigitsForOneOfFew) {
+  for (const std::int64_t wrong : {kLeast, kLeast + 1, std::int64_t{-100}}) {
+    EXPECT_EQ(error_of([&] { answer_in_two_digits(wrong); }),
+              fmt::format("[distractors] {} has more than two digits", wrong));
+    EXPECT_NE(error_of([&] { distractor_steps({wrong, 1, true, false, '-'}); }), "no error");
+    EXPECT_NE(error_of([&] { distractor_reading({1, wrong}); }), "no error");
+  }
+  EXPECT_EQ(answer_in_two_digits(-99), "-99");
+  EXPECT_EQ(answer_in_two_digits(99), "+99");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -153,7 +154,8 @@ TEST(WorkedExamples, TellTheOperatorUnlessSeveralFit) {
 }
 
 TEST(OperatorTasks, RefuseNumbersOutOfRange) {
-  EXPECT_EQ(error_of([] { collate_operator_tasks(std::array{OperatorTasks::Sample{}}, 7); }),
+  const OperatorTasks::Sample sample = {.problem = {3, 4, '+'}};
+  EXPECT_EQ(error_of([&] { collate_operator_tasks(std::array{sample}, 7); }),
             "[tasks] a sample of 8 tokens does not fit 7");
   EXPECT_EQ(error_of([] { OperatorTasks({.samples = -1}); }),
             "[tasks] samples must be from 0 to 2^40, not -1");
@@ -163,6 +165,51 @@ TEST(OperatorTasks, RefuseNumbersOutOfRange) {
             "[tasks] there is no sample 3: there are 3");
   EXPECT_EQ(error_of([] { task_from_string("names"); }),
             "[tasks] a task is told by operator or examples, not by 'names'");
+}
+
+constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+
+// A wrong sample would mark another token than the one that tells the task.
+TEST(OperatorTasks, RefuseSamplesThatAreNoneOfTheirs) {
+  const auto error = [](const OperatorTasks::Sample& sample) {
+    return error_of([&] { collate_operator_tasks(std::array{sample}, 100); });
+  };
+  for (const std::int64_t wrong : {std::int64_t{12}, std::int64_t{-10}, std::int64_t{0}, kLeast}) {
+    const std::string says = fmt::format(
+        "[tasks] operands have one digit and are not 0, and {} is no such number", wrong);
+    EXPECT_EQ(error({.problem = {3, wrong, '*'}}), says);
+    EXPECT_EQ(error({.problem = {wrong, 3, '*'}}), says);
+    EXPECT_EQ(error({{3, 4, '-'}, 0, {{1, 2, '-'}, {wrong, 2, '-'}}}), says);
+  }
+  EXPECT_EQ(error({.problem = {3, 4, '/'}}), "[tasks] an operator is one of +-*, and '/' is none");
+  EXPECT_EQ(error({.problem = {3, 4, '+'}, .lead = -1}),
+            "[tasks] the lead must be from 0 to 1000 tokens, not -1");
+  EXPECT_EQ(error({.problem = {3, 4, '+'}, .lead = kLeast}),
+            fmt::format("[tasks] the lead must be from 0 to 1000 tokens, not {}", kLeast));
+  EXPECT_EQ(error({{3, 4, '+'}, 0, {{1, 2, '+'}}}),
+            "[tasks] a sample has two examples or none, not 1");
+  EXPECT_EQ(error({{3, 4, '+'}, 0, {{1, 2, '+'}, {1, 2, '-'}}}),
+            "[tasks] an example of - does not tell that + is meant");
+}
+
+TEST(TaskProblems, HaveTheResultsOfTheirOperatorsAndNoOthers) {
+  constexpr std::int64_t kMost = 1'000'000'000;
+  for (const std::int64_t left : {-kMost, std::int64_t{-7}, kMost}) {
+    for (const std::int64_t right : {-kMost, std::int64_t{5}, kMost}) {
+      for (const char operation : {'+', '-', '*'}) {
+        EXPECT_EQ((TaskProblem{left, right, operation}).result(), computed(operation, left, right));
+      }
+    }
+  }
+  EXPECT_EQ(error_of([] {
+              TaskProblem{1, 2, '/'}.result();
+            }),
+            "[arithmetic] '/' is none of the operations +-*");
+  for (const std::int64_t wrong : {kMost + 1, -kMost - 1, kLeast}) {
+    const std::string says = fmt::format("[arithmetic] {} is beyond 1000000000", wrong);
+    EXPECT_EQ(error_of([&] { TaskProblem{wrong, 2, '*'}.result(); }), says);
+    EXPECT_EQ(error_of([&] { TaskProblem{2, wrong, '-'}.result(); }), says);
+  }
 }
 
 }  // namespace
