@@ -18,6 +18,18 @@ Tensor bits_where(const char* name, const Tensor& x, F is) {
   return bits;
 }
 
+/// Which rows of x [B, C] hold a number that is not 0: bool [B]. NaN is not 0.
+inline Tensor rows_not_zero(const char* name, const Tensor& x) {
+  const Tensor bits = bits_where(name, x, [](auto value) { return value != 0; });
+  const std::int64_t columns = x.dim(1);
+  Tensor rows = Tensor::empty({x.dim(0)}, DType::kBool);
+  for (std::int64_t b = 0; b < rows.numel(); ++b) {
+    const bool* const row = bits.data<bool>() + b * columns;
+    rows.data<bool>()[b] = std::find(row, row + columns, true) != row + columns;
+  }
+  return rows;
+}
+
 /// Where x is above 0, or NaN: a NaN that is not read would be hidden.
 inline Tensor not_closed(const char* name, const Tensor& x) {
   return bits_where(name, x, [](auto value) { return !(value <= 0); });

@@ -19,18 +19,6 @@ Variable entropy(const Variable& g) {
   return ops::negate(ops::sum(ops::multiply(some, ops::log(some)), {-1}));
 }
 
-// Which samples have shares, [B]: those of the others are all 0.
-Tensor with_shares(const Tensor& shares) {
-  const Tensor any = bits_where(kName, shares, [](auto share) { return share != 0; });
-  const std::int64_t candidates = shares.dim(1);
-  Tensor exists = Tensor::empty({shares.dim(0)}, DType::kBool);
-  for (std::int64_t b = 0; b < exists.numel(); ++b) {
-    const bool* const row = any.data<bool>() + b * candidates;
-    exists.data<bool>()[b] = std::find(row, row + candidates, true) != row + candidates;
-  }
-  return exists;
-}
-
 // Which samples have a choice, [B].
 Tensor counted(const Choice& choice) {
   Tensor is = Tensor::empty(choice.best.shape(), DType::kBool);
@@ -46,7 +34,7 @@ Choice choice_of(const Variable& shares, const Tensor& exists) {
   check_given(shares.defined(), kName, "shares");
   check(shares.rank() == 2 && shares.dim(1) > 0, kName, "needs shares [B, C], got {}",
         shares.shape());
-  const Tensor is = exists.defined() ? exists : with_shares(shares.value());
+  const Tensor is = exists.defined() ? exists : rows_not_zero(kName, shares.value());
   check(is.dtype() == DType::kBool && is.numel() == shares.dim(0), kName,
         "needs a bool for each of {} samples, got {} {}", shares.dim(0), to_string(is.dtype()),
         is.shape());

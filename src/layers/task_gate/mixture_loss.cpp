@@ -1,4 +1,8 @@
+#include <cmath>
+
+#include <maskgrad/layers/bits_where.hpp>
 #include <maskgrad/layers/task_gate/mixture_loss.hpp>
+#include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/nn/softmax.hpp>
@@ -7,7 +11,15 @@
 namespace maskgrad {
 namespace {
 
-constexpr double kLeastShare = 1e-30;
+constexpr double kLeastShare = 1e-30, kLeastPower = 1e-3;
+
+// The largest of each row [B, 1], for terms to be subtracted from; 0 where it is infinite.
+// Constant: it is added again, so it has no gradient.
+Variable largest_of(const Variable& terms) {
+  const Variable largest = ops::max(Variable(terms.value()), 1, /*keepdims=*/true);
+  const auto is_finite = [](auto x) { return !std::isinf(x); };
+  return ops::keep_where(largest, bits_where("mixture_loss", largest.value(), is_finite));
+}
 
 }  // namespace
 
@@ -28,13 +40,16 @@ Variable mixture_loss(const Variable& shares, const Variable& log_likelihoods, d
   check(shares.rank() == 2 && shares.shape() == log_likelihoods.shape() && shares.dim(1) > 0, kName,
         "needs shares and likelihoods [B, C], got {} and {}", shares.shape(),
         log_likelihoods.shape());
-  check(power > 0 && power <= 1, kName, "needs a power above 0 and at most 1, got {}", power);
+  check(power >= kLeastPower && power <= 1, kName, "needs a power from {} to 1, got {}",
+        kLeastPower, power);
+  const Tensor counts = rows_not_zero(kName, shares.value());
+  const Variable log_p = ops::keep_where(log_likelihoods, counts.reshape({counts.numel(), 1}));
   const Variable log_shares = ops::log(ops::clip(shares, kLeastShare, 1.0));
-  const Variable terms = ops::add(log_shares, ops::scale(log_likelihoods, power));
-  // Constant: what is subtracted is added again, so it has no gradient.
-  const Variable largest(ops::max(Variable(terms.value()), 1, /*keepdims=*/true).value());
+  const Variable terms = ops::add(log_shares, ops::scale(log_p, power));
+  const Variable largest = largest_of(terms);
   const Variable sum = ops::sum(ops::exp(ops::subtract(terms, largest)), {1}, /*keepdims=*/true);
-  return ops::scale(ops::sum(ops::add(ops::log(sum), largest), {1}), -1 / power);
+  const Variable loss = ops::scale(ops::sum(ops::add(ops::log(sum), largest), {1}), -1 / power);
+  return ops::keep_where(loss, counts);
 }
 
 }  // namespace maskgrad

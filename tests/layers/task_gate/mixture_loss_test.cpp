@@ -1,4 +1,5 @@
 #include <cmath>
+#include <tuple>
 
 #include <gmock/gmock.h>
 
@@ -17,6 +18,8 @@ namespace {
 
 using test::error_of;
 using test::is_close;
+using test::kInf;
+using test::kNaN;
 using test::make;
 using test::to_doubles;
 
@@ -74,7 +77,70 @@ TEST(MixtureLoss, IsNeverAboveTheMeanOfTheLossesAndNearItForASmallPower) {
   };
   EXPECT_LT(loss(1), loss(0.5));
   EXPECT_LT(loss(0.5), mean);
-  EXPECT_NEAR(loss(1e-4), mean, 1e-3);
+  EXPECT_NEAR(loss(1e-3), mean, 1e-3);
+  const double single = to_doubles(mixture_loss(Variable(shares.value().to(DType::kFloat32)),
+                                                Variable(log_p.value().to(DType::kFloat32)), 1e-3)
+                                       .value())[0];
+  EXPECT_NEAR(single, mean, 2e-3) << "what float32 rounds is divided by the power";
+}
+
+TEST(MixtureLoss, IsInfiniteWhereEachExpertRulesTheAnswerOut) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const double power : {1e-3, 0.5, 1.0}) {
+      const Variable shares(make({0.5, 0.5, /**/ 0.25, 0.75}, {2, 2}).to(dtype)),
+          log_p(make({-kInf, -kInf, /**/ -kInf, -2}, {2, 2}).to(dtype));
+      const std::vector<double> loss = to_doubles(mixture_loss(shares, log_p, power).value());
+      EXPECT_EQ(loss[0], kInf);
+      EXPECT_NEAR(loss[1], 2 - std::log(0.75) / power, 1e-3);
+    }
+  }
+}
+
+// Where an expert that rules the answer out has a share, it sends no gradient but that of its
+// share.
+TEST(MixtureLoss, HasFiniteGradientsWhereOneExpertRulesTheAnswerOut) {
+  const Variable shares = test::leaf(make({0.25, 0.75}, {1, 2})),
+                 log_p = test::leaf(make({-kInf, -2}, {1, 2}));
+  Tape tape;
+  tape.backward(ops::sum(mixture_loss(shares, log_p, 0.5)));
+  EXPECT_TRUE(is_close(log_p.grad(), {0, -1}, 1e-12));
+  EXPECT_TRUE(is_close(shares.grad(), {0, -1 / (0.75 * 0.5)}, 1e-12));
+}
+
+TEST(MixtureLoss, IsNoNumberWhereOneIsNone) {
+  for (const double power : {1e-3, 1.0}) {
+    for (const auto& g : std::vector<std::vector<double>>{{kNaN, 0.5}, {0.5, kNaN}, {0, kNaN}}) {
+      const Tensor loss =
+          mixture_loss(Variable(make(g, {1, 2})), Variable(make({-1, -2}, {1, 2})), power).value();
+      EXPECT_TRUE(std::isnan(to_doubles(loss)[0]));
+    }
+    for (const auto& p : std::vector<std::vector<double>>{{kNaN, -1}, {-1, kNaN}, {-kInf, kNaN}}) {
+      const Tensor loss =
+          mixture_loss(Variable(make({0, 1}, {1, 2})), Variable(make(p, {1, 2})), power).value();
+      EXPECT_TRUE(std::isnan(to_doubles(loss)[0]));
+    }
+  }
+}
+
+// As if it were not in the batch, whatever stands there.
+TEST(MixtureLoss, DoesNotCountASampleWithoutAChoice) {
+  for (const double power : {0.1, 1.0}) {
+    const auto sum_and_gradients = [&](const Tensor& g, const Tensor& p) {
+      const Variable shares = test::leaf(g), log_p = test::leaf(p);
+      Tape tape;
+      const Variable loss = ops::sum(mixture_loss(shares, log_p, power));
+      tape.backward(loss);
+      return std::tuple(loss.item(), to_doubles(shares.grad()), to_doubles(log_p.grad()));
+    };
+    const auto [sum, of_shares, of_log_p] =
+        sum_and_gradients(make({0.2, 0.8}, {1, 2}), make({-1, -2}, {1, 2}));
+    const auto [all, of_all_shares, of_all_log_p] =
+        sum_and_gradients(make({0, 0, /**/ 0.2, 0.8, /**/ 0, 0}, {3, 2}),
+                          make({kNaN, -kInf, /**/ -1, -2, /**/ -5, -5}, {3, 2}));
+    EXPECT_EQ(all, sum);
+    EXPECT_EQ(of_all_shares, (std::vector<double>{0, 0, of_shares[0], of_shares[1], 0, 0}));
+    EXPECT_EQ(of_all_log_p, (std::vector<double>{0, 0, of_log_p[0], of_log_p[1], 0, 0}));
+  }
 }
 
 TEST(MixtureLoss, StaysFiniteWhereNoExpertKnowsTheAnswer) {
@@ -125,8 +191,10 @@ TEST(MixtureLoss, RefusesShapesThatDoNotFit) {
   const Variable two(make({0.5, 0.5}, {1, 2})), three(make({1, 0, 0}, {1, 3}));
   EXPECT_EQ(error_of([&] { mixture_loss(two, three); }),
             "[mixture_loss] needs shares and likelihoods [B, C], got (1, 2) and (1, 3)");
-  EXPECT_EQ(error_of([&] { mixture_loss(two, two, 0); }),
-            "[mixture_loss] needs a power above 0 and at most 1, got 0");
+  for (const double power : {0.0, -1.0, 1e-310, 1e-8, 9e-4, 1.001, kInf, kNaN}) {
+    EXPECT_EQ(error_of([&] { mixture_loss(two, two, power); }),
+              fmt::format("[mixture_loss] needs a power from 0.001 to 1, got {}", power));
+  }
   EXPECT_EQ(error_of([&] { log_likelihood(two, targets()); }),
             "[log_likelihood] needs logits [B, T, V] and targets [B, T], got (1, 2) and (2, 2)");
 }
