@@ -2,20 +2,25 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include <maskgrad/layers/task_gate/choice_counts.hpp>
 
 namespace maskgrad::apps {
 namespace {
 
+// In bits.
 template <class Key>
 double entropy(const std::map<Key, std::int64_t>& counts) {
-  double all = 0, sum = 0;
-  for (const auto& [key, count] : counts) all += static_cast<double>(count);
-  if (all == 0) return 0;
+  std::vector<double> weights;
+  double all = 0;
   for (const auto& [key, count] : counts) {
-    const double p = static_cast<double>(count) / all;
-    sum -= p * std::log2(p);
+    weights.push_back(static_cast<double>(count));
+    all += weights.back();
   }
-  return sum + (static_cast<double>(counts.size()) - 1) / (2 * all * std::log(2.0));
+  if (all == 0) return 0;
+  const double nats = entropy_of(weights) + (static_cast<double>(counts.size()) - 1) / (2 * all);
+  return nats / std::log(2.0);
 }
 
 }  // namespace

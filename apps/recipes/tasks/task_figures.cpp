@@ -1,7 +1,6 @@
 #include "recipes/tasks/task_figures.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -51,13 +50,10 @@ struct Totals {
   }
 
   ChoiceFigures figures() const {
-    ChoiceFigures figures{.agreement = operators.agreement(),
+    ChoiceFigures figures{.entropy = entropy_of(shares),
+                          .agreement = operators.agreement(),
                           .of_operator = operators.information(),
                           .of_others = {}};
-    const double all = std::accumulate(shares.begin(), shares.end(), 0.0);
-    for (const double share : shares) {
-      if (share > 0) figures.entropy -= share / all * std::log(share / all);
-    }
     for (std::size_t f = 0; f < std::size(kFeatures); ++f) {
       figures.of_others.emplace_back(kFeatures[f].name, features[f].information());
     }

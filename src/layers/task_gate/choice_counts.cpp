@@ -1,29 +1,53 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
+#include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/task_gate/choice_counts.hpp>
-#include <maskgrad/tensor/error.hpp>
 
 namespace maskgrad {
+namespace {
+
+constexpr const char* kName = "choice";
+constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+
+}  // namespace
+
+double entropy_of(std::span<const double> weights) {
+  const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  double sum = 0;
+  for (const double weight : weights) {
+    if (weight != 0) sum -= weight / all * std::log(weight / all);
+  }
+  return sum;
+}
 
 ChoiceCounts::ChoiceCounts(std::size_t kinds, std::size_t experts)
     : kinds_(kinds), experts_(experts), counts_(kinds * experts) {}
 
-void ChoiceCounts::add(std::size_t kind, std::size_t expert) {
-  check(kind < kinds_ && expert < experts_, "choice", "{} kinds and {} experts have no {} and {}",
+std::size_t ChoiceCounts::place_of(std::size_t kind, std::size_t expert) const {
+  check(kind < kinds_ && expert < experts_, kName, "{} kinds and {} experts have no {} and {}",
         kinds_, experts_, kind, expert);
-  ++counts_[kind * experts_ + expert];
+  return kind * experts_ + expert;
 }
 
+void ChoiceCounts::add(std::size_t kind, std::size_t expert) { ++counts_[place_of(kind, expert)]; }
+
 void ChoiceCounts::add(const Tensor& kinds, const Choice& choice) {
-  check(kinds.shape() == choice.best.shape(), "choice", "there are kinds {} of samples {}",
-        kinds.shape(), choice.best.shape());
-  for (std::int64_t b = 0; b < kinds.numel(); ++b) {
-    const std::int64_t expert = choice.best.data<std::int64_t>()[b];
-    if (expert < 0) continue;
-    add(static_cast<std::size_t>(kinds.data<std::int64_t>()[b]), static_cast<std::size_t>(expert));
+  check(kinds.dtype() == DType::kInt64 && kinds.shape() == choice.best.shape(), kName,
+        "there are kinds {} {} of samples {}", to_string(kinds.dtype()), kinds.shape(),
+        choice.best.shape());
+  check_best(kName, choice.best, static_cast<std::int64_t>(experts_));
+  const auto experts = choice.best.values<std::int64_t>(), of = kinds.values<std::int64_t>();
+  std::vector<std::size_t> places;
+  for (std::size_t b = 0; b < experts.size(); ++b) {
+    if (experts[b] < 0) continue;
+    check(of[b] >= 0, kName, "{} kinds have no {}", kinds_, of[b]);
+    places.push_back(
+        place_of(static_cast<std::size_t>(of[b]), static_cast<std::size_t>(experts[b])));
   }
+  for (const std::size_t place : places) ++counts_[place];
 }
 
 std::int64_t ChoiceCounts::count() const {
@@ -31,6 +55,7 @@ std::int64_t ChoiceCounts::count() const {
 }
 
 std::vector<double> ChoiceCounts::shares(std::size_t kind) const {
+  check(kind < kinds_, kName, "{} kinds have no {}", kinds_, kind);
   std::vector<double> shares(experts_);
   double all = 0;
   for (std::size_t c = 0; c < experts_; ++c) {
@@ -41,41 +66,58 @@ std::vector<double> ChoiceCounts::shares(std::size_t kind) const {
   return shares;
 }
 
+// Gives one more kind an expert of its own, and others another one where that is better. gain[c] is
+// the most that all who move win when the last of them moves to expert c. Since those before had
+// the best experts, nobody wins by moving in a circle.
+void ChoiceCounts::give_expert(std::size_t kind, std::vector<std::size_t>& kind_of) const {
+  std::vector<std::int64_t> gain(experts_);
+  std::vector<std::size_t> from(experts_, kNone);  // the expert that the last to move had
+  for (std::size_t c = 0; c < experts_; ++c) gain[c] = at(kind, c);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::size_t c = 0; c < experts_; ++c) {
+      if (kind_of[c] == kNone) continue;
+      for (std::size_t to = 0; to < experts_; ++to) {
+        const std::int64_t moved = gain[c] - at(kind_of[c], c) + at(kind_of[c], to);
+        if (moved <= gain[to]) continue;
+        gain[to] = moved;
+        from[to] = c;
+        changed = true;
+      }
+    }
+  }
+  std::size_t last = kNone;
+  for (std::size_t c = 0; c < experts_; ++c) {
+    if (kind_of[c] == kNone && (last == kNone || gain[c] > gain[last])) last = c;
+  }
+  for (; from[last] != kNone; last = from[last]) kind_of[last] = kind_of[from[last]];
+  kind_of[last] = kind;
+}
+
 std::int64_t ChoiceCounts::matched() const {
-  check(experts_ >= kinds_, "choice", "{} kinds cannot have an expert each of {}", kinds_,
-        experts_);
-  std::vector<std::size_t> order(experts_);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::int64_t most = 0;
-  do {
-    std::int64_t matched = 0;
-    for (std::size_t kind = 0; kind < kinds_; ++kind) matched += at(kind, order[kind]);
-    most = std::max(most, matched);
-  } while (std::next_permutation(order.begin(), order.end()));
-  return most;
+  check(experts_ >= kinds_, kName, "{} kinds cannot have an expert each of {}", kinds_, experts_);
+  std::vector<std::size_t> kind_of(experts_, kNone);
+  for (std::size_t kind = 0; kind < kinds_; ++kind) give_expert(kind, kind_of);
+  std::int64_t matched = 0;
+  for (std::size_t c = 0; c < experts_; ++c) {
+    if (kind_of[c] != kNone) matched += at(kind_of[c], c);
+  }
+  return matched;
 }
 
 double ChoiceCounts::agreement() const {
   return static_cast<double>(matched()) / static_cast<double>(std::max<std::int64_t>(count(), 1));
 }
 
+// H(kind) + H(expert) - H(both)
 double ChoiceCounts::information() const {
-  const auto all = static_cast<double>(count());
-  std::vector<double> of_kind(kinds_), of_expert(experts_);
-  for (std::size_t kind = 0; kind < kinds_; ++kind) {
-    for (std::size_t c = 0; c < experts_; ++c) {
-      of_kind[kind] += static_cast<double>(at(kind, c));
-      of_expert[c] += static_cast<double>(at(kind, c));
-    }
+  std::vector<double> of_kind(kinds_), of_expert(experts_), of_both(counts_.size());
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    of_both[i] = static_cast<double>(counts_[i]);
+    of_kind[i / experts_] += of_both[i];
+    of_expert[i % experts_] += of_both[i];
   }
-  double sum = 0;
-  for (std::size_t kind = 0; kind < kinds_; ++kind) {
-    for (std::size_t c = 0; c < experts_; ++c) {
-      const auto n = static_cast<double>(at(kind, c));
-      if (n > 0) sum += n / all * std::log(n * all / (of_kind[kind] * of_expert[c]));
-    }
-  }
-  return sum;
+  return std::max(0.0, entropy_of(of_kind) + entropy_of(of_expert) - entropy_of(of_both));
 }
 
 }  // namespace maskgrad
