@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/mask/sequence_mask.hpp>
 #include <maskgrad/tensor/tensor.hpp>
 
@@ -13,6 +14,13 @@ namespace maskgrad {
 struct NotFinite {
   std::int64_t element;
   double value;  // a NaN has no sign here
+};
+
+/// What a model throws where a number that it needs is Inf or NaN. In training a Trainer catches it,
+/// and says at which step that was, and what gave the number.
+class NotFiniteError : public Error {
+ public:
+  using Error::Error;
 };
 
 /// Returns the first Inf or NaN of x [B, S, ...], in row-major order, or nothing when there is

@@ -8,6 +8,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/operators.hpp>
 #include <maskgrad/ops/math/straight_through.hpp>
+#include <maskgrad/tensor/finite.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
@@ -24,22 +25,16 @@ Variable relaxed(const Variable& logits, double temperature, Pass& pass) {
   return ops::sigmoid(ops::scale(noisy, 1 / temperature));
 }
 
-// 1 where `positive` says so and the position exists, else 0.
-template <class Positive>
-Tensor where_positive(const Variable& logits, DType dtype, Positive positive) {
-  Tensor kept = Tensor::zeros(logits.shape(), dtype);
+// f(i) at each place i that exists, and 0 at the others.
+template <class T, class F>
+Tensor at_existing(const Variable& logits, DType dtype, F f) {
+  Tensor y = Tensor::zeros(logits.shape(), dtype);
   const bool* const exists = logits.mask().defined() ? logits.mask().bits().data<bool>() : nullptr;
-  for (std::int64_t i = 0; i < kept.numel(); ++i) {
-    if ((exists && !exists[i]) || !positive(i)) continue;
-    if (dtype == DType::kBool) {
-      kept.data<bool>()[i] = true;
-    } else if (dtype == DType::kFloat32) {
-      kept.data<float>()[i] = 1;
-    } else {
-      kept.data<double>()[i] = 1;
-    }
+  T* const to = y.data<T>();
+  for (std::int64_t i = 0; i < y.numel(); ++i) {
+    if (!exists || exists[i]) to[i] = f(i);
   }
-  return kept;
+  return y;
 }
 
 }  // namespace
@@ -60,8 +55,8 @@ SequenceMask decide(const Variable& logits) {
   Tensor bits;
   dispatch_dtype(FloatingTypes{}, logits.dtype(), "decide", [&]<class T>(T) {
     const T* const logit = logits.value().data<T>();
-    bits = where_positive(logits, DType::kBool, [&](std::int64_t i) {
-      check(!std::isnan(logit[i]), "decide", "a logit is NaN");
+    bits = at_existing<bool>(logits, DType::kBool, [&](std::int64_t i) {
+      if (std::isnan(logit[i])) throw NotFiniteError("decide", "a logit is NaN");
       return logit[i] > 0;
     });
   });
@@ -116,18 +111,21 @@ Variable HardConcrete::kept(const Variable& logits) const {
   return ops::sigmoid(shifted(logits, -beta * std::log(-low / high)));
 }
 
-// log s(l) = l - softplus(l), and log s(-l) = -softplus(l)
+// log s(l) = -softplus(-l) of what is kept, and log s(-l) = -softplus(l) of what is dropped: a sum
+// of both, weighed by 0 and 1, would be NaN where l is infinite.
 KeepSample Reinforce::sample(const Variable& logits, Pass& pass) const {
   check_logits("reinforce", logits);
   const Tensor noise = logistic_noise(logits, pass);
   Tensor drawn;
   dispatch_dtype(FloatingTypes{}, logits.dtype(), "reinforce", [&]<class T>(T) {
     const T *const logit = logits.value().data<T>(), *const n = noise.data<T>();
-    drawn =
-        where_positive(logits, logits.dtype(), [&](std::int64_t i) { return logit[i] > -n[i]; });
+    drawn = at_existing<T>(logits, logits.dtype(), [&](std::int64_t i) {
+      return std::isnan(logit[i]) ? logit[i] : T(logit[i] > -n[i]);
+    });
   });
   const Variable keep(drawn, Variable::kConstant, logits.mask());
-  return {keep, ops::subtract(ops::multiply(keep, logits), ops::softplus(logits))};
+  const Variable against = ops::multiply(1 - 2 * keep, logits);
+  return {keep, ops::negate(ops::softplus(against))};
 }
 
 std::vector<std::string> sampler_names() { return {std::begin(kNames), std::end(kNames)}; }

@@ -14,7 +14,7 @@ namespace maskgrad {
 /// What a sampler makes of logits [B, S] in training. All carry the mask of the logits and no mask
 /// of the sampler's: a gate is a value, and its gradient can open it again.
 struct KeepSample {
-  Variable keep;             // [B, S], from 0 to 1
+  Variable keep;             // [B, S], from 0 to 1, and NaN where a logit is
   Variable log_probability;  // [B, S] of what was drawn; undefined where keep has a gradient
 };
 
@@ -43,7 +43,7 @@ class Sampler {
 /// The decision when nothing is drawn any more: the positions of logits [B, S] that exist and whose
 /// logit is above 0. There a sampler keeps more than half, where its noise is 0. (The kept() of
 /// HardConcrete counts whatever is not set to 0, and is 1/2 at a logit of -1.6.) Throws Error
-/// unless logits are [B, S] and on the CPU, and where one that exists is NaN.
+/// unless logits are [B, S] and on the CPU, and NotFiniteError where one that exists is NaN.
 SequenceMask decide(const Variable& logits);
 
 /// keep = s(l), and so is kept().

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -6,6 +7,7 @@
 #include <maskgrad/ops/mask/packing.hpp>
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/tensor/finite.hpp>
 
 #include "layers/learned_mask/sampler_support.hpp"
 #include "layers/support.hpp"
@@ -46,6 +48,9 @@ TEST(Samplers, DecideByTheSignOfALogitThatExists) {
                         mask_of({1, 1, 1, 1, 0, 0}, {2, 3}));
   EXPECT_THAT(to_doubles(decide(logits).bits()), ElementsAre(1, 0, 0, 1, 0, 0));
   EXPECT_EQ(test::error_of([&] { decide(drop_mask(logits)); }), "[decide] a logit is NaN");
+  EXPECT_THROW(decide(drop_mask(logits)), NotFiniteError);
+  EXPECT_THAT(to_doubles(decide(Variable(make({test::kInf, -test::kInf}, {1, 2}))).bits()),
+              ElementsAre(1, 0));
   EXPECT_EQ(decide(Variable(Tensor::empty({2, 0}, DType::kFloat32))).kept(), 0);
 }
 
@@ -197,6 +202,64 @@ TEST(Samplers, StayFiniteAtExtremes) {
       tape.backward(sum);
       for (const double g : to_doubles(x.grad())) EXPECT_EQ(g, 0) << sampler->name();
     }
+  }
+}
+
+// An infinite logit is decided: its draw is as certain as one of 1e30, and teaches nothing.
+TEST(Samplers, AreCertainOfInfiniteLogits) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const auto& sampler : all_samplers()) {
+      const Variable x = test::leaf(make({-test::kInf, test::kInf}, {1, 2}, dtype));
+      Pass pass = Pass::training(7, 3);
+      Tape tape;
+      const KeepSample sample = sampler->sample(x, pass);
+      EXPECT_THAT(to_doubles(sample.keep.value()), ElementsAre(0, 1)) << sampler->name();
+      EXPECT_THAT(to_doubles(sampler->kept(x).value()), ElementsAre(0, 1)) << sampler->name();
+      Variable sum = ops::sum(ops::add(sample.keep, sampler->kept(x)));
+      if (sample.log_probability.defined()) {
+        EXPECT_THAT(to_doubles(sample.log_probability.value()), ElementsAre(0, 0));
+        sum = ops::add(sum, ops::sum(sample.log_probability));
+      }
+      tape.backward(sum);
+      EXPECT_THAT(to_doubles(x.grad()), ElementsAre(0, 0)) << sampler->name();
+    }
+  }
+}
+
+TEST(Samplers, ShowALogitThatIsNoNumberAndReadNoneThatIsMissing) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    auto samplers = all_samplers();
+    samplers.push_back(std::make_unique<StraightThrough>(/*draws=*/true));
+    for (const auto& sampler : samplers) {
+      const Variable x(make({test::kNaN, 2, -2, test::kNaN}, {1, 4}, dtype), Variable::kConstant,
+                       mask_of({1, 1, 1, 0}, {1, 4}));
+      Pass pass = Pass::training(7, 3);
+      const KeepSample sample = sampler->sample(x, pass);
+      for (const Variable& y : {sample.keep, sampler->kept(x), sample.log_probability}) {
+        if (!y.defined()) continue;
+        const std::vector<double> values = to_doubles(y.value());
+        EXPECT_TRUE(std::isnan(values[0])) << sampler->name();
+        EXPECT_TRUE(std::isfinite(values[1]) && std::isfinite(values[2])) << sampler->name();
+      }
+    }
+  }
+}
+
+// log s(l) or log s(-l), whichever was drawn.
+TEST(Samplers, SayHowLikelyADrawWas) {
+  Random random(6);
+  const Variable x = test::leaf(test::uniform(random, {4, 40}, -30, 30));
+  Pass pass = Pass::training(7, 3);
+  Tape tape;
+  const KeepSample sample = Reinforce().sample(x, pass);
+  tape.backward(ops::sum(sample.log_probability));
+  const std::vector<double> l = to_doubles(x.value()), keep = to_doubles(sample.keep.value()),
+                            said = to_doubles(sample.log_probability.value()),
+                            slope = to_doubles(x.grad());
+  for (std::size_t i = 0; i < l.size(); ++i) {
+    const double z = keep[i] == 1 ? l[i] : -l[i];
+    EXPECT_NEAR(said[i], -std::log1p(std::exp(-z)), 1e-13);
+    EXPECT_NEAR(slope[i], keep[i] - logistic_function(l[i]), 1e-13);
   }
 }
 
