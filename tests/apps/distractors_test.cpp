@@ -145,15 +145,18 @@ TEST_F(DistractorsRecipe, WarnsOfAMaskThatCollapses) {
   const std::vector<std::string> same = {
       "--steps",  "700", "--batch-size", "2", "--warm-up", "0",  "--calibrate", "0",
       "--select", "1",   "--lr",         "1", "--cost",    "100"};
-  for (const bool pays_for_kept : {true, false}) {
-    std::vector<std::string> args = same;
-    args.insert(args.end(), {"--price", pays_for_kept ? "kept" : "masked", "--force"});
-    const auto result = train_distractors(args);
-    ASSERT_EQ(result.code, 0) << result.err;
-    const std::string says = pays_for_kept ? "kept was below 0.05 for 500 steps: the mask drops"
-                                           : "kept was above 0.95 for 500 steps: the mask keeps";
-    EXPECT_THAT(result.err, HasSubstr(says));
-    EXPECT_THAT(read("r/results.json"), HasSubstr(says));
+  for (const char* sampler : {"soft", "straight-through", "gumbel", "hard-concrete", "reinforce"}) {
+    for (const bool pays_for_kept : {true, false}) {
+      std::vector<std::string> args = same;
+      args.insert(args.end(),
+                  {"--sampler", sampler, "--price", pays_for_kept ? "kept" : "masked", "--force"});
+      const auto result = train_distractors(args);
+      ASSERT_EQ(result.code, 0) << result.err;
+      const std::string says = pays_for_kept ? "kept was below 0.05 for 500 steps: the mask drops"
+                                             : "kept was above 0.95 for 500 steps: the mask keeps";
+      EXPECT_THAT(result.err, HasSubstr(says)) << sampler;
+      EXPECT_THAT(read("r/results.json"), HasSubstr(says)) << sampler;
+    }
   }
 }
 

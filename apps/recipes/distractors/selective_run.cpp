@@ -149,12 +149,13 @@ void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
   KeepSample sample = sampler_->sample(logits, pass);
   if (sampling_.fades) sample.keep = faded(sample.keep, logits, pass);
   add_answer(batch, sample, pass, terms);
-  add_cost(batch, logits, pass, terms);
+  add_cost(batch, logits, terms);
   // Where the task suffers, masking more is no use: each token that is lost makes others worthless.
   const auto step = static_cast<std::int64_t>(pass.step());
   const double share = excess(given, pass) / phases_.tolerance_at(step);
   terms.cost.weight = phases_.cost_at(step) * std::clamp(1 - share, 0.0, 1.0);
   terms.kept = kept_counts(batch, with_asking(decide(logits), batch.inputs));
+  watch(step, terms.kept.kept.mean());
 }
 
 // The loss of the answers, or where decisions were drawn without a gradient, one that stands for
@@ -177,16 +178,12 @@ void SelectiveRun::add_answer(const Batch& batch, const KeepSample& sample, Pass
   terms.score.count = batch.inputs.dim(0) / Sampling::kSamples;
 }
 
-void SelectiveRun::add_cost(const Batch& batch, const Variable& logits, Pass& pass, Terms& terms) {
-  const SequenceMask asking(asking_tokens(batch.inputs));
-  const bool pays_for_kept = options_.price == Price::kKept;
-  const Variable kept =
-      ops::keep_where(sampler_->kept(logits), (~asking).bits(), pays_for_kept ? 0.0 : 1.0);
+void SelectiveRun::add_cost(const Batch& batch, const Variable& logits, Terms& terms) {
+  const Tensor others = (~SequenceMask(asking_tokens(batch.inputs))).bits();
+  const double free = options_.price == Price::kKept ? 0 : 1;
+  const Variable kept = ops::keep_where(sampler_->kept(logits), others, free);
   terms.cost.sum = sparsity_cost(kept, options_.price).sum;
   terms.cost.count = batch.inputs.dim(0);
-  const auto tokens = static_cast<double>(existing(batch).kept() - asking.kept());
-  const double paid = terms.cost.sum.item() / tokens;
-  watch(static_cast<std::int64_t>(pass.step()), pays_for_kept ? paid : 1 - paid);
 }
 
 // By how many nats an answer's loss is above that with all tokens where the mask is hard, of the

@@ -48,7 +48,7 @@ class SelectiveRun : public Module {
   struct Terms;
   void select(const Batch& batch, Pass& pass, Terms& terms);
   void add_answer(const Batch& batch, const KeepSample& sample, Pass& pass, Terms& terms);
-  void add_cost(const Batch& batch, const Variable& logits, Pass& pass, Terms& terms);
+  void add_cost(const Batch& batch, const Variable& logits, Terms& terms);
   void predict(const Batch& batch, const SequenceMask& mask, Pass& pass, Terms& terms);
   void learn(const Batch& batch, const SequenceMask& mask, Pass& pass, Terms& terms);
   Variable logits(const Batch& batch, Pass& pass);

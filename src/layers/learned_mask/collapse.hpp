@@ -20,9 +20,12 @@ struct CollapseRule {
 };
 
 /// The rules of masks that are learned:
-///   "kept", of each step, the mean of Sampler::kept(): below 5 % or above 95 % for 500 steps;
+///   "kept", of each step, the share of the positions that decide() keeps: below 5 % or above 95 %
+///   for 500 steps;
 ///   "undecided", at the end, the mean of p (1 - p): above 0.1;
 ///   "hardening", at the end, accuracy with soft gates minus accuracy with hard ones: above 0.02.
+/// The mean of Sampler::kept() would not show each collapse: where all logits are -4, that of
+/// HardConcrete is 0.08.
 std::vector<CollapseRule> learned_mask_rules();
 
 /// Observes metrics and says what is wrong. Rules for other gates, such as experts, are further
