@@ -7,9 +7,10 @@
 
 namespace maskgrad::apps {
 
-/// The tokens that are no padding.
-inline SequenceMask existing(const Batch& batch) {
-  return SequenceMask::from_tokens(batch.inputs, kPadToken);
+/// The tokens [B, S] that are no padding.
+inline SequenceMask existing(const Tensor& tokens) {
+  return SequenceMask::from_tokens(tokens, kPadToken);
 }
+inline SequenceMask existing(const Batch& batch) { return existing(batch.inputs); }
 
 }  // namespace maskgrad::apps

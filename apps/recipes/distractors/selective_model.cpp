@@ -11,6 +11,8 @@
 #include <maskgrad/train/data/arithmetic.hpp>
 #include <maskgrad/train/data/distractors.hpp>
 
+#include "recipes/existing.hpp"
+
 namespace maskgrad::apps {
 namespace {
 
@@ -94,7 +96,7 @@ Variable Predictor::encode_on_row(const Variable& x, const Variable& keep, Pass&
 
 // The places of tokens are counted before any is left out.
 Predictor::Answer Predictor::operator()(const Variable& tokens, const Variable& keep, Pass& pass) {
-  const SequenceMask exists = SequenceMask::from_tokens(tokens.value(), kPadToken);
+  const SequenceMask exists = existing(tokens.value());
   const Variable all(tokens.value(), Variable::kConstant, exists);
   const Variable x = ops::with_mask(positions_(embed_(all, pass), pass), tokens.mask());
   const Variable y = pass.may_pack() ? encode_on_row(x, keep, pass) : encode(x, keep, pass);
@@ -131,7 +133,7 @@ Selector::Selector(const SelectiveSizes& sizes, Scorer scorer, const MaskNetwork
       network_(submodule("network", std::make_unique<MaskNetwork>(sizes.features, options))) {}
 
 Variable Selector::operator()(const Variable& tokens, Pass& pass) {
-  const SequenceMask exists = SequenceMask::from_tokens(tokens.value(), kPadToken);
+  const SequenceMask exists = existing(tokens.value());
   const Variable all(tokens.value(), Variable::kConstant, exists);
   const Variable seen = scorer_ == Scorer::kClass ? classes_of(all) : all;
   const Variable x = embed_(seen, pass);

@@ -5,6 +5,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 
+#include "recipes/existing.hpp"
 #include "recipes/tasks/task_figures.hpp"
 #include "recipes/tasks/task_text.hpp"
 #include "recipes/written_number.hpp"
@@ -92,7 +93,7 @@ class TasksModel : public RecipeModel {
     const Predicted predicted = this->predicted(task_sample(text, data_.from));
     const Batch& batch = predicted.batch;
     Reading reading = {.labels = task_labels(batch),
-                       .exists = SequenceMask::from_tokens(batch.inputs, kPadToken),
+                       .exists = existing(batch),
                        .prediction = predicted.prediction};
     reading.given = batch.inputs.numel() - OperatorTasks::kWritten;
     reading.position = reading.given - 1;
