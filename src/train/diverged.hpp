@@ -1,7 +1,7 @@
 // What ends a run whose numbers are not finite any more.
 #pragma once
 
-#include <maskgrad/tensor/error.hpp>
+#include <maskgrad/tensor/finite.hpp>
 
 namespace maskgrad {
 
@@ -11,5 +11,11 @@ class Diverged : public Error {
  public:
   using Error::Error;
 };
+
+/// What an error says, "decide: a logit is NaN", without the name where that is `who`.
+inline std::string text_of(const NotFiniteError& error, std::string_view who) {
+  const std::string text(error.text());
+  return error.name() == who ? text : fmt::format("{}: {}", error.name(), text);
+}
 
 }  // namespace maskgrad

@@ -18,6 +18,23 @@ void check_finite(std::span<const Metric> sums, std::int64_t batch) {
   }
 }
 
+// What the model makes of a batch, and the sums of its terms.
+struct Evaluated {
+  ModelOutput output;
+  PoolVector<Metric> sums;
+};
+Evaluated evaluated(const Model& model, const Batch& batch, std::int64_t number) {
+  try {
+    Pass pass;
+    Evaluated made{model(batch, pass), {}};
+    made.sums = loss_sums(made.output, kName);
+    check_finite(made.sums, number);
+    return made;
+  } catch (const NotFiniteError& error) {
+    throw Diverged(kName, fmt::format("batch {}: {}", number, text_of(error, kName)));
+  }
+}
+
 }  // namespace
 
 std::vector<Metric> evaluate(const Model& model, const Dataset& data, std::int64_t batch_size) {
@@ -26,12 +43,10 @@ std::vector<Metric> evaluate(const Model& model, const Dataset& data, std::int64
   std::vector<Metric> totals;  // the terms, then the metrics
   ModelOutput output;
   for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
-    Pass pass;
-    output = model(loader.next(), pass);
-    PoolVector<Metric> sums = loss_sums(output, kName);
-    check_finite(sums, i);
-    sums.insert(sums.end(), output.metrics.begin(), output.metrics.end());
-    add_metrics(totals, sums, kName);
+    Evaluated made = evaluated(model, loader.next(), i);
+    output = std::move(made.output);
+    made.sums.insert(made.sums.end(), output.metrics.begin(), output.metrics.end());
+    add_metrics(totals, made.sums, kName);
   }
   const auto terms = totals.begin() + static_cast<std::ptrdiff_t>(output.terms.size());
   output.metrics.assign(terms, totals.end());

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/tensor/finite.hpp>
 #include <maskgrad/train/model_output.hpp>
 
 namespace maskgrad {
@@ -22,7 +23,10 @@ PoolVector<Metric> loss_sums(const ModelOutput& output, const char* who) {
   sums.reserve(output.terms.size());
   for (const LossTerm& term : output.terms) {
     check_given(term.sum.defined(), who, "the loss");
-    check(std::isfinite(term.weight), who, "the weight of '{}' is {}", term.name, term.weight);
+    if (!std::isfinite(term.weight)) {
+      const double weight = std::isnan(term.weight) ? std::abs(term.weight) : term.weight;
+      throw NotFiniteError(who, fmt::format("the weight of '{}' is {}", term.name, weight));
+    }
     check(!are_several || term.name != kTotal, who,
           "one of several terms must not be called '{}', as their sum is", kTotal);
     sums.push_back({term.name, term.sum.item(), term.count});

@@ -45,8 +45,8 @@ struct ModelOutput {
 using Model = std::function<ModelOutput(const Batch&, Pass&)>;
 
 /// The terms as numbers: name, sum and count of each. Throws Error "[<who>] ..." when there is no
-/// term, when a term has no value, when a weight is not finite, and when one of several terms is
-/// called "loss".
+/// term, when a term has no value, and when one of several terms is called "loss". Throws
+/// NotFiniteError when a weight is not finite.
 PoolVector<Metric> loss_sums(const ModelOutput& output, const char* who);
 
 /// The whole loss, as a sum and a count. `sums` are those of loss_sums(), of one batch or added

@@ -127,9 +127,10 @@ class Trainer {
   /// Trains until the epochs, steps or minutes of the options are reached, a callback wants to
   /// stop, or `stop` becomes true. Returns kInterrupted only where `stop` ended it. Throws Diverged
   /// "[train] step 12: ..." at the step whose loss, gradient or updated parameter is not finite,
-  /// before a callback hears of that step. The error names the parameter. It also names the first
-  /// operation that gave such a number, where a second pass finds it. Throws Error where the model
-  /// gives other terms or metrics than before, and what data, model and callbacks throw.
+  /// before a callback hears of that step, and where the model throws NotFiniteError. The error
+  /// names the parameter. It also names the first operation that gave such a number, where a second
+  /// pass finds it. Throws Error where the model gives other terms or metrics than before, and what
+  /// data, model and callbacks throw.
   Outcome run(const std::atomic<bool>& stop);
 
   /// One step: forward, backward, update. Returns sums and counts: of the loss, of its terms where
@@ -165,6 +166,7 @@ class Trainer {
   void begin_schedule();
   void end_schedule_in_time(double seconds);
   ModelOutput run_model(const Batch& part, std::int64_t index);
+  PoolVector<Metric> pass(const Batch& batch);
   PoolVector<Metric> pass_at_once(const Batch& batch);
   PoolVector<Metric> pass_in_micro_batches(const Batch& batch);
   PoolVector<Metric> count_terms(const Batch& batch);
@@ -174,10 +176,10 @@ class Trainer {
   PoolVector<Metric> finite_sums(const Batch& batch, const ModelOutput& output);
   double transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics);
   void update(const Batch& batch, double scale);
-  [[noreturn]] void explain_loss(const Batch& batch, const std::string& what, double value);
-  [[noreturn]] void explain_update(const Batch& batch, std::string_view text);
   // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
   enum class Half { kForward, kBackward };
+  [[noreturn]] void explain(const Batch& batch, std::string_view text, Half last);
+  [[noreturn]] void explain_update(const Batch& batch, std::string_view text);
   std::string first_not_finite(const Batch& batch, Half last);
   std::string first_not_finite(const Batch& part, std::int64_t index, Half last);
   void tell_epoch(std::int64_t epoch, double seconds, bool is_last);

@@ -11,11 +11,11 @@
 namespace maskgrad {
 namespace {
 
-constexpr const char* kAdvice = "a smaller learning rate may help";
+constexpr const char *kName = "train", *kAdvice = "a smaller learning rate may help";
 
 template <class... Args>
 [[noreturn]] void diverge(fmt::format_string<Args...> format, Args&&... args) {
-  throw Diverged("train", fmt::format(format, std::forward<Args>(args)...));
+  throw Diverged(kName, fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace
@@ -30,12 +30,20 @@ ModelOutput Trainer::run_model(const Batch& part, std::int64_t index) {
 
 PoolVector<Metric> Trainer::step(const Batch& batch) {
   const FlushDenormals flush_denormals;
-  PoolVector<Metric> metrics =
-      options_.micro_batches == 1 ? pass_at_once(batch) : pass_in_micro_batches(batch);
+  PoolVector<Metric> metrics = pass(batch);
   const bool counts = metrics.front().count > 0;
   const double scale = transform_gradients(batch, counts, metrics);
   if (counts) update(batch, scale);
   return metrics;
+}
+
+// Forward and backward.
+PoolVector<Metric> Trainer::pass(const Batch& batch) {
+  try {
+    return options_.micro_batches == 1 ? pass_at_once(batch) : pass_in_micro_batches(batch);
+  } catch (const NotFiniteError& error) {
+    explain(batch, text_of(error, kName), Half::kBackward);
+  }
 }
 
 PoolVector<Metric> Trainer::pass_at_once(const Batch& batch) {
@@ -53,7 +61,7 @@ void Trainer::for_each_micro_batch(const Batch& batch, F f) {
   const std::int64_t count = options_.micro_batches;
   if (count == 1) return f(std::int64_t{0}, batch);
   const std::int64_t samples = batch.size();
-  check(samples < std::numeric_limits<std::int64_t>::max() / count, "train",
+  check(samples < std::numeric_limits<std::int64_t>::max() / count, kName,
         "{} micro-batches of {} samples are more than can be counted", count, samples);
   for (std::int64_t index = 0; index < count; ++index) {
     const std::int64_t first = index * samples / count, end = (index + 1) * samples / count;
@@ -111,11 +119,13 @@ PoolVector<Metric> Trainer::count_terms(const Batch& batch) {
 }
 
 PoolVector<Metric> Trainer::finite_sums(const Batch& batch, const ModelOutput& output) {
-  PoolVector<Metric> sums = loss_sums(output, "train");
+  PoolVector<Metric> sums = loss_sums(output, kName);
   for (const Metric& sum : sums) {
-    check(sum.count >= 0, "train", "step {}: the model counted {}", state_.step, sum.count);
+    check(sum.count >= 0, kName, "step {}: the model counted {}", state_.step, sum.count);
     if (std::isfinite(sum.sum)) continue;
-    explain_loss(batch, sums.size() > 1 ? fmt::format("loss '{}'", sum.name) : "loss", sum.sum);
+    const std::string what = sums.size() > 1 ? fmt::format("loss '{}'", sum.name) : "loss";
+    const double value = std::isnan(sum.sum) ? std::abs(sum.sum) : sum.sum;  // never "-nan"
+    explain(batch, fmt::format("the {} is {}", what, value), Half::kForward);
   }
   return sums;
 }
@@ -140,16 +150,15 @@ void Trainer::update(const Batch& batch, double scale) {
   if (options_.average) options_.average->update(parameters_, state_.step);
 }
 
-void Trainer::explain_loss(const Batch& batch, const std::string& what, double value) {
-  if (std::isnan(value)) value = std::abs(value);  // "nan", never "-nan"
+void Trainer::explain(const Batch& batch, std::string_view text, Half last) {
   if (const auto found = find_not_finite(parameters_, parameters_.values())) {
-    diverge("step {}: the {} is {}; before this step parameter {} was not finite already: {}",
-            state_.step, what, value, found->parameter, kAdvice);
+    diverge("step {}: {}; before this step parameter {} was not finite already: {}", state_.step,
+            text, found->parameter, kAdvice);
   }
-  std::string first = first_not_finite(batch, Half::kForward);
+  std::string first = first_not_finite(batch, last);
   if (first.empty()) first = "no operation on the tape gave it";
   // Before the first step, the learning rate has done nothing yet.
-  diverge("step {}: the {} is {}; first of all, {}{}{}", state_.step, what, value, first,
+  diverge("step {}: {}; first of all, {}{}{}", state_.step, text, first,
           state_.step > 0 ? ": " : "", state_.step > 0 ? kAdvice : "");
 }
 
@@ -175,10 +184,12 @@ std::string Trainer::first_not_finite(const Batch& part, std::int64_t index, Hal
     Tape tape({.observer = &check_finite});
     const ModelOutput output = run_model(part, index);
     if (last == Half::kForward) return "";
-    const auto [root, seed] = objective_of(output, loss_sums(output, "train"));
+    const auto [root, seed] = objective_of(output, loss_sums(output, kName));
     if (!root.defined()) return "";
     parameters_.clear_gradients();
     tape.backward(root, seed);
+  } catch (const NotFiniteError&) {
+    return "";  // what is explained here
   } catch (const Error& error) {
     return fmt::format("{} {}", error.name(), error.text());
   }

@@ -160,6 +160,26 @@ TEST_F(DistractorsRecipe, WarnsOfAMaskThatCollapses) {
   }
 }
 
+// A mask whose logits are no numbers any more, while it is learned, when it stands still, and where
+// it is validated.
+TEST_F(DistractorsRecipe, DivergesAtAStepWithAnAdvice) {
+  const std::vector<std::string> large = {"--lr",        "1e30", "--warm-up",  "0",
+                                          "--calibrate", "0",    "--progress", "off"};
+  for (const char* sampler : {"soft", "straight-through", "gumbel", "hard-concrete", "reinforce"}) {
+    for (const char* select : {"0.67", "0.34"}) {
+      std::vector<std::string> args = large;
+      args.insert(args.end(), {"--sampler", sampler, "--steps", "3", "--select", select});
+      const auto result = train_distractors(args);
+      expect_error(result, 1, "train: step 1: ");
+      EXPECT_THAT(result.err, HasSubstr("a smaller learning rate may help")) << sampler;
+      EXPECT_FALSE(exists("r"));
+    }
+  }
+  std::vector<std::string> one = large;
+  one.insert(one.end(), {"--steps", "1", "--select", "1"});
+  expect_error(train_distractors(one), 1, "validation: step 1: batch 0: decide: a logit is NaN");
+}
+
 TEST_F(DistractorsRecipe, WarnsOfNothingInAShortRun) {
   const auto result = train_distractors({"--sampler", "none"});
   ASSERT_EQ(result.code, 0) << result.err;

@@ -82,6 +82,19 @@ TEST(Evaluate, RefusesALossThatIsNotFinite) {
   EXPECT_THROW(evaluate(model, toy.data, 4), Diverged);
 }
 
+TEST(Evaluate, SaysInWhichBatchAModelNeededANumber) {
+  ToyRun toy({});
+  int calls = 0;
+  const Model model = [&](const Batch& batch, Pass&) {
+    if (calls++ == 1) throw NotFiniteError("decide", "a logit is NaN");
+    return toy.evaluate(batch);
+  };
+  EXPECT_EQ(error_of([&] { evaluate(model, toy.data, 4); }),
+            "[eval] batch 1: decide: a logit is NaN");
+  calls = 0;
+  EXPECT_THROW(evaluate(model, toy.data, 4), Diverged);
+}
+
 TEST(Evaluate, RefusesDataInWhichNothingCounts) {
   ToyRun toy({});
   const Model model = [&](const Batch& batch, Pass&) {

@@ -140,7 +140,10 @@ TEST(LossTerms, ThatMakeNoSenseAreRefused) {
   EXPECT_EQ(error([](auto& terms) { terms[1].name = "loss"; }),
             "[train] one of several terms must not be called 'loss', as their sum is");
   EXPECT_EQ(error([](auto& terms) { terms[1].weight = test::kInf; }),
-            "[train] the weight of 'penalty' is inf");
+            "[train] step 0: the weight of 'penalty' is inf; first of all, no operation on the "
+            "tape gave it");
+  EXPECT_THAT(error([](auto& terms) { terms[1].weight = -test::kNaN; }),
+              ::testing::StartsWith("[train] step 0: the weight of 'penalty' is nan; "));
   EXPECT_EQ(error([](auto& terms) { terms[1].sum = {}; }),
             "[train] the loss was used before it was given a value");
   EXPECT_EQ(error([](auto& terms) { terms[1].count = -1; }),

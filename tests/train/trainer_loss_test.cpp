@@ -7,6 +7,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
+#include <maskgrad/tensor/finite.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
@@ -59,6 +60,34 @@ TEST(Trainer, SaysSoWhenNoOperationGaveIt) {
           1, [](const Variable&) { return Variable(Tensor::full({}, -kInf, DType::kFloat64)); }),
       "[train] step 1: the loss is -inf; first of all, no operation on the tape gave it: a "
       "smaller learning rate may help");
+}
+
+// A model that cannot go on without a number throws before there is a loss.
+TEST(Trainer, SaysWhereAModelNeededANumberAndWhatGaveNone) {
+  for (const std::int64_t parts : {1, 2}) {
+    std::int64_t step = 0;
+    const auto error = [&](bool has_operation) {
+      ToyRun toy({.training = {.micro_batches = parts}},
+                 [&](ToyRun& run, const Batch& batch, Pass&) {
+                   ModelOutput output = run.evaluate(batch);
+                   if (step < 2) return output;
+                   if (has_operation) ops::log(ops::negate(ops::exp(output.terms[0].sum)));
+                   throw NotFiniteError("decide", "a logit is NaN");
+                 });
+      test::Notes::Kept kept;
+      toy.trainer->add(std::make_unique<test::Notes>(kept, [&](const StepInfo&) { ++step; }));
+      EXPECT_THROW(toy.run(), Diverged);
+      EXPECT_EQ(kept.losses.size(), 2u);
+      return error_of([&] { toy.trainer->step(toy.loader->next()); });
+    };
+    EXPECT_EQ(error(true),
+              "[train] step 2: decide: a logit is NaN; first of all, log gave nan at element 0 of "
+              "(): a smaller learning rate may help");
+    step = 0;
+    EXPECT_EQ(error(false),
+              "[train] step 2: decide: a logit is NaN; first of all, no operation on the tape gave "
+              "it: a smaller learning rate may help");
+  }
 }
 
 TEST(Trainer, NamesTheParameterThatWasNoNumberBefore) {

@@ -92,7 +92,9 @@ void ScoreFunction::check_inputs(const Tensor& losses, const Variable& log_proba
   check(losses.dim(0) % options_.samples == 0, kName,
         "the rows are {} samples of each sequence, and {} is no multiple", options_.samples,
         losses.dim(0));
-  if (const auto found = find_not_finite(losses)) fail(kName, "a loss is {}", found->value);
+  if (const auto found = find_not_finite(losses)) {
+    throw NotFiniteError(kName, fmt::format("a loss is {}", found->value));
+  }
 }
 
 Variable ScoreFunction::surrogate(const Tensor& losses, const Variable& log_probability) {

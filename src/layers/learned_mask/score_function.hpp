@@ -41,7 +41,8 @@ class ScoreFunction {
   /// A scalar whose gradient is the estimator. Its value means nothing. losses: floating [R], R a
   /// multiple of K, of the rows as they were drawn. log_probability [R, S], see Reinforce; its
   /// holes do not count. With kRunning the losses count in the baseline of later calls. Throws
-  /// Error for other shapes and dtypes, for losses that are not finite, and with kLearned.
+  /// Error for other shapes and dtypes, and with kLearned, and NotFiniteError for losses that are
+  /// not finite.
   Variable surrogate(const Tensor& losses, const Variable& log_probability);
   /// The same with kLearned. predicted [R] is what a model makes of the sequences alone. It gets
   /// the gradient of sum over rows of (predicted_r - loss_r)^2 / (2 K), so it learns to predict.
