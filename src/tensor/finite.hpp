@@ -16,8 +16,8 @@ struct NotFinite {
   double value;  // a NaN has no sign here
 };
 
-/// What a model throws where a number that it needs is Inf or NaN. In training a Trainer catches it,
-/// and says at which step that was, and what gave the number.
+/// What a model throws where a number that it needs is Inf or NaN. In training the Trainer says at
+/// which step that was, and what gave the number.
 class NotFiniteError : public Error {
  public:
   using Error::Error;
