@@ -81,7 +81,7 @@ bool check_model(TrainedRun& run, const Batch& batch, const Options& options) {
   const std::vector<NamedLeaf> leaves = run.parameters().leaves();
   const auto loss = [&] {
     Pass pass;
-    const ModelOutput output = run.model().evaluate(batch, pass);
+    const ModelOutput output = run.model().evaluate_whole(batch, pass);
     return objective_of(output, loss_sums(output, "check")).root;
   };
   const GradientReport gradients =

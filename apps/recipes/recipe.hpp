@@ -112,6 +112,11 @@ class RecipeModel {
   virtual Abilities abilities() const { return {}; }
   /// Loss and metrics of a batch; what the trainer trains.
   virtual ModelOutput evaluate(const Batch& batch, Pass& pass) = 0;
+  /// A loss that every parameter has a part in, for maskgrad check: that of inference where it does
+  /// not say otherwise. What learns in a phase of its own, or for some samples, is checked by it.
+  virtual ModelOutput evaluate_whole(const Batch& batch, Pass& pass) {
+    return evaluate(batch, pass);
+  }
   /// The table of layers, for the shapes of `batch`.
   virtual std::vector<LayerSummary> summarize(const Batch& batch) = 0;
   /// What packing makes of a batch, and why, a line for each part of the model; empty when its

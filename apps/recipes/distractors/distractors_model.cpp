@@ -70,6 +70,10 @@ class DistractorsModel : public RecipeModel {
     return run_.evaluate(batch, pass);
   }
 
+  ModelOutput evaluate_whole(const Batch& batch, Pass& pass) override {
+    return run_.evaluate_whole(batch, pass);
+  }
+
   std::vector<LayerSummary> summarize(const Batch& batch) override {
     std::vector<LayerSummary> rows;
     const auto add = [&](const char* name, const char* kind, const Shape& output, MaskRule rule) {

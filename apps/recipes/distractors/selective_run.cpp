@@ -104,9 +104,25 @@ SelectiveRun::SoftMask SelectiveRun::soft_mask_of(const Batch& batch) {
     if (!exists.bits().data<bool>()[i] || asking.data<bool>()[i]) continue;
     soft.shares.push_back(wide.data<double>()[i]);
   }
-  const Variable keep = keep_of(share, asking, sampling_.sharpness);
-  soft.answer = predictor_(tokens_with(batch, exists), keep, pass).answer;
+  soft.answer = soft_answer(batch, share, pass).answer;
   return soft;
+}
+
+Predictor::Answer SelectiveRun::soft_answer(const Batch& batch, const Variable& share, Pass& pass) {
+  const Variable keep = keep_of(share, asking_tokens(batch.inputs), sampling_.sharpness);
+  return predictor_(tokens_with(batch, existing(batch)), keep, pass);
+}
+
+ModelOutput SelectiveRun::evaluate_whole(const Batch& batch, Pass& pass) {
+  Terms terms;
+  predict(batch, mask_of(batch), pass, terms);
+  if (has_selector()) {
+    const Variable share = ops::sigmoid(logits(batch, pass));
+    const Predictor::Answer made = soft_answer(batch, share, pass);
+    terms.cost.sum = ops::cross_entropy(made.answer, batch.targets).sum;
+    terms.cost.count = batch.inputs.dim(0);
+  }
+  return terms.output();
 }
 
 Variable SelectiveRun::logits(const Batch& batch, Pass& pass) {
@@ -163,8 +179,7 @@ void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
 void SelectiveRun::add_answer(const Batch& batch, const KeepSample& sample, Pass& pass,
                               Terms& terms) {
   const Tensor asking = asking_tokens(batch.inputs);
-  const Variable keep = keep_of(sample.keep, asking, sampling_.sharpness);
-  const Predictor::Answer made = predictor_(tokens_with(batch, existing(batch)), keep, pass);
+  const Predictor::Answer made = soft_answer(batch, sample.keep, pass);
   const Variable losses = likelihood_->losses(made.reading, batch.targets);
   terms.answer.sum = ops::sum(losses);
   terms.answer.count = batch.inputs.dim(0);

@@ -21,6 +21,8 @@ class SelectiveRun : public Module {
   explicit SelectiveRun(const SelectiveOptions& options);
 
   ModelOutput evaluate(const Batch& batch, Pass& pass);
+  /// The loss with the hard mask, and that with the soft one, which the selector has a part in.
+  ModelOutput evaluate_whole(const Batch& batch, Pass& pass);
   /// The tokens of a batch that the model reads when it is trained.
   SequenceMask mask_of(const Batch& batch);
   /// The answer's logits from the tokens of `mask`.
@@ -52,6 +54,7 @@ class SelectiveRun : public Module {
   void predict(const Batch& batch, const SequenceMask& mask, Pass& pass, Terms& terms);
   void learn(const Batch& batch, const SequenceMask& mask, Pass& pass, Terms& terms);
   Variable logits(const Batch& batch, Pass& pass);
+  Predictor::Answer soft_answer(const Batch& batch, const Variable& share, Pass& pass);
   double excess(const Batch& batch, Pass& pass);
   void watch(std::int64_t step, double kept);
 

@@ -54,7 +54,9 @@ SequenceMask by_turns(const SequenceMask& even, const SequenceMask& odd) {
 Variable faded(const Variable& keep, const Variable& logits, Pass& pass) {
   constexpr double kMost = 16;
   const Variable u(uniform_by_place(logits, pass, "fades").to(keep.dtype()));
-  return ops::exp(u * kMost * (keep - 1));
+  const Variable decided(keep.value(), Variable::kConstant, keep.mask());
+  const Variable saved = (decided - 1) * (u - 1);  // of what a lost token would fade by
+  return ops::exp((keep - 1 + saved) * kMost);
 }
 
 Batch several_of_each(const Batch& batch, std::int64_t times) {

@@ -227,6 +227,11 @@ ModelOutput TaskNetwork::evaluate(const Batch& batch, Pass& pass, Choice* choice
   return phase == Phase::kAlone ? alone(batch, pass, choice) : compete(batch, pass, phase, choice);
 }
 
+ModelOutput TaskNetwork::evaluate_whole(const Batch& batch, Pass& pass) {
+  if (!chooses()) return evaluate(batch, pass);
+  return compete(batch, pass, Phase::kShare, nullptr);
+}
+
 // The best expert of each sample alone computes. That is what inference does, and nothing here
 // draws random numbers.
 ModelOutput TaskNetwork::alone(const Batch& batch, Pass& pass, Choice* made) {

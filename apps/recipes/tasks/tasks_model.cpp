@@ -60,6 +60,10 @@ class TasksModel : public RecipeModel {
     return output;
   }
 
+  ModelOutput evaluate_whole(const Batch& batch, Pass& pass) override {
+    return network_.evaluate_whole(batch, pass);
+  }
+
   std::vector<LayerSummary> summarize(const Batch& batch) override {
     const std::int64_t rows = batch.inputs.dim(0);
     const Shape answer = batch.targets.shape();

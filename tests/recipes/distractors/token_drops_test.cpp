@@ -5,6 +5,9 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/ops/math/operators.hpp>
+#include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/data/distractors.hpp>
 
 #include "support/tensors.hpp"
@@ -63,13 +66,18 @@ TEST(SeveralOfEach, RepeatsTheFirstRows) {
   EXPECT_EQ(several_of_each(problems(3), 4).inputs.dim(0), 4) << "one row at least";
 }
 
-// The mean of exp(-u), u uniform in 0 .. 16, is (1 - exp(-16)) / 16.
-TEST(Faded, KeepsOneAndMakesAnyWeightOfZero) {
+// Of 1000 tokens that are kept, and behind them as many that are lost.
+Variable kept_and_lost() {
   Tensor keep = Tensor::zeros({1, 2000}, DType::kFloat64);
-  for (std::int64_t i = 0; i < 1000; ++i) keep.data<double>()[i] = 1;
+  std::fill_n(keep.data<double>(), 1000, 1.0);
+  return test::leaf(keep);
+}
+
+// The mean of exp(-16 u) is (1 - exp(-16)) / 16.
+TEST(Faded, KeepsOneAndMakesAnyWeightOfZero) {
+  const Variable keep = kept_and_lost();
   Pass pass = Pass::training(1, 1);
-  const std::vector<double> weights =
-      to_doubles(faded(Variable(keep), Variable(keep), pass).value());
+  const std::vector<double> weights = to_doubles(faded(keep, keep, pass).value());
   double sum = 0;
   for (std::size_t i = 0; i < 2000; ++i) {
     if (i < 1000) {
@@ -80,6 +88,20 @@ TEST(Faded, KeepsOneAndMakesAnyWeightOfZero) {
     }
   }
   EXPECT_NEAR(sum / 1000, (1 - std::exp(-16.0)) / 16, 0.025);
+}
+
+// f(w) = w / (w + e^-5) falls where log w is near -5, far from 1 and from 0.
+TEST(Faded, GivesALostTokenTheGradientOfWhatItIsWorth) {
+  const Variable keep = kept_and_lost();
+  const double half = std::exp(-5.0);
+  Pass pass = Pass::training(1, 1);
+  Tape tape;
+  const Variable weight = faded(keep, keep, pass);
+  tape.backward(ops::sum(weight / (weight + half)));
+  const std::vector<double> gradients = to_doubles(keep.grad());
+  const double mean = std::accumulate(gradients.begin() + 1000, gradients.end(), 0.0) / 1000;
+  const double lost = std::exp(-16.0), worth = 1 / (1 + half) - lost / (lost + half);
+  EXPECT_NEAR(mean, worth, 0.15);  // its standard error is 0.04
 }
 
 }  // namespace
