@@ -1,4 +1,5 @@
 // The recipe tasks: trained a little with each choice, asked, explained, checked and examined.
+#include <cstring>
 #include <map>
 #include <regex>
 #include <set>
@@ -26,6 +27,14 @@ class TasksRecipe : public test::CliTest {
         "--samples", "80",    "--progress",      "off", "--force"};
     args.insert(args.end(), more.begin(), more.end());
     return run(args);
+  }
+  // How many tensors the model in this folder has, from the header of its file.
+  std::size_t tensors_in(const std::string& folder) const {
+    const std::string file = read(folder + "/model.safetensors");
+    std::uint64_t length = 0;
+    std::memcpy(&length, file.data(), sizeof length);
+    const auto header = nlohmann::json::parse(file.substr(sizeof length, length));
+    return header.size() - header.count("__metadata__");
   }
   nlohmann::json results() const { return nlohmann::json::parse(read("r/results.json")); }
 };
@@ -87,7 +96,8 @@ TEST_F(TasksRecipe, WarnsOnceOfTasksThatShareAnExpert) {
   EXPECT_FALSE(results().contains("warnings")) << "one network chooses nothing";
 }
 
-// The mask leads from what tells the task into no expert: followed, and tried out with poison.
+// The mask leads from what tells the task into no expert: followed, and tried out with poison. Each
+// parameter has a gradient there, whichever expert the few samples choose.
 TEST_F(TasksRecipe, HidesTheOperatorFromItsExperts) {
   for (const char* from : {"operator", "examples"}) {
     for (const char* choice : {"gate", "query"}) {
@@ -96,6 +106,7 @@ TEST_F(TasksRecipe, HidesTheOperatorFromItsExperts) {
       EXPECT_EQ(checked.code, 0) << checked.out;
       EXPECT_THAT(checked.out, AllOf(HasSubstr("leaks      holds"), HasSubstr("proof      holds"),
                                      HasSubstr("gradients  holds")));
+      EXPECT_THAT(checked.out, HasSubstr(fmt::format(" {} gradients:", tensors_in("r"))));
     }
   }
 }

@@ -249,7 +249,8 @@ ModelOutput TaskNetwork::alone(const Batch& batch, Pass& pass, Choice* made) {
 }
 
 ModelOutput TaskNetwork::compete(const Batch& batch, Pass& pass, Phase phase, Choice* made) {
-  const auto step = static_cast<std::int64_t>(pass.step());
+  const std::int64_t step =
+      pass.is_training() ? static_cast<std::int64_t>(pass.step()) : begin_of(Phase::kAlone);
   const Choice choice = phase == Phase::kWarmUp ? choose_still(batch, pass)
                                                 : choose(batch, pass, temperature_at(step));
   if (made && phase == Phase::kShare) *made = choice;

@@ -59,7 +59,8 @@ class TaskNetwork : public Module {
 
   /// `choice`, if given, gets the choice of the batch, where one was made.
   ModelOutput evaluate(const Batch& batch, Pass& pass, Choice* choice = nullptr);
-  /// The loss of all experts and of the choice among them, which learn by turns in training.
+  /// The loss of all experts and of the choice among them, with the weights that training ends with
+  /// before the chosen expert learns alone.
   ModelOutput evaluate_whole(const Batch& batch, Pass& pass);
   /// Which expert each sample is given to. Throws Error for a network that chooses nothing.
   Choice choose(const Batch& batch, Pass& pass, double temperature = 1);
