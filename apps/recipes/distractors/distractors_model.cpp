@@ -16,7 +16,7 @@ namespace maskgrad::apps {
 namespace {
 
 constexpr const char* kName = "distractors";
-constexpr double kTableDecay = 0.3;
+constexpr double kTableDecay = 0.2;
 constexpr std::int64_t kExamined = 4000, kExaminedAtOnce = 200;
 
 SelectiveOptions options_of(const Settings& settings) {
