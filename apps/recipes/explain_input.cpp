@@ -24,6 +24,7 @@ ExplainedInput explain_input(RecipeModel& model, const std::string& text) {
     input.answers.emplace_back(answer.text, answer.probability);
   }
   input.steps = std::move(reading.prediction.steps);
+  input.steps_are = std::move(reading.prediction.steps_are);
   return input;
 }
 

@@ -28,6 +28,7 @@ struct Answer {
 struct Prediction {
   std::vector<Answer> answers;  // the most probable first; one at least
   std::string steps = {};       // what the model wrote on the way; empty where it writes nothing
+  std::string steps_are = "the model writes";  // who made them, and how: "the gate chooses"
 };
 
 /// A question for predict(), and the right answer.

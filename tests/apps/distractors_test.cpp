@@ -49,13 +49,17 @@ TEST_F(DistractorsRecipe, EndsWithItsFiguresForEachWayToMakeAMask) {
       EXPECT_GE(json[name], 0) << name;
       EXPECT_LE(json[name], 1) << name;
     }
-    for (const char* name : {"us_per_mask", "us_per_step_hard", "us_per_step_full", "time_share"}) {
-      const bool is_made = std::string_view(name) != "us_per_mask" || json["kept"] < 1;
-      EXPECT_TRUE(json[name] > 0 || !is_made) << name;
-    }
-    EXPECT_THAT(read("r/report.html"),
-                AllOf(HasSubstr("junk_dropped"), HasSubstr("class=\"token needed\"")));
+    const std::string report = read("r/report.html");
+    EXPECT_THAT(report, AllOf(HasSubstr("junk_dropped"), HasSubstr("class=\"token needed\"")));
     const std::string_view how = sampler;
+    const bool has_mask = how != "none";
+    EXPECT_GT(json["us_per_step_full"], 0);
+    for (const char* name : {"us_per_mask", "us_per_step_hard", "time_share"}) {
+      EXPECT_EQ(json.contains(name), has_mask) << sampler;
+      EXPECT_GT(json.value(name, 1.0), 0) << sampler;
+    }
+    EXPECT_EQ(report.find("With its mask a step of r takes ") != std::string::npos, has_mask);
+    EXPECT_THAT(report, HasSubstr(has_mask ? "<p>The mask keeps <code>" : "<p>The model reads "));
     if (how == "oracle") {
       EXPECT_EQ(json["junk_dropped"], 1);
       EXPECT_EQ(json["needed_kept"], 1);

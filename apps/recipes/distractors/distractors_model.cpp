@@ -123,8 +123,9 @@ class DistractorsModel : public RecipeModel {
       answer += arithmetic_text({&token, 1});
       probability *= share;
     }
-    const std::string number = std::to_string(std::stoi(answer));
-    return {.answers = {{number, probability}}, .steps = kept_text(batch, mask)};
+    return {.answers = {{std::to_string(std::stoi(answer)), probability}},
+            .steps = kept_text(batch, mask),
+            .steps_are = makes_mask() ? "the mask keeps" : "the model reads"};
   }
 
   std::optional<Examination> examine(const ExamineOptions& options) override {
@@ -144,7 +145,7 @@ class DistractorsModel : public RecipeModel {
     }
     std::vector<std::int64_t> ids(static_cast<std::size_t>(std::min(batch_size_, data.size())));
     std::iota(ids.begin(), ids.end(), std::int64_t{0});
-    figures.time(data.collate(ids), run_);
+    figures.time(data.collate(ids), run_, makes_mask());
     run_.observe_end(figures.undecided(), figures.hardening());
     return figures.examination(sampler_, data.size());
   }
@@ -182,6 +183,8 @@ class DistractorsModel : public RecipeModel {
           data_.most_junk);
     return sample;
   }
+
+  bool makes_mask() const { return sampler_ != "none"; }
 
   DistractorData data_;
   std::int64_t batch_size_;

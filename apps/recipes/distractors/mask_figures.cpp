@@ -26,6 +26,8 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
+std::string us_text(double time) { return fmt::format("{:.0f}", time); }
+
 std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
 
 }  // namespace
@@ -71,7 +73,7 @@ void MaskFigures::add_patterns(const Batch& batch, const SequenceMask& mask) {
 }
 
 // By turns, so that what else the machine does slows both down.
-void MaskFigures::time(const Batch& batch, SelectiveRun& run) {
+void MaskFigures::time(const Batch& batch, SelectiveRun& run, bool has_mask) {
   constexpr int kRuns = 31, kFirst = 2;
   const SequenceMask own = run.mask_of(batch), all = existing(batch);
   const auto step = [&](const SequenceMask& mask) {
@@ -81,15 +83,15 @@ void MaskFigures::time(const Batch& batch, SelectiveRun& run) {
   };
   std::vector<double> mask, hard, full;
   for (int i = 0; i < kRuns + kFirst; ++i) {
-    const double made = time_of([&] { run.mask_of(batch); });
-    const double with = time_of([&] { step(own); }), without = time_of([&] { step(all); });
+    const double made = has_mask ? time_of([&] { run.mask_of(batch); }) : 0;
+    const double with = has_mask ? time_of([&] { step(own); }) : 0;
+    const double without = time_of([&] { step(all); });
     if (i < kFirst) continue;
     mask.push_back(made);
     hard.push_back(with);
     full.push_back(without);
   }
-  us_mask_ = median(mask);
-  us_hard_ = median(hard);
+  if (has_mask) us_of_mask_ = {.mask = median(mask), .hard = median(hard)};
   us_full_ = median(full);
 }
 
@@ -100,7 +102,6 @@ double MaskFigures::hardening() const {
 }
 
 Examination MaskFigures::examination(const std::string& sampler, std::int64_t count) const {
-  const double time_share = us_hard_ / us_full_;
   Examination examination{.count = count};
   examination.shares = {{"accuracy", accuracy_.mean()},
                         {"accuracy_oracle", accuracy_oracle_.mean()},
@@ -109,18 +110,21 @@ Examination MaskFigures::examination(const std::string& sampler, std::int64_t co
                         {"kept", kept_.kept.mean()},
                         {"read", read_.mean()},
                         {"pattern_bits", pattern_.bits()},
-                        {"us_per_mask", us_mask_},
-                        {"us_per_step_hard", us_hard_},
-                        {"us_per_step_full", us_full_},
-                        {"time_share", time_share}};
-  examination.table = {
-      {"sampler", "accuracy", "with oracle", "junk dropped", "needed kept", "kept", "read", "time",
-       "us a step", "without mask", "its mask", "pattern"},
-      {sampler, percent(accuracy_.mean()), percent(accuracy_oracle_.mean()),
-       percent(kept_.junk_dropped.mean()), percent(kept_.needed_kept.mean()),
-       percent(kept_.kept.mean()), percent(read_.mean()), percent(time_share),
-       fmt::format("{:.0f}", us_hard_), fmt::format("{:.0f}", us_full_),
-       fmt::format("{:.0f}", us_mask_), fmt::format("{:.3f} bits", pattern_.bits())}};
+                        {"us_per_step_full", us_full_}};
+  std::vector<std::string> times = {"-", "-", us_text(us_full_), "-"};
+  if (us_of_mask_) {
+    const auto& [mask, hard] = *us_of_mask_;
+    examination.shares.insert(
+        examination.shares.end(),
+        {{"us_per_mask", mask}, {"us_per_step_hard", hard}, {"time_share", hard / us_full_}});
+    times = {percent(hard / us_full_), us_text(hard), us_text(us_full_), us_text(mask)};
+  }
+  examination.table = {{"sampler", "accuracy", "with oracle", "junk dropped", "needed kept", "kept",
+                        "read", "time", "us a step", "without mask", "its mask", "pattern"},
+                       {sampler, percent(accuracy_.mean()), percent(accuracy_oracle_.mean()),
+                        percent(kept_.junk_dropped.mean()), percent(kept_.needed_kept.mean()),
+                        percent(kept_.kept.mean()), percent(read_.mean()), times[0], times[1],
+                        times[2], times[3], fmt::format("{:.3f} bits", pattern_.bits())}};
   return examination;
 }
 

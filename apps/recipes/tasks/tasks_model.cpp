@@ -150,7 +150,9 @@ class TasksModel : public RecipeModel {
       answer += arithmetic_text({&token, 1});
       probability *= share;
     }
-    return {{.answers = {{std::to_string(std::stoi(answer)), probability}}, .steps = chosen(batch)},
+    return {{.answers = {{std::to_string(std::stoi(answer)), probability}},
+             .steps = chosen(batch),
+             .steps_are = choice_ == "query" ? "attention chooses" : "the gate chooses"},
             batch};
   }
 

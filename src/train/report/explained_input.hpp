@@ -27,6 +27,7 @@ struct ExplainedInput {
   std::string answers_are = {};                              // "first character of the answer"
   std::vector<std::pair<std::string, double>> answers = {};  // and their probabilities
   std::string steps = {};                                    // what the model wrote on the way
+  std::string steps_are = "the model writes";                // or "the gate chooses"
 
   std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
   bool is_there(std::int64_t position_of) const;

@@ -10,6 +10,7 @@
 #include <maskgrad/train/report/html.hpp>
 #include <maskgrad/train/report/matrix_chart.hpp>
 #include <maskgrad/train/report/report_sections.hpp>
+#include <maskgrad/train/report/report_words.hpp>
 #include <maskgrad/train/report/svg_plot.hpp>
 
 namespace maskgrad {
@@ -46,7 +47,8 @@ class Section {
     }
     std::string body = fmt::format("<p><code>{}</code></p>\n", escape_html(input_.text));
     if (!input_.steps.empty()) {
-      body += fmt::format("<p>The model writes <code>{}</code></p>\n", escape_html(input_.steps));
+      body += fmt::format("<p>{} <code>{}</code></p>\n", escape_html(capitalized(input_.steps_are)),
+                          escape_html(input_.steps));
     }
     body += fmt::format(
         "<table class=\"answers s{}\"><thead><tr><th scope=\"col\">{}</th>"

@@ -14,13 +14,6 @@
 namespace maskgrad {
 namespace {
 
-std::string capitalized(std::string text) {
-  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') {
-    text[0] = static_cast<char>(text[0] - 'a' + 'A');
-  }
-  return text;
-}
-
 std::string card(const std::string& body) { return "<div class=\"card\">\n" + body + "</div>\n"; }
 
 std::string lead(std::span<const ReportRun> runs) {

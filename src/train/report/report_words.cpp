@@ -17,4 +17,11 @@ std::string in_turn(const std::vector<std::string>& phrases) {
   return fmt::format("{}", fmt::join(phrases, "; "));
 }
 
+std::string capitalized(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') {
+    text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  }
+  return text;
+}
+
 }  // namespace maskgrad

@@ -13,6 +13,9 @@ std::string listed(const std::vector<std::string>& words);
 /// "a 1; b and c 2": of phrases that may hold an "and".
 std::string in_turn(const std::vector<std::string>& phrases);
 
+/// With a capital at the beginning.
+std::string capitalized(std::string text);
+
 /// Names of the runs that have the same to be said of them, in the order of their first.
 class Shared {
  public:

@@ -203,6 +203,17 @@ TEST(ExplainedSection, MakesAPageOfSoundMarkupWhateverTheTokensAre) {
   EXPECT_EQ(render_explanation(input.text, input), page);
 }
 
+TEST(ExplainedSection, SaysWhoMadeTheSteps) {
+  ExplainedInput input = two_and_padding();
+  EXPECT_THAT(render_explanation("x", input), Not(HasSubstr("The model writes")));
+  input.steps = "12+3";
+  EXPECT_THAT(render_explanation("x", input), HasSubstr("<p>The model writes <code>12+3</code>"));
+  input.steps_are = "the gate chooses";
+  input.steps = "expert 1";
+  EXPECT_THAT(render_explanation("x", input),
+              HasSubstr("<p>The gate chooses <code>expert 1</code></p>"));
+}
+
 TEST(ExplainedSection, TakesAttentionToAnotherSequenceAndModelsWithoutAttention) {
   ExplainedInput input = two_and_padding();
   input.attention[0] =
