@@ -196,7 +196,10 @@ RunEnd TrainingRun::run(const std::atomic<bool>& stop, const std::function<void(
     warn_of_changes();
     if (begin) begin();
     const RunEnd ended = train(stop, last);
-    if (end && ended.outcome == Trainer::Outcome::kDone) end(ended);
+    if (end && ended.outcome == Trainer::Outcome::kDone) {
+      const WithAverage with_average(weights_->average(), weights_->parameters());
+      end(ended);
+    }
     return ended;
   } catch (const Diverged& error) {
     if (!claim_.is_kept()) config_.put_back(parts_.warn);

@@ -50,7 +50,8 @@ class TrainingRun {
   Trainer& trainer() { return *trainer_; }
 
   /// Trains. `begin` is called before the first step. Where the run was not stopped, `end` is
-  /// called when all files but the report are complete, and may write the report. Throws Error
+  /// called when all files but the report are complete, and may write the report. Meanwhile the
+  /// module holds the weights that were saved: their average, where the run averages. Throws Error
   /// where any of this fails. The error says what is kept, and how to go on.
   RunEnd run(const std::atomic<bool>& stop, const std::function<void()>& begin = {},
              const std::function<void(const RunEnd&)>& end = {});
