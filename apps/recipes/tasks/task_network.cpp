@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include <maskgrad/layers/task_gate/choice_counts.hpp>
 #include <maskgrad/layers/task_gate/mixture_loss.hpp>
 #include <maskgrad/layers/task_gate/task_gate.hpp>
 #include <maskgrad/layers/task_gate/task_query.hpp>
@@ -62,12 +61,6 @@ std::unique_ptr<Encoder> encoder_of(const ReaderSizes& sizes) {
 std::unique_ptr<Layer> reader_of(const ReaderSizes& sizes) {
   if (sizes.layers > 0) return encoder_of(sizes);
   return std::make_unique<MultiHeadAttention>(sizes.features, sizes.heads);
-}
-
-Metric agreement_of(const Batch& batch, const Choice& choice) {
-  ChoiceCounts counts(kTasks, kTasks);
-  counts.add(batch["task"], choice);
-  return {"agreement", static_cast<double>(counts.matched()), counts.count()};
 }
 
 // Of the samples whose best expert has every token right.
@@ -244,8 +237,7 @@ ModelOutput TaskNetwork::alone(const Batch& batch, Pass& pass, Choice* made) {
   return {{{"answer", ops::cross_entropy(answer, batch.targets).sum, rows},
            {"balance", none, rows},
            {"evenness", none, rows}},
-          {to_metric("accuracy", ops::sequence_accuracy(answer, batch.targets)),
-           agreement_of(batch, choice)}};
+          {to_metric("accuracy", ops::sequence_accuracy(answer, batch.targets))}};
 }
 
 ModelOutput TaskNetwork::compete(const Batch& batch, Pass& pass, Phase phase, Choice* made) {
@@ -268,7 +260,7 @@ ModelOutput TaskNetwork::compete(const Batch& batch, Pass& pass, Phase phase, Ch
   return {{{"answer", ops::sum(loss), rows},
            {"balance", gain(mutual_information(choice)), rows, balance_at(step)},
            {"evenness", gain(mean_entropy(choice)), rows, options_.evenness}},
-          {accuracy_of(answers, choice, batch), agreement_of(batch, choice)}};
+          {accuracy_of(answers, choice, batch)}};
 }
 
 }  // namespace maskgrad::apps
