@@ -72,10 +72,10 @@ void eval(const Options& options) {
   json["samples"] = data->size();
   flush_output();
   if (options.data.empty()) {
-    if (const auto examination = examine(run.model(), options.samples)) {
+    if (auto examination = examine(run.model(), options.samples)) {
       print_examination(*examination);
-      json["count"] = examination->count;
-      for (const auto& [name, share] : examination->shares) json[name] = share;
+      // Of other samples than the figures before it, so under a key of its own.
+      add_results(json["results"], {std::move(examination), run.model().warnings()});
     }
   }
   if (!options.json.empty()) write_file(options.json, json.dump(2) + "\n");

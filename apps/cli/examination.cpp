@@ -1,7 +1,5 @@
 #include "cli/examination.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <maskgrad/train/formats/atomic_file.hpp>
 
 #include "cli/output.hpp"
@@ -18,15 +16,18 @@ void print_examination(const Examination& examination) {
   for (const std::string& mistake : examination.mistakes) print("{}\n", mistake);
 }
 
-void write_results(const std::optional<Examination>& examination,
-                   const std::vector<std::string>& warnings, const std::filesystem::path& path) {
-  nlohmann::ordered_json json;
-  if (examination) {
-    json["count"] = examination->count;
-    for (const auto& [name, share] : examination->shares) json[name] = share;
-    if (!examination->choices.empty()) json["choices"] = examination->choices;
+void add_results(nlohmann::ordered_json& json, const Results& results) {
+  if (results.examination) {
+    json["count"] = results.examination->count;
+    for (const auto& [name, share] : results.examination->shares) json[name] = share;
+    if (!results.examination->choices.empty()) json["choices"] = results.examination->choices;
   }
-  if (!warnings.empty()) json["warnings"] = warnings;
+  if (!results.warnings.empty()) json["warnings"] = results.warnings;
+}
+
+void write_results(const Results& results, std::int64_t step, const std::filesystem::path& path) {
+  nlohmann::ordered_json json = {{"step", step}};
+  add_results(json, results);
   write_file(path, json.dump(2) + "\n");
 }
 

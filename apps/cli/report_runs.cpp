@@ -74,17 +74,25 @@ std::vector<std::string> texts_in(const nlohmann::ordered_json& list) {
   return texts;
 }
 
+// Of its results.
+void add_warning(ReportRun& report, const std::string& text) {
+  const bool is_older = has_older_results(report);
+  report.warnings.push_back(is_older ? fmt::format("after step {}: {}", *report.results_step, text)
+                                     : text);
+}
+
 // Figures of its examination and warnings, where its recipe writes some when a run ends.
 void read_results(ReportRun& report, const fs::path& path) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return;
   const auto json = nlohmann::ordered_json::parse(read_file(path), nullptr, false);
   check(json.is_object(), "results", "'{}' is damaged: it holds no JSON object", path.string());
+  if (json.contains("step") && json["step"].is_number_integer()) report.results_step = json["step"];
   for (const auto& [name, value] : json.items()) {
-    if (value.is_number()) report.results.emplace_back(name, value.get<double>());
+    if (value.is_number() && name != "step") report.results.emplace_back(name, value.get<double>());
     if (!value.is_array()) continue;
     if (name == "warnings") {
-      for (std::string& warning : texts_in(value)) report.warnings.push_back(std::move(warning));
+      for (const std::string& text : texts_in(value)) add_warning(report, text);
     }
     if (name != "choices") continue;
     for (const auto& row : value) report.choices.push_back(texts_in(row));

@@ -155,18 +155,14 @@ std::string about_steps(const Settings& settings, const RunEnd& end) {
                      is_more ? ", what is done between them included" : "");
 }
 
-struct Results {
-  std::optional<Examination> examination;  // for a recipe whose figures are what a run is for
-  std::vector<std::string> warnings;
-};
-
-// Written to the run's folder, where there is anything to write.
-Results results_of(RecipeModel& model, const RunPaths& paths) {
+// Written to the run's folder, where there is anything to write, or something older to replace.
+Results results_of(RecipeModel& model, std::int64_t step, const RunPaths& paths) {
   Results results;
   if (model.abilities().is_examined_at_end) results.examination = model.examine({});
   results.warnings = model.warnings();
-  if (results.examination || !results.warnings.empty()) {
-    write_results(results.examination, results.warnings, paths.results);
+  std::error_code ignored;
+  if (!results.empty() || std::filesystem::exists(paths.results, ignored)) {
+    write_results(results, step, paths.results);
   }
   return results;
 }
@@ -227,7 +223,7 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
     if (progress != "off") print_summary(*model, run, data_of(recipe, settings, paths));
   };
   const auto end = [&](const RunEnd& ended) {
-    const Results results = results_of(*model, paths);
+    const Results results = results_of(*model, run.trainer().state().step, paths);
     print_end(recipe, paths, run, ended);  // with the report, which shows these results
     if (results.examination) print_examination(*results.examination);
     for (const std::string& warning : results.warnings) {

@@ -95,7 +95,8 @@ TEST_F(Arithmetic, IsExaminedOnProblemsThatWereHeldOut) {
   EXPECT_THAT(result.out, HasSubstr("samples    2000, held out"));
   EXPECT_THAT(result.out, ContainsRegex("operation +answer +digits +problems +wrong +exact"));
   EXPECT_THAT(result.out, HasSubstr("the model writes no answer"));
-  const auto json = nlohmann::json::parse(read("f.json"));
+  const auto all = nlohmann::json::parse(read("f.json")), json = all["results"];
+  EXPECT_EQ(all["samples"], 2000);
   EXPECT_EQ(json["count"], 60);
   for (const char* key : {"exact_add", "exact_subtract", "exact_multiply"}) {
     EXPECT_EQ(json[key], 0.0) << key;

@@ -122,7 +122,7 @@ TEST_F(DistractorsRecipe, IsExaminedAgainByEval) {
   const auto result = run({"eval", "r", "--samples", "50", "--json", "e.json"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("junk dropped"));
-  EXPECT_EQ(nlohmann::json::parse(read("e.json"))["count"], 50);
+  EXPECT_EQ(nlohmann::json::parse(read("e.json"))["results"]["count"], 50);
 }
 
 // In floating point these add to more than 1.
@@ -199,7 +199,7 @@ TEST_F(DistractorsRecipe, IsSavedWithItsHardMask) {
   const auto json = nlohmann::json::parse(read("r/results.json"));
   EXPECT_LT(json["kept"], 0.01);
   ASSERT_EQ(run({"eval", "r", "--json", "e.json"}).code, 0);
-  const auto again = nlohmann::json::parse(read("e.json"));
+  const auto again = nlohmann::json::parse(read("e.json"))["results"];
   for (const char* name : {"accuracy", "kept", "read", "junk_dropped", "needed_kept"}) {
     EXPECT_EQ(again[name], json[name]) << name;
   }

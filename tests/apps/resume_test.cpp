@@ -202,5 +202,15 @@ TEST_F(Resume, TakesBackThePointOfARunThatEndedWithinAnEpoch) {
   EXPECT_THAT(events, HasSubstr("1 of them says that a run went on"));
 }
 
+// A warning of a run that ended before is none of the run that went on.
+TEST_F(Resume, LeavesNoResultsOfAnEarlierEnd) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "5"}).code, 0);
+  EXPECT_FALSE(exists("r/results.json"));
+  write("r/results.json", R"({"step": 5, "warnings": ["a gate collapsed"]})");
+  ASSERT_EQ(resume("r", {"--steps", "9"}).code, 0);
+  EXPECT_EQ(read("r/results.json"), "{\n  \"step\": 9\n}\n");
+  EXPECT_THAT(read("r/report.html"), Not(HasSubstr("a gate collapsed")));
+}
+
 }  // namespace
 }  // namespace maskgrad

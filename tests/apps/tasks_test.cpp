@@ -1,4 +1,5 @@
 // The recipe tasks: trained a little with each choice, asked, explained, checked and examined.
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <regex>
@@ -15,6 +16,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr const char* kExamples = "-3,4=-7|5,-2=7|-3,4";
 
@@ -167,15 +169,54 @@ TEST_F(TasksRecipe, ReadsExamplesThatTellOneOperator) {
   refuses("2,2=4|3,2=5|-3*4", "has none of , between two numbers");
 }
 
+// Trained long enough for a share of right answers that is not 0.
 TEST_F(TasksRecipe, IsExaminedAgainByEval) {
-  ASSERT_EQ(train_tasks({}).code, 0);
-  const auto result = run({"eval", "r", "--samples", "50", "--json", "e.json"});
-  EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("expert 0"));
-  EXPECT_EQ(nlohmann::json::parse(read("e.json"))["count"], 50);
+  ASSERT_EQ(train_tasks({"--steps", "300", "--batch-size", "32", "--lr", "0.02"}).code, 0);
+  const auto examined = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"eval", "r", "--json", "e.json"});
+    const auto result = run(more);
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_THAT(result.out, HasSubstr("expert 0"));
+    const auto json = nlohmann::json::parse(read("e.json"));
+    EXPECT_EQ(json["samples"], 1000) << "what was held out, whatever is asked besides";
+    EXPECT_GT(json["accuracy"], 0);
+    EXPECT_THAT(result.out,
+                HasSubstr(fmt::format("\naccuracy   {:.6f}\n", json["accuracy"].get<double>())));
+    return json["results"];
+  };
+  const auto few = examined({"--samples", "70"});
+  EXPECT_EQ(few["count"], 70);
+  const double right = 70 * few["accuracy"].get<double>();
+  EXPECT_NEAR(right, std::round(right), 1e-9);
+  EXPECT_EQ(few["choices"][0].size(), 4u);
+  EXPECT_THAT(few["warnings"].dump(), HasSubstr("agreement was below 0.95"));
+  EXPECT_EQ(examined({})["count"], 4000);
+  EXPECT_EQ(examined({"--samples", "4500"})["count"], 4500) << "more than is enough";
 }
 
-// The phases are shares of --steps, so epochs end the first half: within the phase of sharing.
+// The page of a run that went on shows what it came to before.
+TEST_F(TasksRecipe, ReportsAfterWhichStepItsResultsAre) {
+  ASSERT_EQ(train_tasks({}).code, 0);
+  const std::string row = "<tr><th scope=\"row\">after step</th><td>";
+  EXPECT_THAT(read("r/report.html"), AllOf(HasSubstr(row + "20</td>"), Not(HasSubstr("since."))));
+  auto json = results();
+  json["step"] = 10;
+  write("r/results.json", json.dump());
+  ASSERT_EQ(run({"report", "r"}).code, 0);
+  EXPECT_THAT(read("r/report.html"),
+              AllOf(HasSubstr(row + "10</td>"),
+                    HasSubstr("This is r after step 10. It has gone on to step 20 since."),
+                    HasSubstr("r: after step 10: agreement was below 0.95")));
+}
+
+TEST_F(TasksRecipe, SaysInItsReportWhoChoseTheExpert) {
+  ASSERT_EQ(train_tasks({}).code, 0);
+  EXPECT_THAT(read("r/report.html"), HasSubstr("<p>The gate chooses <code>expert "));
+  ASSERT_EQ(train_tasks({"--choice", "query"}).code, 0);
+  EXPECT_THAT(read("r/report.html"), HasSubstr("<p>Attention chooses <code>expert "));
+}
+
+// From the checkpoint of the first half: within the phase of sharing.
 TEST_F(TasksRecipe, GoesOnAsIfItHadNotBeenStopped) {
   const std::vector<std::string> same = {"--schedule", "constant", "--alone", "0.2"};
   ASSERT_EQ(train_tasks(same).code, 0);
@@ -187,6 +228,38 @@ TEST_F(TasksRecipe, GoesOnAsIfItHadNotBeenStopped) {
   const auto again = run({"train", "tasks", "--out", "r", "--resume", "--epochs", "0"});
   ASSERT_EQ(again.code, 0) << again.err;
   EXPECT_TRUE(read("r/model.safetensors") == whole);
+// An average of the weights is what is saved.
+TEST_F(TasksRecipe, EndsWithFiguresOfTheModelThatItSaves) {
+  for (const char* ema : {"0", "0.99"}) {
+    ASSERT_EQ(train_tasks({"--ema", ema, "--lr", "0.05"}).code, 0);
+    auto at_end = results();
+    EXPECT_EQ(at_end["step"], 20);
+    at_end.erase("step");
+    ASSERT_EQ(run({"eval", "r", "--json", "e.json"}).code, 0);
+    EXPECT_EQ(nlohmann::json::parse(read("e.json"))["results"], at_end) << ema;
+  }
+}
+
+// The best matching of a batch would be the better, the smaller the batch.
+TEST_F(TasksRecipe, HasFiguresThatDoNotHangOnTheBatches) {
+  ASSERT_EQ(train_tasks({"--alone", "0.2", "--val-every", "5"}).code, 0);
+  const auto figures = [&](const char* batch_size) {
+    EXPECT_EQ(run({"eval", "r", "--batch-size", batch_size, "--json", "e.json"}).code, 0);
+    auto json = nlohmann::json::parse(read("e.json"));
+    json.erase("results");
+    return json;
+  };
+  const auto small = figures("4"), large = figures("1000");
+  ASSERT_EQ(small.size(), large.size());
+  for (const auto& [name, value] : small.items()) {
+    EXPECT_NEAR(value.get<double>(), large[name].get<double>(), 1e-5) << name;
+  }
+  EXPECT_TRUE(small.contains("accuracy"));
+  for (const char* table : {"r/epochs.csv", "r/validation.csv"}) {
+    EXPECT_THAT(read(table), AllOf(HasSubstr("accuracy"), Not(HasSubstr("agreement"))));
+  }
+}
+
 }
 
 TEST_F(TasksRecipe, RefusesPhasesAndSizesThatDoNotFit) {

@@ -49,7 +49,7 @@ TEST_F(TrainedModel, AnswersLinesAndNamesTheOnesThatItCannotRead) {
 TEST_F(TrainedModel, IsRightOnProblemsThatWereHeldOut) {
   const auto result = run({"eval", model_, "--samples", "300", "--json", "figures.json"});
   ASSERT_EQ(result.code, 0) << result.err;
-  const auto json = nlohmann::json::parse(read("figures.json"));
+  const auto json = nlohmann::json::parse(read("figures.json"))["results"];
   EXPECT_EQ(json["count"], 300);
   for (const char* key : {"exact_add", "exact_subtract", "exact_multiply"}) {
     EXPECT_EQ(json[key], 1.0) << key << '\n' << result.out;

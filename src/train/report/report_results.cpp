@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/report/report_columns.hpp>
 
 namespace maskgrad {
@@ -29,6 +30,25 @@ std::optional<double> result_of(const ReportRun& run, std::string_view name) {
 // A count or a time needs no decimals.
 std::string result_text(double value) {
   return std::abs(value) >= 100 ? fmt::format("{:.0f}", value) : format_number(value);
+}
+
+// Empty where the results are those of the run's end.
+std::string about_older(const ReportRun& run) {
+  if (!has_older_results(run)) return "";
+  return fmt::format(
+      "<p class=\"note\">This is {} after step {}. It has gone on to step {} since.</p>\n",
+      escape_html(run.name), with_commas(*run.results_step), steps_text(run));
+}
+
+// The step of each run whose results tell it.
+void add_steps(HtmlTable& table, const ReportContent& content) {
+  const auto has_step = [](const ReportRun& run) { return run.results_step.has_value(); };
+  if (std::ranges::none_of(content.runs, has_step)) return;
+  std::vector<HtmlCell> cells{"after step"};
+  for (const ReportRun& run : content.runs) {
+    cells.emplace_back(run.results_step ? with_commas(*run.results_step) : kNothing);
+  }
+  table.add_row(std::move(cells));
 }
 
 // "With its mask a step of gumbel takes 61 % of the time." A sentence for each run that was timed.
@@ -61,6 +81,7 @@ std::string results_table(const ReportContent& content) {
     header.push_back(heading_of(content.runs[i], i));
   }
   HtmlTable table("results", std::move(header));
+  add_steps(table, content);
   for (const std::string& name : names) {
     std::vector<HtmlCell> cells{name};
     for (const ReportRun& run : content.runs) {
@@ -69,7 +90,9 @@ std::string results_table(const ReportContent& content) {
     }
     table.add_row(std::move(cells));
   }
-  return table.html() + about_time(content);
+  std::string notes;
+  for (const ReportRun& run : content.runs) notes += about_older(run);
+  return table.html() + notes + about_time(content);
 }
 
 std::string choice_tables(const ReportContent& content) {
@@ -84,7 +107,7 @@ std::string choice_tables(const ReportContent& content) {
       cells.resize(run.choices[0].size(), HtmlCell(kNothing));
       table.add_row(std::move(cells));
     }
-    body += table.html();
+    body += table.html() + about_older(run);
   }
   return body;
 }

@@ -221,6 +221,12 @@ std::optional<BestValidation> best_validation(const Notes& notes, const fs::path
   return BestValidation{best.loss, best.step, best.data};
 }
 
+bool has_older_results(const ReportRun& run) {
+  if (!run.results_step || run.epochs.empty()) return false;
+  const double steps = find_value(run.epochs.back(), "steps").value_or(0);
+  return steps > static_cast<double>(*run.results_step);
+}
+
 std::int64_t steps_in_part(const std::vector<EpochRow>& epochs) {
   if (epochs.empty()) return 0;
   const auto value = [](const EpochRow& row, const char* column) {

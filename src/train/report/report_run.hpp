@@ -95,6 +95,7 @@ struct ReportRun {
   std::shared_ptr<const ExplainedInput> explained = {};  // one input, see explained_input.hpp
   std::vector<ReportExample> examples = {};
   std::vector<std::pair<std::string, double>> results = {};  // figures of results.json, by name
+  std::optional<std::int64_t> results_step = {};  // the steps that were done by then; none: unknown
   /// Rows of a table, the first of them its heading: what was chosen for which questions.
   std::vector<std::vector<std::string>> choices = {};
   std::vector<std::vector<ReportToken>> kept = {};  // inputs, as a learned mask left them
@@ -139,6 +140,10 @@ FileNotes newest_notes(const std::filesystem::path& folder, std::vector<std::str
 /// Throws Error for a damaged note, naming `file`.
 std::optional<BestValidation> best_validation(const Notes& notes,
                                               const std::filesystem::path& file);
+
+/// Whether the run went on behind its results: to a step of its table, or of the part of an epoch
+/// behind that.
+bool has_older_results(const ReportRun& run);
 
 /// The steps of the last row where it is a part of an epoch, of which its figures are means; 0
 /// where it is a whole one, and where there is none.

@@ -61,6 +61,28 @@ TEST(RenderReport, ShowsFiguresOfExaminationsAndTheTimeThatMasksSave) {
               HasSubstr("<tr><th scope=\"row\">agreement</th><td>–</td><td>0.5000</td></tr>"));
   EXPECT_THAT(page, HasSubstr("<td>1500</td>"));
   EXPECT_THAT(page, HasSubstr("With its mask a step of a takes 75 % of the time."));
+  runs[0].results = {{"us_per_step_full", 2000}};
+  EXPECT_THAT(page_of(runs), Not(HasSubstr("With its mask"))) << "it has none";
+}
+
+TEST(RenderReport, SaysAfterWhichStepResultsAreAndWhichAreOlderThanTheRun) {
+  std::vector<ReportRun> runs = {make_run("a", {2, 1}), make_run("b<", {2, 1})};
+  for (ReportRun& run : runs) {
+    run.results = {{"accuracy", 0.5}};
+    run.choices = {{"operator", "expert 0"}, {"+", "100 %"}};
+  }
+  EXPECT_THAT(page_of(runs), Not(HasSubstr("after step"))) << "nobody knows";
+  runs[0].results_step = 200;
+  const std::string of_the_end = page_of(runs);
+  EXPECT_THAT(of_the_end,
+              HasSubstr("<tr><th scope=\"row\">after step</th><td>200</td><td>–</td></tr>"));
+  EXPECT_THAT(of_the_end, Not(HasSubstr("since.")));
+  runs[1].results_step = 100;
+  const std::string page = page_of(runs);
+  EXPECT_THAT(page, HasSubstr("after step</th><td>200</td><td>100</td></tr>"));
+  EXPECT_THAT(page, Not(HasSubstr("This is a")));
+  EXPECT_EQ(count_of(page, "This is b&lt; after step 100. It has gone on to step 200 since."), 2U)
+      << "of its figures, and of its choices";
 }
 
 TEST(RenderReport, DrawsWhatAMaskKeepsOverTheText) {
