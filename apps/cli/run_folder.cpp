@@ -145,10 +145,11 @@ SavedRun read_run(const RunPaths& paths) {
 std::string about_unended(const RunPaths& paths) {
   const std::string text = "its training has not ended yet";
   try {
-    const Recipe* const recipe = read_run(paths).recipe;
-    if (!recipe) return text;
-    const std::string command = command_to_go_on(*recipe, paths);
-    const std::int64_t steps = steps_done(paths);
+    const SavedRun run = read_run(paths);
+    if (!run.recipe) return text;
+    const std::string command = command_to_go_on(*run.recipe, paths);
+    const bool may_end = run.defaults.setting("steps").may_change;
+    const std::int64_t steps = may_end ? steps_done(paths) : 0;
     const std::string end =
         steps > 0 ? fmt::format("; end it as it is with: {} --steps {}", command, steps) : "";
     return fmt::format("{}{}; go on with: {}", text, end, command);

@@ -31,7 +31,8 @@ Settings trained_settings(const SavedRun& run, const RunPaths& paths,
                           const std::filesystem::path& file, const Notes& notes);
 
 /// "its training has not ended yet", and the commands that end it with the steps it has and that go
-/// on with it, where a recipe trained it. For a run that has no model.safetensors.
+/// on with it, where a recipe trained it. A recipe whose steps are fixed has no command that ends
+/// it early. For a run that has no model.safetensors.
 std::string about_unended(const RunPaths& paths);
 
 /// Throws Error where the run's config.toml names another recipe than the one whose settings it

@@ -40,6 +40,12 @@ std::string packing_of(RecipeModel& model, const Batch& batch) {
 // What ends a run that has no steps left, and what asks for more.
 std::string way_to_more_steps(TrainingRun& run) {
   const std::int64_t steps = run.settings().integer("steps");
+  if (const std::string& reason = run.settings().setting("steps").stays; !reason.empty()) {
+    return fmt::format(
+        "The run has all its steps already: it ends at steps = {}, for {}. A new run may have "
+        "more.\n",
+        steps, reason);
+  }
   if (steps == 0 || run.trainer().total_steps() < steps) {
     return "The run has all its steps already; --epochs asks for more.\n";
   }

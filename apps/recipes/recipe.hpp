@@ -107,8 +107,8 @@ class RecipeModel {
   virtual Module& module() = 0;
   /// Groups of its parameters that are trained otherwise than the settings say, see RunParts.
   virtual std::vector<ParameterGroup> parameter_groups() const { return {}; }
-  /// The step from which validations say which weights are best: before it the loss measures
-  /// something else.
+  /// The step from which validations say which weights are best, and patience counts. Before it the
+  /// loss measures something else, or the run has a phase still to come.
   virtual std::int64_t best_from() const { return 0; }
   virtual Abilities abilities() const { return {}; }
   /// Loss and metrics of a batch; what the trainer trains.

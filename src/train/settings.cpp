@@ -146,6 +146,12 @@ Setting Setting::folder() const {
 Setting Setting::changeable() const {
   return with([](Setting& setting) { setting.may_change = true; });
 }
+Setting Setting::fixed(std::string reason) const {
+  return with([&](Setting& setting) {
+    setting.may_change = false;
+    setting.stays = std::move(reason);
+  });
+}
 Setting Setting::without_effect() const {
   return with([](Setting& setting) { setting.shapes_results = false; });
 }

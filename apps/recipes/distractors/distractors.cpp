@@ -71,6 +71,10 @@ class DistractorsRecipe : public Recipe {
           settings.integer("selector_features") / settings.integer("heads"));
     constexpr const char* kPhases[] = {"warm_up", "calibrate", "select"};
     check_phases(settings, kPhases, kName);
+    // What a token costs hangs on how well a batch does.
+    const bool learns_mask =
+        settings.text("sampler") != "none" && settings.text("sampler") != "oracle";
+    if (learns_mask) check_whole_batches(settings, kName);
   }
 
   DataSource data_source() const override { return DataSource::kDrawn; }
@@ -93,7 +97,7 @@ class DistractorsRecipe : public Recipe {
   // Defaults of what every recipe has.
   static std::vector<Setting> training() {
     using Int = std::int64_t;
-    return {Setting{"epochs", Int{0}, ""},    Setting{"steps", Int{8'000}, ""},
+    return {Setting{"epochs", Int{0}, ""},    steps_setting(8'000),
             Setting{"threads", Int{0}, ""},   Setting{"batch_size", Int{64}, ""},
             Setting{"shuffle", false, ""},    Setting{"optimizer", std::string("adam-pytorch"), ""},
             Setting{"lr", 5e-3, ""},          Setting{"beta2", 0.98, ""},

@@ -32,23 +32,14 @@ std::vector<CollapseRule> rules_of(std::size_t experts, const std::vector<std::s
 ChoiceWatch::ChoiceWatch(std::size_t experts, const std::vector<std::string>& features)
     : watch_(rules_of(experts, features)) {}
 
-void ChoiceWatch::observe(const Choice& choice, std::uint64_t step) {
-  if (loads_ && loads_->step != step) observe_loads();
+void ChoiceWatch::observe(const Choice& choice) {
   const std::vector<double> loads = loads_of(choice);
-  if (!loads_) loads_ = Loads{.step = step, .sums = std::vector<double>(loads.size())};
-  for (std::size_t c = 0; c < loads.size(); ++c) loads_->sums[c] += loads[c];
-  ++loads_->parts;
-}
-
-void ChoiceWatch::observe_loads() {
-  for (std::size_t c = 0; c < loads_->sums.size(); ++c) {
-    watch_.observe(fmt::format("load {}", c), loads_->sums[c] / loads_->parts);
+  for (std::size_t c = 0; c < loads.size(); ++c) {
+    watch_.observe(fmt::format("load {}", c), loads[c]);
   }
-  loads_.reset();
 }
 
 void ChoiceWatch::end(const ChoiceFigures& figures) {
-  if (loads_) observe_loads();
   watch_.observe("entropy", figures.entropy);
   watch_.observe("agreement", figures.agreement);
   for (const auto& [feature, information] : figures.of_others) {

@@ -1,7 +1,6 @@
 // Watches a run for signs that experts do not share the tasks among them.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,24 +24,15 @@ class ChoiceWatch {
  public:
   ChoiceWatch(std::size_t experts, const std::vector<std::string>& features);
 
-  /// A choice of training step `step`, for all of its batch or for a part.
-  void observe(const Choice& choice, std::uint64_t step);
+  /// The choice of a training step.
+  void observe(const Choice& choice);
   /// The end of a run. Throws Error for a feature that the constructor did not hear of.
   void end(const ChoiceFigures& figures);
   /// A line for each sign.
   std::vector<std::string> findings() const { return watch_.findings(); }
 
  private:
-  // Of the parts of a step that were seen so far.
-  struct Loads {
-    std::uint64_t step = 0;
-    std::vector<double> sums;
-    double parts = 0;
-  };
-  void observe_loads();
-
   CollapseWatch watch_;
-  std::optional<Loads> loads_;
 };
 
 }  // namespace maskgrad::apps

@@ -67,6 +67,8 @@ class TaskNetwork : public Module {
   /// Logits [B, 3, V] of the best expert, or of the one network.
   Variable answer(const Batch& batch, Pass& pass);
   bool chooses() const { return mixture_ != nullptr; }
+  /// The step from which the choice is what it stays; 0 where nothing is chosen.
+  std::int64_t chosen_from() const { return chooses() ? begin_of(Phase::kAlone) : 0; }
   /// The tokens that are read for the experts.
   SequenceMask read_by_experts(const Batch& batch) const;
   /// The tokens that a choice reads.

@@ -57,6 +57,8 @@ class TasksRecipe : public Recipe {
           heads, features);
     constexpr const char* kPhases[] = {"warm_up", "alone"};
     check_phases(settings, kPhases, kName);
+    // What a choice tells of its input, and how even it is, are those of a whole batch.
+    if (settings.text("choice") != "shared") check_whole_batches(settings, kName);
   }
 
   DataSource data_source() const override { return DataSource::kDrawn; }
@@ -77,13 +79,14 @@ class TasksRecipe : public Recipe {
 
  private:
   static Setting weight(const char* key, double value, const char* help) {
-    return Setting{key, value, fmt::format("weight {}, in the loss", help)}.at_least(0).at_most(100);
+    return Setting{key, value, fmt::format("weight {}, in the loss", help)}.at_least(0).at_most(
+        100);
   }
   // Defaults of what every recipe has.
   static std::vector<Setting> training() {
     using Int = std::int64_t;
     return {Setting{"epochs", Int{0}, ""},
-            Setting{"steps", Int{6000}, ""},
+            steps_setting(6000),
             Setting{"threads", Int{0}, ""},
             Setting{"batch_size", Int{64}, ""},
             Setting{"shuffle", false, ""},

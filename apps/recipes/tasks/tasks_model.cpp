@@ -49,6 +49,7 @@ class TasksModel : public RecipeModel {
     const auto owns = [](std::string_view name, const Shape&) { return chooses(name); };
     return {{.name = "choice", .owns = owns, .rests = true}};
   }
+  std::int64_t best_from() const override { return network_.chosen_from(); }
   Abilities abilities() const override {
     return {.writes_steps = network_.chooses(), .is_examined = true, .is_examined_at_end = true};
   }
@@ -56,7 +57,7 @@ class TasksModel : public RecipeModel {
   ModelOutput evaluate(const Batch& batch, Pass& pass) override {
     Choice choice;
     ModelOutput output = network_.evaluate(batch, pass, &choice);
-    if (pass.is_training() && choice.best.defined()) watch_.observe(choice, pass.step());
+    if (pass.is_training() && choice.best.defined()) watch_.observe(choice);
     return output;
   }
 

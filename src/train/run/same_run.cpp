@@ -26,10 +26,11 @@ void check_same_run(const Settings& was, const Settings& saved, const Settings& 
     const SettingValue& after = now_stored.setting(before.key).value;
     const bool is_from_file = after == saved_stored.setting(before.key).value;
     check(!before.saved || before.may_change || before.value == after, "train",
-          "the run in '{}' has {} = {}: it cannot go on with {}{}; a new run can, in a folder of "
+          "the run in '{}' has {} = {}: it cannot go on with {}{}{}; a new run can, in a folder of "
           "its own",
           paths.folder.string(), before.key, to_string(before.value), to_string(after),
-          is_from_file ? fmt::format(", which '{}' says", paths.config.string()) : "");
+          is_from_file ? fmt::format(", which '{}' says", paths.config.string()) : "",
+          before.stays.empty() ? "" : fmt::format(", for {}", before.stays));
   }
 }
 

@@ -78,7 +78,8 @@ std::vector<Setting> how_it_learns(const TrainingOptions& options) {
   return {
       Setting{"batch_size", options.batch_size, "samples in a step"}.at_least(1),
       Setting{"micro_batches", options.micro_batches,
-              "parts that a batch is cut into, one after the other: less memory, another rounding"}
+              "parts that a batch is cut into, one after the other: less memory, another rounding; "
+              "1 where the loss is no sum over samples"}
           .at_least(1)
           .at_most(1'000'000)
           .since(3),
@@ -146,8 +147,8 @@ std::vector<Setting> how_it_begins_and_runs(const TrainingOptions& options) {
   };
 }
 
-// Appends `own`; one that is there already only gets another default, and another help if it has
-// one.
+// Appends `own`; one that is there already only gets another default, another help if it has one,
+// and stays in a run that goes on if it says why.
 void add(std::vector<Setting>& all, std::vector<Setting> own) {
   for (Setting& setting : own) {
     const auto same = std::find_if(all.begin(), all.end(),
@@ -157,6 +158,7 @@ void add(std::vector<Setting>& all, std::vector<Setting> own) {
     } else {
       same->value = std::move(setting.value);
       if (!setting.help.empty()) same->help = std::move(setting.help);
+      if (!setting.stays.empty()) *same = same->fixed(std::move(setting.stays));
     }
   }
 }

@@ -12,7 +12,8 @@ namespace maskgrad {
 
 /// The settings of a run of `name`, which is the value of `recipe`. Defaults are those of
 /// TrainingOptions, but for `threads`: 1, where the options take those of the process. `own`
-/// changes defaults of these settings, and adds further ones.
+/// changes defaults of these settings, and adds further ones. One of these that says why it stays
+/// is the same in a run that goes on.
 std::vector<Setting> training_settings(const std::string& name, std::vector<Setting> own = {});
 
 /// Throws Error unless `device` is cpu, or auto, which chooses and takes the CPU. For cuda it says

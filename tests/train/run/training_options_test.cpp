@@ -65,5 +65,18 @@ TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
   EXPECT_TRUE(settings_of(options).flag("resume") && settings_of(options).flag("force"));
 }
 
+TEST(TrainingSettings, StayInARunThatGoesOnWhereTheySayWhy) {
+  const auto may_change = [](std::vector<Setting> own) {
+    return Settings(training_settings("n", std::move(own))).setting("steps").may_change;
+  };
+  const Setting steps = {"steps", std::int64_t{7}, ""};
+  EXPECT_TRUE(may_change({}));
+  EXPECT_TRUE(may_change({steps}));
+  EXPECT_FALSE(may_change({steps.fixed("they are counted")}));
+  const Settings settings(training_settings("n", {steps.fixed("they are counted")}));
+  EXPECT_EQ(settings.setting("steps").stays, "they are counted");
+  EXPECT_EQ(settings.integer("steps"), 7);
+}
+
 }  // namespace
 }  // namespace maskgrad
