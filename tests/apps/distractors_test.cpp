@@ -153,8 +153,10 @@ TEST_F(DistractorsRecipe, WarnsOfAMaskThatCollapses) {
                   {"--sampler", sampler, "--price", pays_for_kept ? "kept" : "masked", "--force"});
       const auto result = train_distractors(args);
       ASSERT_EQ(result.code, 0) << result.err;
-      const std::string says = pays_for_kept ? "kept was below 0.05 for 500 steps: the mask drops"
-                                             : "kept was above 0.95 for 500 steps: the mask keeps";
+      const std::string says =
+          pays_for_kept
+              ? "kept was below 0.05 for 500 steps: the mask drops everything; lower --cost"
+              : "kept was above 0.95 for 500 steps: the mask keeps everything; lower --cost";
       EXPECT_THAT(result.err, HasSubstr(says)) << sampler;
       EXPECT_THAT(read("r/results.json"), HasSubstr(says)) << sampler;
     }

@@ -23,6 +23,20 @@ Variable keep_of(const Variable& share, const Tensor& asking, double sharpness) 
   return ops::where(asking, one, sharpness == 1 ? share : ops::pow(share, sharpness));
 }
 
+// In the flags of the recipe. A price of what is masked pulls the other way.
+MaskRemedies remedies_for(Price price) {
+  const std::string close = price == Price::kKept ? "raise" : "lower",
+                    open = price == Price::kKept ? "lower" : "raise";
+  return {
+      .drops_all = fmt::format(
+          "{} --cost, or let the model learn to do without tokens for longer (--calibrate)", open),
+      .keeps_all = fmt::format("{} --cost, or let the mask learn for longer (--select)", close),
+      .undecided = "let the mask learn for longer (--select, --steps), or raise --cost",
+      .hardening =
+          "train longer (--steps), or leave more steps to the hard mask, behind "
+          "--warm-up, --calibrate and --select"};
+}
+
 Variable nothing(DType dtype) { return Variable(Tensor::zeros({}, dtype)); }
 
 }  // namespace
@@ -48,7 +62,8 @@ SelectiveRun::SelectiveRun(const SelectiveOptions& options)
       phases_(options),
       sampling_(sampling_of(options.sampler)),
       predictor_(submodule("predictor", std::make_unique<Predictor>(options.predictor))),
-      score_({.samples = Sampling::kSamples}) {
+      score_({.samples = Sampling::kSamples}),
+      watch_(learned_mask_rules(remedies_for(options.price))) {
   if (options_.sampler == "none" || options_.sampler == "oracle") return;
   sampler_ = drawing_sampler(
       options_.sampler, {1, 0.5, phases_.begin_of(Phase::kSelect), phases_.begin_of(Phase::kTune)});
@@ -171,7 +186,7 @@ void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
   const double share = excess(given, pass) / phases_.tolerance_at(step);
   terms.cost.weight = phases_.cost_at(step) * std::clamp(1 - share, 0.0, 1.0);
   terms.kept = kept_counts(batch, with_asking(decide(logits), batch.inputs));
-  watch(step, terms.kept.kept.mean());
+  watch_.observe("kept", terms.kept.kept.mean());
 }
 
 // The loss of the answers, or where decisions were drawn without a gradient, one that stands for
@@ -211,13 +226,6 @@ double SelectiveRun::excess(const Batch& given, Pass& pass) {
     return ops::sum(likelihood_->losses(reading, batch.targets)).item();
   };
   return (loss(mask_of(batch)) - loss(existing(batch))) / static_cast<double>(batch.size());
-}
-
-// Micro-batches run a step several times. Of those the first counts.
-void SelectiveRun::watch(std::int64_t step, double kept) {
-  if (step == watched_step_) return;
-  watched_step_ = step;
-  watch_.observe("kept", kept);
 }
 
 void SelectiveRun::observe_end(double undecided, double hardening) {

@@ -56,7 +56,6 @@ class SelectiveRun : public Module {
   Variable logits(const Batch& batch, Pass& pass);
   Predictor::Answer soft_answer(const Batch& batch, const Variable& share, Pass& pass);
   double excess(const Batch& batch, Pass& pass);
-  void watch(std::int64_t step, double kept);
 
   SelectiveOptions options_;
   SelectivePhases phases_;
@@ -66,8 +65,7 @@ class SelectiveRun : public Module {
   Selector* selector_ = nullptr;
   ScoreFunction score_;
   std::optional<AnswerLikelihood> likelihood_;  // while the predictor stands still
-  CollapseWatch watch_{learned_mask_rules()};
-  std::int64_t watched_step_ = -1;
+  CollapseWatch watch_;
 };
 
 }  // namespace maskgrad::apps

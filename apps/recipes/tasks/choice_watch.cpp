@@ -14,7 +14,10 @@ std::string excess_of(const std::string& feature) {
 }
 
 std::vector<CollapseRule> rules_of(std::size_t experts, const std::vector<std::string>& features) {
-  std::vector<CollapseRule> rules = expert_rules(experts);
+  const ExpertRemedies remedies = {
+      .unused = "raise --evenness, or let the experts learn alone for longer (--warm-up)",
+      .few = "raise --evenness, or train longer (--steps)"};
+  std::vector<CollapseRule> rules = expert_rules(experts, remedies);
   rules.push_back(
       {"agreement", 0.95, kAny, 1, "operators share an expert",
        "raise --evenness or --drops, or let the experts learn alone for longer (--warm-up)"});

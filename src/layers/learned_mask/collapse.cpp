@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include <maskgrad/layers/learned_mask/collapse.hpp>
 #include <maskgrad/tensor/error.hpp>
@@ -19,16 +20,14 @@ std::string finding(const CollapseRule& rule, bool is_below) {
 
 }  // namespace
 
-std::vector<CollapseRule> learned_mask_rules() {
+std::vector<CollapseRule> learned_mask_rules(MaskRemedies remedies) {
   constexpr std::int64_t kSteps = 500;
-  return {{"kept", 0.05, kAny, kSteps, "the mask drops everything",
-           "lower the cost, or let it rise later; start with a larger open logit"},
-          {"kept", -kAny, 0.95, kSteps, "the mask keeps everything",
-           "raise the cost; start with a smaller open logit"},
+  return {{"kept", 0.05, kAny, kSteps, "the mask drops everything", std::move(remedies.drops_all)},
+          {"kept", -kAny, 0.95, kSteps, "the mask keeps everything", std::move(remedies.keeps_all)},
           {"undecided", -kAny, 0.1, 1, "the mask has not made up its mind",
-           "lower the temperature, train the mask longer, or raise the bound of the logits"},
+           std::move(remedies.undecided)},
           {"hardening", -kAny, 0.02, 1, "the task leans on gates that are neither 0 nor 1",
-           "lower the temperature, draw hard samples, or train on with hard masks"}};
+           std::move(remedies.hardening)}};
 }
 
 CollapseWatch::CollapseWatch(std::vector<CollapseRule> rules) {

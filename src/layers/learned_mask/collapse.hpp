@@ -19,6 +19,15 @@ struct CollapseRule {
   std::string remedy;   // what to turn
 };
 
+/// What the rules of a mask say to turn. A program whose knobs have other names says these.
+struct MaskRemedies {
+  std::string drops_all = "lower the cost, or let it rise later; start with a larger open logit";
+  std::string keeps_all = "raise the cost; start with a smaller open logit";
+  std::string undecided =
+      "lower the temperature, train the mask longer, or raise the bound of the logits";
+  std::string hardening = "lower the temperature, draw hard samples, or train on with hard masks";
+};
+
 /// The rules of masks that are learned:
 ///   "kept", of each step, the share of the positions that decide() keeps: below 5 % or above 95 %
 ///   for 500 steps;
@@ -26,7 +35,7 @@ struct CollapseRule {
 ///   "hardening", at the end, accuracy with soft gates minus accuracy with hard ones: above 0.02.
 /// The mean of Sampler::kept() would not show each collapse: where all logits are -4, that of
 /// HardConcrete is 0.08.
-std::vector<CollapseRule> learned_mask_rules();
+std::vector<CollapseRule> learned_mask_rules(MaskRemedies remedies = {});
 
 /// Observes metrics and says what is wrong. Rules for other gates, such as experts, are further
 /// rules.

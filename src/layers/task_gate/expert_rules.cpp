@@ -21,7 +21,7 @@ std::vector<double> loads_of(const Choice& choice) {
   return loads;
 }
 
-std::vector<CollapseRule> expert_rules(std::size_t experts) {
+std::vector<CollapseRule> expert_rules(std::size_t experts, const ExpertRemedies& remedies) {
   check(experts > 0, "experts", "rules need an expert");
   constexpr double kAny = std::numeric_limits<double>::infinity();
   constexpr std::int64_t kSteps = 300;
@@ -29,11 +29,10 @@ std::vector<CollapseRule> expert_rules(std::size_t experts) {
   std::vector<CollapseRule> rules;
   for (std::size_t c = 0; c < experts; ++c) {
     rules.push_back({fmt::format("load {}", c), 1 / (4 * count), kAny, kSteps,
-                     "an expert serves nobody",
-                     "raise the price of imbalance, or start with a higher temperature"});
+                     "an expert serves nobody", remedies.unused});
   }
-  rules.push_back({"entropy", 0.9 * std::log(count), kAny, 1, "few experts serve all",
-                   "raise the price of imbalance, or let the temperature fall later"});
+  rules.push_back(
+      {"entropy", 0.9 * std::log(count), kAny, 1, "few experts serve all", remedies.few});
   return rules;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include <maskgrad/layers/learned_mask/collapse.hpp>
@@ -14,11 +15,17 @@ namespace maskgrad {
 /// candidate.
 std::vector<double> loads_of(const Choice& choice);
 
+/// What the rules of experts say to turn. A program whose knobs have other names says these.
+struct ExpertRemedies {
+  std::string unused = "raise the price of imbalance, or start with a higher temperature";
+  std::string few = "raise the price of imbalance, or let the temperature fall later";
+};
+
 /// The rules of `experts` experts, K:
 ///   "load 0", "load 1", ..., of each step, the loads_of() its choice: below 1 / (4 K) for 300
 ///   steps;
 ///   "entropy", at the end, the mean_entropy() of a choice of many samples: below 0.9 log K.
 /// Throws Error for no experts.
-std::vector<CollapseRule> expert_rules(std::size_t experts);
+std::vector<CollapseRule> expert_rules(std::size_t experts, const ExpertRemedies& remedies = {});
 
 }  // namespace maskgrad

@@ -11,6 +11,7 @@ namespace {
 using test::error_of;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -54,6 +55,18 @@ TEST(CollapseWatch, SeesWhatIsWrongAtTheEnd) {
   EXPECT_THAT(watch.findings(), ElementsAre(AllOf(HasSubstr("undecided was above 0.1: "),
                                                   HasSubstr("lower the temperature")),
                                             HasSubstr("hard masks")));
+}
+
+TEST(CollapseWatch, NamesTheKnobsOfAProgramWhereItSaysThem) {
+  CollapseWatch watch(learned_mask_rules(
+      {.drops_all = "pay less", .keeps_all = "pay more", .undecided = "wait", .hardening = "cut"}));
+  observe(watch, "kept", 0.01, 500);
+  watch.observe("undecided", 0.2);
+  watch.observe("hardening", 0.3);
+  EXPECT_THAT(watch.findings(), ElementsAre(EndsWith("the mask drops everything; pay less"),
+                                            EndsWith("made up its mind; wait"), EndsWith("; cut")));
+  observe(watch, "kept", 0.99, 500);
+  EXPECT_THAT(watch.findings()[0], EndsWith("the mask keeps everything; pay more"));
 }
 
 TEST(CollapseWatch, NamesAMetricThatIsNoNumberOnceAndNothingElseForIt) {

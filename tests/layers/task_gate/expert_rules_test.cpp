@@ -16,6 +16,7 @@ using ::testing::AllOf;
 using ::testing::DoubleNear;
 using ::testing::Each;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -70,6 +71,14 @@ TEST(ExpertRules, FindAGateThatGivesAllToFew) {
   EXPECT_THAT(watch.findings(), IsEmpty());
   watch.observe("entropy", 0.9 * std::log(3) - 1e-3);
   EXPECT_THAT(watch.findings(), ElementsAre(HasSubstr("few experts serve all")));
+}
+
+TEST(ExpertRules, NameTheKnobsOfAProgramWhereItSaysThem) {
+  CollapseWatch watch(expert_rules(3, {.unused = "share more", .few = "wait"}));
+  observe(watch, "load 2", 0, 300);
+  watch.observe("entropy", 0);
+  EXPECT_THAT(watch.findings(),
+              ElementsAre(EndsWith("; share more"), EndsWith("few experts serve all; wait")));
 }
 
 TEST(ExpertRules, FindNothingInOneExpert) {
