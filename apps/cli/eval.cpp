@@ -97,8 +97,8 @@ void add_eval(CLI::App& program) {
       ->type_name("FOLDER");
   add_integer(*command, "--batch-size", options->batch_size, "Samples in a batch");
   add_integer(*command, "--samples", options->samples,
-              "How many questions to ask for the table of answers, at most; 0: all, but no more "
-              "than 20000");
+              "How many questions to ask for the table of answers, at most; 0: as many as the "
+              "recipe finds enough: all, or some thousands that are drawn");
   add_pad(*command, options->pad);
   command->add_option("--json", options->json, "File for the figures, as JSON")->type_name("FILE");
   command->footer(examples({"eval runs/first --data heldout"}));

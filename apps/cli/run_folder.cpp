@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include <maskgrad/tensor/nearest_name.hpp>
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/checkpoint.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
@@ -14,6 +15,7 @@
 #include <maskgrad/train/run/training_settings.hpp>
 
 #include "cli/output.hpp"
+#include "cli/recipe_data.hpp"
 #include "cli/train_recipe.hpp"
 #include "cli/usage.hpp"
 
@@ -100,6 +102,17 @@ SavedRun read_run_of_recipe(const RunPaths& paths) {
         "{}: a program of its own called this run '{}', as a recipe is called; {}",
         paths.config.string(), name, kOnlyTheProgram);
   return run;
+}
+
+// Why a run of a recipe has no best weights.
+std::string about_no_best(const SavedRun& run) {
+  if (!validates(*run.recipe, run.settings)) {
+    return fmt::format("only a run that validates keeps the best weights{}",
+                       run.settings.has("val") ? ", such as one with --val" : "");
+  }
+  const std::int64_t from = run.recipe->make_model(run.settings)->best_from();
+  return fmt::format("its validations{} say which weights are best, and there was none yet",
+                     from > 0 ? fmt::format(" from step {} on", with_commas(from)) : "");
 }
 
 }  // namespace
@@ -196,10 +209,8 @@ TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DT
   const fs::path& file = weights == Weights::kBest ? paths_.best : paths_.model;
   std::error_code ignored;
   if (weights == Weights::kBest) {
-    check(fs::exists(file, ignored), "run",
-          "'{}' has no best.safetensors: only a run that validates keeps the best weights, such as "
-          "one with --val",
-          folder.string());
+    check(fs::exists(file, ignored), "run", "'{}' has no best.safetensors: {}", folder.string(),
+          about_no_best(run_));
   } else {
     check(paths_.has_ended(), "run", "'{}' has no model.safetensors: {}", folder.string(),
           about_unended(paths_));

@@ -114,6 +114,19 @@ TEST_F(Phases, AreOverBeforePatienceCounts) {
   expect_checkpoint_of(2);
 }
 
+TEST_F(Phases, SayFromWhereOnValidationsCount) {
+  const auto expect_no_best = [&](const char* recipe, const std::string& why) {
+    ASSERT_EQ(train_small(recipe, {}).code, 0);
+    std::filesystem::remove(path("r/best.safetensors"));
+    const auto result = run({"eval", "r", "--best"});
+    expect_error(result, 1, "'r' has no best.safetensors: its validations " + why);
+    EXPECT_THAT(result.err, Not(HasSubstr("--val")));
+  };
+  // 0.3 + 0.15 + 0.4 of 20 steps, and half of them.
+  expect_no_best("distractors", "from step 17 on say which weights are best");
+  expect_no_best("tasks", "from step 10 on say which weights are best");
+}
+
 double loss_in(const std::string& json) { return nlohmann::json::parse(json)["loss"]; }
 
 TEST_F(Phases, RefusePartsOfBatchesWhereTheLossIsNoSumOverSamples) {
