@@ -193,7 +193,7 @@ TEST_F(DistractorsRecipe, WarnsOfNothingInAShortRun) {
 TEST_F(DistractorsRecipe, IsSavedWithItsHardMask) {
   const auto trained = train_distractors({"--sampler", "soft", "--steps", "200", "--warm-up",
                                           "0.25", "--calibrate", "0", "--select", "0.75", "--lr",
-                                          "0.02", "--schedule", "constant", "--cost", "100"});
+                                          "0.05", "--schedule", "constant", "--cost", "100"});
   ASSERT_EQ(trained.code, 0) << trained.err;
   const auto json = nlohmann::json::parse(read("r/results.json"));
   EXPECT_LT(json["kept"], 0.01);

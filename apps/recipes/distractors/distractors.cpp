@@ -37,8 +37,10 @@ class DistractorsRecipe : public Recipe {
         Setting{"price", std::string("kept"),
                 "which tokens have a cost: those kept, or those masked"}
             .one_of({"kept", "masked"}),
-        Setting{"cost", 0.05, "of such a token, in nats of the answer's loss"}.at_least(0).at_most(
-            100),
+        Setting{"cost", 0.05,
+                "of such a token, in nats of the answer's loss; straight-through pays 0.4 of it"}
+            .at_least(0)
+            .at_most(100),
         share_setting("warm_up", 0.3, "of the steps, the first: the model learns from all tokens"),
         share_setting("calibrate", 0.15, "of the steps: it learns with tokens left out by chance"),
         share_setting("select", 0.4, "of the steps: the mask is learned, and hard from then on"),

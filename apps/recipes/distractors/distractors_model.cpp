@@ -24,7 +24,7 @@ SelectiveOptions options_of(const Settings& settings) {
   return {.sampler = settings.text("sampler"),
           .scorer = settings.text("scorer") == "class" ? Scorer::kClass : Scorer::kContent,
           .price = price_from_string(settings.text("price")),
-          .cost = settings.real("cost"),
+          .cost = settings.real("cost") * sampling_of(settings.text("sampler")).pays,
           .predictor = {length, settings.integer("features"), settings.integer("layers"),
                         settings.integer("heads")},
           .selector = {length, settings.integer("selector_features"),

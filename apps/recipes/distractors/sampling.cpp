@@ -7,7 +7,7 @@ Sampling sampling_of(const std::string& sampler) {
   if (sampler == "gumbel") return {.sharpness = 4};
   // The probability that its price is on says much already at a lower logit.
   if (sampler == "hard-concrete") return {.sharpness = 4, .open = 2};
-  if (sampler == "straight-through") return {.fades = true};
+  if (sampler == "straight-through") return {.fades = true, .pays = 0.4};
   if (sampler == "reinforce") return {.is_scored = true};
   return {};
 }

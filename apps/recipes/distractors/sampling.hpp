@@ -17,6 +17,9 @@ struct Sampling {
   double open = 3;
   /// What is dropped fades by chance, see faded().
   bool fades = false;
+  /// The share of a token's cost that is paid. Where a token that is kept hardly feels what it is
+  /// worth, the whole cost drives one that is needed now and then back and forth over the threshold.
+  double pays = 1;
   /// Decisions have no gradient, so a batch holds each sequence kSamples times, see ScoreFunction.
   bool is_scored = false;
 

@@ -35,8 +35,8 @@ MaskNetwork::MaskNetwork(std::int64_t features, const MaskNetworkOptions& option
     b1_ = &parameter("b1", {hidden}, zeros());
   }
   w2_ = &parameter("w2", {hidden > 0 ? hidden : features, 1}, glorot_uniform());
-  b2_ = &parameter(
-      "b2", {1}, constant(bound > 0 ? bound * std::atanh((open - middle) / bound) : open - middle));
+  const double start = open - middle;
+  b2_ = &parameter("b2", {1}, constant(bound > 0 ? start / (1 - std::abs(start) / bound) : start));
 }
 
 std::optional<ops::Work> MaskNetwork::row_work() const {
@@ -51,7 +51,7 @@ Variable MaskNetwork::forward(const Variable& x, Pass&) {
   if (w1_) h = apply(options_.activation, ops::linear(h, *w1_, *b1_));
   const Variable u = ops::reshape(ops::linear(h, *w2_, *b2_), {x.dim(0), x.dim(1)});
   const double bound = options_.bound;
-  const Variable within = bound > 0 ? ops::scale(ops::tanh(ops::scale(u, 1 / bound)), bound) : u;
+  const Variable within = bound > 0 ? u / (ops::abs(u) * (1 / bound) + 1) : u;
   return options_.middle == 0 ? within : within + options_.middle;
 }
 

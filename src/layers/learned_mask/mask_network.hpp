@@ -19,8 +19,10 @@ struct MaskNetworkOptions {
   double open = 4;
 };
 
-/// logits = middle + bound tanh(u / bound), u = activation(x w1 + b1) w2 + b2, or u = x w2 + b2
-/// without hidden features. Without a bound they are middle + u. Keeps the mask. x [B, S, D] -> [B, S]. Parameters: w1 [D, F], w2 [F or D, 1],
+/// logits = middle + u / (1 + |u| / bound), u = activation(x w1 + b1) w2 + b2, or u = x w2 + b2
+/// without hidden features. Without a bound they are middle + u. Near a bound the slope falls as
+/// 1 / u^2; that of tanh would be 0 in float32, and a logit there could not come back. Keeps the
+/// mask. x [B, S, D] -> [B, S]. Parameters: w1 [D, F], w2 [F or D, 1],
 /// Glorot-uniform; b1 [F], 0; b2 [1], so that an x of 0 has the logit options.open.
 class MaskNetwork : public Layer {
  public:

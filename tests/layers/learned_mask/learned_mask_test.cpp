@@ -66,13 +66,28 @@ TEST(MaskNetwork, ScoresEachPositionWithinItsBound) {
     double u = test::weights(parameters, "b2")[0][0];
     for (std::size_t j = 0; j < 3; ++j)
       u += std::tanh(row[j]) * test::weights(parameters, "w2")[j][0];
-    expected.push_back(1.5 + 6 * std::tanh(u / 6));
+    expected.push_back(1.5 + u / (1 + std::abs(u) / 6));
   }
   const Variable logits = network(Variable(x));
   EXPECT_EQ(logits.shape(), Shape({2, 2}));
   EXPECT_TRUE(test::is_close(logits.value(), expected));
   const Variable far(Tensor::full({1, 3, 2}, 1e30, DType::kFloat64));
   for (const double l : to_doubles(network(far).value())) EXPECT_LE(std::abs(l - 1.5), 6);
+}
+
+// A step of Adam is as long for a small gradient, so logits go near their bounds.
+TEST(MaskNetwork, FeelsWhatPullsItBackFromItsBound) {
+  MaskNetwork network(1, {.bound = 4, .open = 0});
+  ParameterBuffer parameters(network, DType::kFloat32, 1);
+  parameters.values().fill(1);
+  for (const double u : {-200.0, 200.0}) {
+    parameters.clear_gradients();
+    Tape tape;
+    const Variable logit = network(Variable(Tensor::full({1, 1, 1}, u - 1, DType::kFloat32)));
+    tape.backward(ops::sum(logit));
+    EXPECT_NEAR(std::abs(logit.item()), 4 / (1 + 4 / 200.0), 1e-5);
+    EXPECT_NEAR(parameters.leaves()[1].leaf.grad().item(), 1 / (51.0 * 51.0), 1e-7);
+  }
 }
 
 TEST(MaskNetwork, StartsOpenWithoutABoundToo) {
