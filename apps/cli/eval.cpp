@@ -73,9 +73,10 @@ void eval(const Options& options) {
   flush_output();
   if (options.data.empty()) {
     if (auto examination = examine(run.model(), options.samples)) {
-      print_examination(*examination);
+      const Results results = {std::move(examination), run.model().warnings()};
+      print_results(results, run.recipe().name());
       // Of other samples than the figures before it, so under a key of its own.
-      add_results(json["results"], {std::move(examination), run.model().warnings()});
+      add_results(json["results"], results);
     }
   }
   if (!options.json.empty()) write_file(options.json, json.dump(2) + "\n");
@@ -97,8 +98,8 @@ void add_eval(CLI::App& program) {
       ->type_name("FOLDER");
   add_integer(*command, "--batch-size", options->batch_size, "Samples in a batch");
   add_integer(*command, "--samples", options->samples,
-              "How many questions to ask for the table of answers, at most; 0: as many as the "
-              "recipe finds enough: all, or some thousands that are drawn");
+              "How many questions to ask for the table of answers, at most; 0: all, or some "
+              "thousands where they are drawn");
   add_pad(*command, options->pad);
   command->add_option("--json", options->json, "File for the figures, as JSON")->type_name("FILE");
   command->footer(examples({"eval runs/first --data heldout"}));

@@ -8,12 +8,21 @@
 
 namespace maskgrad::apps {
 
-void print_examination(const Examination& examination) {
+namespace {
+
+void print_tables(const Examination& examination) {
   for (const auto& table : {examination.table, examination.choices}) {
     if (!table.empty()) print("\n{}", format_table(table, output_columns()));
   }
   if (!examination.mistakes.empty()) print("\n");
   for (const std::string& mistake : examination.mistakes) print("{}\n", mistake);
+}
+
+}  // namespace
+
+void print_results(const Results& results, const std::string& recipe) {
+  if (results.examination) print_tables(*results.examination);
+  for (const std::string& warning : results.warnings) warn(fmt::format("{}: {}", recipe, warning));
 }
 
 void add_results(nlohmann::ordered_json& json, const Results& results) {

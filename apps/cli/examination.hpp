@@ -20,16 +20,17 @@ struct Results {
   bool empty() const { return !examination && warnings.empty(); }
 };
 
-/// Prints its tables and the mistakes, with a blank line before each.
-void print_examination(const Examination& examination);
+/// Prints tables and mistakes, with a blank line before each, and warns of what went wrong with
+/// this recipe.
+void print_results(const Results& results, const std::string& recipe);
 
 /// Adds to a JSON object: `count`, the shares by name and `choices`, a list of rows; and
 /// `warnings`, a list of lines. Without an examination only these are added, and without warnings
 /// no list.
 void add_results(nlohmann::ordered_json& json, const Results& results);
 
-/// Writes a JSON object: `step`, the steps after which the model is as it was examined, and what
-/// add_results() adds.
+/// Writes a JSON object: `step`, how many steps the model was trained for, and what add_results()
+/// adds.
 void write_results(const Results& results, std::int64_t step, const std::filesystem::path& path);
 
 }  // namespace maskgrad::apps

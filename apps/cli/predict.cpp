@@ -210,7 +210,7 @@ void add_predict(CLI::App& program) {
   command->add_option("TEXT", options->texts, "Questions; without any, a terminal gets a prompt")
       ->type_name("");
   command->add_flag("--show-work", options->show_work,
-                    "Show the steps that the model writes before its answer");
+                    "Show the steps to the answer: what the model writes, chooses or keeps on the way");
   command->add_flag("--probabilities", options->probabilities,
                     "Show answers with their probabilities");
   add_pad(*command, options->pad);

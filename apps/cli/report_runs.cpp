@@ -1,6 +1,8 @@
 #include "cli/report_runs.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -87,7 +89,11 @@ void read_results(ReportRun& report, const fs::path& path) {
   if (!fs::exists(path, ignored)) return;
   const auto json = nlohmann::ordered_json::parse(read_file(path), nullptr, false);
   check(json.is_object(), "results", "'{}' is damaged: it holds no JSON object", path.string());
-  if (json.contains("step") && json["step"].is_number_integer()) report.results_step = json["step"];
+  // A count, and none beyond what an int64 holds: such a number is damaged.
+  if (const auto step = json.find("step"); step != json.end() && step->is_number_unsigned()) {
+    constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    if (step->get<std::uint64_t>() <= kMost) report.results_step = *step;
+  }
   for (const auto& [name, value] : json.items()) {
     if (value.is_number() && name != "step") report.results.emplace_back(name, value.get<double>());
     if (!value.is_array()) continue;

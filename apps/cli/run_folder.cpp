@@ -111,8 +111,9 @@ std::string about_no_best(const SavedRun& run) {
                        run.settings.has("val") ? ", such as one with --val" : "");
   }
   const std::int64_t from = run.recipe->make_model(run.settings)->best_from();
-  return fmt::format("its validations{} say which weights are best, and there was none yet",
-                     from > 0 ? fmt::format(" from step {} on", with_commas(from)) : "");
+  return fmt::format(
+      "its validations{} say which weights are best: there was none yet, or the file was removed",
+      from > 0 ? fmt::format(" from step {} on", with_commas(from)) : "");
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ std::string packing_of(RecipeModel& model, const Batch& batch) {
 // What ends a run that has no steps left, and what asks for more.
 std::string way_to_more_steps(TrainingRun& run) {
   const std::int64_t steps = run.settings().integer("steps");
-  if (const std::string& reason = run.settings().setting("steps").stays; !reason.empty()) {
+  if (const std::string& reason = run.settings().setting("steps").why_fixed; !reason.empty()) {
     return fmt::format(
         "The run has all its steps already: it ends at steps = {}, for {}. A new run may have "
         "more.\n",
@@ -231,10 +231,7 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
   const auto end = [&](const RunEnd& ended) {
     const Results results = results_of(*model, run.trainer().state().step, paths);
     print_end(recipe, paths, run, ended);  // with the report, which shows these results
-    if (results.examination) print_examination(*results.examination);
-    for (const std::string& warning : results.warnings) {
-      warn(fmt::format("{}: {}", recipe.name(), warning));
-    }
+    print_results(results, recipe.name());
   };
   return run.run(stop, begin, end).outcome;
 }

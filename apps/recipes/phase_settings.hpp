@@ -7,7 +7,7 @@
 
 namespace maskgrad::apps {
 
-/// A number from 0 to 1, "share of the steps: ...".
+/// A number from 0 to 1. Its help is "share " and `help`.
 Setting share_setting(const char* key, double value, const char* help);
 /// A number from 1 to 4096, of a model's features, layers, heads.
 Setting size_setting(const char* key, std::int64_t value, const char* help);

@@ -58,7 +58,7 @@ struct Examination {
   std::vector<std::string> mistakes = {};
 };
 
-/// Of the questions that are drawn for it: any that is no run's.
+/// Seed of the questions of an examination. Where pairs are held out, no run is trained on them.
 inline constexpr std::uint64_t kExaminedSeed = 0x6578616d;
 
 struct ExamineOptions {

@@ -149,7 +149,7 @@ Setting Setting::changeable() const {
 Setting Setting::fixed(std::string reason) const {
   return with([&](Setting& setting) {
     setting.may_change = false;
-    setting.stays = std::move(reason);
+    setting.why_fixed = std::move(reason);
   });
 }
 Setting Setting::without_effect() const {

@@ -29,8 +29,8 @@ struct Setting {
   std::vector<std::string> choices = {};  // of texts; none: any text
   bool saved = true;                      // false: about one call of the program, not about the run
   PathTo path = PathTo::kNothing;
-  bool may_change = false;  // true: a run may go on with another value
-  std::string stays = {};   // why not, where that needs a reason: "its phases are shares of them"
+  bool may_change = false;     // true: a run may go on with another value
+  std::string why_fixed = {};  // why it may not, for errors: "its phases are shares of them"
   bool shapes_results = true;  // false: with any value, each step gives the same numbers
   int version = 1;             // the first version of saved files that holds it
 
@@ -42,7 +42,7 @@ struct Setting {
   Setting file() const;
   Setting folder() const;
   Setting changeable() const;
-  Setting fixed(std::string reason) const;  // the opposite
+  Setting fixed(std::string reason) const;  // a run that goes on keeps its value, for this reason
   Setting without_effect() const;
   Setting since(int version) const;
 

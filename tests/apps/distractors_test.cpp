@@ -58,7 +58,7 @@ TEST_F(DistractorsRecipe, EndsWithItsFiguresForEachWayToMakeAMask) {
       EXPECT_EQ(json.contains(name), has_mask) << sampler;
       EXPECT_GT(json.value(name, 1.0), 0) << sampler;
     }
-    EXPECT_EQ(report.find("With its mask a step of r takes ") != std::string::npos, has_mask);
+    EXPECT_EQ(report.find("Behind its mask a step of r takes ") != std::string::npos, has_mask);
     EXPECT_THAT(report, HasSubstr(has_mask ? "<p>The mask keeps <code>" : "<p>The model reads "));
     if (how == "oracle") {
       EXPECT_EQ(json["junk_dropped"], 1);
@@ -98,7 +98,7 @@ TEST_F(DistractorsRecipe, AnswersAndShowsWhatItRead) {
   expect_error(run({"predict", "r", "x=12,y=4:y-x"}), 1,
                "x is 12: the model was trained on numbers from -9 to 9\n");
   expect_error(run({"predict", "r", "x=1,y=4:y-x|1234567890123"}), 1,
-               "13 tokens stand behind the problem, at most 12 fit");
+               "the model was trained with at most 12 tokens behind a problem, and here stand 13");
   expect_error(run({"predict", "r", "x=1,y=4:y-x|1 2"}), 1,
                "junk is made of xy+-*0123456789, and not of ' '");
   expect_error(run({"explain", "r", "x=1,y=4:y-x|1:2"}), 1, "and not of ':'");

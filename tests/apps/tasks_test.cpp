@@ -207,6 +207,17 @@ TEST_F(TasksRecipe, ReportsAfterWhichStepItsResultsAre) {
               AllOf(HasSubstr(row + "10</td>"),
                     HasSubstr("This is r after step 10. It has gone on to step 20 since."),
                     HasSubstr("r: after step 10: agreement was below 0.95")));
+  json.erase("step");
+  write("r/results.json", json.dump());
+  ASSERT_EQ(run({"report", "r"}).code, 0);
+  const std::string of_no_step = read("r/report.html");
+  EXPECT_THAT(of_no_step, Not(HasSubstr("This is r after step")));
+  for (const char* damaged : {"-5", "18446744073709551615", "9223372036854775808", "1.5"}) {
+    json["step"] = nlohmann::json::parse(damaged);
+    write("r/results.json", json.dump());
+    ASSERT_EQ(run({"report", "r"}).code, 0);
+    EXPECT_TRUE(read("r/report.html") == of_no_step) << damaged;
+  }
 }
 
 TEST_F(TasksRecipe, SaysInItsReportWhoChoseTheExpert) {

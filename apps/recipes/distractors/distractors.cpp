@@ -3,6 +3,7 @@
 #include <maskgrad/layers/learned_mask/sparsity_cost.hpp>
 
 #include "recipes/distractors/distractors_model.hpp"
+#include "recipes/distractors/sampling.hpp"
 #include "recipes/phase_settings.hpp"
 
 namespace maskgrad::apps {
@@ -38,7 +39,9 @@ class DistractorsRecipe : public Recipe {
                 "which tokens have a cost: those kept, or those masked"}
             .one_of({"kept", "masked"}),
         Setting{"cost", 0.05,
-                "of such a token, in nats of the answer's loss; straight-through pays 0.4 of it"}
+                fmt::format("of such a token, in nats of the answer's loss; straight-through pays "
+                            "{} of it",
+                            sampling_of("straight-through").pays)}
             .at_least(0)
             .at_most(100),
         share_setting("warm_up", 0.3, "of the steps, the first: the model learns from all tokens"),

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
 
 #include "recipes/check_is_below.hpp"
@@ -24,7 +25,7 @@ SelectiveOptions options_of(const Settings& settings) {
   return {.sampler = settings.text("sampler"),
           .scorer = settings.text("scorer") == "class" ? Scorer::kClass : Scorer::kContent,
           .price = price_from_string(settings.text("price")),
-          .cost = settings.real("cost") * sampling_of(settings.text("sampler")).pays,
+          .cost = settings.real("cost"),
           .predictor = {length, settings.integer("features"), settings.integer("layers"),
                         settings.integer("heads")},
           .selector = {length, settings.integer("selector_features"),
@@ -179,8 +180,8 @@ class DistractorsModel : public RecipeModel {
           "the model was trained on numbers that are not 0");
     if (bar != std::string::npos) sample.junk = arithmetic_tokens(text.substr(bar + 1));
     check(std::ssize(sample.junk) <= data_.most_junk, kName,
-          "{} tokens stand behind the problem, at most {} fit", sample.junk.size(),
-          data_.most_junk);
+          "the model was trained with at most {} behind a problem, and here stand {}",
+          count_of(data_.most_junk, "token"), sample.junk.size());
     return sample;
   }
 

@@ -5,7 +5,7 @@ namespace maskgrad::apps {
 Sampling sampling_of(const std::string& sampler) {
   if (sampler == "soft") return {.sharpness = 16};
   if (sampler == "gumbel") return {.sharpness = 4};
-  // The probability that its price is on says much already at a lower logit.
+  // Its probability to count is above that of a sigmoid, so a lower logit is as open.
   if (sampler == "hard-concrete") return {.sharpness = 4, .open = 2};
   if (sampler == "straight-through") return {.fades = true, .pays = 0.4};
   if (sampler == "reinforce") return {.is_scored = true};

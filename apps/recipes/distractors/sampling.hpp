@@ -9,16 +9,16 @@
 namespace maskgrad::apps {
 
 struct Sampling {
-  /// The power of a keep value between 0 and 1 that keys count with. Attention goes by what keys
-  /// weigh beside each other: where all that is needed is kept by a tenth, it is read as well as if
-  /// it were kept. A power puts what is lost where the threshold is.
+  /// The power of a keep value between 0 and 1 that keys count with. Attention weighs keys against
+  /// each other: where each needed key counts a tenth, all are read as well as if they counted
+  /// whole. A power makes what is kept by less than a half count nearly nothing.
   double sharpness = 1;
   /// The logit that a mask starts with.
   double open = 3;
   /// What is dropped fades by chance, see faded().
   bool fades = false;
-  /// The share of a token's cost that is paid. Where a token that is kept hardly feels what it is
-  /// worth, the whole cost drives one that is needed now and then back and forth over the threshold.
+  /// The share of a token's cost that is paid. A token that is kept may hardly feel what it is
+  /// worth. Then the whole cost drops tokens that few problems need, again and again.
   double pays = 1;
   /// Decisions have no gradient, so a batch holds each sequence kSamples times, see ScoreFunction.
   bool is_scored = false;

@@ -134,8 +134,8 @@ ModelOutput SelectiveRun::evaluate_whole(const Batch& batch, Pass& pass) {
   if (has_selector()) {
     const Variable share = ops::sigmoid(logits(batch, pass));
     const Predictor::Answer made = soft_answer(batch, share, pass);
-    terms.cost.sum = ops::cross_entropy(made.answer, batch.targets).sum;
-    terms.cost.count = batch.inputs.dim(0);
+    const Variable soft = ops::cross_entropy(made.answer, batch.targets).sum;
+    terms.answer.sum = ops::add(terms.answer.sum, soft);
   }
   return terms.output();
 }
@@ -184,7 +184,7 @@ void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
   // Where the task suffers, masking more is no use: each token that is lost makes others worthless.
   const auto step = static_cast<std::int64_t>(pass.step());
   const double share = excess(given, pass) / phases_.tolerance_at(step);
-  terms.cost.weight = phases_.cost_at(step) * std::clamp(1 - share, 0.0, 1.0);
+  terms.cost.weight = sampling_.pays * phases_.cost_at(step) * std::clamp(1 - share, 0.0, 1.0);
   terms.kept = kept_counts(batch, with_asking(decide(logits), batch.inputs));
   watch_.observe("kept", terms.kept.kept.mean());
 }

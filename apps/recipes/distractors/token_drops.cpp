@@ -55,7 +55,8 @@ Variable faded(const Variable& keep, const Variable& logits, Pass& pass) {
   constexpr double kMost = 16;
   const Variable u(uniform_by_place(logits, pass, "fades").to(keep.dtype()));
   const Variable decided(keep.value(), Variable::kConstant, keep.mask());
-  const Variable saved = (decided - 1) * (u - 1);  // of what a lost token would fade by
+  const Variable saved =
+      (decided - 1) * (u - 1);  // of a lost token's fade, so that u of it is left
   return ops::exp((keep - 1 + saved) * kMost);
 }
 

@@ -15,17 +15,18 @@ std::string excess_of(const std::string& feature) {
 
 std::vector<CollapseRule> rules_of(std::size_t experts, const std::vector<std::string>& features) {
   const ExpertRemedies remedies = {
-      .unused = "raise --evenness, or let the experts learn alone for longer (--warm-up)",
+      .unused = "raise --evenness, or let each expert learn all tasks for longer (--warm-up)",
       .few = "raise --evenness, or train longer (--steps)"};
   std::vector<CollapseRule> rules = expert_rules(experts, remedies);
-  rules.push_back(
-      {"agreement", 0.95, kAny, 1, "operators share an expert",
-       "raise --evenness or --drops, or let the experts learn alone for longer (--warm-up)"});
+  rules.push_back({"agreement", 0.95, kAny, 1, "operators share an expert",
+                   "train longer (--steps), raise --evenness or --drops, or let each expert learn "
+                   "all tasks for "
+                   "longer (--warm-up)"});
   for (const std::string& feature : features) {
     rules.push_back({excess_of(feature), -kAny, 0.01, 1,
                      fmt::format("the choice follows {}", feature),
-                     "raise --drops, lower --balance, or let the experts learn alone for longer "
-                     "(--warm-up)"});
+                     "raise --drops, lower --balance, or let each expert learn all tasks for "
+                     "longer (--warm-up)"});
   }
   return rules;
 }

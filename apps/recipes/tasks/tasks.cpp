@@ -41,7 +41,7 @@ class TasksRecipe : public Recipe {
         size_setting("features", 16, "of each token in an expert"),
         size_setting("hidden", 128, "features of each of an expert's two hidden layers"),
         size_setting("gate_features", 32, "of each token in what chooses"),
-        size_setting("heads", 4, "of its attention"),
+        size_setting("heads", 4, "of the attention of what chooses"),
         Setting{"gate_layers", Int{0}, "blocks of an encoder in front of the choice"}
             .at_least(0)
             .at_most(100)};

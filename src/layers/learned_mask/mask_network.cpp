@@ -51,7 +51,10 @@ Variable MaskNetwork::forward(const Variable& x, Pass&) {
   if (w1_) h = apply(options_.activation, ops::linear(h, *w1_, *b1_));
   const Variable u = ops::reshape(ops::linear(h, *w2_, *b2_), {x.dim(0), x.dim(1)});
   const double bound = options_.bound;
-  const Variable within = bound > 0 ? u / (ops::abs(u) * (1 / bound) + 1) : u;
+  if (bound == 0) return options_.middle == 0 ? u : u + options_.middle;
+  constexpr double kMost = 1e30;  // Inf / Inf would be NaN
+  const Variable finite = ops::clip(u, -kMost, kMost);
+  const Variable within = finite / (ops::abs(finite) + bound) * bound;
   return options_.middle == 0 ? within : within + options_.middle;
 }
 

@@ -10,9 +10,9 @@ struct MaskNetworkOptions {
   std::int64_t hidden = 0;  // F, features between two matrices; 0: there is one matrix
   Activation activation = Activation::kGelu;  // between the two
   /// Logits lie within middle - bound .. middle + bound, so that each decision keeps a chance to be
-  /// drawn otherwise; with a bound of 0 anywhere. With a middle above 0 a token that was dropped
-  /// is drawn more often than one that is kept is left out, so a mistake can be undone at little
-  /// cost.
+  /// drawn otherwise; with a bound of 0 anywhere. With a middle above 0 the
+  /// least chance to be kept is larger than the least chance to be dropped. So a token that was
+  /// dropped by mistake is soon tried again.
   double bound = 8, middle = 0;
   /// The logit that an x of 0 starts with. Above 0 a mask starts open. A task learns little from a
   /// token that is dropped, so it can hardly say that one was dropped by mistake.

@@ -141,8 +141,8 @@ FileNotes newest_notes(const std::filesystem::path& folder, std::vector<std::str
 std::optional<BestValidation> best_validation(const Notes& notes,
                                               const std::filesystem::path& file);
 
-/// Whether the run went on behind its results: to a step of its table, or of the part of an epoch
-/// behind that.
+/// Whether the run has steps behind those of its results, in its table of epochs or in the part of an
+/// epoch behind it.
 bool has_older_results(const ReportRun& run);
 
 /// The steps of the last row where it is a part of an epoch, of which its figures are means; 0

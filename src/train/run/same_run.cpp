@@ -30,7 +30,7 @@ void check_same_run(const Settings& was, const Settings& saved, const Settings& 
           "its own",
           paths.folder.string(), before.key, to_string(before.value), to_string(after),
           is_from_file ? fmt::format(", which '{}' says", paths.config.string()) : "",
-          before.stays.empty() ? "" : fmt::format(", for {}", before.stays));
+          before.why_fixed.empty() ? "" : fmt::format(", for {}", before.why_fixed));
   }
 }
 

@@ -158,7 +158,7 @@ void add(std::vector<Setting>& all, std::vector<Setting> own) {
     } else {
       same->value = std::move(setting.value);
       if (!setting.help.empty()) same->help = std::move(setting.help);
-      if (!setting.stays.empty()) *same = same->fixed(std::move(setting.stays));
+      if (!setting.why_fixed.empty()) *same = same->fixed(std::move(setting.why_fixed));
     }
   }
 }

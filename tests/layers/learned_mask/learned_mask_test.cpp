@@ -90,6 +90,22 @@ TEST(MaskNetwork, FeelsWhatPullsItBackFromItsBound) {
   }
 }
 
+TEST(MaskNetwork, IsAtItsBoundWhereItIsSureBeyondMeasure) {
+  for (const double bound : {1e-3, 0.5, 4.0}) {
+    MaskNetwork network(1, {.bound = bound, .open = 0});
+    ParameterBuffer parameters(network, DType::kFloat32, 1);
+    parameters.values().fill(1);
+    for (const double u : {1e20, 3e38, test::kInf}) {
+      for (const double sign : {-1.0, 1.0}) {
+        const Variable x(Tensor::full({1, 1, 1}, sign * u, DType::kFloat32));
+        EXPECT_NEAR(network(x).item(), sign * bound, 1e-6 * bound) << u;
+      }
+    }
+    const Variable nan(Tensor::full({1, 1, 1}, test::kNaN, DType::kFloat32));
+    EXPECT_TRUE(std::isnan(network(nan).item()));
+  }
+}
+
 TEST(MaskNetwork, StartsOpenWithoutABoundToo) {
   MaskNetwork network(2, {.bound = 0, .middle = 1.5, .open = 4});
   const ParameterBuffer parameters(network, DType::kFloat64, 1);

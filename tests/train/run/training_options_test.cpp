@@ -74,7 +74,7 @@ TEST(TrainingSettings, StayInARunThatGoesOnWhereTheySayWhy) {
   EXPECT_TRUE(may_change({steps}));
   EXPECT_FALSE(may_change({steps.fixed("they are counted")}));
   const Settings settings(training_settings("n", {steps.fixed("they are counted")}));
-  EXPECT_EQ(settings.setting("steps").stays, "they are counted");
+  EXPECT_EQ(settings.setting("steps").why_fixed, "they are counted");
   EXPECT_EQ(settings.integer("steps"), 7);
 }
 
