@@ -2,6 +2,7 @@
 
 #include <maskgrad/tensor/finite.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
+#include <maskgrad/tensor/readable.hpp>
 
 namespace maskgrad {
 
@@ -10,8 +11,7 @@ std::optional<NotFinite> find_not_finite(const Tensor& x, const SequenceMask& ma
     const T* values = x.data<T>();
     for (std::int64_t i = 0; i < x.numel(); ++i) {
       if (std::isfinite(values[i]) || is_hole(mask, x.shape(), i)) continue;
-      const auto value = static_cast<double>(values[i]);
-      return NotFinite{i, std::isnan(value) ? std::abs(value) : value};
+      return NotFinite{i, readable(static_cast<double>(values[i]))};
     }
     return std::nullopt;
   };

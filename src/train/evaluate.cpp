@@ -1,7 +1,9 @@
 #include <cmath>
 
+#include <maskgrad/tensor/autograd/observer.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/print.hpp>
+#include <maskgrad/tensor/readable.hpp>
 #include <maskgrad/train/evaluate.hpp>
 
 namespace maskgrad {
@@ -13,8 +15,7 @@ void check_finite(std::span<const Metric> sums, std::int64_t batch) {
   for (const Metric& sum : sums) {
     if (std::isfinite(sum.sum)) continue;
     const std::string what = sums.size() > 1 ? fmt::format("loss '{}'", sum.name) : "loss";
-    const double value = std::isnan(sum.sum) ? std::abs(sum.sum) : sum.sum;  // never "-nan"
-    throw Diverged(kName, fmt::format("batch {}: the {} is {}", batch, what, value));
+    throw Diverged(kName, fmt::format("batch {}: the {} is {}", batch, what, readable(sum.sum)));
   }
 }
 
@@ -23,7 +24,8 @@ struct Evaluated {
   ModelOutput output;
   PoolVector<Metric> sums;
 };
-Evaluated evaluated(const Model& model, const Batch& batch, std::int64_t number) {
+Evaluated evaluated_once(const Model& model, const Batch& batch, std::int64_t number) {
+  const NoGrad no_grad;
   try {
     Pass pass;
     Evaluated made{model(batch, pass), {}};
@@ -35,10 +37,32 @@ Evaluated evaluated(const Model& model, const Batch& batch, std::int64_t number)
   }
 }
 
+// The first operation that gives such a number, as a second pass finds it; empty where none does.
+std::string first_not_finite(const Model& model, const Batch& batch) {
+  try {
+    FiniteCheck check_finite;
+    Tape tape({.observer = &check_finite});
+    Pass pass;
+    model(batch, pass);
+  } catch (const NotFiniteError&) {
+    return "";  // what is explained here
+  } catch (const Error& error) {
+    return fmt::format("; first of all, {} {}", error.name(), error.text());
+  }
+  return "";
+}
+
+Evaluated evaluated(const Model& model, const Batch& batch, std::int64_t number) {
+  try {
+    return evaluated_once(model, batch, number);
+  } catch (const Diverged& error) {
+    throw Diverged(kName, std::string(error.text()) + first_not_finite(model, batch));
+  }
+}
+
 }  // namespace
 
 std::vector<Metric> evaluate(const Model& model, const Dataset& data, std::int64_t batch_size) {
-  const NoGrad no_grad;
   DataLoader loader(data, {.batch_size = batch_size});
   std::vector<Metric> totals;  // the terms, then the metrics
   ModelOutput output;

@@ -3,6 +3,7 @@
 
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/tensor/finite.hpp>
+#include <maskgrad/tensor/readable.hpp>
 #include <maskgrad/train/model_output.hpp>
 
 namespace maskgrad {
@@ -24,8 +25,8 @@ PoolVector<Metric> loss_sums(const ModelOutput& output, const char* who) {
   for (const LossTerm& term : output.terms) {
     check_given(term.sum.defined(), who, "the loss");
     if (!std::isfinite(term.weight)) {
-      const double weight = std::isnan(term.weight) ? std::abs(term.weight) : term.weight;
-      throw NotFiniteError(who, fmt::format("the weight of '{}' is {}", term.name, weight));
+      throw NotFiniteError(
+          who, fmt::format("the weight of '{}' is {}", term.name, readable(term.weight)));
     }
     check(!are_several || term.name != kTotal, who,
           "one of several terms must not be called '{}', as their sum is", kTotal);

@@ -4,6 +4,8 @@
 
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/denormals.hpp>
+#include <maskgrad/tensor/readable.hpp>
+#include <maskgrad/train/advice.hpp>
 #include <maskgrad/train/finite_parameters.hpp>
 #include <maskgrad/train/micro_batch_tree.hpp>
 #include <maskgrad/train/trainer.hpp>
@@ -11,7 +13,7 @@
 namespace maskgrad {
 namespace {
 
-constexpr const char *kName = "train", *kAdvice = "a smaller learning rate may help";
+constexpr const char* kName = "train";
 
 template <class... Args>
 [[noreturn]] void diverge(fmt::format_string<Args...> format, Args&&... args) {
@@ -124,8 +126,7 @@ PoolVector<Metric> Trainer::finite_sums(const Batch& batch, const ModelOutput& o
     check(sum.count >= 0, kName, "step {}: the model counted {}", state_.step, sum.count);
     if (std::isfinite(sum.sum)) continue;
     const std::string what = sums.size() > 1 ? fmt::format("loss '{}'", sum.name) : "loss";
-    const double value = std::isnan(sum.sum) ? std::abs(sum.sum) : sum.sum;  // never "-nan"
-    explain(batch, fmt::format("the {} is {}", what, value), Half::kForward);
+    explain(batch, fmt::format("the {} is {}", what, readable(sum.sum)), Half::kForward);
   }
   return sums;
 }
@@ -153,13 +154,13 @@ void Trainer::update(const Batch& batch, double scale) {
 void Trainer::explain(const Batch& batch, std::string_view text, Half last) {
   if (const auto found = find_not_finite(parameters_, parameters_.values())) {
     diverge("step {}: {}; before this step parameter {} was not finite already: {}", state_.step,
-            text, found->parameter, kAdvice);
+            text, found->parameter, kLearnSlower);
   }
   std::string first = first_not_finite(batch, last);
   if (first.empty()) first = "no operation on the tape gave it";
   // Before the first step, the learning rate has done nothing yet.
   diverge("step {}: {}; first of all, {}{}{}", state_.step, text, first,
-          state_.step > 0 ? ": " : "", state_.step > 0 ? kAdvice : "");
+          state_.step > 0 ? ": " : "", state_.step > 0 ? kLearnSlower : "");
 }
 
 void Trainer::explain_update(const Batch& batch, std::string_view text) {
@@ -167,7 +168,7 @@ void Trainer::explain_update(const Batch& batch, std::string_view text) {
   const bool finite = !find_not_finite(parameters_, parameters_.values());
   const std::string first = finite ? first_not_finite(batch, Half::kBackward) : "";
   diverge("step {}: {}{}{}: {}", state_.step, text, first.empty() ? "" : "; first of all, ", first,
-          kAdvice);
+          kLearnSlower);
 }
 
 std::string Trainer::first_not_finite(const Batch& batch, Half last) {

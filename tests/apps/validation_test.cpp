@@ -211,9 +211,9 @@ TEST_F(Validation, OfARunThatFailsLeavesTheBestWeightsOfItsCheckpoint) {
                            "--val-every", "1", "--lr", "0.3", "--progress", "lines"});
   EXPECT_EQ(result.code, 1);
   EXPECT_THAT(result.err,
-              AllOf(HasSubstr("the best\n"), HasSubstr("the loss is nan; the run is as it was "
-                                                       "before: give the command again with a "
-                                                       "smaller --lr\n")));
+              AllOf(HasSubstr("the best\n"), HasSubstr("the loss is nan; first of all, "),
+                    HasSubstr(": a smaller learning rate may help; the run is as it was before: "
+                              "give the command again with a smaller --lr\n")));
   EXPECT_TRUE(read("r/best.safetensors") == best);
   EXPECT_EQ(read("r/config.toml"), config);
 }

@@ -82,6 +82,17 @@ TEST(Evaluate, RefusesALossThatIsNotFinite) {
   EXPECT_THROW(evaluate(model, toy.data, 4), Diverged);
 }
 
+TEST(Evaluate, NamesTheFirstOperationThatGaveNoNumber) {
+  ToyRun toy({});
+  const Model model = [&](const Batch& batch, Pass&) {
+    ModelOutput output = toy.evaluate(batch);
+    output.terms[0].sum = ops::log(ops::negate(ops::exp(output.terms[0].sum)));
+    return output;
+  };
+  EXPECT_EQ(error_of([&] { evaluate(model, toy.data, 4); }),
+            "[eval] batch 0: the loss is nan; first of all, log gave nan at element 0 of ()");
+}
+
 TEST(Evaluate, SaysInWhichBatchAModelNeededANumber) {
   ToyRun toy({});
   int calls = 0;

@@ -1,3 +1,4 @@
+#include <maskgrad/train/advice.hpp>
 #include <maskgrad/train/callbacks/validation.hpp>
 
 namespace maskgrad {
@@ -67,7 +68,8 @@ std::vector<Metric> Validation::evaluate_at(const Trainer& trainer) const {
   try {
     return evaluate(trainer.model(), data_, options_.batch_size);
   } catch (const Diverged& error) {
-    throw Diverged(kName, fmt::format("step {}: {}", trainer.state().step, error.text()));
+    throw Diverged(
+        kName, fmt::format("step {}: {}: {}", trainer.state().step, error.text(), kLearnSlower));
   } catch (const Error& error) {
     throw Error(kName,
                 fmt::format("step {}: {}: {}", trainer.state().step, error.name(), error.text()));

@@ -156,14 +156,16 @@ TEST(Validation, GoesOnFromACheckpointAsIfUnbroken) {
 TEST(Validation, ThatIsNotFiniteSaysThatTheRunDiverged) {
   const SequenceDataset data = test::toy_data();
   std::size_t next = 0;
-  ToyRun toy({}, scripted({5, test::kNaN}, next));
+  ToyRun toy({}, scripted({5, test::kNaN, test::kNaN}, next));
   toy.trainer->add(std::make_unique<Validation>(data, Validation::Options{.every_steps = 1}));
   EXPECT_THROW(
       {
         try {
           toy.run();
         } catch (const Error& error) {
-          EXPECT_STREQ(error.what(), "[validation] step 2: batch 0: the loss is nan");
+          EXPECT_STREQ(error.what(),
+                       "[validation] step 2: batch 0: the loss is nan: a smaller learning rate "
+                       "may help");
           throw;
         }
       },
