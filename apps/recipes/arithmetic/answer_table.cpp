@@ -8,7 +8,6 @@
 namespace maskgrad::apps {
 namespace {
 
-constexpr std::string_view kOperations = "+-*";
 constexpr std::array<const char*, 3> kNames = {"add", "subtract", "multiply"};
 constexpr std::size_t kMostMistakes = 10;
 
@@ -29,7 +28,7 @@ std::vector<std::string> row(std::string_view operation, std::string sign, std::
 void AnswerTable::add(const ArithmeticProblem& problem, std::optional<std::int64_t> answer) {
   const std::int64_t result = problem.result();
   const bool is_right = answer == result;
-  const std::size_t operation = kOperations.find(problem.operation);
+  const std::size_t operation = kOperators.find(problem.operation);
   const auto digits = static_cast<int>(std::to_string(std::abs(result)).size());
   for (Count* count : {&kinds_[{operation, sign_of(result), digits}], &operations_[operation]}) {
     ++count->all;
@@ -50,11 +49,10 @@ Examination AnswerTable::examination() const {
     for (const auto& [kind, count] : kinds_) {
       const auto& [operation, sign, digits] = kind;
       if (operation != i) continue;
-      examination.table.push_back(row(kOperations.substr(i, 1), name_of(sign),
+      examination.table.push_back(row(kOperators.substr(i, 1), name_of(sign),
                                       std::to_string(digits), count.all, count.right));
     }
-    examination.table.push_back(
-        row(kOperations.substr(i, 1), "all", "all", whole.all, whole.right));
+    examination.table.push_back(row(kOperators.substr(i, 1), "all", "all", whole.all, whole.right));
     examination.shares.emplace_back(fmt::format("exact_{}", kNames[i]), whole.share());
     examination.count += whole.all;
   }

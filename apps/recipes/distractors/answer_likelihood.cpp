@@ -18,7 +18,8 @@ namespace {
 constexpr double kLeast = 1e-6;
 constexpr auto kClasses = static_cast<std::int64_t>(kArithmeticVocabulary.size());
 // The tokens at each place of a reading, neighbours in the vocabulary.
-constexpr std::string_view kChoices[] = {"xy", "+-", "123456789", "+-", "123456789", "+-*", "xy"};
+constexpr std::string_view kChoices[] = {"xy",        "+-",       "123456789", "+-",
+                                         "123456789", kOperators, "xy"};
 constexpr std::int64_t kPlaces = std::ssize(kChoices);
 static_assert(kPlaces == Distractors::kReading);
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include <maskgrad/layers/task_gate/choice_counts.hpp>
+#include <maskgrad/layers/task_gate/entropy.hpp>
 
 namespace maskgrad::apps {
 namespace {

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include <maskgrad/layers/task_gate/entropy.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
@@ -92,9 +93,11 @@ std::vector<std::vector<std::string>> choice_table(const ChoiceCounts& counts) {
   std::vector<std::vector<std::string>> table = {{"operator"}};
   for (std::size_t c = 0; c < kTasks; ++c) table[0].push_back(fmt::format("expert {}", c));
   for (std::size_t task = 0; task < kTasks; ++task) {
-    table.push_back({std::string(1, kTaskOperators[task])});
-    for (const double share : counts.shares(task)) {
-      table.back().push_back(fmt::format("{:.1f} %", 100 * share));
+    table.push_back({std::string(1, kOperators[task])});
+    const std::vector<double> shares = counts.shares(task);
+    const bool was_asked = std::ranges::any_of(shares, [](double share) { return share > 0; });
+    for (const double share : shares) {
+      table.back().push_back(was_asked ? fmt::format("{:.1f} %", 100 * share) : "-");
     }
   }
   return table;

@@ -27,7 +27,8 @@ struct TaskFigures {
 TaskFigures figures_of(TaskNetwork& network, const OperatorTasks& data,
                        const std::function<void(std::int64_t done, std::int64_t all)>& on_progress);
 
-/// The counts as shares: a row for each operator, a column for each expert, and a heading.
+/// The counts as shares: a row for each operator, a column for each expert, and a heading. "-"
+/// stands where no problem had the operator.
 std::vector<std::vector<std::string>> choice_table(const ChoiceCounts& counts);
 
 }  // namespace maskgrad::apps

@@ -58,7 +58,7 @@ Example example_in(std::string_view text) {
 // The one that gives the answers of all examples.
 char operator_of(std::span<const Example> examples) {
   std::string found;
-  for (const char operation : kTaskOperators) {
+  for (const char operation : kOperators) {
     const auto fits = [&](const Example& example) {
       TaskProblem p = example.problem;
       p.operation = operation;
@@ -89,9 +89,11 @@ OperatorTasks::Sample sample_with_examples(std::string_view text) {
 }  // namespace
 
 OperatorTasks::Sample task_sample(std::string_view text, TaskFrom from) {
-  const std::string whole = without_blanks(text);
+  const std::string line = without_blanks(text);
+  const std::size_t first = line.find_first_not_of('|'), last = line.find_last_not_of('|');
+  const std::string whole = first == std::string::npos ? "" : line.substr(first, last + 1 - first);
   if (from == TaskFrom::kExamples) return sample_with_examples(whole);
-  return {.problem = problem_in(whole, kTaskOperators)};
+  return {.problem = problem_in(whole, kOperators)};
 }
 
 std::string example_of_task(TaskFrom from) {

@@ -9,9 +9,9 @@
 
 namespace maskgrad::apps {
 
-/// "-3*4"; or where examples tell the task "-3,4=-7|5,-2=7|-3,4". Throws Error for any other text,
-/// for numbers that are not -9 to 9 or are 0, and for examples that no operator gives, or several
-/// do.
+/// "-3*4"; or where examples tell the task "-3,4=-7|5,-2=7|-3,4". Separators in front and behind
+/// say nothing, as in the training data. Throws Error for any other text, for numbers that are not
+/// -9 to 9 or are 0, and for examples that no operator gives, or several do.
 OperatorTasks::Sample task_sample(std::string_view text, TaskFrom from);
 
 /// One that can be read so, with an operator or with examples.

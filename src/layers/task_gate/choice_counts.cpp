@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
 
 #include <maskgrad/layers/layer_checks.hpp>
 #include <maskgrad/layers/task_gate/choice_counts.hpp>
+#include <maskgrad/layers/task_gate/entropy.hpp>
 
 namespace maskgrad {
 namespace {
@@ -13,15 +13,6 @@ constexpr const char* kName = "choice";
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
-
-double entropy_of(std::span<const double> weights) {
-  const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
-  double sum = 0;
-  for (const double weight : weights) {
-    if (weight != 0) sum -= weight / all * std::log(weight / all);
-  }
-  return sum;
-}
 
 ChoiceCounts::ChoiceCounts(std::size_t kinds, std::size_t experts)
     : kinds_(kinds), experts_(experts), counts_(kinds * experts) {}

@@ -2,16 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include <maskgrad/layers/task_gate/choice.hpp>
 
 namespace maskgrad {
-
-/// -sum p log p in nats, where p are the weights divided by their sum, and 0 log 0 = 0; 0 where all
-/// are 0. NaN gives NaN.
-double entropy_of(std::span<const double> weights);
 
 /// How often each of C experts was chosen for each of K kinds of samples.
 class ChoiceCounts {

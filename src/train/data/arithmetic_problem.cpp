@@ -182,7 +182,7 @@ ArithmeticProblem draw_problem(std::uint64_t seed, std::uint64_t index, std::int
   p.y = random.integer(1 - max_val, max_val - 1);
   p.defines_x_first = random.coin();
   p.starts_with_x = random.coin();
-  p.operation = "+-*"[random.below(3)];
+  p.operation = kOperators[random.below(3u)];
   return p;
 }
 

@@ -8,6 +8,9 @@
 
 namespace maskgrad {
 
+/// All operators.
+inline constexpr std::string_view kOperators = "+-*";
+
 /// left + right, left - right or left right. Throws Error for another operation than + - *, and for
 /// numbers beyond 10^9, so that a product fits 64 bits.
 std::int64_t result_of(std::int64_t left, char operation, std::int64_t right);

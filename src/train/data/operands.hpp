@@ -8,10 +8,10 @@
 #include <maskgrad/tensor/error.hpp>
 #include <maskgrad/tensor/random.hpp>
 #include <maskgrad/train/data/arithmetic.hpp>
+#include <maskgrad/train/data/arithmetic_problem.hpp>
 
 namespace maskgrad {
 
-inline constexpr std::string_view kOperators = "+-*";
 /// The most separators before a problem.
 inline constexpr std::int64_t kMostLead = 1000;
 

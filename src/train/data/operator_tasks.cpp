@@ -17,8 +17,6 @@ constexpr std::int64_t kExample = 10;  // "-3,+4=+01|"
 
 using Row = std::vector<std::int64_t>;
 
-static_assert(kTaskOperators == kOperators);
-
 void check_problem(const TaskProblem& p) { check_operands(kName, p.left, p.right, p.operation); }
 
 // Which token stands where hangs on all of this.
@@ -101,7 +99,7 @@ bool tell_the_operator(const WorkedExamples& examples) {
       return p.result() == answer;
     });
   };
-  return std::ranges::count_if(kTaskOperators, fits) == 1;
+  return std::ranges::count_if(kOperators, fits) == 1;
 }
 
 std::int64_t TaskProblem::result() const { return result_of(left, operation, right); }
@@ -137,7 +135,7 @@ OperatorTasks::Sample OperatorTasks::sample(std::int64_t id, std::int64_t epoch)
   check(epoch >= 0 && epoch < (std::int64_t{1} << 22), kName, "there is no epoch {}", epoch);
   Random random(data_.seed, stream_of("operator tasks"),
                 static_cast<std::uint64_t>(epoch * size() + id));
-  const char operation = kTaskOperators[random.below(3u)];
+  const char operation = kOperators[random.below(3u)];
   Sample drawn;
   drawn.problem = draw_of(random, operation, data_.held_out);
   drawn.lead = random.integer(0, data_.most_lead);
@@ -167,7 +165,7 @@ Batch collate_operator_tasks(std::span<const OperatorTasks::Sample> samples, std
     inputs.push_back(std::move(rows.tokens));
     tells.push_back(std::move(rows.tells));
     targets.insert(targets.end(), rows.answer.begin(), rows.answer.end());
-    tasks.push_back(static_cast<std::int64_t>(kTaskOperators.find(sample.problem.operation)));
+    tasks.push_back(static_cast<std::int64_t>(kOperators.find(sample.problem.operation)));
   }
   const std::int64_t count = std::ssize(samples);
   Batch batch;

@@ -19,9 +19,6 @@ std::string_view to_string(TaskFrom from);
 /// The inverse. Throws Error for any other text.
 TaskFrom task_from_string(std::string_view name);
 
-/// The operators, in the order of the tasks 0, 1 and 2.
-inline constexpr std::string_view kTaskOperators = "+-*";
-
 struct OperatorTaskData {
   std::int64_t samples = 20'000;  // of an epoch
   std::int64_t most_lead = 3;     // separators before a problem
@@ -63,7 +60,7 @@ std::string worked_example(const TaskProblem& problem);
 /// has
 ///   inputs   int64 [B, length()], with kPadToken in front, so that all end alike;
 ///   targets  int64 [B, 3]: the answer, for the last three tokens;
-///   "task"   int64 [B]: the operator's place in kTaskOperators;
+///   "task"   int64 [B]: the operator's place in kOperators;
 ///   "tells"  int64 [B, length()]: 1 for the tokens that tell the task, the operator or the
 ///   examples.
 class OperatorTasks : public Dataset {

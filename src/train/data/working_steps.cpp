@@ -51,7 +51,7 @@ ArithmeticProblem draw(Random& random, std::int64_t max_val, double rare) {
   if (random.uniform() < rare) make_rare(random, max_val, p);
   p.defines_x_first = random.coin();
   p.starts_with_x = random.coin();
-  p.operation = "+-*"[random.below(3)];
+  p.operation = kOperators[random.below(3u)];
   return p;
 }
 

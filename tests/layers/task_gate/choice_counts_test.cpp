@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/layers/task_gate/choice_counts.hpp>
+#include <maskgrad/layers/task_gate/entropy.hpp>
 
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
