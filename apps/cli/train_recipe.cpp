@@ -220,6 +220,8 @@ Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, Fo
        .data = recipe_data(recipe, settings, paths),
        .groups = model->parameter_groups(),
        .best_from = model->best_from(),
+       .counts = [&] { return model->counts(); },
+       .restore = [&](const std::string& counts) { model->restore(counts); },
        .words = {flag_name, command_to_go_on(recipe, paths)},
        .warn = warn},
       settings, claim);

@@ -147,9 +147,12 @@ class RecipeModel {
   /// number below 0, and where the model takes no padding.
   virtual void pad(std::int64_t positions);
   /// Signs that the training it has had went wrong, such as a gate that collapsed: a line each,
-  /// with the knob to turn. Asked when a run has ended, behind examine(). Only steps of this
-  /// process count: a run that goes on begins to watch anew.
+  /// with the knob to turn. Asked when a run has ended, behind examine().
   virtual std::vector<std::string> warnings() const { return {}; }
+  /// What it counted over the steps for these, as RunParts wants it; empty where it counts nothing.
+  virtual std::string counts() const { return {}; }
+  /// Throws Error for a text that counts() does not give.
+  virtual void restore(const std::string& counts) { static_cast<void>(counts); }
   /// How good its answers are to questions that it was not trained on; nothing where the recipe has
   /// none.
   virtual std::optional<Examination> examine(const ExamineOptions& options);

@@ -51,13 +51,20 @@ class CollapseWatch {
   /// Then a line for each metric that ever was NaN: "kept was not a number".
   std::vector<std::string> findings() const;
 
+  /// What was counted up to now, as text of one line: "0 12 0;3 0 1", for each rule the calls in a
+  /// row below and above its limits, and 1 where its metric ever was NaN. For a checkpoint: a run
+  /// that goes on then finds what it would have found at one go.
+  std::string counts() const;
+  /// Goes on from there. Throws Error for a text that is not counts() of as many rules.
+  void restore(std::string_view counts);
+
  private:
   struct Watched {
     CollapseRule rule;
     std::int64_t below = 0, above = 0;  // calls in a row, up to now
+    bool was_nan = false;
   };
   std::vector<Watched> watched_;
-  std::vector<std::string> not_numbers_;  // metrics, each once
 };
 
 /// The mean of p (1 - p) over probabilities: 0 when all are decided, 0.25 when none is. 0 for none.

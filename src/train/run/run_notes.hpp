@@ -12,10 +12,12 @@
 namespace maskgrad {
 
 /// The notes that hold the settings of the run, as its config.toml does; the fingerprint of its
-/// data; and the steps that its schedule spans, where that shapes the learning rates.
+/// data; the steps that its schedule spans, where that shapes the learning rates; and what its
+/// model counts over the steps.
 inline constexpr const char* kSettingsNote = "settings";
 inline constexpr const char* kDataNote = "data";
 inline constexpr const char* kScheduleStepsNote = "schedule_steps";
+inline constexpr const char* kCountsNote = "counts";
 
 /// The settings in the notes of a run's file, with paths that this process can open; nothing where
 /// the notes hold none. Throws Error naming `file` where they are damaged.

@@ -11,6 +11,7 @@
 #include <maskgrad/train/formats/folder.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/run/as_usage.hpp>
+#include <maskgrad/train/run/idle_settings.hpp>
 #include <maskgrad/train/run/run_callbacks.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/training_run.hpp>
@@ -39,6 +40,7 @@ TrainingRun::TrainingRun(RunParts parts, const Settings& settings, FolderClaim& 
   fingerprint_ = data_->fingerprint();
   data_start_ = start_of_data(fingerprint_, count_batches(data_->size(), loading().batch_size),
                               state, resumed_, paths_, parts_.warn);
+  restore_counts();
   make_trainer(state);
   add_callbacks();
 }
@@ -59,6 +61,17 @@ TrainState TrainingRun::prepare_weights() {
   }
   weights_->start(settings_);
   return {};
+}
+
+// Checkpoints of earlier versions have none.
+void TrainingRun::restore_counts() {
+  const auto counts = resumed_.find(kCountsNote);
+  if (!parts_.restore || counts == resumed_.end()) return;
+  try {
+    parts_.restore(counts->second);
+  } catch (const Error& error) {
+    throw Error(error.name(), fmt::format("'{}': {}", paths_.checkpoints.string(), error.text()));
+  }
 }
 
 void TrainingRun::load_validation() {
@@ -146,6 +159,7 @@ Notes TrainingRun::notes() const {
   const bool is_constant = trainer_->options().schedule.kind == Schedule::Kind::kConstant;
   if (!is_constant && !trainer_->awaits_schedule())
     notes[kScheduleStepsNote] = std::to_string(trainer_->total_steps());
+  if (parts_.counts) notes[kCountsNote] = parts_.counts();
   add_to(notes, data_start_);
   return notes;
 }
@@ -155,6 +169,13 @@ Notes TrainingRun::model_notes() const {
   return {{"recipe", parts_.name},
           {kSettingsNote, of_results(parts_.defaults, trained_).to_toml()},
           {kDataNote, fingerprint_}};
+}
+
+void TrainingRun::warn_of_settings() const {
+  for (const std::string& line : idle_settings(settings_, parts_.defaults, parts_.words)) {
+    parts_.warn(line);
+  }
+  warn_of_changes();
 }
 
 void TrainingRun::warn_of_changes() const {
@@ -193,7 +214,7 @@ RunEnd TrainingRun::run(const std::atomic<bool>& stop, const std::function<void(
     return last.has_started() && can_go_on() ? parts_.words.way_to_go_on() : "";
   };
   try {
-    warn_of_changes();
+    warn_of_settings();
     if (begin) begin();
     const RunEnd ended = train(stop, last);
     if (end && ended.outcome == Trainer::Outcome::kDone) {

@@ -27,6 +27,11 @@ struct RunParts {
   std::vector<ParameterGroup> groups = {};
   /// See Validation::Options::best_from.
   std::int64_t best_from = 0;
+  /// What the model counts over the steps, beside its parameters, as text; checkpoints hold it, and
+  /// a run that goes on gives it back before its first step. Either both are given, or none. What
+  /// `restore` throws names the checkpoint.
+  std::function<std::string()> counts = {};
+  std::function<void(const std::string& counts)> restore = {};
   RunWords words = {};
   Warn warn = {};
 };
@@ -58,6 +63,7 @@ class TrainingRun {
 
  private:
   TrainState prepare_weights();
+  void restore_counts();
   void load_validation();
   void begin_folder();
   DataLoader::Options loading() const;
@@ -65,6 +71,7 @@ class TrainingRun {
   void add_callbacks();
   Notes notes() const;
   Notes model_notes() const;
+  void warn_of_settings() const;
   void warn_of_changes() const;
   RunEnd train(const std::atomic<bool>& stop, const LastEpoch& last);
   bool can_go_on() const;

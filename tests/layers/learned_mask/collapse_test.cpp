@@ -76,6 +76,40 @@ TEST(CollapseWatch, NamesAMetricThatIsNoNumberOnceAndNothingElseForIt) {
   EXPECT_THAT(watch.findings(), ElementsAre("kept was not a number", "undecided was not a number"));
 }
 
+// A run that is broken off at any step finds in the end what it would have found at one go.
+TEST(CollapseWatch, GoesOnFromWhatItCounted) {
+  const std::vector<double> values = {0.01, 0.01, test::kNaN, 0.99, 0.99, 0.99};
+  const auto watch = [] {
+    return CollapseWatch(
+        {{"kept", 0.05, 1, 2, "shut", "open it"}, {"kept", 0, 0.95, 3, "open", "shut it"}});
+  };
+  CollapseWatch whole = watch();
+  for (const double value : values) whole.observe("kept", value);
+  EXPECT_EQ(whole.counts(), "0 0 1;0 3 1");
+  ASSERT_THAT(whole.findings(), ::testing::SizeIs(2));
+  for (std::size_t broken_at = 0; broken_at <= values.size(); ++broken_at) {
+    CollapseWatch first = watch(), second = watch();
+    for (std::size_t i = 0; i < broken_at; ++i) first.observe("kept", values[i]);
+    second.restore(first.counts());
+    for (std::size_t i = broken_at; i < values.size(); ++i) second.observe("kept", values[i]);
+    EXPECT_EQ(second.findings(), whole.findings()) << broken_at;
+  }
+}
+
+TEST(CollapseWatch, RefusesCountsThatAreNotOfItsRules) {
+  CollapseWatch watch({{"kept", 0.05, 1, 2, "shut", "open it"}});
+  watch.observe("kept", 0.01);
+  for (const char* counts : {"", "1", "1 2", "1 2 ", "1 2 x", "-1 2 0", "1 2 0;", "1 2 0 0",
+                             "1  2 0", "99999999999999999999 0 0", "1 2 0;1 2 0"}) {
+    EXPECT_THAT(error_of([&] { watch.restore(counts); }), HasSubstr("[collapse] these are "))
+        << counts;
+    EXPECT_EQ(watch.counts(), "1 0 0") << "it is as it was";
+  }
+  CollapseWatch none({});
+  none.restore(none.counts());
+  EXPECT_THAT(error_of([&] { none.restore("1 2 0"); }), HasSubstr("[collapse] these are "));
+}
+
 TEST(CollapseWatch, TakesRulesOfOtherGates) {
   CollapseWatch watch({{"load", 1.0 / 12, 1, 3, "an expert is dead", "raise the balance"}});
   observe(watch, "load", 0.01, 3);
