@@ -11,13 +11,13 @@ namespace {
 void check_runs_to_its_end(const Settings& settings, const char* recipe) {
   check(settings.real("minutes") == 0, recipe,
         "--minutes could end the run within any of its phases, which are shares of --steps: take "
-        "--minutes 0, and as many --steps as there is time for");
+        "--minutes 0; or begin a run of as many --steps as there is time for");
   const std::int64_t epochs = settings.integer("epochs"), steps = settings.integer("steps"),
                      of_epoch =
                          count_batches(settings.integer("samples"), settings.integer("batch_size"));
   check(epochs == 0 || epochs * of_epoch >= steps, recipe,
         "--epochs {} ends the run after {} of its {} steps, and its phases are shares of all of "
-        "them: take --epochs 0, or --steps {}",
+        "them: take --epochs 0; or begin a run of --steps {}",
         epochs, with_commas(epochs * of_epoch), with_commas(steps), epochs * of_epoch);
 }
 

@@ -20,4 +20,16 @@ WrittenToken likeliest_in_number(const Tensor& logits, std::int64_t place) {
   return best;
 }
 
+Answer write_number(std::int64_t places,
+                    const std::function<Tensor(std::span<const std::int64_t> written)>& logits) {
+  std::vector<std::int64_t> written;
+  double probability = 1;
+  for (std::int64_t i = 0; i < places; ++i) {
+    const auto [token, share] = likeliest_in_number(logits(written), i);
+    written.push_back(token);
+    probability *= share;
+  }
+  return {std::to_string(std::stoll(arithmetic_text(written))), probability};
+}
+
 }  // namespace maskgrad::apps

@@ -48,7 +48,7 @@ TEST_F(Phases, RefuseWhatEndsTheRunBeforeThem) {
                  "--minutes could end the run within any of its phases");
     expect_error(train_small(recipe, {"--epochs", "1"}), 2,
                  "--epochs 1 ends the run after 10 of its 20 steps, and its phases are shares of "
-                 "all of them: take --epochs 0, or --steps 10");
+                 "all of them: take --epochs 0; or begin a run of --steps 10");
     // The last batch of an epoch may be smaller.
     expect_error(train_small(recipe, {"--epochs", "1", "--samples", "81"}), 2,
                  "after 11 of its 20");
@@ -85,6 +85,36 @@ TEST_F(Phases, StayWhereTheyAreInARunThatGoesOn) {
           std::regex_replace(config, std::regex("\nsteps = 20 "), "\nsteps = 40 "));
     expect_error(resume(recipe), 2, "'r/config.toml' says, for its phases are shares");
   }
+}
+
+// It has no phases where nothing is chosen and no mask is learned.
+TEST_F(Phases, AreThoseOfRunsThatLearnWhatToChoose) {
+  for (const std::vector<std::string>& way :
+       {std::vector<std::string>{"tasks", "--choice", "shared"},
+        {"distractors", "--sampler", "none"},
+        {"distractors", "--sampler", "oracle"}}) {
+    const auto result = train_small(way[0], {way[1], way[2], "--epochs", "1"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    expect_checkpoint_of(10);
+    std::filesystem::remove_all(path("r"));
+  }
+}
+
+// Broken off behind the phase in which the mask was learned, from steps that kept all.
+TEST_F(Phases, AreWatchedAcrossAResume) {
+  const auto result = train_small(
+      "distractors", {"--cost", "0", "--steps", "1300", "--samples", "1600", "--most-junk", "2"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto warnings = [&] { return nlohmann::json::parse(read("r/results.json"))["warnings"]; };
+  const auto whole = warnings();
+  ASSERT_THAT(whole.dump(), HasSubstr("kept was above 0.95 for 500 steps"));
+  std::filesystem::remove(path("r/checkpoints/step_000000001300.safetensors"));
+  std::filesystem::remove(path("r/model.safetensors"));
+  std::filesystem::remove(path("r/results.json"));
+  ASSERT_EQ(resume("distractors").code, 0);
+  EXPECT_EQ(warnings(), whole);
+  ASSERT_EQ(resume("distractors").code, 0) << "nothing is left to do";
+  EXPECT_EQ(warnings(), whole);
 }
 
 // A command that would be refused is no advice.

@@ -1,6 +1,8 @@
 #include "recipes/written_number.hpp"
 
 #include <cmath>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -31,6 +33,21 @@ TEST(WrittenNumber, HasASignAndThenDigits) {
   EXPECT_NEAR(sign.probability, std::exp(1) / all, 1e-12);
   EXPECT_EQ(arithmetic_text({&digit.token, 1}), "7");
   EXPECT_NEAR(digit.probability, std::exp(2) / all, 1e-12);
+}
+
+TEST(WrittenNumber, IsWrittenTokenByToken) {
+  std::vector<std::string> seen;
+  const auto after = [&](std::span<const std::int64_t> written) {
+    seen.push_back(arithmetic_text(written));
+    return logits();
+  };
+  const Answer answer = write_number(2, after);
+  EXPECT_EQ(answer.text, "-7");
+  EXPECT_NEAR(
+      answer.probability,
+      likeliest_in_number(logits(), 0).probability * likeliest_in_number(logits(), 1).probability,
+      1e-12);
+  EXPECT_EQ(seen, (std::vector<std::string>{"", "-"}));
 }
 
 }  // namespace

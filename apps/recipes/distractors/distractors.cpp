@@ -74,12 +74,11 @@ class DistractorsRecipe : public Recipe {
           "--heads must cut --selector-features into parts of an even size, and cuts {} into {}",
           settings.integer("selector_features"),
           settings.integer("selector_features") / settings.integer("heads"));
+    if (!learns_mask(settings.text("sampler"))) return;
     constexpr const char* kPhases[] = {"warm_up", "calibrate", "select"};
     check_phases(settings, kPhases, kName);
     // What a token costs hangs on how well a batch does.
-    const bool learns_mask =
-        settings.text("sampler") != "none" && settings.text("sampler") != "oracle";
-    if (learns_mask) check_whole_batches(settings, kName);
+    check_whole_batches(settings, kName);
   }
 
   DataSource data_source() const override { return DataSource::kDrawn; }

@@ -117,14 +117,8 @@ class DistractorsModel : public RecipeModel {
     const SequenceMask mask = run_.mask_of(batch);
     Pass pass;
     const Tensor logits = run_.answer(batch, mask, pass).value();
-    std::string answer;
-    double probability = 1;
-    for (std::int64_t i = 0; i < Distractors::kAnswer; ++i) {
-      const auto [token, share] = likeliest_in_number(logits, i);
-      answer += arithmetic_text({&token, 1});
-      probability *= share;
-    }
-    return {.answers = {{std::to_string(std::stoi(answer)), probability}},
+    const auto at_once = [&](std::span<const std::int64_t>) { return logits; };
+    return {.answers = {write_number(Distractors::kAnswer, at_once)},
             .steps = kept_text(batch, mask),
             .steps_are = makes_mask() ? "the mask keeps" : "the model reads"};
   }
@@ -152,6 +146,8 @@ class DistractorsModel : public RecipeModel {
   }
 
   std::vector<std::string> warnings() const override { return run_.warnings(); }
+  std::string counts() const override { return run_.counts(); }
+  void restore(const std::string& counts) override { run_.restore(counts); }
 
   std::vector<std::vector<ReportToken>> kept_inputs() override {
     constexpr std::int64_t kInputs = 8;
@@ -170,8 +166,9 @@ class DistractorsModel : public RecipeModel {
   }
 
  private:
-  // "x=-3,y=4:y-x", with or without junk behind `|`.
-  Distractors::Sample sample_of(const std::string& text) const {
+  // "x=-3,y=4:y-x", with or without junk behind `|`. Separators in front say nothing.
+  Distractors::Sample sample_of(const std::string& line) const {
+    const std::string text = line.substr(std::min(line.find_first_not_of('|'), line.size()));
     const std::size_t bar = text.find('|');
     Distractors::Sample sample;
     sample.problem = parse_problem(text.substr(0, bar));

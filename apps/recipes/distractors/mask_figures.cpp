@@ -30,6 +30,10 @@ std::string us_text(double time) { return fmt::format("{:.0f}", time); }
 
 std::string percent(double share) { return fmt::format("{:.2f} %", 100 * share); }
 
+std::string percent(const Metric& metric) {
+  return metric.count > 0 ? percent(metric.mean()) : "-";
+}
+
 }  // namespace
 
 void MaskFigures::add(const Batch& batch, SelectiveRun& run) {
@@ -103,14 +107,12 @@ double MaskFigures::hardening() const {
 
 Examination MaskFigures::examination(const std::string& sampler, std::int64_t count) const {
   Examination examination{.count = count};
-  examination.shares = {{"accuracy", accuracy_.mean()},
-                        {"accuracy_oracle", accuracy_oracle_.mean()},
-                        {"junk_dropped", kept_.junk_dropped.mean()},
-                        {"needed_kept", kept_.needed_kept.mean()},
-                        {"kept", kept_.kept.mean()},
-                        {"read", read_.mean()},
-                        {"pattern_bits", pattern_.bits()},
-                        {"us_per_step_full", us_full_}};
+  for (const Metric& metric :
+       {accuracy_, accuracy_oracle_, kept_.junk_dropped, kept_.needed_kept, kept_.kept, read_}) {
+    if (metric.count > 0) examination.shares.emplace_back(metric.name, metric.mean());
+  }
+  examination.shares.insert(examination.shares.end(),
+                            {{"pattern_bits", pattern_.bits()}, {"us_per_step_full", us_full_}});
   std::vector<std::string> times = {"-", "-", us_text(us_full_), "-"};
   if (us_of_mask_) {
     const auto& [mask, hard] = *us_of_mask_;
@@ -119,12 +121,12 @@ Examination MaskFigures::examination(const std::string& sampler, std::int64_t co
         {{"us_per_mask", mask}, {"us_per_step_hard", hard}, {"time_share", hard / us_full_}});
     times = {percent(hard / us_full_), us_text(hard), us_text(us_full_), us_text(mask)};
   }
-  examination.table = {{"sampler", "accuracy", "with oracle", "junk dropped", "needed kept", "kept",
-                        "read", "time", "us a step", "without mask", "its mask", "pattern"},
-                       {sampler, percent(accuracy_.mean()), percent(accuracy_oracle_.mean()),
-                        percent(kept_.junk_dropped.mean()), percent(kept_.needed_kept.mean()),
-                        percent(kept_.kept.mean()), percent(read_.mean()), times[0], times[1],
-                        times[2], times[3], fmt::format("{:.3f} bits", pattern_.bits())}};
+  examination.table = {
+      {"sampler", "accuracy", "with oracle", "junk dropped", "needed kept", "kept", "read", "time",
+       "us a step", "without mask", "its mask", "pattern"},
+      {sampler, percent(accuracy_), percent(accuracy_oracle_), percent(kept_.junk_dropped),
+       percent(kept_.needed_kept), percent(kept_.kept), percent(read_), times[0], times[1],
+       times[2], times[3], fmt::format("{:.3f} bits", pattern_.bits())}};
   return examination;
 }
 

@@ -2,6 +2,8 @@
 
 namespace maskgrad::apps {
 
+bool learns_mask(std::string_view sampler) { return sampler != "none" && sampler != "oracle"; }
+
 Sampling sampling_of(const std::string& sampler) {
   if (sampler == "soft") return {.sharpness = 16};
   if (sampler == "gumbel") return {.sharpness = 4};

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <maskgrad/layers/learned_mask/sampler.hpp>
 
@@ -25,6 +26,10 @@ struct Sampling {
 
   static constexpr std::int64_t kSamples = 4;
 };
+
+/// Whether a mask is learned. It is not for "none", with which all is kept, nor for "oracle", with
+/// which junk is left out.
+bool learns_mask(std::string_view sampler);
 
 /// For a name of sampler_names(); for any other a Sampling that says nothing.
 Sampling sampling_of(const std::string& sampler);

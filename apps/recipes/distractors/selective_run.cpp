@@ -64,7 +64,7 @@ SelectiveRun::SelectiveRun(const SelectiveOptions& options)
       predictor_(submodule("predictor", std::make_unique<Predictor>(options.predictor))),
       score_({.samples = Sampling::kSamples}),
       watch_(learned_mask_rules(remedies_for(options.price))) {
-  if (options_.sampler == "none" || options_.sampler == "oracle") return;
+  if (!learns_mask(options_.sampler)) return;
   sampler_ = drawing_sampler(
       options_.sampler, {1, 0.5, phases_.begin_of(Phase::kSelect), phases_.begin_of(Phase::kTune)});
   const MaskNetworkOptions network = {.bound = 3.75, .middle = 1.25, .open = sampling_.open};

@@ -43,8 +43,11 @@ class SelectiveRun : public Module {
 
   /// What the mask came to at the end of a run, for learned_mask_rules().
   void observe_end(double undecided, double hardening);
-  /// Signs of a mask that collapsed, in the steps of this process and at the end.
+  /// Signs of a mask that collapsed, in the steps of the run and at the end.
   std::vector<std::string> warnings() const { return watch_.findings(); }
+  /// See CollapseWatch.
+  std::string counts() const { return watch_.counts(); }
+  void restore(std::string_view counts) { watch_.restore(counts); }
 
  private:
   struct Terms;

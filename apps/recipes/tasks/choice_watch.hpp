@@ -30,6 +30,9 @@ class ChoiceWatch {
   void end(const ChoiceFigures& figures);
   /// A line for each sign.
   std::vector<std::string> findings() const { return watch_.findings(); }
+  /// See CollapseWatch.
+  std::string counts() const { return watch_.counts(); }
+  void restore(std::string_view counts) { watch_.restore(counts); }
 
  private:
   CollapseWatch watch_;

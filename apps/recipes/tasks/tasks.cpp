@@ -55,10 +55,11 @@ class TasksRecipe : public Recipe {
     check(features % heads == 0, kName,
           "--heads must cut the features of the gate into equal parts, and {} does not cut {} so",
           heads, features);
+    if (settings.text("choice") == "shared") return;
     constexpr const char* kPhases[] = {"warm_up", "alone"};
     check_phases(settings, kPhases, kName);
     // What a choice tells of its input, and how even it is, are those of a whole batch.
-    if (settings.text("choice") != "shared") check_whole_batches(settings, kName);
+    check_whole_batches(settings, kName);
   }
 
   DataSource data_source() const override { return DataSource::kDrawn; }

@@ -120,6 +120,8 @@ class TasksModel : public RecipeModel {
   }
 
   std::vector<std::string> warnings() const override { return watch_.findings(); }
+  std::string counts() const override { return watch_.counts(); }
+  void restore(const std::string& counts) override { watch_.restore(counts); }
 
  private:
   struct Predicted {
@@ -140,18 +142,15 @@ class TasksModel : public RecipeModel {
   Predicted predicted(const OperatorTasks::Sample& sample) {
     const NoGrad no_grad;
     Batch batch = collate_operator_tasks({&sample, 1}, OperatorTasks(data_).length());
-    std::int64_t* const tokens = batch.inputs.data<std::int64_t>() + batch.inputs.numel();
-    std::string answer;
-    double probability = 1;
-    for (std::int64_t i = 0; i < OperatorTasks::kAnswer; ++i) {
+    std::int64_t* const places =
+        batch.inputs.data<std::int64_t>() + batch.inputs.numel() - OperatorTasks::kWritten;
+    const auto logits = [&](std::span<const std::int64_t> written) {
+      std::ranges::copy(written, places);
       Pass pass = Pass::unpacked();
-      const Tensor logits = network_.answer(batch, pass).value();
-      const auto [token, share] = likeliest_in_number(logits, i);
-      if (i < OperatorTasks::kWritten) tokens[i - OperatorTasks::kWritten] = token;
-      answer += arithmetic_text({&token, 1});
-      probability *= share;
-    }
-    return {{.answers = {{std::to_string(std::stoi(answer)), probability}},
+      return network_.answer(batch, pass).value();
+    };
+    const Answer answer = write_number(OperatorTasks::kAnswer, logits);
+    return {{.answers = {answer},
              .steps = chosen(batch),
              .steps_are = choice_ == "query" ? "attention chooses" : "the gate chooses"},
             batch};

@@ -129,7 +129,7 @@ std::string kept_inputs(const ReportContent& content) {
       for (const ReportToken& token : input) body += token_html(token);
       body += "</p>\n";
     }
-    body += "</div>\n";
+    body += "</div>\n" + about_older(run);
   }
   if (body.empty()) return "";
   return body +

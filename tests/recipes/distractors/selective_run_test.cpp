@@ -13,6 +13,7 @@
 namespace maskgrad::apps {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 constexpr SelectiveSizes kSmall = {.length = 40, .features = 8, .layers = 1, .heads = 2};
@@ -23,6 +24,22 @@ TEST(SelectiveRun, AdvisesFlagsOfTheRecipe) {
   const std::vector<std::string> warnings = run.warnings();
   EXPECT_THAT(warnings, SizeIs(2));
   for (const std::string& warning : warnings) test::expect_flags(warning, "distractors");
+}
+
+// What a mask that keeps nothing, and one that keeps all, is told under each price: what is priced
+// must cost more where there is too much of it, and else less.
+TEST(SelectiveRun, AdvisesToTurnTheCostTheRightWay) {
+  for (const Price price : {Price::kKept, Price::kMasked}) {
+    for (const bool drops_all : {true, false}) {
+      SelectiveRun run({.price = price, .predictor = kSmall, .selector = kSmall, .steps = 20});
+      run.restore(drops_all ? "500 0 0;0 0 0;0 0 0;0 0 0" : "0 0 0;0 500 0;0 0 0;0 0 0");
+      const std::vector<std::string> warnings = run.warnings();
+      ASSERT_THAT(warnings, SizeIs(1));
+      test::expect_flags(warnings[0], "distractors");
+      const bool too_much_is_priced = drops_all == (price == Price::kMasked);
+      EXPECT_THAT(warnings[0], HasSubstr(too_much_is_priced ? "; raise --cost" : "; lower --cost"));
+    }
+  }
 }
 
 // Of the loss of a step late in the phase that selects. The mask is still open, so the task does
