@@ -1,5 +1,6 @@
 // maskgrad ops and run-op.
 #include <cmath>
+#include <fstream>
 #include <limits>
 #include <set>
 

@@ -92,7 +92,7 @@ TEST_F(Usage, EveryHelpFitsTheTerminal) {
   for (std::vector<std::string> command : kCommands) {
     command.push_back("--help");
     const std::string piped = run(command).out;
-    for (const std::size_t columns : {60, 80, 120}) {
+    for (const std::size_t columns : {60U, 80U, 120U}) {
       const auto shown = run(command, {.terminal_columns = static_cast<int>(columns)});
       EXPECT_EQ(shown.code, 0);
       EXPECT_EQ(without_spaces(shown.out), without_spaces(piped)) << "the same words";

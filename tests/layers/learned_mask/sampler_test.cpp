@@ -148,7 +148,8 @@ TEST(Samplers, DrawFromTheirDistributions) {
         {"gumbel", [&](double n) { return logistic_function((logit + n) / 0.7); }},
         {"hard-concrete", concrete},
         {"reinforce", [&](double n) { return logit + n > 0 ? 1.0 : 0.0; }}};
-    for (const auto& [name, f] : meaning) {
+    for (const auto& [name, meant] : meaning) {
+      const auto& f = meant;  // before version 16, clang lets no lambda refer to a binding
       const auto sampler = make_sampler(name, Ramp::fixed(0.7));
       const std::vector<double> keep = to_doubles(drawn(*sampler, logits));
       std::vector<double> squares, above;
