@@ -8,8 +8,10 @@
 
 namespace maskgrad {
 
-/// All operators.
-inline constexpr std::string_view kOperators = "+-*";
+/// All operators. A literal instead of the array could stand at another address in each object
+/// file, and a loop could begin in one of them and end in another.
+inline constexpr char kOperatorCharacters[] = {'+', '-', '*'};
+inline constexpr std::string_view kOperators(kOperatorCharacters, sizeof kOperatorCharacters);
 
 /// left + right, left - right or left right. Throws Error for another operation than + - *, and for
 /// numbers beyond 10^9, so that a product fits 64 bits.
