@@ -1,4 +1,7 @@
 // The recipe distractors: trained a little with each sampler, asked and examined.
+#include <string>
+#include <tuple>
+
 #include <nlohmann/json.hpp>
 
 #include "support/cli.hpp"
@@ -142,26 +145,29 @@ TEST_F(DistractorsRecipe, ReportsTheWarningsOfItsResults) {
 }
 
 // A price that is high enough closes or opens any mask.
-TEST_F(DistractorsRecipe, WarnsOfAMaskThatCollapses) {
-  const std::vector<std::string> same = {
-      "--steps",  "700", "--batch-size", "2", "--warm-up", "0",  "--calibrate", "0",
-      "--select", "1",   "--lr",         "1", "--cost",    "100"};
-  for (const char* sampler : {"soft", "straight-through", "gumbel", "hard-concrete", "reinforce"}) {
-    for (const bool pays_for_kept : {true, false}) {
-      std::vector<std::string> args = same;
-      args.insert(args.end(),
-                  {"--sampler", sampler, "--price", pays_for_kept ? "kept" : "masked", "--force"});
-      const auto result = train_distractors(args);
-      ASSERT_EQ(result.code, 0) << result.err;
-      const std::string says =
-          pays_for_kept
-              ? "kept was below 0.05 for 500 steps: the mask drops everything; lower --cost"
-              : "kept was above 0.95 for 500 steps: the mask keeps everything; lower --cost";
-      EXPECT_THAT(result.err, HasSubstr(says)) << sampler;
-      EXPECT_THAT(read("r/results.json"), HasSubstr(says)) << sampler;
-    }
-  }
+// By the sampler, and whether tokens cost that are kept.
+class CollapsingMask : public DistractorsRecipe,
+                       public ::testing::WithParamInterface<std::tuple<std::string, bool>> {};
+
+TEST_P(CollapsingMask, IsWarnedOf) {
+  const auto [sampler, pays_for_kept] = GetParam();
+  const auto result =
+      train_distractors({"--steps", "700", "--batch-size", "2", "--warm-up", "0", "--calibrate",
+                         "0", "--select", "1", "--lr", "1", "--cost", "100", "--sampler", sampler,
+                         "--price", pays_for_kept ? "kept" : "masked"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const std::string says =
+      pays_for_kept ? "kept was below 0.05 for 500 steps: the mask drops everything; lower --cost"
+                    : "kept was above 0.95 for 500 steps: the mask keeps everything; lower --cost";
+  EXPECT_THAT(result.err, HasSubstr(says));
+  EXPECT_THAT(read("r/results.json"), HasSubstr(says));
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Each, CollapsingMask,
+    ::testing::Combine(::testing::Values<std::string>("soft", "straight-through", "gumbel",
+                                                      "hard-concrete", "reinforce"),
+                       ::testing::Bool()));
 
 // A mask whose logits are no numbers any more, while it is learned, when it stands still, and where
 // it is validated.
