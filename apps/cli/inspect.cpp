@@ -53,18 +53,6 @@ std::string epochs_table(const std::vector<EpochRow>& epochs) {
   return format_table(rows, output_columns()) + mean + "\n";
 }
 
-// What config.toml says otherwise than the run was trained with, by its newest checkpoint or else
-// by its model.
-std::vector<std::string> changes_in(const SavedRun& run, const RunPaths& paths,
-                                    const FileNotes& checkpoint, const Notes& model) {
-  if (const auto trained = settings_in(checkpoint.notes, run.defaults, paths, checkpoint.file)) {
-    return as_stored(*trained, paths.folder).differences(as_stored(run.settings, paths.folder));
-  }
-  const auto trained = settings_in(model, run.defaults, paths, paths.model);
-  if (!trained) return {};
-  return trained->differences(of_results(run.defaults, run.settings));
-}
-
 // A program that names nothing leaves the name of TrainingOptions.
 std::string origin_of(const SavedRun& run) {
   if (run.recipe) return fmt::format("recipe {}", run.name);

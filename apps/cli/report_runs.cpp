@@ -161,6 +161,18 @@ void add_references(std::vector<ReferenceCurve>& all, std::vector<ReferenceCurve
   }
 }
 
+// The model was trained with the settings that shape results, and has said so where config.toml has
+// others. Of the rest the checkpoints hold a copy.
+void add_changes(ReportRun& report, const SavedRun& trained, const RunPaths& paths) {
+  std::vector<std::string> told_already;
+  const FileNotes checkpoint = newest_notes(paths.folder, told_already);
+  for (const std::string& change : changes_in(trained, paths, checkpoint, {})) {
+    report.warnings.push_back(fmt::format("{} has changed since the run was trained: {}",
+                                          paths.config.filename().string(), change));
+    warn(fmt::format("report: '{}': {}", paths.folder.string(), report.warnings.back()));
+  }
+}
+
 // Only the program that trained a run without a recipe knows its masks.
 ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::string& name,
                      std::vector<ReferenceCurve>& references) {
@@ -175,6 +187,7 @@ ReportRun report_run(const SavedRun& saved, const fs::path& folder, const std::s
     report.examples = examples_of(run);
     report.held_out = about_held_out(run);
     settings = run.settings();
+    add_changes(report, {saved.name, saved.recipe, saved.defaults, settings}, run.paths());
     references = run.recipe().references(settings, steps_in_epoch(report));
   } else {
     const RunPaths paths(folder);

@@ -133,6 +133,16 @@ Settings trained_settings(const SavedRun& run, const RunPaths& paths, const fs::
   return settings;
 }
 
+std::vector<std::string> changes_in(const SavedRun& run, const RunPaths& paths,
+                                    const FileNotes& checkpoint, const Notes& model) {
+  if (const auto trained = settings_in(checkpoint.notes, run.defaults, paths, checkpoint.file)) {
+    return as_stored(*trained, paths.folder).differences(as_stored(run.settings, paths.folder));
+  }
+  const auto trained = settings_in(model, run.defaults, paths, paths.model);
+  if (!trained) return {};
+  return trained->differences(of_results(run.defaults, run.settings));
+}
+
 void check_recipe_in_config(const RunPaths& paths) {
   const Recipe* const recipe = recipe_of_settings(paths);
   if (!recipe) return;

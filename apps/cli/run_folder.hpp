@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/train/report/report_run.hpp>
 #include <maskgrad/train/run/run_paths.hpp>
 
 #include "cli/command.hpp"
@@ -29,6 +30,12 @@ SavedRun read_run(const RunPaths& paths);
 /// are now. Where config.toml says others, standard error gets a line for each.
 Settings trained_settings(const SavedRun& run, const RunPaths& paths,
                           const std::filesystem::path& file, const Notes& notes);
+
+/// A line "lr: 0.001 -> 0.5" for each setting of the run that is another than it was trained with,
+/// by the notes of its newest checkpoint, or else of its model. Throws Error where they are
+/// damaged.
+std::vector<std::string> changes_in(const SavedRun& run, const RunPaths& paths,
+                                    const FileNotes& checkpoint, const Notes& model);
 
 /// "its training has not ended yet", and the commands that end it with the steps it has and that go
 /// on with it, where a recipe trained it. A recipe whose steps are fixed has no command that ends

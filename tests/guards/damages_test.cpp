@@ -170,6 +170,8 @@ TEST_F(EditedSettings, AreShown) {
     write("w/r/config.toml", edited);
     EXPECT_THAT(run({"inspect", "w/r"}).out,
                 HasSubstr(std::string(key) + ": " + was + " -> " + now + "\n"));
+    EXPECT_THAT(run({"report", "w/r", "--out", "w/q.html"}).err,
+                HasSubstr(std::string(key) + ": " + was + " -> " + now + "\n"));
     const test::CliResult resumed = run(resumed_run(2));
     if (resumed.code == 0) {
       EXPECT_THAT(resumed.err, HasSubstr(std::string(key) + ": " + was + " -> " + now + "\n"));
