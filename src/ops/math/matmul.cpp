@@ -2,6 +2,7 @@
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
 #include <maskgrad/ops/math/broadcast_plan.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
+#include <maskgrad/ops/math/product_slots.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
@@ -75,7 +76,7 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   const Dims d = dims_of(a, b, ta, tb);
   Tensor y = Tensor::empty(d.batch.concat({d.m, d.n}), a.dtype(), a.device());
   const MatrixProduct one = {.m = d.m, .n = d.n, .k = d.k, .transpose_a = ta, .transpose_b = tb};
-  dispatch_device(a.device(), "matmul", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, a.dtype(), "matmul", [&]<class T>(T) {
       const auto multiply = [&, pa = a.data<T>(), pb = b.data<T>(), py = y.data<T>()](
                                 std::int64_t ia, std::int64_t ib, std::int64_t iy) {
@@ -90,7 +91,9 @@ Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
         BroadcastPlan("matmul", d.a_batch, d.b_batch).for_each_element(multiply);
       }
     });
-  });
+  };
+  dispatch_device(a.device(), kBatchedMatmulCuda, on_cpu, one,
+                  Batches{d.a_batch, d.b_batch, d.batch}, a, b, y);
   return y;
 }
 

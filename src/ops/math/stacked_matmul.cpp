@@ -2,6 +2,7 @@
 #include <utility>
 
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
+#include <maskgrad/ops/math/product_slots.hpp>
 #include <maskgrad/ops/math/stacked_matmul.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -62,18 +63,20 @@ const OpDef& kStackedLinear = register_op({
     .samples = [](Random& r) { return samples(r, true); },
 });
 
-void check_factor(const OpDef& op, const char* name, std::size_t i, const Variable* factor) {
+void check_factor(const OpDef& op, const Variable& x, const char* name, std::size_t i,
+                  const Variable* factor) {
   check(factor && factor->defined(), op.name.c_str(), "{} {} was used before it was given a value",
         name, i);
   check(!factor->mask().defined(), op.name.c_str(),
         "{} {} carries a mask; drop_mask() it on purpose", name, i);
+  check_same_device(op.name.c_str(), x.value(), factor->value());
 }
 
 void check_weights(const OpDef& op, const Variable& x, Pointers weights) {
   const char* name = op.name.c_str();
   check(!weights.empty(), name, "needs one weight at least");
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    check_factor(op, "weight", i, weights[i]);
+    check_factor(op, x, "weight", i, weights[i]);
     const Variable &weight = *weights[i], &first = *weights[0];
     check(weight.rank() == 2 && weight.dim(0) == x.dim(-1) && weight.dtype() == x.dtype(), name,
           "x {} {} needs weights {} [{}, N], weight {} is {} {}", to_string(x.dtype()), x.shape(),
@@ -84,14 +87,14 @@ void check_weights(const OpDef& op, const Variable& x, Pointers weights) {
   }
 }
 
-void check_biases(const OpDef& op, Pointers weights, Pointers biases) {
+void check_biases(const OpDef& op, const Variable& x, Pointers weights, Pointers biases) {
   const char* name = op.name.c_str();
   check(biases.size() == weights.size(), name, "needs a bias for each of {} weights, got {}",
         weights.size(), biases.size());
   const Shape shape = {weights[0]->dim(1)};
   const DType dtype = weights[0]->dtype();
   for (std::size_t i = 0; i < biases.size(); ++i) {
-    check_factor(op, "bias", i, biases[i]);
+    check_factor(op, x, "bias", i, biases[i]);
     check(biases[i]->shape() == shape && biases[i]->dtype() == dtype, name,
           "needs biases {} {}, bias {} is {} {}", to_string(dtype), shape, i,
           to_string(biases[i]->dtype()), biases[i]->shape());
@@ -132,8 +135,7 @@ PoolVector<T*> data_of(PoolVector<Tensor>& tensors) {
 // Calls f(T{}) for the dtype of x.
 template <class F>
 void dispatch(const OpDef& op, const Tensor& x, F f) {
-  const char* const name = op.name.c_str();
-  dispatch_device(x.device(), name, [&] { dispatch_dtype(FloatingTypes{}, x.dtype(), name, f); });
+  dispatch_dtype(FloatingTypes{}, x.dtype(), op.name.c_str(), f);
 }
 
 // dx = sum_i g[i] weights[i]^T,  dweights[i] = x^T g[i],  dbiases[i] = sum of g[i]'s rows
@@ -147,7 +149,8 @@ class StackedRule {
   }
 
   void operator()(const Tensor& g, Gradients& grads) const {
-    bool share = gradients_share_a_loop(product_) && grads.needed(0);
+    bool share = x_->device().type == DeviceType::kCpu && gradients_share_a_loop(product_) &&
+                 grads.needed(0);
     for (std::size_t i = 0; i < weights_.size(); ++i) share &= grads.needed(weight(i));
     if (share) {
       set_of_products(g, grads);
@@ -176,7 +179,7 @@ class StackedRule {
   std::size_t weight(std::size_t i) const { return 1 + i * each(); }
   std::size_t bias(std::size_t i) const { return weight(i) + 1; }
 
-  // Those of x and all weights in one loop.
+  // Those of x and all weights in one loop, on the CPU.
   void set_of_products(const Tensor& g, Gradients& grads) const {
     Tensor dx = grads.buffer(0);
     PoolVector<Tensor> dw;
@@ -187,9 +190,14 @@ class StackedRule {
     });
   }
   void set_of_x(const Tensor& g, Tensor dx) const {
-    dispatch(op_, dx, [&]<class T>(T) {
-      multiply_by_each_transposed(product_, g.data<T>(), data_of<T>(weights_).data(), dx.data<T>());
-    });
+    const auto on_cpu = [&] {
+      dispatch(op_, dx, [&]<class T>(T) {
+        multiply_by_each_transposed(product_, g.data<T>(), data_of<T>(weights_).data(),
+                                    dx.data<T>());
+      });
+    };
+    dispatch_device(dx.device(), op_.name.c_str(), kStackedGradientCuda, on_cpu, product_, g,
+                    weights_, dx);
   }
 
   // Those of weight i, unless it has one, and of bias i.
@@ -219,11 +227,18 @@ Variable stacked(const OpDef& op, const Variable& x, Pointers weights, Pointers 
       rows_times_each(x.value(), std::ssize(weights), weights[0]->shape());
   const Shape shape = Shape{product.matrices}.concat(x.shape().with_dim(-1, product.n));
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  dispatch(op, x.value(), [&]<class T>(T) {
-    const PoolVector<const T*> of_biases = data_of<T>(biases);
-    multiply_by_each(product, x.value().data<T>(), data_of<T>(weights).data(),
-                     of_biases.empty() ? nullptr : of_biases.data(), y.data<T>());
-  });
+  const auto on_cpu = [&] {
+    dispatch(op, x.value(), [&]<class T>(T) {
+      const PoolVector<const T*> of_biases = data_of<T>(biases);
+      multiply_by_each(product, x.value().data<T>(), data_of<T>(weights).data(),
+                       of_biases.empty() ? nullptr : of_biases.data(), y.data<T>());
+    });
+  };
+  if (biases.empty()) {
+    dispatch_device(x.device(), kStackedMatmulCuda, on_cpu, product, x.value(), weights, y);
+  } else {
+    dispatch_device(x.device(), kStackedLinearCuda, on_cpu, product, x.value(), weights, biases, y);
+  }
   PoolVector<const Variable*> inputs;
   inputs.reserve(1 + weights.size() + biases.size());
   inputs.push_back(&x);
@@ -252,7 +267,7 @@ Variable stacked_matmul(const Variable& x, std::initializer_list<const Variable*
 Variable stacked_linear(const Variable& x, Pointers weights, Pointers biases) {
   check_x(kStackedLinear, x);
   check_weights(kStackedLinear, x, weights);
-  check_biases(kStackedLinear, weights, biases);
+  check_biases(kStackedLinear, x, weights, biases);
   return stacked(kStackedLinear, x, weights, biases);
 }
 

@@ -5,9 +5,9 @@
 // so that nearly every instruction is a multiplication.
 #pragma once
 
-#include <algorithm>
-#include <bit>
 #include <cstdint>
+
+#include <maskgrad/ops/cpu/gemm/sum_order.hpp>
 
 namespace maskgrad::ops {
 
@@ -45,34 +45,6 @@ template <class T>
 Sums<T> add_to(T* c, std::int64_t stride) {
   return {c, stride, Use::kAdd};
 }
-
-/// So many terms make a chain: each is added to the sum of those before, in a register. The sums of
-/// chains are added to each other one by one. Whoever has more than some chains adds their sums in
-/// a tree (sum_products() does).
-inline constexpr std::int64_t kTermsOfChain = 64;
-
-/// The terms of an inner dimension: the first `length` of each of some samples, which begin `step`
-/// terms apart. A chain takes some terms of all samples, so that a longer sample changes the order
-/// of no sum.
-class Terms {
- public:
-  Terms(std::int64_t length) : Terms(length, 1, 0) {}
-  Terms(std::int64_t length, std::int64_t samples, std::int64_t step)
-      : length_(length), samples_(samples), step_(step) {}
-
-  std::int64_t length() const { return length_; }
-  std::int64_t samples() const { return samples_; }
-  std::int64_t step() const { return step_; }
-  /// How many terms of each sample a chain has.
-  std::int64_t of_chain() const { return of_chain(samples_); }
-  static std::int64_t of_chain(std::int64_t samples) {
-    return kTermsOfChain >>
-           std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(samples, 1) - 1));
-  }
-
- private:
-  std::int64_t length_, samples_, step_;
-};
 
 /// c(i, j) = sum over p of a(i, p) b[p * stride + j], as `sums` says, for the `rows` of a, the
 /// `columns` of b, and p in the order of `terms`. A row's sums do not depend on how many rows there

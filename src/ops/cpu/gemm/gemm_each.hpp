@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <maskgrad/ops/cpu/gemm/batch_sum.hpp>
+#include <maskgrad/ops/cpu/gemm/sum_order.hpp>
 
 namespace maskgrad::ops {
 

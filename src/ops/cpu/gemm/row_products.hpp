@@ -11,7 +11,7 @@ namespace maskgrad::ops {
 RowsTimesEach rows_times_each(const Tensor& x, std::int64_t matrices, const Shape& w);
 
 /// y = x op(w), then + bias [N] and max(., 0) where said. x [..., K], op(w) [K, N] -> [..., N].
-/// `bias` may be undefined. Sizes and dtypes have been checked.
+/// `bias` may be undefined where relu is not wanted. Sizes and dtypes have been checked.
 Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tensor& bias = {},
                   bool relu = false);
 

@@ -1,0 +1,111 @@
+#include <maskgrad/ops/cuda/gemm/multiply.hpp>
+#include <maskgrad/ops/math/product_slots.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+using cuda_gemm::Products;
+
+template <class T>
+Products<T> products_of(const MatrixProduct& d, const Tensor& a, const Tensor& b, Tensor& y) {
+  return cuda_gemm::products_of(d, a.device_data<T>(), b.device_data<T>(), y.device_data<T>());
+}
+
+template <class F>
+void for_dtype_of(const Tensor& x, F f) {
+  dispatch_dtype(FloatingTypes{}, x.dtype(), "matmul", f);
+}
+
+void matmul_on_device(const MatrixProduct& d, const Tensor& a, const Tensor& b, Tensor& y) {
+  for_dtype_of(y, [&]<class T>(T) { cuda_gemm::multiply(products_of<T>(d, a, b, y)); });
+}
+
+void batched_matmul_on_device(const MatrixProduct& d, const Batches& batches, const Tensor& a,
+                              const Tensor& b, Tensor& y) {
+  for_dtype_of(y, [&]<class T>(T) {
+    Products<T> f = products_of<T>(d, a, b, y);
+    f.count = batches.y.numel();
+    f.walk = detail::walk_of<2>(batches.y, {&batches.a, &batches.b});
+    for (int axis = 0; axis < f.walk.rank; ++axis) {
+      f.walk.steps[0][axis] *= d.m * d.k;
+      f.walk.steps[1][axis] *= d.k * d.n;
+    }
+    cuda_gemm::multiply(f);
+  });
+}
+
+void linear_on_device(const MatrixProduct& d, const Tensor& a, const Tensor& b, const Tensor& bias,
+                      bool relu, Tensor& y) {
+  for_dtype_of(y, [&]<class T>(T) {
+    Products<T> f = products_of<T>(d, a, b, y);
+    f.biases[0] = bias.device_data<T>();
+    f.relu = relu;
+    cuda_gemm::multiply(f);
+  });
+}
+
+void product_and_sums_on_device(const MatrixProduct& d, const Tensor& a, const Tensor& b, Tensor& y,
+                                Tensor& sums) {
+  for_dtype_of(y, [&]<class T>(T) {
+    Products<T> f = products_of<T>(d, a, b, y);
+    f.left.ones = 1;
+    f.sums = sums.device_data<T>();
+    cuda_gemm::multiply(f);
+  });
+}
+
+void sum_of_rows_on_device(const RowsTimesEach& d, const Tensor& g, Tensor& sums) {
+  for_dtype_of(g, [&]<class T>(T) {
+    cuda_gemm::multiply(Products<T>{.left = {.data = nullptr, .ones = 1},
+                                    .right = {g.device_data<T>(), d.n, 1, d.n},
+                                    .sum = d.sum(),
+                                    .y = nullptr,
+                                    .sums = sums.device_data<T>()});
+  });
+}
+
+using Matrices = std::span<const Variable* const>;
+
+// `biases` may be none.
+void stacked_on_device(const RowsTimesEach& d, const Tensor& x, Matrices w, Matrices biases,
+                       Tensor& y) {
+  for_dtype_of(y, [&]<class T>(T) {
+    for (std::size_t first = 0; first < w.size(); first += cuda_gemm::kMostMatrices) {
+      const std::size_t count = std::min<std::size_t>(w.size() - first, cuda_gemm::kMostMatrices);
+      Products<T> f = products_of<T>({.m = d.rows(), .n = d.n, .k = d.k}, x, w[first]->value(), y);
+      f.y += static_cast<std::int64_t>(first) * d.rows() * d.n;
+      f.count = static_cast<std::int64_t>(count);
+      f.is_stacked = true;
+      for (std::size_t i = 0; i < count; ++i) {
+        f.rights[i] = w[first + i]->value().device_data<T>();
+        if (!biases.empty()) f.biases[i] = biases[first + i]->value().device_data<T>();
+      }
+      cuda_gemm::multiply(f);
+    }
+  });
+}
+
+void stacked_gradient_on_device(const RowsTimesEach& d, const Tensor& g, std::span<const Saved> w,
+                                Tensor& dx) {
+  const MatrixProduct one = {.m = d.rows(), .n = d.k, .k = d.n, .transpose_b = true};
+  for_dtype_of(dx, [&]<class T>(T) {
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      Products<T> f = products_of<T>(one, g[static_cast<std::int64_t>(i)], *w[i], dx);
+      f.adds = i > 0;
+      cuda_gemm::multiply(f);
+    }
+  });
+}
+
+const bool kFilled =
+    kMatmulCuda.fill(matmul_on_device) && kBatchedMatmulCuda.fill(batched_matmul_on_device) &&
+    kLinearCuda.fill(linear_on_device) && kProductAndSumsCuda.fill(product_and_sums_on_device) &&
+    kSumOfRowsCuda.fill(sum_of_rows_on_device) &&
+    kStackedMatmulCuda.fill([](const RowsTimesEach& d, const Tensor& x, Matrices w, Tensor& y) {
+      stacked_on_device(d, x, w, {}, y);
+    }) &&
+    kStackedLinearCuda.fill(stacked_on_device) &&
+    kStackedGradientCuda.fill(stacked_gradient_on_device);
+
+}  // namespace
+}  // namespace maskgrad::ops

@@ -1,0 +1,256 @@
+// Products of matrices and their gradients on a device have the CPU's bits.
+#include <functional>
+
+#include <gmock/gmock.h>
+
+#include <maskgrad/ops/math/linear.hpp>
+#include <maskgrad/ops/math/matmul.hpp>
+#include <maskgrad/ops/math/stacked_matmul.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
+
+#include "cuda/on_cuda.hpp"
+#include "support/errors.hpp"
+#include "support/tensors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using ops::LinearActivation;
+using test::error_of;
+using test::is_near;
+using test::kCuda;
+using test::kInf;
+using test::kNaN;
+using ::testing::Each;
+
+using Inputs = std::vector<Tensor>;
+using Call = std::function<Variable(const std::vector<Variable>&)>;
+
+Tensor here(const Tensor& x) { return x.to(Device{}); }
+
+// y and the gradients of all inputs, brought to the host. The mask is that of the first input.
+std::vector<Tensor> run(const Call& call, const Inputs& inputs, Device device,
+                        const SequenceMask& mask = {}) {
+  std::vector<Variable> leaves;
+  for (const Tensor& x : inputs) {
+    leaves.push_back(test::leaf(x.to(device), leaves.empty() ? mask : SequenceMask{}));
+  }
+  Tape tape;
+  const Variable y = call(leaves);
+  Random random(7);
+  tape.backward(y, test::uniform(random, y.shape()).to(y.value().dtype()).to(device));
+  std::vector<Tensor> all = {here(y.value())};
+  for (const Variable& x : leaves) all.push_back(here(x.grad()));
+  return all;
+}
+
+void expect_bits_of_the_cpu(const Call& call, const Inputs& inputs, const SequenceMask& mask = {}) {
+  for (const DType dtype : test::kFloatingDTypes) {
+    Inputs converted;
+    for (const Tensor& x : inputs) converted.push_back(x.to(dtype));
+    const std::vector<Tensor> wanted = run(call, converted, Device{}, mask);
+    test::in_each_order([&] {
+      const std::vector<Tensor> got = run(call, converted, kCuda, mask);
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        EXPECT_TRUE(is_near(got[i], wanted[i]))
+            << fmt::format("{} {}", i == 0 ? "y" : "gradient", i);
+      }
+    });
+  }
+}
+
+Call matmul(bool transpose_a = false, bool transpose_b = false) {
+  return [=](const auto& x) { return ops::matmul(x[0], x[1], transpose_a, transpose_b); };
+}
+Call linear(LinearActivation activation = LinearActivation::kNone) {
+  return [=](const auto& x) { return ops::linear(x[0], x[1], x[2], activation); };
+}
+
+class CudaProducts : public ::testing::Test {
+ protected:
+  Tensor draw(const Shape& shape) { return test::uniform(random_, shape); }
+  // x [rows..., in], weight [in, out] and bias [out].
+  Inputs of_linear(const Shape& rows, std::int64_t in, std::int64_t out) {
+    return {draw(rows.concat({in})), draw({in, out}), draw({out})};
+  }
+
+  Random random_{5};
+};
+
+TEST_F(CudaProducts, AreThoseOfTheCpuWhateverIsTransposed) {
+  const std::array<std::int64_t, 3> sizes[] = {{1, 1, 1},   {3, 17, 65},  {65, 40, 7}, {5, 33, 513},
+                                               {33, 2, 70}, {1, 40, 600}, {9, 1, 1100}};
+  for (const auto& [m, n, k] : sizes) {
+    for (const bool a : {false, true}) {
+      for (const bool b : {false, true}) {
+        SCOPED_TRACE(fmt::format("m {} n {} k {} transposed {} {}", m, n, k, a, b));
+        expect_bits_of_the_cpu(matmul(a, b), {draw(a ? Shape{k, m} : Shape{m, k}),
+                                              draw(b ? Shape{n, k} : Shape{k, n})});
+      }
+    }
+  }
+}
+
+TEST_F(CudaProducts, OfBatchesAreThoseOfTheCpu) {
+  const std::pair<Shape, Shape> batches[] = {{{2, 3}, {2, 3}},    {{2, 1}, {3}}, {{3}, {2, 1}},
+                                             {{4, 1, 2}, {3, 1}}, {{2}, {}},     {{}, {2}},
+                                             {{0}, {0}},          {{0}, {1}}};
+  for (const auto& [of_a, of_b] : batches) {
+    for (const bool swaps : {false, true}) {
+      SCOPED_TRACE(fmt::format("{} {}", of_a, of_b));
+      expect_bits_of_the_cpu(matmul(swaps, !swaps),
+                             {draw(of_a.concat(swaps ? Shape{9, 5} : Shape{5, 9})),
+                              draw(of_b.concat(swaps ? Shape{9, 4} : Shape{4, 9}))});
+    }
+  }
+}
+
+TEST_F(CudaProducts, AreAsManyAsThereAreInABatch) {
+  constexpr std::int64_t kCount = 66'000;
+  const Tensor a = draw({kCount, 1, 2}).to(DType::kFloat32),
+               b = draw({kCount, 2, 1}).to(DType::kFloat32);
+  const auto multiply = [&](Device device) {
+    return here(ops::matmul(Variable(a.to(device)), Variable(b.to(device))).value());
+  };
+  EXPECT_TRUE(is_near(multiply(kCuda), multiply(Device{})));
+}
+
+TEST_F(CudaProducts, WithABiasAndTheirGradientsAreThoseOfTheCpu) {
+  for (const Shape& rows :
+       {Shape{}, Shape{1}, Shape{3}, Shape{5}, Shape{40}, Shape{600}, Shape{1100}, Shape{2, 1},
+        Shape{3, 7}, Shape{17, 20}, Shape{2, 3, 4}, Shape{3, 700}, Shape{40, 33}}) {
+    for (const auto& [in, out] : {std::pair{1, 1}, {3, 20}, {17, 15}, {33, 5}}) {
+      SCOPED_TRACE(fmt::format("{} in {} out {}", rows, in, out));
+      const bool relu = (in + rows.rank()) % 2 == 0;
+      expect_bits_of_the_cpu(linear(relu ? LinearActivation::kRelu : LinearActivation::kNone),
+                             of_linear(rows, in, out));
+    }
+  }
+}
+
+// The gradient of a bias alone is a sum over rows; that of a weight alone is not.
+TEST_F(CudaProducts, GiveTheGradientsThatAreWanted) {
+  const Inputs inputs = of_linear({3, 50}, 6, 7);
+  for (const unsigned takers : {1U, 2U, 3U, 4U, 5U, 6U}) {
+    const auto gradients = [&](Device device) {
+      std::vector<Variable> values;
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const Tensor x = inputs[i].to(device);
+        values.push_back(takers >> i & 1U ? test::leaf(x) : Variable(x));
+      }
+      Tape tape;
+      const Variable y = ops::linear(values[0], values[1], values[2]);
+      tape.backward(y, y.value());
+      std::vector<Tensor> all;
+      for (const Variable& x : values) {
+        if (x.requires_grad()) all.push_back(here(x.grad()));
+      }
+      return all;
+    };
+    const std::vector<Tensor> wanted = gradients(Device{}), got = gradients(kCuda);
+    for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_TRUE(is_near(got[i], wanted[i]));
+  }
+}
+
+TEST_F(CudaProducts, BySeveralMatricesAreThoseOfTheCpu) {
+  const auto pointers = [](const std::vector<Variable>& x, std::size_t begin, std::size_t end) {
+    std::vector<const Variable*> all;
+    for (; begin < end; ++begin) all.push_back(&x[begin]);
+    return all;
+  };
+  for (const std::size_t count : {1, 3, 18}) {
+    for (const Shape& rows : {Shape{4}, Shape{3, 30}, Shape{20, 2}, Shape{0}}) {
+      SCOPED_TRACE(fmt::format("{} matrices, {}", count, rows));
+      Inputs inputs = {draw(rows.concat({5}))};
+      for (std::size_t i = 0; i < count; ++i) inputs.push_back(draw({5, 6}));
+      expect_bits_of_the_cpu(
+          [&](const auto& x) { return ops::stacked_matmul(x[0], pointers(x, 1, 1 + count)); },
+          inputs);
+      for (std::size_t i = 0; i < count; ++i) inputs.push_back(draw({6}));
+      expect_bits_of_the_cpu(
+          [&](const auto& x) {
+            return ops::stacked_linear(x[0], pointers(x, 1, 1 + count),
+                                       pointers(x, 1 + count, 1 + 2 * count));
+          },
+          inputs);
+    }
+  }
+}
+
+TEST_F(CudaProducts, WithoutRowsColumnsOrTerms) {
+  for (const auto& [m, n, k] :
+       {std::array{0, 3, 2}, {3, 0, 2}, {3, 4, 0}, {0, 0, 2}, {3, 0, 0}, {0, 4, 0}}) {
+    SCOPED_TRACE(fmt::format("m {} n {} k {}", m, n, k));
+    expect_bits_of_the_cpu(matmul(), {draw({m, k}), draw({k, n})});
+    expect_bits_of_the_cpu(matmul(), {draw({2, m, k}), draw({2, k, n})});
+    expect_bits_of_the_cpu(linear(LinearActivation::kRelu), of_linear({m}, k, n));
+    expect_bits_of_the_cpu(linear(), of_linear({2, m}, k, n));
+    expect_bits_of_the_cpu(linear(), of_linear({m, 2}, k, n));
+  }
+  const auto zeros = run(matmul(), {draw({3, 0}), draw({0, 4})}, kCuda);
+  EXPECT_THAT(test::to_doubles(zeros[0]), Each(0));
+}
+
+// Whatever holes hold reaches no sum, and what is sent back to them is 0.
+TEST_F(CudaProducts, AreNotReachedByWhatHolesHold) {
+  constexpr std::int64_t kLength = 70;
+  Tensor keep = test::random_bits(random_, {3, kLength});
+  for (std::int64_t s = 0; s < kLength; ++s) keep.data<bool>()[kLength + s] = false;
+  const SequenceMask mask(keep);
+  for (const double poison : {kNaN, kInf, -kInf}) {
+    Inputs inputs = of_linear({3, kLength}, 6, 5);
+    std::vector<Tensor> clean = run(linear(), inputs, kCuda, mask);
+    double* const x = inputs[0].data<double>();
+    for (std::int64_t i = 0; i < 3 * kLength; ++i) {
+      if (!keep.data<bool>()[i]) x[i * 6 + i % 6] = poison;
+    }
+    expect_bits_of_the_cpu(linear(LinearActivation::kRelu), inputs, mask);
+    expect_bits_of_the_cpu(matmul(), {inputs[0], inputs[1]}, mask);
+    expect_bits_of_the_cpu(matmul(false, true), {inputs[0], draw({4, 6})}, mask);
+    expect_bits_of_the_cpu(matmul(), {inputs[0], draw({3, 6, 2})}, mask);
+    std::vector<Tensor> poisoned = run(linear(), inputs, kCuda, mask);
+    for (Tensor* y : {&clean[0], &poisoned[0]}) fill_holes(*y, mask, 0);
+    for (std::size_t i = 0; i < clean.size(); ++i) {
+      EXPECT_TRUE(is_near(poisoned[i], clean[i])) << i;
+    }
+  }
+}
+
+// Elsewhere Inf and NaN go where they do on the CPU. Sums overflow, and denormal numbers stay.
+TEST_F(CudaProducts, OfExtremeNumbersAreThoseOfTheCpu) {
+  for (const double extreme : {kNaN, kInf, 1e300, 1e38, 3e-39, 1e-310, -1e-30, 0.0}) {
+    Inputs inputs = of_linear({2, 40}, 70, 9);
+    for (Tensor& x : inputs) {
+      for (std::int64_t i = 0; i < x.numel(); i += 31) x.data<double>()[i] = extreme;
+    }
+    SCOPED_TRACE(extreme);
+    expect_bits_of_the_cpu(linear(), inputs);
+  }
+}
+
+TEST_F(CudaProducts, RefuseTensorsOfTwoDevices) {
+  const Inputs inputs = of_linear({2}, 3, 4);
+  const auto refused = [&](const Call& call, std::size_t there) {
+    return error_of([&] {
+      std::vector<Variable> values;
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        values.emplace_back(i == there ? inputs[i].to(kCuda) : inputs[i]);
+      }
+      call(values);
+    });
+  };
+  const Call stacked = [](const auto& x) { return ops::stacked_linear(x[0], {&x[1]}, {&x[2]}); };
+  for (const std::size_t there : {0, 1, 2}) {
+    const std::string error = "] got one input on cuda and another on cpu";
+    EXPECT_EQ(refused(linear(), there), "[linear" + error);
+    if (there < 2) {
+      EXPECT_EQ(refused(matmul(), there), "[matmul" + error);
+    }
+    EXPECT_THAT(refused(stacked, there),
+                ::testing::StartsWith("[stacked_linear] got one input on"));
+  }
+}
+
+}  // namespace
+}  // namespace maskgrad
