@@ -70,6 +70,12 @@ MASKGRAD_RULE inline T sqrt(T x) {
   return std::sqrt(x);
 }
 
+/// The whole number nearest to x; of two that are as near, the even one.
+template <std::floating_point T>
+MASKGRAD_RULE inline T nearest(T x) {
+  return std::nearbyint(x);
+}
+
 /// x^p, rounded once more than that in double at most.
 template <std::floating_point T>
 MASKGRAD_RULE inline T pow(T x, double p) {

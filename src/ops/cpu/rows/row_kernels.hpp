@@ -13,6 +13,7 @@
 
 #include <maskgrad/ops/cpu/vector/transpose.hpp>
 #include <maskgrad/ops/cpu/vector/vector.hpp>
+#include <maskgrad/ops/functors/softmax_rules.hpp>
 
 namespace maskgrad::ops {
 
@@ -156,11 +157,10 @@ bool is_largest(const T* x, std::int64_t n, std::int64_t place) {
   return !beaten;
 }
 
-/// y[j] = exp(x[j] - shift); x and y may be the same row.
+/// y[j] = fast_exp(x[j] - shift); x and y may be the same row.
 template <class T>
 void row_exp(const T* x, T shift, T* y, std::int64_t n) {
-  map_vectors(
-      n, y, [shift](const Vec<T>& a) { return xsimd::exp(a - Vec<T>(shift)); }, x);
+  map_vectors(n, y, functors::ExpBelow<T>{shift}, x);
 }
 
 }  // namespace maskgrad::ops

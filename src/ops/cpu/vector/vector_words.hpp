@@ -49,6 +49,11 @@ template <class T>
 }
 
 template <class T>
+[[gnu::always_inline]] inline Vec<T> nearest(const Vec<T>& x) {
+  return xsimd::nearbyint(x);
+}
+
+template <class T>
 [[gnu::always_inline]] inline Vec<T> multiply_add(const Vec<T>& x, const Vec<T>& y,
                                                   const Vec<T>& z) {
   return ops::multiply_add(x, y, z);
