@@ -86,9 +86,10 @@ class OpWithKernels : public test::EachOp {};
 std::vector<std::string> ops_with_kernels() {
   std::vector<std::string> names;
   for (const std::string& name : test::op_names()) {
-    // Two run with the kernel of all that fills holes.
+    // Two run with the kernel of all that fills holes, two with those of the tape's sums.
     const bool fills = name == "with_mask" || name == "fill_masked";
-    if (fills || KernelSlot::any_of(name)) names.push_back(name);
+    const bool sums = name == "sum" || name == "mean";
+    if (fills || sums || KernelSlot::any_of(name)) names.push_back(name);
   }
   return names;
 }
@@ -109,6 +110,14 @@ TEST(OpsWithKernels, AreTheseAtLeast) {
         "minimum",  "multiply", "negate",       "pow",        "relu",   "scale",
         "sigmoid",  "silu",     "softplus",     "sqrt",       "square", "straight_through",
         "subtract", "tanh"}) {
+    EXPECT_TRUE(KernelSlot::any_of(name)) << name;
+  }
+}
+
+TEST(OpsWithKernels, AreTheseOnRows) {
+  for (const char* name :
+       {"argmax", "layer_norm", "log_softmax", "masked_layer_norm", "masked_log_softmax",
+        "masked_max", "masked_mean", "masked_softmax", "max", "rms_norm", "softmax"}) {
     EXPECT_TRUE(KernelSlot::any_of(name)) << name;
   }
 }

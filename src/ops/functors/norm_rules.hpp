@@ -2,6 +2,7 @@
 #pragma once
 
 #include <maskgrad/ops/functors/element.hpp>
+#include <maskgrad/ops/functors/product.hpp>
 #include <maskgrad/ops/functors/rule.hpp>
 
 namespace maskgrad::ops::functors {
@@ -23,6 +24,16 @@ struct NormGradient {
   MASKGRAD_RULE T operator()(T wg, T xhat) const {
     const double centered = static_cast<double>(wg) - mean;
     return static_cast<T>(rstd * math::multiply_add(-static_cast<double>(xhat), slope, centered));
+  }
+};
+
+/// The same where weight and g are not multiplied before: for one double or a vector of them.
+template <class V>
+struct WeightedNormGradient {
+  V minus_mean, minus_slope, rstd;
+  MASKGRAD_RULE V operator()(V weight, V g, V xhat) const {
+    const V centered = math::multiply_add(weight, g, minus_mean);
+    return rstd * math::multiply_add(xhat, minus_slope, centered);
   }
 };
 

@@ -1,9 +1,9 @@
 #include <cmath>
 
 #include <maskgrad/ops/mask/masked_reduce.hpp>
+#include <maskgrad/ops/math/reduce_kernels.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 
@@ -48,9 +48,8 @@ const OpDef& kMaskedMax = register_masked(
     static_cast<Reduce*>(masked_max));
 
 // x around one axis, with the mask that every element has. Each line along the axis is one result.
-struct Reduction : Around {
+struct Reduction : KeptLines {
   Shape keepdims, result;
-  Tensor keep;
   SequenceMask mask;
 };
 
@@ -64,7 +63,7 @@ Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
   check(axis > 0 || !x.mask().defined(), op.name.c_str(),
         "would mix the samples of a masked batch {}; drop_mask() it on purpose", x.shape());
   const Shape before = x.shape().slice(0, axis), after = x.shape().slice(axis + 1, x.rank());
-  Reduction d{around(x.shape(), axis), x.shape().with_dim(axis, 1), {}, kept, {}};
+  Reduction d{{around(x.shape(), axis), kept}, x.shape().with_dim(axis, 1), {}, {}};
   d.result = keepdims ? d.keepdims : before.concat(after);
   if (axis > 1) d.mask = x.mask();
   return d;
@@ -110,7 +109,7 @@ std::int64_t largest(const Reduction& d, const T* x, std::int64_t i) {
 Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, bool keepdims) {
   const Reduction d = reduction_of(kMaskedMean, x, keep, axis, keepdims);
   Tensor y = Tensor::empty(d.result, x.dtype(), x.device());
-  dispatch_device(x.device(), "masked_mean", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_mean", [&]<class T>(T) {
       const T* in = x.value().data<T>();
       for (std::int64_t i = 0; i < d.lines(); ++i) {
@@ -122,18 +121,22 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
         y.data<T>()[i] = count ? sum / static_cast<T>(count) : T{};
       }
     });
-  });
+  };
+  dispatch_device(x.device(), kMaskedMeanCuda, on_cpu, x.value(), d, y);
   const auto rule = [d](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
-    dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_mean", [&]<class T>(T) {
-      for (std::int64_t i = 0; i < d.lines(); ++i) {
-        const T share = g.data<T>()[i] / static_cast<T>(kept_count(d, i));
-        for (std::int64_t j = 0; j < d.along; ++j) {
-          const std::int64_t place = d.place(i, j);
-          dx.data<T>()[place] = d.keep.data<bool>()[place] ? share : T{};
+    const auto back_on_cpu = [&] {
+      dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_mean", [&]<class T>(T) {
+        for (std::int64_t i = 0; i < d.lines(); ++i) {
+          const T share = g.data<T>()[i] / static_cast<T>(kept_count(d, i));
+          for (std::int64_t j = 0; j < d.along; ++j) {
+            const std::int64_t place = d.place(i, j);
+            dx.data<T>()[place] = d.keep.data<bool>()[place] ? share : T{};
+          }
         }
-      }
-    });
+      });
+    };
+    dispatch_device(g.device(), kMaskedMeanGradientCuda, back_on_cpu, g, d, dx);
   };
   return record(kMaskedMean, {&x}, std::move(y), d.mask,
                 with_reach(rule, [d](std::size_t, const Tensor& marked,
@@ -146,7 +149,7 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
   const Reduction d = reduction_of(kMaskedMax, x, keep, axis, keepdims);
   Tensor y = Tensor::empty(d.result, x.dtype(), x.device());
   Tensor best = Tensor::empty({d.lines()}, DType::kInt64, x.device());
-  dispatch_device(x.device(), "masked_max", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_max", [&]<class T>(T) {
       const T* in = x.value().data<T>();
       for (std::int64_t i = 0; i < d.lines(); ++i) {
@@ -154,16 +157,20 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
         y.data<T>()[i] = j < 0 ? T{} : in[d.place(i, j)];
       }
     });
-  });
-  const auto rule = [d, best](const Tensor& g, Gradients& grads) {
+  };
+  dispatch_device(x.device(), kMaskedMaxCuda.forward, on_cpu, x.value(), d, best, y);
+  const auto rule = [d, best = std::as_const(best)](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
-    dx.fill(0.0);
-    dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_max", [&]<class T>(T) {
-      for (std::int64_t i = 0; i < d.lines(); ++i) {
-        const std::int64_t j = best.data<std::int64_t>()[i];
-        if (j >= 0) dx.data<T>()[d.place(i, j)] = g.data<T>()[i];
-      }
-    });
+    const auto back_on_cpu = [&] {
+      dx.fill(0.0);
+      dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_max", [&]<class T>(T) {
+        for (std::int64_t i = 0; i < d.lines(); ++i) {
+          const std::int64_t j = best.data<std::int64_t>()[i];
+          if (j >= 0) dx.data<T>()[d.place(i, j)] = g.data<T>()[i];
+        }
+      });
+    };
+    dispatch_device(g.device(), kMaskedMaxCuda.gradient, back_on_cpu, g, d, best, dx);
   };
   return record(kMaskedMax, {&x}, std::move(y), d.mask,
                 with_reach(rule, [d](std::size_t, const Tensor& marked,

@@ -1,9 +1,9 @@
-#include <cmath>
 #include <limits>
 
 #include <maskgrad/ops/cpu/rows/softmax_rows.hpp>
 #include <maskgrad/ops/math/broadcast_plan.hpp>
 #include <maskgrad/ops/nn/softmax.hpp>
+#include <maskgrad/ops/nn/softmax_kernels.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
@@ -62,21 +62,24 @@ class RowMask {
     // Where the last dimension is positions, holes are places of a row; else they are rows.
     const bool holes_in_rows = x.mask().defined() && x.rank() == 2;
     const bool whole_rows = keep.rank() >= 1 && keep.dim(-1) == x.dim(-1);
-    bits_ = holes_in_rows ? kept_elements(op.name.c_str(), x, keep)
-            : whole_rows  ? keep.clone()  // the caller may write to his own
-                          : expand(keep, x.shape());
+    kept_.bits = holes_in_rows ? kept_elements(op.name.c_str(), x, keep)
+                 : whole_rows  ? keep.clone()  // the caller may write to his own
+                               : expand(keep, x.shape());
     find_rows(holes_in_rows ? SequenceMask() : x.mask());
     find_runs();
   }
+
+  const KeptRows& rows() const { return kept_; }
 
   // Calls f(bits, first, count) for the part of row `at / n` that is worth computing: the only run
   // of kept places, of which all are (bits is nullptr), or the whole row. Writes 0 to the rest of
   // y.
   template <class T, class F>
   void on_kept(std::int64_t at, std::int64_t n, T* y, F f) const {
-    const std::int64_t row = rows_.defined() ? rows_.data<std::int64_t>()[at / n] : at / n;
-    const KeyInterval run = row < 0 ? KeyInterval{} : runs_[static_cast<std::size_t>(row)];
-    if (run.lo < 0) return f(bits_.data<bool>() + row * n, std::int64_t{0}, n);
+    const std::int64_t row =
+        kept_.rows.defined() ? kept_.rows.data<std::int64_t>()[at / n] : at / n;
+    const KeyInterval run = row < 0 ? KeyInterval{} : kept_.runs[static_cast<std::size_t>(row)];
+    if (run.lo < 0) return f(kept_.bits.data<bool>() + row * n, std::int64_t{0}, n);
     std::fill_n(y, run.lo, T{});
     std::fill(y + run.hi, y + n, T{});
     if (!run.empty()) f(nullptr, std::int64_t{run.lo}, std::int64_t{run.hi} - run.lo);
@@ -84,18 +87,18 @@ class RowMask {
 
   // A kept place depends on the kept places of its row.
   Tensor reached(const Tensor& marked, const Way& way) const {
-    const Tensor keep = without_holes(expand(bits_, shape_), holes_);
+    const Tensor keep = without_holes(expand(kept_.bits, shape_), holes_);
     return both(spread(Reach::kLastAxis, both(marked, keep), way), keep);
   }
 
  private:
   void find_rows(const SequenceMask& holes) {
-    if (bits_.shape() == shape_ && !holes.defined()) return;
+    if (kept_.bits.shape() == shape_ && !holes.defined()) return;
     holes_ = holes;
     const Shape rows = shape_.slice(0, shape_.rank() - 1),
-                own = bits_.shape().slice(0, bits_.rank() - 1);
-    rows_ = Tensor::empty({rows.numel()}, DType::kInt64);
-    auto* to = rows_.data<std::int64_t>();
+                own = kept_.bits.shape().slice(0, kept_.bits.rank() - 1);
+    kept_.rows = Tensor::empty({rows.numel()}, DType::kInt64);
+    auto* to = kept_.rows.data<std::int64_t>();
     BroadcastPlan("masked_softmax", own, rows)
         .for_each_element(
             [to](std::int64_t from, std::int64_t, std::int64_t row) { to[row] = from; });
@@ -109,9 +112,9 @@ class RowMask {
   void find_runs() {
     const auto n = static_cast<std::int32_t>(shape_.dim(-1));
     if (n == 0) return;
-    runs_.resize(static_cast<std::size_t>(bits_.numel() / n));
-    const bool* row = bits_.data<bool>();
-    for (KeyInterval& run : runs_) {
+    kept_.runs.resize(static_cast<std::size_t>(kept_.bits.numel() / n));
+    const bool* row = kept_.bits.data<bool>();
+    for (KeyInterval& run : kept_.runs) {
       run = next_run(row, 0, n);
       if (!next_run(row, run.hi, n).empty()) run = {-1, -1};
       row += n;
@@ -119,55 +122,36 @@ class RowMask {
   }
 
   Shape shape_;
-  Tensor bits_;
+  KeptRows kept_;
   SequenceMask holes_;  // rows of x that do not exist
-  Tensor rows_;  // int64: which row of the bits goes with each row of x, -1 for none; undefined:
-                 // its own
-  Runs runs_;    // of each row of the bits; lo is -1 where there are several
 };
-
-// y = x - max - log(sum exp(x - max)) over the kept places, 0 elsewhere; in this order, or a large
-// maximum swallows the logarithm.
-template <class T>
-void log_softmax_row(const T* x, const bool* keep, T* y, std::int64_t n) {
-  const auto [top, sum] = exp_row(x, keep, y, n);
-  const T log_sum = std::log(sum);
-  for (std::int64_t j = 0; j < n; ++j) y[j] = !keep || keep[j] ? (x[j] - top) - log_sum : T{};
-}
-
-// dx = g - exp(y) sum_k g_k over the kept places, 0 elsewhere
-template <class T>
-void log_softmax_gradient_row(const bool* keep, const T* y, const T* g, T* dx, std::int64_t n) {
-  select_row(g, keep, T{}, dx, n);
-  const T sum = row_sum(dx, n);
-  row_exp(y, T{}, dx, n);
-  for (std::int64_t j = 0; j < n; ++j) dx[j] = !keep || keep[j] ? g[j] - dx[j] * sum : T{};
-}
 
 // y = forward(x) on what is kept of each row;  dx = backward(y, g) likewise
 template <class Forward, class Backward>
-Variable by_kept_rows(const OpDef& op, const Variable& x, const Tensor& mask, Forward forward,
-                      Backward backward) {
+Variable by_kept_rows(const OpDef& op, const SoftmaxKernels<KeptRows>& kernels, const Variable& x,
+                      const Tensor& mask, Forward forward, Backward backward) {
   const RowMask keep(op, x, mask);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  for_each_row(op, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
+  const auto on_row = [&]<class T>(T, std::int64_t at, std::int64_t n) {
     const T* in = x.value().data<T>() + at;
     T* out = y.data<T>() + at;
     keep.on_kept(at, n, out, [&](const bool* bits, std::int64_t first, std::int64_t count) {
       forward(in + first, bits, out + first, count);
     });
-  });
-  const auto rule = [keep, backward, &op, saved = Saved(op, "output", y)](const Tensor& g,
-                                                                          Gradients& grads) {
+  };
+  for_each_row(op, x.value(), kernels.forward, on_row, x.value(), keep.rows(), y);
+  const auto rule = [keep, backward, &op, &kernels, saved = Saved(op, "output", y)](
+                        const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     const Tensor& output = *saved;
-    for_each_row(op, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
+    const auto on_row_back = [&]<class T>(T, std::int64_t at, std::int64_t n) {
       const T *out = output.data<T>() + at, *grad = g.data<T>() + at;
       T* row = dx.data<T>() + at;
       keep.on_kept(at, n, row, [&](const bool* bits, std::int64_t first, std::int64_t count) {
         backward(bits, out + first, grad + first, row + first, count);
       });
-    });
+    };
+    for_each_row(op, g, kernels.gradient, on_row_back, output, g, keep.rows(), dx);
   };
   return record(op, {&x}, y,
                 with_reach(rule, [keep](std::size_t, const Tensor& marked,
@@ -180,14 +164,15 @@ Variable by_kept_rows(const OpDef& op, const Variable& x, const Tensor& mask, Fo
 // dx = y (g - sum_k g_k y_k) over the kept places, 0 at the others
 Variable masked_softmax(const Variable& x, const Tensor& mask) {
   return by_kept_rows(
-      kMaskedSoftmax, x, mask, [](auto... row) { softmax_row(row...); },
+      kMaskedSoftmax, kMaskedSoftmaxCuda, x, mask, [](auto... row) { softmax_row(row...); },
       [](auto... row) { softmax_gradient_row(row...); });
 }
 
 // dx = g - softmax(x) sum_k g_k over the kept places, 0 at the others
 Variable masked_log_softmax(const Variable& x, const Tensor& mask) {
   return by_kept_rows(
-      kMaskedLogSoftmax, x, mask, [](auto... row) { log_softmax_row(row...); },
+      kMaskedLogSoftmax, kMaskedLogSoftmaxCuda, x, mask,
+      [](auto... row) { log_softmax_row(row...); },
       [](auto... row) { log_softmax_gradient_row(row...); });
 }
 

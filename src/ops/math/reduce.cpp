@@ -5,9 +5,9 @@
 #include <maskgrad/ops/cpu/vector/map_elements.hpp>
 #include <maskgrad/ops/functors/rules.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
+#include <maskgrad/ops/math/reduce_kernels.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
-#include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
@@ -178,29 +178,39 @@ Variable mean(const Variable& x, std::initializer_list<std::int64_t> axes, bool 
 
 namespace {
 
-Tensor place_of_max(const char* name, const Tensor& x, int axis) {
-  const Around d = around(x.shape(), axis);
-  check(d.along > 0, name, "there is no element along axis {} of {}", axis, x.shape());
-  Tensor y = Tensor::empty(x.shape().slice(0, axis).concat(x.shape().slice(axis + 1, x.rank())),
-                           DType::kInt64, x.device());
-  dispatch_device(x.device(), name, [&] {
-    dispatch_dtype(FloatingTypes{}, x.dtype(), name, [&]<class T>(T) {
-      auto* out = y.data<std::int64_t>();
-      parallel_for(d.lines(), least_for(d.along, 4), [&](std::int64_t i, std::int64_t end) {
-        for (; i < end; ++i) {
-          out[i] = argmax_row(x.data<T>() + d.place(i, 0), d.along, d.inner);
-        }
-      });
-    });
+Around checked_around(const char* name, const Shape& shape, int axis) {
+  const Around d = around(shape, axis);
+  check(d.along > 0, name, "there is no element along axis {} of {}", axis, shape);
+  return d;
+}
+
+// An index for each line along the axis.
+Tensor empty_index(const Tensor& x, int axis) {
+  const Shape before = x.shape().slice(0, axis), after = x.shape().slice(axis + 1, x.rank());
+  return Tensor::empty(before.concat(after), DType::kInt64, x.device());
+}
+
+// Where along its line the largest element stands.
+template <class T>
+void find_largest(const T* x, const Around& d, std::int64_t* best) {
+  parallel_for(d.lines(), least_for(d.along, 4), [&](std::int64_t i, std::int64_t end) {
+    for (; i < end; ++i) best[i] = argmax_row(x + d.place(i, 0), d.along, d.inner);
   });
-  return y;
 }
 
 }  // namespace
 
-Tensor argmax(const Tensor& x, std::int64_t axis) {
+Tensor argmax(const Tensor& x, std::int64_t axis_given) {
   check_defined(kArgmax, "input", x);
-  return place_of_max("argmax", x, x.shape().normalize(axis, "argmax"));
+  const int axis = x.shape().normalize(axis_given, "argmax");
+  const Around d = checked_around("argmax", x.shape(), axis);
+  Tensor best = empty_index(x, axis);
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "argmax",
+                   [&]<class T>(T) { find_largest(x.data<T>(), d, best.data<std::int64_t>()); });
+  };
+  dispatch_device(x.device(), kArgmaxCuda, on_cpu, x, d, best);
+  return best.to(Device{});
 }
 
 // y = x[argmax];  dx = g there, 0 elsewhere
@@ -208,35 +218,38 @@ Variable max(const Variable& x, std::int64_t axis_given, bool keepdims) {
   check_defined(kMax, {&x});
   const int axis = x.shape().normalize(axis_given, "max");
   check_keeps_positions(kMax, x, axis);
-  const Tensor best = place_of_max("max", x.value(), axis);
-  const Around d = around(x.shape(), axis);
-  // The place in x that element i of the result came from.
-  const auto place = [d](const std::int64_t* index, std::int64_t i) {
-    return d.place(i, index[i]);
-  };
+  const Around d = checked_around("max", x.shape(), axis);
+  Tensor best = empty_index(x.value(), axis);
   Tensor y =
       Tensor::empty(keepdims ? x.shape().with_dim(axis, 1) : best.shape(), x.dtype(), x.device());
-  dispatch_dtype(FloatingTypes{}, x.dtype(), "max", [&]<class T>(T) {
-    const auto* index = best.data<std::int64_t>();
-    for (std::int64_t i = 0; i < y.numel(); ++i)
-      y.data<T>()[i] = x.value().data<T>()[place(index, i)];
-  });
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "max", [&]<class T>(T) {
+      const T* const in = x.value().data<T>();
+      auto* const index = best.data<std::int64_t>();
+      find_largest(in, d, index);
+      for (std::int64_t i = 0; i < y.numel(); ++i) y.data<T>()[i] = in[d.place(i, index[i])];
+    });
+  };
+  dispatch_device(x.device(), kMaxCuda.forward, on_cpu, x.value(), d, best, y);
+  const auto rule = [d, best = std::as_const(best)](const Tensor& g, Gradients& grads) {
+    Tensor dx = grads.buffer(0);
+    const auto back_on_cpu = [&] {
+      dx.fill(0.0);
+      dispatch_dtype(FloatingTypes{}, g.dtype(), "max", [&]<class T>(T) {
+        const auto* index = best.data<std::int64_t>();
+        for (std::int64_t i = 0; i < g.numel(); ++i) {
+          dx.data<T>()[d.place(i, index[i])] = g.data<T>()[i];
+        }
+      });
+    };
+    dispatch_device(g.device(), kMaxCuda.gradient, back_on_cpu, g, d, best, dx);
+  };
   const Shape reduced = x.shape().with_dim(axis, 1);
-  return record(kMax, {&x}, std::move(y),
-                with_reach(
-                    [=](const Tensor& g, Gradients& grads) {
-                      Tensor dx = grads.buffer(0);
-                      dx.fill(0.0);
-                      dispatch_dtype(FloatingTypes{}, g.dtype(), "max", [&]<class T>(T) {
-                        const auto* index = best.data<std::int64_t>();
-                        for (std::int64_t i = 0; i < g.numel(); ++i)
-                          dx.data<T>()[place(index, i)] = g.data<T>()[i];
-                      });
-                    },
-                    [=](std::size_t, const Tensor& marked, const Way& way) {
-                      return reached(marked, reduced, way);
-                    }),
-                {{"axis", axis}, {"keepdims", keepdims}});
+  return record(
+      kMax, {&x}, std::move(y),
+      with_reach(rule, [reduced](std::size_t, const Tensor& marked,
+                                 const Way& way) { return reached(marked, reduced, way); }),
+      {{"axis", axis}, {"keepdims", keepdims}});
 }
 
 }  // namespace maskgrad::ops

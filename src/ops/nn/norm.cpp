@@ -4,6 +4,7 @@
 #include <maskgrad/ops/cpu/rows/softmax_rows.hpp>
 #include <maskgrad/ops/nn/norm.hpp>
 #include <maskgrad/ops/nn/norm_common.hpp>
+#include <maskgrad/ops/nn/norm_kernels.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
@@ -62,30 +63,6 @@ const OpDef& kMaskedLayerNorm = register_op({
     },
 });
 
-// Which places of a tensor count: those of a bool tensor of its shape, the positions of a sequence
-// mask, or all.
-class Kept {
- public:
-  explicit Kept(Tensor elements) : elements_(std::move(elements)) {}
-  Kept(const SequenceMask& mask, const Shape& shape) : positions_(mask, shape) {}
-
-  /// Whether the row that begins at element `at` is at a position that exists.
-  bool has_row(std::int64_t at) const { return elements_.defined() || positions_[at]; }
-  /// Which of its elements count; nullptr: all.
-  const bool* of_row(std::int64_t at) const {
-    return elements_.defined() ? elements_.data<bool>() + at : nullptr;
-  }
-
-  /// Marks of this shape, false at what does not count.
-  Tensor among(const Tensor& marked) const {
-    return elements_.defined() ? both(marked, elements_) : without_holes(marked, positions_.mask());
-  }
-
- private:
-  Tensor elements_;
-  KeptPlaces positions_;
-};
-
 void check_shapes(const OpDef& op, const Variable& x, const Variable& weight,
                   const Variable& bias) {
   const char* name = op.name.c_str();
@@ -99,16 +76,12 @@ void check_shapes(const OpDef& op, const Variable& x, const Variable& weight,
         to_string(weight.dtype()), to_string(bias.dtype()));
 }
 
-// The output, and the statistics of each row: float64 [rows, 2].
-struct Normalised {
-  Tensor y, statistics;
-};
-
-Normalised normalise(const OpDef& op, const Tensor& x, const Kept& kept, const Tensor& weight,
-                     const Tensor& bias, double eps) {
-  Normalised result{Tensor::empty(x.shape(), x.dtype(), x.device()),
-                    Tensor::zeros({rows_of(op, x).count, 2}, DType::kFloat64, x.device())};
-  for_each_row(op, x, [&]<class T>(T, std::int64_t at, std::int64_t n) {
+LayerNormOutput normalise(const OpDef& op, const LayerNormKernels& kernels, const Tensor& x,
+                          const KeptOfNorm& kept, const Tensor& weight, const Tensor& bias,
+                          double eps) {
+  LayerNormOutput result{Tensor::empty(x.shape(), x.dtype(), x.device()),
+                         Tensor::zeros({rows_of(op, x).count, 2}, DType::kFloat64, x.device())};
+  const auto on_row = [&]<class T>(T, std::int64_t at, std::int64_t n) {
     T* const y = result.y.data<T>() + at;
     if (!kept.has_row(at)) {
       std::fill_n(y, n, T{});
@@ -122,125 +95,89 @@ Normalised normalise(const OpDef& op, const Tensor& x, const Kept& kept, const T
     double* const statistics = result.statistics.data<double>() + at / n * 2;
     statistics[0] = of_row.mean;
     statistics[1] = of_row.rstd;
-  });
+  };
+  for_each_row(op, x, kernels.forward, on_row, x, kept, weight, bias, eps, result);
   return result;
 }
 
-// How the rows of a value are added: first along the first dimension that has several, in blocks,
-// then as sum_into() adds what is left.
-struct RowBlocks {
-  std::int64_t along = 1, positions = 1, features;
-  Shape left;  // [positions ..., features]
-
-  explicit RowBlocks(const Shape& shape) : features(shape[shape.rank() - 1]) {
-    int axis = 0;
-    while (axis < shape.rank() - 1 && shape[axis] == 1) ++axis;
-    const bool is_one = axis == shape.rank() - 1;
-    along = features == 0 ? 0 : is_one ? 1 : shape[axis];
-    left = shape.slice(is_one ? axis : axis + 1, shape.rank());
-    positions = left.slice(0, left.rank() - 1).numel();
-  }
-  std::int64_t count() const { return (along + kRowsOfBlock - 1) / kRowsOfBlock; }
-
-  /// Calls f(row, sum) for the rows of parts [part, end) of `count() * positions`, each
-  /// a position of a block, the rows of each in order.
-  template <class F>
-  void for_each_row(std::int64_t part, std::int64_t end, F f) const {
-    for (std::int64_t next; part < end; part = next) {
-      const std::int64_t block = part / positions, first = block * kRowsOfBlock;
-      next = std::min(end, (block + 1) * positions);
-      for (std::int64_t i = first; i < std::min(first + kRowsOfBlock, along); ++i) {
-        for (std::int64_t p = part; p < next; ++p) {
-          f(i * positions + p % positions, p);
-        }
-      }
+// The sums of all blocks [blocks, positions, features], which are used up.
+template <class T>
+void finish(const OpDef& op, const RowBlocks& rows, Tensor& of_blocks, Tensor& sums) {
+  if (rows.count() == 0) return sums.fill(0.0);
+  const std::int64_t size = rows.positions * rows.features;
+  if (rows.count() > 1) {
+    PairwiseSum<T> tree(size);
+    for (std::int64_t i = 0; i < rows.count(); ++i) {
+      copy_row(of_blocks.data<T>() + i * size, tree.row(), size);
+      tree.add();
     }
+    tree.finish(of_blocks.data<T>());
   }
+  sum_into(op.name.c_str(), of_blocks.view(0, rows.left), sums);
+}
 
-  /// The sums of all blocks [count(), positions, features], which are used up.
-  template <class T>
-  void finish(const OpDef& op, Tensor& of_blocks, Tensor& sums) const {
-    if (count() == 0) return sums.fill(0.0);
-    const std::int64_t size = positions * features;
-    if (count() > 1) {
-      PairwiseSum<T> tree(size);
-      for (std::int64_t i = 0; i < count(); ++i) {
-        copy_row(of_blocks.data<T>() + i * size, tree.row(), size);
-        tree.add();
-      }
-      tree.finish(of_blocks.data<T>());
-    }
-    sum_into(op.name.c_str(), of_blocks.view(0, left), sums);
+// xhat: the row of dx, or memory for one.
+template <class T>
+void add_row(const LayerNormGradient& call, std::int64_t at, T* xhat, T* sum_of_weight,
+             T* sum_of_bias) {
+  const std::int64_t n = call.x.dim(-1);
+  if (!call.kept.has_row(at)) {
+    std::fill_n(xhat, n, T{});
+    return;
   }
-};
+  const bool* const keep = call.kept.of_row(at);
+  const double* const of_row = call.statistics.data<double>() + at / n * 2;
+  const T* const grad = call.g.data<T>() + at;
+  normalise_row(call.x.data<T>() + at, keep, n, {of_row[0], of_row[1]}, xhat);
+  add_parameter_gradients(grad, xhat, keep, n, sum_of_weight, sum_of_bias);
+  if (call.dx.defined()) {
+    norm_gradient_row(grad, xhat, call.weight.data<T>(), keep, of_row[1], xhat, n);
+  }
+}
 
-// What the gradients of one call read and write.
-struct GradientCall {
-  const OpDef& op;
-  const Tensor &g, &x, &statistics, &weight;
-  const Kept& kept;
-  Tensor dx, dweight, dbias;  // undefined where nobody asks
-
-  // dweight = sum of g xhat over rows, dbias = sum of g, over the kept features. All in one pass
-  // over the rows.
-  template <class T>
-  void run() {
-    const RowBlocks rows(x.shape());
-    const Shape blocks = {rows.count(), rows.positions, rows.features};
-    const auto zeros_for = [&](const Tensor& sums) {
-      return sums.defined() ? Tensor::zeros(blocks, x.dtype()) : Tensor();
-    };
-    Tensor of_weight = zeros_for(dweight), of_bias = zeros_for(dbias);
-    constexpr std::int64_t kNeighbours = 8;  // positions of a part, which lie side by side
-    const std::int64_t least = std::max(kNeighbours, least_for(16, kRowsOfBlock, rows.features));
-    parallel_for(blocks[0] * blocks[1], least, [&](std::int64_t part, std::int64_t end) {
-      PoolVector<T> spare(static_cast<std::size_t>(dx.defined() ? 0 : rows.features));
-      rows.for_each_row(part, end, [&](std::int64_t row, std::int64_t sum) {
-        const std::int64_t at = row * rows.features;
-        const auto of_sum = [&](Tensor& sums) {
-          return sums.defined() ? sums.data<T>() + sum * rows.features : nullptr;
-        };
-        add_row<T>(at, dx.defined() ? dx.data<T>() + at : spare.data(), of_sum(of_weight),
-                   of_sum(of_bias));
-      });
+// dweight = sum of g xhat over rows, dbias = sum of g, over the kept features. All in one pass
+// over the rows.
+template <class T>
+void set_gradients(const OpDef& op, LayerNormGradient& call) {
+  const RowBlocks rows(call.x.shape());
+  const Shape blocks = {rows.count(), rows.positions, rows.features};
+  const auto zeros_for = [&](const Tensor& sums) {
+    return sums.defined() ? Tensor::zeros(blocks, call.x.dtype()) : Tensor();
+  };
+  Tensor of_weight = zeros_for(call.dweight), of_bias = zeros_for(call.dbias);
+  constexpr std::int64_t kNeighbours = 8;  // positions of a part, which lie side by side
+  const std::int64_t least = std::max(kNeighbours, least_for(16, kRowsOfBlock, rows.features));
+  parallel_for(blocks[0] * blocks[1], least, [&](std::int64_t part, std::int64_t end) {
+    PoolVector<T> spare(static_cast<std::size_t>(call.dx.defined() ? 0 : rows.features));
+    rows.for_each_row(part, end, [&](std::int64_t row, std::int64_t sum) {
+      const std::int64_t at = row * rows.features;
+      const auto of_sum = [&](Tensor& sums) {
+        return sums.defined() ? sums.data<T>() + sum * rows.features : nullptr;
+      };
+      add_row<T>(call, at, call.dx.defined() ? call.dx.data<T>() + at : spare.data(),
+                 of_sum(of_weight), of_sum(of_bias));
     });
-    if (dweight.defined()) rows.finish<T>(op, of_weight, dweight);
-    if (dbias.defined()) rows.finish<T>(op, of_bias, dbias);
-  }
-
- private:
-  // to: the row of dx, or memory for one.
-  template <class T>
-  void add_row(std::int64_t at, T* to, T* sum_of_weight, T* sum_of_bias) const {
-    const std::int64_t n = x.dim(-1);
-    if (!kept.has_row(at)) {
-      std::fill_n(to, n, T{});
-      return;
-    }
-    const bool* const keep = kept.of_row(at);
-    const double* const of_row = statistics.data<double>() + at / n * 2;
-    const T* const grad = g.data<T>() + at;
-    normalise_row(x.data<T>() + at, keep, n, {of_row[0], of_row[1]}, to);
-    add_parameter_gradients(grad, to, keep, n, sum_of_weight, sum_of_bias);
-    if (dx.defined()) {
-      norm_gradient_row(grad, to, weight.data<T>(), keep, of_row[1], to, n);
-    }
-  }
-};
+  });
+  if (call.dweight.defined()) finish<T>(op, rows, of_weight, call.dweight);
+  if (call.dbias.defined()) finish<T>(op, rows, of_bias, call.dbias);
+}
 
 // keep: the bits that `kept` is made from, or undefined.
-Variable normalised_over(const OpDef& op, const Variable& x, const Kept& kept, const Tensor& keep,
-                         const Variable& weight, const Variable& bias, double eps) {
-  Normalised normalised = normalise(op, x.value(), kept, weight.value(), bias.value(), eps);
-  const auto rule = [&op, kept, statistics = normalised.statistics,
+Variable normalised_over(const OpDef& op, const LayerNormKernels& kernels, const Variable& x,
+                         const KeptOfNorm& kept, const Tensor& keep, const Variable& weight,
+                         const Variable& bias, double eps) {
+  LayerNormOutput normalised =
+      normalise(op, kernels, x.value(), kept, weight.value(), bias.value(), eps);
+  const auto rule = [&op, &kernels, kept, statistics = normalised.statistics,
                      in = Saved(op, "input", x.value()),
                      w = Saved(op, "weight", weight.value())](const Tensor& g, Gradients& grads) {
     const auto buffer = [&](std::size_t i) { return grads.needed(i) ? grads.buffer(i) : Tensor(); };
-    GradientCall call = {op, g, *in, statistics, *w, kept, buffer(0), buffer(1), buffer(2)};
-    dispatch_device(g.device(), op.name.c_str(), [&] {
+    LayerNormGradient call = {g, *in, statistics, *w, kept, buffer(0), buffer(1), buffer(2)};
+    const auto on_cpu = [&] {
       dispatch_dtype(FloatingTypes{}, g.dtype(), op.name.c_str(),
-                     [&]<class T>(T) { call.run<T>(); });
-    });
+                     [&]<class T>(T) { set_gradients<T>(op, call); });
+    };
+    dispatch_device(g.device(), op.name.c_str(), kernels.gradient, on_cpu, call);
   };
   const auto reached = [kept](std::size_t input, const Tensor& marked, const Way& way) {
     const Reach reach = input == 0 ? Reach::kLastAxis : Reach::kElement;
@@ -259,7 +196,8 @@ Variable layer_norm(const Variable& x, const Variable& weight, const Variable& b
   check_shapes(kLayerNorm, x, weight, bias);
   check_eps(kLayerNorm, eps, x.dtype());
   check_no_masked_features(kLayerNorm, x, "use masked_layer_norm, or drop_mask() on purpose");
-  return normalised_over(kLayerNorm, x, Kept(x.mask(), x.shape()), Tensor(), weight, bias, eps);
+  return normalised_over(kLayerNorm, kLayerNormCuda, x, KeptOfNorm(x.mask(), x.shape()), Tensor(),
+                         weight, bias, eps);
 }
 
 Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable& weight,
@@ -268,8 +206,9 @@ Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable
   check_defined(kMaskedLayerNorm, "mask", keep);
   check_shapes(kMaskedLayerNorm, x, weight, bias);
   check_eps(kMaskedLayerNorm, eps, x.dtype());
-  return normalised_over(kMaskedLayerNorm, x, Kept(kept_elements("masked_layer_norm", x, keep)),
-                         keep, weight, bias, eps);
+  return normalised_over(kMaskedLayerNorm, kMaskedLayerNormCuda, x,
+                         KeptOfNorm(kept_elements("masked_layer_norm", x, keep)), keep, weight,
+                         bias, eps);
 }
 
 }  // namespace maskgrad::ops

@@ -4,6 +4,7 @@
 #include <maskgrad/ops/cpu/rows/softmax_rows.hpp>
 #include <maskgrad/ops/functors/norm_rules.hpp>
 #include <maskgrad/ops/nn/norm_common.hpp>
+#include <maskgrad/ops/nn/norm_kernels.hpp>
 #include <maskgrad/ops/nn/rms_norm.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -51,7 +52,7 @@ template <class T>
 double mean_square(const T* x, std::int64_t n, double factor) {
   const auto square = [=](std::int64_t j) {
     const double scaled = factor * static_cast<double>(x[j]);
-    return scaled * scaled;
+    return math::product(scaled, scaled);
   };
   return sum_terms<double>(n, square) / static_cast<double>(n);
 }
@@ -66,22 +67,18 @@ double inverse_root_of(const T* x, std::int64_t n, double eps) {
   return factor / std::sqrt(mean_square(x, n, factor) + eps * factor * factor);
 }
 
-// The output, the normalised input, and 1 / sqrt(mean(x^2) + eps) of each row.
-struct Normalised {
-  Tensor y, xhat, inverse_roots;
-};
-
-Normalised normalise(const Tensor& x, const KeptPlaces& kept, const Tensor& weight, double eps) {
-  Normalised result{Tensor::empty(x.shape(), x.dtype(), x.device()),
-                    Tensor::empty(x.shape(), x.dtype(), x.device()),
-                    Tensor::empty({rows_of(kRmsNorm, x).count}, DType::kFloat64, x.device())};
-  for_each_row(kRmsNorm, x, [&]<class T>(T, std::int64_t at, std::int64_t n) {
+// Writes the output to y.
+RmsNormSaved normalise(const Tensor& x, const KeptPlaces& kept, const Tensor& weight, double eps,
+                       Tensor& y) {
+  RmsNormSaved saved{Tensor::empty(x.shape(), x.dtype(), x.device()),
+                     Tensor::empty({rows_of(kRmsNorm, x).count}, DType::kFloat64, x.device())};
+  const auto on_row = [&]<class T>(T, std::int64_t at, std::int64_t n) {
     const T *in = x.data<T>() + at, *w = weight.data<T>();
-    T *xhat = result.xhat.data<T>() + at, *y = result.y.data<T>() + at;
-    double& inverse_root = result.inverse_roots.data<double>()[at / n];
+    T *xhat = saved.xhat.data<T>() + at, *to = y.data<T>() + at;
+    double& inverse_root = saved.inverse_roots.data<double>()[at / n];
     if (!kept[at]) {
       std::fill_n(xhat, n, T{});
-      std::fill_n(y, n, T{});
+      std::fill_n(to, n, T{});
       inverse_root = 0;
       return;
     }
@@ -89,10 +86,11 @@ Normalised normalise(const Tensor& x, const KeptPlaces& kept, const Tensor& weig
     const functors::Normalise rule{0, inverse_root};
     for (std::int64_t j = 0; j < n; ++j) {
       xhat[j] = rule(in[j]);
-      y[j] = xhat[j] * w[j];
+      to[j] = xhat[j] * w[j];
     }
-  });
-  return result;
+  };
+  for_each_row(kRmsNorm, x, kRmsNormCuda, on_row, x, kept.mask(), weight, eps, y, saved);
+  return saved;
 }
 
 // dx = (w g - xhat mean(w g xhat)) / sqrt(mean(x^2) + eps)
@@ -100,24 +98,25 @@ template <class T>
 void gradient_row(const T* g, const T* xhat, const T* weight, double inverse_root, T* dx,
                   std::int64_t n) {
   const double dot = sum_terms<double>(n, [&](std::int64_t j) {
-    return static_cast<double>(weight[j] * g[j]) * static_cast<double>(xhat[j]);
+    return math::product(static_cast<double>(weight[j] * g[j]), static_cast<double>(xhat[j]));
   });
   const functors::NormGradient rule{0, dot / static_cast<double>(n), inverse_root};
   for (std::int64_t j = 0; j < n; ++j) dx[j] = rule(weight[j] * g[j], xhat[j]);
 }
 
 // g is 0 in the holes, where nothing is read.
-void set_input_gradient(const Tensor& g, const Tensor& xhat, const Tensor& inverse_roots,
-                        const KeptPlaces& kept, const Tensor& weight, Tensor& dx) {
-  for_each_row(kRmsNorm, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
+void set_input_gradient(const Tensor& g, const RmsNormSaved& saved, const KeptPlaces& kept,
+                        const Tensor& weight, Tensor& dx) {
+  const auto on_row = [&]<class T>(T, std::int64_t at, std::int64_t n) {
     T* const to = dx.data<T>() + at;
     if (!kept[at]) {
       std::fill_n(to, n, T{});
       return;
     }
-    gradient_row(g.data<T>() + at, xhat.data<T>() + at, weight.data<T>(),
-                 inverse_roots.data<double>()[at / n], to, n);
-  });
+    gradient_row(g.data<T>() + at, saved.xhat.data<T>() + at, weight.data<T>(),
+                 saved.inverse_roots.data<double>()[at / n], to, n);
+  };
+  for_each_row(kRmsNorm, g, kRmsNormGradientCuda, on_row, g, saved, kept.mask(), weight, dx);
 }
 
 }  // namespace
@@ -129,20 +128,20 @@ Variable rms_norm(const Variable& x, const Variable& weight, double eps) {
   check_eps(kRmsNorm, eps, x.dtype());
   check_no_masked_features(kRmsNorm, x, "drop_mask() on purpose");
   const KeptPlaces kept(x.mask(), x.shape());
-  Normalised normalised = normalise(x.value(), kept, weight.value(), eps);
-  const auto rule = [=, xhat = normalised.xhat, inverse_roots = normalised.inverse_roots,
-                     w = Saved(kRmsNorm, "weight", weight.value())](const Tensor& g,
-                                                                    Gradients& grads) {
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  const RmsNormSaved saved = normalise(x.value(), kept, weight.value(), eps, y);
+  const auto rule = [kept, saved, w = Saved(kRmsNorm, "weight", weight.value())](const Tensor& g,
+                                                                                 Gradients& grads) {
     if (grads.needed(0)) {
       Tensor dx = grads.buffer(0);
-      set_input_gradient(g, xhat, inverse_roots, kept, *w, dx);
+      set_input_gradient(g, saved, kept, *w, dx);
     }
     if (grads.needed(1)) {
       Tensor sums = grads.buffer(1);
-      sum_products_into(kRmsNorm, g, xhat, sums);
+      sum_products_into(kRmsNorm, g, saved.xhat, sums);
     }
   };
-  return record(kRmsNorm, {&x, &weight}, std::move(normalised.y), rule, {{"eps", eps}});
+  return record(kRmsNorm, {&x, &weight}, std::move(y), rule, {{"eps", eps}});
 }
 
 }  // namespace maskgrad::ops

@@ -1,7 +1,6 @@
-#include <cmath>
-
 #include <maskgrad/ops/cpu/rows/softmax_rows.hpp>
 #include <maskgrad/ops/nn/softmax.hpp>
+#include <maskgrad/ops/nn/softmax_kernels.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
@@ -37,52 +36,43 @@ void check_last_is_not_positions(const OpDef& op, const Variable& x) {
         x.shape());
 }
 
+// y = forward(x) on each row;  dx = backward(y, g) likewise
+template <class Forward, class Backward>
+Variable by_rows(const OpDef& op, const SoftmaxKernels<>& kernels, const Variable& x,
+                 Forward forward, Backward backward) {
+  check_defined(op, {&x});
+  check_last_is_not_positions(op, x);
+  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
+  const auto on_row = [&]<class T>(T, std::int64_t at, std::int64_t n) {
+    forward(x.value().data<T>() + at, nullptr, y.data<T>() + at, n);
+  };
+  for_each_row(op, x.value(), kernels.forward, on_row, x.value(), y);
+  const auto rule = [&op, &kernels, backward, saved = Saved(op, "output", y)](const Tensor& g,
+                                                                              Gradients& grads) {
+    Tensor dx = grads.buffer(0);
+    const Tensor& output = *saved;
+    const auto on_row_back = [&]<class T>(T, std::int64_t at, std::int64_t n) {
+      backward(nullptr, output.data<T>() + at, g.data<T>() + at, dx.data<T>() + at, n);
+    };
+    for_each_row(op, g, kernels.gradient, on_row_back, output, g, dx);
+  };
+  return record(op, {&x}, std::move(y), rule);
+}
+
 }  // namespace
 
 // dx = y (g - sum_k g_k y_k)
 Variable softmax(const Variable& x) {
-  check_defined(kSoftmax, {&x});
-  check_last_is_not_positions(kSoftmax, x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  for_each_row(kSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    softmax_row<T>(x.value().data<T>() + at, nullptr, y.data<T>() + at, n);
-  });
-  const Saved saved(kSoftmax, "output", y);
-  return record(kSoftmax, {&x}, std::move(y), [saved](const Tensor& g, Gradients& grads) {
-    Tensor dx = grads.buffer(0);
-    const Tensor& output = *saved;
-    for_each_row(kSoftmax, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-      softmax_gradient_row<T>(nullptr, output.data<T>() + at, g.data<T>() + at, dx.data<T>() + at,
-                              n);
-    });
-  });
+  return by_rows(
+      kSoftmax, kSoftmaxCuda, x, [](auto... row) { softmax_row(row...); },
+      [](auto... row) { softmax_gradient_row(row...); });
 }
 
 // dx = g - softmax(x) sum_k g_k
 Variable log_softmax(const Variable& x) {
-  check_defined(kLogSoftmax, {&x});
-  check_last_is_not_positions(kLogSoftmax, x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  for_each_row(kLogSoftmax, x.value(), [&]<class T>(T, std::int64_t at, std::int64_t n) {
-    const T* in = x.value().data<T>() + at;
-    T* row = y.data<T>() + at;
-    const auto [top, sum] = exp_row<T>(in, nullptr, row, n);
-    const T log_sum = std::log(sum);
-    // In this order, or a large top swallows the logarithm.
-    for (std::int64_t j = 0; j < n; ++j) row[j] = (in[j] - top) - log_sum;
-  });
-  const Saved saved(kLogSoftmax, "output", y);
-  return record(kLogSoftmax, {&x}, std::move(y), [saved](const Tensor& g, Gradients& grads) {
-    Tensor dx = grads.buffer(0);
-    const Tensor& output = *saved;
-    for_each_row(kLogSoftmax, g, [&]<class T>(T, std::int64_t at, std::int64_t n) {
-      const T* grad = g.data<T>() + at;
-      T* row = dx.data<T>() + at;
-      const T sum = row_sum(grad, n);
-      row_exp(output.data<T>() + at, T{}, row, n);
-      for (std::int64_t j = 0; j < n; ++j) row[j] = grad[j] - row[j] * sum;
-    });
-  });
+  return by_rows(
+      kLogSoftmax, kLogSoftmaxCuda, x, [](auto... row) { log_softmax_row(row...); },
+      [](auto... row) { log_softmax_gradient_row(row...); });
 }
 
 }  // namespace maskgrad::ops

@@ -44,6 +44,9 @@ std::int64_t many_elements() { return 2'000'000; }
 // the range. A CPU that does not fuse multiplications rounds every rule in its own way.
 double allowed_ulps(const std::string& op, DType dtype) {
   if (op == "pow") return dtype == DType::kFloat32 ? 1 : 12;
+  // Its log() is the C library's, which is within 1 unit in either; so the output is, too. But in
+  // the gradient, a difference, that leaves 7400 units of the elements that are nearly 0.
+  if (op == "log_softmax" || op == "masked_log_softmax") return 8192;
   return ops::math::kFuses ? 0 : 6;
 }
 

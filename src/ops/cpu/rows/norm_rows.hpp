@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <maskgrad/ops/cpu/rows/wide_rows.hpp>
+#include <maskgrad/ops/functors/norm_rules.hpp>
 
 namespace maskgrad::ops {
 
@@ -62,19 +63,17 @@ void scale_and_shift_row(const T* xhat, const T* weight, const T* bias, const bo
 template <class T>
 void norm_gradient_row(const T* g, const T* xhat, const T* weight, const bool* keep, double rstd,
                        T* dx, std::int64_t n) {
-  const auto weighted = [=](std::int64_t j, const auto& which)
-                            MASKGRAD_INLINE { return which.load(weight + j) * which.load(g + j); };
   const auto add = [=](std::int64_t j, const auto& which, auto& sums) MASKGRAD_INLINE {
-    const Wide wg = weighted(j, which);
+    const Wide wg = math::product(which.load(weight + j), which.load(g + j));
     sums[0] = sums[0] + wg;
     sums[1] = multiply_add(wg, which.load(xhat + j), sums[1]);
   };
   const auto [sum, dot] = sum_wide<2>(n, keep, add);
   const double count = count_kept(keep, n);
-  const Wide mean(sum / count), minus_slope(-dot / count), factor(rstd);
-  for_each_wide(n, keep, [&](std::int64_t j, const auto& which) MASKGRAD_INLINE {
-    const Wide centered = weighted(j, which) - mean;
-    which.store(factor * multiply_add(which.load(xhat + j), minus_slope, centered), dx + j);
+  const functors::WeightedNormGradient<Wide> rule{Wide(-sum / count), Wide(-dot / count),
+                                                  Wide(rstd)};
+  for_each_wide(n, keep, [=](std::int64_t j, const auto& which) MASKGRAD_INLINE {
+    which.store(rule(which.load(weight + j), which.load(g + j), which.load(xhat + j)), dx + j);
   });
 }
 

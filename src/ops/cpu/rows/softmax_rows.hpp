@@ -4,6 +4,7 @@
 #include <maskgrad/ops/cpu/rows/row_kernels.hpp>
 #include <maskgrad/tensor/autograd/op_def.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 
 namespace maskgrad::ops {
 
@@ -66,25 +67,41 @@ void softmax_gradient_row(const bool* keep, const T* y, const T* g, T* dx, std::
     select_row(g, keep, T{}, dx, n);
     g = dx;
   }
-  const T dot = row_dot(g, y, n);
-  const auto rule = [dot](const Vec<T>& out, const Vec<T>& grad) {
-    return out * (grad - Vec<T>(dot));
-  };
-  map_vectors(n, dx, rule, y, g);
+  map_vectors(n, dx, functors::GradientOfSoftmax<T>{row_dot(g, y, n)}, y, g);
   if (keep) select_row(dx, keep, T{}, dx, n);
 }
 
-// Calls f(T{}, first element, length) for each row, parts of the rows side by side.
-template <class F>
-void for_each_row(const OpDef& op, const Tensor& x, F f) {
+// y = log_softmax(x) over the kept places, 0 elsewhere.
+template <class T>
+void log_softmax_row(const T* x, const bool* keep, T* y, std::int64_t n) {
+  const auto [top, sum] = exp_row(x, keep, y, n);
+  const functors::LogSoftmax<T> rule{top, std::log(sum)};
+  for (std::int64_t j = 0; j < n; ++j) y[j] = !keep || keep[j] ? rule(x[j]) : T{};
+}
+
+// dx = g - exp(y) sum_k g_k over the kept places, 0 elsewhere; g and dx are different rows
+template <class T>
+void log_softmax_gradient_row(const bool* keep, const T* y, const T* g, T* dx, std::int64_t n) {
+  if (keep) select_row(g, keep, T{}, dx, n);
+  const T sum = row_sum(keep ? dx : g, n);
+  map_vectors(n, dx, functors::GradientOfLogSoftmax<T>{sum}, y, g);
+  if (keep) select_row(dx, keep, T{}, dx, n);
+}
+
+// Calls f(T{}, first element, length) for each row, parts of the rows side by side. On a device,
+// calls the kernel with the arguments that follow.
+template <class Signature, class F, class... Given>
+void for_each_row(const OpDef& op, const Tensor& x, const CudaKernel<Signature>& kernel, F f,
+                  Given&&... given) {
   const Rows rows = rows_of(op, x);
-  dispatch_device(x.device(), op.name.c_str(), [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), op.name.c_str(), [&]<class T>(T) {
       parallel_for(rows.count, least_for(rows.length * 8), [&](std::int64_t row, std::int64_t end) {
         for (; row < end; ++row) f(T{}, row * rows.length, rows.length);
       });
     });
-  });
+  };
+  dispatch_device(x.device(), op.name.c_str(), kernel, on_cpu, std::forward<Given>(given)...);
 }
 
 }  // namespace maskgrad::ops
