@@ -42,9 +42,10 @@ struct Case {
   Shape shape;
   int axis;
 };
-const Case kCases[] = {{{1}, 0},        {{33, 5}, 0},      {{3, 31}, 1},     {{2, 512}, 1},
-                       {{513}, 0},      {{700, 3}, 0},     {{2, 600, 2}, 1}, {{9000}, 0},
-                       {{4, 33, 6}, 1}, {{2, 1300, 1}, 1}, {{0, 3}, 1},      {{3, 2, 0}, 1}};
+const Case kCases[] = {{{1}, 0},        {{33, 5}, 0},     {{3, 31}, 1},      {{2, 512}, 1},
+                       {{513}, 0},      {{700, 3}, 0},    {{2, 600, 2}, 1},  {{9000}, 0},
+                       {{4, 33, 6}, 1}, {{2, 40, 70}, 1}, {{2, 1300, 1}, 1}, {{0, 3}, 1},
+                       {{3, 2, 0}, 1}};
 
 TEST(CudaReductions, TakeAxesOfEveryLength) {
   Random random(1);
@@ -79,6 +80,18 @@ TEST(CudaReductions, TakeAVeryLongAxis) {
   test::expect_those_of_the_cpu("max", max_along(0), {x}, g);
   test::expect_those_of_the_cpu("masked_mean", masked_mean_along(0, keep), {x}, g);
   test::expect_those_of_the_cpu("sum", sum_along(0), {x}, g);
+}
+
+// Enough for a device to be busy with few threads for each.
+TEST(CudaReductions, TakeManyLongColumns) {
+  Random random(5);
+  const Shape shape = {1030, 4100};
+  const Tensor x = test::uniform(random, shape).to(DType::kFloat32),
+               keep = test::random_bits(random, shape, 0.5),
+               g = test::uniform(random, {4100}).to(DType::kFloat32);
+  const auto wanted = test::run_on({}, masked_mean_along(0, keep), {x}, g),
+             got = test::run_on(kCuda, masked_mean_along(0, keep), {x}, g);
+  for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_TRUE(test::same_bits(got[i], wanted[i]));
 }
 
 TEST(CudaReductions, OfNoElementsAreZeroOrRefused) {

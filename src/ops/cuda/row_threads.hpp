@@ -107,13 +107,33 @@ __device__ T combine_lanes(T x, Combine combine) {
   return __shfl_sync(cuda::kAllLanes, x, first);
 }
 
+// What comes of 2^k parts waits at level k, where bit k of their number is set: a balanced tree.
+// `number`: how many parts are in it already.
+inline constexpr int kLevelsOfTree = 40;
+template <class T, class Level, class Combine>
+__device__ void add_to_tree(std::int64_t number, T part, Level level_at, Combine combine) {
+  int level = 0;
+  for (; number >> level & 1; ++level) part = combine(level_at(level), part);
+  level_at(level) = part;
+}
+template <class T, class Level, class Combine>
+__device__ T total_of_tree(std::int64_t number, T nothing, Level level_at, Combine combine) {
+  T total = nothing;
+  bool is_first = true;
+  for (int level = 0; number >> level != 0; ++level) {
+    if (!(number >> level & 1)) continue;
+    const T sum = level_at(level);
+    total = is_first ? sum : combine(sum, total);
+    is_first = false;
+  }
+  return total;
+}
+
 // What the threads of a long row share. One for all reductions of a kernel with this T.
 template <class T>
 struct OfLongRow {
-  static constexpr int kLevels = 40;
-
   T parts[kMostParts][kLanesOfRow];
-  T levels[kLevels][kLanesOfRow];
+  T levels[kLevelsOfTree][kLanesOfRow];  // a tree of rounds, of blockDim.y blocks each
 };
 template <class T>
 __device__ OfLongRow<T>& of_long_row() {
@@ -133,30 +153,6 @@ __device__ void combine_parts(OfLongRow<T>& shared, std::int64_t count, Combine 
   }
 }
 
-// A long row is taken in rounds of blockDim.y blocks. What comes of 2^k rounds waits at level k,
-// where bit k of the number of rounds is set: a balanced tree. Part 0 keeps it.
-template <class T, class Combine>
-__device__ void add_round(OfLongRow<T>& shared, std::int64_t round, Combine combine) {
-  T total = shared.parts[0][threadIdx.x];
-  int level = 0;
-  for (; round >> level & 1; ++level) {
-    total = combine(shared.levels[level][threadIdx.x], total);
-  }
-  shared.levels[level][threadIdx.x] = total;
-}
-template <class T, class Combine>
-__device__ T finish_rounds(OfLongRow<T>& shared, std::int64_t rounds, T nothing, Combine combine) {
-  T total = nothing;
-  bool is_first = true;
-  for (int level = 0; rounds >> level != 0; ++level) {
-    if (!(rounds >> level & 1)) continue;
-    const T sum = shared.levels[level][threadIdx.x];
-    total = is_first ? sum : combine(sum, total);
-    is_first = false;
-  }
-  return total;
-}
-
 }  // namespace detail
 
 /// Each lane begins with `start`, and takes its elements by lane = step(lane, j); then blocks and
@@ -170,6 +166,7 @@ __device__ T reduce_row(const ShortRow& row, T start, Step step, Combine combine
 template <class T, class Step, class Combine>
 __device__ T reduce_row(const LongRow& row, T start, Step step, Combine combine) {
   auto& shared = detail::of_long_row<T>();
+  const auto level_at = [&](int level) -> T& { return shared.levels[level][threadIdx.x]; };
   const std::int64_t blocks = row.blocks(), of_round = blockDim.y;
   std::int64_t round = 0;
   for (; round * of_round < blocks; ++round) {
@@ -180,11 +177,13 @@ __device__ T reduce_row(const LongRow& row, T start, Step step, Combine combine)
       shared.parts[threadIdx.y][threadIdx.x] = lane;
     }
     detail::combine_parts(shared, count, combine);
-    if (threadIdx.y == 0) detail::add_round(shared, round, combine);
+    if (threadIdx.y == 0) {
+      detail::add_to_tree(round, shared.parts[0][threadIdx.x], level_at, combine);
+    }
     __syncthreads();
   }
   T total = start;
-  if (threadIdx.y == 0) total = detail::finish_rounds(shared, round, start, combine);
+  if (threadIdx.y == 0) total = detail::total_of_tree(round, start, level_at, combine);
   total = detail::combine_lanes(total, combine);
   if (threadIdx.x == 0 && threadIdx.y == 0) shared.parts[0][0] = total;
   __syncthreads();

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include <maskgrad/ops/cuda/row_threads.hpp>
+#include <maskgrad/ops/cuda/columns.hpp>
 #include <maskgrad/ops/math/reduce_kernels.hpp>
 
 namespace maskgrad::ops {
@@ -88,12 +88,10 @@ __global__ void masked_mean_gradient_kernel(std::int64_t lines, std::int64_t alo
   row.for_each([=](std::int64_t j) { dx[line[j]] = keep[line[j]] ? share : T{0}; });
 }
 
-RowsOf lines_of(const Around& d) { return {d.lines(), d.along}; }
-
 template <class T>
 void find_largest(const Tensor& x, const bool* keep, const Around& d, Tensor& best, T* y) {
-  launch_rows("max", lines_of(d), max_kernel<ShortRow, T>, max_kernel<LongRow, T>, d,
-              x.device_data<T>(), keep, best.device_data<std::int64_t>(), y);
+  launch_lines("max", d, max_kernel<ShortRow, T>, max_kernel<LongRow, T>, max_kernel<Column, T>,
+               x.device_data<T>(), keep, best.device_data<std::int64_t>(), y);
 }
 
 void argmax(const Tensor& x, const Around& d, Tensor& best) {
@@ -121,17 +119,17 @@ void max_gradient(const Tensor& g, const Around& d, const Tensor& best, Tensor& 
 void masked_mean(const Tensor& x, const KeptLines& d, Tensor& y) {
   const Tensor keep = d.keep.to(x.device());
   dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_mean", [&]<class T>(T) {
-    launch_rows("masked_mean", lines_of(d), masked_mean_kernel<ShortRow, T>,
-                masked_mean_kernel<LongRow, T>, static_cast<const Around&>(d), x.device_data<T>(),
-                keep.device_data<bool>(), y.device_data<T>());
+    launch_lines("masked_mean", d, masked_mean_kernel<ShortRow, T>, masked_mean_kernel<LongRow, T>,
+                 masked_mean_kernel<Column, T>, x.device_data<T>(), keep.device_data<bool>(),
+                 y.device_data<T>());
   });
 }
 void masked_mean_gradient(const Tensor& g, const KeptLines& d, Tensor& dx) {
   const Tensor keep = d.keep.to(g.device());
   dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_mean", [&]<class T>(T) {
-    launch_rows("masked_mean", lines_of(d), masked_mean_gradient_kernel<ShortRow, T>,
-                masked_mean_gradient_kernel<LongRow, T>, static_cast<const Around&>(d),
-                g.device_data<T>(), keep.device_data<bool>(), dx.device_data<T>());
+    launch_lines("masked_mean", d, masked_mean_gradient_kernel<ShortRow, T>,
+                 masked_mean_gradient_kernel<LongRow, T>, masked_mean_gradient_kernel<Column, T>,
+                 g.device_data<T>(), keep.device_data<bool>(), dx.device_data<T>());
   });
 }
 
