@@ -22,14 +22,30 @@ struct ExpRow {
   T top, sum;
 };
 
-/// y = e^(x - top) at the kept places; the others of y stay as they are.
-template <class Row, class T>
-__device__ ExpRow<T> exp_row(const Row& row, KeptOfRow keep, const T* x, T* y) {
+namespace detail {
+
+// take(j, e^(x[j] - top)) gives the latter back.
+template <class Row, class T, class Take>
+__device__ ExpRow<T> sum_exp_row(const Row& row, KeptOfRow keep, const T* x, Take take) {
   constexpr T kNothing = -std::numeric_limits<T>::infinity();
   const T top = row_max<T>(row, [=](std::int64_t j) { return keep[j] ? x[j] : kNothing; });
   const functors::ExpBelow<T> exp{top};
-  const T sum = row_sum<T>(row, [=](std::int64_t j) { return keep[j] ? y[j] = exp(x[j]) : T{0}; });
+  const T sum =
+      row_sum<T>(row, [=](std::int64_t j) { return keep[j] ? take(j, exp(x[j])) : T{0}; });
   return {top, sum};
+}
+
+}  // namespace detail
+
+template <class Row, class T>
+__device__ ExpRow<T> exp_row(const Row& row, KeptOfRow keep, const T* x) {
+  return detail::sum_exp_row(row, keep, x, [](std::int64_t, T e) { return e; });
+}
+
+/// The same, and y = e^(x - top) at the kept places; the others of y stay as they are.
+template <class Row, class T>
+__device__ ExpRow<T> exp_row(const Row& row, KeptOfRow keep, const T* x, T* y) {
+  return detail::sum_exp_row(row, keep, x, [=](std::int64_t j, T e) { return y[j] = e; });
 }
 
 /// Functors of rows: f(row, keep, element that the row begins with) writes a row of f.result.
@@ -40,9 +56,12 @@ struct SoftmaxOfRow {
 
   template <class Row>
   __device__ void operator()(const Row& row, KeptOfRow keep, std::int64_t at) const {
+    const T* const from = x + at;
     T* const y = result + at;
-    const T sum = exp_row(row, keep, x + at, y).sum;
-    row.for_each([=](std::int64_t j) { y[j] = keep[j] ? y[j] / sum : T{0}; });
+    const ExpRow<T> of_row = exp_row(row, keep, from);
+    const functors::ExpBelow<T> exp{of_row.top};
+    // Computed again, and not written and read back, which is more traffic with the memory.
+    row.for_each([=](std::int64_t j) { y[j] = keep[j] ? exp(from[j]) / of_row.sum : T{0}; });
   }
 };
 
@@ -55,7 +74,7 @@ struct LogSoftmaxOfRow {
   __device__ void operator()(const Row& row, KeptOfRow keep, std::int64_t at) const {
     const T* const from = x + at;
     T* const y = result + at;
-    const auto [top, sum] = exp_row(row, keep, from, y);
+    const auto [top, sum] = exp_row(row, keep, from);
     const functors::LogSoftmax<T> rule{top, std::log(sum)};
     row.for_each([=](std::int64_t j) { y[j] = keep[j] ? rule(from[j]) : T{0}; });
   }

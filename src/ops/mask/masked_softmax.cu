@@ -25,16 +25,29 @@ struct Kept {
   }
 };
 
-// A run is taken as a row of its own, so that sums begin where it does.
-template <class Row, class F>
-__global__ void kept_rows_kernel(std::int64_t rows, std::int64_t n, Kept keep, F f) {
-  const Row row(rows, n);
+// Gives f what is kept of a row, and writes 0 to the rest. A run is taken as a row of its own, so
+// that sums begin where it does.
+template <class Row, class F, class T>
+__device__ void on_kept(const Row& row, std::int64_t n, const Kept& keep, const F& f, T* result) {
   const KeptPart part = row.exists() ? keep.part(row.index, n) : KeptPart{nullptr, 0, 0};
-  auto* const result = f.result + row.index * n;
+  const std::int64_t at = row.index * n;
   row.for_each([=](std::int64_t j) {
-    if (j < part.first || j >= part.first + part.count) result[j] = 0;
+    if (j < part.first || j >= part.first + part.count) result[at + j] = 0;
   });
-  f(row.first(part.count), KeptOfRow{part.bits}, row.index * n + part.first);
+  f(row.first(part.count), KeptOfRow{part.bits}, at + part.first);
+}
+
+template <class Row, class F, class T>
+__global__ void rows_kernel(std::int64_t rows, std::int64_t n, Kept keep, const T* __restrict__ x,
+                            T* __restrict__ y) {
+  on_kept(Row(rows, n), n, keep, F{x, y}, y);
+}
+
+template <class Row, class F, class T>
+__global__ void gradient_kernel(std::int64_t rows, std::int64_t n, Kept keep,
+                                const T* __restrict__ y, const T* __restrict__ g,
+                                T* __restrict__ dx) {
+  on_kept(Row(rows, n), n, keep, F{y, g, dx}, dx);
 }
 
 Tensor tensor_of(const Runs& runs) {
@@ -47,32 +60,45 @@ Tensor tensor_of(const Runs& runs) {
   return all;
 }
 
-template <class F>
-void launch_on_kept(const Tensor& x, const KeptRows& keep, F f) {
-  const Tensor bits = keep.bits.to(x.device()), runs = tensor_of(keep.runs).to(x.device()),
-               rows = keep.rows.defined() ? keep.rows.to(x.device()) : Tensor();
-  const Kept kept = {bits.device_data<bool>(), runs.device_data<std::int32_t>(),
-                     rows.defined() ? rows.device_data<std::int64_t>() : nullptr};
-  launch_rows("masked_softmax", x.shape(), kept_rows_kernel<ShortRow, F>,
-              kept_rows_kernel<LongRow, F>, kept, f);
-}
+// KeptRows on a device.
+class UploadedRows {
+ public:
+  UploadedRows(const KeptRows& keep, Device device)
+      : bits_(keep.bits.to(device)),
+        runs_(tensor_of(keep.runs).to(device)),
+        rows_(keep.rows.defined() ? keep.rows.to(device) : Tensor()) {}
+
+  Kept kept() const {
+    return {bits_.device_data<bool>(), runs_.device_data<std::int32_t>(),
+            rows_.defined() ? rows_.device_data<std::int64_t>() : nullptr};
+  }
+
+ private:
+  Tensor bits_, runs_, rows_;
+};
 
 template <template <class> class F>
 bool fill_forward(SoftmaxKernels<KeptRows>& kernels) {
   return kernels.forward.fill([](const Tensor& x, const KeptRows& keep, Tensor& y) {
+    const UploadedRows there(keep, x.device());
     dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_softmax", [&]<class T>(T) {
-      launch_on_kept(x, keep, F<T>{x.device_data<T>(), y.device_data<T>()});
+      launch_rows("masked_softmax", x.shape(), rows_kernel<ShortRow, F<T>, T>,
+                  rows_kernel<LongRow, F<T>, T>, there.kept(), x.device_data<T>(),
+                  y.device_data<T>());
     });
   });
 }
 template <template <class> class F>
 bool fill_gradient(SoftmaxKernels<KeptRows>& kernels) {
-  return kernels.gradient.fill([](const Tensor& y, const Tensor& g, const KeptRows& keep,
-                                  Tensor& dx) {
-    dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_softmax", [&]<class T>(T) {
-      launch_on_kept(g, keep, F<T>{y.device_data<T>(), g.device_data<T>(), dx.device_data<T>()});
-    });
-  });
+  return kernels.gradient.fill(
+      [](const Tensor& y, const Tensor& g, const KeptRows& keep, Tensor& dx) {
+        const UploadedRows there(keep, g.device());
+        dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_softmax", [&]<class T>(T) {
+          launch_rows("masked_softmax", g.shape(), gradient_kernel<ShortRow, F<T>, T>,
+                      gradient_kernel<LongRow, F<T>, T>, there.kept(), y.device_data<T>(),
+                      g.device_data<T>(), dx.device_data<T>());
+        });
+      });
 }
 
 const bool kFilled = fill_forward<SoftmaxOfRow>(kMaskedSoftmaxCuda) &&

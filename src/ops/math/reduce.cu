@@ -55,8 +55,8 @@ __global__ void max_kernel(std::int64_t lines, std::int64_t along, Around d, con
 }
 
 template <class T>
-__global__ void max_gradient_kernel(std::int64_t count, Around d, const T* g,
-                                    const std::int64_t* best, T* dx) {
+__global__ void max_gradient_kernel(std::int64_t count, Around d, const T* __restrict__ g,
+                                    const std::int64_t* __restrict__ best, T* __restrict__ dx) {
   const std::int64_t i = cuda::thread_number();
   if (i >= count) return;
   const std::int64_t line = i / d.inner / d.along * d.inner + i % d.inner;
@@ -80,7 +80,8 @@ __global__ void masked_mean_kernel(std::int64_t lines, std::int64_t along, Aroun
 
 template <class Row, class T>
 __global__ void masked_mean_gradient_kernel(std::int64_t lines, std::int64_t along, Around d,
-                                            const T* g, const bool* keep, T* dx) {
+                                            const T* __restrict__ g, const bool* __restrict__ keep,
+                                            T* __restrict__ dx) {
   const Row row(lines, along);
   const Line line(row.index, d);
   const std::int64_t count = count_kept(row, line, keep);

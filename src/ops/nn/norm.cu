@@ -26,8 +26,9 @@ __device__ double count_kept(const Row& row, const Kept& keep, std::int64_t at) 
 }
 
 template <class Row, class T>
-__global__ void norm_kernel(std::int64_t rows, std::int64_t n, const T* x, Kept keep,
-                            const T* weight, const T* bias, double eps, T* y, double* statistics) {
+__global__ void norm_kernel(std::int64_t rows, std::int64_t n, const T* __restrict__ x, Kept keep,
+                            const T* __restrict__ weight, const T* __restrict__ bias, double eps,
+                            T* __restrict__ y, double* __restrict__ statistics) {
   const Row row(rows, n);
   const std::int64_t at = row.index * n;
   const bool has_row = row.exists() && keep.positions[row.index];
@@ -54,8 +55,10 @@ __global__ void norm_kernel(std::int64_t rows, std::int64_t n, const T* x, Kept 
 }
 
 template <class Row, class T>
-__global__ void input_gradient_kernel(std::int64_t rows, std::int64_t n, const T* g, const T* x,
-                                      const double* statistics, const T* weight, Kept keep, T* dx) {
+__global__ void input_gradient_kernel(std::int64_t rows, std::int64_t n, const T* __restrict__ g,
+                                      const T* __restrict__ x,
+                                      const double* __restrict__ statistics,
+                                      const T* __restrict__ weight, Kept keep, T* __restrict__ dx) {
   const Row row(rows, n);
   const std::int64_t at = row.index * n;
   const bool has_row = row.exists() && keep.positions[row.index];
@@ -88,8 +91,9 @@ struct Blocks {
 // A thread for the rows of a block at one position, in one feature: of_weight and of_bias [blocks,
 // positions, features], each null where nobody asks.
 template <class T>
-__global__ void sum_blocks_kernel(Blocks blocks, const T* g, const T* x, const double* statistics,
-                                  Kept keep, T* of_weight, T* of_bias) {
+__global__ void sum_blocks_kernel(Blocks blocks, const T* __restrict__ g, const T* __restrict__ x,
+                                  const double* __restrict__ statistics, Kept keep,
+                                  T* __restrict__ of_weight, T* __restrict__ of_bias) {
   const std::int64_t i = cuda::thread_number();
   if (i >= blocks.count * blocks.positions * blocks.features) return;
   const std::int64_t feature = i % blocks.features, part = i / blocks.features,

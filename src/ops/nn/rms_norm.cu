@@ -30,8 +30,10 @@ __device__ double inverse_root_of(const Row& row, const T* x, std::int64_t n, do
 }
 
 template <class Row, class T>
-__global__ void rms_norm_kernel(std::int64_t rows, std::int64_t n, const T* x, KeptPositions keep,
-                                const T* weight, double eps, T* y, T* xhat, double* inverse_roots) {
+__global__ void rms_norm_kernel(std::int64_t rows, std::int64_t n, const T* __restrict__ x,
+                                KeptPositions keep, const T* __restrict__ weight, double eps,
+                                T* __restrict__ y, T* __restrict__ xhat,
+                                double* __restrict__ inverse_roots) {
   const Row row(rows, n);
   const std::int64_t at = row.index * n;
   const bool has_row = row.exists() && keep[row.index];
@@ -46,9 +48,11 @@ __global__ void rms_norm_kernel(std::int64_t rows, std::int64_t n, const T* x, K
 }
 
 template <class Row, class T>
-__global__ void rms_norm_gradient_kernel(std::int64_t rows, std::int64_t n, const T* g,
-                                         const T* xhat, const double* inverse_roots,
-                                         KeptPositions keep, const T* weight, T* dx) {
+__global__ void rms_norm_gradient_kernel(std::int64_t rows, std::int64_t n, const T* __restrict__ g,
+                                         const T* __restrict__ xhat,
+                                         const double* __restrict__ inverse_roots,
+                                         KeptPositions keep, const T* __restrict__ weight,
+                                         T* __restrict__ dx) {
   const Row row(rows, n);
   const std::int64_t at = row.index * n;
   const bool has_row = row.exists() && keep[row.index];

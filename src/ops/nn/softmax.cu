@@ -5,22 +5,26 @@
 namespace maskgrad::ops {
 namespace {
 
-template <class Row, class F>
-__global__ void rows_kernel(std::int64_t rows, std::int64_t n, F f) {
+template <class Row, class F, class T>
+__global__ void rows_kernel(std::int64_t rows, std::int64_t n, const T* __restrict__ x,
+                            T* __restrict__ y) {
   const Row row(rows, n);
-  f(row, KeptOfRow{nullptr}, row.index * n);
+  F{x, y}(row, KeptOfRow{nullptr}, row.index * n);
 }
 
-template <class F>
-void launch_on_rows(const char* name, const Tensor& x, F f) {
-  launch_rows(name, x.shape(), rows_kernel<ShortRow, F>, rows_kernel<LongRow, F>, f);
+template <class Row, class F, class T>
+__global__ void gradient_kernel(std::int64_t rows, std::int64_t n, const T* __restrict__ y,
+                                const T* __restrict__ g, T* __restrict__ dx) {
+  const Row row(rows, n);
+  F{y, g, dx}(row, KeptOfRow{nullptr}, row.index * n);
 }
 
 template <template <class> class F>
 bool fill_forward(SoftmaxKernels<>& kernels) {
   return kernels.forward.fill([](const Tensor& x, Tensor& y) {
     dispatch_dtype(FloatingTypes{}, x.dtype(), "softmax", [&]<class T>(T) {
-      launch_on_rows("softmax", x, F<T>{x.device_data<T>(), y.device_data<T>()});
+      launch_rows("softmax", x.shape(), rows_kernel<ShortRow, F<T>, T>,
+                  rows_kernel<LongRow, F<T>, T>, x.device_data<T>(), y.device_data<T>());
     });
   });
 }
@@ -28,8 +32,9 @@ template <template <class> class F>
 bool fill_gradient(SoftmaxKernels<>& kernels) {
   return kernels.gradient.fill([](const Tensor& y, const Tensor& g, Tensor& dx) {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "softmax", [&]<class T>(T) {
-      launch_on_rows("softmax", g,
-                     F<T>{y.device_data<T>(), g.device_data<T>(), dx.device_data<T>()});
+      launch_rows("softmax", g.shape(), gradient_kernel<ShortRow, F<T>, T>,
+                  gradient_kernel<LongRow, F<T>, T>, y.device_data<T>(), g.device_data<T>(),
+                  dx.device_data<T>());
     });
   });
 }
