@@ -106,9 +106,9 @@ class RecurrentRule {
     gradients.w = wanted(1);
     if (has_bias_) gradients.bias = wanted(2);
     set_start(grads, gradients.start);
-    ScanStates last;
-    for (std::size_t s = 0; s < Cell::kStates; ++s) last[s] = arrived[1 + s];
-    scan_back<Cell>(*plan_, result_, *w_, arrived[0], last, gradients);
+    ScanArrived all = {arrived[0], {}};
+    for (std::size_t s = 0; s < Cell::kStates; ++s) all.last[s] = arrived[1 + s];
+    scan_back<Cell>(*plan_, result_, *w_, all, gradients);
   }
 
   Tensor reached(std::size_t number, const Tensor& marked, const Way& way) const {
@@ -151,9 +151,7 @@ std::array<Variable, 1 + Cell::kStates> run(const OpDef& op, const RecurrentInpu
                              in.w.value(),
                              value_of(in.bias),
                              {value_of(in.start[0]), value_of(in.start[1])}};
-  ScanResult result;
-  dispatch_device(in.gates.value().device(), op.name.c_str(),
-                  [&] { result = scan<Cell>(*plan, inputs, Tape::current() != nullptr); });
+  ScanResult result = scan<Cell>(*plan, inputs, Tape::current() != nullptr);
   std::array<OpOutput, 1 + Cell::kStates> made;
   made[0] = {result.output, in.gates.mask()};
   for (std::size_t s = 0; s < Cell::kStates; ++s) made[1 + s] = {result.last[s]};

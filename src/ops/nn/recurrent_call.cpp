@@ -20,6 +20,7 @@ void check_shapes(const char* name, std::int64_t gates, const RecurrentInputs& i
 void check_beside(const char* name, const char* input, const Variable& x, const Variable& gates) {
   check(x.dtype() == gates.dtype(), name, "the gates are {}, {} is {}: they must be the same",
         to_string(gates.dtype()), input, to_string(x.dtype()));
+  check(x.device() == gates.device(), name, "got one input on cuda and another on cpu");
   check(!x.mask().defined(), name, "{} takes no mask; drop_mask() it on purpose", input);
 }
 

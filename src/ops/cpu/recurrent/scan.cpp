@@ -2,6 +2,7 @@
 
 #include <maskgrad/ops/cpu/gemm/gemm_parts.hpp>
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
+#include <maskgrad/ops/cpu/recurrent/cells.hpp>
 #include <maskgrad/ops/cpu/recurrent/scan.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
@@ -126,7 +127,7 @@ class Forward {
     }
     f.output = call_.output + position * n_;
     f.kept = call_.kept ? call_.kept + (row + i) * Cell::kKept * n_ : kept_.data();
-    Cell::template forward<T>(n_, f);
+    step_forward<Cell>(n_, f);
   }
 
   const ForwardCall<T>& call_;
@@ -206,7 +207,7 @@ class Backward {
     }
     f.product = call_.products + (row + i) * kWidth * n_;
     f.gates = row_of(call_.gates, position, kWidth * n_);
-    Cell::template backward<T>(n_, f);
+    step_backward<Cell>(n_, f);
   }
 
   const BackwardCall<T>& call_;
@@ -236,23 +237,11 @@ void sum_over_rows(const Tensor& before, const Tensor& products, ScanGradients& 
   }
 }
 
-}  // namespace
-
 template <class Cell>
-ScanResult scan(const ScanPlan& plan, const ScanInputs& in, bool keeps) {
-  const std::int64_t n = in.w.dim(0);
-  ScanResult out;
-  out.output = empty_like(in.gates, in.gates.shape().with_dim(-1, n));
-  if (plan.rows() < in.gates.dim(0) * in.gates.dim(1)) out.output.fill(0.0);
-  for (int s = 0; s < Cell::kStates; ++s) {
-    const auto which = static_cast<std::size_t>(s);
-    out.last[which] = empty_like(in.gates, {plan.sequences(), n});
-    if (keeps) out.before[which] = empty_like(in.gates, {1, plan.rows(), n});
-  }
-  if (keeps) out.kept = empty_like(in.gates, {plan.rows(), Cell::kKept * n});
+void scan_on_cpu(const ScanPlan& plan, const ScanInputs& in, ScanResult& out) {
   dispatch_dtype(FloatingTypes{}, in.gates.dtype(), "scan", [&]<class T>(T) {
     const ForwardCall<T> call = {.plan = plan,
-                                 .n = n,
+                                 .n = in.w.dim(0),
                                  .gates = read<T>(in.gates),
                                  .w = read<T>(in.w),
                                  .bias = read<T>(in.bias),
@@ -263,39 +252,66 @@ ScanResult scan(const ScanPlan& plan, const ScanInputs& in, bool keeps) {
                                  .before = write<T>(out.before)};
     for_each_part(plan, [&](const ScanPart& part) { Forward<Cell, T>(call, part).run(); });
   });
-  return out;
 }
 
 template <class Cell>
-void scan_back(const ScanPlan& plan, const ScanResult& result, const Tensor& w,
-               const Tensor& output, const ScanStates& last, ScanGradients& gradients) {
-  const std::int64_t n = w.dim(0), width = Cell::kGates * n;
-  Tensor& of_gates = gradients.gates;
-  if (of_gates.defined() && plan.rows() < of_gates.dim(0) * of_gates.dim(1)) of_gates.fill(0.0);
-  Tensor products = empty_like(w, {1, plan.rows(), width});
+void scan_back_on_cpu(const ScanPlan& plan, const ScanResult& result, const Tensor& w,
+                      const ScanArrived& arrived, Tensor& products, ScanGradients& gradients) {
+  const std::int64_t n = w.dim(0);
   dispatch_dtype(FloatingTypes{}, w.dtype(), "scan", [&]<class T>(T) {
-    const Tensor transposed = transposed_by_all(w.data<T>(), n, width);
+    const Tensor transposed = transposed_by_all(w.data<T>(), n, Cell::kGates * n);
     const BackwardCall<T> call = {.plan = plan,
                                   .n = n,
                                   .transposed = read<T>(transposed),
                                   .stride = whole_vectors<T>(n),
                                   .kept = read<T>(result.kept),
                                   .before = read<T>(result.before),
-                                  .output = read<T>(output),
-                                  .last = read<T>(last),
+                                  .output = read<T>(arrived.output),
+                                  .last = read<T>(arrived.last),
                                   .gates = write<T>(gradients.gates),
                                   .start = write<T>(gradients.start),
                                   .products = write<T>(products)};
     for_each_part(plan, [&](const ScanPart& part) { Backward<Cell, T>(call, part).run(); });
   });
+}
+
+}  // namespace
+
+template <class Cell>
+ScanResult scan(const ScanPlan& plan, const ScanInputs& in, bool keeps) {
+  const std::int64_t n = in.w.dim(0);
+  ScanResult out;
+  out.output = empty_like(in.gates, in.gates.shape().with_dim(-1, n));
+  if (plan.rows() < in.gates.dim(0) * in.gates.dim(1)) out.output.fill(0.0);
+  for (std::size_t s = 0; s < Cell::kStates; ++s) {
+    out.last[s] = empty_like(in.gates, {plan.sequences(), n});
+    if (keeps) out.before[s] = empty_like(in.gates, {1, plan.rows(), n});
+  }
+  if (keeps) out.kept = empty_like(in.gates, {plan.rows(), Cell::kKept * n});
+  dispatch_device(
+      in.gates.device(), kScanCuda<Cell>, [&] { scan_on_cpu<Cell>(plan, in, out); }, plan, in, out);
+  return out;
+}
+
+template <class Cell>
+void scan_back(const ScanPlan& plan, const ScanResult& result, const Tensor& w,
+               const ScanArrived& arrived, ScanGradients& gradients) {
+  Tensor& of_gates = gradients.gates;
+  if (of_gates.defined() && plan.rows() < of_gates.dim(0) * of_gates.dim(1)) of_gates.fill(0.0);
+  Tensor products = empty_like(w, {1, plan.rows(), w.dim(1)});
+  const auto on_cpu = [&] {
+    scan_back_on_cpu<Cell>(plan, result, w, arrived, products, gradients);
+  };
+  dispatch_device(w.device(), kScanBackCuda<Cell>, on_cpu, plan, result, w, arrived, products,
+                  gradients);
   sum_over_rows(result.before[0], products, gradients);
 }
 
 template ScanResult scan<LstmCell>(const ScanPlan&, const ScanInputs&, bool);
 template ScanResult scan<GruCell>(const ScanPlan&, const ScanInputs&, bool);
-template void scan_back<LstmCell>(const ScanPlan&, const ScanResult&, const Tensor&, const Tensor&,
-                                  const ScanStates&, ScanGradients&);
-template void scan_back<GruCell>(const ScanPlan&, const ScanResult&, const Tensor&, const Tensor&,
-                                 const ScanStates&, ScanGradients&);
+template void scan_back<LstmCell>(const ScanPlan&, const ScanResult&, const Tensor&,
+                                  const ScanArrived&, ScanGradients&);
+template void scan_back<GruCell>(const ScanPlan&, const ScanResult&, const Tensor&,
+                                 const ScanArrived&, ScanGradients&);
 
 }  // namespace maskgrad::ops

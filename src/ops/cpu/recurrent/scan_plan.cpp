@@ -104,4 +104,30 @@ ScanPart ScanPlan::part(std::int64_t number) const {
           std::span(counts_).subspan(at(begin.step), at(end.step - begin.step))};
 }
 
+// Sequences were dealt to the parts by turns: number i of all, by length, is one of part i %
+// parts().
+ScanSteps ScanPlan::steps() const {
+  ScanSteps all;
+  all.begins.push_back(0);
+  all.sequences.reserve(order_.size());
+  all.rows.reserve(positions_.size());
+  Numbers next;  // rows of parts
+  for (std::int64_t p = 0; p < parts(); ++p) next.push_back(part(p).first_row);
+  for (std::int64_t i = 0; i < sequences(); ++i) {
+    all.sequences.push_back(part(i % parts()).sequences[at(i / parts())]);
+  }
+  for (std::size_t step = 0; std::ssize(all.rows) < rows(); ++step) {
+    const auto count = [&](std::int64_t p) {
+      const std::span<const std::int64_t> counts = part(p).counts;
+      return step < counts.size() ? counts[step] : 0;
+    };
+    for (std::int64_t i = 0; i / parts() < count(i % parts()); ++i) {
+      all.rows.push_back(next[at(i % parts())] + i / parts());
+    }
+    for (std::int64_t p = 0; p < parts(); ++p) next[at(p)] += count(p);
+    all.begins.push_back(std::ssize(all.rows));
+  }
+  return all;
+}
+
 }  // namespace maskgrad::ops

@@ -18,6 +18,16 @@ struct ScanPart {
   std::span<const std::int64_t> counts;     // of each step: the first counts[t] ones have step t
 };
 
+/// All parts together, for who takes a step of all sequences at once. Steps have rows one after
+/// another: step t those from begins[t] to begins[t + 1], of the first sequences.
+struct ScanSteps {
+  PoolVector<std::int64_t> sequences;  // numbers in the batch, a longer one before a shorter
+  PoolVector<std::int64_t> begins;     // one more than there are steps
+  PoolVector<std::int64_t> rows;       // their numbers in the plan
+
+  std::int64_t count() const { return std::ssize(begins) - 1; }
+};
+
 /// The positions of a batch that exist, in the order of a scan: the rows of one part after another.
 /// Positions that do not exist have no row, so a step never sees them. Parts are cut by shapes and
 /// masks alone, and may be scanned side by side.
@@ -39,6 +49,7 @@ class ScanPlan : public RefCounted {
   }
   std::int64_t parts() const { return static_cast<std::int64_t>(bounds_.size()) - 1; }
   ScanPart part(std::int64_t number) const;
+  ScanSteps steps() const;
 
  private:
   using Numbers = PoolVector<std::int64_t>;
