@@ -2,8 +2,9 @@
 #include <iterator>
 
 #include <maskgrad/layers/generate/key_value_cache.hpp>
+#include <maskgrad/layers/generate/row_moves.hpp>
 #include <maskgrad/ops/nn/key_blocks.hpp>
-#include <maskgrad/tensor/dtype.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 
 namespace maskgrad {
 namespace {
@@ -38,6 +39,21 @@ Tensor selected(const Tensor& from, std::span<const std::int64_t> source) {
 
 using Move = KeyValueCache::Move;
 
+void put_rows(std::span<const RowMove> moves, std::int64_t step, const Tensor& rows, Tensor& kept) {
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, rows.dtype(), kName, [&]<class T>(T) {
+      const std::int64_t features = rows.dim(2);
+      const T* const from = rows.data<T>();
+      T* const to = kept.data<T>();
+      for (const RowMove& move : moves) {
+        const T* const row = from + move.from * features;
+        for (std::int64_t f = 0; f < features; ++f) to[move.to + f * step] = row[f];
+      }
+    });
+  };
+  dispatch_device(rows.device(), kPutRowsCuda, on_cpu, moves, step, rows, kept);
+}
+
 std::vector<Move> moves_of(const Tensor& places, const SequenceMask& mask) {
   std::vector<Move> moves;
   const auto numbers = places.values<std::int64_t>();
@@ -49,30 +65,24 @@ std::vector<Move> moves_of(const Tensor& places, const SequenceMask& mask) {
 }
 
 // Rows of [B, S, F] go to their places in blocks of keys [B, N, F, 16].
-template <class T>
 void put_keys(std::span<const Move> moves, const Tensor& rows, Tensor& blocks) {
   constexpr std::int64_t kStep = ops::kKeysOfBlock;
   const std::int64_t features = rows.dim(2), of_sequence = blocks.dim(1) * features * kStep;
-  const T* const from = rows.data<T>();
-  T* const to = blocks.data<T>();
+  PoolVector<RowMove> all;
   for (const Move& move : moves) {
     const std::int64_t in_block = move.place % kStep, block = move.place / kStep;
-    T* const key = to + move.sequence * of_sequence + block * features * kStep + in_block;
-    const T* const row = from + move.from * features;
-    for (std::int64_t f = 0; f < features; ++f) key[f * kStep] = row[f];
+    all.push_back({move.from, move.sequence * of_sequence + block * features * kStep + in_block});
   }
+  put_rows(all, kStep, rows, blocks);
 }
 
 // The same, in rows of values [B, room, F].
-template <class T>
 void put_values(std::span<const Move> moves, const Tensor& rows, Tensor& values) {
-  const std::int64_t features = rows.dim(2);
-  const T* const from = rows.data<T>();
-  T* const to = values.data<T>();
+  PoolVector<RowMove> all;
   for (const Move& move : moves) {
-    std::copy_n(from + move.from * features, features,
-                to + (move.sequence * values.dim(1) + move.place) * features);
+    all.push_back({move.from, (move.sequence * values.dim(1) + move.place) * rows.dim(2)});
   }
+  put_rows(all, 1, rows, values);
 }
 
 }  // namespace
@@ -129,9 +139,11 @@ KeyValueCache::Kept KeyValueCache::kept_by(std::string_view layer, const Tensor&
                                            const Tensor& values) const {
   const auto found = kept_.find(layer);
   if (found == kept_.end()) {
-    const Tensor none = Tensor::empty(values.shape().with_dim(1, 0), values.dtype());
-    const Shape no_keys = ops::shape_of_key_blocks(keys.shape().with_dim(1, 0));
-    return {Tensor::empty(no_keys, keys.dtype()), none, std::vector<std::int64_t>(lengths_.size())};
+    const auto empty = [&](const Shape& shape) {
+      return Tensor::empty(shape, keys.dtype(), keys.device());
+    };
+    return {empty(ops::shape_of_key_blocks(keys.shape().with_dim(1, 0))),
+            empty(values.shape().with_dim(1, 0)), std::vector<std::int64_t>(lengths_.size())};
   }
   const Kept& kept = found->second;
   check(keys.dtype() == kept.keys.dtype() && keys.dim(2) == kept.keys.dim(2) &&
@@ -155,10 +167,8 @@ const KeyValueCache::Kept& KeyValueCache::keep(std::string_view layer, const Ten
     kept.keys = in_room(kept.keys, blocks[1]);
     kept.values = in_room(kept.values, room_);
   }
-  dispatch_dtype(FloatingTypes{}, keys.dtype(), kName, [&]<class T>(T) {
-    put_keys<T>(moves, keys, kept.keys);
-    put_values<T>(moves, values, kept.values);
-  });
+  put_keys(moves, keys, kept.keys);
+  put_values(moves, values, kept.values);
   const auto found = kept_.find(layer);
   Kept& now = found == kept_.end() ? kept_[std::string(layer)] : found->second;
   now = std::move(kept);

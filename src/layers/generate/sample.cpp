@@ -13,7 +13,7 @@ constexpr const char* kName = "sample";
 std::vector<double> checked_logits(const Tensor& logits) {
   check(logits.defined() && logits.rank() == 1 && logits.numel() > 0 && is_floating(logits.dtype()),
         kName, "needs floating logits [V], V above 0");
-  const Tensor wide = logits.to(DType::kFloat64);
+  const Tensor wide = logits.to(Device{}).to(DType::kFloat64);
   const auto values = wide.values<double>();
   for (const double value : values) {
     check(!std::isnan(value) && value < std::numeric_limits<double>::infinity(), kName,
