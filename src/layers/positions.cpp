@@ -65,7 +65,8 @@ SinusoidalPositions::SinusoidalPositions(double base)
 
 Variable SinusoidalPositions::forward(const Variable& x, Pass& pass) {
   check_positions("SinusoidalPositions", x);
-  return ops::add(x, Variable(waves(pass.positions(x), x.dim(2), base_, x.dtype())));
+  const Tensor added = waves(pass.positions(x), x.dim(2), base_, x.dtype());
+  return ops::add(x, Variable(added.to(x.device())));
 }
 
 }  // namespace maskgrad

@@ -7,14 +7,14 @@ namespace maskgrad {
 namespace {
 
 // [B, 1, S, 1]: -1e9 for masked positions, 0 for the others.
-Variable row_offsets(const SequenceMask& mask, DType dtype) {
+Variable row_offsets(const SequenceMask& mask, DType dtype, Device device) {
   const Tensor& bits = mask.bits();
-  Tensor offsets = Tensor::empty({bits.dim(0), 1, bits.dim(1), 1}, dtype, bits.device());
+  Tensor offsets = Tensor::empty({bits.dim(0), 1, bits.dim(1), 1}, dtype);
   dispatch_dtype(FloatingTypes{}, dtype, "Reflect", [&]<class T>(T) {
     std::transform(bits.data<bool>(), bits.data<bool>() + bits.numel(), offsets.data<T>(),
                    [](bool keep) { return keep ? T{} : T{-1e9}; });
   });
-  return Variable(offsets);
+  return Variable(offsets.to(device));
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Variable Reflect::forward(const Variable& x, Pass& pass) {
   check_input(x);
   ops::AttentionOptions options;
   if (x.mask().defined() && axis_ == MaskAxis::kQuery) {
-    options.bias = row_offsets(x.mask(), x.dtype());
+    options.bias = row_offsets(x.mask(), x.dtype(), x.device());
   }
   // These axes read whatever stands at padding, which is what is wrong with them.
   return attend_within(drop_mask(x), {}, std::move(options));

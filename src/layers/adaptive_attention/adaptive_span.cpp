@@ -30,14 +30,14 @@ double checked_start(std::int64_t most, const AdaptiveSpanOptions& options) {
 }
 
 // 1 - x / R for the distances x = 0 .. count-1, [1, count].
-Tensor slope(std::int64_t count, double ramp, DType dtype) {
-  Tensor values = Tensor::empty({1, count}, dtype);
-  dispatch_dtype(FloatingTypes{}, dtype, kName, [&]<class T>(T) {
+Tensor slope(std::int64_t count, double ramp, const Variable& like) {
+  Tensor values = Tensor::empty({1, count}, like.dtype());
+  dispatch_dtype(FloatingTypes{}, values.dtype(), kName, [&]<class T>(T) {
     for (std::int64_t x = 0; x < count; ++x) {
       values.data<T>()[x] = static_cast<T>(1 - static_cast<double>(x) / ramp);
     }
   });
-  return values;
+  return values.to(like.device());
 }
 
 // The furthest distance of each row [H, count] that is kept; 0 where none is.
@@ -70,7 +70,7 @@ Variable AdaptiveSpan::penalty() const { return ops::mean(spans()); }
 // m(x) for the distances x = 0 .. count-1, [H, count].
 Variable AdaptiveSpan::weights(std::int64_t count) const {
   const Variable z = ops::reshape(spans(), {heads(), 1});
-  const Variable from(slope(count, options_.ramp, z.dtype()));
+  const Variable from(slope(count, options_.ramp, z));
   return ops::clip(ops::add(ops::scale(z, 1 / options_.ramp), from), 0.0, 1.0);
 }
 
@@ -98,7 +98,7 @@ MultiHeadAttention::Attended AdaptiveSpan::attended(const Variable& x, Pass& pas
 
 std::optional<Hardened> AdaptiveSpan::harden() {
   std::vector<std::int64_t> windows;
-  const Tensor z = spans().value().to(DType::kFloat64);
+  const Tensor z = spans().value().to(Device{}).to(DType::kFloat64);
   for (const double span : z.values<double>()) {
     check(!std::isnan(span), kName, "a span is NaN");
     windows.push_back(static_cast<std::int64_t>(std::floor(span + options_.ramp / 2)));

@@ -29,7 +29,7 @@ Tensor logistic_noise(const Variable& logits, Pass& pass) {
       }
     });
   });
-  return noise;
+  return noise.to(logits.device());
 }
 
 }  // namespace maskgrad

@@ -8,7 +8,9 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/operators.hpp>
 #include <maskgrad/ops/math/straight_through.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/finite.hpp>
+#include <maskgrad/tensor/mask/holes.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
@@ -25,15 +27,12 @@ Variable relaxed(const Variable& logits, double temperature, Pass& pass) {
   return ops::sigmoid(ops::scale(noisy, 1 / temperature));
 }
 
-// f(i) at each place i that exists, and 0 at the others.
-template <class T, class F>
-Tensor at_existing(const Variable& logits, DType dtype, F f) {
-  Tensor y = Tensor::zeros(logits.shape(), dtype);
-  const bool* const exists = logits.mask().defined() ? logits.mask().bits().data<bool>() : nullptr;
-  T* const to = y.data<T>();
-  for (std::int64_t i = 0; i < y.numel(); ++i) {
-    if (!exists || exists[i]) to[i] = f(i);
-  }
+// 1 where l > -n, which is l + n > 0, and 0 elsewhere; NaN where l is.
+Tensor drawn_by(const Variable& logits, const Tensor& noise) {
+  const NoGrad no_grad;
+  const Variable noisy = ops::add(Variable(logits.value()), Variable(noise));
+  Tensor y = ops::straight_through(noisy).value();
+  drop_holes(y, logits.mask());
   return y;
 }
 
@@ -52,13 +51,17 @@ Variable Sampler::kept(const Variable& logits) const {
 SequenceMask decide(const Variable& logits) {
   check_given(logits.defined(), "decide", "the logits");
   check(logits.rank() == 2, "decide", "needs logits [B, S], got {}", logits.shape());
-  Tensor bits;
-  dispatch_dtype(FloatingTypes{}, logits.dtype(), "decide", [&]<class T>(T) {
-    const T* const logit = logits.value().data<T>();
-    bits = at_existing<bool>(logits, DType::kBool, [&](std::int64_t i) {
+  const Tensor here = logits.value().to(Device{});
+  const bool* const exists = logits.mask().defined() ? logits.mask().bits().data<bool>() : nullptr;
+  Tensor bits = Tensor::zeros(here.shape(), DType::kBool);
+  bool* const keep = bits.data<bool>();
+  dispatch_dtype(FloatingTypes{}, here.dtype(), "decide", [&]<class T>(T) {
+    const T* const logit = here.data<T>();
+    for (std::int64_t i = 0; i < here.numel(); ++i) {
+      if (exists && !exists[i]) continue;
       if (std::isnan(logit[i])) throw NotFiniteError("decide", "a logit is NaN");
-      return logit[i] > 0;
-    });
+      keep[i] = logit[i] > 0;
+    }
   });
   return SequenceMask(bits);
 }
@@ -115,15 +118,8 @@ Variable HardConcrete::kept(const Variable& logits) const {
 // of both, weighed by 0 and 1, would be NaN where l is infinite.
 KeepSample Reinforce::sample(const Variable& logits, Pass& pass) const {
   check_logits("reinforce", logits);
-  const Tensor noise = logistic_noise(logits, pass);
-  Tensor drawn;
-  dispatch_dtype(FloatingTypes{}, logits.dtype(), "reinforce", [&]<class T>(T) {
-    const T *const logit = logits.value().data<T>(), *const n = noise.data<T>();
-    drawn = at_existing<T>(logits, logits.dtype(), [&](std::int64_t i) {
-      return std::isnan(logit[i]) ? logit[i] : T(logit[i] > -n[i]);
-    });
-  });
-  const Variable keep(drawn, Variable::kConstant, logits.mask());
+  const Variable keep(drawn_by(logits, logistic_noise(logits, pass)), Variable::kConstant,
+                      logits.mask());
   const Variable against = ops::multiply(1 - 2 * keep, logits);
   return {keep, ops::negate(ops::softplus(against))};
 }

@@ -42,8 +42,9 @@ class Sampler {
 
 /// The decision when nothing is drawn any more: the positions of logits [B, S] that exist and whose
 /// logit is above 0. There a sampler keeps more than half, where its noise is 0. (The kept() of
-/// HardConcrete counts whatever is not set to 0, and is 1/2 at a logit of -1.6.) Throws Error
-/// unless logits are [B, S] and on the CPU, and NotFiniteError where one that exists is NaN.
+/// HardConcrete counts whatever is not set to 0, and is 1/2 at a logit of -1.6.) A mask stands on
+/// the host, which waits for logits that are on a device. Throws Error unless logits are [B, S],
+/// and NotFiniteError where one that exists is NaN.
 SequenceMask decide(const Variable& logits);
 
 /// keep = s(l), and so is kept().

@@ -19,15 +19,15 @@ constexpr const char* kName = "score function";
 constexpr std::array<std::string_view, 4> kNames = {"none", "running", "leave-one-out", "learned"};
 
 PoolVector<double> numbers(const Tensor& x) {
-  const Tensor wide = x.to(DType::kFloat64);
+  const Tensor wide = x.to(Device{}).to(DType::kFloat64);
   const auto values = wide.values<double>();
   return PoolVector<double>(values.begin(), values.end());
 }
 
-Tensor column_of(const PoolVector<double>& values, DType dtype) {
+Tensor column_of(const PoolVector<double>& values, const Variable& like) {
   Tensor column = Tensor::empty({std::ssize(values), 1}, DType::kFloat64);
   std::ranges::copy(values, column.data<double>());
-  return column.to(dtype);
+  return column.to(like.dtype()).to(like.device());
 }
 
 }  // namespace
@@ -72,7 +72,7 @@ Variable ScoreFunction::weighed(const PoolVector<double>& losses,
   for (std::size_t r = 0; r < losses.size(); ++r) {
     weights.push_back((losses[r] - baselines[r]) / static_cast<double>(options_.samples));
   }
-  const Variable column(column_of(weights, log_probability.dtype()));
+  const Variable column(column_of(weights, log_probability));
   return ops::sum(ops::fill_masked(ops::multiply(log_probability, column)));
 }
 
@@ -92,7 +92,7 @@ void ScoreFunction::check_inputs(const Tensor& losses, const Variable& log_proba
   check(losses.dim(0) % options_.samples == 0, kName,
         "the rows are {} samples of each sequence, and {} is no multiple", options_.samples,
         losses.dim(0));
-  if (const auto found = find_not_finite(losses)) {
+  if (const auto found = find_not_finite(losses.to(Device{}))) {
     throw NotFiniteError(kName, fmt::format("a loss is {}", found->value));
   }
 }

@@ -32,7 +32,8 @@ struct ScoreFunctionOptions {
 /// the sum over the sequences of E[loss] is
 ///   sum over rows r of (loss_r - baseline_r) d log_probability_r / K.
 /// It trains the decisions alone: a model behind them needs the gradient of the losses besides. The
-/// cost of a mask has a closed form (sparsity_cost.hpp) and should not go through here.
+/// cost of a mask has a closed form (sparsity_cost.hpp) and should not go through here. The weights
+/// of the rows are computed on the host, which waits for losses that are on a device.
 class ScoreFunction {
  public:
   /// Throws Error unless samples is above 0, and above 1 with kLeaveOneOut, and decay in [0, 1).

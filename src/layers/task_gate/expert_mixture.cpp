@@ -42,7 +42,7 @@ Tensor hard(const Choice& choice) {
       one.data<bool>()[static_cast<std::int64_t>(b) * choice.shares.dim(1) + best[b]] = true;
     }
   }
-  return one.to(choice.shares.dtype());
+  return one.to(choice.shares.dtype()).to(choice.shares.device());
 }
 
 // y with NaN for samples whose shares are NaN, which a best expert alone would hide.

@@ -3,8 +3,6 @@
 //
 // States stand by the length of their sequences, so those that have a step are the first ones. What
 // is kept for the gradient stands in the rows of the plan, as sums over rows go by these.
-#include <algorithm>
-
 #include <maskgrad/ops/cpu/recurrent/scan.hpp>
 #include <maskgrad/ops/cuda/gemm/multiply.hpp>
 
@@ -99,13 +97,14 @@ __global__ void backward_kernel(Backward<Cell, T> f) {
   }
 }
 
-// Row i of `to` is row numbers[i] of `from`, or the other way round.
+// Row i of `to` is row numbers[i] of `from`.
 template <class T>
 __global__ void take_rows_kernel(std::int64_t count, std::int64_t n, const std::int64_t* numbers,
                                  const T* from, T* to) {
   const std::int64_t i = cuda::thread_number();
   if (i < count * n) to[i] = from[numbers[i / n] * n + i % n];
 }
+// Row numbers[i] of `to` is row i of `from`.
 template <class T>
 __global__ void put_rows_kernel(std::int64_t count, std::int64_t n, const std::int64_t* numbers,
                                 const T* from, T* to) {
