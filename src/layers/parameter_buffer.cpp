@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/checked.hpp>
 
 namespace maskgrad {
@@ -119,14 +120,7 @@ void ParameterBuffer::set_gradients(const Tensor& sum, double factor) {
   check(sum.device() == gradients_.device(), "parameters",
         "gradients on {} do not fit parameters on {}", to_string(sum.device().type),
         to_string(gradients_.device().type));
-  dispatch_device(sum.device(), "parameters", [&] {
-    dispatch_dtype(FloatingTypes{}, dtype(), "parameters", [&]<class T>(T) {
-      const T scale = static_cast<T>(factor);
-      const T* from = sum.data<T>();
-      T* to = gradients_.data<T>();
-      for (std::int64_t i = 0; i < sum.numel(); ++i) to[i] = from[i] * scale;
-    });
-  });
+  scale_into(gradients_, sum, factor);
   for (const Entry& entry : entries_) {
     if (entry.gradient) entry.gradient->set_arrived();
   }

@@ -57,15 +57,17 @@ class ParameterBuffer {
   /// pass then clears whole parameters, not only the rows that the last one wrote.
   Tensor gradients();
   /// The same, to read only. The next pass then clears a large table only where the last one wrote.
-  /// Throws Error when T is not dtype().
+  const Tensor& read_gradients() {
+    complete_gradients();
+    return gradients_;
+  }
+  /// Their elements. Throws Error when T is not dtype(), and on a device other than the CPU.
   template <class T>
   std::span<const T> read_gradients() {
-    complete_gradients();
-    return std::as_const(gradients_).values<T>();
+    return read_gradients().values<T>();
   }
   /// Replaces all gradients by `factor` times `sum`, which has the shape, dtype and device of
-  /// gradients(). Throws Error for any other sum, and on a device other than the CPU. Then nothing
-  /// was changed.
+  /// gradients(). Throws Error for any other sum. Then nothing was changed.
   void set_gradients(const Tensor& sum, double factor);
   /// Whether a gradient has arrived at a parameter of this group since clear_gradients().
   bool has_gradients(const GroupSpan& group) const;

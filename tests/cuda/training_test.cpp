@@ -74,7 +74,6 @@ TEST(CudaTraining, StartsWithTheParametersOfTheCpu) {
             "[tensor] is on cuda: the host cannot read it");
 }
 
-// There is no kernel for it yet; a refusal leaves no gradients behind.
 TEST(CudaTraining, RefusesGradientsFromElsewhereAndChangesNothing) {
   Dense here(4, 3), there(4, 3);
   ParameterBuffer on_cpu(here, DType::kFloat32, 7), on_cuda(there, DType::kFloat32, 7, kCuda);
@@ -85,12 +84,24 @@ TEST(CudaTraining, RefusesGradientsFromElsewhereAndChangesNothing) {
   EXPECT_EQ(error(on_cpu, sum.to(kCuda)),
             "[parameters] gradients on cuda do not fit parameters on cpu");
   EXPECT_EQ(error(on_cuda, sum), "[parameters] gradients on cpu do not fit parameters on cuda");
-  EXPECT_EQ(error(on_cuda, sum.to(kCuda)), "[parameters] has no CUDA kernel");
   for (ParameterBuffer* parameters : {&on_cpu, &on_cuda}) {
     for (const auto& entry : parameters->entries()) {
       EXPECT_FALSE(entry.parameter->variable().grad().defined()) << entry.name;
     }
     EXPECT_THAT(test::to_doubles(parameters->gradients().to(Device{})), ::testing::Each(0));
+  }
+}
+
+TEST(CudaTraining, SetsGradientsToAShareOfASum) {
+  Random random(4);
+  for (const DType dtype : test::kFloatingDTypes) {
+    Dense here(40, 30), there(40, 30);
+    ParameterBuffer on_cpu(here, dtype, 7), on_cuda(there, dtype, 7, kCuda);
+    const Tensor sum = test::uniform(random, on_cpu.values().shape()).to(dtype);
+    on_cpu.set_gradients(sum, 0.3);
+    on_cuda.set_gradients(sum.to(kCuda), 0.3);
+    EXPECT_TRUE(is_identical(on_cuda.gradients().to(Device{}), on_cpu.gradients()));
+    EXPECT_TRUE(on_cuda.entries()[0].parameter->variable().grad().defined());
   }
 }
 

@@ -100,23 +100,43 @@ void take_vectors(const TableRows& rows, std::int64_t begin, std::int64_t end, c
   }
 }
 
-// y[i] = table[tokens[i]], 0 where it is masked; returns the rows of the table.
-template <class T>
-TableRows look_up(const Variable& tokens, const Tensor& table, Tensor& y) {
-  const std::int64_t vocabulary = table.dim(0), features = table.dim(1);
+// The rows of the table that tokens take. Calls take(rows, begin, end) for parts of them.
+template <class Take>
+TableRows rows_of(const Variable& tokens, std::int64_t vocabulary, std::int64_t features,
+                  Take take) {
   TableRows rows(static_cast<std::size_t>(tokens.shape().numel()));
   dispatch_dtype(IntegerTypes{}, tokens.dtype(), "embedding", [&]<class Id>(Id) {
     const Tokens<Id> read = tokens_of<Id>(tokens.value(), tokens.mask());
     std::atomic<bool> fit = true;
     parallel_for(std::ssize(rows), least_for(4 * features), [&](std::int64_t i, std::int64_t end) {
       if (read_rows(read, i, end, vocabulary, rows.data())) {
-        take_vectors(rows, i, end, table.data<T>(), features, y.data<T>());
+        take(rows, i, end);
       } else {
         fit = false;
       }
     });
     if (!fit) refuse_first_outside(read, tokens.shape(), vocabulary);
   });
+  return rows;
+}
+
+// y[i] = table[tokens[i]], 0 where it is masked; returns the rows of the table.
+TableRows look_up(const Variable& tokens, const Tensor& table, Tensor& y) {
+  const std::int64_t vocabulary = table.dim(0), features = table.dim(1);
+  TableRows rows;
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, table.dtype(), "embedding", [&]<class T>(T) {
+      T* const to = y.data<T>();
+      rows = rows_of(tokens, vocabulary, features, [&](const TableRows& read, auto i, auto end) {
+        take_vectors(read, i, end, table.data<T>(), features, to);
+      });
+    });
+  };
+  if (table.device().type != DeviceType::kCpu) {
+    rows = rows_of(tokens, vocabulary, 1, [](const TableRows&, auto, auto) {});
+  }
+  dispatch_device(table.device(), kTakeRowsCuda, on_cpu, std::span<const std::int64_t>(rows), table,
+                  y);
   return rows;
 }
 
@@ -139,13 +159,13 @@ Tensor zeros_for(Gradients& grads, const TableRows& rows, std::int64_t vocabular
 void sum_vectors(const TableRows& rows, std::int64_t vocabulary, const Tensor& g,
                  Gradients& grads) {
   Tensor table = zeros_for(grads, rows, vocabulary);
-  const std::int64_t features = g.dim(-1);
-  dispatch_device(g.device(), "embedding", [&] {
+  const std::span<const std::int64_t> taken(rows);
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, g.dtype(), "embedding", [&]<class T>(T) {
-      sum_taken(std::span<const std::int64_t>(rows), g.data<T>(), features, vocabulary,
-                table.data<T>());
+      sum_taken(taken, g.data<T>(), g.dim(-1), vocabulary, table.data<T>());
     });
-  });
+  };
+  dispatch_device(g.device(), kSumTakenCuda, on_cpu, taken, g, table);
 }
 
 // A vector depends on its token, and on one row of the table, whichever it is; a masked token's
@@ -166,11 +186,7 @@ Variable embedding(const Variable& weight, const Variable& tokens) {
         "the table takes no mask; drop_mask() it on purpose");
   const std::int64_t vocabulary = weight.dim(0), features = weight.dim(1);
   Tensor y = Tensor::empty(tokens.shape().concat({features}), weight.dtype(), weight.device());
-  TableRows rows;
-  dispatch_device(weight.device(), "embedding", [&] {
-    dispatch_dtype(FloatingTypes{}, weight.dtype(), "embedding",
-                   [&]<class T>(T) { rows = look_up<T>(tokens, weight.value(), y); });
-  });
+  TableRows rows = look_up(tokens, weight.value(), y);
   return record(
       kEmbedding, {&weight, &tokens}, std::move(y),
       with_reach(

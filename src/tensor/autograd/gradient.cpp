@@ -1,8 +1,5 @@
-#include <cstring>
-
 #include <maskgrad/tensor/autograd/gradient.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
-#include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad {
@@ -81,14 +78,10 @@ void Gradient::complete() {
 }
 
 void Gradient::clear_buffer() {
-  if (!dirty_rows_ || device_.type != DeviceType::kCpu) {
+  if (dirty_rows_) {
+    clear_rows(sum_, *dirty_rows_);
+  } else {
     sum_.fill(0.0);
-  } else if (!dirty_rows_->empty()) {
-    const std::size_t row_bytes = sum_.nbytes() / static_cast<std::size_t>(shape_[0]);
-    for (const std::int64_t row : *dirty_rows_) {
-      std::memset(sum_.raw_data() + static_cast<std::size_t>(row) * row_bytes, 0, row_bytes);
-    }
-    Traffic::add_filled(dirty_rows_->size() * row_bytes);
   }
   dirty_rows_.emplace();
 }

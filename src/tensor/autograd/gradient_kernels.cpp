@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/cpu/traffic.hpp>
 
 namespace maskgrad {
 namespace {
@@ -83,6 +85,31 @@ void add_into(Tensor& total, const Tensor& term) {
     });
   };
   dispatch_device(total.device(), kAddIntoCuda, on_cpu, total, term);
+}
+
+void scale_into(Tensor& to, const Tensor& from, double factor) {
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, to.dtype(), "scale_into", [&]<class T>(T) {
+      const T scale = static_cast<T>(factor);
+      const T* x = from.data<T>();
+      T* y = to.data<T>();
+      for (std::int64_t i = 0; i < from.numel(); ++i) y[i] = x[i] * scale;
+    });
+  };
+  dispatch_device(to.device(), kScaleIntoCuda, on_cpu, to, from, factor);
+}
+
+void clear_rows(Tensor& x, std::span<const std::int64_t> rows) {
+  if (rows.empty()) return;
+  const std::size_t row_bytes = x.nbytes() / static_cast<std::size_t>(x.dim(0));
+  Traffic::add_filled(rows.size() * row_bytes);
+  const auto on_cpu = [&] {
+    std::byte* const first = x.raw_data();
+    for (const std::int64_t row : rows) {
+      std::memset(first + static_cast<std::size_t>(row) * row_bytes, 0, row_bytes);
+    }
+  };
+  dispatch_device(x.device(), kClearRowsCuda, on_cpu, x, rows);
 }
 
 Tensor sum_to(const char* name, const Tensor& x, const Shape& shape) {

@@ -1,5 +1,8 @@
 // Sums in the order of cpu/row_sums.hpp, so that they have the CPU's bits.
+#include <algorithm>
+
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
+#include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/cuda/warp.hpp>
 
@@ -16,6 +19,44 @@ void add_into_on_device(Tensor& total, const Tensor& term) {
   dispatch_dtype(FloatingTypes{}, total.dtype(), "add_into", [&]<class T>(T) {
     cuda::launch({"add_into", cuda::blocks_for(total.numel()), cuda::kThreads}, add_into_kernel<T>,
                  total.device_data<T>(), term.device_data<T>(), total.numel());
+  });
+}
+
+template <class T>
+__global__ void scale_into_kernel(T* to, const T* from, T factor, std::int64_t count) {
+  const std::int64_t i = cuda::thread_number();
+  if (i < count) to[i] = from[i] * factor;
+}
+
+void scale_into_on_device(Tensor& to, const Tensor& from, double factor) {
+  dispatch_dtype(FloatingTypes{}, to.dtype(), "scale_into", [&]<class T>(T) {
+    cuda::launch({"scale_into", cuda::blocks_for(to.numel()), cuda::kThreads}, scale_into_kernel<T>,
+                 to.device_data<T>(), from.device_data<T>(), static_cast<T>(factor), to.numel());
+  });
+}
+
+// A warp for each row.
+constexpr unsigned kLanes = 32, kWarps = cuda::kThreads / kLanes;
+
+template <class T>
+__global__ void clear_rows_kernel(T* x, const std::int64_t* rows, std::int64_t count,
+                                  std::int64_t columns) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.y;
+  if (i >= count) return;
+  T* const row = x + rows[i] * columns;
+  for (std::int64_t j = threadIdx.x; j < columns; j += kLanes) row[j] = T{0};
+}
+
+void clear_rows_on_device(Tensor& x, std::span<const std::int64_t> rows) {
+  PoolVector<std::int64_t> once(rows.begin(), rows.end());
+  std::sort(once.begin(), once.end());
+  once.erase(std::unique(once.begin(), once.end()), once.end());
+  const auto count = static_cast<std::int64_t>(once.size());
+  const Tensor which = Tensor::from(std::span<const std::int64_t>(once), {count}, x.device());
+  dispatch_dtype(FloatingTypes{}, x.dtype(), "clear_rows", [&]<class T>(T) {
+    cuda::launch({"clear_rows", cuda::blocks_for(count, kWarps), dim3(kLanes, kWarps)},
+                 clear_rows_kernel<T>, x.device_data<T>(), which.device_data<std::int64_t>(), count,
+                 x.numel() / x.dim(0));
   });
 }
 
@@ -92,6 +133,8 @@ void sum_along(const Tensor& x, const Matrices& m, bool adds_columns, Tensor& su
 }
 
 const bool kFilled = kAddIntoCuda.fill(add_into_on_device) &&
+                     kScaleIntoCuda.fill(scale_into_on_device) &&
+                     kClearRowsCuda.fill(clear_rows_on_device) &&
                      kSumAlongCuda.fill([](const Tensor& x, std::int64_t outer, std::int64_t along,
                                            std::int64_t inner, Tensor& sums) {
                        if (sums.numel() == 0) return;

@@ -1,0 +1,137 @@
+#include <algorithm>
+#include <cstring>
+
+#include <maskgrad/ops/cpu/rows/taken_rows.hpp>
+#include <maskgrad/tensor/cuda/launch.hpp>
+
+namespace maskgrad::ops {
+namespace {
+
+constexpr unsigned kLanes = 32, kWarps = cuda::kThreads / kLanes;
+
+// A list of structures of int64, for the device.
+template <class S>
+Tensor upload(std::span<const S> list, Device device) {
+  static_assert(sizeof(S) % sizeof(std::int64_t) == 0);
+  constexpr std::int64_t kWords = sizeof(S) / sizeof(std::int64_t);
+  Tensor words = Tensor::empty({std::ssize(list), kWords}, DType::kInt64);
+  if (!list.empty()) std::memcpy(words.raw_data(), list.data(), list.size_bytes());
+  return words.to(device);
+}
+template <class S>
+const S* uploaded(const Tensor& words) {
+  return reinterpret_cast<const S*>(words.device_data<std::int64_t>());
+}
+
+// A warp for each place.
+template <class T>
+__global__ void take_rows_kernel(const std::int64_t* rows, std::int64_t places, const T* table,
+                                 std::int64_t columns, T* y) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.y;
+  if (i >= places) return;
+  const std::int64_t row = rows[i];
+  for (std::int64_t j = threadIdx.x; j < columns; j += kLanes) {
+    y[i * columns + j] = row < 0 ? T{0} : table[row * columns + j];
+  }
+}
+
+void take_rows(std::span<const std::int64_t> rows, const Tensor& table, Tensor& y) {
+  if (y.numel() == 0) return;
+  const std::int64_t places = std::ssize(rows);
+  const Tensor which = upload(rows, y.device());
+  dispatch_dtype(FloatingTypes{}, y.dtype(), "embedding", [&]<class T>(T) {
+    cuda::launch({"embedding", cuda::blocks_for(places, kWarps), dim3(kLanes, kWarps)},
+                 take_rows_kernel<T>, uploaded<std::int64_t>(which), places, table.device_data<T>(),
+                 y.numel() / places, y.device_data<T>());
+  });
+}
+
+using Block = Occurrences::Block;
+
+// A warp for each block of places and 32 columns, or several times 32 of very many. The sums of a
+// row with several blocks go to parts [parts, columns].
+template <class T>
+__global__ void sum_blocks_kernel(const Block* blocks, std::int64_t count,
+                                  const std::int64_t* places, const T* x, std::int64_t columns,
+                                  T* table, T* parts) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.y;
+  if (i >= count) return;
+  const Block block = blocks[i];
+  T* const to = block.part < 0 ? table + block.row * columns : parts + block.part * columns;
+  const std::int64_t step = std::int64_t{gridDim.y} * kLanes;
+  for (std::int64_t j = std::int64_t{blockIdx.y} * kLanes + threadIdx.x; j < columns; j += step) {
+    T sum = 0;
+    for (std::int64_t k = block.begin; k < block.end; ++k) sum += x[places[k] * columns + j];
+    to[j] = sum;
+  }
+}
+
+// The blocks of one row: parts [first, first + count).
+struct PartsOfRow {
+  std::int64_t row, first, count;
+};
+
+PoolVector<PartsOfRow> rows_with_parts(const PoolVector<Block>& blocks) {
+  PoolVector<PartsOfRow> rows;
+  for (const Block& block : blocks) {
+    if (block.part < 0) continue;
+    if (rows.empty() || rows.back().row != block.row) rows.push_back({block.row, block.part, 0});
+    ++rows.back().count;
+  }
+  return rows;
+}
+
+// table[row] = the sum of its parts, in a balanced tree of their indices: a block of threads for
+// each row and 32 columns, or several times 32 of very many.
+template <class T>
+__global__ void add_parts_kernel(const PartsOfRow* rows, std::int64_t columns, T* parts, T* table) {
+  const PartsOfRow of_row = rows[blockIdx.x];
+  const std::int64_t stride = std::int64_t{gridDim.y} * kLanes;
+  for (std::int64_t first = std::int64_t{blockIdx.y} * kLanes; first < columns; first += stride) {
+    const std::int64_t j = first + threadIdx.x;
+    T* const part = parts + of_row.first * columns + j;
+    for (std::int64_t step = 1; step < of_row.count; step *= 2) {
+      for (std::int64_t k = threadIdx.y * 2 * step; j < columns && k + step < of_row.count;
+           k += kWarps * 2 * step) {
+        part[k * columns] += part[(k + step) * columns];
+      }
+      __syncthreads();
+    }
+    if (threadIdx.y == 0 && j < columns) table[of_row.row * columns + j] = *part;
+  }
+}
+
+template <class T>
+void sum_places(const Occurrences& occurrences, const Tensor& x, std::int64_t columns,
+                Tensor& table) {
+  constexpr std::int64_t kMost = 65535;  // of a grid's second dimension
+  const auto& blocks = occurrences.blocks();
+  const auto tiles =
+      static_cast<unsigned>(std::min(kMost, (columns + kLanes - 1) / std::int64_t{kLanes}));
+  const Tensor listed = upload(std::span<const Block>(blocks), x.device()),
+               places = upload(occurrences.places(), x.device());
+  Tensor parts = Tensor::empty({occurrences.parts(), columns}, x.dtype(), x.device());
+  const std::int64_t count = std::ssize(blocks);
+  cuda::launch({"embedding", dim3(cuda::blocks_for(count, kWarps), tiles), dim3(kLanes, kWarps)},
+               sum_blocks_kernel<T>, uploaded<Block>(listed), count, uploaded<std::int64_t>(places),
+               x.device_data<T>(), columns, table.device_data<T>(), parts.device_data<T>());
+  if (occurrences.parts() == 0) return;
+  const PoolVector<PartsOfRow> rows = rows_with_parts(blocks);
+  const Tensor of_rows = upload(std::span<const PartsOfRow>(rows), x.device());
+  cuda::launch({"embedding", dim3(static_cast<unsigned>(rows.size()), tiles), dim3(kLanes, kWarps)},
+               add_parts_kernel<T>, uploaded<PartsOfRow>(of_rows), columns, parts.device_data<T>(),
+               table.device_data<T>());
+}
+
+void sum_taken(std::span<const std::int64_t> rows, const Tensor& x, Tensor& table) {
+  if (x.numel() == 0 || table.numel() == 0) return;
+  const std::int64_t columns = x.numel() / std::ssize(rows);
+  const Occurrences occurrences(rows, table.numel() / columns);
+  dispatch_dtype(FloatingTypes{}, x.dtype(), "embedding",
+                 [&]<class T>(T) { sum_places<T>(occurrences, x, columns, table); });
+}
+
+const bool kFilled = kTakeRowsCuda.fill(take_rows) && kSumTakenCuda.fill(sum_taken);
+
+}  // namespace
+}  // namespace maskgrad::ops
