@@ -8,6 +8,16 @@
 
 namespace maskgrad::ops::functors {
 
+/// The gradient of a loss as a functor of three elements: its inputs, and what arrives.
+template <class Rule>
+struct LossGradientOf {
+  Rule rule;
+  template <class V>
+  MASKGRAD_RULE V operator()(V x, V t, V g) const {
+    return rule.gradient(x, t, g);
+  }
+};
+
 /// (x - t)^2
 struct SquaredError {
   template <class V>
@@ -39,11 +49,17 @@ struct BinaryCrossEntropy {
 
 /// factor (p - target): the gradient of a logit whose softmax is p, and whose class the target
 /// distribution gives `target`.
+template <class V>
+MASKGRAD_RULE inline V softmax_gradient(V p, V target, V factor) {
+  return (p - target) * factor;
+}
+
+/// The same as a functor of one element.
 struct SoftmaxGradient {
   Factor factor, target;
   template <class V>
   MASKGRAD_RULE V operator()(V p) const {
-    return factor.times(p - target.parts<V>().hi);
+    return softmax_gradient(p, target.parts<V>().hi, factor.parts<V>().hi);
   }
 };
 

@@ -3,6 +3,7 @@
 #include <maskgrad/ops/cpu/vector/map_elements.hpp>
 #include <maskgrad/ops/functors/loss_rules.hpp>
 #include <maskgrad/ops/nn/element_losses.hpp>
+#include <maskgrad/ops/nn/loss_kernels.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
@@ -88,9 +89,9 @@ template <class Rule>
 Tensor total(const OpDef& op, Rule rule, const Tensor& x, const Tensor& target,
              const Counted& counted) {
   Tensor result = Tensor::empty({}, x.dtype(), x.device());
-  const std::int64_t samples = x.rank() > 1 ? x.dim(0) : 1;
+  const std::int64_t samples = samples_of(x);
   const std::int64_t each = samples ? x.numel() / samples : 0;
-  dispatch_device(x.device(), op.name.c_str(), [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, x.dtype(), op.name.c_str(), [&]<class T>(T) {
       PoolVector<double> sums(static_cast<std::size_t>(samples));
       const auto term = [&](std::int64_t b, std::int64_t j) {
@@ -103,7 +104,9 @@ Tensor total(const OpDef& op, Rule rule, const Tensor& x, const Tensor& target,
       *result.data<T>() = static_cast<T>(sum_terms<double>(
           samples, [&](std::int64_t b) { return sums[static_cast<std::size_t>(b)]; }));
     });
-  });
+  };
+  dispatch_device(x.device(), op.name.c_str(), kLossSumCuda<Rule>, on_cpu, x, target,
+                  counted.mask(), result);
   return result;
 }
 
@@ -111,30 +114,44 @@ Tensor total(const OpDef& op, Rule rule, const Tensor& x, const Tensor& target,
 template <class Rule>
 Tensor gradient_of(const OpDef& op, Rule rule, const Tensor& x, const Tensor& target,
                    const Tensor& g, const Counted& counted) {
-  const auto slope = [rule](const auto& of, const auto& to, const auto& dy)
-                         MASKGRAD_INLINE { return rule.gradient(of, to, dy); };
+  const functors::LossGradientOf<Rule> slope{rule};
   return counted.among(zip_elements(op.name.c_str(), slope, x, target, g));
 }
 
+template <class T>
+bool is_probability(T t) {
+  return t >= 0 && t <= 1;
+}
+
+// On the host.
+void refuse_first_target(const Tensor& targets, const Counted& counted) {
+  dispatch_dtype(FloatingTypes{}, targets.dtype(), "bce_with_logits", [&]<class T>(T) {
+    const T* t = targets.data<T>();
+    std::int64_t first = 0;
+    while (is_probability(t[first]) || !counted[first]) ++first;
+    fail("bce_with_logits",
+         "target {} at element {} is outside 0 .. 1; to leave targets out, put a mask on the "
+         "logits with with_mask()",
+         t[first], first);
+  });
+}
+
+// Waits for a device that the targets are on.
 void check_targets(const Tensor& targets, const Counted& counted) {
-  dispatch_device(targets.device(), "bce_with_logits", [&] {
+  bool fit = true;
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, targets.dtype(), "bce_with_logits", [&]<class T>(T) {
       const T* t = targets.data<T>();
-      const auto is_wrong = [&](std::int64_t i) { return !(t[i] >= 0 && t[i] <= 1) && counted[i]; };
-      std::atomic<bool> fit = true;
+      std::atomic<bool> all = true;
       parallel_for(targets.numel(), least_for(2), [&](std::int64_t i, std::int64_t end) {
-        while (i < end && !is_wrong(i)) ++i;
-        if (i < end) fit = false;
+        while (i < end && (is_probability(t[i]) || !counted[i])) ++i;
+        if (i < end) all = false;
       });
-      if (fit) return;
-      std::int64_t first = 0;
-      while (!is_wrong(first)) ++first;
-      fail("bce_with_logits",
-           "target {} at element {} is outside 0 .. 1; to leave targets out, put a mask on the "
-           "logits with with_mask()",
-           t[first], first);
+      fit = all;
     });
-  });
+  };
+  dispatch_device(targets.device(), kTargetsFitCuda, on_cpu, targets, counted.mask(), fit);
+  if (!fit) refuse_first_target(targets.to(Device{}), counted);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/ops/nn/loss.hpp>
+#include <maskgrad/ops/nn/loss_kernels.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
@@ -76,7 +77,7 @@ double smoothed_distance(const T* x, double top, std::int64_t target, double smo
   const double of_all = sum_terms<double>(
       n, [=](std::int64_t c) { return share * (top - static_cast<double>(x[c])); });
   if (smoothing == 1) return of_all;  // 0 times an infinite logit is NaN
-  return (1 - smoothing) * (top - static_cast<double>(x[target])) + of_all;
+  return math::multiply_add(1 - smoothing, top - static_cast<double>(x[target]), of_all);
 }
 
 // y = softmax(x); returns -log y[target], or its smoothed kind.
@@ -90,11 +91,27 @@ T softmax_and_loss(const T* x, std::int64_t target, double smoothing, T* y, std:
                         smoothed_distance(x, top, target, smoothing, n));
 }
 
+using Targets = PoolVector<std::int64_t>;  // of each row; -1 where none counts
+
+// Returns how many count.
+std::int64_t read_targets(const char* name, const Variable& logits, const Tensor& targets,
+                          Targets& ids) {
+  ids.assign(static_cast<std::size_t>(targets.numel()), -1);
+  return for_each_target(
+      name, logits.shape(), targets, logits.mask(),
+      [&](std::int64_t row, std::int64_t target) { ids[static_cast<std::size_t>(row)] = target; });
+}
+
 struct LossRows {
   double smoothing;
-  Tensor softmax;                // of the rows that count, 0 elsewhere
-  PoolVector<std::int64_t> ids;  // the target of each row, -1 where none counts
+  Tensor softmax;  // of the rows that count, 0 elsewhere
+  Targets ids = {};
   std::int64_t count = 0;
+
+  ClassShares shares() const {
+    const auto n = static_cast<double>(softmax.dim(-1));
+    return {smoothing, 1 - smoothing * ((n - 1) / n), smoothing / n};
+  }
 };
 
 // Rows side by side; their losses are added in double.
@@ -113,7 +130,7 @@ T sum_losses(const Tensor& logits, LossRows& rows) {
     }
   });
   // Sample by sample: what pads them must not change the order.
-  const std::int64_t samples = logits.rank() > 2 ? logits.dim(0) : 1;
+  const std::int64_t samples = samples_of(logits, 1);
   const std::int64_t of_sample = samples ? size / samples : 0;
   return static_cast<T>(sum_terms<double>(samples, [&](std::int64_t b) {
     return sum_terms<double>(of_sample, [&](std::int64_t s) {
@@ -140,10 +157,10 @@ template <class T>
 void spread_smoothed(const LossRows& rows, T factor, T* dlogits) {
   const T* softmax = rows.softmax.data<T>();
   const std::int64_t classes = rows.softmax.dim(-1);
-  const auto n = static_cast<double>(classes);
+  const ClassShares shares = rows.shares();
   const functors::Factor times(static_cast<double>(factor));
-  const functors::SoftmaxGradient others{times, functors::Factor(rows.smoothing / n)},
-      at_target{times, functors::Factor(1 - rows.smoothing * ((n - 1) / n))};
+  const functors::SoftmaxGradient others{times, functors::Factor(shares.other)},
+      at_target{times, functors::Factor(shares.target)};
   map_all(rows.softmax.numel(), dlogits, others, softmax);
   for (const std::int64_t target : rows.ids) {
     if (target >= 0) dlogits[target] = at_target(softmax[target]);
@@ -152,9 +169,8 @@ void spread_smoothed(const LossRows& rows, T factor, T* dlogits) {
   }
 }
 
-// The gradient of the logits, 0 in rows that do not count.
 template <class T>
-void spread_losses(const LossRows& rows, T factor, T* dlogits) {
+void spread_rows(const LossRows& rows, T factor, T* dlogits) {
   rows.smoothing == 0 ? spread_plain(rows, factor, dlogits)
                       : spread_smoothed(rows, factor, dlogits);
   const std::int64_t classes = rows.softmax.dim(-1);
@@ -164,6 +180,24 @@ void spread_losses(const LossRows& rows, T factor, T* dlogits) {
   }
 }
 
+// The gradient of the logits, 0 in rows that do not count.
+void spread_losses(const LossRows& rows, const Tensor& g, Tensor& dlogits) {
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, g.dtype(), "cross_entropy",
+                   [&]<class T>(T) { spread_rows(rows, *g.data<T>(), dlogits.data<T>()); });
+  };
+  dispatch_device(g.device(), kCrossEntropyGradientCuda, on_cpu, rows.softmax,
+                  std::span<const std::int64_t>(rows.ids), rows.shares(), g, dlogits);
+}
+
+// Whether each row is a hit; the host waits for the device.
+Tensor hits_on_device(const char* name, const Tensor& logits, const Targets& ids) {
+  Tensor hits = Tensor::empty({std::ssize(ids)}, DType::kBool, logits.device());
+  dispatch_device(
+      logits.device(), name, kHitsCuda, [] {}, logits, std::span<const std::int64_t>(ids), hits);
+  return hits.to(Device{});
+}
+
 // Calls f(row, whether it is a hit) for each target that counts, and returns how many there are.
 template <class F>
 std::int64_t for_each_hit(const char* name, const Variable& logits, const Tensor& targets, F f) {
@@ -171,17 +205,22 @@ std::int64_t for_each_hit(const char* name, const Variable& logits, const Tensor
   const std::int64_t classes = logits.dim(-1);
   check(classes <= std::numeric_limits<std::int32_t>::max(), name, "{} classes are too many",
         classes);
-  std::int64_t count = 0;
-  dispatch_device(logits.device(), name, [&] {
-    dispatch_dtype(FloatingTypes{}, logits.dtype(), name, [&]<class T>(T) {
-      const T* x = logits.value().data<T>();
-      count = for_each_target(name, logits.shape(), targets, logits.mask(),
-                              [&](std::int64_t row, std::int64_t target) {
-                                f(row, is_largest(x + row * classes, classes, target));
-                              });
-    });
+  if (logits.device().type != DeviceType::kCpu) {
+    Targets ids;
+    const std::int64_t count = read_targets(name, logits, targets, ids);
+    const Tensor hits = hits_on_device(name, logits.value(), ids);
+    for (std::size_t row = 0; row < ids.size(); ++row) {
+      if (ids[row] >= 0) f(static_cast<std::int64_t>(row), hits.data<bool>()[row]);
+    }
+    return count;
+  }
+  return dispatch_dtype(FloatingTypes{}, logits.dtype(), name, [&]<class T>(T) {
+    const T* x = logits.value().data<T>();
+    return for_each_target(name, logits.shape(), targets, logits.mask(),
+                           [&](std::int64_t row, std::int64_t target) {
+                             f(row, is_largest(x + row * classes, classes, target));
+                           });
   });
-  return count;
 }
 
 }  // namespace
@@ -197,27 +236,21 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets, double lab
   check(label_smoothing >= 0 && label_smoothing <= 1, "cross_entropy",
         "label_smoothing must be from 0 to 1, got {}", label_smoothing);
   const SequenceMask mask = logits.mask();
-  LossRows rows = {label_smoothing, Tensor::zeros(logits.shape(), logits.dtype(), logits.device()),
-                   PoolVector<std::int64_t>(static_cast<std::size_t>(targets.numel()), -1)};
-  rows.count = for_each_target("cross_entropy", logits.shape(), targets, mask,
-                               [&](std::int64_t row, std::int64_t target) {
-                                 rows.ids[static_cast<std::size_t>(row)] = target;
-                               });
+  LossRows rows = {label_smoothing, Tensor::zeros(logits.shape(), logits.dtype(), logits.device())};
+  rows.count = read_targets("cross_entropy", logits, targets, rows.ids);
   Tensor total = Tensor::zeros({}, logits.dtype(), logits.device());
-  dispatch_device(logits.device(), "cross_entropy", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, logits.dtype(), "cross_entropy",
                    [&]<class T>(T) { *total.data<T>() = sum_losses<T>(logits.value(), rows); });
-  });
+  };
+  dispatch_device(logits.device(), kCrossEntropyCuda, on_cpu, logits.value(),
+                  std::span<const std::int64_t>(rows.ids), label_smoothing, rows.softmax, total);
   Variable sum =
       record(kCrossEntropy, {&logits}, std::move(total),
              with_reach(
                  [rows](const Tensor& g, Gradients& grads) {
                    Tensor dlogits = grads.buffer(0);
-                   dispatch_device(g.device(), "cross_entropy", [&] {
-                     dispatch_dtype(FloatingTypes{}, g.dtype(), "cross_entropy", [&]<class T>(T) {
-                       spread_losses(rows, *g.data<T>(), dlogits.data<T>());
-                     });
-                   });
+                   spread_losses(rows, g, dlogits);
                  },
                  [mask](std::size_t, const Tensor& marked, const Way& way) {
                    return way.back ? without_holes(spread(Reach::kEverything, marked, way), mask)
