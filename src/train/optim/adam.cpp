@@ -4,18 +4,12 @@
 #include <maskgrad/ops/cpu/vector/vector.hpp>
 #include <maskgrad/tensor/cpu/own_lines.hpp>
 #include <maskgrad/train/optim/adam.hpp>
-#include <maskgrad/train/optim/gradient_scale.hpp>
+#include <maskgrad/train/optim/adam_rule.hpp>
 
 namespace maskgrad {
 namespace {
 
-using ops::multiply_add;
 using ops::Vec;
-
-// w = kept * w - rate * m / (r * root + eps) covers both forms.
-struct Factors {
-  double gradient_scale, one_minus_beta1, one_minus_beta2, rate, root, eps, kept;
-};
 
 // The arrays of one span.
 template <class T>
@@ -30,35 +24,26 @@ struct Arrays {
 template <class T>
 class AdamLoop {
  public:
-  explicit AdamLoop(const Factors& f)
-      : scale_(f.gradient_scale),
-        c1_(static_cast<T>(f.one_minus_beta1)),
-        c2_(static_cast<T>(f.one_minus_beta2)),
-        minus_rate_(static_cast<T>(-f.rate)),
-        root_(static_cast<T>(f.root)),
-        eps_(static_cast<T>(f.eps)),
-        kept_(static_cast<T>(f.kept)) {}
+  explicit AdamLoop(const AdamFactors& factors) : factors_(factors) {}
 
   // False where something was or became not finite, or weights are so large that their sum is not.
-  bool run(std::int64_t n, const Arrays<T>& a) const {
-    const Vec<T> scale(scale_.first), c1(c1_), c2(c2_), minus_rate(minus_rate_), root(root_),
-        eps(eps_), kept(kept_);
-    const Vec<T> limit(scale_.is_one_factor() ? kLarge * kLarge : T{-1});
+  bool run(std::int64_t n, Arrays<T> a) const {
+    const Rule rule(factors_);  // here, or each store would make its numbers be read again
     Vec<T> sum(T{});
     bool finite = true;
     // Spans are whole cache lines, and so whole vectors.
     for (std::int64_t i = 0; i < n; i += ops::kLanes<T>) {
-      const auto g = Vec<T>::load_unaligned(a.g + i) * scale;
-      const auto r = Vec<T>::load_unaligned(a.r + i), m = Vec<T>::load_unaligned(a.m + i);
-      const Vec<T> square = next_square(g, r, c2);
-      if (xsimd::all(square <= limit)) [[likely]] {
-        const Vec<T> next_m = multiply_add(c1, g - m, m), next_r = xsimd::sqrt(square);
-        const Vec<T> w = multiply_add(minus_rate, next_m / multiply_add(next_r, root, eps),
-                                      Vec<T>::load_unaligned(a.w + i) * kept);
+      const Vec<T> g = rule.scaled(Vec<T>::load_unaligned(a.g + i)),
+                   r = Vec<T>::load_unaligned(a.r + i);
+      const Vec<T> square = rule.square(g, r);
+      if (xsimd::all(rule.fits(square))) [[likely]] {
+        const Vec<T> next_m = rule.next_m(g, Vec<T>::load_unaligned(a.m + i)),
+                     next_r = xsimd::sqrt(square),
+                     next_w = rule.next_w(Vec<T>::load_unaligned(a.w + i), next_m, next_r);
         next_m.store_unaligned(a.m + i);
         next_r.store_unaligned(a.r + i);
-        w.store_unaligned(a.w + i);
-        sum += w;
+        next_w.store_unaligned(a.w + i);
+        sum += next_w;
       } else {
         finite &= take_large({a.g + i, a.w + i, a.m + i, a.r + i}, sum);
       }
@@ -67,48 +52,22 @@ class AdamLoop {
   }
 
  private:
-  static constexpr bool kIsFloat = std::numeric_limits<T>::max_exponent == 128;
-  // Squares of numbers up to the first do not overflow; nor do those of any others times the
-  // second.
-  static constexpr T kLarge = static_cast<T>(kIsFloat ? 0x1p60 : 0x1p500);
-  static constexpr T kDown = static_cast<T>(kIsFloat ? 0x1p-70 : 0x1p-600);
-  static constexpr T kMost = std::numeric_limits<T>::max();
+  using Rule = AdamRule<Vec<T>>;
 
-  static Vec<T> next_square(const Vec<T>& g, const Vec<T>& r, const Vec<T>& c2) {
-    const Vec<T> square = r * r;
-    return multiply_add(c2, multiply_add(g, g, -square), square);
-  }
-
-  // One vector that holds large numbers: they are made small by a power of two, and large again
-  // when all is done. Leaves elements as they are whose gradient or state is not finite, and
-  // returns false for them.
+  // One vector that holds large numbers. False where some are not finite.
   [[gnu::noinline]] bool take_large(const Arrays<T>& a, Vec<T>& sum) const {
-    const Vec<T> one(T{1}), most(kMost), large(kLarge);
-    const auto g = Vec<T>::load_unaligned(a.g) * Vec<T>(scale_.first) * Vec<T>(scale_.second);
-    const auto r = Vec<T>::load_unaligned(a.r), m = Vec<T>::load_unaligned(a.m);
-    const auto is_large = (xsimd::abs(g) > large) | (xsimd::abs(m) > large) | (r > large);
-    const Vec<T> down = xsimd::select(is_large, Vec<T>(kDown), one);
-    const Vec<T> up = xsimd::select(is_large, Vec<T>(T{1} / kDown), one);
-
-    const Vec<T> next_m = multiply_add(Vec<T>(c1_), g * down - m * down, m * down);
-    const Vec<T> next_r = xsimd::sqrt(next_square(g * down, r * down, Vec<T>(c2_)));
-    const auto finite = (xsimd::abs(next_m) <= most) & (next_r <= most);
-    const Vec<T> ratio = next_m / multiply_add(next_r, Vec<T>(root_), Vec<T>(eps_) * down);
-    const auto w = Vec<T>::load_unaligned(a.w);
-    const Vec<T> next_w =
-        xsimd::select(finite, multiply_add(Vec<T>(minus_rate_), ratio, w * Vec<T>(kept_)), w);
-
-    // Rounding may take what is next to the largest number beyond it.
-    const Vec<T> whole_m = xsimd::max(xsimd::min(next_m * up, most), -most);
-    xsimd::select(finite, whole_m, m).store_unaligned(a.m);
-    xsimd::select(finite, xsimd::min(next_r * up, most), r).store_unaligned(a.r);
-    next_w.store_unaligned(a.w);
-    sum += next_w;
+    const Vec<T> w = Vec<T>::load_unaligned(a.w), m = Vec<T>::load_unaligned(a.m),
+                 r = Vec<T>::load_unaligned(a.r);
+    typename Rule::Condition finite(false);
+    const auto next = Rule(factors_).next_of_large(Vec<T>::load_unaligned(a.g), {w, m, r}, finite);
+    next.m.store_unaligned(a.m);
+    next.r.store_unaligned(a.r);
+    next.w.store_unaligned(a.w);
+    sum += next.w;
     return xsimd::all(finite);
   }
 
-  GradientScale<T> scale_;
-  T c1_, c2_, minus_rate_, root_, eps_, kept_;
+  AdamFactors factors_;
 };
 
 template <class T>
@@ -139,25 +98,30 @@ bool Adam::update(ParameterBuffer& parameters, const Part& part, double gradient
   const double correction1 = 1.0 - std::pow(options_.beta1, t);
   const double correction2 = std::sqrt(1.0 - std::pow(options_.beta2, t));
   const bool keras = options_.form == Form::kKeras;
-  const Factors factors = {gradient_scale,
-                           1.0 - options_.beta1,
-                           1.0 - options_.beta2,
-                           keras ? lr * correction2 / correction1 : lr / correction1,
-                           keras ? 1.0 : 1.0 / correction2,
-                           options_.eps,
-                           1.0 - lr * part.weight_decay};
+  const AdamFactors factors = {gradient_scale,
+                               1.0 - options_.beta1,
+                               1.0 - options_.beta2,
+                               keras ? lr * correction2 / correction1 : lr / correction1,
+                               keras ? 1.0 : 1.0 / correction2,
+                               options_.eps,
+                               1.0 - lr * part.weight_decay};
+  const Tensor& gradients = parameters.read_gradients();
   Tensor& values = parameters.values();
-  return dispatch_device(values.device(), name(), [&] {
-    return dispatch_dtype(FloatingTypes{}, values.dtype(), name(), [&]<class T>(T) {
-      const T* g = parameters.read_gradients<T>().data();
+  bool finite = true;
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, values.dtype(), name(), [&]<class T>(T) {
+      const T* g = gradients.data<T>();
       T *w = values.data<T>(), *m = m_.data<T>(), *r = r_.data<T>();
       const AdamLoop<T> loop(factors);
-      return for_each_span(part, [&](std::int64_t i, std::int64_t end) {
+      finite = for_each_span(part, [&](std::int64_t i, std::int64_t end) {
         own_lines(w + i, end - i);
         return loop.run(end - i, {g + i, w + i, m + i, r + i});
       });
     });
-  });
+  };
+  dispatch_device(values.device(), kAdamCuda, on_cpu, factors, part.first, part.end - part.first,
+                  gradients, values, m_, r_, finite);
+  return finite;
 }
 
 }  // namespace maskgrad

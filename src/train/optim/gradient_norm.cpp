@@ -3,6 +3,7 @@
 #include <cmath>
 #include <span>
 
+#include <maskgrad/ops/functors/scalar_words.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/train/optim/gradient_norm.hpp>
@@ -10,7 +11,11 @@
 namespace maskgrad {
 namespace {
 
-constexpr std::size_t kChunk = 8192;
+using ops::math::multiply_add;
+
+using Index = std::size_t;
+
+constexpr std::int64_t kChunk = 8192;
 
 // Adds the upper half to the lower one until a single number is left.
 double tree_sum(std::span<double> terms) {
@@ -30,54 +35,60 @@ double sum_of_squares(std::span<const T> x, double scale) {
   for (; i + lanes.size() <= x.size(); i += lanes.size()) {
     for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
       const double value = scale * static_cast<double>(x[i + lane]);
-      lanes[lane] += value * value;
+      lanes[lane] = multiply_add(value, value, lanes[lane]);
     }
   }
   for (std::size_t lane = 0; i < x.size(); ++i, ++lane) {
     const double value = scale * static_cast<double>(x[i]);
-    lanes[lane] += value * value;
+    lanes[lane] = multiply_add(value, value, lanes[lane]);
   }
   return tree_sum(lanes);
 }
 
-template <class T>
-double norm_of_scaled(std::span<const T> x, double scale) {
-  PoolVector<double> sums((x.size() + kChunk - 1) / kChunk);
-  parallel_for(std::ssize(sums), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const std::size_t first = i * kChunk;
-      sums[i] = sum_of_squares(x.subspan(first, std::min(kChunk, x.size() - first)), scale);
-    }
-  });
-  return std::sqrt(tree_sum(sums));
+// Where the sums of the chunks come from a device, the host waits for them.
+double norm_of_scaled(const Tensor& x, double scale) {
+  const std::int64_t chunks = (x.numel() + kChunk - 1) / kChunk;
+  Tensor sums = Tensor::empty({chunks}, DType::kFloat64, x.device());
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, x.dtype(), "gradient_norm", [&]<class T>(T) {
+      const std::span<const T> all = x.values<T>();
+      double* const sum = sums.data<double>();
+      parallel_for(chunks, 1, [&](std::int64_t i, std::int64_t end) {
+        for (; i < end; ++i) {
+          const std::int64_t first = i * kChunk, count = std::min(kChunk, x.numel() - first);
+          sum[i] = sum_of_squares(all.subspan(Index(first), Index(count)), scale);
+        }
+      });
+    });
+  };
+  dispatch_device(x.device(), kSumSquaresCuda, on_cpu, x, scale, sums);
+  Tensor here = sums.to(Device{});
+  return std::sqrt(tree_sum({here.data<double>(), Index(chunks)}));
 }
 
 // Where squares overflow or vanish: those of numbers of about 1 do neither.
-template <class T>
-double careful_norm(std::span<const T> x) {
-  double largest = 0;
-  for (const T value : x) {
-    if (!std::isfinite(value)) return std::abs(static_cast<double>(value));
-    largest = std::max(largest, std::abs(static_cast<double>(value)));
-  }
-  if (largest == 0) return 0;
-  // Neither power may be denormal.
-  const int exponent = std::clamp(std::ilogb(largest), -1000, 1000);
-  return std::ldexp(norm_of_scaled(x, std::ldexp(1.0, -exponent)), exponent);
+double careful_norm(const Tensor& gradients) {
+  const Tensor x = gradients.to(Device{});
+  return dispatch_dtype(FloatingTypes{}, x.dtype(), "gradient_norm", [&]<class T>(T) {
+    double largest = 0;
+    for (const T value : x.values<T>()) {
+      if (!std::isfinite(value)) return std::abs(static_cast<double>(value));
+      largest = std::max(largest, std::abs(static_cast<double>(value)));
+    }
+    if (largest == 0) return 0.0;
+    // Neither power may be denormal.
+    const int exponent = std::clamp(std::ilogb(largest), -1000, 1000);
+    return std::ldexp(norm_of_scaled(x, std::ldexp(1.0, -exponent)), exponent);
+  });
 }
 
 }  // namespace
 
 double gradient_norm(ParameterBuffer& parameters) {
-  constexpr const char* kName = "gradient_norm";
-  return dispatch_device(parameters.values().device(), kName, [&] {
-    return dispatch_dtype(FloatingTypes{}, parameters.dtype(), kName, [&]<class T>(T) {
-      const std::span<const T> gradients = parameters.read_gradients<T>();
-      const double norm = norm_of_scaled(gradients, 1.0);
-      // Beyond these bounds squares may have been lost.
-      return norm > 1e-140 && norm < 1e150 ? norm : careful_norm(gradients);
-    });
-  });
+  const Tensor& gradients = parameters.read_gradients();
+  const double norm = norm_of_scaled(gradients, 1.0);
+  // Beyond these bounds squares may have been lost.
+  return norm > 1e-140 && norm < 1e150 ? norm : careful_norm(gradients);
 }
 
 double clip_factor(double norm, double clip_norm) {

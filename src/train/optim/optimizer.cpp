@@ -5,7 +5,7 @@
 namespace maskgrad {
 namespace {
 
-// As the loops of the optimizers scale them.
+// Gradients on the host, as the loops of the optimizers scale them.
 Tensor scaled(const Tensor& gradients, double gradient_scale) {
   Tensor result = gradients.clone();
   dispatch_dtype(FloatingTypes{}, result.dtype(), "optimizer", [&]<class T>(T) {
@@ -20,6 +20,8 @@ Tensor scaled(const Tensor& gradients, double gradient_scale) {
 
 void Optimizer::check_fits(const ParameterBuffer& parameters) const {
   const Tensor& values = parameters.values();
+  check(values.device() == device_, name_, "is on {}, the parameters are on {}",
+        to_string(device_.type), to_string(values.device().type));
   check(values.shape() == shape_ && values.dtype() == dtype_, name_,
         "was made for parameters {} {}, not {} {}", to_string(dtype_), shape_,
         to_string(values.dtype()), values.shape());
@@ -40,7 +42,7 @@ void Optimizer::step(ParameterBuffer& parameters, double lr, double gradient_sca
 }
 
 void Optimizer::check_finite(ParameterBuffer& parameters, double lr, double gradient_scale) {
-  const Tensor gradients = parameters.gradients();
+  const Tensor gradients = parameters.gradients().to(Device{});
   if (const auto found = find_not_finite(parameters, gradients)) {
     fail(name_, "the gradient of {} is {} at element {}", found->parameter, found->value,
          found->element);

@@ -13,12 +13,12 @@
 namespace maskgrad {
 
 /// A rule that updates a model's flat parameters in one pass. What it keeps between
-/// steps are tensors of the parameters' shape and dtype.
+/// steps are tensors of the parameters' shape and dtype, on their device.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  /// Throws Error unless the optimizer was made for parameters of this shape and dtype.
+  /// Throws Error unless the optimizer was made for parameters of this shape, dtype and device.
   void check_fits(const ParameterBuffer& parameters) const;
 
   /// Changes the parameters by `gradient_scale` times their gradients. A group's learning rate is
@@ -39,7 +39,10 @@ class Optimizer {
 
  protected:
   Optimizer(const char* name, const ParameterBuffer& parameters)
-      : name_(name), shape_(parameters.values().shape()), dtype_(parameters.dtype()) {}
+      : name_(name),
+        shape_(parameters.values().shape()),
+        dtype_(parameters.dtype()),
+        device_(parameters.values().device()) {}
 
   /// What one call of update() changes: elements first .. end-1 of the flat tensors, a whole group.
   struct Part {
@@ -64,8 +67,9 @@ class Optimizer {
   }
 
   /// Updates one group. step() calls it once for each group that is not frozen. steps() counts the
-  /// step already. Returns false where it may have met or made a number that is not finite. It must
-  /// not look for one in a pass of its own: that would cost too much.
+  /// step already. Returns false where it may have met or made a number that is not finite, and
+  /// waits for a device to know it. It must not look for one in a pass of its own: that would cost
+  /// too much.
   virtual bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale) = 0;
   const char* name() const { return name_; }
 
@@ -75,6 +79,7 @@ class Optimizer {
   const char* name_;
   Shape shape_;
   DType dtype_;
+  Device device_;
   std::int64_t steps_ = 0;
 };
 

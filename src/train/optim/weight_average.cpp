@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include <maskgrad/ops/functors/scalar_words.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/train/optim/weight_average.hpp>
 
@@ -19,6 +20,8 @@ WeightAverage::WeightAverage(const ParameterBuffer& parameters, double decay)
 
 void WeightAverage::check_fits(const ParameterBuffer& parameters) const {
   const Tensor& weights = parameters.values();
+  check(weights.device() == values_.device(), kName, "is on {}, the parameters are on {}",
+        to_string(values_.device().type), to_string(weights.device().type));
   check(weights.shape() == values_.shape() && weights.dtype() == values_.dtype(), kName,
         "was made for parameters {} {}, not {} {}", to_string(values_.dtype()), values_.shape(),
         to_string(weights.dtype()), weights.shape());
@@ -29,21 +32,33 @@ void WeightAverage::update(const ParameterBuffer& parameters, std::int64_t t) {
   const Tensor& weights = parameters.values();
   const auto steps = static_cast<double>(t);
   const double decay = std::min(decay_, (1 + steps) / (10 + steps));
-  dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
-    const T share = static_cast<T>(1.0 - decay);
-    const T* w = weights.data<T>();
-    T* average = values_.data<T>();
-    parallel_for(weights.numel(), kChunk, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) average[i] += share * (w[i] - average[i]);
+  const double share = 1.0 - decay;
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
+      const T rounded = static_cast<T>(share);
+      const T* w = weights.data<T>();
+      T* average = values_.data<T>();
+      parallel_for(weights.numel(), kChunk, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          average[i] = ops::math::multiply_add(rounded, w[i] - average[i], average[i]);
+        }
+      });
     });
-  });
+  };
+  dispatch_device(values_.device(), kAverageCuda, on_cpu, weights, share, values_);
 }
 
 void WeightAverage::swap(ParameterBuffer& parameters) {
   check_fits(parameters);
+  Tensor& weights = parameters.values();
+  if (weights.device().type != DeviceType::kCpu) {
+    const Tensor kept = weights.clone();
+    weights.copy_from(values_);
+    return values_.copy_from(kept);
+  }
   dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
     T* average = values_.data<T>();
-    std::swap_ranges(average, average + values_.numel(), parameters.values().data<T>());
+    std::swap_ranges(average, average + values_.numel(), weights.data<T>());
   });
 }
 

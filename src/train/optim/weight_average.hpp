@@ -2,8 +2,13 @@
 #pragma once
 
 #include <maskgrad/layers/parameter_buffer.hpp>
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 
 namespace maskgrad {
+
+/// average += share (w - average), the share rounded to the dtype.
+inline constinit CudaKernel<void(const Tensor& w, double share, Tensor& average)> kAverageCuda{
+    "ema"};
 
 /// average += (1 - d) (w - average) after step t = 0, 1, ..., with d = min(decay, (1 + t) / (10 +
 /// t)) (Polyak & Juditsky 1992; tf.train.ExponentialMovingAverage with num_updates). It starts as
@@ -15,7 +20,7 @@ class WeightAverage {
   /// Throws Error unless 0 < decay < 1.
   WeightAverage(const ParameterBuffer& parameters, double decay);
 
-  /// Throws Error unless the average was made for parameters of this shape and dtype.
+  /// Throws Error unless the average was made for parameters of this shape, dtype and device.
   void check_fits(const ParameterBuffer& parameters) const;
   /// Takes in the weights after step t. Throws Error as check_fits().
   void update(const ParameterBuffer& parameters, std::int64_t t);
