@@ -24,8 +24,8 @@ class NotFiniteError : public Error {
 };
 
 /// Returns the first Inf or NaN of x [B, S, ...], in row-major order, or nothing when there is
-/// none. Holes of the mask are left out. Without a mask x may have any shape. Throws Error unless x
-/// is floating and on the CPU.
+/// none. Holes of the mask are left out. Without a mask x may have any shape. What is on a device
+/// is brought to the host first. Throws Error unless x is floating.
 std::optional<NotFinite> find_not_finite(const Tensor& x, const SequenceMask& mask = {});
 
 }  // namespace maskgrad

@@ -18,20 +18,24 @@ namespace fs = std::filesystem;
 constexpr const char* kKind = "checkpoint";
 constexpr std::size_t kKept = 3;
 
-// Calls f(name in the file, view) for every parameter's piece of every flat tensor.
+// Calls f(prefix of the names in the file, flat tensor) for every flat tensor.
 template <class F>
-void for_each_piece(const ParameterBuffer& parameters, Optimizer& optimizer,
-                    const WeightAverage* average, const BestWeights* best, F f) {
-  const auto pieces = [&](const std::string& prefix, const Tensor& flat) {
-    for (const ParameterBuffer::Entry& entry : parameters.entries()) {
-      f(prefix + entry.name, flat.view(entry.first, entry.parameter->shape()));
-    }
-  };
-  pieces("model/", parameters.values());
-  for (const auto& [name, flat] : optimizer.state()) pieces("optimizer." + name + "/", flat);
-  if (average) pieces("ema/", average->values());
-  if (best && best->defined()) pieces("best/", best->values);
-  if (best && best->regular) pieces("regular/", best->regular->values);
+void for_each_flat(const ParameterBuffer& parameters, Optimizer& optimizer,
+                   const WeightAverage* average, const BestWeights* best, F f) {
+  f("model/", parameters.values());
+  for (const auto& [name, flat] : optimizer.state()) f("optimizer." + name + "/", flat);
+  if (average) f("ema/", average->values());
+  if (best && best->defined()) f("best/", best->values);
+  if (best && best->regular) f("regular/", best->regular->values);
+}
+
+// Calls f(name in the file, view) for every parameter's piece of a flat tensor.
+template <class F>
+void for_each_piece(const ParameterBuffer& parameters, const std::string& prefix,
+                    const Tensor& flat, F f) {
+  for (const ParameterBuffer::Entry& entry : parameters.entries()) {
+    f(prefix + entry.name, flat.view(entry.first, entry.parameter->shape()));
+  }
 }
 
 struct Candidate {
@@ -83,7 +87,10 @@ void check_fits(const std::map<std::string, Tensor>& tensors, const fs::path& pa
           to_string(found->second.dtype()), found->second.shape(), to_string(piece.dtype()),
           piece.shape());
   };
-  for_each_piece(parameters, optimizer, average, &best, check_piece);
+  for_each_flat(parameters, optimizer, average, &best,
+                [&](const std::string& prefix, const Tensor& flat) {
+                  for_each_piece(parameters, prefix, flat, check_piece);
+                });
   for (const auto& [name, tensor] : tensors) {
     check(wanted.contains(name), kKind, "'{}' holds '{}', which the run does not have",
           path.string(), name);
@@ -115,11 +122,15 @@ Checkpoint put_back(const SoundFile& sound, const fs::path& path, ParameterBuffe
   const Notes notes = notes_of(sound.file.metadata());
   const BestWeights found = best ? best_in(notes, sound.state, path, parameters) : BestWeights{};
   check_fits(tensors, path, parameters, optimizer, average, found);
-  const auto fill = [&](const std::string& name, const Tensor& piece) {
-    Tensor target = piece;
-    target.copy_from(tensors.at(name));
+  // A tensor on a device is filled on the host, and uploaded at once.
+  const auto fill = [&](const std::string& prefix, Tensor flat) {
+    Tensor here = flat.device() == Device{} ? flat : Tensor::zeros(flat.shape(), flat.dtype());
+    for_each_piece(parameters, prefix, here, [&](const std::string& name, Tensor piece) {
+      piece.copy_from(tensors.at(name));
+    });
+    flat.copy_from(here);
   };
-  for_each_piece(parameters, optimizer, average, &found, fill);
+  for_each_flat(parameters, optimizer, average, &found, fill);
   if (best) *best = found;
   optimizer.set_steps(sound.state.step - sound.state.skipped);
   return {sound.state, notes};
@@ -166,10 +177,12 @@ void save_checkpoint(const fs::path& path, const TrainState& state,
   check_state(state, path.string());
   check_name(path, state);
   std::map<std::string, Tensor> tensors;
-  const auto add = [&](const std::string& name, const Tensor& piece) {
-    tensors.emplace(name, piece);
+  const auto add = [&](const std::string& prefix, const Tensor& flat) {
+    for_each_piece(
+        parameters, prefix, flat.to(Device{}),
+        [&](const std::string& name, const Tensor& piece) { tensors.emplace(name, piece); });
   };
-  for_each_piece(parameters, optimizer, average, best, add);
+  for_each_flat(parameters, optimizer, average, best, add);
   Notes all_notes = notes;
   if (best && best->defined()) all_notes[kValidationNote] = best->note();
   if (best && best->regular) all_notes[kRegularValidationNote] = best->regular->note();

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/train/micro_batch_tree.hpp>
 
 namespace maskgrad {
@@ -12,14 +12,7 @@ void add_to(Tensor& sum, const Tensor& more) {
   check(sum.shape() == more.shape() && sum.dtype() == more.dtype(), kName,
         "gradients of {} {} and {} {} do not fit", to_string(sum.dtype()), sum.shape(),
         to_string(more.dtype()), more.shape());
-  dispatch_dtype(FloatingTypes{}, sum.dtype(), kName, [&]<class T>(T) {
-    T* a = sum.data<T>();
-    const T* b = more.data<T>();
-    constexpr std::int64_t kChunk = 4096;  // elements
-    parallel_for(sum.numel(), kChunk, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) a[i] += b[i];
-    });
-  });
+  add_into(sum, more);
 }
 
 }  // namespace

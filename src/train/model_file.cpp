@@ -21,7 +21,7 @@ std::map<std::string, Tensor> weights_of_checkpoint(const std::map<std::string, 
 
 void save_model(const std::filesystem::path& path, const ParameterBuffer& parameters,
                 const Notes& notes, StoreFloats store) {
-  save_model(path, parameters.named_values(), notes, store);
+  save_model(path, parameters.named_pieces(parameters.values().to(Device{})), notes, store);
 }
 
 void save_model(const std::filesystem::path& path, const std::map<std::string, Tensor>& weights,

@@ -30,7 +30,7 @@ bool holds(const fs::path& file, const BestWeights& best, const ParameterBuffer&
     return false;
   }
   const auto note = model.notes.find(kValidationNote);
-  const auto wanted = parameters.named_pieces(best.values);
+  const auto wanted = parameters.named_pieces(best.values.to(Device{}));
   return note != model.notes.end() && note->second == note_in_file(best) &&
          std::equal(model.tensors.begin(), model.tensors.end(), wanted.begin(), wanted.end(),
                     [](const auto& a, const auto& b) {
@@ -60,7 +60,7 @@ void BestFile::write(const Trainer& trainer) {
   if (!best.defined() || written_ == note_in_file(best)) return;
   Notes notes = notes_ ? notes_() : Notes{};
   notes[kValidationNote] = note_in_file(best);
-  save_model(file_, trainer.parameters().named_pieces(best.values), notes);
+  save_model(file_, trainer.parameters().named_pieces(best.values.to(Device{})), notes);
   written_ = note_in_file(best);
 }
 

@@ -75,8 +75,9 @@ void TensorBoardCallback::on_evaluation(const Trainer&, const EvaluationInfo& ev
 
 void TensorBoardCallback::write_histograms(const ParameterBuffer& parameters, const char* prefix,
                                            const Tensor& flat, std::int64_t step) {
+  const Tensor here = flat.to(Device{});
   for (const ParameterBuffer::Entry& entry : parameters.entries()) {
-    const Tensor piece = flat.view(entry.first, entry.parameter->shape());
+    const Tensor piece = here.view(entry.first, entry.parameter->shape());
     dispatch_dtype(FloatingTypes{}, piece.dtype(), "tensorboard", [&]<class T>(T) {
       writer_->add_histogram(prefix + entry.name, step, piece.values<T>());
     });
