@@ -1,34 +1,21 @@
 #include <cmath>
 
-#include <Random123/philox.h>
-
 #include <maskgrad/tensor/error.hpp>
-#include <maskgrad/tensor/random.hpp>
+#include <maskgrad/tensor/philox.hpp>
 
 namespace maskgrad {
 namespace {
 
+using philox::high;
+using philox::low;
+
 constexpr std::uint64_t kBlocks = std::uint64_t{1} << 63;
-
-std::uint32_t low(std::uint64_t x) { return static_cast<std::uint32_t>(x); }
-std::uint32_t high(std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); }
-
-// The key of blocks part * 2^32 and on: the seed's own for the first part.
-r123::Philox4x32::key_type key_of(std::uint64_t seed, std::uint32_t part) {
-  const r123::Philox4x32::key_type own = {{low(seed), high(seed)}};
-  if (part == 0) [[likely]]
-    return own;
-  const auto words = r123::Philox4x32()({{part, stream_of("key"), 0, 0}}, own);
-  return {{words[0], words[1]}};
-}
 
 }  // namespace
 
 void Random::draw_block() {
   check(block_ < kBlocks, "random", "has given all of its numbers");
-  const auto words = r123::Philox4x32()({{low(block_), stream_, low(step_), high(step_)}},
-                                        key_of(seed_, high(block_)));
-  for (std::size_t i = 0; i < words_.size(); ++i) words_[i] = words[i];
+  words_ = philox::words_of_block(seed_, stream_, step_, block_);
   ++block_;
   used_ = 0;
 }
@@ -81,9 +68,8 @@ void Random::skip_uniforms(std::uint64_t count) {
 }
 
 double Random::uniform() {
-  const std::uint64_t upper = bits32() >> 5;  // 27 bits
-  const std::uint64_t lower = bits32() >> 6;  // 26 bits
-  return static_cast<double>((upper << 26) | lower) * 0x1.0p-53;
+  const std::uint32_t first = bits32();
+  return philox::uniform_of(first, bits32());
 }
 
 double Random::uniform(double from, double to) {

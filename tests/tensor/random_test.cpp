@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include <maskgrad/tensor/random.hpp>
+#include <maskgrad/tensor/philox.hpp>
 
 #include "support/errors.hpp"
 
@@ -76,6 +76,22 @@ TEST(Random, SkipsWhatItWouldHaveDrawn) {
       for (int i = 0; i < 9; ++i) {
         EXPECT_EQ(skipping.bits32(), drawing.bits32())
             << drawn << " drawn, " << count << " skipped";
+      }
+    }
+  }
+}
+
+TEST(UniformNumbers, AreThoseOfTheGeneratorInAnyOrder) {
+  for (const std::uint64_t skipped : {std::uint64_t{0}, (std::uint64_t{1} << 33) - 5}) {
+    for (int drawn = 0; drawn < 10; ++drawn) {
+      Random random(7, 3, 9);
+      random.skip_uniforms(skipped);
+      for (int i = 0; i < drawn; ++i) random.bits32();
+      const philox::UniformNumbers numbers(random);
+      for (const std::uint64_t n : {0u, 1u, 2u, 9u, 3u, 10u, 11u, 1000u, 0u}) {
+        Random own = random;
+        own.skip_uniforms(n);
+        EXPECT_EQ(numbers(n), own.uniform()) << drawn << " words drawn, number " << n;
       }
     }
   }
