@@ -79,11 +79,12 @@ Tensor select(const Tensor& x, const Tensor& keep, Scalar fill) {
   check_mask_fits("keep_where", keep, x.shape());
   const BroadcastPlan plan("keep_where", x.shape(), keep.shape());
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  dispatch_device(x.device(), "keep_where", [&] {
-    dispatch_dtype(AllTypes{}, x.dtype(), "keep_where", [&]<class T>(T) {
-      const functors::KeepWhere<T> rule{fill.to<T>("keep_where", "fill")};
-      zip_all(plan, y.data<T>(), rule, x.data<T>(), keep.data<bool>());
-    });
+  dispatch_dtype(AllTypes{}, x.dtype(), "keep_where", [&]<class T>(T) {
+    const functors::KeepWhere<T> rule{fill.to<T>("keep_where", "fill")};
+    const auto on_cpu = [&] { zip_all(plan, y.data<T>(), rule, x.data<T>(), keep.data<bool>()); };
+    dispatch_device(x.device(), "keep_where",
+                    kElementwiseCuda<functors::KeepWhere<T>, Tensor, Conditions>, on_cpu, rule, x,
+                    Conditions{keep}, y);
   });
   return y;
 }

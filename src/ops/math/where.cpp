@@ -42,12 +42,15 @@ const OpDef& kWhere = register_op({
 Tensor chosen(const Tensor& condition, const Tensor& a, const Tensor& b) {
   const BroadcastPlan plan("where", {&condition.shape(), &a.shape(), &b.shape()});
   Tensor y = Tensor::empty(plan.output(), a.dtype(), a.device());
-  dispatch_device(a.device(), "where", [&] {
+  constexpr functors::Where kChoice;
+  const auto on_cpu = [&] {
     dispatch_dtype(AllTypes{}, a.dtype(), "where", [&]<class T>(T) {
-      zip_all(plan, y.data<T>(), functors::Where(), condition.data<bool>(), a.data<T>(),
-              b.data<T>());
+      zip_all(plan, y.data<T>(), kChoice, condition.data<bool>(), a.data<T>(), b.data<T>());
     });
-  });
+  };
+  dispatch_device(a.device(), "where",
+                  kElementwiseCuda<functors::Where, Conditions, Tensor, Tensor>, on_cpu, kChoice,
+                  Conditions{condition}, a, b, y);
   return y;
 }
 

@@ -21,11 +21,6 @@
 
 namespace maskgrad::ops {
 
-/// A bool tensor among inputs: a functor gets it as a condition for math::select().
-struct Conditions {
-  const Tensor& tensor;
-};
-
 namespace detail {
 
 // Enough elements to outweigh handing them to another thread, also when they are only added.
@@ -48,16 +43,11 @@ inline void check_same_dtype(const char* name, const Tensor& a, const Tensor& b)
 }
 inline void check_same_dtype(const char*, const Tensor&, const Conditions&) {}
 
-// y = f(x, ...): by `on_cpu`, or by the functor's kernel. None takes conditions.
+// y = f(x, ...): by `on_cpu`, or by the functor's kernel.
 template <class F, class Cpu, class... Rest>
 void dispatch_elements(const char* name, const F& f, Cpu&& on_cpu, Tensor& y, const Tensor& x,
                        const Rest&... rest) {
-  if constexpr ((std::is_same_v<Rest, Tensor> && ...)) {
-    dispatch_device(x.device(), name, kElementwiseCuda<F, Tensor, Rest...>, on_cpu, f, x, rest...,
-                    y);
-  } else {
-    dispatch_device(x.device(), name, on_cpu);
-  }
+  dispatch_device(x.device(), name, kElementwiseCuda<F, Tensor, Rest...>, on_cpu, f, x, rest..., y);
 }
 
 // An operand of a row: its own elements, or the one that stands for all columns, repeated in memory
