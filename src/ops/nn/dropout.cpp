@@ -34,12 +34,19 @@ const OpDef& kDropout = register_op({
 
 constexpr std::int64_t kLeast = 2048;
 
+// What a call draws. Places are undefined where element i takes number i.
+struct Draw {
+  double p;
+  Random random;
+  Tensor places;
+};
+
 // Which elements are kept: element i takes number i, on whichever thread.
-Tensor draw_kept(const Shape& shape, double p, const Random& random) {
+Tensor draw_in_order(const Shape& shape, const Draw& draw) {
   Tensor keep = Tensor::empty(shape, DType::kBool);
   bool* const kept = keep.data<bool>();
-  parallel_for(keep.numel(), kLeast, [&](std::int64_t i, std::int64_t end) {
-    Random own = random;
+  parallel_for(keep.numel(), kLeast, [&, p = draw.p](std::int64_t i, std::int64_t end) {
+    Random own = draw.random;
     own.skip_uniforms(static_cast<std::uint64_t>(i));
     for (; i < end; ++i) kept[i] = own.uniform() >= p;
   });
@@ -47,20 +54,24 @@ Tensor draw_kept(const Shape& shape, double p, const Random& random) {
 }
 
 // The same where position r begins with number places[r] F.
-Tensor draw_kept(const Shape& shape, double p, const Random& random, const Tensor& places) {
+Tensor draw_at_places(const Shape& shape, const Draw& draw) {
   Tensor keep = Tensor::empty(shape, DType::kBool);
   if (keep.numel() == 0) return keep;
-  const std::int64_t features = keep.numel() / places.numel();
-  const std::int64_t* const place = places.data<std::int64_t>();
+  const std::int64_t positions = draw.places.numel(), features = keep.numel() / positions;
+  const std::int64_t* const place = draw.places.data<std::int64_t>();
   bool* const kept = keep.data<bool>();
-  parallel_for(places.numel(), kLeast / features + 1, [&](std::int64_t r, std::int64_t end) {
+  parallel_for(positions, kLeast / features + 1, [&, p = draw.p](auto r, std::int64_t end) {
     for (; r < end; ++r) {
-      Random own = random;
+      Random own = draw.random;
       own.skip_uniforms(static_cast<std::uint64_t>(place[r] * features));
       for (std::int64_t j = 0; j < features; ++j) kept[r * features + j] = own.uniform() >= p;
     }
   });
   return keep;
+}
+
+Tensor draw_kept(const Shape& shape, const Draw& draw) {
+  return draw.places.defined() ? draw_at_places(shape, draw) : draw_in_order(shape, draw);
 }
 
 void check_places(const Variable& x, const Tensor& places) {
@@ -84,35 +95,74 @@ void check_share(const Variable& x, double p) {
   check(p >= 0 && p < 1, "dropout", "p must be at least 0 and below 1, got {}", p);
 }
 
-Variable keep_scaled(const Variable& x, double p, const Random& random, const Tensor& keep,
-                     const Tensor& places) {
+// Throws Error unless the generator has the numbers of all these elements left.
+void check_left(const Draw& draw, std::int64_t elements) {
+  std::int64_t numbers = elements;
+  if (elements > 0 && draw.places.defined()) {
+    const auto places = draw.places.values<std::int64_t>();
+    numbers = (*std::ranges::max_element(places) + 1) * (elements / draw.places.numel());
+  }
+  Random(draw.random).skip_uniforms(static_cast<std::uint64_t>(numbers));
+}
+
+template <class Rule>
+Variable recorded(const Variable& x, const Draw& draw, Tensor y, Rule rule) {
+  const Random::State state = draw.random.state();
+  return record(kDropout, {&x}, std::move(y), std::move(rule),
+                {{"p", draw.p}, {"seed", 0}, {"state", state}, {"places", draw.places}});
+}
+
+Variable drop_on_cpu(const Variable& x, const Draw& draw) {
+  const Tensor keep = draw_kept(x.shape(), draw);
   // Selected: a NaN that is dropped is gone.
-  const functors::KeepScaled scaled{functors::Factor(1 / (1 - p))};
+  const functors::KeepScaled scaled{functors::Factor(1 / (1 - draw.p))};
   const auto rule = [=](const Tensor& g, Gradients& grads) {
     grads.set(0, map_elements("dropout", scaled, g, Conditions{keep}));
   };
   const auto reach = [keep](std::size_t, const Tensor& marked, const Way&) {
     return both(marked, keep);
   };
-  const Random::State state = random.state();
-  return record(kDropout, {&x}, map_elements("dropout", scaled, x.value(), Conditions{keep}),
-                with_reach(rule, reach),
-                {{"p", p}, {"seed", 0}, {"state", state}, {"places", places}});
+  return recorded(x, draw, map_elements("dropout", scaled, x.value(), Conditions{keep}),
+                  with_reach(rule, reach));
+}
+
+// A device draws whenever the numbers are asked for.
+Variable drop_on_device(const Variable& x, const Draw& draw) {
+  check_left(draw, x.shape().numel());
+  const Random::State state = draw.random.state();
+  const Tensor numbers =
+      Tensor::from(std::span<const std::int64_t>(state), {std::ssize(state)}, x.device());
+  const Tensor places = draw.places.defined() ? draw.places.to(x.device()) : Tensor();
+  const auto dropped = [p = draw.p, numbers, places](const Tensor& from) {
+    Tensor to = Tensor::empty(from.shape(), from.dtype(), from.device());
+    const auto on_cpu = [] {};
+    dispatch_device(from.device(), kDropoutCuda, on_cpu, from, p, numbers,
+                    places.defined() ? &places : nullptr, to);
+    return to;
+  };
+  const auto rule = [dropped](const Tensor& g, Gradients& grads) { grads.set(0, dropped(g)); };
+  const auto reach = [shape = x.shape(), draw](std::size_t, const Tensor& marked, const Way&) {
+    return both(marked, draw_kept(shape, draw));
+  };
+  return recorded(x, draw, dropped(x.value()), with_reach(rule, reach));
+}
+
+Variable drop(const Variable& x, const Draw& draw) {
+  if (draw.p == 0) return x;
+  return x.device().type == DeviceType::kCpu ? drop_on_cpu(x, draw) : drop_on_device(x, draw);
 }
 
 }  // namespace
 
 Variable dropout(const Variable& x, double p, Random random) {
   check_share(x, p);
-  if (p == 0) return x;
-  return keep_scaled(x, p, random, draw_kept(x.shape(), p, random), {});
+  return drop(x, {p, random, {}});
 }
 
 Variable dropout(const Variable& x, double p, Random random, const Tensor& places) {
   check_share(x, p);
   check_places(x, places);
-  if (p == 0) return x;
-  return keep_scaled(x, p, random, draw_kept(x.shape(), p, random, places), places);
+  return drop(x, {p, random, places});
 }
 
 }  // namespace maskgrad::ops

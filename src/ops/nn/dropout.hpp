@@ -2,9 +2,17 @@
 #pragma once
 
 #include <maskgrad/tensor/autograd/variable.hpp>
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 #include <maskgrad/tensor/random.hpp>
 
 namespace maskgrad::ops {
+
+/// y = x / (1 - p) where the number of an element is at least p, else 0. The numbers are those of
+/// dropout(), of which the generator has enough; `state` is the generator's, int64 [5]. `places` is
+/// on the device, or null.
+inline constinit CudaKernel<void(const Tensor& x, double p, const Tensor& state,
+                                 const Tensor* places, Tensor& y)>
+    kDropoutCuda{"dropout"};
 
 /// Each element of y is x / (1 - p) with probability 1 - p, else 0. dx = g / (1 - p) at the kept
 /// elements, and exactly 0 elsewhere. Srivastava et al. 2014, in the inverted form.
