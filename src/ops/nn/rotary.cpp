@@ -1,10 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
 
 #include <maskgrad/ops/cpu/vector/vector.hpp>
-#include <maskgrad/ops/functors/element.hpp>
+#include <maskgrad/ops/functors/rotation.hpp>
 #include <maskgrad/ops/nn/rotary.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -66,10 +65,11 @@ void check_inputs(const Variable& x, const Tensor& positions, const RotaryOption
   check_rotary(kName, options, x.dim(2) / options.heads);
 }
 
-// The numbers of positions that angles are computed for, and which of them each position of x has;
-// -1 in a hole.
+// The numbers of positions that angles are computed for, and which of them each position of x has,
+// int64 [B S]; -1 in a hole.
 struct Turns {
-  PoolVector<std::int64_t> numbers, of_position;
+  PoolVector<std::int64_t> numbers;
+  Tensor of_position;
 };
 
 template <class Id>
@@ -78,14 +78,15 @@ Turns read_turns(const Variable& x, const Tensor& positions) {
   const Id* const numbers = positions.data<Id>();
   const KeptPlaces kept(x.mask(), {x.dim(0), x.dim(1)});
   Turns turns{PoolVector<std::int64_t>(static_cast<std::size_t>(given), 0),
-              PoolVector<std::int64_t>(static_cast<std::size_t>(count), -1)};
+              Tensor::full({count}, -1, DType::kInt64)};
+  auto* const of_position = turns.of_position.data<std::int64_t>();
   for (std::int64_t i = 0; i < count; ++i) {
     if (!kept[i]) continue;
     const std::int64_t from = i % given, number = numbers[from];
     check(number >= 0, kName, "position {} at element {} of {} is below 0", number, from,
           positions.shape());
     turns.numbers[static_cast<std::size_t>(from)] = number;
-    turns.of_position[static_cast<std::size_t>(i)] = from;
+    of_position[i] = from;
   }
   return turns;
 }
@@ -95,7 +96,9 @@ Turns read_turns(const Variable& x, const Tensor& positions) {
 void share_numbers(Turns& turns) {
   const auto most = std::max_element(turns.numbers.begin(), turns.numbers.end());
   if (most == turns.numbers.end() || *most >= std::ssize(turns.numbers) - 1) return;
-  for (std::int64_t& turn : turns.of_position) {
+  auto* const of_position = turns.of_position.data<std::int64_t>();
+  for (std::int64_t i = 0; i < turns.of_position.numel(); ++i) {
+    std::int64_t& turn = of_position[i];
     if (turn >= 0) turn = turns.numbers[static_cast<std::size_t>(turn)];
   }
   turns.numbers.resize(static_cast<std::size_t>(*most + 1));
@@ -149,43 +152,56 @@ struct Rotation {
     }
   }
 
-  static constexpr auto kFirst = [](auto a, auto b, auto cosine, auto sine) {
-    return math::multiply_add(math::negative(b), sine, a * cosine);
-  };
-  static constexpr auto kSecond = [](auto a, auto b, auto cosine, auto sine) {
-    return math::multiply_add(a, sine, b * cosine);
-  };
+  static constexpr functors::RotatedFirst kFirst{};
+  static constexpr functors::RotatedSecond kSecond{};
 };
 
-// The rotations of all positions.
+// The rotations of all positions. What they need is where x is.
 class Rotations {
  public:
   Rotations(const Variable& x, const Tensor& positions, const RotaryOptions& options)
-      : heads_(options.heads), by_halves_(options.pairs == RotaryPairs::kHalves) {
+      : options_(options) {
     Turns turns;
     dispatch_dtype(IntegerTypes{}, positions.dtype(), kName,
                    [&]<class Id>(Id) { turns = read_turns<Id>(x, positions); });
     share_numbers(turns);
-    const Shape shape = {std::ssize(turns.numbers), x.dim(2) / heads_ / 2};
+    const Shape shape = {std::ssize(turns.numbers), x.dim(2) / options.heads / 2};
     cosines_ = Tensor::empty(shape, x.dtype());
     sines_ = Tensor::empty(shape, x.dtype());
     compute_angles(turns.numbers, frequencies_of(shape[1], options.base, turns.numbers));
-    turn_of_position_ = std::move(turns.of_position);
+    for (Tensor* tensor : {&cosines_, &sines_}) *tensor = tensor->to(x.device());
+    turns_ = turns.of_position.to(x.device());
   }
 
   // y = x rotated, or rotated back; 0 in holes.
   void rotate(const Tensor& x, bool inverse, Tensor& y) const {
     const std::int64_t features = x.dim(2);
-    dispatch_dtype(FloatingTypes{}, x.dtype(), kName, [&]<class T>(T) {
-      const T* const from = x.data<T>();
-      T* const to = y.data<T>();
-      parallel_for(x.dim(0) * x.dim(1), least_for(features, 4),
-                   [&](std::int64_t i, std::int64_t end) {
-                     for (; i < end; ++i) {
-                       rotate_position(i, from + i * features, inverse, to + i * features);
-                     }
-                   });
-    });
+    const auto on_cpu = [&] {
+      dispatch_dtype(FloatingTypes{}, x.dtype(), kName, [&]<class T>(T) {
+        const T *const cosines = cosines_.data<T>(), *const sines = sines_.data<T>();
+        const auto* const turns = turns_.data<std::int64_t>();
+        const std::int64_t pairs = cosines_.dim(1);
+        const T* const from = x.data<T>();
+        T* const to = y.data<T>();
+        const auto rotate_at = [=, this](std::int64_t i) {
+          const T* const given = from + i * features;
+          T* const rotated = to + i * features;
+          if (turns[i] < 0) {
+            std::fill_n(rotated, features, T{});
+          } else {
+            const std::int64_t angles = turns[i] * pairs;
+            rotate_heads(Rotation<T>{cosines + angles, sines + angles, pairs}, given, inverse,
+                         rotated);
+          }
+        };
+        parallel_for(x.dim(0) * x.dim(1), least_for(features, 4),
+                     [&](std::int64_t i, std::int64_t end) {
+                       for (; i < end; ++i) rotate_at(i);
+                     });
+      });
+    };
+    dispatch_device(x.device(), kRotaryEmbeddingCuda, on_cpu, x, cosines_, sines_, turns_, options_,
+                    inverse, y);
   }
 
  private:
@@ -209,18 +225,10 @@ class Rotations {
   }
 
   template <class T>
-  void rotate_position(std::int64_t i, const T* x, bool inverse, T* y) const {
-    const std::int64_t turn = turn_of_position_[static_cast<std::size_t>(i)];
-    const std::int64_t pairs = cosines_.dim(1), features = 2 * pairs;
-    if (turn < 0) {
-      std::fill_n(y, heads_ * features, T{});
-      return;
-    }
-    const Tensor &cosines = cosines_, &sines = sines_;
-    const Rotation<T> rotation{cosines.data<T>() + turn * pairs, sines.data<T>() + turn * pairs,
-                               pairs};
-    for (std::int64_t h = 0; h < heads_; ++h, x += features, y += features) {
-      if (by_halves_) {
+  void rotate_heads(const Rotation<T>& rotation, const T* x, bool inverse, T* y) const {
+    const std::int64_t features = 2 * rotation.pairs;
+    for (std::int64_t h = 0; h < options_.heads; ++h, x += features, y += features) {
+      if (options_.pairs == RotaryPairs::kHalves) {
         rotation.of_halves(x, y, inverse);
       } else {
         rotation.of_interleaved(x, y, inverse);
@@ -228,10 +236,8 @@ class Rotations {
     }
   }
 
-  std::int64_t heads_;
-  bool by_halves_;
-  Tensor cosines_, sines_;  // [numbers, d/2]
-  PoolVector<std::int64_t> turn_of_position_;
+  RotaryOptions options_;
+  Tensor cosines_, sines_, turns_;  // as kRotaryEmbeddingCuda takes them
 };
 
 }  // namespace
@@ -249,14 +255,11 @@ Variable rotary_embedding(const Variable& x, const Tensor& positions,
   check_defined(kRotaryEmbedding, "positions", positions);
   check_inputs(x, positions, options);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  std::optional<Rotations> rotations;
-  dispatch_device(x.device(), kName, [&] {
-    rotations.emplace(x, positions, options);
-    rotations->rotate(x.value(), false, y);
-  });
-  auto rule = [rotations = *std::move(rotations)](const Tensor& g, Gradients& grads) {
+  Rotations rotations(x, positions, options);
+  rotations.rotate(x.value(), false, y);
+  auto rule = [rotations = std::move(rotations)](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
-    dispatch_device(g.device(), kName, [&] { rotations.rotate(g, true, dx); });
+    rotations.rotate(g, true, dx);
   };
   return record(kRotaryEmbedding, {&x}, std::move(y), std::move(rule),
                 {{"positions", positions},

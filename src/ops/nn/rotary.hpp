@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <maskgrad/tensor/autograd/variable.hpp>
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 
 namespace maskgrad::ops {
 
@@ -19,6 +20,13 @@ struct RotaryOptions {
   RotaryPairs pairs = RotaryPairs::kInterleaved;
   double base = 10000;
 };
+
+/// y = x rotated, or rotated back; 0 in holes. cosines, sines [numbers, d/2]; turns int64 [B S]:
+/// which of the numbers a position has, below 0 in a hole.
+inline constinit CudaKernel<void(const Tensor& x, const Tensor& cosines, const Tensor& sines,
+                                 const Tensor& turns, const RotaryOptions& options, bool inverse,
+                                 Tensor& y)>
+    kRotaryEmbeddingCuda{"rotary_embedding"};
 
 /// Throws Error as `name` where heads of `head` features cannot be rotated so: for an odd number of
 /// them, and for a base that is not finite or not above 0.
