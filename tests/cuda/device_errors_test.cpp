@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/mask/boolean_mask.hpp>
-#include <maskgrad/ops/mask/fill_by_rule.hpp>
+#include <maskgrad/ops/shape/axis_part.hpp>
 #include <maskgrad/ops/shape/concat.hpp>
-#include <maskgrad/ops/shape/slice.hpp>
+#include <maskgrad/ops/shape/row_moves.hpp>
 
 #include "cuda/on_cuda.hpp"
 #include "support/errors.hpp"
@@ -28,14 +28,15 @@ TEST(DeviceErrors, NameTheOperationThatGotTwoDevices) {
 }
 
 TEST(DeviceErrors, NameTheOperationThatHasNoKernel) {
-  const Variable x(test::make({1, 2, 3, 4}, {2, 2}).to(kCuda));
-  EXPECT_EQ(error_of([&] { ops::split(x, {1, 1}, 0); }), "[split] has no CUDA kernel");
-  EXPECT_EQ(error_of([&] { ops::slice(x, 0, 1); }), "[slice] has no CUDA kernel");
-  EXPECT_EQ(error_of([&] { ops::concat({x, x}, 0); }), "[concat] has no CUDA kernel");
+  static constinit ops::PartKernel of_parts{"parts"};
+  static constinit ops::RowKernel of_rows{"rows"};
+  const Tensor x = test::make({1, 2, 3, 4}, {2, 2}).to(kCuda);
+  const std::int64_t row = 1;
   EXPECT_EQ(error_of([&] {
-              ops::fill_where(x, ops::Upper{}, {1, 2, 2, 1});
+              ops::take_part(of_parts, {0, 1, 1, 1}, x);
             }),
-            "[sequence_mask] has no CUDA kernel");
+            "[parts] has no CUDA kernel");
+  EXPECT_EQ(error_of([&] { ops::take_rows(of_rows, x, {&row, 1}); }), "[rows] has no CUDA kernel");
 }
 
 }  // namespace

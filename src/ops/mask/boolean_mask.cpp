@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include <maskgrad/ops/cpu/rows/row_moves.hpp>
 #include <maskgrad/ops/mask/boolean_mask.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/row_moves.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 
 namespace maskgrad::ops {
@@ -187,10 +187,10 @@ KeptRows boolean_mask(const Variable& data, const Tensor& mask) {
   const Saved places(kBooleanMask, "indices", indices);
   const std::int64_t rows = mask.numel();
   const auto take = [places](const Tensor& x) {
-    return take_rows("boolean_mask", x, places->values<std::int64_t>());
+    return take_rows(kBooleanMaskCuda, x, places->values<std::int64_t>());
   };
   const auto put = [places, rows](const Tensor& x) {
-    return put_rows("boolean_mask", x, places->values<std::int64_t>(), rows, 0.0);
+    return put_rows(kBooleanMaskCuda, x, places->values<std::int64_t>(), rows, 0.0);
   };
   Variable output =
       record(kBooleanMask, {&data}, take(data.value()), moved(data.mask(), take),
@@ -238,12 +238,12 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
     check(values[i].dim(0) == owned[i].numel(), "boolean_unmask",
           "mask {} is the first true one at {} places, but there are {} values for it", i,
           owned[i].numel(), values[i].dim(0));
-    place_rows("boolean_unmask", values[i].value(), owned[i].values<std::int64_t>(), y);
+    place_rows(kBooleanUnmaskCuda, values[i].value(), owned[i].values<std::int64_t>(), y);
     inputs.push_back(&values[i]);
     given.push_back({"mask", i, masks[i]});
   }
   const auto take = [owned](std::size_t i, const Tensor& x) {
-    return take_rows("boolean_unmask", x, owned[i].values<std::int64_t>());
+    return take_rows(kBooleanUnmaskCuda, x, owned[i].values<std::int64_t>());
   };
   const auto rule = [take, count = values.size()](const Tensor& g, Gradients& grads) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -252,7 +252,7 @@ Variable boolean_unmask(std::span<const Tensor> masks, std::span<const Variable>
   };
   const auto reached = [=](std::size_t i, const Tensor& marked, const Way& way) {
     if (way.back) return take(i, marked);
-    return put_rows("boolean_unmask", marked, owned[i].values<std::int64_t>(), places, 0.0);
+    return put_rows(kBooleanUnmaskCuda, marked, owned[i].values<std::int64_t>(), places, 0.0);
   };
   return record(kBooleanUnmask, inputs, std::move(y), SequenceMask(), with_reach(rule, reached),
                 given);
@@ -268,10 +268,10 @@ Variable unmask_fill(const Variable& values, const Tensor& mask, Scalar fill) {
         "the mask keeps {} of {} places, but the values are {}", places.numel(), mask.numel(),
         values.shape());
   const auto put = [places, rows = mask.numel()](const Tensor& x, Scalar with) {
-    return put_rows("unmask_fill", x, places.values<std::int64_t>(), rows, with);
+    return put_rows(kUnmaskFillCuda, x, places.values<std::int64_t>(), rows, with);
   };
   const auto take = [places](const Tensor& x) {
-    return take_rows("unmask_fill", x, places.values<std::int64_t>());
+    return take_rows(kUnmaskFillCuda, x, places.values<std::int64_t>());
   };
   const auto put_marks = [put](const Tensor& x) { return put(x, 0.0); };
   return record(kUnmaskFill, {&values}, put(values.value(), fill), moved(values.mask(), put_marks),

@@ -25,35 +25,34 @@ void for_each_piece(const AxisPart& part, const Shape& shape, F f) {
   });
 }
 
-enum class Into { kPart, kWhole };
-
-// One of the two tensors is the whole, the other its part.
-template <Into kInto>
-void copy(const char* name, const AxisPart& p, const Shape& whole, const Tensor& from, Tensor& to) {
-  dispatch_device(from.device(), name, [&] {
-    dispatch_dtype(AllTypes{}, from.dtype(), name, [&]<class T>(T) {
+template <Copies kWay>
+void copy(const PartKernel& op, const AxisPart& part, const Tensor& from, Tensor& to) {
+  constexpr bool kToPart = kWay == Copies::kToPart;
+  const auto on_cpu = [&] {
+    dispatch_dtype(AllTypes{}, from.dtype(), "part", [&]<class T>(T) {
       const T* source = from.data<T>();
       T* target = to.data<T>();
-      for_each_piece(p, whole, [=](std::int64_t in_whole, std::int64_t in_part, std::int64_t n) {
-        constexpr bool kToPart = kInto == Into::kPart;
-        std::copy_n(source + (kToPart ? in_whole : in_part), n,
-                    target + (kToPart ? in_part : in_whole));
-      });
+      for_each_piece(part, (kToPart ? from : to).shape(),
+                     [=](std::int64_t in_whole, std::int64_t in_part, std::int64_t n) {
+                       std::copy_n(source + (kToPart ? in_whole : in_part), n,
+                                   target + (kToPart ? in_part : in_whole));
+                     });
     });
-  });
+  };
+  dispatch_device(from.device(), op, on_cpu, kWay, part, from, to);
 }
 
 }  // namespace
 
-Tensor take_part(const char* name, const AxisPart& part, const Tensor& x) {
+Tensor take_part(const PartKernel& op, const AxisPart& part, const Tensor& x) {
   Tensor y = Tensor::empty(x.shape().with_dim(part.axis, part.count), x.dtype(), x.device());
   Traffic::add_copied(y.nbytes());
-  copy<Into::kPart>(name, part, x.shape(), x, y);
+  copy<Copies::kToPart>(op, part, x, y);
   return y;
 }
 
-void put_part(const char* name, const AxisPart& part, const Tensor& x, Tensor& y) {
-  copy<Into::kWhole>(name, part, y.shape(), x, y);
+void put_part(const PartKernel& op, const AxisPart& part, const Tensor& x, Tensor& y) {
+  copy<Copies::kToWhole>(op, part, x, y);
 }
 
 }  // namespace maskgrad::ops

@@ -57,7 +57,7 @@ Cuts cuts_of(std::span<const Variable> values, int axis) {
 Tensor join(const Cuts& cuts, std::span<const Tensor> values, const Shape& whole) {
   Tensor result = Tensor::empty(whole, values[0].dtype(), values[0].device());
   for (std::size_t i = 0; i < values.size(); ++i) {
-    put_part("concat", cuts.parts[i], values[i], result);
+    put_part(kConcatCuda, cuts.parts[i], values[i], result);
   }
   return result;
 }
@@ -107,13 +107,13 @@ Variable concat(std::span<const Variable> values, std::int64_t axis_given) {
   Tensor y = join(cuts, parts, cuts.whole);
   const auto rule = [cuts](const Tensor& g, Gradients& grads) {
     for (std::size_t i = 0; i < cuts.parts.size(); ++i) {
-      if (grads.needed(i)) grads.set(i, take_part("concat", cuts.parts[i], g));
+      if (grads.needed(i)) grads.set(i, take_part(kConcatCuda, cuts.parts[i], g));
     }
   };
   const auto reached = [cuts](std::size_t i, const Tensor& marked, const Way& way) {
-    if (way.back) return take_part("concat", cuts.parts[i], marked);
+    if (way.back) return take_part(kConcatCuda, cuts.parts[i], marked);
     Tensor marks = Tensor::zeros(way.output, DType::kBool);
-    put_part("concat", cuts.parts[i], marked, marks);
+    put_part(kConcatCuda, cuts.parts[i], marked, marks);
     return marks;
   };
   return record(kConcat, inputs, std::move(y), joined_mask(values, cuts, axis),

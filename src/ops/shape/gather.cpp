@@ -5,6 +5,7 @@
 #include <maskgrad/ops/samples/sample.hpp>
 #include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/gather.hpp>
+#include <maskgrad/ops/shape/row_moves.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
@@ -66,15 +67,16 @@ const OpDef& kGather = register_choice(
 
 // A value seen as a table of rows, and the row that each row of the result is; below 0: 0 instead.
 struct Choice {
-  const char* name;  // of the operation
-  Tensor rows;       // int64 [rows of the result]; shared by all copies
+  const char* name;         // of the operation
+  const RowKernel* kernel;  // that takes rows
+  Tensor rows;              // int64 [rows of the result]; shared by all copies
   std::int64_t columns = 1;
   Shape result;
 
   Tensor take(const Tensor& x) const {
     Tensor y = Tensor::empty(result, x.dtype(), x.device());
     Traffic::add_copied(y.nbytes());
-    dispatch_device(x.device(), name, [&] {
+    const auto on_cpu = [&] {
       dispatch_dtype(AllTypes{}, x.dtype(), name, [&]<class T>(T) {
         const std::int64_t* row = rows.data<std::int64_t>();
         const T* from = x.data<T>();
@@ -89,19 +91,22 @@ struct Choice {
           }
         });
       });
-    });
+    };
+    dispatch_device(x.device(), *kernel, on_cpu, RowList::kSources, rows.values<std::int64_t>(),
+                    columns, x, y);
     return y;
   }
   // table, which holds 0, becomes the sums of g over the places of each row.
   void sum(const Tensor& g, Tensor& table) const {
-    dispatch_device(g.device(), name, [&] {
+    const auto on_cpu = [&] {
       dispatch_dtype(FloatingTypes{}, g.dtype(), name, [&]<class T>(T) {
         if (columns > 0) {
           sum_taken(rows.values<std::int64_t>(), g.data<T>(), columns, table.numel() / columns,
                     table.data<T>());
         }
       });
-    });
+    };
+    dispatch_device(g.device(), name, kSumTakenCuda, on_cpu, rows.values<std::int64_t>(), g, table);
   }
   // Which places of x are taken to a marked one.
   Tensor taken_to(const Tensor& marked, const Shape& shape) const {
@@ -142,7 +147,7 @@ Choice entries(const OpDef& op, const Shape& shape, int axis, const Tensor& indi
   for_each_index(
       op, indices, axis, shape, [](std::int64_t) { return true; },
       [index = chosen.data<std::int64_t>()](std::int64_t k, std::int64_t i) { index[k] = i; });
-  Choice choice{op.name.c_str(), {}, d.inner, shape.with_dim(axis, count)};
+  Choice choice{op.name.c_str(), &kIndexSelectCuda, {}, d.inner, shape.with_dim(axis, count)};
   const std::int64_t outer = choice.result.numel() > 0 ? d.outer : 0;
   choice.rows = Tensor::empty({outer * count}, DType::kInt64);
   auto* row = choice.rows.data<std::int64_t>();
@@ -159,8 +164,8 @@ Choice elements(const OpDef& op, const Variable& x, int axis, const Tensor& indi
   const Around d = around(x.shape(), axis);
   const std::int64_t of_outer = indices.dim(axis) * d.inner;
   const KeptPlaces kept(x.mask(), indices.shape());
-  Choice choice{op.name.c_str(), Tensor::full({indices.numel()}, -1, DType::kInt64), 1,
-                indices.shape()};
+  Choice choice{op.name.c_str(), &kGatherCuda, Tensor::full({indices.numel()}, -1, DType::kInt64),
+                1, indices.shape()};
   for_each_index(
       op, indices, axis, x.shape(), [&](std::int64_t i) { return kept[i]; },
       [&, row = choice.rows.data<std::int64_t>()](std::int64_t i, std::int64_t index) {

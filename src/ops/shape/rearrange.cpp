@@ -142,12 +142,13 @@ Tensor permuted(const Tensor& x, std::span<const std::int64_t> axes_given) {
   Tensor y = Tensor::empty(Shape(dims), x.dtype(), x.device());
   Traffic::add_copied(y.nbytes());
   if (y.numel() == 0) return y;
-  dispatch_device(x.device(), "permute", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "permute", [&]<class T>(T) {
       T* out = y.data<T>();
       copy_permuted(p, 0, x.rank(), x.data<T>(), out);
     });
-  });
+  };
+  dispatch_device(x.device(), kPermuteCuda, on_cpu, axes, x, y);
   return y;
 }
 

@@ -4,8 +4,13 @@
 #include <span>
 
 #include <maskgrad/tensor/autograd/variable.hpp>
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 
 namespace maskgrad::ops {
+
+/// Dimension d of y is dimension axes[d] of x.
+inline constinit CudaKernel<void(std::span<const std::int64_t> axes, const Tensor& x, Tensor& y)>
+    kPermuteCuda{"permute"};
 
 /// The same elements in row-major order under another shape, without a copy. One dimension may be
 /// -1: it follows from the others. A mask [B, S] is kept while the shape still starts with B, S.

@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include <maskgrad/ops/cpu/rows/row_moves.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
+#include <maskgrad/ops/shape/row_moves.hpp>
 #include <maskgrad/ops/shape/segments.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/checked.hpp>
@@ -106,7 +106,7 @@ Variable reverse_packed_segs(const Variable& data, const Tensor& lengths, bool b
         "a mask [B, S] has no place on [T, B, ...]; use batch_first");
   const auto turn = [from = reversed_rows(each, steps, batch_first)](const Tensor& x) {
     const Shape rows = Shape{x.dim(0) * x.dim(1)}.concat(x.shape().slice(2, x.rank()));
-    return take_rows("reverse_packed_segs", x.reshape(rows), from).reshape(x.shape());
+    return take_rows(kReversePackedSegsCuda, x.reshape(rows), from).reshape(x.shape());
   };
   const SequenceMask mask =
       data.mask().defined() ? SequenceMask(turn(data.mask().bits())) : SequenceMask();
@@ -145,7 +145,7 @@ ReversedSegments reverse_segment_order(const Variable& data, const Tensor& lengt
     std::reverse(reversed.data<T>(), reversed.data<T>() + reversed.numel());
   });
   const auto take = [](const Tensor& x, const Places& rows) {
-    return take_rows("reverse_segment_order", x, rows);
+    return take_rows(kReverseSegmentOrderCuda, x, rows);
   };
   Variable output =
       record(kReverseSegmentOrder, {&data}, take(data.value(), from), SequenceMask(),

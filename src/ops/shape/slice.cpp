@@ -84,16 +84,16 @@ AxisPart part_of(const Shape& shape, std::int64_t axis_given, std::int64_t begin
   return {axis, begin, (end - begin) / step + ((end - begin) % step != 0), step};
 }
 
-SequenceMask mask_of(const OpDef& op, const AxisPart& part, const SequenceMask& mask) {
+SequenceMask mask_of(const PartKernel& op, const AxisPart& part, const SequenceMask& mask) {
   if (!mask.defined() || part.axis >= 2) return mask;
-  return SequenceMask(take_part(op.name.c_str(), part, mask.bits()));
+  return SequenceMask(take_part(op, part, mask.bits()));
 }
 
 // Marks of the whole in the part, or back.
-Tensor taken(const OpDef& op, const AxisPart& part, const Tensor& marked, const Way& way) {
-  if (!way.back) return take_part(op.name.c_str(), part, marked);
+Tensor taken(const PartKernel& op, const AxisPart& part, const Tensor& marked, const Way& way) {
+  if (!way.back) return take_part(op, part, marked);
   Tensor marks = Tensor::zeros(way.input, DType::kBool);
-  put_part(op.name.c_str(), part, marked, marks);
+  put_part(op, part, marked, marks);
   return marks;
 }
 
@@ -119,13 +119,13 @@ Variable slice(const Variable& x, std::int64_t axis, std::int64_t begin, std::in
   const auto rule = [part](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     dx.fill(0.0);
-    put_part("slice", part, g, dx);
+    put_part(kSliceCuda, part, g, dx);
   };
   const auto reach = [part](std::size_t, const Tensor& marked, const Way& way) {
-    return taken(kSlice, part, marked, way);
+    return taken(kSliceCuda, part, marked, way);
   };
-  return record(kSlice, {&x}, take_part("slice", part, x.value()), mask_of(kSlice, part, x.mask()),
-                with_reach(rule, reach),
+  return record(kSlice, {&x}, take_part(kSliceCuda, part, x.value()),
+                mask_of(kSliceCuda, part, x.mask()), with_reach(rule, reach),
                 {{"axis", part.axis}, {"begin", begin}, {"end", end}, {"step", step}});
 }
 
@@ -146,7 +146,7 @@ PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> size
   PoolVector<OpOutput> made;
   made.reserve(parts.size());
   for (const AxisPart& part : parts) {
-    made.push_back({take_part("split", part, x.value()), mask_of(kSplit, part, x.mask())});
+    made.push_back({take_part(kSplitCuda, part, x.value()), mask_of(kSplitCuda, part, x.mask())});
   }
   const auto rule = [parts](std::span<Tensor> arrived, Gradients& grads) {
     Tensor dx = grads.buffer(0);
@@ -154,11 +154,11 @@ PoolVector<Variable> split(const Variable& x, std::span<const std::int64_t> size
         std::all_of(arrived.begin(), arrived.end(), [](const Tensor& g) { return g.defined(); });
     if (!all) dx.fill(0.0);
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      if (arrived[i].defined()) put_part("split", parts[i], arrived[i], dx);
+      if (arrived[i].defined()) put_part(kSplitCuda, parts[i], arrived[i], dx);
     }
   };
   const auto reach = [parts](std::size_t, const Tensor& marked, const Way& way) {
-    return taken(kSplit, parts[way.which], marked, way);
+    return taken(kSplitCuda, parts[way.which], marked, way);
   };
   PoolVector<Variable> results(parts.size());
   record(kSplit, {&x}, made, results, with_reach(rule, reach), {{"sizes", sizes}, {"axis", axis}});
