@@ -42,8 +42,10 @@ report "docs/headers.md names a header that is not there, or internal:" \
 for_xtensor=src/tensor/xtensor.hpp
 public=$(grep -LE '^// .*Internal to' -r src --include='*.hpp' | grep -vx "$for_xtensor")
 internal=$(grep -rlE '^// .*Internal to' src --include='*.hpp')
+# One includes another for the C++ compiler alone: it is installed for nvcc.
 report "a public header includes one that is internal, and not installed:" \
-  "$(grep -nFf <(sed 's|^src|#include <maskgrad|; s|$|>|' <<< "$internal") $public $for_xtensor)"
+  "$(grep -nFf <(sed 's|^src|#include <maskgrad|; s|$|>|' <<< "$internal") $public $for_xtensor |
+    grep -vE '^src/ops/functors/element.hpp:[0-9]+:#include <maskgrad/ops/cpu/vector/vector_words.hpp>$')"
 report "a public header knows xtensor or xsimd:" "$(grep -nE '#include *<x(tensor|simd)|\bx(t|simd)::' $public)"
 report "$for_xtensor is included:" "$(grep -rnE '#include *<maskgrad/tensor/xtensor.hpp>' src apps)"
 report "$for_xtensor is not there:" "$([ -f $for_xtensor ] || echo "$for_xtensor")"

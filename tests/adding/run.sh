@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Adding an operation, a layer or a recipe edits no list: the templates beside this script are added to a copy of
-# the source tree, which must build them and find them by itself.
+# Adding an operation, a rule for masks, a layer or a recipe edits no list: the templates beside this script are added
+# to a copy of the source tree, which must build them and find them by itself.
 #   run.sh BUILD.SH
 # BUILD.SH says how the main build was made, and where it is; see CMakeLists.txt. Only the new files are compiled, as
 # the copy would compile them, and linked to what the main build has. MASKGRAD_ADDING=all builds the whole copy.
@@ -13,7 +13,7 @@ tree=$work/source build=$work/build
 refuse() { printf '%s\n' "$*" >&2; exit 1; }
 
 # The templates under other names, which nothing in the tree can know.
-as_added() { sed -E 's/(cube|stretch|pooled)/added_\1/g; s/(Cube|Stretch|Pooled)/Added\1/g'; }
+as_added() { sed -E 's/(cube|softsign|checkers|stretch|pooled)/added_\1/g; s/(Cube|Softsign|Checkers|Stretch|Pooled)/Added\1/g'; }
 
 # add TEMPLATE PLACE
 add() {
@@ -36,6 +36,13 @@ copy_tree_and_add() {
   add op/cube.cpp src/ops/math/added_cube.cpp
   add op/cube_test.cpp tests/ops/math/added_cube_test.cpp
   add op/cube.cu src/ops/math/added_cube.cu
+  # A program's own, no part of the library: an operation and a rule of row and column, each with a kernel.
+  add element/softsign.hpp tests/cuda/added_softsign.hpp
+  add element/softsign.cpp tests/cuda/added_softsign.cpp
+  add element/softsign.cu tests/cuda/added_softsign.cu
+  add mask/checkers.hpp tests/cuda/added_checkers.hpp
+  add mask/checkers.cu tests/cuda/added_checkers.cu
+  add mask/checkers_test.cpp tests/cuda/added_checkers_test.cpp
   add layer/stretch.hpp src/layers/added_stretch.hpp
   add layer/stretch_test.cpp tests/layers/added_stretch_test.cpp
   add recipe/pooled.cpp apps/recipes/added_pooled/added_pooled.cpp
@@ -138,6 +145,8 @@ check_targets() {
   runs "the rules of the rooms" "$tree/tests/layering_test.sh" "$tree"
 }
 
+added_for_cuda='*/added_cube:*/added_softsign:AddedCheckers.*'
+
 check_new_files() {
   local objects
   compile "$tree/src/ops/math/added_cube.cpp" maskgrad_ops
@@ -158,8 +167,18 @@ check_new_files() {
 
   [ ${#cuda_objects[@]} -gt 0 ] || return 0
   compile "$build/tests/emulation/src/ops/math/added_cube.cu.cpp" maskgrad_ops_emulated_plain
-  program cuda_tests "$object" "$cube" "${cuda_objects[@]}" "${test_libraries[@]}"
-  passes "$work/cuda_tests" '*/added_cube' 2
+  objects=("$cube" "$object")
+  local kernel source
+  for kernel in softsign checkers; do
+    compile "$build/tests/emulation/tests/cuda/added_$kernel.cu.cpp" cuda_test_kernels_plain
+    objects+=("$object")
+  done
+  for source in softsign checkers_test; do
+    compile "$tree/tests/cuda/added_$source.cpp" cuda_test_objects
+    objects+=("$object")
+  done
+  program cuda_tests "${objects[@]}" "${cuda_objects[@]}" "${test_libraries[@]}"
+  passes "$work/cuda_tests" "$added_for_cuda" 5
 }
 
 check_whole_build() {
@@ -172,7 +191,7 @@ check_whole_build() {
   passes "$build/tests/ops_tests" '*added_cube*:AddedCube.*' 12
   passes "$build/tests/layers_tests" '*AddedStretch*:RegisteredLayers.*' 4
   trains "$build/maskgrad"
-  for target in "${targets[@]:3}"; do passes "$build/tests/emulation/$target" '*/added_cube' 2; done
+  for target in "${targets[@]:3}"; do passes "$build/tests/emulation/$target" "$added_for_cuda" 5; done
 }
 
 # Each block of CONTRIBUTING.md behind "<!-- from tests/adding/op/cube.cpp -->" is part of that file.
@@ -191,7 +210,7 @@ check_contributing() {
       indent=${line%%\`*}
     fi
   done < "$source/CONTRIBUTING.md"
-  [ $count -eq 7 ] || refuse "CONTRIBUTING.md shows $count pieces of the templates"
+  [ $count -eq 11 ] || refuse "CONTRIBUTING.md shows $count pieces of the templates"
 }
 
 check_contributing

@@ -1,5 +1,8 @@
+#include <maskgrad/ops/cuda/decisions.hpp>
+#include <maskgrad/ops/cuda/elements.hpp>
 #include <maskgrad/tensor/cuda/warp.hpp>
 
+#include "cuda/own_functors.hpp"
 #include "cuda/test_kernels.hpp"
 
 namespace maskgrad::test {
@@ -24,6 +27,11 @@ __global__ void sum_kernel(const float* x, float* y) {
 }
 
 __global__ void copy_kernel(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }
+
+const bool kFilled = ops::fill_decisions<Stripes>() && ops::fill_map_each<Bent, 2>("bent") &&
+                     ops::fill_map_each<BentByA, 3>("bent") &&
+                     ops::fill_map_each<BentByB, 3>("bent") &&
+                     ops::fill_map_each<EachFunction, 1>("each_function");
 
 }  // namespace
 

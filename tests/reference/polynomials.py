@@ -252,7 +252,8 @@ def split(name, text, value, high_bits=BITS):
 
 
 HEAD = """\
-// Polynomials and constants, written by tests/reference/polynomials.py. Internal to src/ops.
+// Polynomials and constants, written by tests/reference/polynomials.py. Installed for
+// ops/cuda/elements.hpp.
 #pragma once
 
 #include <array>

@@ -9,7 +9,7 @@ namespace {
 struct Erf {
   template <class V>
   MASKGRAD_RULE V operator()(V x) const {
-    return math::copysign(math::erf_of_positive(math::abs(x)), x);
+    return math::erf(x);
   }
 };
 

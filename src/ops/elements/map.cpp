@@ -50,7 +50,6 @@ void check_inputs_of_each(const OpDef& op, Inputs inputs, std::size_t functions)
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     check(inputs[i]->defined(), name, "input '{}' was used before it was given a value",
           op.inputs[i].name);
-    dispatch_device(inputs[i]->device(), name, [] {});
   }
 }
 

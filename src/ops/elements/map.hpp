@@ -10,6 +10,8 @@
 // results are dropped. It runs on several threads at once. The dtype is float32 or float64, one for
 // all inputs. Shapes broadcast by NumPy's rule. Work is cut by shapes alone, so any number of
 // threads gives the same bits.
+//
+// A functor, a struct with a name, can have a CUDA kernel; see <maskgrad/ops/cuda/elements.hpp>.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +22,7 @@
 #include <utility>
 
 #include <maskgrad/ops/elements/elements.hpp>
+#include <maskgrad/ops/elements/map_slot.hpp>
 #include <maskgrad/tensor/autograd/record.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
@@ -34,7 +37,7 @@ Shape shape_of_each(const char* name, std::initializer_list<const Tensor*> x);
 // Throws Error unless y has this shape and dtype.
 void check_output_of_each(const char* name, const Tensor& y, const Shape& shape, DType dtype);
 // Throws Error for another number of inputs than the description or `functions` says, and for an
-// input that has no value or is not on the CPU.
+// input that has no value.
 void check_inputs_of_each(const OpDef& op, Inputs inputs, std::size_t functions);
 
 // A tensor that is read as if it had the shape of the output.
@@ -84,14 +87,18 @@ inline namespace MASKGRAD_ELEMENTS_FOR {
 /// y = f(x...), element by element, into a tensor that is there. y has the shape that x broadcast
 /// to. It may be one of x that has this shape. `name` is what errors call the operation.
 /// Throws Error for dtypes that differ or are not floating, for shapes that do not broadcast to
-/// y's, for tensors without a value, and for tensors that are not on the CPU.
+/// y's, for tensors without a value, for tensors on two devices, and for tensors that are not on
+/// the CPU where f has no kernel.
 template <class F, class... X>
 void map_each_into(const char* name, Tensor& y, const F& f, const X&... x) {
   const Shape shape = detail::shape_of_each(name, {&x...});
   detail::check_output_of_each(name, y, shape, std::get<0>(std::tie(x...)).dtype());
-  dispatch_dtype(FloatingTypes{}, y.dtype(), name, [&]<class T>(T) {
-    detail::map_blocks(y.data<T>(), y.numel(), f, detail::Broadcast(name, x, shape)...);
-  });
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, y.dtype(), name, [&]<class T>(T) {
+      detail::map_blocks(y.data<T>(), y.numel(), f, detail::Broadcast(name, x, shape)...);
+    });
+  };
+  dispatch_device(y.device(), name, kMapEachCuda<F, X...>, on_cpu, f, x..., y);
 }
 
 /// The same into a new tensor.

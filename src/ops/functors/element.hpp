@@ -1,5 +1,5 @@
 // The words that elementwise rules are written in, for one element (float, double) and for a vector
-// of them (Vec<T>). Internal to src/ops.
+// of them (Vec<T>). Installed for ops/cuda/elements.hpp.
 //
 // V stands for either. Both give the same bits for the same element. That needs care: to x * y + z
 // a compiler may give one rounding or two, and not the same everywhere. So rules say

@@ -1,4 +1,4 @@
-// A number that elements are multiplied by. Internal to src/ops.
+// A number that elements are multiplied by. Installed for ops/cuda/elements.hpp.
 #pragma once
 
 #include <cmath>

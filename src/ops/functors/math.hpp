@@ -1,4 +1,5 @@
-// exp and what activations are made of, for one element or a vector of them. Internal to src/ops.
+// exp and what activations are made of, for one element or a vector of them. Installed for
+// ops/cuda/elements.hpp.
 //
 // Results are within 2 units in the last place, and slopes within 3, in float and in double,
 // denormal ones included, unless the thread flushes those to 0. NaN gives NaN.
@@ -235,6 +236,11 @@ MASKGRAD_RULE inline V erf_of_positive(V x) {
   const V far =
       constant<V>(1) + constant<V>(2) * (math::add_gelu_tail(constant<V>(0), most) / most);
   return math::select(z.hi < constant<V>(1), near, far);
+}
+
+template <class V>
+MASKGRAD_RULE inline V erf(V x) {
+  return math::copysign(math::erf_of_positive(math::abs(x)), x);
 }
 
 /// gelu'(-z) = Phi(-z) - z phi(z) = phi(z) (z0 - z) (1 + a / b), z0 being its root, a and b those

@@ -1,4 +1,5 @@
-// Polynomials and constants, written by tests/reference/polynomials.py. Internal to src/ops.
+// Polynomials and constants, written by tests/reference/polynomials.py. Installed for
+// ops/cuda/elements.hpp.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// The slope of a power. Internal to src/ops.
+// The slope of a power. Installed for ops/cuda/elements.hpp.
 #pragma once
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// What functors of elements are declared with, so that CUDA kernels can call them. Internal to
-// src/ops.
+// What functors of elements are declared with, so that CUDA kernels can call them. Installed for
+// ops/cuda/elements.hpp.
 #pragma once
 
 #if defined(__CUDACC__)

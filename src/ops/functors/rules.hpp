@@ -1,5 +1,5 @@
-// Functions of one element and their gradients, for one element or a vector of them. Internal to
-// src/ops.
+// Functions of one element and their gradients, for one element or a vector of them. Installed for
+// ops/cuda/elements.hpp.
 //
 // A rule f has f(x), and f.gradient(saved, g) = f'(x) g, `saved` being x or f(x) as f.kSaves says.
 // NaN gives NaN. Slopes of relu and leaky_relu are selected, not multiplied: where 0 arrives, 0

@@ -1,4 +1,4 @@
-// The words of element.hpp for one element. Internal to src/ops.
+// The words of element.hpp for one element. Installed for ops/cuda/elements.hpp.
 #pragma once
 
 #include <bit>

@@ -1,4 +1,4 @@
-// Sums and products whose rounding errors are known. Internal to src/ops.
+// Sums and products whose rounding errors are known. Installed for ops/cuda/elements.hpp.
 #pragma once
 
 #include <array>

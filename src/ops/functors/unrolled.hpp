@@ -1,4 +1,4 @@
-// Loops of a fixed number of rounds, written out. Internal to src/ops.
+// Loops of a fixed number of rounds, written out. Installed for ops/cuda/elements.hpp.
 #pragma once
 
 #include <utility>

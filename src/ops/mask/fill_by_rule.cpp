@@ -112,16 +112,19 @@ const OpDef& kSequenceMask = register_op({
 
 std::int64_t product(const Shape& shape, int from, int to) { return shape.slice(from, to).numel(); }
 
-Tensor fill(const Tensor& x, const Tensor& filled, const MaskLayout& layout, Scalar value) {
+// The decisions may be elsewhere: those of the host for a device, and the other way for marks.
+Tensor fill(const Tensor& x, const Tensor& decided, const MaskLayout& layout, Scalar value) {
   const std::int64_t places = layout.rows * layout.columns;
   const BroadcastPlan plan("sequence_mask", {layout.batches, places, layout.repeated}, {places, 1});
+  const Tensor filled = decided.to(x.device());
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
-  dispatch_device(x.device(), "sequence_mask", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(AllTypes{}, x.dtype(), "sequence_mask", [&]<class T>(T) {
       const functors::FillWhere<T> rule{value.to<T>("sequence_mask", "fill_value")};
       zip_all(plan, y.data<T>(), rule, x.data<T>(), filled.data<bool>());
     });
-  });
+  };
+  dispatch_device(x.device(), kFillDecidedCuda, on_cpu, x, filled, layout, value, y);
   return y;
 }
 
@@ -154,6 +157,9 @@ Variable fill_and_record(const Variable& x, const Tensor& filled, const MaskLayo
   check(filled.dtype() == DType::kBool && filled.shape() == Shape{d.rows, d.columns},
         "sequence_mask", "decisions must be bool {}, got {} {}", Shape{d.rows, d.columns},
         to_string(filled.dtype()), filled.shape());
+  if (filled.device().type != DeviceType::kCpu) {
+    check_same_device("sequence_mask", x.value(), filled);
+  }
   const auto clear = [layout, saved = Saved(kSequenceMask, kFilled, filled)](const Tensor& g) {
     return fill(g, *saved, layout, 0.0);
   };

@@ -10,11 +10,15 @@
 #include <string_view>
 
 #include <maskgrad/tensor/autograd/variable.hpp>
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 
 namespace maskgrad::ops {
 
 /// Says which places (row i, column j) of a matrix are filled. A user may write one:
-///   struct Checkers { bool fills(std::int64_t i, std::int64_t j) const { return (i + j) % 2; } };
+///   struct Checkers {
+///     constexpr bool fills(std::int64_t i, std::int64_t j) const { return (i + j) % 2; }
+///   };
+/// It gets a CUDA kernel by one line in a `.cu` file; see <maskgrad/ops/cuda/decisions.hpp>.
 template <class F>
 concept MaskFunctor = requires(const F& f, std::int64_t row, std::int64_t column) {
   { f.fills(row, column) } -> std::same_as<bool>;
@@ -22,16 +26,21 @@ concept MaskFunctor = requires(const F& f, std::int64_t row, std::int64_t column
 
 /// Fills j >= lengths[i].
 struct Sequence {
-  Tensor lengths;  // int64 [rows]
-  bool fills(std::int64_t i, std::int64_t j) const { return j >= lengths.data<std::int64_t>()[i]; }
+  Tensor lengths;  // int64 [rows], on the host
+  bool fills(std::int64_t i, std::int64_t j) const {
+    return fills_behind(lengths.data<std::int64_t>()[i], j);
+  }
+  static constexpr bool fills_behind(std::int64_t length, std::int64_t j) { return j >= length; }
 };
 /// Fills j < centers[i] - radius and j > centers[i] + radius; everything for a negative radius.
 struct Window {
-  Tensor centers;  // int64 [rows]
+  Tensor centers;  // int64 [rows], on the host
   std::int64_t radius;
   bool fills(std::int64_t i, std::int64_t j) const {
+    return fills_around(centers.data<std::int64_t>()[i], radius, j);
+  }
+  static constexpr bool fills_around(std::int64_t center, std::int64_t radius, std::int64_t j) {
     // Apart by up to 2^64 - 1.
-    const std::int64_t center = centers.data<std::int64_t>()[i];
     const auto low = static_cast<std::uint64_t>(std::min(center, j)),
                high = static_cast<std::uint64_t>(std::max(center, j));
     return radius < 0 || high - low > static_cast<std::uint64_t>(radius);
@@ -39,19 +48,19 @@ struct Window {
 };
 /// Fills j > i.
 struct Upper {
-  bool fills(std::int64_t i, std::int64_t j) const { return j > i; }
+  constexpr bool fills(std::int64_t i, std::int64_t j) const { return j > i; }
 };
 /// Fills j < i.
 struct Lower {
-  bool fills(std::int64_t i, std::int64_t j) const { return j < i; }
+  constexpr bool fills(std::int64_t i, std::int64_t j) const { return j < i; }
 };
 /// Fills j >= i.
 struct UpperDiagonal {
-  bool fills(std::int64_t i, std::int64_t j) const { return j >= i; }
+  constexpr bool fills(std::int64_t i, std::int64_t j) const { return j >= i; }
 };
 /// Fills j <= i.
 struct LowerDiagonal {
-  bool fills(std::int64_t i, std::int64_t j) const { return j <= i; }
+  constexpr bool fills(std::int64_t i, std::int64_t j) const { return j <= i; }
 };
 
 /// A tensor seen as [batches, rows, columns, repeated]. The dimensions before `axis` are rows, and
@@ -67,30 +76,40 @@ MaskLayout mask_layout(const char* name, const Shape& shape, std::int64_t axis,
                        std::optional<std::int64_t> batch = {},
                        std::optional<std::int64_t> repeat_from = {});
 
+/// y = value where `filled`, bool [rows, columns] of the layout, is true; x elsewhere.
+inline constinit CudaKernel<void(const Tensor& x, const Tensor& filled, const MaskLayout& layout,
+                                 Scalar value, Tensor& y)>
+    kFillDecidedCuda{"sequence_mask"};
+
 /// Throws Error unless `of_rows` is int64 [rows].
 void check_row_numbers(const Tensor& of_rows, const MaskLayout& layout);
 
 /// y = fill_value where `filled` is true, x elsewhere; dx = 0 where filled, g elsewhere. The
 /// elements of x at filled places are never read. x is floating; filled is bool [rows, columns] of
-/// the layout. Throws Error when `filled` does not fit the layout, when the layout does not fit x,
-/// and when fill_value does not fit x's dtype (see Scalar).
+/// the layout, on the host or where x is. Throws Error when `filled` does not fit the layout, when
+/// the layout does not fit x, and when fill_value does not fit x's dtype (see Scalar).
 Variable fill_by_rows(const Variable& x, const Tensor& filled, const MaskLayout& layout,
                       Scalar fill_value);
 
-/// What a functor decides for x: bool [rows, columns] of the layout, true where it fills. Throws
-/// Error for a Sequence or a Window whose numbers are not int64 [rows].
+/// filled[i, j] = functor.fills(i, j), on the device.
+template <MaskFunctor F>
+inline constinit CudaKernel<void(const F& functor, Tensor& filled)> kDecisionsCuda{"sequence_mask"};
+
+/// What a functor decides for x: bool [rows, columns] of the layout, where x is, true where it
+/// fills. Throws Error for a Sequence or a Window whose numbers are not int64 [rows].
 template <MaskFunctor F>
 Tensor decisions(const Variable& x, const F& functor, const MaskLayout& layout) {
   check_given(x.defined(), "sequence_mask", "input 'input'");
   if constexpr (std::same_as<F, Sequence>) check_row_numbers(functor.lengths, layout);
   if constexpr (std::same_as<F, Window>) check_row_numbers(functor.centers, layout);
   Tensor filled = Tensor::empty({layout.rows, layout.columns}, DType::kBool, x.device());
-  dispatch_device(x.device(), "sequence_mask", [&] {
+  const auto on_cpu = [&] {
     bool* place = filled.data<bool>();
     for (std::int64_t i = 0; i < layout.rows; ++i) {
       for (std::int64_t j = 0; j < layout.columns; ++j) *place++ = functor.fills(i, j);
     }
-  });
+  };
+  dispatch_device(x.device(), kDecisionsCuda<F>, on_cpu, functor, filled);
   return filled;
 }
 
