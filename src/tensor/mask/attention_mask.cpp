@@ -250,6 +250,15 @@ std::int64_t AttentionMask::kept() const {
   return total;
 }
 
+const Tensor& AttentionMask::rows_on(Device device) const {
+  const Body& own = body();
+  if (own.storage.device() == device) return own.storage;
+  const std::lock_guard lock(own.uploading);
+  const bool is_there = own.on_device.defined() && own.on_device.device() == device;
+  if (!is_there) own.on_device = own.storage.to(device);
+  return own.on_device;
+}
+
 Tensor AttentionMask::to_bits() const {
   Runs scratch;
   return bits_of(shape(), [&](std::int64_t b, std::int64_t h, std::int64_t s) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -110,6 +111,11 @@ class AttentionMask {
   const bool* row_bits(std::int64_t b, std::int64_t h, std::int64_t s) const {
     return body().bits + row(b, h, s) * shape()[3];
   }
+  /// All rows on a device: their intervals, int32 [B, H, S, intervals_per_row(), 2], or their bits,
+  /// bool [B, H, S, T]. The first call uploads them for all copies of this mask, without waiting
+  /// for the device. Any number of threads may call it. Throws Error for a device that is not
+  /// there.
+  const Tensor& rows_on(Device device) const;
   /// Calls f(lo, hi), two int64, for each run lo <= j < hi of the row's kept keys, in order,
   /// whatever the form. Runs do not touch.
   template <class F>
@@ -135,6 +141,9 @@ class AttentionMask {
     int intervals_per_row = 0;
     const KeyInterval* intervals = nullptr;
     const bool* bits = nullptr;
+
+    mutable std::mutex uploading;
+    mutable Tensor on_device;  // a copy of `storage`, where somebody has asked for one
   };
 
   explicit AttentionMask(Ref<const Body> body) : body_(std::move(body)) {}
