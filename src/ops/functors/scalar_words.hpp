@@ -36,6 +36,10 @@ MASKGRAD_RULE inline T select(bool which, T yes, T no) {
   return which ? yes : no;
 }
 
+/// Whether some element of a vector, or each, is one of `which`.
+MASKGRAD_RULE inline bool any(bool which) { return which; }
+MASKGRAD_RULE inline bool all(bool which) { return which; }
+
 /// The smaller of the two; x where x is NaN.
 template <std::floating_point T>
 MASKGRAD_RULE inline T at_most(T x, T limit) {

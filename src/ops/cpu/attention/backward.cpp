@@ -204,11 +204,13 @@ class BackwardTile {
     T *const weights = weights_, *const dscores = dscores_;
     const bool drops = p_.dropout > 0, is_full = block.full;
     for (std::int64_t at = s; at < end; at += columns) {
-      Vec<T> weight = xsimd::exp(Vec<T>::load_unaligned(weights + at) - top) * inverse_sum;
-      Vec<T> dweight = Vec<T>::load_unaligned(dscores + at);
-      if (drops) dweight *= tile_.drop(at);
+      Vec<T> weight = math::fast_exp(Vec<T>::load_unaligned(weights + at) - top) * inverse_sum;
+      const Vec<T> dweight = Vec<T>::load_unaligned(dscores + at);
       Vec<T> dscore = weight * (dweight - delta);
-      if (drops) weight *= tile_.drop(at);
+      if (drops) {
+        dscore = weight * multiply_add(dweight, tile_.drop(at), math::negative(delta));
+        weight *= tile_.drop(at);
+      }
       if (!is_full) {
         const auto kept = tile_.keep()[at];
         weight = xsimd::select(kept, weight, zero);

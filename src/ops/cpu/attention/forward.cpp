@@ -88,11 +88,11 @@ class ForwardTile {
     const Vec<T> shift = xsimd::select(top == nothing, zero, top);  // -inf - -inf is NaN
     Vec<T> sum = zero;
     for (std::int64_t at = s; at < end; at += columns) {
-      const Vec<T> weight = xsimd::exp(Vec<T>::load_unaligned(weights_ + at) - shift);
+      const Vec<T> weight = math::fast_exp(Vec<T>::load_unaligned(weights_ + at) - shift);
       sum += weight;
       (p_.dropout > 0 ? weight * tile_.drop(at) : weight).store_unaligned(weights_ + at);
     }
-    if (!xsimd::all(before == nothing)) scale_down(of_tile, xsimd::exp(before - shift));
+    if (!xsimd::all(before == nothing)) scale_down(of_tile, math::fast_exp(before - shift));
     T* const total = totals() + of_tile;
     (Vec<T>::load_unaligned(total) + sum).store_unaligned(total);
   }

@@ -6,6 +6,7 @@
 #include <maskgrad/ops/cpu/attention/workspace.hpp>
 #include <maskgrad/ops/cpu/gemm/block_product.hpp>
 #include <maskgrad/ops/cpu/rows/row_kernels.hpp>
+#include <maskgrad/ops/functors/fast_exp.hpp>
 #include <maskgrad/ops/nn/key_blocks.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
@@ -146,7 +147,7 @@ class OnePosition {
   }
 
   void scale_down(std::int64_t h, T difference) {
-    const Vec<T> factor = xsimd::exp(Vec<T>(difference));
+    const Vec<T> factor = math::fast_exp(Vec<T>(difference));
     sums_.for_each_table([&](T* table) {
       const auto scaled = [&](const Vec<T>& x) { return factor * x; };
       map_vectors(of_head_, table + h * of_head_, scaled, table + h * of_head_);

@@ -3,6 +3,7 @@
 #include <maskgrad/ops/cpu/attention/pairs.hpp>
 #include <maskgrad/ops/cpu/gemm/batch_sum.hpp>
 #include <maskgrad/ops/cpu/rows/row_kernels.hpp>
+#include <maskgrad/ops/functors/element.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 
@@ -43,7 +44,10 @@ class VectorSum {
     if (i / kChain != at_ / kChain) end_chain();
     if (i / kGroup != at_ / kGroup) end_group();
     at_ = i;
-    for (std::int64_t j = 0; j < count; ++j) chain_[Index(first + j)] += a * x[j];
+    for (std::int64_t j = 0; j < count; ++j) {
+      T& sum = chain_[Index(first + j)];
+      sum = math::multiply_add(a, x[j], sum);
+    }
   }
   void finish(T* sums) {
     end_chain();

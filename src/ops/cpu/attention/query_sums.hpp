@@ -124,7 +124,8 @@ class QuerySums {
 };
 
 /// Sums of many terms that come in any shape, with what each addition rounded away (Kahan 1965).
-/// Without `error` they are plain.
+/// Without `error` they are plain. A 0 is left out: added, it could move what was rounded away, and
+/// which pairs that a mask leaves out come as 0 depends on where blocks end.
 template <class T>
 struct CompensatedSums {
   T* sum = nullptr;
@@ -137,6 +138,7 @@ struct CompensatedSums {
       sum[i] += x;
       return;
     }
+    if (x == T{}) return;
     const T term = x - error[i], total = sum[i] + term;
     const T lost = (total - sum[i]) - term;
     sum[i] = total;

@@ -8,6 +8,7 @@
 #include <maskgrad/ops/cpu/attention/keep_table.hpp>
 #include <maskgrad/ops/cpu/gemm/sum_products.hpp>
 #include <maskgrad/ops/cpu/vector/transpose.hpp>
+#include <maskgrad/ops/functors/fast_tanh.hpp>
 
 namespace maskgrad::ops {
 
@@ -83,8 +84,8 @@ class ScoreTile {
   void cap(const PairBlock& block, T* scores) {
     const Vec<T> c(static_cast<T>(*p_.softcap)), one(T{1});
     for (std::int64_t at = 0; at < block.keys() * columns_; at += kLanes<T>) {
-      const Vec<T> tanh = xsimd::tanh(Vec<T>::load_unaligned(scores + at) / c);
-      (one - tanh * tanh).store_unaligned(cap_slope_ + at);
+      const Vec<T> tanh = math::fast_tanh(Vec<T>::load_unaligned(scores + at) / c);
+      multiply_add(math::negative(tanh), tanh, one).store_unaligned(cap_slope_ + at);
       (c * tanh).store_unaligned(scores + at);
     }
   }

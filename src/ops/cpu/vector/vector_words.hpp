@@ -18,6 +18,15 @@ template <class T>
 }
 
 template <class T>
+[[gnu::always_inline]] inline bool any(const xsimd::batch_bool<T>& which) {
+  return xsimd::any(which);
+}
+template <class T>
+[[gnu::always_inline]] inline bool all(const xsimd::batch_bool<T>& which) {
+  return xsimd::all(which);
+}
+
+template <class T>
 [[gnu::always_inline]] inline Vec<T> at_most(const Vec<T>& x, const Vec<T>& limit) {
   return xsimd::min(limit, x);
 }
