@@ -41,10 +41,7 @@ std::vector<Tensor> run(const OpDef& op, const OpSample& sample, DType dtype, De
 // The operation of whose kernel this one is made.
 std::string kernel_of(const std::string& op) {
   static const std::map<std::string, std::string> kOthers = {
-      {"attention_scores", "attention"},
-      {"attention_values", "attention"},
-      {"linear", "matmul"},
-      {"self_attention", "scaled_dot_product_attention"}};
+      {"linear", "matmul"}, {"self_attention", "scaled_dot_product_attention"}};
   const auto other = kOthers.find(op);
   return other == kOthers.end() ? op : other->second;
 }

@@ -80,7 +80,7 @@ class VectorSum {
 Tensor pair_products(const Tensor& rows, const Tensor& keys, const AttentionMask& mask) {
   const Sizes d{rows.dim(0), rows.dim(1), keys.dim(1), rows.dim(2), keys.dim(2), rows.dim(3)};
   Tensor pairs = Tensor::zeros({d.batch, d.heads, d.queries, d.keys}, rows.dtype(), rows.device());
-  dispatch_device(rows.device(), "attention", [&] {
+  const auto on_cpu = [&] {
     for_each_query(
         d, rows.dtype(), [&]<class T>(T, std::int64_t b, std::int64_t h, std::int64_t s) {
           const std::int64_t row = (b * d.heads + h) * d.queries + s;
@@ -91,7 +91,8 @@ Tensor pair_products(const Tensor& rows, const Tensor& keys, const AttentionMask
             for (; t < end; ++t) out[t] = row_dot(q, k + t * d.features, d.features);
           });
         });
-  });
+  };
+  dispatch_device(rows.device(), kPairProductsCuda, on_cpu, rows, keys, mask, pairs);
   return pairs;
 }
 
@@ -99,7 +100,7 @@ Tensor sum_over_keys(const Tensor& pairs, const Tensor& keys, const AttentionMas
   const Sizes d{pairs.dim(0), pairs.dim(1), keys.dim(1), pairs.dim(2), pairs.dim(3), keys.dim(3)};
   Tensor sums =
       Tensor::empty({d.batch, d.heads, d.queries, d.features}, keys.dtype(), keys.device());
-  dispatch_device(keys.device(), "attention", [&] {
+  const auto on_cpu = [&] {
     for_each_query(
         d, keys.dtype(), [&]<class T>(T, std::int64_t b, std::int64_t h, std::int64_t s) {
           const std::int64_t row = (b * d.heads + h) * d.queries + s;
@@ -111,7 +112,8 @@ Tensor sum_over_keys(const Tensor& pairs, const Tensor& keys, const AttentionMas
           });
           sum.finish(sums.data<T>() + row * d.features);
         });
-  });
+  };
+  dispatch_device(keys.device(), kSumOverKeysCuda, on_cpu, pairs, keys, mask, sums);
   return sums;
 }
 
@@ -132,13 +134,14 @@ Tensor sum_over_rows(const Tensor& pairs, const Tensor& rows, const AttentionMas
     }
     sum.finish(sums.data<T>() + (b * key_heads + key_head) * d.keys * d.features);
   };
-  dispatch_device(rows.device(), "attention", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, rows.dtype(), "attention", [&]<class T>(T) {
       parallel_for(d.batch * key_heads, 1, [&](std::int64_t head, std::int64_t end) {
         for (; head < end; ++head) sum_head(T{}, head / key_heads, head % key_heads);
       });
     });
-  });
+  };
+  dispatch_device(rows.device(), kSumOverRowsCuda, on_cpu, pairs, rows, mask, sums);
   return sums;
 }
 

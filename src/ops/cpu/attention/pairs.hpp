@@ -4,6 +4,7 @@
 // an Inf that another query may see would not.
 #pragma once
 
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 #include <maskgrad/tensor/mask/attention_mask.hpp>
 
 namespace maskgrad::ops {
@@ -21,5 +22,16 @@ Tensor sum_over_keys(const Tensor& pairs, const Tensor& keys, const AttentionMas
 /// pairs [B, H, S, T], rows [B, H, S, D] -> [B, key_heads, T, D].
 Tensor sum_over_rows(const Tensor& pairs, const Tensor& rows, const AttentionMask& mask,
                      std::int64_t key_heads);
+
+// Their kernels, with the same bits.
+inline constinit CudaKernel<void(const Tensor& rows, const Tensor& keys, const AttentionMask& mask,
+                                 Tensor& pairs)>
+    kPairProductsCuda{"attention_scores"};
+inline constinit CudaKernel<void(const Tensor& pairs, const Tensor& keys, const AttentionMask& mask,
+                                 Tensor& sums)>
+    kSumOverKeysCuda{"attention_values"};
+inline constinit CudaKernel<void(const Tensor& pairs, const Tensor& rows, const AttentionMask& mask,
+                                 Tensor& sums)>
+    kSumOverRowsCuda{"attention_values"};
 
 }  // namespace maskgrad::ops
