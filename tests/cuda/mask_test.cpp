@@ -3,6 +3,7 @@
 
 #include <maskgrad/ops/mask/with_mask.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/mask/attention_mask.hpp>
 
 #include "cuda/on_cuda.hpp"
 #include "support/errors.hpp"
@@ -59,6 +60,19 @@ TEST(CommonMasksOnCuda, AreThoseOfTheCpu) {
   EXPECT_TRUE(both.a.mask() == (some_mask() & other));
   EXPECT_THAT(to_doubles(both.a.value().to(Device{})), ElementsAre(1, 0, 0, 4));
   EXPECT_THAT(to_doubles(both.b.value().to(Device{})), ElementsAre(1, 0, 0, 1));
+}
+
+TEST(AttentionMaskOnCuda, UploadsItsRowsOnceForAllCopies) {
+  const AttentionMask intervals = AttentionMask::window(5, 5, 1, 0) | AttentionMask::sink(5, 5, 1),
+                      bits = AttentionMask::bits(test::bits({1, 0, 1, 0, 1}, {1, 5}));
+  EXPECT_EQ(intervals.rows_on(kCuda).shape(), Shape({1, 1, 5, 2, 2}));
+  EXPECT_EQ(bits.rows_on(kCuda).shape(), Shape({1, 1, 1, 5}));
+  for (const AttentionMask& mask : {intervals, bits}) {
+    const AttentionMask copy = mask;
+    const Tensor& rows = mask.rows_on(kCuda);
+    EXPECT_TRUE(copy.rows_on(kCuda).is_same_view(rows));
+    EXPECT_TRUE(is_identical(rows.to(Device{}), mask.rows_on(Device{})));
+  }
 }
 
 }  // namespace

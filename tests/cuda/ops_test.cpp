@@ -40,8 +40,7 @@ std::vector<Tensor> run(const OpDef& op, const OpSample& sample, DType dtype, De
 
 // The operation of whose kernel this one is made.
 std::string kernel_of(const std::string& op) {
-  static const std::map<std::string, std::string> kOthers = {
-      {"linear", "matmul"}, {"self_attention", "scaled_dot_product_attention"}};
+  static const std::map<std::string, std::string> kOthers = {{"linear", "matmul"}};
   const auto other = kOthers.find(op);
   return other == kOthers.end() ? op : other->second;
 }

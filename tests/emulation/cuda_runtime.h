@@ -12,6 +12,7 @@
 #define __device__
 #define __host__
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 #define MASKGRAD_PLACE (::maskgrad::emulation::Place{__FILE__, __LINE__})
 #define __syncthreads() static_cast<void>(::maskgrad::emulation::sync_threads(MASKGRAD_PLACE))

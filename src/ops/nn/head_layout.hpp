@@ -10,7 +10,7 @@ namespace maskgrad::ops {
 struct HeadLayout {
   std::int64_t batch, head, row;
 
-  std::int64_t at(std::int64_t b, std::int64_t h, std::int64_t s = 0) const {
+  constexpr std::int64_t at(std::int64_t b, std::int64_t h, std::int64_t s = 0) const {
     return b * batch + h * head + s * row;
   }
 };

@@ -23,15 +23,27 @@ Tensor with_rows(const Tensor& x, std::int64_t rows) {
 }  // namespace
 
 Tensor to_key_blocks(const Tensor& keys) {
-  const Shape blocks = shape_of_key_blocks(keys.shape());
-  const Tensor whole = with_rows(keys, blocks[1] * kKeysOfBlock);
-  return permuted(whole.reshape({blocks[0], blocks[1], kKeysOfBlock, blocks[2]}), kSwapped);
+  const Shape shape = shape_of_key_blocks(keys.shape());
+  if (keys.device() == Device{}) {
+    const Tensor whole = with_rows(keys, shape[1] * kKeysOfBlock);
+    return permuted(whole.reshape({shape[0], shape[1], kKeysOfBlock, shape[2]}), kSwapped);
+  }
+  Tensor blocks = Tensor::empty(shape, keys.dtype(), keys.device());
+  dispatch_device(
+      keys.device(), kToKeyBlocksCuda, [] {}, keys, blocks);
+  return blocks;
 }
 
 Tensor from_key_blocks(const Tensor& blocks, std::int64_t keys) {
-  const Tensor rows = permuted(blocks, kSwapped);
-  return with_rows(rows.reshape({blocks.dim(0), blocks.dim(1) * kKeysOfBlock, blocks.dim(2)}),
-                   keys);
+  const Shape shape = {blocks.dim(0), keys, blocks.dim(2)};
+  if (blocks.device() == Device{}) {
+    const Tensor whole = permuted(blocks, kSwapped);
+    return with_rows(whole.reshape(shape.with_dim(1, blocks.dim(1) * kKeysOfBlock)), keys);
+  }
+  Tensor rows = Tensor::empty(shape, blocks.dtype(), blocks.device());
+  dispatch_device(
+      blocks.device(), kFromKeyBlocksCuda, [] {}, blocks, rows);
+  return rows;
 }
 
 }  // namespace maskgrad::ops

@@ -364,10 +364,13 @@ class HeadLoop {
 
 void fused_attention_gradients(const AttentionProblem& p, const AttentionValues& values,
                                const Tensor& grad_output, AttentionGradients& gradients) {
-  dispatch_device(grad_output.device(), "scaled_dot_product_attention", [&] {
+  const auto on_cpu = [&] {
     dispatch_dtype(FloatingTypes{}, p.dtype, "scaled_dot_product_attention",
                    [&]<class T>(T) { HeadLoop<T>(p, values, grad_output, gradients).run(); });
-  });
+  };
+  const auto lanes = p.dtype == DType::kFloat32 ? kLanes<float> : kLanes<double>;
+  dispatch_device(grad_output.device(), kFusedAttentionGradientsCuda, on_cpu, p, values,
+                  static_cast<int>(lanes), grad_output, gradients);
 }
 
 }  // namespace maskgrad::ops

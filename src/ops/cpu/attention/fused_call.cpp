@@ -38,13 +38,15 @@ AttentionPlan plan_of_pairs(const AttentionPlan& plan, const Shape& pairs, bool 
 
 AttentionProblem checked_problem(const OpDef& op, const Tensor& q, const HeadsOfInputs& heads,
                                  const AttentionPlan& given, const AttentionOptions& options) {
+  const bool one_device = !options.bias.defined() || options.bias.device() == q.device();
+  check(one_device, op.name.c_str(), "got one input on cuda and another on cpu");
   const Shape pairs = pairs_of(heads);
   const bool one_head = q.rank() == 3 && heads.q.heads == 1;
   const AttentionPlan plan = plan_of_pairs(given, pairs, one_head);
   check_pairs(op, heads.q.shape(), heads.k.shape(), pairs, plan.pairs());
   check_options(op, options, q.dtype(), pairs);
   check_queries(op, given.queries(), q.shape());
-  return AttentionProblem::of(heads.q, heads.k, heads.v, q.dtype(), output_of(q.shape(), heads),
+  return AttentionProblem::of(op, heads.q, heads.k, heads.v, q.dtype(), output_of(q.shape(), heads),
                               plan, options);
 }
 
@@ -89,7 +91,9 @@ FusedCall::FusedCall(const OpDef& op, Saved queries, Saved keys, Saved of_keys,
       problem(checked_problem(op, *q, heads, plan, options)) {
   const Shape shape = output_of(q.shape(), heads);
   AttentionValues values = {*q, *k, *v, {}, {}, {}};
-  if (has_key_blocks() && is_one_position(problem)) {
+  // A kernel reads keys as rows.
+  const bool on_cpu = q->device() == Device{};
+  if (on_cpu && has_key_blocks() && is_one_position(problem)) {
     attend_from_one_position(problem, shape, values);
   } else {
     values.k = key_rows();

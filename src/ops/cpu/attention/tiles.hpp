@@ -55,6 +55,8 @@ class AttentionTiles {
   std::int64_t first_key(std::int64_t b) const {
     return body_->first_keys[body_->batch == 1 ? 0 : static_cast<std::size_t>(b)];
   }
+  /// That of each sample of the mask.
+  std::span<const std::int64_t> first_keys() const { return body_->first_keys; }
   /// Pairs that lie in blocks, of the mask's own shape: what is computed, whether kept or not.
   std::int64_t pairs() const { return body_->pairs; }
 

@@ -1,0 +1,174 @@
+// The gradients of a tile of keys and their values. For `.cu` files. Internal to attention.
+#pragma once
+
+#include <maskgrad/ops/cuda/attention/backward.hpp>
+#include <maskgrad/ops/cuda/attention/grouped_sums.hpp>
+
+namespace maskgrad::ops::attention {
+
+template <class S>
+struct KeyTileMemory {
+  TileMemory<S> tile;
+  std::uint32_t keep[S::kRight][S::kLeft / 32];  // of each query
+  QueryNumbers<typename S::T, S::kRight> queries;
+};
+
+/// Left rows are keys, right rows queries: those of a tile of the CPU's, of one head after another.
+template <class S, bool kLong>
+class KeyTile {
+  using T = typename S::T;
+  static constexpr int kTilesOfGroup = 8;  // which are added one by one
+
+ public:
+  // Of dk and of dv.
+  using Sums = GroupedSums<T, S::kPairs>;
+
+  /// How many groups of sums each head has, as a power of two, and how many there may be in all.
+  static std::int64_t groups_of_head(std::int64_t queries) {
+    std::int64_t groups = 1;
+    while (groups * kTilesOfGroup * S::kRight < queries) groups *= 2;
+    return groups;
+  }
+  static std::int64_t groups(const AttentionProblem& p) {
+    return p.heads / p.key_heads * groups_of_head(p.queries);
+  }
+
+  __device__ KeyTile(const Backward<T>& f, KeyTileMemory<S>& m)
+      : f_(f),
+        c_(f.call),
+        m_(m),
+        b_(f.memory.head() / c_.key_heads),
+        key_head_(f.memory.head() % c_.key_heads),
+        first_(f.memory.tile() * S::kLeft),
+        keys_(smaller(S::kLeft, c_.keys - first_)),
+        feature_(static_cast<int>(blockIdx.z) * S::kWidth),
+        dk_(f.memory.of_sums()),
+        dv_(f.memory.of_sums() + f.memory_of_dk) {}
+
+  __device__ void run() {
+    const int group = c_.heads / c_.key_heads;
+    for (int i = 0; i < group; ++i) add_head(key_head_ * group + i, i * f_.groups_of_head);
+    dk_.finish();
+    dv_.finish();
+    write(dk_, f_.dk + c_.k.at(b_, key_head_, first_), c_.k.row, c_.features);
+    write(dv_, f_.dv + c_.v.at(b_, key_head_, first_), c_.v.row, c_.value_features);
+  }
+
+ private:
+  __device__ static int thread() { return static_cast<int>(threadIdx.x); }
+
+  __device__ void add_head(std::int64_t h, int first_group) {
+    for (int query = 0; query < c_.queries; query += S::kRight) {
+      const int queries = smaller(S::kRight, c_.queries - query);
+      const std::uint32_t word = own_word(h, query, queries);
+      if (!__syncthreads_or(word != 0)) continue;
+      if (has_word()) m_.keep[thread() % S::kRight][thread() / S::kRight] = word;
+      m_.queries.load(f_, (b_ * c_.heads + h) * c_.queries + query, queries);
+      const int group_of_tile = first_group + query / (kTilesOfGroup * S::kRight);
+      dk_.start_group(group_of_tile);
+      dv_.start_group(group_of_tile);
+      add_queries(h, query, queries);
+    }
+  }
+
+  // Some threads have a word of keys of a query.
+  __device__ static bool has_word() { return thread() < S::kRight * (S::kLeft / 32); }
+  __device__ std::uint32_t own_word(std::int64_t h, int query, int queries) const {
+    const int of_tile = thread() % S::kRight;
+    if (!has_word() || of_tile >= queries) return 0;
+    return KeptKeys(c_.mask, c_.mask.row(b_, h, query + of_tile))
+        .word(first_ + thread() / S::kRight * 32);
+  }
+  __device__ bool keeps(int key, int query) const {
+    return m_.keep[query][key / 32] >> key % 32 & 1;
+  }
+
+  __device__ void add_queries(std::int64_t h, int query, int queries) {
+    const Rows<T> q = {f_.q + c_.q.at(b_, h, query), c_.q.row, queries, c_.packs},
+                  g = {f_.grad_output + c_.output.at(b_, h, query), c_.output.row, queries,
+                       c_.packs},
+                  k = {f_.k + c_.k.at(b_, key_head_, first_), c_.k.row, keys_, c_.packs},
+                  v = {f_.v + c_.v.at(b_, key_head_, first_), c_.v.row, keys_, c_.packs};
+    NumbersOfPairs<S> weights, dscores;
+    multiply<kLong>(m_.tile, v, ScaledRows<T>{g, f_.factor}, c_.value_features,
+                    f_.memory.of_products(), dscores);
+    multiply<kLong>(m_.tile, k, ScaledRows<T>{q, c_.scale}, c_.features, f_.memory.of_products(),
+                    weights);
+    if (c_.scores.are_plain()) {
+      differentiate_plain_pairs(weights, dscores);
+    } else {
+      differentiate_pairs(h, query, weights, dscores);
+    }
+    add(g, c_.value_features, dv_);
+    __syncthreads();
+    read_table<S>(m_.tile.second_table(), dscores);
+    write_table<S>(dscores, m_.tile.table);
+    add(q, c_.features, dk_);
+  }
+
+  // Products and dp become weights, in the table, and ds, in the second one.
+  __device__ void differentiate_plain_pairs(NumbersOfPairs<S>& weights,
+                                            NumbersOfPairs<S>& dscores) {
+    const int key = S::row() % 32;
+    detail::unrolled<S::kColumns>([&](auto j) MASKGRAD_INLINE {
+      const int query = S::column() + j;
+      const std::uint32_t kept = m_.keep[query][S::row() / 32] >> key;
+      detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE {
+        constexpr int n = i * S::kColumns + j;
+        const PairGradients<T> d =
+            differentiate_plain(f_, m_.queries, query, weights[n], dscores[n]);
+        weights[n] = kept >> i & 1 ? d.weight : T{0};
+        dscores[n] = kept >> i & 1 ? d.dproduct : T{0};
+      });
+    });
+    write_table<S>(weights, m_.tile.table);
+    __syncthreads();  // left rows are read no more
+    write_table<S>(dscores, m_.tile.second_table());
+  }
+  __device__ void differentiate_pairs(std::int64_t h, int query, const NumbersOfPairs<S>& products,
+                                      const NumbersOfPairs<S>& dscores) {
+    auto &table = m_.tile.table, &second = m_.tile.second_table();
+    write_table<S>(products, table);
+    __syncthreads();
+    write_table<S>(dscores, second);
+    for_each_pair_of_tile<S>([&](int key, int of_tile, int place) {
+      PairGradients<T> d = {0, 0, 0};
+      if (keeps(key, of_tile)) {
+        d = differentiate(f_, m_.queries, of_tile, table[place], second[place],
+                          {b_, h, query + of_tile, first_ + key});
+      }
+      table[place] = d.weight;
+      second[place] = d.dproduct;
+    });
+  }
+
+  // Adds the products of the table with rows of queries.
+  __device__ void add(const Rows<T>& rows, int features, Sums& to) {
+    if (feature_ >= features) return;
+    NumbersOfPairs<S> sums;
+    sum_products(
+        m_.tile, keys_, rows, feature_, features,
+        [&](int key, int query) { return keeps(key, query); }, sums);
+    auto& all = to.numbers();
+    for_each_pair<S>([&](auto, auto, auto n) MASKGRAD_INLINE { all[n] += sums[n]; });
+  }
+
+  // Rows `stride` apart.
+  __device__ void write(Sums& sums, T* to, std::int64_t stride, int features) {
+    const int feature = feature_ + S::column();
+    detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE {
+      if (S::row() + i >= keys_) return;
+      write_row<S>(sums.numbers(), i, features - feature, c_.packs,
+                   to + (S::row() + i) * stride + feature);
+    });
+  }
+
+  const Backward<T>& f_;
+  const Call<T>& c_;
+  KeyTileMemory<S>& m_;
+  const std::int64_t b_, key_head_;
+  const int first_, keys_, feature_;  // of the tile; of the features
+  Sums dk_, dv_;
+};
+
+}  // namespace maskgrad::ops::attention

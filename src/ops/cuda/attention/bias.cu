@@ -1,0 +1,259 @@
+// The gradient of a bias that pairs share: sums over the axes that it does not have. Each sum has
+// the CPU's order, that of samples, heads, queries and keys.
+#include <maskgrad/ops/cuda/attention/backward.hpp>
+#include <maskgrad/ops/cuda/attention/bias.hpp>
+
+namespace maskgrad::ops::attention {
+namespace {
+
+// A sum, and what it has rounded away: see CompensatedSums (cpu/attention/query_sums.hpp).
+template <class T>
+struct CompensatedSum {
+  T sum = 0, error = 0;
+
+  __device__ void add(T x) {
+    if (x == T{0}) return;
+    const T term = x - error, total = sum + term, lost = (total - sum) - term;
+    sum = total;
+    error = lost - lost == T{0} ? lost : T{0};  // not of an Inf
+  }
+};
+
+// Which axes the bias has; where it has neither, sums of each query come first.
+struct BiasAxes {
+  bool samples, heads, queries, keys;
+};
+
+template <class T>
+struct BiasGradient {
+  Backward<T> backward;
+  BiasAxes axes;
+  T* sums;                  // of the bias, or of each query
+  std::int64_t strides[4];  // of `sums`
+  std::int64_t batch;
+  BlockMemory<T> memory;
+};
+
+template <class S>
+struct BiasMemory {
+  using T = typename S::T;
+  TileMemory<S> tile;
+  QueryNumbers<T, S::kLeft> queries;
+  std::uint32_t keep[S::kLeft][S::kRight / 32];
+};
+
+// Left rows are queries, right rows keys. A block has those of a tile, or all along an axis that
+// the bias does not have.
+template <class S, bool kLong>
+class BiasTile {
+  using T = typename S::T;
+
+ public:
+  __device__ BiasTile(const BiasGradient<T>& f, BiasMemory<S>& m)
+      : f_(f), c_(f.backward.call), m_(m) {}
+
+  __device__ void run() {
+    const std::int64_t head = f_.memory.head();
+    const std::int64_t heads = f_.axes.heads ? c_.heads : 1;
+    b_ = f_.axes.samples ? head / heads : 0;
+    h_ = f_.axes.heads ? head % heads : 0;
+    const std::int64_t end_b = f_.axes.samples ? b_ + 1 : f_.batch, first_h = h_,
+                       end_h = f_.axes.heads ? h_ + 1 : c_.heads;
+    const int tile = f_.memory.tile();
+    const int chunks = f_.axes.keys ? (c_.keys + S::kRight - 1) / S::kRight : 1;
+    query_ = f_.axes.queries ? tile / chunks * S::kLeft : 0;
+    key_ = f_.axes.keys ? tile % chunks * S::kRight : 0;
+    const std::int64_t place = b_ * f_.strides[0] + h_ * f_.strides[1];
+    for (; b_ < end_b; ++b_) {
+      for (h_ = first_h; h_ < end_h; ++h_) add_head();
+    }
+    write(f_.sums + place);
+  }
+
+ private:
+  __device__ static int thread() { return static_cast<int>(threadIdx.x); }
+
+  __device__ void add_head() {
+    const int first_query = query_, first_key = key_;
+    const int end_query = f_.axes.queries ? query_ + 1 : c_.queries,
+              end_key = f_.axes.keys ? key_ + 1 : c_.keys;
+    for (; query_ < end_query; query_ += S::kLeft) {
+      for (key_ = first_key; key_ < end_key; key_ += S::kRight) add_tile();
+    }
+    query_ = first_query;
+    key_ = first_key;
+  }
+
+  __device__ void add_tile() {
+    queries_ = smaller(S::kLeft, c_.queries - query_);
+    keys_ = smaller(S::kRight, c_.keys - key_);
+    const std::uint32_t word = own_word();
+    if (!__syncthreads_or(word != 0)) return;
+    if (has_word()) m_.keep[thread() % S::kLeft][thread() / S::kLeft] = word;
+    m_.queries.load(f_.backward, (b_ * c_.heads + h_) * c_.queries + query_, queries_);
+    differentiate_pairs();
+    if (f_.axes.queries && f_.axes.keys) {
+      NumbersOfPairs<S> dscores;
+      read_table<S>(m_.tile.table, dscores);
+      for_each_pair<S>([&](auto, auto, auto n) MASKGRAD_INLINE { of_pairs_[n].add(dscores[n]); });
+    } else {
+      __syncthreads();
+      add_table();
+    }
+  }
+
+  // Some threads have a word of keys of a query.
+  __device__ static bool has_word() { return thread() < S::kLeft * (S::kRight / 32); }
+  __device__ std::uint32_t own_word() const {
+    const int query = thread() % S::kLeft;
+    if (!has_word() || query >= queries_) return 0;
+    return KeptKeys(c_.mask, c_.mask.row(b_, h_, query_ + query))
+        .word(key_ + thread() / S::kLeft * 32);
+  }
+
+  // Gradients of scores, in the table.
+  __device__ void differentiate_pairs() {
+    const Backward<T>& f = f_.backward;
+    const std::int64_t key_head = c_.key_head(h_);
+    const Rows<T> q = {f.q + c_.q.at(b_, h_, query_), c_.q.row, queries_, c_.packs},
+                  g = {f.grad_output + c_.output.at(b_, h_, query_), c_.output.row, queries_,
+                       c_.packs},
+                  k = {f.k + c_.k.at(b_, key_head, key_), c_.k.row, keys_, c_.packs},
+                  v = {f.v + c_.v.at(b_, key_head, key_), c_.v.row, keys_, c_.packs};
+    NumbersOfPairs<S> products, dscores;
+    multiply<kLong>(m_.tile, ScaledRows<T>{g, f.factor}, v, c_.value_features,
+                    f_.memory.of_products(), dscores);
+    multiply<kLong>(m_.tile, ScaledRows<T>{q, c_.scale}, k, c_.features, f_.memory.of_products(),
+                    products);
+    auto &table = m_.tile.table, &second = m_.tile.second_table();
+    write_table<S>(products, table);
+    __syncthreads();  // left rows are read no more
+    write_table<S>(dscores, second);
+    for_each_pair_of_tile<S>([&](int query, int key, int place) {
+      T d = 0;
+      if (m_.keep[query][key / 32] >> key % 32 & 1) {
+        const Pair at = {b_, h_, query_ + query, key_ + key};
+        d = differentiate(f, m_.queries, query, table[place], second[place], at).dscore / f.factor;
+      }
+      table[place] = d;
+    });
+  }
+
+  // Of one query or key, this thread's own.
+  __device__ void add_table() {
+    if (f_.axes.keys && thread() < keys_) {
+      for (int query = 0; query < queries_; ++query) {
+        own_.add(m_.tile.table[m_.tile.at(query, thread())]);
+      }
+    }
+    if (f_.axes.queries && thread() < queries_) {
+      for (int key = 0; key < keys_; ++key) {
+        own_.add(m_.tile.table[m_.tile.at(thread(), key)]);
+      }
+    }
+  }
+
+  __device__ void write(T* to) {
+    const std::int64_t* strides = f_.strides;
+    if (f_.axes.queries && f_.axes.keys) {
+      for_each_pair<S>([&](auto i, auto j, auto n) MASKGRAD_INLINE {
+        const std::int64_t query = query_ + S::row() + i, key = key_ + S::column() + j;
+        if (query >= c_.queries || key >= c_.keys) return;
+        to[query * strides[2] + key * strides[3]] = of_pairs_[n].sum;
+      });
+    } else if (f_.axes.keys) {
+      const std::int64_t key = key_ + thread();
+      if (thread() < S::kRight && key < c_.keys) to[key * strides[3]] = own_.sum;
+    } else {
+      const std::int64_t query = query_ + thread();
+      if (thread() < S::kLeft && query < c_.queries) to[query * strides[2]] = own_.sum;
+    }
+  }
+
+  const BiasGradient<T>& f_;
+  const Call<T>& c_;
+  BiasMemory<S>& m_;
+  std::int64_t b_ = 0, h_ = 0;
+  int query_ = 0, queries_ = 0, key_ = 0, keys_ = 0;
+  CompensatedSum<T> of_pairs_[S::kPairs];  // of this thread's pairs
+  CompensatedSum<T> own_;
+};
+
+template <class S, bool kLong>
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks)
+    bias_kernel(const __grid_constant__ BiasGradient<typename S::T> f) {
+  using Memory = BiasMemory<S>;
+  MASKGRAD_SHARED(Memory, memory, );
+  BiasTile<S, kLong>(f, memory).run();
+}
+
+// A thread for each place of a bias that has neither queries nor keys; x: of each query.
+template <class T>
+__global__ void add_queries_kernel(const T* x, BiasAxes axes, std::int64_t batch,
+                                   std::int64_t heads, std::int64_t queries, std::int64_t places,
+                                   T* sums) {
+  const std::int64_t i = cuda::thread_number();
+  if (i >= places) return;
+  const std::int64_t of_sample = axes.heads ? heads : 1;
+  const std::int64_t b = axes.samples ? i / of_sample : 0, h = axes.heads ? i % of_sample : 0;
+  CompensatedSum<T> sum;
+  for (std::int64_t sample = b; sample < (axes.samples ? b + 1 : batch); ++sample) {
+    const std::int64_t first = (sample * heads + h) * queries,
+                       count = (axes.heads ? 1 : heads) * queries;
+    for (std::int64_t at = first; at < first + count; ++at) sum.add(x[at]);
+  }
+  sums[i] = sum.sum;
+}
+
+template <class T>
+void launch_bias(const AttentionProblem& p, BiasGradient<T> f, const Tensor& sums) {
+  f.batch = p.batch;
+  with_shape(p, [&]<class S, bool kLong>(S, std::bool_constant<kLong>) {
+    if constexpr (std::is_same_v<typename S::T, T>) {
+      const std::int64_t tiles = (f.axes.queries ? pieces(p.queries, S::kLeft) : 1) *
+                                 (f.axes.keys ? pieces(p.keys, S::kRight) : 1);
+      const std::int64_t heads = (f.axes.samples ? p.batch : 1) * (f.axes.heads ? p.heads : 1);
+      launch_parts<S>({tiles, heads, 1}, std::max(p.features, p.value_features), 0, sums.device(),
+                      bias_kernel<S, kLong>, f);
+    }
+  });
+}
+
+// Sums of each query, then of those.
+template <class T>
+void launch_bias_of_heads(const AttentionProblem& p, BiasGradient<T> f, Tensor& dbias) {
+  Tensor of_queries = Tensor::empty({p.batch, p.heads, p.queries}, p.dtype, dbias.device());
+  const BiasAxes axes = f.axes;
+  f.axes = {true, true, true, false};
+  f.sums = of_queries.device_data<T>();
+  const std::int64_t strides[] = {p.heads * p.queries, p.queries, 1, 0};
+  std::copy_n(strides, 4, f.strides);
+  launch_bias(p, f, dbias);
+  cuda::launch({"attention", cuda::blocks_for(dbias.numel()), cuda::kThreads},
+               add_queries_kernel<T>, f.sums, axes, p.batch, p.heads, p.queries, dbias.numel(),
+               dbias.device_data<T>());
+}
+
+}  // namespace
+
+void sum_bias_gradient(const AttentionProblem& p, const AttentionValues& values,
+                       const Tensor& delta, const Tensor& grad_output, Tensor& dbias) {
+  const Tensor first_keys = first_keys_on(p.tiles, dbias.device());
+  dispatch_dtype(FloatingTypes{}, p.dtype, "attention", [&]<class T>(T) {
+    const auto& stride = p.bias_stride;
+    const BiasGradient<T> f = {
+        .backward = backward_of<T>(p, values, first_keys, delta, grad_output),
+        .axes = {stride[0] != 0, stride[1] != 0, stride[2] != 0, stride[3] != 0},
+        .sums = dbias.device_data<T>(),
+        .strides = {stride[0], stride[1], stride[2], stride[3]},
+        .batch = p.batch,
+        .memory = {}};
+    if (f.axes.queries || f.axes.keys) {
+      launch_bias(p, f, dbias);
+    } else {
+      launch_bias_of_heads(p, f, dbias);
+    }
+  });
+}
+
+}  // namespace maskgrad::ops::attention

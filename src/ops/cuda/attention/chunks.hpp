@@ -1,0 +1,67 @@
+// The chunks of keys that a tile of queries sees. For `.cu` files. Internal to attention.
+#pragma once
+
+#include <maskgrad/ops/cuda/attention/call.hpp>
+
+namespace maskgrad::ops::attention {
+
+/// Of a tile whose left rows are queries and whose right rows are a chunk of keys. The first
+/// threads have a query each, the first of others a word of keys of one.
+template <class S>
+class ChunksOfQueries {
+ public:
+  struct Memory {
+    std::uint32_t keep[S::kLeft][S::kRight / 32];  // of each query
+    int begin[S::kLeft], end[S::kLeft];            // of the keys of each query
+  };
+
+  __device__ ChunksOfQueries(Memory& m, const MaskRows& mask, std::int64_t first_row, int queries)
+      : m_(m) {
+    const int query = thread() % S::kLeft;
+    if (query < queries) own_ = KeptKeys(mask, first_row + query);
+    if (!has_query()) return;
+    m_.begin[query] = own_.end() > 0 ? own_.begin() : mask.keys;
+    m_.end[query] = own_.end();
+  }
+
+  /// Calls f(key) for each chunk of which some pair is kept, `key` being its first. Chunks begin at
+  /// first_key, before which no key is kept. Begins with a barrier, and there is one before each f.
+  template <class F>
+  __device__ void for_each(int first_key, F f) {
+    __syncthreads();
+    int begin = m_.begin[0], end = m_.end[0];
+    for (int query = 1; query < S::kLeft; ++query) {
+      begin = smaller(begin, m_.begin[query]);
+      end = larger(end, m_.end[query]);
+    }
+    begin = larger(begin, first_key);
+    constexpr int kKeys = S::kRight;
+    for (int key = first_key + (begin - first_key) / kKeys * kKeys; key < end; key += kKeys) {
+      const std::uint32_t word = has_word() ? own_.word(key + thread() / S::kLeft * 32) : 0;
+      if (!__syncthreads_or(word != 0)) continue;
+      if (has_word()) m_.keep[thread() % S::kLeft][thread() / S::kLeft] = word;
+      f(key);
+    }
+  }
+  /// Whether a pair of the chunk is kept, and bit j for each right row j that this thread's pairs
+  /// of a query have. There must be a barrier before, in f.
+  __device__ bool keeps(int query, int of_chunk) const {
+    return m_.keep[query][of_chunk / 32] >> of_chunk % 32 & 1;
+  }
+
+  __device__ std::uint32_t kept_of(int query) const {
+    return m_.keep[query][S::column() / 32] >> S::column() % 32;
+  }
+
+  __device__ static int thread() { return static_cast<int>(threadIdx.x); }
+  /// Whether this thread has a query: that of its number.
+  __device__ static bool has_query() { return thread() < S::kLeft; }
+
+ private:
+  __device__ static bool has_word() { return thread() < S::kLeft * (S::kRight / 32); }
+
+  Memory& m_;
+  KeptKeys own_;
+};
+
+}  // namespace maskgrad::ops::attention

@@ -1,0 +1,226 @@
+// Attention's output, a block of threads for each tile of queries. Every number has the bits of
+// cpu/attention/forward.cpp.
+#include <limits>
+
+#include <maskgrad/ops/cuda/attention/chunks.hpp>
+#include <maskgrad/ops/cuda/attention/grouped_sums.hpp>
+
+namespace maskgrad::ops::attention {
+namespace {
+
+template <class T>
+struct Forward {
+  Call<T> call;
+  const T *q, *k, *v;
+  T *output, *top, *inverse_sum;
+  BlockMemory<T> memory;
+};
+
+template <class S>
+struct ForwardMemory {
+  using T = typename S::T;
+  TileMemory<S> tile;
+  typename ChunksOfQueries<S>::Memory chunks;
+  T top[S::kLeft], factor[S::kLeft];  // of each query, from one thread to others
+};
+
+template <class S, bool kLong>
+class ForwardTile {
+  using T = typename S::T;
+  static constexpr T kNothing = -std::numeric_limits<T>::infinity();
+  static constexpr int kSums = S::kPairs;
+
+ public:
+  // The sums of this thread's queries and features, and last the sum of the weights of its own
+  // query, if it has one.
+  using Sums = GroupedSums<T, kSums + 1>;
+
+  __device__ ForwardTile(const Forward<T>& f, ForwardMemory<S>& m)
+      : f_(f),
+        c_(f.call),
+        m_(m),
+        b_(f.memory.head() / c_.heads),
+        h_(f.memory.head() % c_.heads),
+        first_(f.memory.tile_from_end() * S::kLeft),
+        queries_(smaller(S::kLeft, c_.queries - first_)),
+        feature_(static_cast<int>(blockIdx.z) * S::kWidth),
+        chunks_(m.chunks, c_.mask, c_.mask.row(b_, h_, first_), queries_),
+        sums_(f.memory.of_sums()) {
+    detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE { top_[i] = kNothing; });
+  }
+
+  __device__ void run() {
+    const int first_key = c_.first_key(b_);
+    chunks_.for_each(first_key, [&](int key) {
+      sums_.start_group((key - first_key) / kOfGroup);
+      add_chunk(key);
+    });
+    sums_.finish();
+    write();
+  }
+
+ private:
+  __device__ void add_chunk(int key) {
+    const std::int64_t key_head = c_.key_head(h_);
+    const int keys = smaller(S::kRight, c_.keys - key);
+    const Rows<T> q = {f_.q + c_.q.at(b_, h_, first_), c_.q.row, queries_, c_.packs},
+                  k = {f_.k + c_.k.at(b_, key_head, key), c_.k.row, keys, c_.packs},
+                  v = {f_.v + c_.v.at(b_, key_head, key), c_.v.row, keys, c_.packs};
+    NumbersOfPairs<S> weights;
+    multiply<kLong>(m_.tile, ScaledRows<T>{q, c_.scale}, k, c_.features, f_.memory.of_products(),
+                    weights, has_queries_);
+    has_queries_ = true;
+    if (!c_.scores.are_plain()) find_scores(key, weights);
+    weigh(weights);
+    write_table<S>(weights, m_.tile.table);
+    __syncthreads();
+    if (chunks_.has_query()) add_weights(keys);
+    if (c_.scores.dropout > 0) {
+      __syncthreads();
+      drop(key);
+    }
+    NumbersOfPairs<S> sums;
+    sum_products(
+        m_.tile, queries_, v, feature_, c_.value_features,
+        [&](int query, int of_chunk) { return chunks_.keeps(query, of_chunk); }, sums);
+    scale_down();
+    auto& all = sums_.numbers();
+    for_each_pair<S>([&](auto, auto, auto n) MASKGRAD_INLINE { all[n] += sums[n]; });
+    all[kSums] += own_sum_;
+  }
+
+  // Of this thread's pairs, from the products.
+  __device__ void find_scores(int key, NumbersOfPairs<S>& scores) {
+    auto& table = m_.tile.table;
+    write_table<S>(scores, table);
+    for_each_pair_of_tile<S>([&](int query, int of_chunk, int place) {
+      if (!chunks_.keeps(query, of_chunk)) return;
+      T slope;
+      table[place] = c_.scores(table[place], {b_, h_, first_ + query, key + of_chunk}, slope);
+    });
+    read_table<S>(table, scores);
+  }
+
+  // Scores become weights exp(score - top), top being the query's largest score so far.
+  __device__ void weigh(NumbersOfPairs<S>& weights) {
+    detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE {
+      const std::uint32_t kept = chunks_.kept_of(S::row() + i);
+      T top = top_[i];
+      detail::unrolled<S::kColumns>([&](auto j) MASKGRAD_INLINE {
+        T& score = weights[i * S::kColumns + j];
+        score = kept >> j & 1 ? score : kNothing;
+        top = top < score ? score : top;
+      });
+      for (int by = S::kAcross / 2; by > 0; by /= 2) {
+        const T other = __shfl_xor_sync(cuda::kAllLanes, top, by);
+        top = top < other ? other : top;
+      }
+      top_[i] = top;
+      if (S::column() == 0) m_.top[S::row() + i] = top;
+      detail::unrolled<S::kColumns>([&](auto j) MASKGRAD_INLINE {
+        T& weight = weights[i * S::kColumns + j];
+        weight = math::fast_exp(weight - shift_of(top));
+      });
+    });
+  }
+
+  // -inf - -inf is NaN.
+  __device__ static T shift_of(T top) { return top == kNothing ? T{0} : top; }
+
+  // Of this thread's query: adds up the chunk's weights.
+  __device__ void add_weights(int keys) {
+    const int query = chunks_.thread();
+    const T top = m_.top[query];
+    own_sum_ = 0;
+    for (int t = 0; t < keys; ++t) own_sum_ += m_.tile.table[m_.tile.at(query, t)];
+    m_.factor[query] = own_top_ == kNothing ? T{1} : math::fast_exp(own_top_ - shift_of(top));
+    own_top_ = top;
+  }
+
+  __device__ void drop(int key) {
+    for_each_pair_of_tile<S>([&](int query, int of_chunk, int place) {
+      if (!chunks_.keeps(query, of_chunk)) return;
+      m_.tile.table[place] *= c_.scores.drop({b_, h_, first_ + query, key + of_chunk});
+    });
+  }
+
+  // What was summed with a smaller top.
+  __device__ void scale_down() {
+    sums_.for_each([&](auto i, T& sum) MASKGRAD_INLINE {
+      const int query = i < kSums ? S::row() + i / S::kColumns : chunks_.thread();
+      const T factor = query < S::kLeft ? m_.factor[query] : T{1};
+      if (factor != T{1}) sum = product(factor, sum);
+    });
+  }
+
+  __device__ void write() {
+    auto& sums = sums_.numbers();
+    const T own_total = sums[kSums];
+    if (chunks_.has_query()) m_.top[chunks_.thread()] = own_total;
+    __syncthreads();
+    NumbersOfPairs<S> means;
+    for_each_pair<S>([&](auto i, auto, auto n) MASKGRAD_INLINE {
+      const T total = m_.top[S::row() + i];
+      means[n] = total == T{0} ? T{0} : sums[n] / total;
+    });
+    const int feature = feature_ + S::column();
+    detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE {
+      if (S::row() + i >= queries_) return;
+      write_row<S>(means, i, c_.value_features - feature, c_.packs,
+                   f_.output + c_.output.at(b_, h_, first_ + S::row() + i) + feature);
+    });
+    if (blockIdx.z > 0 || chunks_.thread() >= queries_) return;
+    const std::int64_t row = (b_ * c_.heads + h_) * c_.queries + first_ + chunks_.thread();
+    f_.top[row] = own_total == T{0} ? T{0} : own_top_;
+    f_.inverse_sum[row] = own_total == T{0} ? T{0} : T{1} / own_total;
+  }
+
+  const Forward<T>& f_;
+  const Call<T>& c_;
+  ForwardMemory<S>& m_;
+  const std::int64_t b_, h_;
+  const int first_, queries_, feature_;  // of the tile; of the features of values
+  ChunksOfQueries<S> chunks_;
+  Sums sums_;
+  bool has_queries_ = false;            // whether the tile's memory has them
+  T top_[S::kRows];                     // of this thread's left rows
+  T own_top_ = kNothing, own_sum_ = 0;  // of this thread's query
+};
+
+template <class S, bool kLong>
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks)
+    forward_kernel(const __grid_constant__ Forward<typename S::T> f) {
+  using Memory = ForwardMemory<S>;
+  MASKGRAD_SHARED(Memory, memory, );
+  ForwardTile<S, kLong>(f, memory).run();
+}
+
+void forward_on_device(const AttentionProblem& p, const Tensor& q, const Tensor& k, const Tensor& v,
+                       Tensor& output, Tensor& top, Tensor& inverse_sum) {
+  const Tensor first_keys = first_keys_on(p.tiles, q.device());
+  with_shape(p, [&]<class S, bool kLong>(S, std::bool_constant<kLong>) {
+    using T = typename S::T;
+    Forward<T> f = {.call = call_of<T>(p, first_keys),
+                    .q = q.device_data<T>(),
+                    .k = k.device_data<T>(),
+                    .v = v.device_data<T>(),
+                    .output = output.device_data<T>(),
+                    .top = top.device_data<T>(),
+                    .inverse_sum = inverse_sum.device_data<T>(),
+                    .memory = {}};
+    f.call.packs = stand_in_packs<T>({{f.q, p.q, p.features},
+                                      {f.k, p.k, p.features},
+                                      {f.v, p.v, p.value_features},
+                                      {f.output, p.output, p.value_features}});
+    using Sums = typename ForwardTile<S, kLong>::Sums;
+    launch_parts<S>({pieces(p.queries, S::kLeft), p.batch * p.heads, parts_of<S>(p.value_features)},
+                    p.features, Sums::memory(pieces(p.keys, kOfGroup), S::kThreads), q.device(),
+                    forward_kernel<S, kLong>, f);
+  });
+}
+
+const bool kFilled =
+    kFusedAttentionCuda.fill(forward_on_device) && kSelfAttentionCuda.fill(forward_on_device);
+
+}  // namespace
+}  // namespace maskgrad::ops::attention
