@@ -38,7 +38,7 @@ void linear_on_device(const MatrixProduct& d, const Tensor& a, const Tensor& b, 
                       bool relu, Tensor& y) {
   for_dtype_of(y, [&]<class T>(T) {
     Products<T> f = products_of<T>(d, a, b, y);
-    f.biases[0] = bias.device_data<T>();
+    f.bias = bias.device_data<T>();
     f.relu = relu;
     cuda_gemm::multiply(f);
   });
@@ -66,6 +66,13 @@ void sum_of_rows_on_device(const RowsTimesEach& d, const Tensor& g, Tensor& sums
 
 using Matrices = std::span<const Variable* const>;
 
+// How many elements x begins behind `first`, which may be in other memory.
+template <class T>
+std::int64_t distance(const T* first, const T* x) {
+  const auto bytes = reinterpret_cast<std::intptr_t>(x) - reinterpret_cast<std::intptr_t>(first);
+  return bytes / static_cast<std::intptr_t>(sizeof(T));
+}
+
 // `biases` may be none.
 void stacked_on_device(const RowsTimesEach& d, const Tensor& x, Matrices w, Matrices biases,
                        Tensor& y) {
@@ -76,9 +83,11 @@ void stacked_on_device(const RowsTimesEach& d, const Tensor& x, Matrices w, Matr
       f.y += static_cast<std::int64_t>(first) * d.rows() * d.n;
       f.count = static_cast<std::int64_t>(count);
       f.is_stacked = true;
+      if (!biases.empty()) f.bias = biases[first]->value().device_data<T>();
       for (std::size_t i = 0; i < count; ++i) {
-        f.rights[i] = w[first + i]->value().device_data<T>();
-        if (!biases.empty()) f.biases[i] = biases[first + i]->value().device_data<T>();
+        const Tensor& matrix = w[first + i]->value();
+        f.matrices[i] = distance(f.right.data, matrix.device_data<T>());
+        if (f.bias) f.biases[i] = distance(f.bias, biases[first + i]->value().device_data<T>());
       }
       cuda_gemm::multiply(f);
     }

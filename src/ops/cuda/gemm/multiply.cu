@@ -1,73 +1,196 @@
 #include <maskgrad/ops/cuda/gemm/multiply.hpp>
+#include <maskgrad/ops/cuda/gemm/narrow_kernel.hpp>
+#include <maskgrad/ops/cuda/gemm/tile_kernel.hpp>
 
 namespace maskgrad::ops::cuda_gemm {
 namespace {
 
-// The sum of the terms of a group, in chains.
+// As many blocks on a multiprocessor as leave each thread the registers that it needs.
 template <class T>
-__device__ T sum_of_group(const Factor<T>& left, const T* a, bool of_ones, const Factor<T>& right,
-                          const T* b, bool by_ones, const BatchSum::Group& group) {
-  const std::int64_t samples = group.terms.samples(), of_chain = group.terms.of_chain();
-  T total = 0;
-  for (std::int64_t chain = 0; chain < group.terms.length(); chain += of_chain) {
-    const std::int64_t end = std::min(chain + of_chain, group.terms.length());
-    T sum = 0;
-    for (std::int64_t t = chain; t < end; ++t) {
-      for (std::int64_t s = 0; s < samples; ++s) {
-        const std::int64_t p = group.first + t + s * group.terms.step();
-        sum = math::multiply_add(of_ones ? T{1} : a[p * left.term],
-                                 by_ones ? T{1} : b[p * right.term], sum);
-      }
+using MiddleTile = Tile<T, 4, 4, 128 / sizeof(T), sizeof(T) == 4 ? 4 : 3>;
+template <class T>
+using LargeTile = Tile<T, 8, 32 / sizeof(T), 64 / sizeof(T), sizeof(T) == 4 ? 3 : 2>;
+
+// Multiprocessors of a card. No bit depends on it.
+constexpr std::int64_t kMultiprocessors = 132;
+
+// Calls call(the kernel's tile, its function, threads of a block).
+template <class T, class F>
+auto with_kernel(const Products<T>& f, Kernel kernel, F call) {
+  const auto narrow = [&](auto tile) {
+    using Tile = decltype(tile);
+    const int chains = chains_of(f.sum.group(0).terms);  // of no group there are more
+    return call(tile, narrow_kernel<Tile, T>, dim3(32, static_cast<unsigned>(std::max(1, chains))));
+  };
+  const auto tiled = [&](auto tile) {
+    using Tile = decltype(tile);
+    const auto run = [&](auto function) { return call(tile, function, dim3(Tile::kThreads)); };
+    if (f.left.is_along_terms()) {
+      return f.right.is_along_terms() ? run(tile_kernel<Tile, true, true, T>)
+                                      : run(tile_kernel<Tile, true, false, T>);
     }
-    total = chain == 0 ? sum : total + sum;
+    return f.right.is_along_terms() ? run(tile_kernel<Tile, false, true, T>)
+                                    : run(tile_kernel<Tile, false, false, T>);
+  };
+  switch (kernel) {
+    case Kernel::kOneRow:
+      return narrow(NarrowTile<T, 1>());
+    case Kernel::kFourRows:
+      return narrow(NarrowTile<T, 4>());
+    case Kernel::kEightRows:
+      return narrow(NarrowTile<T, 8>());
+    case Kernel::kMiddle:
+      return tiled(MiddleTile<T>());
+    default:
+      return tiled(LargeTile<T>());
   }
-  return total;
 }
 
-// A thread for each sum.
 template <class T>
-__global__ void element_kernel(Products<T> f) {
-  const std::int64_t i = cuda::thread_number();
-  if (i >= f.count * f.size()) return;
-  const std::int64_t column = i % f.right.all_rows(),
-                     row = i / f.right.all_rows() % f.left.all_rows(), b = i / f.size();
-  const Places<T> at = places_of(f, b);
-  T levels[64], total = 0;  // of the tree: sums of 2^k groups
-  std::uint64_t live = 0;
-  for (std::int64_t g = 0; g < f.sum.groups(); ++g) {
-    const BatchSum::Group group = f.sum.group(g);
-    bool has = group.terms.length() > 0;
-    T carry = has ? sum_of_group(f.left, at.left + row * f.left.outer, row >= f.left.rows, f.right,
-                                 at.right + column * f.right.outer, column >= f.right.rows, group)
-                  : T{0};
-    int k = 0;
-    for (; g >> k & 1; ++k) {
-      if (!(live >> k & 1)) continue;
-      carry = has ? carry + levels[k] : levels[k];
-      has = true;
-      live &= ~(std::uint64_t{1} << k);
+std::int64_t groups_of(const Products<T>& f) {
+  return std::max<std::int64_t>(1, f.sum.groups());
+}
+
+template <class Tile, class T>
+Cut cut_of(const Products<T>& f, std::int64_t groups_of_piece) {
+  const auto parts = [](std::int64_t n, std::int64_t size) { return (n + size - 1) / size; };
+  Cut cut = {.pieces = parts(groups_of(f), groups_of_piece),
+             .groups_of_piece = groups_of_piece,
+             .row_tiles = parts(f.left.all_rows(), Tile::kRows),
+             .column_tiles = parts(f.right.all_rows(), Tile::kColumns),
+             .units = 0};
+  cut.units = f.count * cut.pieces * cut.row_tiles * cut.column_tiles;
+  return cut;
+}
+
+// Whether the card is busy with `kernel`, and the time that it takes then, in some unit: that of a
+// large tile is 2 for each sum, those that it has in vain included.
+struct Cost {
+  bool is_busy;
+  std::int64_t time;
+};
+template <class T>
+Cost cost_of(const Products<T>& f, Kernel kernel) {
+  return with_kernel(f, kernel, [&](auto tile, auto, dim3) -> Cost {
+    using Tile = decltype(tile);
+    const Cut cut = cut_of<Tile>(f, 1);
+    const std::int64_t sums = cut.units / cut.pieces * Tile::kRows * Tile::kColumns;
+    if (kernel == Kernel::kLarge) return {cut.units >= kMultiprocessors, 2 * sums};
+    if (kernel == Kernel::kMiddle) return {cut.units >= 2 * kMultiprocessors, 3 * sums};
+    return {true, 6 * sums};
+  });
+}
+
+template <class T>
+Kernel kernel_for(const Products<T>& f) {
+  const std::int64_t rows = f.left.all_rows();
+  if (rows <= 8)
+    return rows > 4 ? Kernel::kEightRows : rows > 1 ? Kernel::kFourRows : Kernel::kOneRow;
+  Kernel best = Kernel::kEightRows;
+  std::int64_t least = cost_of(f, best).time;
+  for (const Kernel kernel : {Kernel::kMiddle, Kernel::kLarge}) {
+    const Cost cost = cost_of(f, kernel);
+    if (cost.is_busy && cost.time <= least) {
+      best = kernel;
+      least = cost.time;
     }
-    if (!has) continue;
-    levels[k] = carry;
-    live |= std::uint64_t{1} << k;
   }
-  bool has = false;
-  for (int k = 0; live >> k; ++k) {
-    if (!(live >> k & 1)) continue;
-    total = has ? total + levels[k] : levels[k];
-    has = true;
-  }
-  finish(f, b, row, column, total);
+  return best;
+}
+
+// Blocks that a card runs at once, or some more.
+template <class Tile>
+constexpr std::int64_t blocks_at_once() {
+  return kMultiprocessors * (Tile::kColumns == 32 ? 8 : Tile::kBlocks);
+}
+
+// Whether a row of ones has tiles of its own, whose other rows are computed in vain.
+template <class T>
+bool ones_have_tiles(const Products<T>& f, const Plan& plan) {
+  if (plan.kernel != Kernel::kMiddle && plan.kernel != Kernel::kLarge) return false;
+  return with_kernel(f, plan.kernel, [&](auto tile, auto, dim3) {
+    return f.left.ones > 0 && f.left.rows % decltype(tile)::kRows == 0;
+  });
+}
+
+template <class T>
+Products<T> transposed(Products<T> f) {
+  std::swap(f.left, f.right);
+  std::swap(f.walk.steps[0], f.walk.steps[1]);
+  f.is_transposed = !f.is_transposed;
+  return f;
+}
+
+template <class T>
+void launch_kernels(const Products<T>& f, const Plan& plan) {
+  const std::int64_t sums = f.count * f.size();
+  if (sums == 0) return;
+  const auto empty = [](std::int64_t size) {
+    return Tensor::empty({size}, dtype_of<T>, Device{DeviceType::kCuda});
+  };
+  with_kernel(f, plan.kernel, [&](auto tile, auto kernel, dim3 block) {
+    using Tile = decltype(tile);
+    const Cut cut = cut_of<Tile>(f, plan.groups_of_piece);
+    const bool has_pieces = cut.pieces > 1, has_levels = cut.groups_of_piece > 1;
+    // Where each block has levels of its own, there are not many.
+    constexpr std::int64_t kMostBlocks = std::int64_t{1} << 30;
+    const std::int64_t blocks =
+        std::min(cut.units, has_levels ? blocks_at_once<Tile>() : kMostBlocks);
+    Tensor pieces, levels;
+    Results<T> results = {};
+    if (has_pieces) {
+      pieces = empty(cut.pieces * sums);
+      results.pieces = pieces.device_data<T>();
+    }
+    if (has_levels) {
+      levels = empty(blocks * cut.levels() * Tile::kRows * Tile::kColumns);
+      results.levels = levels.device_data<T>();
+    }
+    cuda::launch({"matmul", dim3(static_cast<unsigned>(blocks)), block}, kernel, f, cut, results);
+    if (!has_pieces) return;
+    cuda::launch(
+        {"matmul", cuda::blocks_for(sums, kSumsOfBlock), dim3(kSumsOfBlock, kThreadsOfSum)},
+        add_pieces_kernel<T>, f, cut, results.pieces);
+  });
 }
 
 }  // namespace
 
 template <class T>
-void multiply(const Products<T>& f) {
-  cuda::launch({"matmul", cuda::blocks_for(f.count * f.size()), cuda::kThreads}, element_kernel<T>,
-               f);
+Plan plan_of(const Products<T>& f) {
+  const Kernel kernel = kernel_for(f);
+  return with_kernel(f, kernel, [&](auto tile, auto, dim3) -> Plan {
+    using Tile = decltype(tile);
+    const std::int64_t groups = groups_of(f),
+                       tiles = std::max<std::int64_t>(1, cut_of<Tile>(f, groups).units),
+                       wanted = std::max<std::int64_t>(1, blocks_at_once<Tile>() / tiles);
+    return {kernel, power_of_two(std::max<std::int64_t>(1, groups / wanted))};
+  });
 }
 
+template <class T>
+void multiply(const Products<T>& f, const Plan& plan) {
+  if (!ones_have_tiles(f, plan)) return launch_kernels(f, plan);
+  Products<T> product = f, sums = f;
+  product.left.ones = 0;
+  sums.left.rows = 0;
+  launch_kernels(product, plan);
+  launch_kernels(sums, plan_of(sums));
+}
+
+template <class T>
+void multiply(const Products<T>& f) {
+  constexpr std::int64_t kFewColumns = 16;
+  const std::int64_t columns = f.right.all_rows();
+  const bool transposes = columns <= kFewColumns && columns < f.left.all_rows();
+  const Products<T> g = transposes ? transposed(f) : f;
+  multiply(g, plan_of(g));
+}
+
+template Plan plan_of(const Products<float>&);
+template Plan plan_of(const Products<double>&);
+template void multiply(const Products<float>&, const Plan&);
+template void multiply(const Products<double>&, const Plan&);
 template void multiply(const Products<float>&);
 template void multiply(const Products<double>&);
 

@@ -17,6 +17,9 @@ struct Factor {
   std::int64_t ones = 0;
 
   __host__ __device__ std::int64_t all_rows() const { return rows + ones; }
+  /// Whether numbers that lie side by side are terms of a row, else rows of a term. The terms of
+  /// samples are never so.
+  __host__ __device__ bool is_along_terms() const { return outer != 1; }
 };
 
 /// The most matrices of one launch that have no place in common.
@@ -33,12 +36,13 @@ struct Products {
 
   std::int64_t count = 1;
   detail::Walk<2> walk = {};  // from factors to factors
-  bool is_stacked = false;    // the right one of product b is rights[b]
-  const T* rights[kMostMatrices] = {};
+  bool is_stacked = false;    // the matrix of product b is `matrices[b]` elements further
+  std::int64_t matrices[kMostMatrices] = {};
 
   // What is done to a sum, in this order.
-  bool adds = false;                    // is added to y
-  const T* biases[kMostMatrices] = {};  // one for all, or, where is_stacked, one for each product
+  bool adds = false;  // is added to y
+  const T* bias = nullptr;
+  std::int64_t biases[kMostMatrices] = {};  // of product b, where is_stacked, so much further
   bool relu = false;
 
   T* sums = nullptr;  // where those of a row of ones go
@@ -57,15 +61,14 @@ Products<T> products_of(const MatrixProduct& d, const T* a, const T* b, T* y) {
           .y = y};
 }
 
-/// Where the factors of product b stand.
-template <class T>
+/// Where the factors of product b stand, in elements behind those of the first.
 struct Places {
-  const T *left, *right;
+  std::int64_t left = 0, right = 0;
 };
 template <class T>
-__device__ Places<T> places_of(const Products<T>& f, std::int64_t b) {
-  if (f.is_stacked) return {f.left.data, f.rights[b]};
-  Places<T> at = {f.left.data, f.right.data};
+__device__ Places places_of(const Products<T>& f, std::int64_t b) {
+  Places at;
+  if (f.is_stacked) (f.is_transposed ? at.left : at.right) = f.matrices[b];
   for (int axis = 0; axis < f.walk.rank; ++axis) {
     const std::int64_t index = b % f.walk.sizes[axis];
     b /= f.walk.sizes[axis];
@@ -91,7 +94,7 @@ __device__ void finish(const Products<T>& f, std::int64_t b, std::int64_t i, std
                      columns = f.is_transposed ? f.left.rows : f.right.rows;
   T* const y = f.y + b * f.left.rows * f.right.rows + row * columns + column;
   if (f.adds) sum = *y + sum;
-  if (const T* const bias = f.biases[f.is_stacked ? b : 0]) sum += bias[column];
+  if (f.bias) sum += f.bias[column + (f.is_stacked ? f.biases[b] : 0)];
   *y = f.relu && sum < T{} ? T{} : sum;  // a NaN stays
 }
 
