@@ -23,7 +23,7 @@ void write_waves(double position, std::int64_t features, double base, T* to) {
   }
 }
 
-// P [B, S, D] for positions [B, S]..
+// P [B, S, D] for positions [B, S], on the host.
 Tensor waves(const Tensor& positions, std::int64_t features, double base, DType dtype) {
   Tensor y = Tensor::empty(positions.shape().concat({features}), dtype);
   const std::int64_t* const p = positions.data<std::int64_t>();

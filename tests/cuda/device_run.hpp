@@ -27,10 +27,10 @@ struct Way {
   std::int64_t micro_batches = 1;
   double clip_norm = 0;
   double ema = 0;
+  std::int64_t validate_every = 9;  // steps
 };
 
-/// A run of a Model, made by default, on Dataset `data`, which outlives it. Batches of 4 samples,
-/// validation every 9 steps.
+/// A run of a Model, made by default, on Dataset `data`, which outlives it. Batches of 4 samples.
 struct DeviceRun {
   std::unique_ptr<TrainedModel> model;
   ParameterBuffer parameters;
@@ -68,7 +68,8 @@ struct DeviceRun {
                          .epochs = 0,
                          .max_steps = steps},
         state);
-    trainer->add(std::make_unique<Validation>(data, Validation::Options{.every_steps = 9}));
+    trainer->add(
+        std::make_unique<Validation>(data, Validation::Options{.every_steps = way.validate_every}));
   }
 
   DeviceRun& run() {
