@@ -23,6 +23,7 @@ namespace {
 struct Options {
   std::string run, data;
   Weights weights = Weights::kLast;
+  Device device = {};
   std::int64_t samples = 4, elements = 20;
 };
 
@@ -98,7 +99,7 @@ void check_run(const Options& options) {
           options.elements);
   });
   // In float64 differences are exact enough to compare gradients with.
-  TrainedRun run(options.run, options.weights, DType::kFloat64);
+  TrainedRun run(options.run, options.weights, options.device, DType::kFloat64);
   const std::unique_ptr<Dataset> data = run.load_data(options.data, "check");
   if (!check_model(run, first_samples(*data, options.samples), options)) {
     flush_output();
@@ -114,7 +115,7 @@ void add_check(CLI::App& program) {
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
-  add_device(*command);
+  add_device(*command, options->device);
   command
       ->add_option("--data", options->data,
                    "Folder or file of data; the run's training data if not given")

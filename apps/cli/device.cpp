@@ -1,14 +1,14 @@
 #include "cli/device.hpp"
 
-#include <maskgrad/train/run/training_settings.hpp>
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 
 namespace maskgrad::apps {
 
-void add_device(CLI::App& command) {
-  const auto check = [](const std::string& device) {
-    as_usage([&] { check_device(device, "--device"); });
+void add_device(CLI::App& command, Device& device) {
+  const auto choose = [&device](const std::string& name) {
+    as_usage([&] { device = choose_device(name, "--device"); });
   };
-  command.add_option_function<std::string>("--device", check, "Where to compute: cpu, auto, cuda")
+  command.add_option_function<std::string>("--device", choose, "Where to compute: cpu, auto, cuda")
       ->type_name("NAME")
       ->default_str("cpu")
       ->take_last();

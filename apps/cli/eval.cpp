@@ -23,6 +23,7 @@ namespace {
 struct Options {
   std::string run, data, json;
   Weights weights = Weights::kLast;
+  Device device = {};
   std::int64_t batch_size = 100, samples = 0, pad = 0;
 };
 
@@ -48,7 +49,7 @@ void eval(const Options& options) {
     check(options.samples == 0 || options.data.empty(), "usage",
           "--samples limits the table of answers, and with --data there is none");
   });
-  TrainedRun run(options.run, options.weights);
+  TrainedRun run(options.run, options.weights, options.device);
   as_usage([&] {
     check(options.samples == 0 || run.model().abilities().is_examined, "usage",
           "--samples limits the table of answers, and the recipe {} has none", run.recipe().name());
@@ -89,7 +90,7 @@ void add_eval(CLI::App& program) {
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
-  add_device(*command);
+  add_device(*command, options->device);
   command
       ->add_option(
           "--data", options->data,

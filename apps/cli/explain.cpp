@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 struct Options {
   std::string run, text, out, json;
   Weights weights = Weights::kLast;
+  Device device = {};
   ExplainChoice choice;
 };
 
@@ -87,7 +88,7 @@ void check_files(const Options& options) {
 
 void explain(const Options& options) {
   as_usage([&] { check(!options.text.empty(), "usage", "the text is empty"); });
-  TrainedRun run(options.run, options.weights);
+  TrainedRun run(options.run, options.weights, options.device);
   check_files(options);
   const ExplainedInput input = explain_input(run.model(), options.text);
   check_choice(input, options.choice);
@@ -120,7 +121,7 @@ void add_explain(CLI::App& program) {
       ->type_name("")
       ->required();
   add_best(*command, options->weights);
-  add_device(*command);
+  add_device(*command, options->device);
   add_number_option(*command, "--layer", options->choice.layer,
                     "Draw the attention of this layer whole; 0 is the first");
   add_number_option(*command, "--head", options->choice.head,

@@ -16,6 +16,7 @@ namespace {
 struct Options {
   std::string run, prompt;
   Weights weights = Weights::kLast;
+  Device device = {};
   std::int64_t samples = 1;
   GenerateOptions generate = {.sample = {.temperature = 0.8}};
 };
@@ -59,7 +60,7 @@ void write_sample(RecipeModel& model, const Options& options) {
 
 void generate(Options options) {
   as_usage([&] { check_options(options); });
-  TrainedRun run(options.run, options.weights);
+  TrainedRun run(options.run, options.weights, options.device);
   for (std::int64_t i = 0; i < options.samples; ++i) {
     if (options.samples > 1) print("--- sample {} of {}\n", i + 1, options.samples);
     options.generate.first_sample = static_cast<std::uint32_t>(i);
@@ -78,7 +79,7 @@ void add_generate(CLI::App& program) {
   command->add_option("PROMPT", options->prompt, "How the text begins; standard input is not read")
       ->type_name("");
   add_best(*command, options->weights);
-  add_device(*command);
+  add_device(*command, options->device);
   add_integer(*command, "--tokens", options->generate.tokens,
               "How many tokens to write, at most; a text may end earlier");
   add_number(*command, "--temperature", sample.temperature,

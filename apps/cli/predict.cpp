@@ -19,6 +19,7 @@ namespace {
 struct Options {
   std::string run;
   Weights weights = Weights::kLast;
+  Device device = {};
   std::vector<std::string> texts;
   bool show_work = false, probabilities = false;
   std::int64_t pad = 0;
@@ -186,7 +187,7 @@ void check_abilities(const Options& options, TrainedRun& run) {
 
 void predict(const Options& options) {
   as_usage([&] { check_options(options); });
-  TrainedRun run(options.run, options.weights);
+  TrainedRun run(options.run, options.weights, options.device);
   check_abilities(options, run);
   pad_inputs(run, options.pad);
   if (!options.texts.empty()) {
@@ -206,11 +207,12 @@ void add_predict(CLI::App& program) {
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
-  add_device(*command);
+  add_device(*command, options->device);
   command->add_option("TEXT", options->texts, "Questions; without any, a terminal gets a prompt")
       ->type_name("");
-  command->add_flag("--show-work", options->show_work,
-                    "Show the steps to the answer: what the model writes, chooses or keeps on the way");
+  command->add_flag(
+      "--show-work", options->show_work,
+      "Show the steps to the answer: what the model writes, chooses or keeps on the way");
   command->add_flag("--probabilities", options->probabilities,
                     "Show answers with their probabilities");
   add_pad(*command, options->pad);

@@ -215,7 +215,8 @@ void pad_inputs(TrainedRun& run, std::int64_t positions) {
   });
 }
 
-TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DType> dtype)
+TrainedRun::TrainedRun(const fs::path& folder, Weights weights, Device device,
+                       std::optional<DType> dtype)
     : paths_(folder), run_(read_run_of_recipe(paths_)) {
   const fs::path& file = weights == Weights::kBest ? paths_.best : paths_.model;
   std::error_code ignored;
@@ -230,7 +231,7 @@ TrainedRun::TrainedRun(const fs::path& folder, Weights weights, std::optional<DT
   run_.settings = trained_settings(run_, paths_, file, model.notes);
   model_ = recipe().make_model(settings());
   parameters_ = std::make_unique<ParameterBuffer>(
-      model_->module(), dtype.value_or(dtype_from_string(settings().text("dtype"))), 0);
+      model_->module(), dtype.value_or(dtype_from_string(settings().text("dtype"))), 0, device);
   load_weights(model, file, *parameters_);
   if (const auto note = model.notes.find(kDataNote); note != model.notes.end()) {
     trained_on_ = note->second;

@@ -59,12 +59,12 @@ void add_best(CLI::App& command, Weights& weights);
 /// A run's model with its trained weights.
 class TrainedRun {
  public:
-  /// In the dtype it was trained in, or another, and with the settings it was trained with: where
-  /// config.toml says others, standard error gets a line. Throws Error when the folder holds no
-  /// run of a recipe, or no weights that fit and are finite.
-  /// The best weights are there from the first validation on, before the run has ended, too.
+  /// On `device`, in the dtype it was trained in, or another, and with the settings it was trained
+  /// with: where config.toml says others, standard error gets a line. Throws Error when the folder
+  /// holds no run of a recipe, or no weights that fit and are finite. The best weights are there
+  /// from the first validation on, before the run has ended, too.
   explicit TrainedRun(const std::filesystem::path& folder, Weights weights = Weights::kLast,
-                      std::optional<DType> dtype = {});
+                      Device device = {}, std::optional<DType> dtype = {});
 
   const RunPaths& paths() const { return paths_; }
   const Recipe& recipe() const { return *run_.recipe; }

@@ -15,6 +15,7 @@ namespace {
 struct Options {
   std::string name, in, out;
   std::vector<std::string> args;
+  Device device = {};
   bool grad = false;
 };
 
@@ -54,18 +55,22 @@ void run(const Options& options) {
     tensors.erase(found);
   }
   for (const auto& [name, value] : tensors) {
-    call.inputs.emplace(name, as_input(op, name, value, options.grad));
+    const Tensor placed = is_floating(value.dtype()) ? value.to(options.device) : value;
+    call.inputs.emplace(name, as_input(op, name, placed, options.grad));
   }
   Tape tape;
   const std::vector<Variable> outputs = run_op(op, call);
   std::map<std::string, Tensor> results;
-  for (std::size_t i = 0; i < outputs.size(); ++i) results[op.output_name(i)] = outputs[i].value();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    results[op.output_name(i)] = outputs[i].value().to(Device{});
+  }
   if (options.grad) {
-    tape.backward(outputs.front(), grad_output);
+    tape.backward(outputs.front(), grad_output.to(options.device));
     for (const auto& [name, input] : call.inputs) {
       if (!input.requires_grad()) continue;
       const Tensor grad = input.grad();  // undefined when the output does not depend on this input
-      results["grad_" + name] = grad.defined() ? grad : Tensor::zeros(input.shape(), input.dtype());
+      results["grad_" + name] =
+          grad.defined() ? grad.to(Device{}) : Tensor::zeros(input.shape(), input.dtype());
     }
   }
   save_tensors(options.out, results);
@@ -93,7 +98,7 @@ void add_run_op(CLI::App& program) {
   command->add_flag(
       "--grad", options->grad,
       "Compute gradients, too: --in also holds grad_output, and --out gets grad_<input>");
-  add_device(*command);
+  add_device(*command, options->device);
   command->footer(
       examples({"ops keep_where --sample x.safetensors",
                 "run-op keep_where --in x.safetensors --out y.safetensors --arg fill=-1"}));

@@ -54,20 +54,20 @@ double kept_share(const AttentionMask& mask) {
 }
 
 // Mean 0, variance 1.
-Tensor draw(Random& random, const Shape& shape) {
+Tensor draw(Random& random, const Shape& shape, Device device) {
   const double bound = std::sqrt(3.0);
   Tensor x = Tensor::empty(shape, DType::kFloat32);
   std::generate_n(x.data<float>(), x.numel(),
                   [&] { return static_cast<float>(random.uniform(-bound, bound)); });
-  return x;
+  return x.to(device);
 }
 
 struct Inputs {
-  Inputs(Random random, const Shape& shape)
-      : q(draw(random, shape), Variable::kRequiresGrad),
-        k(draw(random, shape), Variable::kRequiresGrad),
-        v(draw(random, shape), Variable::kRequiresGrad),
-        grad_output(draw(random, shape)) {}
+  Inputs(Random random, const Shape& shape, Device device)
+      : q(draw(random, shape, device), Variable::kRequiresGrad),
+        k(draw(random, shape, device), Variable::kRequiresGrad),
+        v(draw(random, shape, device), Variable::kRequiresGrad),
+        grad_output(draw(random, shape, device)) {}
 
   Variable forward(const AttentionMask& mask) const {
     return ops::scaled_dot_product_attention(q, k, v, mask);
@@ -76,6 +76,7 @@ struct Inputs {
     for (Variable* leaf : {&q, &k, &v}) leaf->clear_grad();
     Tape tape;
     tape.backward(forward(mask), grad_output);
+    wait_for(q.grad());
   }
 
   Variable q, k, v;
@@ -100,15 +101,15 @@ void check_sizes(const AttentionSizes& sizes) {
   }
 }
 
-std::vector<Result> bench_attention(const AttentionSizes& sizes) {
+std::vector<Result> bench_attention(const AttentionSizes& sizes, Device device) {
   std::vector<Result> results;
   for (const std::int64_t length : sizes.lengths) {
-    Inputs inputs(Random(0), {sizes.batch, sizes.heads, length, sizes.dim});
+    Inputs inputs(Random(0), {sizes.batch, sizes.heads, length, sizes.dim}, device);
     for (const Case& one : make_cases(sizes.batch, length)) {
       const std::string subject = fmt::format("attention_{}_s{}", one.name, length);
       results.push_back(measure(subject, "forward_ms", 1e3, 1, [&] {
         const NoGrad no_grad;
-        inputs.forward(one.mask);
+        wait_for(inputs.forward(one.mask).value());
       }));
       results.push_back(measure(subject, "forward_backward_ms", 1e3, 1,
                                 [&] { inputs.forward_backward(one.mask); }));

@@ -28,6 +28,7 @@ struct Options {
   std::vector<std::string> names;
   std::string json;
   int threads = 1;
+  Device device = {};
   AttentionSizes attention;
   TransformerSizes transformer;
 };
@@ -35,16 +36,18 @@ struct Options {
 struct Benchmark {
   std::string name, what;
   std::function<std::vector<Result>(const Options&)> run;
+  bool on_any_device = false;  // else on the CPU alone
 };
 
 const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all = {
       {"blog-step",
        "whole training steps of the blog recipe at batch 2 and 100, one float32 model each",
-       [](const Options&) { return bench_blog_step(); }},
+       [](const Options& options) { return bench_blog_step(options.device); }, true},
       {"attention",
        "attention under six masks at the lengths of --seq: forward alone, and with backward",
-       [](const Options& options) { return bench_attention(options.attention); }},
+       [](const Options& options) { return bench_attention(options.attention, options.device); },
+       true},
       {"transformer",
        "training steps of small GPTs on full and on mixed rows, and text from one of them",
        [](const Options& options) { return bench_transformer(options.transformer); }},
@@ -68,6 +71,10 @@ const std::vector<Benchmark>& benchmarks() {
   return all;
 }
 
+bool runs_on(const Benchmark& benchmark, Device device) {
+  return benchmark.on_any_device || device == Device{};
+}
+
 void check_names(const std::vector<std::string>& names) {
   std::vector<std::string> known;
   for (const Benchmark& benchmark : benchmarks()) known.push_back(benchmark.name);
@@ -77,11 +84,19 @@ void check_names(const std::vector<std::string>& names) {
   }
 }
 
+// Those that are named must run there; of all, those that can do.
+void check_device(const std::vector<std::string>& names, Device device) {
+  for (const Benchmark& benchmark : benchmarks()) {
+    check(runs_on(benchmark, device) || std::ranges::count(names, benchmark.name) == 0, "bench",
+          "the benchmark {} runs on the CPU alone: leave out --device", benchmark.name);
+  }
+}
+
 std::vector<Result> run_benchmarks(const Options& options) {
   std::vector<Result> results;
   for (const Benchmark& benchmark : benchmarks()) {
-    const bool chosen = options.names.empty() ||
-                        std::count(options.names.begin(), options.names.end(), benchmark.name);
+    const bool chosen = options.names.empty() ? runs_on(benchmark, options.device)
+                                              : std::ranges::count(options.names, benchmark.name);
     if (!chosen) continue;
     write_message(fmt::format("benchmark {}\n", benchmark.name));
     const std::vector<Result> more = benchmark.run(options);
@@ -130,6 +145,7 @@ std::string to_json(const std::vector<Result>& results) {
 void bench(const Options& options) {
   as_usage([&] {
     check_names(options.names);
+    check_device(options.names, options.device);
     check_sizes(options.attention);
     check_sizes(options.transformer);
     set_num_threads(options.threads);
@@ -164,7 +180,7 @@ void add_bench(CLI::App& program) {
                    "JSON file for the medians, by name, and for the machine's details")
       ->type_name("FILE");
   add_integer(*command, "--threads", options->threads, "How many threads to use");
-  add_device(*command);
+  add_device(*command, options->device);
   add_attention_options(*command, options->attention);
   add_integers(*command, "--width", options->transformer.widths, "Widths of the models")
       ->group("Transformer");

@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <vector>
 
+#include <maskgrad/tensor/device.hpp>
+
 #include "cli/bench/timing.hpp"
 
 namespace maskgrad::apps {
 
 /// Whole training steps of the blog recipe with its key mask, float32, at batch 2 and 100.
-std::vector<Result> bench_blog_step();
+std::vector<Result> bench_blog_step(Device device);
 
 /// How many percent longer a blog step takes with the key mask than with none.
 std::vector<Result> bench_mask_overhead();
@@ -25,7 +27,7 @@ struct AttentionSizes {
 
 /// ops::scaled_dot_product_attention in float32 under no mask, causal, padding, window,
 /// causal_padding and segments: forward without a tape, and forward and backward.
-std::vector<Result> bench_attention(const AttentionSizes& sizes);
+std::vector<Result> bench_attention(const AttentionSizes& sizes, Device device);
 /// Throws Error "[bench] --heads must be 1 to 65536, not 0", and the like for --batch, --dim and
 /// --seq.
 void check_sizes(const AttentionSizes& sizes);

@@ -7,8 +7,8 @@
 namespace maskgrad::apps {
 namespace {
 
-Result time_blog_step(std::int64_t batch_size) {
-  BlogSteps steps(batch_size, "key");
+Result time_blog_step(std::int64_t batch_size, Device device) {
+  BlogSteps steps(batch_size, "key", "never", device);
   return measure(fmt::format("blog_step_b{}", batch_size), "us", 1e6, steps.count,
                  [&] { steps(); });
 }
@@ -26,7 +26,9 @@ Result time_mask_overhead(std::int64_t batch_size) {
 
 }  // namespace
 
-std::vector<Result> bench_blog_step() { return {time_blog_step(2), time_blog_step(100)}; }
+std::vector<Result> bench_blog_step(Device device) {
+  return {time_blog_step(2, device), time_blog_step(100, device)};
+}
 
 std::vector<Result> bench_mask_overhead() {
   return {time_mask_overhead(2), time_mask_overhead(100)};

@@ -31,14 +31,15 @@ inline Settings changed(Settings settings, std::initializer_list<std::string> pa
 /// Whole steps of the blog recipe as a run takes them: the next batch, forward, backward, update.
 class BlogSteps {
  public:
-  BlogSteps(std::int64_t batch_size, const std::string& mask, const std::string& pack = "never")
+  BlogSteps(std::int64_t batch_size, const std::string& mask, const std::string& pack = "never",
+            Device device = {})
       : count(batch_size <= 10 ? 640 : 64),
         settings_(
             changed(Settings(find_recipe("blog")->settings()),
                     {"batch_size=" + std::to_string(batch_size), "mask=" + mask, "pack=" + pack})),
         data_(blog_data()),
         model_(find_recipe("blog")->make_model(settings_)),
-        parameters_(model_->module(), DType::kFloat32, 0),
+        parameters_(model_->module(), DType::kFloat32, 0, device),
         optimizer_(make_optimizer(settings_, parameters_)),
         loader_(data_, {.batch_size = batch_size}),
         trainer_([this](const Batch& batch, Pass& pass) { return model_->evaluate(batch, pass); },
@@ -46,6 +47,7 @@ class BlogSteps {
 
   void operator()() {
     for (std::int64_t i = 0; i < count; ++i) trainer_.step(loader_.next());
+    wait_for(parameters_.values());
   }
 
   const std::int64_t count;  // steps of one call

@@ -19,6 +19,10 @@ std::size_t repeats_for(double seconds) {
       std::clamp(kSeconds / std::max(seconds, 1e-9), 5.0, static_cast<double>(kRepeats)));
 }
 
+void wait_for(const Tensor& x) {
+  if (x.device() != Device{} && x.numel() > 0) x.view(0, {}).to(Device{});
+}
+
 double seconds_of(const std::function<void()>& f) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/tensor/tensor.hpp>
+
 namespace maskgrad::apps {
 
 /// What is done in the time that a figure tells, in units of a rate times seconds.
@@ -35,6 +37,9 @@ inline constexpr std::size_t kRepeats = 31;
 /// How often to take a figure when one repeat takes this long: kRepeats, or fewer, but at least 5,
 /// to stay near two seconds.
 std::size_t repeats_for(double seconds);
+
+/// Returns when `x` has its numbers, which a device may still compute.
+void wait_for(const Tensor& x);
 
 double seconds_of(const std::function<void()>& f);
 

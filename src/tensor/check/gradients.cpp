@@ -13,7 +13,8 @@ namespace {
 
 // sum_i weight_i y_i. Places of weight 0 are not read, as holes may hold anything.
 double weighted_sum(const Tensor& weight, const Tensor& y) {
-  const auto w = weight.values<double>(), values = y.values<double>();
+  const Tensor on_host = y.to(Device{});
+  const auto w = weight.values<double>(), values = on_host.values<double>();
   double total = 0;
   for (std::size_t i = 0; i < w.size(); ++i) total += w[i] == 0 ? 0 : w[i] * values[i];
   return total;
@@ -26,16 +27,16 @@ Tensor output_weights(const Variable& y, std::uint64_t seed) {
   return weights;
 }
 
-double central_difference(const std::function<Variable()>& f, const Tensor& weights, Tensor at,
-                          std::int64_t i, double step) {
+double central_difference(const std::function<Variable()>& f, const Tensor& weights,
+                          const Tensor& at, std::int64_t i, double step) {
   const NoGrad no_grad;
-  double& x = at.data<double>()[i];
-  const double here = x;
-  x = here + step;
+  Tensor x = at.view(i, {});
+  const double here = x.item();
+  x.fill(here + step);
   const double above = weighted_sum(weights, f().value());
-  x = here - step;
+  x.fill(here - step);
   const double below = weighted_sum(weights, f().value());
-  x = here;
+  x.fill(here);
   return (above - below) / (2 * step);
 }
 
@@ -55,8 +56,8 @@ std::vector<std::int64_t> chosen(std::int64_t numel, const std::string& name,
 void compare(const NamedLeaf& named, const std::function<Variable()>& f, const Tensor& weights,
              const GradientCheck& options, GradientReport& report) {
   const auto& [name, leaf] = named;
-  const Tensor grad =
-      leaf.grad().defined() ? leaf.grad() : Tensor::zeros(leaf.shape(), DType::kFloat64);
+  const Tensor grad = leaf.grad().defined() ? leaf.grad().to(Device{})
+                                            : Tensor::zeros(leaf.shape(), DType::kFloat64);
   for (const std::int64_t i : chosen(grad.numel(), name, options)) {
     const double analytic = grad.values<double>()[static_cast<std::size_t>(i)];
     const double numeric = central_difference(f, weights, leaf.value(), i, options.step);
@@ -89,7 +90,7 @@ GradientReport check_gradients(const std::function<Variable()>& f,
     const Variable y = f();
     check_given(y.defined(), "check_gradients", "the result");
     weights = output_weights(y, options.seed);
-    if (y.requires_grad()) tape.backward(y, weights);
+    if (y.requires_grad()) tape.backward(y, weights.to(y.value().device()));
   }
   GradientReport report{.tolerance = options.tolerance};
   for (const NamedLeaf& named : leaves) compare(named, f, weights, options, report);

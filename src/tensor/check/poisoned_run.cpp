@@ -21,11 +21,12 @@ void poison_holes(Tensor& x, const SequenceMask& mask, double poison) {
 }
 
 Tensor differences(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.to(Device{}), y = b.to(Device{});
   Tensor differ = Tensor::empty(a.shape(), DType::kBool);
   const std::size_t size = size_of(a.dtype());
   for (std::int64_t i = 0; i < a.numel(); ++i) {
     const auto at = static_cast<std::size_t>(i) * size;
-    differ.data<bool>()[i] = std::memcmp(a.raw_data() + at, b.raw_data() + at, size) != 0;
+    differ.data<bool>()[i] = std::memcmp(x.raw_data() + at, y.raw_data() + at, size) != 0;
   }
   return differ;
 }

@@ -9,6 +9,8 @@ namespace maskgrad {
 /// Functions on the memory of the process' one CUDA device. Each is ordered behind the work that
 /// the device was given before. Only download() waits for that work.
 struct DeviceMemory {
+  /// Throws Error "[device] cuda: no NVIDIA driver is installed", or what else is in the way.
+  void (*check_usable)();
   /// Contents undefined; aligned to 256 bytes. Throws std::bad_alloc when there is no more, and
   /// Error "[device] ..." when there is no device.
   void* (*allocate)(std::size_t bytes);

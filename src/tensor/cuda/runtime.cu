@@ -58,7 +58,7 @@ void fill(void* to, std::size_t element_bytes, std::uint64_t bits, std::size_t c
   }
 }
 
-constexpr DeviceMemory kMemory = {allocate, release, upload, download, copy, fill};
+constexpr DeviceMemory kMemory = {check_usable, allocate, release, upload, download, copy, fill};
 const bool kServed = (cuda_memory = &kMemory) != nullptr;
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/train/finite_parameters.hpp>
 #include <maskgrad/train/model_file.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
@@ -21,7 +22,8 @@ std::vector<ParameterGroup> with_those_of(const Settings& settings,
 }  // namespace
 
 RunWeights::RunWeights(Module& module, const Settings& settings, std::vector<ParameterGroup> groups)
-    : parameters_(module, dtype_from_string(settings.text("dtype")), settings.seed(), Device{},
+    : parameters_(module, dtype_from_string(settings.text("dtype")), settings.seed(),
+                  choose_device(settings.text("device")),
                   with_those_of(settings, std::move(groups))),
       optimizer_(make_optimizer(settings, parameters_)) {}
 

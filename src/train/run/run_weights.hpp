@@ -13,8 +13,8 @@ namespace maskgrad {
 /// The weights of a run and what belongs to them: all that its checkpoints hold as tensors.
 class RunWeights {
  public:
-  /// Draws the starting weights of `module`. `groups` come before those of the settings. Throws
-  /// Error for settings that fit no model.
+  /// Draws the starting weights of `module`, on the device of the settings. `groups` come before
+  /// those of the settings. Throws Error for settings that fit no model.
   RunWeights(Module& module, const Settings& settings, std::vector<ParameterGroup> groups = {});
 
   /// For a new run: takes the weights of the file that the setting `init` names, if it names one.

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <maskgrad/tensor/cuda/device_memory.hpp>
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/print.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/run/training_options.hpp>
@@ -13,8 +13,6 @@ namespace {
 
 using Text = std::string;
 using Int = std::int64_t;
-
-std::vector<std::string> devices() { return {"cpu", "auto", "cuda"}; }
 
 // What is trained, on what, and where.
 std::vector<Setting> what_is_trained(const std::string& name, const TrainingOptions& options) {
@@ -42,7 +40,7 @@ std::vector<Setting> what_is_trained(const std::string& name, const TrainingOpti
           .without_effect()
           .since(3),
       Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.folder().not_saved(),
-      Setting{"device", Text("cpu"), "where to train"}.one_of(devices()).changeable(),
+      Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu", "auto", "cuda"}).changeable(),
       Setting{"dtype", Text(to_string(options.dtype)), "type of weights and activations"}.one_of(
           {"float32", "float64"}),
   };
@@ -176,22 +174,12 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
   return all;
 }
 
-void check_device(std::string_view device, std::string_view flag) {
-  const std::vector<std::string> known = devices();
-  check(std::ranges::count(known, device) > 0, "device", "{} must be one of {}, not '{}'", flag,
-        fmt::join(known, ", "), shortened(device));
-  if (device != "cuda") return;
-  check(cuda_memory != nullptr, "device",
-        "this build has no CUDA; configure with -DMASKGRAD_CUDA=ON");
-  fail("device", "the program computes on the CPU: not every operation has a CUDA kernel yet");
-}
-
 void check_training_settings(const Settings& settings, bool validates, const RunWords& words) {
   check(settings.integer("epochs") > 0 || settings.integer("steps") > 0 ||
             settings.real("minutes") > 0,
         "train", "{}, {} and {} are all 0: nothing would end the run", words.setting("epochs"),
         words.setting("steps"), words.setting("minutes"));
-  check_device(settings.text("device"), words.setting("device"));
+  choose_device(settings.text("device"), words.setting("device"));
   std::string data = words.setting("val");
   if (settings.has("val_share")) data += " or " + words.setting("val_share");
   for (const char* key : {"val_every", "patience"}) {

@@ -16,13 +16,8 @@ namespace maskgrad {
 /// is the same in a run that goes on.
 std::vector<Setting> training_settings(const std::string& name, std::vector<Setting> own = {});
 
-/// Throws Error unless `device` is cpu, or auto, which chooses and takes the CPU. For cuda it says
-/// why not: "[device] this build has no CUDA; configure with -DMASKGRAD_CUDA=ON", or that not every
-/// operation has a kernel yet. `flag` is what errors call the setting.
-void check_device(std::string_view device, std::string_view flag);
-
-/// Throws Error for settings that contradict each other, and as check_device(). `validates`: there
-/// are data for it.
+/// Throws Error for settings that contradict each other, and for a device that cannot be used.
+/// `validates`: there are data for it.
 void check_training_settings(const Settings& settings, bool validates, const RunWords& words = {});
 
 }  // namespace maskgrad

@@ -1,0 +1,80 @@
+// maskgrad train --device cuda: each recipe ends with the weights that it has on the CPU, and a run
+// goes on where it was not begun.
+#include <map>
+
+#include <fmt/format.h>
+
+#include <maskgrad/train/formats/tensor_file.hpp>
+
+#include "support/cli.hpp"
+
+namespace maskgrad {
+namespace {
+
+using Args = std::vector<std::string>;
+
+class TrainOnDevice : public test::CliTest {
+ protected:
+  // Runs `train` on the device into a folder of this name.
+  void train_on(const std::string& device, Args args, const Args& more = {}) {
+    args.insert(args.begin(), "train");
+    args.insert(args.end(), {"--out", device, "--progress", "off", "--device", device});
+    args.insert(args.end(), more.begin(), more.end());
+    const test::CliResult result = run(args);
+    ASSERT_EQ(result.code, 0) << result.err;
+  }
+
+  std::map<std::string, Tensor> weights(const std::string& run) const {
+    return load_tensors(path(run + "/model.safetensors"));
+  }
+
+  void expect_same_weights(const std::string& a, const std::string& b) const {
+    const auto of_a = weights(a), of_b = weights(b);
+    ASSERT_EQ(of_a.size(), of_b.size());
+    for (const auto& [name, value] : of_a) {
+      EXPECT_TRUE(is_identical(value, of_b.at(name))) << name;
+    }
+  }
+
+  void expect_same_on_both(const Args& args) {
+    SCOPED_TRACE(fmt::format("{}", fmt::join(args, " ")));
+    train_on("cpu", args);
+    train_on("cuda", args);
+    expect_same_weights("cpu", "cuda");
+  }
+};
+
+TEST_F(TrainOnDevice, GivesTheBlogModelTheWeightsOfTheCpu) {
+  for (const char* mask : {"none", "key", "query"}) {
+    expect_same_on_both({"blog", "--data", "d", "--steps", "12", "--mask", mask, "--force"});
+  }
+}
+
+TEST_F(TrainOnDevice, GivesASmallTransformerTheWeightsOfTheCpu) {
+  expect_same_on_both({"arithmetic", "--features", "16", "--layers", "1", "--heads", "2",
+                       "--batch-size", "4", "--samples", "40", "--minutes", "0", "--steps", "3"});
+}
+
+TEST_F(TrainOnDevice, GivesEachGateTheWeightsOfTheCpu) {
+  for (const char* gate : {"sigmoid", "tanh", "softmax", "threshold", "highway", "glu"}) {
+    expect_same_on_both(
+        {"gates", "--data", "d", "--gate", gate, "--hidden", "12", "--steps", "3", "--force"});
+  }
+}
+
+TEST_F(TrainOnDevice, GoesOnWithARunOfTheOtherDevice) {
+  const Args whole = {"blog", "--data", "d", "--steps", "12"};
+  train_on("cpu", whole);
+  for (const std::string first : {"cpu", "cuda"}) {
+    const std::string second = first == "cpu" ? "cuda" : "cpu";
+    const std::string out = first + "_first";
+    ASSERT_EQ(train({"--out", out, "--steps", "5", "--device", first}).code, 0);
+    const auto again = run({"train", "blog", "--out", out, "--resume", "--steps", "12", "--device",
+                            second, "--progress", "off"});
+    ASSERT_EQ(again.code, 0) << again.err;
+    expect_same_weights("cpu", out);
+  }
+}
+
+}  // namespace
+}  // namespace maskgrad
