@@ -3,7 +3,6 @@
 
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
-#include <maskgrad/ops/nn/dropout.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cuda/kernel_slot.hpp>
 
@@ -52,8 +51,6 @@ TEST(KernelSlot, SaysWhichOperationHasNoKernel) {
                   kCuda, kEmpty, [] {}, x, y);
             }),
             "[empty] has no CUDA kernel");
-  EXPECT_EQ(error_of([&] { ops::dropout(Variable(x), 0.5, Random(1)); }),
-            "[dropout] has no CUDA kernel");
 }
 
 TEST(KernelSlot, RefusesTensorsOfTwoDevices) {

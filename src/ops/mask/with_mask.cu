@@ -7,6 +7,8 @@ namespace {
 // That of float is beside where(), whose gradient it is.
 const bool kFilled =
     fill_elementwise<functors::KeepWhere<double>, Tensor, Conditions>("keep_where");
+// With the kernel of fill_holes().
+const SharedKernels kWithMask("with_mask"), kFillMasked("fill_masked");
 
 }  // namespace
 }  // namespace maskgrad::ops

@@ -139,6 +139,8 @@ const bool kFilled =
     kMaxCuda.gradient.fill(max_gradient) && kMaskedMaxCuda.forward.fill(masked_max) &&
     kMaskedMaxCuda.gradient.fill(max_gradient) && kMaskedMeanCuda.fill(masked_mean) &&
     kMaskedMeanGradientCuda.fill(masked_mean_gradient);
+// With the kernels of sum_to().
+const SharedKernels kSum("sum"), kMean("mean");
 
 }  // namespace
 }  // namespace maskgrad::ops

@@ -16,6 +16,7 @@ void permute_on_device(std::span<const std::int64_t> axes, const Tensor& x, Tens
 }
 
 const bool kFilled = kPermuteCuda.fill(permute_on_device);
+const SharedKernels kReshape("reshape");  // which moves nothing
 
 }  // namespace
 }  // namespace maskgrad::ops

@@ -28,6 +28,14 @@ class KernelSlot {
   const KernelSlot* next_ = nullptr;
 };
 
+/// Lists an operation that runs on a device without a slot of its own, by kernels of others. For a
+/// `.cu` file:
+///   const SharedKernels kSum("sum");
+class SharedKernels : public KernelSlot {
+ public:
+  explicit SharedKernels(const char* op) : KernelSlot(op) { list(op); }
+};
+
 template <class Signature>
 class CudaKernel;
 
