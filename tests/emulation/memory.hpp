@@ -7,7 +7,7 @@
 
 namespace maskgrad::emulation {
 
-inline constexpr std::size_t kArenaBytes = std::size_t{256} << 20;
+inline constexpr std::size_t kArenaBytes = std::size_t{1} << 30;
 inline constexpr std::size_t kSharedBytes = std::size_t{48} << 10;  // of one block
 inline constexpr std::size_t kSharedRegion = std::size_t{128} << 10;
 

@@ -48,7 +48,7 @@ Tensor all_readings() {
 Variable of_readings(const Variable& logits) {
   const Variable all = ops::softmax(logits);
   const std::int64_t batch = all.dim(0);
-  Variable joint(Tensor::full({batch, 1, 1}, 1, all.dtype()));
+  Variable joint(Tensor::full({batch, 1, 1}, 1, all.dtype(), all.device()));
   std::int64_t readings = 1;
   for (std::int64_t i = kPlaces - 1; i >= 0; --i) {
     const std::int64_t first = first_of(kChoices[i]), count = std::ssize(kChoices[i]);
@@ -62,14 +62,14 @@ Variable of_readings(const Variable& logits) {
 
 }  // namespace
 
-AnswerLikelihood::AnswerLikelihood(const Predictor& predictor, DType dtype) {
+AnswerLikelihood::AnswerLikelihood(const Predictor& predictor, DType dtype, Device device) {
   const NoGrad no_grad;
   Pass pass;
   const Tensor readings = all_readings();
   readings_ = readings.dim(0);
-  const Variable steps = predictor.steps_of(certain(readings, dtype), pass);
+  const Variable steps = predictor.steps_of(certain(readings, dtype, device), pass);
   const Variable answers = ops::softmax(predictor.answer_of(ops::softmax(steps), pass));
-  const Tensor wide = answers.value().to(DType::kFloat64);
+  const Tensor wide = answers.value().to(DType::kFloat64).to(Device{});
   const std::int64_t each = Distractors::kAnswer * kClasses;
   probability_.resize(static_cast<std::size_t>(each * readings_));
   for (std::int64_t r = 0; r < readings_; ++r) {
@@ -92,7 +92,7 @@ Tensor AnswerLikelihood::of_each_reading(const Tensor& targets, DType dtype) con
 }
 
 Variable AnswerLikelihood::losses(const Variable& reading, const Tensor& targets) const {
-  const Variable likelihood(of_each_reading(targets, reading.dtype()));
+  const Variable likelihood(of_each_reading(targets, reading.dtype()).to(reading.device()));
   const Variable right = ops::sum(ops::multiply(of_readings(reading), likelihood), {1});
   return ops::negate(ops::log(right + kLeast));
 }

@@ -13,9 +13,9 @@ namespace maskgrad::apps {
 /// tells nothing: an answer that hangs on a sign that was not read is right half of the time.
 class AnswerLikelihood {
  public:
-  /// Asks the predictor, whose weights have this dtype, for the answer to each of the 3,888
-  /// readings there are. What it learns later changes nothing here.
-  AnswerLikelihood(const Predictor& predictor, DType dtype);
+  /// Asks the predictor, whose weights have this dtype and are on this device, for the answer to
+  /// each of the 3,888 readings there are. What it learns later changes nothing here.
+  AnswerLikelihood(const Predictor& predictor, DType dtype, Device device = {});
 
   /// -log(1e-6 + sum over readings r of p(r) p(answer | r)) for each row. p(r) is the product of
   /// the probabilities of its 7 tokens. logits of what was read [B, 7, V], targets [B, 3] -> [B].

@@ -114,12 +114,12 @@ Variable Predictor::answer_of(const Variable& steps, Pass& pass) const {
   return table(steps, kAnswer, answer_hidden_, answer_, pass);
 }
 
-Variable certain(const Tensor& ids, DType dtype) {
+Variable certain(const Tensor& ids, DType dtype, Device device) {
   Tensor shares = Tensor::zeros({ids.dim(0), ids.dim(1), kClasses}, DType::kFloat64);
   for (std::int64_t i = 0; i < ids.numel(); ++i) {
     shares.data<double>()[i * kClasses + ids.data<std::int64_t>()[i]] = 1;
   }
-  return Variable(shares.to(dtype));
+  return Variable(shares.to(dtype).to(device));
 }
 
 Selector::Selector(const SelectiveSizes& sizes, Scorer scorer, const MaskNetworkOptions& options)

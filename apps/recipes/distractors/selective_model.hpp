@@ -59,7 +59,7 @@ class Predictor : public Module {
 
 /// Probabilities of tokens that are known: 1 for each token of ids [B, N], 0 for all others.
 /// [B, N, V].
-Variable certain(const Tensor& ids, DType dtype);
+Variable certain(const Tensor& ids, DType dtype, Device device = {});
 
 /// What a Selector reads of a token: all, or only its class (name, sign or operator, digit, each
 /// separator). One that reads no more cannot tell the answer by what it keeps.

@@ -19,7 +19,7 @@ using Phase = SelectivePhase;
 
 // How far keys count: tokens that ask always, the others by a power of their share.
 Variable keep_of(const Variable& share, const Tensor& asking, double sharpness) {
-  const Variable one(Tensor::full({}, 1, share.dtype()));
+  const Variable one(Tensor::full({}, 1, share.dtype(), share.device()));
   return ops::where(asking, one, sharpness == 1 ? share : ops::pow(share, sharpness));
 }
 
@@ -37,7 +37,9 @@ MaskRemedies remedies_for(Price price) {
           "--warm-up, --calibrate and --select"};
 }
 
-Variable nothing(DType dtype) { return Variable(Tensor::zeros({}, dtype)); }
+Variable nothing_like(const Variable& sum) {
+  return Variable(Tensor::zeros({}, sum.dtype(), sum.device()));
+}
 
 }  // namespace
 
@@ -48,10 +50,9 @@ struct SelectiveRun::Terms {
   KeptCounts kept;
 
   ModelOutput output() {
-    const DType dtype = answer.sum.dtype();
     PoolVector<LossTerm> all = {answer, steps, reading, cost, score};
     for (LossTerm& term : all) {
-      if (!term.sum.defined()) term.sum = nothing(dtype);
+      if (!term.sum.defined()) term.sum = nothing_like(answer.sum);
     }
     return {std::move(all), {accuracy, kept.junk_dropped, kept.needed_kept, kept.kept}};
   }
@@ -113,7 +114,8 @@ SelectiveRun::SoftMask SelectiveRun::soft_mask_of(const Batch& batch) {
   Pass pass;
   const SequenceMask exists = existing(batch);
   const Variable share = ops::sigmoid(logits(batch, pass));
-  const Tensor asking = asking_tokens(batch.inputs), wide = share.value().to(DType::kFloat64);
+  const Tensor asking = asking_tokens(batch.inputs),
+               wide = share.value().to(DType::kFloat64).to(Device{});
   SoftMask soft;
   for (std::int64_t i = 0; i < wide.numel(); ++i) {
     if (!exists.bits().data<bool>()[i] || asking.data<bool>()[i]) continue;
@@ -165,9 +167,10 @@ void SelectiveRun::predict(const Batch& batch, const SequenceMask& mask, Pass& p
 void SelectiveRun::learn(const Batch& batch, const SequenceMask& mask, Pass& pass, Terms& terms) {
   predict(batch, mask, pass, terms);
   const DType dtype = terms.answer.sum.dtype();
+  const Device device = terms.answer.sum.device();
   const Tensor reading = batch["reading"], steps = batch["steps"];
-  const Variable of_steps = predictor_.steps_of(certain(reading, dtype), pass);
-  const Variable of_answer = predictor_.answer_of(certain(steps, dtype), pass);
+  const Variable of_steps = predictor_.steps_of(certain(reading, dtype, device), pass);
+  const Variable of_answer = predictor_.answer_of(certain(steps, dtype, device), pass);
   terms.steps.sum = ops::cross_entropy(of_steps, steps).sum;
   terms.answer.sum = ops::cross_entropy(of_answer, batch.targets).sum;
 }
@@ -176,7 +179,7 @@ void SelectiveRun::select(const Batch& given, Pass& pass, Terms& terms) {
   const Batch batch = sampling_.is_scored ? several_of_each(given, Sampling::kSamples) : given;
   const Frozen frozen(predictor_);
   const Variable logits = this->logits(batch, pass);
-  if (!likelihood_) likelihood_.emplace(predictor_, logits.dtype());
+  if (!likelihood_) likelihood_.emplace(predictor_, logits.dtype(), logits.device());
   KeepSample sample = sampler_->sample(logits, pass);
   if (sampling_.fades) sample.keep = faded(sample.keep, logits, pass);
   add_answer(batch, sample, pass, terms);
@@ -203,7 +206,7 @@ void SelectiveRun::add_answer(const Batch& batch, const KeepSample& sample, Pass
   const Tensor others = (~SequenceMask(asking)).bits();
   const Variable surrogate =
       score_.surrogate(losses.value(), ops::keep_where(sample.log_probability, others));
-  const Variable value(Tensor::full({}, surrogate.item(), surrogate.dtype()));
+  const Variable value(surrogate.value().clone());
   terms.score.sum = ops::subtract(surrogate, value);
   terms.score.count = batch.inputs.dim(0) / Sampling::kSamples;
 }

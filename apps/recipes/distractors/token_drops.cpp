@@ -53,7 +53,7 @@ SequenceMask by_turns(const SequenceMask& even, const SequenceMask& odd) {
 
 Variable faded(const Variable& keep, const Variable& logits, Pass& pass) {
   constexpr double kMost = 16;
-  const Variable u(uniform_by_place(logits, pass, "fades").to(keep.dtype()));
+  const Variable u(uniform_by_place(logits, pass, "fades").to(keep.dtype()).to(keep.device()));
   const Variable decided(keep.value(), Variable::kConstant, keep.mask());
   const Variable saved =
       (decided - 1) * (u - 1);  // of a lost token's fade, so that u of it is left

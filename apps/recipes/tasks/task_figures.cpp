@@ -37,7 +37,7 @@ struct Totals {
 
   void add(const Choice& choice, const Batch& batch, const OperatorTasks& data) {
     operators.add(batch["task"], choice);
-    const Tensor of = choice.shares.value().to(DType::kFloat64);
+    const Tensor of = choice.shares.value().to(DType::kFloat64).to(Device{});
     for (std::int64_t i = 0; i < of.numel(); ++i) {
       shares[static_cast<std::size_t>(i) % kTasks] += std::as_const(of).data<double>()[i];
     }

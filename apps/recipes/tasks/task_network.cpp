@@ -233,7 +233,7 @@ ModelOutput TaskNetwork::alone(const Batch& batch, Pass& pass, Choice* made) {
   Pass inference;
   const Variable answer = mixture_->mix(choice, tokens_for_experts(batch), inference);
   const std::int64_t rows = batch.inputs.dim(0);
-  const Variable none(Tensor::zeros({}, answer.dtype()));
+  const Variable none(Tensor::zeros({}, answer.dtype(), answer.device()));
   return {{{"answer", ops::cross_entropy(answer, batch.targets).sum, rows},
            {"balance", none, rows},
            {"evenness", none, rows}},

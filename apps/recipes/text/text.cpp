@@ -48,7 +48,7 @@ class TextModel : public CausalRecipeModel {
     const auto targets = batch.targets.values<std::int64_t>();
     const std::int64_t bytes = std::ranges::count_if(
         targets, [](std::int64_t token) { return token >= 0 && token != kDocumentToken; });
-    const double nats = loss.sum.value().to(DType::kFloat64).data<double>()[0];
+    const double nats = loss.sum.value().item();
     return {loss, {{"bits_per_byte", nats / std::numbers::ln2, bytes}}};
   }
 

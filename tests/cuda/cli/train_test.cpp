@@ -62,6 +62,14 @@ TEST_F(TrainOnDevice, GivesEachGateTheWeightsOfTheCpu) {
   }
 }
 
+TEST_F(TrainOnDevice, GivesEachWayToChooseATaskTheWeightsOfTheCpu) {
+  for (const char* choice : {"gate", "query"}) {
+    expect_same_on_both({"tasks", "--choice", choice, "--features", "8", "--heads", "2", "--hidden",
+                         "16", "--gate-features", "8", "--batch-size", "4", "--steps", "3",
+                         "--samples", "8", "--force"});
+  }
+}
+
 TEST_F(TrainOnDevice, GoesOnWithARunOfTheOtherDevice) {
   const Args whole = {"blog", "--data", "d", "--steps", "12"};
   train_on("cpu", whole);
