@@ -40,6 +40,10 @@ function(maskgrad_cuda_options target)
   # a sum by itself, and each is rounded as the code says. What is to be rounded once says fma().
   target_compile_options(${target} PRIVATE -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -fmad=false
     -Xcompiler=-Wall,-Wextra)
+  # A kernel that keeps registers in memory is slow, and nothing else shows it.
+  if(MASKGRAD_WERROR)
+    target_compile_options(${target} PRIVATE -Werror=all-warnings -Xptxas=-warn-spills,-Werror)
+  endif()
 endfunction()
 
 # maskgrad_room_kernels(<name>): src/<name>/**/*.cu for a GPU, linked by whoever links maskgrad::<name>.

@@ -25,8 +25,10 @@ def ptx_of(entry, folder):
     output = pathlib.Path(folder) / "kernels.ptx"
     command[command.index("-o") + 1] = str(output)
     command = ["-ptx" if word == "-c" else word for word in command]
-    # Code for one architecture becomes PTX for it.
-    command = [re.sub(r"^--generate-code=.*compute_(\d+a?).*", r"-arch=compute_\1", word) for word in command]
+    # Code for some architectures becomes PTX for the first of them.
+    codes = [word for word in command if word.startswith("--generate-code=")]
+    architecture = re.search(r"compute_\d+a?", codes[0]).group(0)
+    command = [word for word in command if word not in codes] + [f"-arch={architecture}"]
     subprocess.run(command, cwd=entry["directory"], check=True)
     return output.read_text()
 
