@@ -30,6 +30,7 @@
 #include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/tensor/cpu/instructions.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/device.hpp>
 #include <maskgrad/tensor/dtype.hpp>
 #include <maskgrad/tensor/error.hpp>

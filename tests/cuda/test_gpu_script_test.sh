@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scripts/test-gpu says in one line that there is no GPU, and ends with 1.
+# scripts/test-gpu and scripts/bench-gpu say in one line that there is no GPU, and end with 1.
 #   test_gpu_script_test.sh SOURCE_FOLDER
 set -u
 folder=$(mktemp -d)
@@ -7,9 +7,11 @@ trap 'rm -rf "$folder"' EXIT
 printf '#!/bin/sh\necho "No devices were found"\nexit 6\n' > "$folder/nvidia-smi"
 chmod +x "$folder/nvidia-smi"
 
-said=$(PATH=$folder:$PATH "$1/scripts/test-gpu" 2>&1)
-code=$?
-wanted="test-gpu: no GPU: nvidia-smi says No devices were found"
-[ $code -eq 1 ] && [ "$said" = "$wanted" ] && exit 0
-echo "exit $code: $said"
-exit 1
+for script in test-gpu bench-gpu; do
+  said=$(PATH=$folder:$PATH "$1/scripts/$script" 2>&1)
+  code=$?
+  wanted="$script: no GPU: nvidia-smi says No devices were found"
+  [ $code -eq 1 ] && [ "$said" = "$wanted" ] && continue
+  echo "$script: exit $code: $said"
+  exit 1
+done
