@@ -1,7 +1,8 @@
 // The functions of CUDA's that host code calls, for the emulated device.
 #include "emulation/device.hpp"
 
-#include <deque>
+#include <iterator>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -9,18 +10,30 @@
 
 #include "emulation/emulator.hpp"
 #include "emulation/memory.hpp"
-
-struct CUstream_st {
-  std::deque<std::function<void()>> waiting;
-};
+#include "emulation/streams.hpp"
 
 namespace maskgrad::emulation {
 namespace {
 
 int driver_version = CUDART_VERSION, gpu_count = 1;
-CUstream_st the_stream;
+std::size_t memory_limit = kArenaBytes;
+std::map<const std::byte*, std::size_t> pinned;  // bytes
 
-bool is_of_device(const void* place) { return offset_in_arena(place) < kArenaBytes; }
+bool is_pinned(const void* place) {
+  const auto* const at = static_cast<const std::byte*>(place);
+  const auto behind = pinned.upper_bound(at);
+  return behind != pinned.begin() && at < std::prev(behind)->first + std::prev(behind)->second;
+}
+
+bool is_of_device(const void* place) {
+  return offset_in_arena(place) < kArenaBytes && !is_pinned(place);
+}
+
+cudaError_t allocate_within_limit(void** block, std::size_t bytes) {
+  const bool fits = bytes <= memory_limit && bytes_in_use() <= memory_limit - bytes;
+  *block = fits ? allocate(bytes) : nullptr;
+  return *block ? cudaSuccess : cudaErrorMemoryAllocation;
+}
 
 }  // namespace
 
@@ -31,11 +44,9 @@ Installed::~Installed() {
   gpu_count = gpus_;
 }
 
-std::size_t waiting() { return the_stream.waiting.size(); }
-
-void enqueue(cudaStream_t stream, std::function<void()> work) {
-  stream->waiting.push_back(std::move(work));
-}
+MemoryLimit::MemoryLimit(std::size_t more)
+    : before_(std::exchange(memory_limit, bytes_in_use() + more)) {}
+MemoryLimit::~MemoryLimit() { memory_limit = before_; }
 
 }  // namespace maskgrad::emulation
 
@@ -55,6 +66,12 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "CUDA driver version is insufficient for CUDA runtime version";
     case cudaErrorNoDevice:
       return "no CUDA-capable device is detected";
+    case cudaErrorNotReady:
+      return "device not ready";
+    case cudaErrorStreamCaptureUnsupported:
+      return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+      return "operation failed due to a previous error during capture";
   }
   return "unrecognized error code";
 }
@@ -70,30 +87,47 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return gpu_count ? cudaSuccess : cudaErrorNoDevice;
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = &the_stream;
+cudaError_t cudaGetLastError() { return cudaSuccess; }
+
+cudaError_t cudaMalloc(void** block, std::size_t bytes) {
+  if (refuses_calls()) return cudaErrorStreamCaptureUnsupported;
+  return allocate_within_limit(block, bytes);
+}
+
+cudaError_t cudaFree(void* block) {
+  if (refuses_calls()) return cudaErrorStreamCaptureUnsupported;
+  run_streams();
+  return !block || (is_of_device(block) && deallocate(block)) ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaHostAlloc(void** block, std::size_t bytes, unsigned) {
+  if (refuses_calls()) return cudaErrorStreamCaptureUnsupported;
+  *block = allocate(bytes);
+  if (!*block) return cudaErrorMemoryAllocation;
+  pinned[static_cast<std::byte*>(*block)] = bytes;
   return cudaSuccess;
 }
 
-// What a kernel did wrong is thrown here: its text tells more than a cudaError_t could.
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  std::deque<std::function<void()>> work = std::exchange(stream->waiting, {});
-  for (const auto& next : work) next();
+cudaError_t cudaFreeHost(void* block) {
+  if (refuses_calls()) return cudaErrorStreamCaptureUnsupported;
+  run_streams();
+  if (pinned.erase(static_cast<std::byte*>(block)) == 0) return cudaErrorInvalidValue;
+  deallocate(block);
   return cudaSuccess;
 }
 
 cudaError_t cudaMallocAsync(void** block, std::size_t bytes, cudaStream_t) {
-  *block = allocate(bytes);
-  return *block ? cudaSuccess : cudaErrorMemoryAllocation;
+  if (is_capturing()) return cudaErrorStreamCaptureUnsupported;
+  return allocate_within_limit(block, bytes);
 }
 
 cudaError_t cudaFreeAsync(void* block, cudaStream_t stream) {
+  if (is_capturing()) return cudaErrorStreamCaptureUnsupported;
   if (!is_of_device(block)) return cudaErrorInvalidValue;
   enqueue(stream, [block] { deallocate(block); });
   return cudaSuccess;
 }
 
-// As of memory that is not pinned: what comes from the host is read at once.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   if (is_of_device(to) == (kind == cudaMemcpyDeviceToHost) ||
@@ -102,13 +136,15 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   }
   if (kind == cudaMemcpyHostToDevice) ++counters().uploads;
   if (bytes == 0) return cudaSuccess;  // there may be no memory either
-  if (kind == cudaMemcpyHostToDevice) {
+  if (kind == cudaMemcpyHostToDevice && !is_pinned(from) && !is_capturing()) {
     const auto* first = static_cast<const std::byte*>(from);
     enqueue(stream, [to, bytes = std::vector(first, first + bytes)] {
-      std::memcpy(to, bytes.data(), bytes.size());
+      copy_bytes(to, bytes.data(), bytes.size());
     });
   } else {
-    enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+    enqueue(stream, [=] { copy_bytes(to, from, bytes); });
   }
   return cudaSuccess;
 }
+
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) { return cudaSuccess; }

@@ -19,7 +19,19 @@ class Installed {
   int driver_, gpus_;
 };
 
-/// Kernels and copies that wait in streams.
+/// The device gives out no more memory than so many bytes beyond what is in use. While one lives.
+class MemoryLimit {
+ public:
+  explicit MemoryLimit(std::size_t more);
+  ~MemoryLimit();
+  MemoryLimit(const MemoryLimit&) = delete;
+  MemoryLimit& operator=(const MemoryLimit&) = delete;
+
+ private:
+  std::size_t before_;
+};
+
+/// Kernels and copies that wait in the stream.
 std::size_t waiting();
 
 }  // namespace maskgrad::emulation

@@ -6,12 +6,8 @@
 
 #include <pthread.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
-
 #include "emulation/memory.hpp"
+#include "emulation/sanitized.hpp"
 
 // Saves what a call must keep (System V, x86-64), and goes on with another stack. A system call, as
 // swapcontext() makes, would take ten times as long.
@@ -74,14 +70,14 @@ bool is_within(const std::byte* begin, std::size_t size, const void* place) {
 Fiber& main_fiber() { return fibers().main; }
 
 void switch_to(Fiber& from, Fiber& to) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(MASKGRAD_SANITIZES_ADDRESS)
   const auto [bottom, size] = to.stack
                                   ? std::pair<const std::byte*, std::size_t>(to.stack, kStackBytes)
                                   : fibers().main_stack;
   __sanitizer_start_switch_fiber(&from.fake_stack, bottom, size);
 #endif
   maskgrad_switch_stack(&from.stopped_at, to.stopped_at);
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(MASKGRAD_SANITIZES_ADDRESS)
   __sanitizer_finish_switch_fiber(from.fake_stack, nullptr, nullptr);
 #endif
 }
@@ -108,7 +104,7 @@ void give_back(Fiber& fiber) { fibers().idle.push_back(&fiber); }
 
 void abandon_fibers() {
   Fibers& f = fibers();
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(MASKGRAD_SANITIZES_ADDRESS)
   ASAN_UNPOISON_MEMORY_REGION(f.stacks, kStackBytes * kMostFibers);
 #endif
   f.idle.clear();
@@ -116,7 +112,7 @@ void abandon_fibers() {
 }
 
 void note_start() {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(MASKGRAD_SANITIZES_ADDRESS)
   __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
 #endif
 }

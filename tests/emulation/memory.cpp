@@ -2,28 +2,28 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <map>
 
 #include <sys/mman.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#endif
-
 #include <maskgrad/tensor/error.hpp>
+
+#include "emulation/sanitized.hpp"
 
 namespace maskgrad::emulation {
 namespace {
 
 constexpr std::size_t kAlignment = 256, kGuard = 256;  // bytes; a guard stands behind each block
 
+using Places = std::map<std::size_t, std::size_t>;  // bytes by offset
+
 struct Arena {
   std::byte* const begin = static_cast<std::byte*>(reserve(kArenaBytes));
   std::uint8_t* const given_out =
       static_cast<std::uint8_t*>(reserve(kArenaBytes));  // for each byte
-  std::size_t used = kSharedRegion;
-  std::map<void*, std::size_t> live;
-  std::multimap<std::size_t, void*> free_blocks;  // by size
+  Places live, free = {{kSharedRegion, kArenaBytes - kSharedRegion}};
+  std::size_t next = 0, in_use = 0;               // where the search begins; bytes
   std::size_t shared_used = 0, shared_bytes = 0;  // with guards, and without
 };
 
@@ -34,19 +34,30 @@ Arena& arena() {
 
 std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
-// What is not given out no kernel may touch: under AddressSanitizer it names the kernel's line.
-void give_out(std::byte* place, std::size_t bytes) {
-  std::fill_n(arena().given_out + (place - arena().begin), bytes, std::uint8_t{1});
-#if defined(__SANITIZE_ADDRESS__)
-  ASAN_UNPOISON_MEMORY_REGION(place, bytes);
-#endif
-  std::memset(place, 0xff, bytes);
+// From where the last one was found on: what was given back is used again as late as can be.
+Places::iterator find_free(std::size_t size) {
+  Arena& a = arena();
+  const auto fits = [&](const auto& place) { return place.second >= size; };
+  const auto from = a.free.lower_bound(a.next);
+  const auto found = std::find_if(from, a.free.end(), fits);
+  if (found != a.free.end()) return found;
+  const auto again = std::find_if(a.free.begin(), from, fits);
+  return again == from ? a.free.end() : again;
 }
-void take_back(std::byte* place, std::size_t bytes) {
-  std::fill_n(arena().given_out + (place - arena().begin), bytes, std::uint8_t{0});
-#if defined(__SANITIZE_ADDRESS__)
-  ASAN_POISON_MEMORY_REGION(place, bytes);
-#endif
+
+void add_free(std::size_t offset, std::size_t size) {
+  Places& free = arena().free;
+  auto place = free.emplace(offset, size).first;
+  const auto next = std::next(place);
+  if (next != free.end() && next->first == offset + size) {
+    place->second += next->second;
+    free.erase(next);
+  }
+  if (place == free.begin()) return;
+  const auto before = std::prev(place);
+  if (before->first + before->second != offset) return;
+  before->second += place->second;
+  free.erase(place);
 }
 
 }  // namespace
@@ -58,35 +69,64 @@ void* reserve(std::size_t bytes) {
   return place;
 }
 
+// What is not given out no kernel may touch: under AddressSanitizer it names the kernel's line.
+void give_out(void* place, std::size_t bytes) {
+  std::fill_n(arena().given_out + offset_in_arena(place), bytes, std::uint8_t{1});
+#if defined(MASKGRAD_SANITIZES_ADDRESS)
+  ASAN_UNPOISON_MEMORY_REGION(place, bytes);
+#endif
+  std::memset(place, 0xff, bytes);
+}
+
+void take_back(void* place, std::size_t bytes) {
+  std::fill_n(arena().given_out + offset_in_arena(place), bytes, std::uint8_t{0});
+#if defined(MASKGRAD_SANITIZES_ADDRESS)
+  ASAN_POISON_MEMORY_REGION(place, bytes);
+#endif
+}
+
+#if defined(MASKGRAD_SANITIZES_ADDRESS)
+// Byte by byte, as memcpy() is looked at wherever it is called.
+[[gnu::no_sanitize("address")]] void copy_bytes(void* to, const void* from, std::size_t bytes) {
+  auto* const end = static_cast<volatile unsigned char*>(to);
+  const auto* const begin = static_cast<const volatile unsigned char*>(from);
+  for (std::size_t i = 0; i < bytes; ++i) end[i] = begin[i];
+}
+#else
+void copy_bytes(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+#endif
+
 void* allocate(std::size_t bytes) {
   Arena& a = arena();
+  if (bytes > kArenaBytes) return nullptr;
   const std::size_t size = round_up(bytes, kAlignment) + kGuard;
-  std::byte* block = nullptr;
-  if (const auto found = a.free_blocks.find(size); found != a.free_blocks.end()) {
-    block = static_cast<std::byte*>(found->second);
-    a.free_blocks.erase(found);
-  } else {
-    if (size > kArenaBytes - a.used) return nullptr;
-    block = a.begin + a.used;
-    a.used += size;
-    take_back(block, size);
-  }
-  a.live[block] = size;
+  const auto found = find_free(size);
+  if (found == a.free.end()) return nullptr;
+  const auto [offset, room] = *found;
+  a.free.erase(found);
+  if (room > size) a.free.emplace(offset + size, room - size);
+  a.live[offset] = size;
+  a.next = offset + size;
+  a.in_use += size;
+  std::byte* const block = a.begin + offset;
+  take_back(block, size);
   give_out(block, bytes);
   return block;
 }
 
 bool deallocate(void* block) {
   Arena& a = arena();
-  const auto found = a.live.find(block);
+  const auto found = a.live.find(offset_in_arena(block));
   if (found == a.live.end()) return false;
-  take_back(static_cast<std::byte*>(block), found->second);
-  a.free_blocks.emplace(found->second, block);
+  const auto [offset, size] = *found;
+  take_back(block, size);
   a.live.erase(found);
+  a.in_use -= size;
+  add_free(offset, size);
   return true;
 }
 
-std::size_t blocks_in_use() { return arena().live.size(); }
+std::size_t bytes_in_use() { return arena().in_use; }
 
 std::size_t offset_in_arena(const void* place) {
   return static_cast<std::size_t>(static_cast<const std::byte*>(place) - arena().begin);

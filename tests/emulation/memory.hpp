@@ -1,5 +1,5 @@
 // The memory of the emulated device: one arena, at its beginning the shared memory of the block
-// that runs.
+// that runs. The host's pinned memory is in it, too, as kernels may use it.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,14 @@ inline constexpr std::size_t kSharedRegion = std::size_t{128} << 10;
 void* allocate(std::size_t bytes);
 /// False for what was not allocated.
 bool deallocate(void* block);
-/// Blocks that were allocated and not given back.
-std::size_t blocks_in_use();
+/// Of blocks that were allocated and not given back.
+std::size_t bytes_in_use();
+
+/// Part of a block is handed out, with bytes of ones; or nobody may touch it until it is again.
+void give_out(void* place, std::size_t bytes);
+void take_back(void* place, std::size_t bytes);
+/// memcpy() for the device, which copies what nobody may touch.
+void copy_bytes(void* to, const void* from, std::size_t bytes);
 
 /// Where in the arena a place is; kArenaBytes or more when it is elsewhere.
 std::size_t offset_in_arena(const void* place);

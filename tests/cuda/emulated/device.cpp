@@ -14,7 +14,7 @@ void set_order(int order) {
   emulation::set_order(kOrders[order]);
 }
 
-std::uint64_t memory_in_use() { return emulation::blocks_in_use(); }
+std::uint64_t memory_in_use() { return emulation::bytes_in_use(); }
 
 std::int64_t many_elements() { return 4000; }
 
