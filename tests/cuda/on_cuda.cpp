@@ -3,6 +3,9 @@
 #include <cmath>
 #include <cstring>
 
+#include <maskgrad/tensor/cuda/device_memory.hpp>
+#include <maskgrad/tensor/cuda/device_pool.hpp>
+
 #include "support/tensors.hpp"
 #include "support/ulps.hpp"
 
@@ -32,6 +35,10 @@ WorstUlps worst(const Tensor& got, const Tensor& wanted) {
 }
 
 }  // namespace
+
+std::uint64_t memory_in_use() { return device_counts().bytes_in_use; }
+
+bool reuses_memory() { return cuda::DevicePool::reuses(); }
 
 ::testing::AssertionResult is_near(const Tensor& got, const Tensor& wanted, double ulps) {
   if (got.shape() != wanted.shape() || got.dtype() != wanted.dtype()) {

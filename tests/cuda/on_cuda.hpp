@@ -25,8 +25,10 @@ void in_each_order(F&& f) {
   }
 }
 
-/// Memory of the device that is in use, in units of its own.
+/// Memory of the device that tensors use now, in bytes of the pool's sizes.
 std::uint64_t memory_in_use();
+/// Whether memory that was given back is used again, so that a step gets the same as another.
+bool reuses_memory();
 
 /// How many elements a test of many values takes.
 std::int64_t many_elements();

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <maskgrad/tensor/cuda/device_counts.hpp>
+
 namespace maskgrad {
 
 /// Functions on the memory of the process' one CUDA device. Each is ordered behind the work that
@@ -24,9 +26,13 @@ struct DeviceMemory {
   void (*copy)(void* to, const void* from, std::size_t bytes);
   /// Writes `count` elements of 1, 4 or 8 bytes, each the lowest bytes of `bits`.
   void (*fill)(void* to, std::size_t element_bytes, std::uint64_t bits, std::size_t count);
+  DeviceCounts (*counts)();
 };
 
 /// Null in a build without CUDA; set where the program starts.
 inline constinit const DeviceMemory* cuda_memory = nullptr;
+
+/// All zeros in a build without CUDA.
+inline DeviceCounts device_counts() { return cuda_memory ? cuda_memory->counts() : DeviceCounts{}; }
 
 }  // namespace maskgrad

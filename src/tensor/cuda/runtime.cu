@@ -1,7 +1,6 @@
 // The device's memory behind tensors, and the stream.
-#include <new>
-
 #include <maskgrad/tensor/cuda/device_memory.hpp>
+#include <maskgrad/tensor/cuda/device_pool.hpp>
 #include <maskgrad/tensor/cuda/launch.hpp>
 
 namespace maskgrad::cuda {
@@ -13,16 +12,18 @@ constexpr const char* kName = "device";
 std::string version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
 
 void* allocate(std::size_t bytes) {
-  void* block = nullptr;
-  // At least one byte, as the memory of an empty tensor has an address too.
-  const cudaError_t error = cudaMallocAsync(&block, bytes + (bytes == 0), stream());
-  if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
-  check_cuda(error, kName);
-  return block;
+  const std::lock_guard lock(device_lock());
+  return device_pool().allocate(bytes);
 }
 
-// Called by destructors. What can fail here is an earlier error, which the next call reports.
-void release(void* block) { static_cast<void>(cudaFreeAsync(block, stream())); }
+void release(void* block) {
+  const std::lock_guard lock(device_lock());
+  device_pool().free(block);
+}
+
+void copy(void* to, const void* from, std::size_t bytes) {
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), kName);
+}
 
 void upload(void* to, const void* from, std::size_t bytes) {
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), kName);
@@ -31,10 +32,6 @@ void upload(void* to, const void* from, std::size_t bytes) {
 void download(void* to, const void* from, std::size_t bytes) {
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), kName);
   synchronize();
-}
-
-void copy(void* to, const void* from, std::size_t bytes) {
-  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), kName);
 }
 
 template <class T>
@@ -58,7 +55,15 @@ void fill(void* to, std::size_t element_bytes, std::uint64_t bits, std::size_t c
   }
 }
 
-constexpr DeviceMemory kMemory = {check_usable, allocate, release, upload, download, copy, fill};
+DeviceCounts counts() {
+  const std::lock_guard lock(device_lock());
+  DeviceCounts counts = counted();
+  counts.bytes_in_use = device_pool().bytes_in_use();
+  return counts;
+}
+
+constexpr DeviceMemory kMemory = {check_usable, allocate, release, upload,
+                                  download,     copy,     fill,    counts};
 const bool kServed = (cuda_memory = &kMemory) != nullptr;
 
 }  // namespace
@@ -87,6 +92,20 @@ cudaStream_t stream() {
   return made;
 }
 
-void synchronize() { check_cuda(cudaStreamSynchronize(stream()), kName); }
+std::recursive_mutex& device_lock() {
+  static std::recursive_mutex* const lock = new std::recursive_mutex;
+  return *lock;
+}
+
+DeviceCounts& counted() {
+  static DeviceCounts counts;
+  return counts;
+}
+
+void synchronize() {
+  const std::lock_guard lock(device_lock());
+  ++counted().waits;
+  check_cuda(cudaStreamSynchronize(stream()), kName);
+}
 
 }  // namespace maskgrad::cuda

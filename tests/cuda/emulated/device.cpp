@@ -1,7 +1,6 @@
 // What the emulated device is able to do, for tests that run on a GPU too.
 #include "cuda/on_cuda.hpp"
 #include "emulation/emulator.hpp"
-#include "emulation/memory.hpp"
 
 namespace maskgrad::test {
 
@@ -13,8 +12,6 @@ void set_order(int order) {
   constexpr Order kOrders[] = {Order::kReverse, Order::kRandom, Order::kForward};
   emulation::set_order(kOrders[order]);
 }
-
-std::uint64_t memory_in_use() { return emulation::bytes_in_use(); }
 
 std::int64_t many_elements() { return 4000; }
 

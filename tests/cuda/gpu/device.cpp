@@ -28,14 +28,6 @@ const bool kListens = [] {
 int orders() { return 1; }
 void set_order(int) {}
 
-std::uint64_t memory_in_use() {
-  cudaMemPool_t pool = nullptr;
-  std::uint64_t bytes = 0;
-  cuda::check_cuda(cudaDeviceGetDefaultMemPool(&pool, 0), "test");
-  cuda::check_cuda(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &bytes), "test");
-  return bytes;
-}
-
 std::int64_t many_elements() { return 2'000'000; }
 
 // Rules are made of operations that are rounded alike everywhere, but for pow() of the C library:

@@ -1,0 +1,15 @@
+// What the device was asked for since the program started.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace maskgrad {
+
+struct DeviceCounts {
+  std::uint64_t waits = 0;        // of the host, for all work: downloads and the like
+  std::uint64_t allocations = 0;  // of memory that was not there yet
+  std::size_t bytes_in_use = 0;   // of tensors now, in sizes of the pool
+};
+
+}  // namespace maskgrad
