@@ -10,12 +10,22 @@ Ref<Storage> Storage::allocate(std::size_t bytes, Device device) {
     auto* block = static_cast<std::byte*>(Pool::cpu().allocate(block_bytes));
     return Ref<Storage>(new (block) Storage(block + Pool::kAlignment, block_bytes, device));
   }
+  return on_device(device, [&] { return cuda_memory->allocate(bytes); });
+}
+
+Ref<Storage> Storage::upload(const void* from, std::size_t bytes, Device device) {
+  return on_device(device, [&] { return cuda_memory->upload_new(from, bytes); });
+}
+
+// `memory` is what is asked for a block of the device's.
+template <class F>
+Ref<Storage> Storage::on_device(Device device, F memory) {
   check(cuda_memory != nullptr, "device",
         "this build has no CUDA; configure with -DMASKGRAD_CUDA=ON");
   check(device.index == 0, "device", "a process uses one CUDA device, not number {}", device.index);
   void* header = Pool::cpu().allocate(Pool::kAlignment);
   try {
-    auto* data = static_cast<std::byte*>(cuda_memory->allocate(bytes));
+    auto* data = static_cast<std::byte*>(memory());
     return Ref<Storage>(new (header) Storage(data, Pool::kAlignment, device));
   } catch (...) {
     Pool::cpu().deallocate(header, Pool::kAlignment);

@@ -19,6 +19,9 @@ class Storage final : public RefCounted {
   /// a build without CUDA, Error for a CUDA device other than 0, and std::bad_alloc when the device
   /// has no more memory.
   static Ref<Storage> allocate(std::size_t bytes, Device device);
+  /// Memory on a device other than the CPU that holds a copy of `bytes` bytes of the host, which
+  /// may change as soon as the call returns. Throws as allocate().
+  static Ref<Storage> upload(const void* from, std::size_t bytes, Device device);
 
   /// The address on device(). Only where that is a CPU may the host use it.
   std::byte* data() const { return data_; }
@@ -45,6 +48,9 @@ class Storage final : public RefCounted {
  private:
   Storage(std::byte* data, std::size_t block_bytes, Device device)
       : data_(data), block_bytes_(block_bytes), device_(device) {}
+
+  template <class F>
+  static Ref<Storage> on_device(Device device, F memory);
 
   std::byte* data_;
   std::size_t block_bytes_;

@@ -25,6 +25,17 @@ To convert(From x) {
 
 bool is_on_cpu(const Tensor& x) { return x.device().type == DeviceType::kCpu; }
 
+// What `make` returns: memory for a tensor of this kind.
+template <class F>
+Ref<Storage> memory_for(const Shape& shape, DType dtype, Device device, std::size_t bytes, F make) {
+  try {
+    return make();
+  } catch (const std::bad_alloc&) {
+    fail("tensor", "{} {} takes {} bytes, which the {} does not have", to_string(dtype), shape,
+         bytes, device.type == DeviceType::kCpu ? "system" : "device");
+  }
+}
+
 // Of a number as an element of the type T holds it.
 template <class T>
 std::uint64_t bits_of(T value) {
@@ -39,12 +50,9 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   Tensor result;
   result.shape_ = shape;
   result.kind_ = {dtype, device.type};
-  try {
-    result.storage_ = Storage::allocate(result.nbytes(), device);
-  } catch (const std::bad_alloc&) {
-    fail("tensor", "{} {} takes {} bytes, which the {} does not have", to_string(dtype), shape,
-         result.nbytes(), device.type == DeviceType::kCpu ? "system" : "device");
-  }
+  const std::size_t bytes = result.nbytes();
+  result.storage_ =
+      memory_for(shape, dtype, device, bytes, [&] { return Storage::allocate(bytes, device); });
   return result;
 }
 
@@ -141,6 +149,16 @@ Tensor Tensor::to(DType wanted) const {
 
 Tensor Tensor::to(Device wanted) const {
   if (wanted == device()) return *this;
+  if (is_on_cpu(*this) && wanted.type != DeviceType::kCpu) {
+    const std::size_t bytes = nbytes();
+    Traffic::add_copied(bytes);
+    Tensor result = *this;
+    result.kind_.device = wanted.type;
+    result.offset_ = 0;
+    result.storage_ = memory_for(shape_, dtype(), wanted, bytes,
+                                 [&] { return Storage::upload(place(), bytes, wanted); });
+    return result;
+  }
   Tensor result = empty(shape_, dtype(), wanted);
   result.copy_from(*this);
   return result;

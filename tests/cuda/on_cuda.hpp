@@ -25,7 +25,7 @@ void in_each_order(F&& f) {
   }
 }
 
-/// Memory of the device that tensors use now, in bytes of the pool's sizes.
+/// Memory of the device that tensors and uploads use now, in bytes of the pool's sizes.
 std::uint64_t memory_in_use();
 /// Whether memory that was given back is used again, so that a step gets the same as another.
 bool reuses_memory();

@@ -1,5 +1,6 @@
 #include <maskgrad/ops/cuda/decisions.hpp>
 #include <maskgrad/ops/cuda/elements.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 #include <maskgrad/tensor/cuda/warp.hpp>
 
 #include "cuda/own_functors.hpp"
@@ -28,6 +29,10 @@ __global__ void sum_kernel(const float* x, float* y) {
 
 __global__ void copy_kernel(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }
 
+__global__ void put_kernel(float* y, const std::int32_t* place, const float* value) {
+  y[*place] = *value;
+}
+
 const bool kFilled = ops::fill_decisions<Stripes>() && ops::fill_map_each<Bent, 2>("bent") &&
                      ops::fill_map_each<BentByA, 3>("bent") &&
                      ops::fill_map_each<BentByB, 3>("bent") &&
@@ -44,6 +49,11 @@ void swap_neighbours(const float* x, float* y, bool has_barrier) {
 void sum_of_warp(const float* x, float* y) { cuda::launch({"sum", 1, 32}, sum_kernel, x, y); }
 void copy(const float* x, float* y, unsigned threads) {
   cuda::launch({"copy", 1, threads}, copy_kernel, x, y);
+}
+void put_uploaded(float* y, std::int32_t place, float value) {
+  const cuda::Uploaded of_place(place);
+  const cuda::Uploaded of_value(value);
+  cuda::launch({"put", 1, 1}, put_kernel, y, of_place.data(), of_value.data());
 }
 
 }  // namespace maskgrad::test

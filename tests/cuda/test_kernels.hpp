@@ -1,6 +1,8 @@
 // Kernels for tests of the device, in test_kernels.cu. Those without their barrier are wrong.
 #pragma once
 
+#include <cstdint>
+
 namespace maskgrad::test {
 
 /// y[i] = x[127 - i], through shared memory, in one block of 128.
@@ -11,5 +13,7 @@ void swap_neighbours(const float* x, float* y, bool has_barrier);
 void sum_of_warp(const float* x, float* y);
 /// y[i] = x[i], one block of `threads`.
 void copy(const float* x, float* y, unsigned threads);
+/// y[place] = value, for two numbers that are uploaded.
+void put_uploaded(float* y, std::int32_t place, float value);
 
 }  // namespace maskgrad::test

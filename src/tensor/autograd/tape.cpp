@@ -90,7 +90,9 @@ void Tape::backward(const Variable& root, double seed) {
   check_given(root.defined(), "backward", "the result");
   check(root.shape().numel() == 1, "backward",
         "needs a single element, got {}; sum it or give a grad_output", root.shape());
-  backward(root, Tensor::full(root.shape(), seed, root.dtype(), root.device()));
+  // The host makes it: it is often one over a count, which is another number in each step, and what
+  // a step uploads may change while its kernels stay the same.
+  backward(root, Tensor::full(root.shape(), seed, root.dtype()).to(root.device()));
 }
 
 void Tape::backward(const Variable& root, const Tensor& grad_output) {

@@ -8,8 +8,8 @@ namespace maskgrad {
 
 struct DeviceCounts {
   std::uint64_t waits = 0;        // of the host, for all work: downloads and the like
-  std::uint64_t allocations = 0;  // of memory that was not there yet
-  std::size_t bytes_in_use = 0;   // of tensors now, in sizes of the pool
+  std::uint64_t allocations = 0;  // of memory that was not there yet, on the device or pinned
+  std::size_t bytes_in_use = 0;   // of tensors and uploads now, in sizes of the pool
 };
 
 }  // namespace maskgrad

@@ -1,7 +1,10 @@
-// The device's memory behind tensors, and the stream.
+// The stream, and what tensors and steps ask of the device.
+
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/cuda/device_pool.hpp>
+#include <maskgrad/tensor/cuda/device_step.hpp>
 #include <maskgrad/tensor/cuda/launch.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 
 namespace maskgrad::cuda {
 namespace {
@@ -11,6 +14,8 @@ constexpr const char* kName = "device";
 // "12.4" of 12040.
 std::string version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
 
+// ---- memory
+
 void* allocate(std::size_t bytes) {
   const std::lock_guard lock(device_lock());
   return device_pool().allocate(bytes);
@@ -18,18 +23,35 @@ void* allocate(std::size_t bytes) {
 
 void release(void* block) {
   const std::lock_guard lock(device_lock());
-  device_pool().free(block);
+  if (!uploads().free(block)) device_pool().free(block);
 }
 
 void copy(void* to, const void* from, std::size_t bytes) {
+  if (bytes == 0) return;
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), kName);
 }
 
 void upload(void* to, const void* from, std::size_t bytes) {
-  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), kName);
+  const std::lock_guard lock(device_lock());
+  if (step_log().is_open()) {
+    void* const ahead = uploads().add(from, bytes);
+    copy(to, ahead, bytes);
+    uploads().free(ahead);
+  } else {
+    check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), kName);
+  }
+}
+
+void* upload_new(const void* from, std::size_t bytes) {
+  const std::lock_guard lock(device_lock());
+  if (step_log().is_open()) return uploads().add(from, bytes);
+  void* const block = device_pool().allocate(bytes);
+  upload(block, from, bytes);
+  return block;
 }
 
 void download(void* to, const void* from, std::size_t bytes) {
+  const std::lock_guard lock(device_lock());
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), kName);
   synchronize();
 }
@@ -58,13 +80,23 @@ void fill(void* to, std::size_t element_bytes, std::uint64_t bits, std::size_t c
 DeviceCounts counts() {
   const std::lock_guard lock(device_lock());
   DeviceCounts counts = counted();
-  counts.bytes_in_use = device_pool().bytes_in_use();
+  counts.bytes_in_use = device_pool().bytes_in_use() + uploads().bytes_in_use();
   return counts;
 }
 
-constexpr DeviceMemory kMemory = {check_usable, allocate, release, upload,
+constexpr DeviceMemory kMemory = {check_usable, allocate, release, upload_new, upload,
                                   download,     copy,     fill,    counts};
-const bool kServed = (cuda_memory = &kMemory) != nullptr;
+
+// ---- steps
+
+constexpr DeviceSteps kSteps = {.begin = [] { return step_log().begin(); },
+                                .end = []() noexcept { step_log().end(); }};
+
+const bool kServed = [] {
+  cuda_memory = &kMemory;
+  cuda_steps = &kSteps;
+  return true;
+}();
 
 }  // namespace
 

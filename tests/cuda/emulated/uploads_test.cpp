@@ -1,0 +1,36 @@
+// Kernels that leave what was uploaded for them are found.
+#include <gtest/gtest.h>
+
+#include <maskgrad/tensor/cuda/device_step.hpp>
+#include <maskgrad/tensor/cuda/runtime.hpp>
+
+#include "cuda/on_cuda.hpp"
+#include "cuda/test_kernels.hpp"
+#include "emulation/emulator.hpp"
+#include "support/errors.hpp"
+
+namespace maskgrad {
+namespace {
+
+using test::error_of;
+using test::kCuda;
+
+TEST(EmulatedUploads, EndWhereTheirBytesEnd) {
+  if (!emulation::sees_accesses()) GTEST_SKIP() << "needs kernels whose accesses are seen";
+  Tensor y = Tensor::zeros({64}, DType::kFloat32, kCuda);
+  for (const unsigned threads : {64U, 65U}) {
+    const std::string error = error_of([&] {
+      DeviceStep step(kCuda);
+      const Tensor x = Tensor::full({64}, 1, DType::kFloat32).to(kCuda);
+      test::copy(x.device_data<float>(), y.device_data<float>(), threads);
+      step.end();
+      cuda::synchronize();
+    });
+    EXPECT_EQ(error, threads == 64 ? "no error"
+                                   : "[copy] block (0, 0, 0): thread 64 reads outside of what it "
+                                     "was given");
+  }
+}
+
+}  // namespace
+}  // namespace maskgrad
