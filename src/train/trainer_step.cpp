@@ -4,6 +4,7 @@
 
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/denormals.hpp>
+#include <maskgrad/tensor/cuda/device_step.hpp>
 #include <maskgrad/tensor/readable.hpp>
 #include <maskgrad/train/advice.hpp>
 #include <maskgrad/train/finite_parameters.hpp>
@@ -32,10 +33,12 @@ ModelOutput Trainer::run_model(const Batch& part, std::int64_t index) {
 
 PoolVector<Metric> Trainer::step(const Batch& batch) {
   const FlushDenormals flush_denormals;
+  DeviceStep on_device(parameters_.values().device());
   PoolVector<Metric> metrics = pass(batch);
   const bool counts = metrics.front().count > 0;
   const double scale = transform_gradients(batch, counts, metrics);
   if (counts) update(batch, scale);
+  on_device.end();
   return metrics;
 }
 

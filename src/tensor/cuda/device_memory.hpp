@@ -19,7 +19,7 @@ struct DeviceMemory {
   /// Gives back what allocate() returned, for use behind the work that was ordered before.
   void (*free)(void* block);
   /// As allocate(), and holds a copy of bytes of the host, which may change as soon as the call
-  /// returns. Within a DeviceStep the host waits for no work.
+  /// returns. Within a DeviceStep the bytes are there before the step's kernels run.
   void* (*upload_new)(const void* from, std::size_t bytes);
   /// Copies from the host. `from` may change as soon as the call returns.
   void (*upload)(void* to, const void* from, std::size_t bytes);

@@ -7,6 +7,7 @@
 
 #include <maskgrad/tensor/cuda/device_pool.hpp>
 #include <maskgrad/tensor/cuda/marks.hpp>
+#include <maskgrad/tensor/cuda/step_log.hpp>
 
 namespace maskgrad::cuda {
 namespace {
@@ -43,6 +44,14 @@ std::byte* ask_device(std::size_t bytes) {
   return static_cast<std::byte*>(memory);
 }
 
+// In the order of what kernels do with the block.
+void mark_in_order(void* block, std::size_t bytes, bool is_handed_out) {
+  if constexpr (kGuard > 0) {
+    const auto key = bytes_of('m', block, bytes, is_handed_out);
+    step_log().give({nullptr, key}, [=] { mark(block, bytes, is_handed_out); });
+  }
+}
+
 }  // namespace
 
 DevicePool& device_pool() {
@@ -75,7 +84,7 @@ void* DevicePool::allocate(std::size_t bytes) {
   known.bytes = bytes;
   ++slabs_[known.slab].in_use;
   bytes_in_use_ += size;
-  mark(block, bytes, true);
+  mark_in_order(block, bytes, true);
   return block;
 }
 
@@ -84,8 +93,8 @@ void DevicePool::free(void* block) {
   if (!reuses()) {
     bytes_in_use_ -= known.bytes;
     blocks_.erase(block);
-    // What can fail here is an earlier error, which the next call reports.
-    static_cast<void>(cudaFreeAsync(block, stream()));
+    given_back_.push_back(block);
+    if (!step_log().is_open()) end_step();
     return;
   }
   std::vector<std::byte*>& free = free_[known.size];
@@ -93,7 +102,7 @@ void DevicePool::free(void* block) {
   std::push_heap(free.begin(), free.end(), std::greater<>());
   --slabs_[known.slab].in_use;
   bytes_in_use_ -= known.size;
-  mark(block, known.bytes, false);
+  mark_in_order(block, known.bytes, false);
 }
 
 // A block more of the class.
@@ -134,8 +143,9 @@ std::byte* DevicePool::ask(std::size_t bytes) {
   return memory;
 }
 
-// cudaFree() waits for what kernels do with them.
+// What kernels of the step do with them must have started: cudaFree() waits for it.
 void DevicePool::release_free_slabs() {
+  step_log().forget();
   const auto is_free = [&](std::size_t slab) { return slabs_[slab].in_use == 0; };
   for (auto& [size, free] : free_) {
     std::erase_if(free, [&](std::byte* block) { return is_free(blocks_.at(block).slab); });
@@ -159,6 +169,12 @@ void* DevicePool::allocate_alone(std::size_t bytes) {
   bytes_in_use_ += bytes;
   blocks_[block] = {0, bytes, bytes};
   return block;
+}
+
+// What can fail here is an earlier error, which the next call reports.
+void DevicePool::end_step() {
+  for (void* block : given_back_) static_cast<void>(cudaFreeAsync(block, stream()));
+  given_back_.clear();
 }
 
 }  // namespace maskgrad::cuda

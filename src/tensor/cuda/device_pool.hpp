@@ -25,6 +25,8 @@ class DevicePool {
   void* allocate(std::size_t bytes);
   /// Gives back what allocate() returned.
   void free(void* block);
+  /// To be called when what a step gave the device has been started.
+  void end_step();
 
   /// A slab for another pool. Throws std::bad_alloc when there is no more.
   std::byte* ask(std::size_t bytes);
@@ -52,6 +54,7 @@ class DevicePool {
   std::unordered_map<void*, Block> blocks_;
   // By size; heaps with the lowest address on top.
   std::unordered_map<std::size_t, std::vector<std::byte*>> free_;
+  std::vector<void*> given_back_;  // in the step, where nothing is reused
   std::size_t bytes_in_use_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // Steps of a device: what is given to it again and again, as a training step is.
 #pragma once
 
+#include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/device.hpp>
 
 namespace maskgrad {
@@ -8,25 +9,41 @@ namespace maskgrad {
 /// What a build with CUDA gives DeviceStep.
 struct DeviceSteps {
   bool (*begin)();
-  void (*end)() noexcept;
+  void (*end)();
+  /// Starts what the step has given so far, and ends it.
+  void (*abandon)() noexcept;
 };
 
 /// Null in a build without CUDA; set where the program starts.
 inline constinit const DeviceSteps* cuda_steps = nullptr;
 
-/// While one lives, what a device is given is one step, up to end(). On the CPU it does nothing,
-/// and neither does one within another. Work from any thread belongs to it.
+/// While one lives, what a device is given is one step, which starts where end() is called. On the
+/// CPU it does nothing, and neither does one within another. Work from any thread belongs to it.
 ///
-/// What a step uploads goes through pinned memory, and the host may be three steps ahead of the
-/// device.
+/// A step that gives the device the same as an earlier one (kernels, grids, arguments, in the same
+/// order) runs as one graph: the host only compares, which takes it a microsecond for some kernels.
+/// It is found out and not promised: steps of other shapes may come at any time. Eight different
+/// ones are remembered; the one that came least recently goes. For steps to be the same
+///   - a number that changes from step to step, such as a rate, a count or a seed, is uploaded
+///     (Tensor::to(), cuda::Uploaded), and is no argument of a kernel. Where it is one, each step
+///     is recorded anew, which is right, but slow: device_counts().recorded tells;
+///   - the host reads nothing of the step before its end: no item(), no to(Device{}). A step that
+///     is read within is right, too, but starts piece by piece.
+/// All that a step uploads goes to the device in one copy ahead of its kernels. The host may be
+/// three steps ahead of the device.
 class DeviceStep {
  public:
   explicit DeviceStep(Device device)
       : is_open_(device.type == DeviceType::kCuda && cuda_steps && cuda_steps->begin()) {}
-  ~DeviceStep() { end(); }
+  /// A step that ends here, by an exception as well, is no replay: it starts piece by piece.
+  ~DeviceStep() {
+    if (is_open_) cuda_steps->abandon();
+  }
   DeviceStep(const DeviceStep&) = delete;
   DeviceStep& operator=(const DeviceStep&) = delete;
 
+  /// Gives the device the whole step. Throws Error "[name] cuda: ..." when it does not take some of
+  /// it.
   void end() {
     if (!is_open_) return;
     is_open_ = false;

@@ -6,9 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
 
-#include <maskgrad/tensor/cuda/runtime.hpp>
+#include <maskgrad/tensor/cuda/step_log.hpp>
 
 #if defined(__CUDACC__)
 /// MASKGRAD_SHARED(float, tile, [64][65]): memory that the threads of a block share, at most 48
@@ -24,21 +25,38 @@ struct Launch {
   dim3 grid, block;
 };
 
-/// Starts kernel(args...) on stream(); a grid without blocks starts nothing. The arguments are
-/// converted to the kernel's parameters, which are copied bytes. Throws Error "[name] cuda: ..."
-/// for what the device refuses to start.
+/// A kernel with its arguments.
+template <class... P>
+struct Start {
+  Launch how;
+  void (*kernel)(P...);
+  std::tuple<P...> arguments;
+
+  void operator()() const {
+    cudaLaunchConfig_t config{};
+    config.gridDim = how.grid;
+    config.blockDim = how.block;
+    config.stream = stream();
+#if !defined(__CUDACC__)
+    config.name = how.name;  // the emulated device names kernels in its messages
+#endif
+    const auto call = [&](const P&... p) { return cudaLaunchKernelEx(&config, kernel, p...); };
+    check_cuda(std::apply(call, arguments), how.name);
+    if (waits_for_each_launch()) check_cuda(cudaStreamSynchronize(config.stream), how.name);
+  }
+};
+
+/// Starts kernel(args...) on stream(), in a DeviceStep with the rest of the step; a grid without
+/// blocks starts nothing. The arguments are converted to the kernel's parameters, which are copied
+/// bytes. Throws Error "[name] cuda: ..." for what the device refuses to start; in a DeviceStep,
+/// end() throws it.
 template <class... P, class... A>
 void launch(const Launch& how, void (*kernel)(P...), A... args) {
   static_assert((std::is_trivially_copyable_v<P> && ...));
   if (how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
-  cudaLaunchConfig_t config{};
-  config.gridDim = how.grid;
-  config.blockDim = how.block;
-  config.stream = stream();
-#if !defined(__CUDACC__)
-  config.name = how.name;  // the emulated device names kernels in its messages
-#endif
-  check_cuda(cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...), how.name);
+  const Start<P...> start{how, kernel, {static_cast<P>(args)...}};
+  const auto key = bytes_of(how.grid, how.block, static_cast<P>(args)...);
+  step_log().give({reinterpret_cast<const void*>(kernel), key}, start);
 }
 
 /// Threads of a block in kernels with a thread for each element.

@@ -1,4 +1,6 @@
 // The stream, and what tensors and steps ask of the device.
+#include <cstdlib>
+#include <string_view>
 
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/cuda/device_pool.hpp>
@@ -28,9 +30,14 @@ void release(void* block) {
 
 void copy(void* to, const void* from, std::size_t bytes) {
   if (bytes == 0) return;
-  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), kName);
+  const auto key = bytes_of('c', to, from, bytes);
+  step_log().give({nullptr, key}, [=] {
+    check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), kName);
+  });
 }
 
+// Within a step the bytes are copied twice: ahead of all kernels, and to their place in the order
+// of the step.
 void upload(void* to, const void* from, std::size_t bytes) {
   const std::lock_guard lock(device_lock());
   if (step_log().is_open()) {
@@ -52,6 +59,7 @@ void* upload_new(const void* from, std::size_t bytes) {
 
 void download(void* to, const void* from, std::size_t bytes) {
   const std::lock_guard lock(device_lock());
+  step_log().interrupt();
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), kName);
   synchronize();
 }
@@ -90,7 +98,8 @@ constexpr DeviceMemory kMemory = {check_usable, allocate, release, upload_new, u
 // ---- steps
 
 constexpr DeviceSteps kSteps = {.begin = [] { return step_log().begin(); },
-                                .end = []() noexcept { step_log().end(); }};
+                                .end = [] { step_log().end(); },
+                                .abandon = []() noexcept { step_log().abandon(); }};
 
 const bool kServed = [] {
   cuda_memory = &kMemory;
@@ -134,8 +143,17 @@ DeviceCounts& counted() {
   return counts;
 }
 
+bool waits_for_each_launch() {
+  static const bool waits = [] {
+    const char* const value = std::getenv("MASKGRAD_CUDA_SYNC");
+    return value && std::string_view(value) == "1";
+  }();
+  return waits;
+}
+
 void synchronize() {
   const std::lock_guard lock(device_lock());
+  step_log().interrupt();
   ++counted().waits;
   check_cuda(cudaStreamSynchronize(stream()), kName);
 }

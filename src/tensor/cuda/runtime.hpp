@@ -14,16 +14,21 @@ namespace maskgrad::cuda {
 /// Throws Error "[device] cuda: ..." when there is no device that can be used, with the reason.
 void check_usable();
 
-/// The stream that all work goes to, in order. Made at the first call. Throws Error as
-/// check_usable().
+/// The stream that all work goes to, in order. Made at the first call. Work gets there through
+/// StepLog::give(), as that of launch() does.
+/// Throws Error as check_usable().
 cudaStream_t stream();
 
 /// Held while the device is given something, and while memory changes hands. So calls from several
 /// threads come one after another.
 std::recursive_mutex& device_lock();
 
-/// Waits for all work. Throws Error when some of it has failed.
+/// Waits for all work. Throws Error when some of it has failed. Interrupts a DeviceStep.
 void synchronize();
+
+/// Whether each kernel is waited for, so that an error names the one that went wrong:
+/// MASKGRAD_CUDA_SYNC=1 in the environment. Then steps are eager.
+bool waits_for_each_launch();
 
 /// What device_counts() returns. For who holds device_lock().
 DeviceCounts& counted();

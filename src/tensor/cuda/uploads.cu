@@ -40,6 +40,7 @@ void Uploads::begin_step(std::uint64_t step) {
   const auto length = [](const Block& block) {
     return block.state == State::kFree ? block.end - block.begin : 0;
   };
+  // Where there is most room: blocks that stay are not in between then, and one copy does.
   for (Slab& slab : slabs_) {
     slab.next =
         std::max_element(slab.blocks.begin(), slab.blocks.end(),
@@ -59,14 +60,11 @@ void* Uploads::add(const void* from, std::size_t bytes) {
     slab = slabs_.insert(slabs_.end(), make_slab(size));
     begin = take(*slab, size);
   }
+  if (bytes > 0) std::memcpy(slab->pinned[turn_] + *begin, from, bytes);
+  slab->added.push_back({*begin, *begin + size, bytes});
   bytes_in_use_ += size;
-  std::byte *const to = slab->device + *begin, *const pinned = slab->pinned[turn_] + *begin;
-  mark(to, bytes, true);
-  if (bytes > 0) {
-    std::memcpy(pinned, from, bytes);
-    check_cuda(cudaMemcpyAsync(to, pinned, bytes, cudaMemcpyHostToDevice, stream()), kName);
-  }
-  return to;
+  if (step_log().starts_at_once()) flush();
+  return slab->device + *begin;
 }
 
 // Where the first free place from `next` on begins that is large enough, or else the first of all.
@@ -103,6 +101,28 @@ Uploads::Slab Uploads::make_slab(std::size_t size) {
     throw;
   }
   return slab;
+}
+
+void Uploads::flush() {
+  for (Slab& slab : slabs_) {
+    std::vector<Added>& added = slab.added;
+    for (const Added& one : added) mark(slab.device + one.begin, one.bytes, true);
+    std::sort(added.begin(), added.end(),
+              [](const Added& a, const Added& b) { return a.begin < b.begin; });
+    for (auto first = added.begin(); first != added.end();) {
+      auto last = first;  // of neighbours
+      while (last + 1 != added.end() && (last + 1)->begin == last->end) ++last;
+      copy(slab, first->begin, last->end);
+      first = last + 1;
+    }
+    added.clear();
+  }
+}
+
+void Uploads::copy(const Slab& slab, std::size_t begin, std::size_t end) const {
+  check_cuda(cudaMemcpyAsync(slab.device + begin, slab.pinned[turn_] + begin, end - begin,
+                             cudaMemcpyHostToDevice, stream()),
+             kName);
 }
 
 bool Uploads::free(const void* block) {

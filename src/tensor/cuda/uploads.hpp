@@ -1,7 +1,8 @@
-// What steps take from the host.
+// What steps take from the host: it is gathered, and goes to the device in one copy.
 //
-// It is copied to pinned memory, and from there to the device while the host goes on. Both have a
-// place of their own for whatever a step uploads, which is used again only when the step is over.
+// A step's uploads run ahead of its kernels, which are started together at its end. So they must
+// not go to memory that an earlier kernel of the step still works on, as what the pool hands out
+// may be. They have memory of their own, which is used again only when the step is over.
 #pragma once
 
 #include <array>
@@ -23,8 +24,11 @@ class Uploads {
  public:
   /// What of step kAhead before was copied from is written to again: it must be over.
   void begin_step(std::uint64_t step);
-  /// A block that holds a copy of host memory. Within a step. Throws std::bad_alloc.
+  /// A block that holds a copy of host memory as soon as flush() has run. Within a step. Throws
+  /// std::bad_alloc.
   void* add(const void* from, std::size_t bytes);
+  /// Copies what was added since.
+  void flush();
   /// Blocks that were given back in the step are used again.
   void end_step();
   /// Gives back what add() returned. False for what it did not return.
@@ -39,16 +43,21 @@ class Uploads {
     std::size_t begin, end;
     State state;
   };
+  struct Added {
+    std::size_t begin, end, bytes;
+  };
   // Memory of the device, and pinned memory in which it is made up, for one step after another.
   struct Slab {
     std::byte* device = nullptr;
     std::array<std::byte*, StepLog::kAhead> pinned{};
     std::size_t bytes = 0, next = 0;  // `next`: where the search for a place begins
     std::vector<Block> blocks;        // all of the slab, in order
+    std::vector<Added> added;         // since the last copy
   };
 
   static Slab make_slab(std::size_t size);
   static std::optional<std::size_t> take(Slab& slab, std::size_t size);
+  void copy(const Slab& slab, std::size_t begin, std::size_t end) const;
 
   std::vector<Slab> slabs_;
   std::size_t turn_ = 0, bytes_in_use_ = 0;

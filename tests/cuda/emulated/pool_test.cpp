@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/cuda/device_memory.hpp>
+#include <maskgrad/tensor/cuda/device_step.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
 
 #include "cuda/on_cuda.hpp"
@@ -88,6 +89,49 @@ TEST_F(DevicePool, KeepsWhatIsInUseWhenThereIsNoMore) {
             "[tensor] bool (419430400,) takes 419430400 bytes, which the device does not have");
   EXPECT_THAT(to_doubles(kept.to(Device{})), Each(3));
   EXPECT_THAT(to_doubles(kept.clone().to(Device{})), Each(3));
+}
+
+// The step has not started then, and its kernels use what it has given back.
+TEST_F(DevicePool, RunsAStepBeforeTheMemoryThatItGaveBackGoes) {
+  constexpr std::int64_t kMany = 2 << 20;
+  Tensor y = Tensor::zeros({1}, DType::kBool, kCuda);
+  const auto step = [&](std::int64_t more) {
+    y.fill(false);
+    DeviceStep on_device(kCuda);
+    {
+      const Tensor x = Tensor::empty({kMany}, DType::kBool, kCuda);
+      Tensor last = x.view(kMany - 1, {1});
+      last.fill(true);
+      y.copy_from(last);
+    }
+    const Tensor other = Tensor::empty({more}, DType::kBool, kCuda);
+    on_device.end();
+    EXPECT_EQ(y.item(), 1);
+  };
+  for (int i = 0; i < 3; ++i) step(1000);
+  const emulation::MemoryLimit limit(4 * kMiB);
+  const std::uint64_t broken = device_counts().broken;
+  step(5 << 20);
+  EXPECT_EQ(device_counts().broken, broken + 1);
+}
+
+TEST_F(DevicePool, LetsNoStepBeReplayedWhoseMemoryMayBeGone) {
+  Tensor x = Tensor::zeros({3}, DType::kFloat32, kCuda);
+  const auto recorded_by = [&](int steps) {
+    const std::uint64_t before = device_counts().recorded;
+    for (int i = 0; i < steps; ++i) {
+      DeviceStep step(kCuda);
+      x.fill(1);
+      step.end();
+    }
+    return device_counts().recorded - before;
+  };
+  recorded_by(100);  // a test before may have had the log put it off
+  EXPECT_EQ(recorded_by(2), 0U);
+  give_back(take(20 * kMiB));
+  const emulation::MemoryLimit limit(10 * kMiB);
+  give_back(take(24 * kMiB));
+  EXPECT_EQ(recorded_by(2), 1U);
 }
 
 // In a process of its own, as the variable is read once.

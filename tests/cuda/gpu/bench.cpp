@@ -11,6 +11,7 @@
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
+#include <maskgrad/tensor/cuda/device_step.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -140,31 +141,67 @@ class Table {
   std::vector<Row> rows_;
 };
 
-// Microseconds of the host, and of all, for one of many calls on tensors of 64 elements.
+// Prints the microseconds of the host, and of all, for one of many calls.
+void print_call(const char* name, const std::function<void()>& call, std::FILE* json) {
+  constexpr int kCalls = 5000;
+  for (int i = 0; i < 100; ++i) call();
+  cuda::synchronize();
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kCalls; ++i) call();
+  const std::chrono::duration<double, std::micro> host = std::chrono::steady_clock::now() - start;
+  cuda::synchronize();
+  const std::chrono::duration<double, std::micro> all = std::chrono::steady_clock::now() - start;
+  std::printf("%-34s %9.2f %9.2f\n", name, host.count() / kCalls, all.count() / kCalls);
+  if (json) {
+    std::fprintf(json, ",\n  {\"call\": \"%s\", \"host_us\": %.3f, \"all_us\": %.3f}", name,
+                 host.count() / kCalls, all.count() / kCalls);
+  }
+}
+
 void print_calls(std::FILE* json) {
   const Tensor term = Tensor::full({64}, 1, DType::kFloat32, kCuda);
+  const Tensor here = Tensor::full({64}, 1, DType::kFloat32);
   Tensor total = term.clone();
   const Variable x(term);
-  const std::pair<const char*, std::function<void()>> cases[] = {
-      {"add_into", [&] { add_into(total, term); }},
-      {"relu, with its result's memory", [&] { ops::relu(x); }},
-      {"memory alone", [&] { Tensor::empty({64}, DType::kFloat32, kCuda); }},
-  };
   std::printf("\n%-34s %9s %9s\n", "call on 64 elements", "host us", "all us");
-  for (const auto& [name, call] : cases) {
-    constexpr int kCalls = 5000;
-    for (int i = 0; i < 100; ++i) call();
-    cuda::synchronize();
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < kCalls; ++i) call();
-    const std::chrono::duration<double, std::micro> host = std::chrono::steady_clock::now() - start;
-    cuda::synchronize();
-    const std::chrono::duration<double, std::micro> all = std::chrono::steady_clock::now() - start;
-    std::printf("%-34s %9.2f %9.2f\n", name, host.count() / kCalls, all.count() / kCalls);
-    if (json) {
-      std::fprintf(json, ",\n  {\"call\": \"%s\", \"host_us\": %.3f, \"all_us\": %.3f}", name,
-                   host.count() / kCalls, all.count() / kCalls);
-    }
+  print_call(
+      "add_into", [&] { add_into(total, term); }, json);
+  print_call(
+      "relu, with its result's memory", [&] { ops::relu(x); }, json);
+  print_call(
+      "memory alone", [&] { Tensor::empty({64}, DType::kFloat32, kCuda); }, json);
+  print_call(
+      "upload", [&] { here.to(kCuda); }, json);
+}
+
+// Steps of small kernels that depend on each other, and of five uploads: piece by piece, and as a
+// graph that is replayed.
+void print_steps(std::FILE* json) {
+  const Tensor term = Tensor::full({64}, 1, DType::kFloat32);
+  Tensor total = term.to(kCuda);
+  std::printf("\n%-34s %9s %9s\n", "step", "host us", "all us");
+  for (const int kernels : {17, 100}) {
+    const auto give = [&] {
+      Tensor there;
+      for (int i = 0; i < kernels; ++i) {
+        if (i < 5) there = term.to(kCuda);
+        add_into(total, there);
+      }
+    };
+    const auto give_as_step = [&] {
+      DeviceStep step(kCuda);
+      give();
+      step.end();
+    };
+    print_call(fmt::format("{} kernels, piece by piece", kernels).c_str(), give, json);
+    const DeviceCounts before = device_counts();
+    print_call(fmt::format("{} kernels, as a step", kernels).c_str(), give_as_step, json);
+    const DeviceCounts after = device_counts();
+    std::printf("  steps: %d eager, %d recorded, %d replayed; %d allocations\n",
+                static_cast<int>(after.eager - before.eager),
+                static_cast<int>(after.recorded - before.recorded),
+                static_cast<int>(after.replayed - before.replayed),
+                static_cast<int>(after.allocations - before.allocations));
   }
 }
 
@@ -197,6 +234,7 @@ int main(int argc, char** argv) {
     if (json) std::fprintf(json, "[\n  {\"unit\": \"median of 20 repeats on the device\"}");
     for (const std::int64_t mebibytes : {256, 1024}) maskgrad::print_rows(mebibytes, json);
     maskgrad::print_calls(json);
+    maskgrad::print_steps(json);
     if (json) {
       std::fprintf(json, "\n]\n");
       std::fclose(json);

@@ -34,6 +34,23 @@ TEST(GpuDeathTest, EndsWithTheErrorOfAKernelThatWentWrong) {
   EXPECT_EXIT(go_wrong(), ::testing::ExitedWithCode(3), error);
 }
 
+// The same where each kernel is waited for: what is wrong is told by the call that starts it.
+[[noreturn]] void go_wrong_at_once() {
+  Tensor x = Tensor::zeros({128}, DType::kFloat32, kCuda);
+  const std::string error =
+      test::error_of([&] { test::copy(x.device_data<float>(), nullptr, 128); });
+  std::fprintf(stderr, "%s\n", error.c_str());
+  std::_Exit(3);
+}
+
+TEST(GpuDeathTest, NamesTheKernelWhereTheEnvironmentSaysSo) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  ::setenv("MASKGRAD_CUDA_SYNC", "1", 1);
+  EXPECT_EXIT(go_wrong_at_once(), ::testing::ExitedWithCode(3),
+              "\\[copy\\] cuda: an illegal memory access was encountered");
+  ::unsetenv("MASKGRAD_CUDA_SYNC");
+}
+
 TEST(Gpu, IsUsable) {
   EXPECT_EQ(test::error_of([] { cuda::check_usable(); }), "no error");
 }
