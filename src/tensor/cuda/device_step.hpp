@@ -1,17 +1,27 @@
 // Steps of a device: what is given to it again and again, as a training step is.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/device.hpp>
 
 namespace maskgrad {
 
-/// What a build with CUDA gives DeviceStep.
+/// What a build with CUDA gives DeviceStep and LateResults.
 struct DeviceSteps {
   bool (*begin)();
   void (*end)();
   /// Starts what the step has given so far, and ends it.
   void (*abandon)() noexcept;
+  /// The number of the step under way; 0 where there is none.
+  std::uint64_t (*number)();
+  /// Waits until the device is done with a step, but not for later ones; 0: for all work.
+  void (*wait_for)(std::uint64_t step);
+  /// Memory of the host that kernels write to, zeros, and its end.
+  double* (*allocate_shared)(std::size_t count);
+  void (*free_shared)(double* numbers) noexcept;
 };
 
 /// Null in a build without CUDA; set where the program starts.
@@ -28,7 +38,8 @@ inline constinit const DeviceSteps* cuda_steps = nullptr;
 ///     (Tensor::to(), cuda::Uploaded), and is no argument of a kernel. Where it is one, each step
 ///     is recorded anew, which is right, but slow: device_counts().recorded tells;
 ///   - the host reads nothing of the step before its end: no item(), no to(Device{}). A step that
-///     is read within is right, too, but starts piece by piece.
+///     is read within is right, too, but starts piece by piece. LateResults brings numbers to the
+///     host one step late.
 /// All that a step uploads goes to the device in one copy ahead of its kernels. The host may be
 /// three steps ahead of the device.
 class DeviceStep {

@@ -1,5 +1,7 @@
 // The stream, and what tensors and steps ask of the device.
 #include <cstdlib>
+#include <cstring>
+#include <new>
 #include <string_view>
 
 #include <maskgrad/tensor/cuda/device_memory.hpp>
@@ -97,9 +99,34 @@ constexpr DeviceMemory kMemory = {check_usable, allocate, release, upload_new, u
 
 // ---- steps
 
-constexpr DeviceSteps kSteps = {.begin = [] { return step_log().begin(); },
-                                .end = [] { step_log().end(); },
-                                .abandon = []() noexcept { step_log().abandon(); }};
+double* allocate_shared(std::size_t count) {
+  void* numbers = nullptr;
+  stream();  // there may be no device
+  const std::size_t bytes = count * sizeof(double);
+  const cudaError_t error = cudaHostAlloc(&numbers, bytes, cudaHostAllocMapped);
+  if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
+  check_cuda(error, kName);
+  std::memset(numbers, 0, bytes);
+  return static_cast<double*>(numbers);
+}
+
+// Kernels may write to them still.
+void free_shared(double* numbers) noexcept {
+  try {
+    synchronize();
+  } catch (...) {  // an earlier error, which the next call reports
+  }
+  static_cast<void>(cudaFreeHost(numbers));
+}
+
+constexpr DeviceSteps kSteps = {
+    .begin = [] { return step_log().begin(); },
+    .end = [] { step_log().end(); },
+    .abandon = []() noexcept { step_log().abandon(); },
+    .number = [] { return step_log().is_open() ? step_log().step() : 0; },
+    .wait_for = [](std::uint64_t step) { step_log().wait_for(step); },
+    .allocate_shared = allocate_shared,
+    .free_shared = free_shared};
 
 const bool kServed = [] {
   cuda_memory = &kMemory;

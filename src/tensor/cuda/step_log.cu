@@ -226,4 +226,11 @@ void StepLog::abandon() noexcept {
   }
 }
 
+void StepLog::wait_for(std::uint64_t step) {
+  const std::lock_guard lock(device_lock());
+  if (step == 0 || (is_open_ && step == step_)) return synchronize();
+  // begin() has waited for the others.
+  if (step + kAhead > step_) check_cuda(cudaEventSynchronize(done_[step % kAhead]), kName);
+}
+
 }  // namespace maskgrad::cuda

@@ -82,6 +82,11 @@ class StepLog {
   /// interrupt(), and no earlier step is replayed: memory that was given to steps goes.
   void forget();
 
+  /// The number of the step under way, or of the last one: 1, 2, ...
+  std::uint64_t step() const { return step_; }
+  /// Waits until the device is done with a step, and not for later ones. Interrupts it when it is
+  /// under way.
+  void wait_for(std::uint64_t step);
   /// The steps that the host may be ahead of the device: begin() waits for the step so many before.
   static constexpr std::uint64_t kAhead = 3;
 
