@@ -1,4 +1,5 @@
 // How kernels are started, and what their threads do together.
+#include <algorithm>
 #include <numeric>
 
 #include <gmock/gmock.h>
@@ -42,6 +43,24 @@ TEST_F(CudaKernels, ShareTheMemoryOfAWarp) {
 TEST_F(CudaKernels, AddWhatTheLanesOfAWarpHold) {
   const auto y = run(test::sum_of_warp);
   for (int i = 0; i < 32; ++i) EXPECT_EQ(y[static_cast<std::size_t>(i)], 32 * 33 / 2);
+}
+
+TEST_F(CudaKernels, ShareMoreMemoryThanKernelsDeclare) {
+  const auto reverse = [](const Tensor& x, Tensor& y) {
+    test::reverse_in_dynamic_shared(x.device_data<float>(), y.device_data<float>(),
+                                    static_cast<std::size_t>(x.numel()));
+  };
+  for (const std::int64_t count : {1, 1000, 12'288, 12'289, 40'000}) {  // up to 160 KB
+    std::vector<double> numbers(static_cast<std::size_t>(count));
+    std::iota(numbers.begin(), numbers.end(), 1);
+    const Tensor x = test::make(numbers, {count}, DType::kFloat32);
+    Tensor y = Tensor::zeros({count}, DType::kFloat32, kCuda);
+    reverse(x.to(kCuda), y);
+    std::reverse(numbers.begin(), numbers.end());
+    EXPECT_EQ(test::to_doubles(y.to(Device{})), numbers);
+  }
+  Tensor x = Tensor::zeros({100'000}, DType::kFloat32, kCuda);
+  EXPECT_EQ(test::error_of([&] { reverse(x, x); }), "[reverse_any] cuda: invalid argument");
 }
 
 TEST_F(CudaKernels, AreNamedWhereTheDeviceDoesNotStartThem) {

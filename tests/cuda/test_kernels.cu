@@ -29,6 +29,13 @@ __global__ void sum_kernel(const float* x, float* y) {
 
 __global__ void copy_kernel(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }
 
+__global__ void reverse_any_kernel(const float* x, float* y, unsigned n) {
+  float* const shared = cuda::dynamic_shared<float>();
+  for (unsigned i = threadIdx.x; i < n; i += blockDim.x) shared[i] = x[i];
+  __syncthreads();
+  for (unsigned i = threadIdx.x; i < n; i += blockDim.x) y[i] = shared[n - 1 - i];
+}
+
 __global__ void put_kernel(float* y, const std::int32_t* place, const float* value) {
   y[*place] = *value;
 }
@@ -49,6 +56,9 @@ void swap_neighbours(const float* x, float* y, bool has_barrier) {
 void sum_of_warp(const float* x, float* y) { cuda::launch({"sum", 1, 32}, sum_kernel, x, y); }
 void copy(const float* x, float* y, unsigned threads) {
   cuda::launch({"copy", 1, threads}, copy_kernel, x, y);
+}
+void reverse_in_dynamic_shared(const float* x, float* y, std::size_t n) {
+  cuda::launch({"reverse_any", 1, 64, n * sizeof(float)}, reverse_any_kernel, x, y, n);
 }
 void put_uploaded(float* y, std::int32_t place, float value) {
   const cuda::Uploaded of_place(place);

@@ -18,6 +18,7 @@ namespace {
 int driver_version = CUDART_VERSION, gpu_count = 1;
 std::size_t memory_limit = kArenaBytes;
 std::map<const std::byte*, std::size_t> pinned;  // bytes
+std::map<const void*, int> asked_to_share;       // by kernels
 
 bool is_pinned(const void* place) {
   const auto* const at = static_cast<const std::byte*>(place);
@@ -35,6 +36,11 @@ cudaError_t allocate_within_limit(void** block, std::size_t bytes) {
   return *block ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
+int most_shared(const void* kernel) {
+  const auto asked = asked_to_share.find(kernel);
+  return asked == asked_to_share.end() ? static_cast<int>(kSharedBytes) : asked->second;
+}
+
 }  // namespace
 
 Installed::Installed(int driver, int gpus)
@@ -47,6 +53,10 @@ Installed::~Installed() {
 MemoryLimit::MemoryLimit(std::size_t more)
     : before_(std::exchange(memory_limit, bytes_in_use() + more)) {}
 MemoryLimit::~MemoryLimit() { memory_limit = before_; }
+
+bool may_share(const void* kernel, std::size_t bytes) {
+  return bytes <= static_cast<std::size_t>(most_shared(kernel));
+}
 
 }  // namespace maskgrad::emulation
 
@@ -147,4 +157,14 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   return cudaSuccess;
 }
 
-cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) { return cudaSuccess; }
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel) {
+  attributes->maxDynamicSharedSizeBytes = most_shared(kernel);
+  return cudaSuccess;
+}
+
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+  if (value < 0 || static_cast<std::size_t>(value) > kMostDynamicShared)
+    return cudaErrorInvalidValue;
+  asked_to_share[kernel] = value;
+  return cudaSuccess;
+}

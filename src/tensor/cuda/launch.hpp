@@ -19,10 +19,12 @@
 
 namespace maskgrad::cuda {
 
-/// Which kernel, for messages, and how many blocks of how many threads.
+/// Which kernel, for messages, how many blocks of how many threads, and the bytes that each block
+/// has for dynamic_shared(). Beyond 48 KiB of them, cards differ in how many there are.
 struct Launch {
   const char* name;
   dim3 grid, block;
+  std::size_t dynamic_shared = 0;
 };
 
 /// A kernel with its arguments.
@@ -33,9 +35,11 @@ struct Start {
   std::tuple<P...> arguments;
 
   void operator()() const {
+    if (how.dynamic_shared > (std::size_t{48} << 10)) ask_for_shared();
     cudaLaunchConfig_t config{};
     config.gridDim = how.grid;
     config.blockDim = how.block;
+    config.dynamicSmemBytes = how.dynamic_shared;
     config.stream = stream();
 #if !defined(__CUDACC__)
     config.name = how.name;  // the emulated device names kernels in its messages
@@ -43,6 +47,17 @@ struct Start {
     const auto call = [&](const P&... p) { return cudaLaunchKernelEx(&config, kernel, p...); };
     check_cuda(std::apply(call, arguments), how.name);
     if (waits_for_each_launch()) check_cuda(cudaStreamSynchronize(config.stream), how.name);
+  }
+
+  // Never for less than before: a graph may hold a launch that needs more.
+  void ask_for_shared() const {
+    const auto* const of = reinterpret_cast<const void*>(kernel);
+    cudaFuncAttributes has;
+    check_cuda(cudaFuncGetAttributes(&has, of), how.name);
+    const int wanted = static_cast<int>(how.dynamic_shared);
+    if (has.maxDynamicSharedSizeBytes >= wanted) return;
+    check_cuda(cudaFuncSetAttribute(of, cudaFuncAttributeMaxDynamicSharedMemorySize, wanted),
+               how.name);
   }
 };
 
@@ -55,8 +70,19 @@ void launch(const Launch& how, void (*kernel)(P...), A... args) {
   static_assert((std::is_trivially_copyable_v<P> && ...));
   if (how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
   const Start<P...> start{how, kernel, {static_cast<P>(args)...}};
-  const auto key = bytes_of(how.grid, how.block, static_cast<P>(args)...);
+  const auto key = bytes_of(how.grid, how.block, how.dynamic_shared, static_cast<P>(args)...);
   step_log().give({reinterpret_cast<const void*>(kernel), key}, start);
+}
+
+/// The memory that a launch asked for with Launch::dynamic_shared.
+template <class T>
+__device__ T* dynamic_shared() {
+#if defined(__CUDACC__)
+  extern __shared__ __align__(128) unsigned char maskgrad_dynamic_shared[];
+  return reinterpret_cast<T*>(maskgrad_dynamic_shared);
+#else
+  return static_cast<T*>(emulation::dynamic_shared());
+#endif
 }
 
 /// Threads of a block in kernels with a thread for each element.
