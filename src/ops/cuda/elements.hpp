@@ -101,12 +101,16 @@ void map_each_on_device(const F& f, const X&... x, Tensor& y) {
   });
 }
 
+// Tensor, for each number of a pack. No alias, of which nvcc leaves no pack to the host's compiler.
 template <std::size_t>
-using AnInput = Tensor;
+struct AnInput {
+  using Type = Tensor;
+};
 
 template <class F, std::size_t... i>
 bool fill_map_each(const char* op, std::index_sequence<i...>) {
-  return kMapEachCuda<F, AnInput<i>...>.fill(map_each_on_device<F, AnInput<i>...>, op);
+  return kMapEachCuda<F, typename AnInput<i>::Type...>.fill(
+      map_each_on_device<F, typename AnInput<i>::Type...>, op);
 }
 
 }  // namespace detail

@@ -120,15 +120,15 @@ class BiasTile {
                        c_.packs},
                   k = {f.k + c_.k.at(b_, key_head, key_), c_.k.row, keys_, c_.packs},
                   v = {f.v + c_.v.at(b_, key_head, key_), c_.v.row, keys_, c_.packs};
-    NumbersOfPairs<S> products, dscores;
-    multiply<kLong>(m_.tile, ScaledRows<T>{g, f.factor}, v, c_.value_features,
-                    f_.memory.of_products(), dscores);
-    multiply<kLong>(m_.tile, ScaledRows<T>{q, c_.scale}, k, c_.features, f_.memory.of_products(),
-                    products);
     auto &table = m_.tile.table, &second = m_.tile.second_table();
-    write_table<S>(products, table);
+    NumbersOfPairs<S> numbers;  // one kind after the other, as registers are few
+    multiply<kLong>(m_.tile, ScaledRows<T>{q, c_.scale}, k, c_.features, f_.memory.of_products(),
+                    numbers);
+    write_table<S>(numbers, table);
+    multiply<kLong>(m_.tile, ScaledRows<T>{g, f.factor}, v, c_.value_features,
+                    f_.memory.of_products(), numbers);
     __syncthreads();  // left rows are read no more
-    write_table<S>(dscores, second);
+    write_table<S>(numbers, second);
     for_each_pair_of_tile<S>([&](int query, int key, int place) {
       T d = 0;
       if (m_.keep[query][key / 32] >> key % 32 & 1) {
