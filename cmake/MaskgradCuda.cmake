@@ -2,22 +2,30 @@
 # are a library of their own, maskgrad_<room>_cuda, which maskgrad::<room> brings along.
 set(MASKGRAD_CUDA AUTO CACHE STRING "CUDA kernels: ON, OFF, or AUTO (where there are a GPU and a CUDA compiler)")
 set_property(CACHE MASKGRAD_CUDA PROPERTY STRINGS AUTO ON OFF)
-set(MASKGRAD_CUDA_ARCHITECTURES 90 CACHE STRING "The GPUs that CUDA kernels are compiled for: 90 for an H100")
+set(MASKGRAD_CUDA_ARCHITECTURES "" CACHE STRING
+  "The GPUs that CUDA kernels are compiled for: 90 for an H100; empty for that of this machine, or 90 without one")
 set(MASKGRAD_HAS_CUDA OFF)
 
 # Kernels take long to compile, and nothing runs them where there is no GPU.
 string(TOUPPER "${MASKGRAD_CUDA}" MASKGRAD_CUDA)  # auto means AUTO
+execute_process(COMMAND nvidia-smi -L OUTPUT_VARIABLE gpus RESULT_VARIABLE ignored ERROR_QUIET)
+string(REGEX MATCH "^GPU" has_gpu "${gpus}")
 set(tries_cuda ${MASKGRAD_CUDA})
 if(MASKGRAD_CUDA STREQUAL "AUTO")
-  execute_process(COMMAND nvidia-smi -L OUTPUT_VARIABLE gpus RESULT_VARIABLE ignored ERROR_QUIET)
-  string(REGEX MATCH "^GPU" tries_cuda "${gpus}")
+  set(tries_cuda ${has_gpu})
 endif()
 
 if(tries_cuda)
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
-    set(CMAKE_CUDA_ARCHITECTURES ${MASKGRAD_CUDA_ARCHITECTURES})
+    if(MASKGRAD_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES ${MASKGRAD_CUDA_ARCHITECTURES})
+    elseif(has_gpu)
+      set(CMAKE_CUDA_ARCHITECTURES native)
+    else()
+      set(CMAKE_CUDA_ARCHITECTURES 90)
+    endif()
     if(MASKGRAD_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
       set(CMAKE_CUDA_COMPILER_LAUNCHER ${MASKGRAD_CCACHE})
     endif()

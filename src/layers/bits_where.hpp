@@ -11,8 +11,8 @@ namespace maskgrad {
 /// Where is(x) holds: bool on the host, of the shape of x, which is floating. The host waits for an
 /// x that is on a device.
 template <class F>
-Tensor bits_where(const char* name, const Tensor& of, F is) {
-  const Tensor x = of.to(Device{});
+Tensor bits_where(const char* name, const Tensor& given, F is) {
+  const Tensor x = given.to(Device{});
   Tensor bits = Tensor::empty(x.shape(), DType::kBool);
   dispatch_dtype(FloatingTypes{}, x.dtype(), name, [&]<class T>(T) {
     std::transform(x.data<T>(), x.data<T>() + x.numel(), bits.data<bool>(), is);

@@ -75,7 +75,8 @@ bool is_same_number(double x, double y) { return x == y || (std::isnan(x) && std
 
 bool differ(const Variable& all, const Variable& alone, std::span<const SamePlace> places) {
   const double least = all.dtype() == DType::kFloat64 ? 1e-9 : 1e-4;
-  const Tensor a = all.value().to(DType::kFloat64), b = alone.value().to(DType::kFloat64);
+  const Tensor a = all.value().to(DType::kFloat64).to(Device{}),
+               b = alone.value().to(DType::kFloat64).to(Device{});
   const std::int64_t of_place = all.shape().numel() / all.shape().slice(0, 2).numel();
   double largest = 0, most = 0;
   for (const auto& [in_all, in_alone] : places) {
@@ -97,7 +98,7 @@ bool differ(const Variable& all, const Variable& alone, std::span<const SamePlac
 std::size_t bytes_of_place(const Tensor& x, const Shape& positions) {
   const bool by_row = x.shape().starts_with(positions);
   const bool is_flat = x.rank() > 0 && x.dim(0) == positions.numel();
-  if (!(by_row || is_flat) || x.numel() == 0 || x.device().type != DeviceType::kCpu) return 0;
+  if (!(by_row || is_flat) || x.numel() == 0) return 0;
   return x.nbytes() / static_cast<std::size_t>(positions.numel());
 }
 
@@ -139,7 +140,8 @@ class Comparison {
     if (x.gradient() || y.gradient() || x.dtype() != y.dtype()) return true;
     const std::size_t bytes = bytes_of_place(x.value(), all_.tokens.shape());
     if (bytes == 0 || bytes != bytes_of_place(y.value(), alone_.tokens.shape())) return true;
-    const std::byte *a = x.value().raw_data(), *b = y.value().raw_data();
+    const Tensor on_host = x.value().to(Device{}), other_on_host = y.value().to(Device{});
+    const std::byte *a = on_host.raw_data(), *b = other_on_host.raw_data();
     return std::all_of(places_.begin(), places_.end(), [&](const SamePlace& place) {
       return std::memcmp(a + static_cast<std::size_t>(place.first) * bytes,
                          b + static_cast<std::size_t>(place.second) * bytes, bytes) == 0;

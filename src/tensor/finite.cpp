@@ -6,8 +6,8 @@
 
 namespace maskgrad {
 
-std::optional<NotFinite> find_not_finite(const Tensor& where, const SequenceMask& mask) {
-  const Tensor x = where.to(Device{});
+std::optional<NotFinite> find_not_finite(const Tensor& given, const SequenceMask& mask) {
+  const Tensor x = given.to(Device{});
   const auto find = [&]<class T>(T) -> std::optional<NotFinite> {
     const T* values = x.data<T>();
     for (std::int64_t i = 0; i < x.numel(); ++i) {

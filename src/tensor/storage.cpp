@@ -20,8 +20,7 @@ Ref<Storage> Storage::upload(const void* from, std::size_t bytes, Device device)
 // `memory` is what is asked for a block of the device's.
 template <class F>
 Ref<Storage> Storage::on_device(Device device, F memory) {
-  check(cuda_memory != nullptr, "device",
-        "this build has no CUDA; configure with -DMASKGRAD_CUDA=ON");
+  need_cuda_build();
   check(device.index == 0, "device", "a process uses one CUDA device, not number {}", device.index);
   void* header = Pool::cpu().allocate(Pool::kAlignment);
   try {

@@ -79,7 +79,8 @@ void Tensor::refuse(Kind wanted) const {
   if (!defined()) refuse_undefined();
   check(dtype() == wanted.dtype, "tensor", "holds {}, not {}", to_string(dtype()),
         to_string(wanted.dtype));
-  check(wanted.device != DeviceType::kCpu, "tensor", "is on {}: the host cannot read it",
+  check(wanted.device != DeviceType::kCpu, "tensor",
+        "is on {}: the host cannot read it; bring it there with to(Device{{}})",
         to_string(kind_.device));
   fail("tensor", "is on {}: a kernel for {} cannot read it", to_string(kind_.device),
        to_string(wanted.device));
@@ -178,7 +179,6 @@ void Tensor::copy_from(const Tensor& source) {
   } else if (from_cpu) {
     cuda_memory->upload(to, source.place(), nbytes());
   } else if (to_cpu) {
-    Traffic::add_sync();
     cuda_memory->download(to, source.place(), nbytes());
   } else {
     // What overlaps is copied apart first.

@@ -94,7 +94,7 @@ TEST_F(Bench, TimesAttentionUnderSixMasksAtEachLengthAsked) {
                            "--dim", "3", "--json", "b.json"});
   ASSERT_EQ(result.code, 0) << result.err;
   const auto json = nlohmann::json::parse(read("b.json"));
-  EXPECT_EQ(json.size(), 2 * 6 * 3 + 1);  // and the machine
+  EXPECT_EQ(json.size(), 2 * 6 * 3 + 2);  // and the device and the machine
   for (const char* mask : kMasks) {
     for (const int length : {8, 16}) {
       const std::string subject = fmt::format("attention_{}_s{}", mask, length);

@@ -95,17 +95,7 @@ TEST(CudaAttention, HasTheBitsOfTheCpuWithABiasOfAnyShapeThatBroadcasts) {
   const AttentionMask masks[] = {AttentionMask::causal(70, 66),
                                  AttentionMask::bits(test::random_bits(random, {70, 66}))};
   int i = 0;
-  for (const Shape& shape : {Shape{},
-                             {d.keys},
-                             {d.queries, 1},
-                             {d.queries, d.keys},
-                             {d.heads, 1, d.keys},
-                             {d.heads, d.queries, d.keys},
-                             {d.batch, 1, 1, d.keys},
-                             {d.batch, 1, d.queries, d.keys},
-                             {d.batch, d.heads, d.queries, 1},
-                             {1, d.heads, 1, 1},
-                             d.pairs()}) {
+  for (const Shape& shape : d.bias_shapes()) {
     SCOPED_TRACE(to_string(shape));
     in.bias = test::uniform(random, shape).to(DType::kFloat32).to(DType::kFloat64);
     expect_bits_of_cpu(in, masks[i++ % 2], {.scale = -0.7});

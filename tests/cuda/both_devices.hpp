@@ -1,18 +1,21 @@
-// Functions of values that are run on the CPU and on the device, and must give the same bits.
+// Functions of values that are run on the CPU and on a device.
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include <maskgrad/tensor/autograd/tape.hpp>
+#include <maskgrad/tensor/print.hpp>
 
 #include "cuda/on_cuda.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad::test {
 
+/// Of leaves.
 using Function = std::function<Variable(const std::vector<Variable>&)>;
 
 /// `x` on a device. It begins `first` elements behind the beginning of a block of memory.
@@ -22,40 +25,60 @@ inline Tensor moved(const Tensor& x, Device device, std::int64_t first) {
   return there;
 }
 
-/// On the host: f of leaves on a device, and their gradients for a gradient that is drawn.
-inline std::vector<Tensor> output_and_gradients(const Function& f,
-                                                const std::vector<Tensor>& inputs,
-                                                const SequenceMask& mask, Device device,
-                                                std::int64_t first) {
+/// What f(inputs) gives on a device: the output, then the gradients of the inputs, for the gradient
+/// `g` of the output, or for one that is drawn. All brought to the host; a gradient that does not
+/// come is a scalar 0. `mask`: that of the first input. `first`: of moved().
+inline std::vector<Tensor> run_on(Device device, const Function& f,
+                                  const std::vector<Tensor>& inputs, const Tensor& g = {},
+                                  const SequenceMask& mask = {}, std::int64_t first = 0) {
   std::vector<Variable> leaves;
-  for (const Tensor& x : inputs) leaves.push_back(leaf(moved(x, device, first), mask));
+  for (const Tensor& x : inputs) {
+    leaves.push_back(leaf(moved(x, device, first), leaves.empty() ? mask : SequenceMask()));
+  }
   Tape tape;
   const Variable y = f(leaves);
   Random random(9);
-  tape.backward(y, uniform(random, y.shape()).to(y.dtype()).to(device));
+  const Tensor arrives = g.defined() ? g : uniform(random, y.shape()).to(y.dtype());
+  tape.backward(y, arrives.to(device));
   std::vector<Tensor> all = {y.value().to(Device{})};
   for (const Variable& x : leaves) {
-    const Tensor g = x.grad();
-    all.push_back(g.defined() ? g.to(Device{}) : Tensor::zeros({}, y.dtype()));
+    const Tensor grad = x.grad();
+    all.push_back(grad.defined() ? grad.to(Device{}) : Tensor::zeros({}, y.dtype()));
   }
   return all;
 }
 
-/// Both dtypes, each order of threads, and inputs that begin at any element.
+/// Expects that the device gives what the CPU gives, up to so many units in the last place, in each
+/// order of threads, for inputs that begin at any element.
+inline void expect_within(double ulps, const Function& f, const std::vector<Tensor>& inputs,
+                          const Tensor& g = {}, const SequenceMask& mask = {}) {
+  const std::vector<Tensor> wanted = run_on({}, f, inputs, g, mask);
+  std::int64_t first = 0;
+  in_each_order([&] {
+    const std::vector<Tensor> got = run_on(kCuda, f, inputs, g, mask, first++);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      EXPECT_TRUE(is_near(got[i], wanted[i], ulps))
+          << fmt::format("{} of {} {}", i == 0 ? "output" : "gradient",
+                         to_string(inputs[0].dtype()), inputs[0].shape());
+    }
+  });
+}
+
+/// Up to what an operation is allowed.
+inline void expect_those_of_the_cpu(const std::string& op, const Function& f,
+                                    const std::vector<Tensor>& inputs, const Tensor& g,
+                                    const SequenceMask& mask = {}) {
+  SCOPED_TRACE(op);
+  expect_within(allowed_ulps(op, g.dtype()), f, inputs, g, mask);
+}
+
+/// Not a bit, in both dtypes.
 inline void expect_bits_of_the_cpu(const Function& f, const std::vector<Tensor>& inputs,
                                    const SequenceMask& mask = {}) {
   for (const DType dtype : kFloatingDTypes) {
     std::vector<Tensor> given;
     for (const Tensor& x : inputs) given.push_back(x.to(dtype));
-    const std::vector<Tensor> wanted = output_and_gradients(f, given, mask, Device{}, 0);
-    std::int64_t first = 0;
-    in_each_order([&] {
-      const std::vector<Tensor> got = output_and_gradients(f, given, mask, kCuda, first++);
-      for (std::size_t i = 0; i < wanted.size(); ++i) {
-        EXPECT_TRUE(is_near(got[i], wanted[i]))
-            << (i == 0 ? "output" : "gradient") << " of " << to_string(dtype);
-      }
-    });
+    expect_within(0, f, given, {}, mask);
   }
 }
 

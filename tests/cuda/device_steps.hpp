@@ -17,9 +17,8 @@ class Since {
   DeviceCounts operator()() {
     const DeviceCounts now = device_counts();
     const DeviceCounts then = std::exchange(before_, now);
-    return {now.eager - then.eager,       now.recorded - then.recorded,
-            now.replayed - then.replayed, now.broken - then.broken,
-            now.waits - then.waits,       now.allocations - then.allocations};
+    return {now.eager - then.eager, now.recorded - then.recorded, now.replayed - then.replayed,
+            now.broken - then.broken, now.allocations - then.allocations};
   }
 
  private:

@@ -1,5 +1,4 @@
 // How kernels are started, and what their threads do together.
-#include <algorithm>
 #include <numeric>
 
 #include <gmock/gmock.h>
@@ -45,29 +44,38 @@ TEST_F(CudaKernels, AddWhatTheLanesOfAWarpHold) {
   for (int i = 0; i < 32; ++i) EXPECT_EQ(y[static_cast<std::size_t>(i)], 32 * 33 / 2);
 }
 
-TEST_F(CudaKernels, ShareMoreMemoryThanKernelsDeclare) {
-  const auto reverse = [](const Tensor& x, Tensor& y) {
-    test::reverse_in_dynamic_shared(x.device_data<float>(), y.device_data<float>(),
-                                    static_cast<std::size_t>(x.numel()));
-  };
-  for (const std::int64_t count : {1, 1000, 12'288, 12'289, 40'000}) {  // up to 160 KB
-    std::vector<double> numbers(static_cast<std::size_t>(count));
-    std::iota(numbers.begin(), numbers.end(), 1);
-    const Tensor x = test::make(numbers, {count}, DType::kFloat32);
-    Tensor y = Tensor::zeros({count}, DType::kFloat32, kCuda);
-    reverse(x.to(kCuda), y);
-    std::reverse(numbers.begin(), numbers.end());
-    EXPECT_EQ(test::to_doubles(y.to(Device{})), numbers);
-  }
-  Tensor x = Tensor::zeros({100'000}, DType::kFloat32, kCuda);
-  EXPECT_EQ(test::error_of([&] { reverse(x, x); }), "[reverse_any] cuda: invalid argument");
-}
-
 TEST_F(CudaKernels, AreNamedWhereTheDeviceDoesNotStartThem) {
   EXPECT_EQ(test::error_of([&] { run([](const float* x, float* y) { test::copy(x, y, 2048); }); }),
             "[copy] cuda: invalid configuration argument");
   // The device goes on.
   EXPECT_EQ(run([](const float* x, float* y) { test::copy(x, y, 128); })[127], 128);
+}
+
+// What the first sums left in shared memory is read before the second ones write there.
+TEST(Kernel, ReducesColumnsTwice) {
+  for (const std::int64_t rows : {3, 40, 700}) {
+    constexpr std::int64_t kColumns = 5000;  // so many that long ones are shared out, too
+    Random random(3);
+    const Tensor x = test::uniform(random, {rows, kColumns}).to(DType::kFloat32);
+    test::in_each_order([&] {
+      const Tensor there = x.to(kCuda);
+      Tensor sums = Tensor::empty({kColumns}, DType::kFloat32, kCuda), squares = sums.clone();
+      test::sums_of_columns(there.device_data<float>(), rows, kColumns, sums.device_data<float>(),
+                            squares.device_data<float>());
+      const std::vector<double> got = test::to_doubles(sums.to(Device{})),
+                                spread = test::to_doubles(squares.to(Device{}));
+      for (std::size_t c = 0; c < got.size(); c += 37) {
+        double sum = 0, square = 0;
+        for (std::int64_t r = 0; r < rows; ++r) {
+          const double value = x[r][static_cast<std::int64_t>(c)].item();
+          sum += value;
+          square += (value - got[c]) * (value - got[c]);
+        }
+        EXPECT_NEAR(got[c], sum, 1e-4) << c;
+        EXPECT_NEAR(spread[c], square, 1e-4 * (1 + square)) << c;
+      }
+    });
+  }
 }
 
 }  // namespace

@@ -123,8 +123,8 @@ TEST_F(CudaMoves, AddUpManyPlacesOfOneEntryInTheCpusOrder) {
     const Tensor indices = draw_indices({places}, 2);
     const auto f = [&](const Inputs& x) { return ops::index_select(x[0], 0, indices); };
     const Tensor x = draw({2}).to(DType::kFloat32);
-    const auto wanted = test::output_and_gradients(f, {x}, {}, Device{}, 0);
-    const auto got = test::output_and_gradients(f, {x}, {}, kCuda, 0);
+    const auto wanted = test::run_on(Device{}, f, {x});
+    const auto got = test::run_on(kCuda, f, {x});
     EXPECT_TRUE(test::same_bits(got[0], wanted[0]));
     EXPECT_TRUE(test::same_bits(got[1], wanted[1]));
   }
@@ -185,7 +185,7 @@ TEST_F(CudaMoves, RefuseTwoDevices) {
             "[concat] got one input on cuda and another on cpu");
   const Tensor indices = draw_indices({2}, 2);
   EXPECT_EQ(test::error_of([&] { ops::index_select(there, 0, indices.to(kCuda)); }),
-            "[tensor] is on cuda: the host cannot read it");
+            "[tensor] is on cuda: the host cannot read it; bring it there with to(Device{})");
 }
 
 }  // namespace

@@ -5,20 +5,20 @@
 #include <maskgrad/ops/nn/rms_norm.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
-#include "cuda/rows.hpp"
+#include "cuda/both_devices.hpp"
 
 namespace maskgrad {
 namespace {
 
 using test::kCuda;
 
-test::OnLeaves layer_norm(double eps = 1e-5) {
+test::Function layer_norm(double eps = 1e-5) {
   return [eps](const auto& x) { return ops::layer_norm(x[0], x[1], x[2], eps); };
 }
-test::OnLeaves masked_layer_norm(const Tensor& keep) {
+test::Function masked_layer_norm(const Tensor& keep) {
   return [keep](const auto& x) { return ops::masked_layer_norm(x[0], keep, x[1], x[2]); };
 }
-test::OnLeaves rms_norm(double eps = 1e-6) {
+test::Function rms_norm(double eps = 1e-6) {
   return [eps](const auto& x) { return ops::rms_norm(x[0], x[1], eps); };
 }
 
@@ -71,7 +71,7 @@ const SequenceMask& some_mask() {
 }
 
 // The device gets NaN and Inf where the CPU gets 0.
-void expect_no_bit_of_the_holes(const std::string& op, const test::OnLeaves& f, const Inputs& clean,
+void expect_no_bit_of_the_holes(const std::string& op, const test::Function& f, const Inputs& clean,
                                 const std::vector<Tensor>& inputs) {
   const std::vector<Tensor> wanted = test::run_on({}, f, inputs, clean.g, some_mask());
   for (const double poison : {test::kNaN, test::kInf}) {

@@ -3,12 +3,14 @@
 
 #include "cuda/on_cuda.hpp"
 #include "cuda/test_products.hpp"
+#include "ops/cpu/product_operands.hpp"
 #include "support/tensors.hpp"
 
 namespace maskgrad {
 namespace {
 
 using ops::MatrixProduct;
+using test::every_transpose;
 using test::is_near;
 using test::kCuda;
 
@@ -56,18 +58,6 @@ struct Operands {
     return all;
   }
 };
-
-std::vector<MatrixProduct> every_transpose(MatrixProduct d) {
-  std::vector<MatrixProduct> all;
-  for (const bool a : {false, true}) {
-    for (const bool b : {false, true}) {
-      d.transpose_a = a;
-      d.transpose_b = b;
-      all.push_back(d);
-    }
-  }
-  return all;
-}
 
 struct Cases {
   int kernels = test::kProductKernels;  // the first so many

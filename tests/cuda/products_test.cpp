@@ -1,23 +1,20 @@
 // Products of matrices and their gradients on a device have the CPU's bits.
-#include <functional>
-
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/math/linear.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
 #include <maskgrad/ops/math/stacked_matmul.hpp>
-#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
-#include "cuda/on_cuda.hpp"
+#include "cuda/both_devices.hpp"
 #include "support/errors.hpp"
-#include "support/tensors.hpp"
 
 namespace maskgrad {
 namespace {
 
 using ops::LinearActivation;
 using test::error_of;
+using test::expect_bits_of_the_cpu;
 using test::is_near;
 using test::kCuda;
 using test::kInf;
@@ -25,40 +22,7 @@ using test::kNaN;
 using ::testing::Each;
 
 using Inputs = std::vector<Tensor>;
-using Call = std::function<Variable(const std::vector<Variable>&)>;
-
-Tensor here(const Tensor& x) { return x.to(Device{}); }
-
-// y and the gradients of all inputs, brought to the host. The mask is that of the first input.
-std::vector<Tensor> run(const Call& call, const Inputs& inputs, Device device,
-                        const SequenceMask& mask = {}) {
-  std::vector<Variable> leaves;
-  for (const Tensor& x : inputs) {
-    leaves.push_back(test::leaf(x.to(device), leaves.empty() ? mask : SequenceMask{}));
-  }
-  Tape tape;
-  const Variable y = call(leaves);
-  Random random(7);
-  tape.backward(y, test::uniform(random, y.shape()).to(y.value().dtype()).to(device));
-  std::vector<Tensor> all = {here(y.value())};
-  for (const Variable& x : leaves) all.push_back(here(x.grad()));
-  return all;
-}
-
-void expect_bits_of_the_cpu(const Call& call, const Inputs& inputs, const SequenceMask& mask = {}) {
-  for (const DType dtype : test::kFloatingDTypes) {
-    Inputs converted;
-    for (const Tensor& x : inputs) converted.push_back(x.to(dtype));
-    const std::vector<Tensor> wanted = run(call, converted, Device{}, mask);
-    test::in_each_order([&] {
-      const std::vector<Tensor> got = run(call, converted, kCuda, mask);
-      for (std::size_t i = 0; i < wanted.size(); ++i) {
-        EXPECT_TRUE(is_near(got[i], wanted[i]))
-            << fmt::format("{} {}", i == 0 ? "y" : "gradient", i);
-      }
-    });
-  }
-}
+using Call = test::Function;
 
 std::vector<const Variable*> pointers(const std::vector<Variable>& x, std::size_t begin,
                                       std::size_t end) {
@@ -119,7 +83,7 @@ TEST_F(CudaProducts, OfManySumsAreThoseOfTheCpu) {
     const auto y = [&](Device device) {
       std::vector<Variable> values;
       for (const Tensor& x : inputs) values.emplace_back(x.to(DType::kFloat32).to(device));
-      return here(call(values).value());
+      return call(values).value().to(Device{});
     };
     EXPECT_TRUE(is_near(y(kCuda), y(Device{})));
   };
@@ -163,7 +127,7 @@ TEST_F(CudaProducts, GiveTheGradientsThatAreWanted) {
       tape.backward(y, y.value());
       std::vector<Tensor> all;
       for (const Variable& x : values) {
-        if (x.requires_grad()) all.push_back(here(x.grad()));
+        if (x.requires_grad()) all.push_back(x.grad().to(Device{}));
       }
       return all;
     };
@@ -202,7 +166,7 @@ TEST_F(CudaProducts, WithoutRowsColumnsOrTerms) {
     expect_bits_of_the_cpu(linear(), of_linear({2, m}, k, n));
     expect_bits_of_the_cpu(linear(), of_linear({m, 2}, k, n));
   }
-  const auto zeros = run(matmul(), {draw({3, 0}), draw({0, 4})}, kCuda);
+  const auto zeros = test::run_on(kCuda, matmul(), {draw({3, 0}), draw({0, 4})});
   EXPECT_THAT(test::to_doubles(zeros[0]), Each(0));
 }
 
@@ -214,7 +178,7 @@ TEST_F(CudaProducts, AreNotReachedByWhatHolesHold) {
   const SequenceMask mask(keep);
   for (const double poison : {kNaN, kInf, -kInf}) {
     Inputs inputs = of_linear({3, kLength}, 6, 5);
-    std::vector<Tensor> clean = run(linear(), inputs, kCuda, mask);
+    std::vector<Tensor> clean = test::run_on(kCuda, linear(), inputs, {}, mask);
     double* const x = inputs[0].data<double>();
     for (std::int64_t i = 0; i < 3 * kLength; ++i) {
       if (!keep.data<bool>()[i]) x[i * 6 + i % 6] = poison;
@@ -223,7 +187,7 @@ TEST_F(CudaProducts, AreNotReachedByWhatHolesHold) {
     expect_bits_of_the_cpu(matmul(), {inputs[0], inputs[1]}, mask);
     expect_bits_of_the_cpu(matmul(false, true), {inputs[0], draw({4, 6})}, mask);
     expect_bits_of_the_cpu(matmul(), {inputs[0], draw({3, 6, 2})}, mask);
-    std::vector<Tensor> poisoned = run(linear(), inputs, kCuda, mask);
+    std::vector<Tensor> poisoned = test::run_on(kCuda, linear(), inputs, {}, mask);
     for (Tensor* y : {&clean[0], &poisoned[0]}) fill_holes(*y, mask, 0);
     for (std::size_t i = 0; i < clean.size(); ++i) {
       EXPECT_TRUE(is_near(poisoned[i], clean[i])) << i;

@@ -5,26 +5,26 @@
 #include <maskgrad/ops/math/reduce.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
-#include "cuda/rows.hpp"
+#include "cuda/both_devices.hpp"
 
 namespace maskgrad {
 namespace {
 
 using test::kCuda;
 
-test::OnLeaves sum_along(std::int64_t axis) {
+test::Function sum_along(std::int64_t axis) {
   return [axis](const auto& x) { return ops::sum(x[0], {axis}); };
 }
-test::OnLeaves mean_along(std::int64_t axis) {
+test::Function mean_along(std::int64_t axis) {
   return [axis](const auto& x) { return ops::mean(x[0], {axis}, true); };
 }
-test::OnLeaves max_along(std::int64_t axis) {
+test::Function max_along(std::int64_t axis) {
   return [axis](const auto& x) { return ops::max(x[0], axis); };
 }
-test::OnLeaves masked_max_along(std::int64_t axis, const Tensor& keep) {
+test::Function masked_max_along(std::int64_t axis, const Tensor& keep) {
   return [axis, keep](const auto& x) { return ops::masked_max(x[0], keep, axis, true); };
 }
-test::OnLeaves masked_mean_along(std::int64_t axis, const Tensor& keep) {
+test::Function masked_mean_along(std::int64_t axis, const Tensor& keep) {
   return [axis, keep](const auto& x) { return ops::masked_mean(x[0], keep, axis); };
 }
 
@@ -147,7 +147,7 @@ TEST(CudaMaskedReductions, ReadNothingThatIsNotKept) {
         });
         const Tensor g = gradient_for(random, shape, axis, false, dtype),
                      g_keepdims = gradient_for(random, shape, axis, true, dtype);
-        const auto expect_same = [&](const test::OnLeaves& f, const Tensor& arrives) {
+        const auto expect_same = [&](const test::Function& f, const Tensor& arrives) {
           const auto wanted = test::run_on({}, f, {x}, arrives, mask);
           const auto got = test::run_on(kCuda, f, {poisoned}, arrives, mask);
           EXPECT_TRUE(test::same_bits(got[0], wanted[0])) << axis << " with " << poison;
@@ -165,7 +165,7 @@ TEST(CudaMaskedReductions, GiveAndSendZeroWhereNothingIsKept) {
   const Tensor x = test::make({test::kNaN, test::kInf, 1, 2}, {2, 2});
   const Tensor g = test::make({test::kNaN, 3}, {2});
   const Tensor zeros = Tensor::zeros({2}, DType::kFloat64);
-  for (const auto& f : {masked_mean_along(1, keep), test::OnLeaves([&](const auto& leaves) {
+  for (const auto& f : {masked_mean_along(1, keep), test::Function([&](const auto& leaves) {
                           return ops::masked_max(leaves[0], keep, 1);
                         })}) {
     const auto all = test::run_on(kCuda, f, {x}, g);

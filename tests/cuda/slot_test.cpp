@@ -70,9 +70,9 @@ TEST(KernelSlot, RefusesAGradientOnAnotherDevice) {
     tape.backward(ops::relu(leaf), g);
   };
   EXPECT_EQ(error_of([&] { backward(there(), here()); }),
-            "[backward] gave a gradient on cpu for input 0 on cuda");
+            "[backward] grad_output is on cpu, the value on cuda");
   EXPECT_EQ(error_of([&] { backward(here(), there()); }),
-            "[backward] gave a gradient on cuda for input 0 on cpu");
+            "[backward] grad_output is on cuda, the value on cpu");
 }
 
 TEST(KernelSlot, MovesALeafToTheDeviceOfItsBuffers) {

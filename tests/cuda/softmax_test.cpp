@@ -3,7 +3,7 @@
 
 #include <maskgrad/ops/nn/softmax.hpp>
 
-#include "cuda/rows.hpp"
+#include "cuda/both_devices.hpp"
 
 namespace maskgrad {
 namespace {
@@ -27,10 +27,10 @@ constexpr MaskedOp kMaskedOps[] = {{"masked_softmax", ops::masked_softmax},
 const Shape kShapes[] = {{3, 1},   {2, 31}, {5, 33}, {1, 512},  {2, 513},
                          {1, 700}, {1, 0},  {0, 7},  {1, 5000}, {1, 70000}};
 
-test::OnLeaves of(const NamedOp& op) {
+test::Function of(const NamedOp& op) {
   return [op](const auto& x) { return op.function(x[0]); };
 }
-test::OnLeaves of(const MaskedOp& op, const Tensor& keep) {
+test::Function of(const MaskedOp& op, const Tensor& keep) {
   return [op, keep](const auto& x) { return op.function(x[0], keep); };
 }
 

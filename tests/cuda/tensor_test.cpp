@@ -19,7 +19,8 @@ using test::to_doubles;
 using ::testing::Each;
 using ::testing::ElementsAre;
 
-constexpr const char* kUnreadable = "[tensor] is on cuda: the host cannot read it";
+constexpr const char* kUnreadable =
+    "[tensor] is on cuda: the host cannot read it; bring it there with to(Device{})";
 
 TEST(CudaTensor, ComesBackAsItWentThere) {
   Random random(1);

@@ -1,3 +1,4 @@
+#include <maskgrad/ops/cuda/columns.hpp>
 #include <maskgrad/ops/cuda/decisions.hpp>
 #include <maskgrad/ops/cuda/elements.hpp>
 #include <maskgrad/tensor/cuda/uploads.hpp>
@@ -29,15 +30,21 @@ __global__ void sum_kernel(const float* x, float* y) {
 
 __global__ void copy_kernel(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }
 
-__global__ void reverse_any_kernel(const float* x, float* y, unsigned n) {
-  float* const shared = cuda::dynamic_shared<float>();
-  for (unsigned i = threadIdx.x; i < n; i += blockDim.x) shared[i] = x[i];
-  __syncthreads();
-  for (unsigned i = threadIdx.x; i < n; i += blockDim.x) y[i] = shared[n - 1 - i];
-}
-
 __global__ void put_kernel(float* y, const std::int32_t* place, const float* value) {
   y[*place] = *value;
+}
+
+template <class Row>
+__global__ void column_kernel(std::int64_t lines, std::int64_t along, ops::Around d, const float* x,
+                              float* sums, float* squares) {
+  const Row row(lines, along);
+  const auto at = [&](std::int64_t j) { return x[d.place(row.index, j)]; };
+  const float sum = ops::row_sum<float>(row, at);
+  const float square =
+      ops::row_sum<float>(row, [&](std::int64_t j) { return (at(j) - sum) * (at(j) - sum); });
+  if (!row.is_first()) return;
+  sums[row.index] = sum;
+  squares[row.index] = square;
 }
 
 const bool kFilled = ops::fill_decisions<Stripes>() && ops::fill_map_each<Bent, 2>("bent") &&
@@ -54,11 +61,13 @@ void swap_neighbours(const float* x, float* y, bool has_barrier) {
   cuda::launch({"swap", 1, 32}, swap_kernel, x, y, has_barrier);
 }
 void sum_of_warp(const float* x, float* y) { cuda::launch({"sum", 1, 32}, sum_kernel, x, y); }
+void sums_of_columns(const float* x, std::int64_t rows, std::int64_t columns, float* sums,
+                     float* squares) {
+  ops::launch_lines("columns", ops::around(Shape{rows, columns}, 0), column_kernel<ops::ShortRow>,
+                    column_kernel<ops::LongRow>, column_kernel<ops::Column>, x, sums, squares);
+}
 void copy(const float* x, float* y, unsigned threads) {
   cuda::launch({"copy", 1, threads}, copy_kernel, x, y);
-}
-void reverse_in_dynamic_shared(const float* x, float* y, std::size_t n) {
-  cuda::launch({"reverse_any", 1, 64, n * sizeof(float)}, reverse_any_kernel, x, y, n);
 }
 void put_uploaded(float* y, std::int32_t place, float value) {
   const cuda::Uploaded of_place(place);

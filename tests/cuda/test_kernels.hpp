@@ -1,7 +1,6 @@
 // Kernels for tests of the device, in test_kernels.cu. Those without their barrier are wrong.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 namespace maskgrad::test {
@@ -14,8 +13,10 @@ void swap_neighbours(const float* x, float* y, bool has_barrier);
 void sum_of_warp(const float* x, float* y);
 /// y[i] = x[i], one block of `threads`.
 void copy(const float* x, float* y, unsigned threads);
-/// y[i] = x[n - 1 - i], through `n` floats of dynamic shared memory, in one block.
-void reverse_in_dynamic_shared(const float* x, float* y, std::size_t n);
+/// sums[c] = the sum of column c of x [rows, columns], and squares[c] that of the squares of its
+/// distances from this sum: two reductions of the same threads.
+void sums_of_columns(const float* x, std::int64_t rows, std::int64_t columns, float* sums,
+                     float* squares);
 /// y[place] = value, for two numbers that are uploaded.
 void put_uploaded(float* y, std::int32_t place, float value);
 

@@ -71,7 +71,7 @@ TEST(CudaTraining, StartsWithTheParametersOfTheCpu) {
   EXPECT_THAT(test::to_doubles(on_cuda.gradients().to(Device{})), ::testing::Each(0));
   EXPECT_EQ(on_cuda.zeros_beside(0).device(), kCuda);
   EXPECT_EQ(test::error_of([&] { on_cuda.read_gradients<float>(); }),
-            "[tensor] is on cuda: the host cannot read it");
+            "[tensor] is on cuda: the host cannot read it; bring it there with to(Device{})");
 }
 
 TEST(CudaTraining, RefusesGradientsFromElsewhereAndChangesNothing) {

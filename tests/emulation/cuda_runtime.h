@@ -47,6 +47,7 @@ enum cudaError_t {
   cudaErrorInvalidConfiguration = 9,
   cudaErrorInsufficientDriver = 35,
   cudaErrorNoDevice = 100,
+  cudaErrorNoKernelImageForDevice = 209,
   cudaErrorNotReady = 600,
   cudaErrorStreamCaptureUnsupported = 900,
   cudaErrorStreamCaptureInvalidated = 901,
@@ -104,12 +105,11 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t made, cudaStream_t stream);
 
 // Kernels.
 
-enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-struct cudaFuncAttributes {
-  int maxDynamicSharedSizeBytes;
-};
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor };
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
+
+struct cudaFuncAttributes {};
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel);
-cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value);
 
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
@@ -120,18 +120,12 @@ struct cudaLaunchConfig_t {
 
 namespace maskgrad::emulation {
 void enqueue(cudaStream_t stream, std::function<void()> work);
-/// Whether a kernel was told that it may have so much dynamic shared memory.
-bool may_share(const void* kernel, std::size_t bytes);
 }  // namespace maskgrad::emulation
 
 template <class... P, class... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(P...), A... args) {
-  const maskgrad::emulation::Config how{config->gridDim, config->blockDim,
-                                        config->dynamicSmemBytes};
-  if (!is_valid(how)) return cudaErrorInvalidConfiguration;
-  if (!maskgrad::emulation::may_share(reinterpret_cast<const void*>(kernel), how.dynamic_shared)) {
-    return cudaErrorInvalidValue;
-  }
+  const maskgrad::emulation::Config how{config->gridDim, config->blockDim};
+  if (!is_valid(how) || config->dynamicSmemBytes != 0) return cudaErrorInvalidConfiguration;
   maskgrad::emulation::enqueue(config->stream, [how, name = config->name, kernel, args...] {
     // On the stack: what a kernel reads of the heap is the host's.
     const std::tuple<P...> given(args...);

@@ -16,9 +16,9 @@ namespace maskgrad::emulation {
 namespace {
 
 int driver_version = CUDART_VERSION, gpu_count = 1;
+bool has_kernels = true;
 std::size_t memory_limit = kArenaBytes;
 std::map<const std::byte*, std::size_t> pinned;  // bytes
-std::map<const void*, int> asked_to_share;       // by kernels
 
 bool is_pinned(const void* place) {
   const auto* const at = static_cast<const std::byte*>(place);
@@ -36,16 +36,14 @@ cudaError_t allocate_within_limit(void** block, std::size_t bytes) {
   return *block ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
-int most_shared(const void* kernel) {
-  const auto asked = asked_to_share.find(kernel);
-  return asked == asked_to_share.end() ? static_cast<int>(kSharedBytes) : asked->second;
-}
-
 }  // namespace
 
-Installed::Installed(int driver, int gpus)
-    : driver_(std::exchange(driver_version, driver)), gpus_(std::exchange(gpu_count, gpus)) {}
+Installed::Installed(int driver, int gpus, bool kernels)
+    : driver_(std::exchange(driver_version, driver)),
+      gpus_(std::exchange(gpu_count, gpus)),
+      kernels_(std::exchange(has_kernels, kernels)) {}
 Installed::~Installed() {
+  has_kernels = kernels_;
   driver_version = driver_;
   gpu_count = gpus_;
 }
@@ -53,10 +51,6 @@ Installed::~Installed() {
 MemoryLimit::MemoryLimit(std::size_t more)
     : before_(std::exchange(memory_limit, bytes_in_use() + more)) {}
 MemoryLimit::~MemoryLimit() { memory_limit = before_; }
-
-bool may_share(const void* kernel, std::size_t bytes) {
-  return bytes <= static_cast<std::size_t>(most_shared(kernel));
-}
 
 }  // namespace maskgrad::emulation
 
@@ -76,6 +70,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "CUDA driver version is insufficient for CUDA runtime version";
     case cudaErrorNoDevice:
       return "no CUDA-capable device is detected";
+    case cudaErrorNoKernelImageForDevice:
+      return "no kernel image is available for execution on the device";
     case cudaErrorNotReady:
       return "device not ready";
     case cudaErrorStreamCaptureUnsupported:
@@ -157,14 +153,11 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   return cudaSuccess;
 }
 
-cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel) {
-  attributes->maxDynamicSharedSizeBytes = most_shared(kernel);
-  return cudaSuccess;
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) {
+  return has_kernels ? cudaSuccess : cudaErrorNoKernelImageForDevice;
 }
 
-cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
-  if (value < 0 || static_cast<std::size_t>(value) > kMostDynamicShared)
-    return cudaErrorInvalidValue;
-  asked_to_share[kernel] = value;
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9 : 0;
   return cudaSuccess;
 }

@@ -7,16 +7,17 @@
 namespace maskgrad::emulation {
 
 /// What the next calls of CUDA's find: a driver for this version of CUDA (12040 for 12.4; 0: none),
-/// and so many GPUs. While one lives.
+/// and so many GPUs, for which the program has kernels or not. While one lives.
 class Installed {
  public:
-  Installed(int driver, int gpus);
+  Installed(int driver, int gpus, bool kernels = true);
   ~Installed();
   Installed(const Installed&) = delete;
   Installed& operator=(const Installed&) = delete;
 
  private:
   int driver_, gpus_;
+  bool kernels_;
 };
 
 /// The device gives out no more memory than so many bytes beyond what is in use. While one lives.

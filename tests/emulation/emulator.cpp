@@ -39,7 +39,6 @@ struct Run {
   std::array<State, kMostThreads> threads;
   unsigned count = 0;  // of threads
   const std::function<void()>* call = nullptr;
-  void* dynamic_shared = nullptr;
   std::vector<unsigned> unstarted, ready;  // the last one runs first
   State* now = nullptr;
   std::string problem;
@@ -233,7 +232,6 @@ void run(const Config& config, const char* name, const std::function<void()>& ca
     ++counters().blocks;
     ++serials().block;
     begin_block();
-    r.dynamic_shared = allocate_dynamic_shared(config.dynamic_shared);
     set_up_threads();
     run_block();
     if (r.problem.empty()) continue;
@@ -262,7 +260,5 @@ void* shared_memory(std::size_t id, std::size_t bytes, std::size_t alignment) {
   set_problem("takes more than 48 KiB of shared memory");
   give_up();
 }
-
-void* dynamic_shared() { return r.dynamic_shared; }
 
 }  // namespace maskgrad::emulation

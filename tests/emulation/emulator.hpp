@@ -40,7 +40,6 @@ bool sees_accesses();
 
 struct Config {
   dim3 grid, block;
-  std::size_t dynamic_shared = 0;  // bytes
 };
 /// Whether hardware takes such a launch.
 bool is_valid(const Config& config);
@@ -89,8 +88,6 @@ std::uint32_t ballot(std::uint32_t mask, bool vote, Place place);
 /// The memory of one MASKGRAD_SHARED of the block that runs; `id` tells them apart.
 void* shared_memory(std::size_t id, std::size_t bytes, std::size_t alignment);
 std::size_t new_shared_id();
-/// What the launch asked for, of the block that runs.
-void* dynamic_shared();
 template <class Array, class Tag>
 Array& shared(Tag) {
   static const std::size_t id = new_shared_id();

@@ -146,29 +146,15 @@ void begin_block() {
   a.shared_used = a.shared_bytes = 0;
 }
 
-namespace {
-
-std::byte* place_shared(std::size_t bytes, std::size_t alignment) {
-  Arena& a = arena();
-  const std::size_t offset = round_up(a.shared_used, std::max(alignment, std::size_t{64}));
-  const std::size_t end = round_up(offset + bytes + 8, 64);
-  if (end > kSharedRegion) return nullptr;
-  a.shared_used = end;
-  give_out(a.begin + offset, bytes);
-  return a.begin + offset;
-}
-
-}  // namespace
-
 void* allocate_shared(std::size_t bytes, std::size_t alignment) {
   Arena& a = arena();
   a.shared_bytes = round_up(a.shared_bytes, alignment) + bytes;
-  return a.shared_bytes > kSharedBytes ? nullptr : place_shared(bytes, alignment);
-}
-
-void* allocate_dynamic_shared(std::size_t bytes) {
-  constexpr std::size_t kDynamicAlignment = 128;
-  return bytes == 0 ? nullptr : place_shared(bytes, kDynamicAlignment);
+  const std::size_t offset = round_up(a.shared_used, std::max(alignment, std::size_t{64}));
+  const std::size_t end = round_up(offset + bytes + 8, 64);
+  if (a.shared_bytes > kSharedBytes || end > kSharedRegion) return nullptr;
+  a.shared_used = end;
+  give_out(a.begin + offset, bytes);
+  return a.begin + offset;
 }
 
 }  // namespace maskgrad::emulation

@@ -9,8 +9,7 @@ namespace maskgrad::emulation {
 
 inline constexpr std::size_t kArenaBytes = std::size_t{1} << 30;
 inline constexpr std::size_t kSharedBytes = std::size_t{48} << 10;  // of one block
-inline constexpr std::size_t kMostDynamicShared = std::size_t{227} << 10;
-inline constexpr std::size_t kSharedRegion = std::size_t{512} << 10;
+inline constexpr std::size_t kSharedRegion = std::size_t{128} << 10;
 
 /// Contents are bytes of ones: NaN, -1. Returns nullptr when there is no more.
 void* allocate(std::size_t bytes);
@@ -35,8 +34,6 @@ bool is_given_out(const void* place, std::size_t bytes);
 void begin_block();
 /// Shared memory of the block that runs, bytes of ones; nullptr when it has had 48 KiB.
 void* allocate_shared(std::size_t bytes, std::size_t alignment);
-/// The same, of what a launch asks for. Requires at most kMostDynamicShared.
-void* allocate_dynamic_shared(std::size_t bytes);
 
 /// Anonymous memory that costs nothing until it is touched, and holds 0.
 void* reserve(std::size_t bytes);

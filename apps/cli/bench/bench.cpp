@@ -129,13 +129,14 @@ void print_table(const std::vector<Result>& results) {
   write_output(format_table(rows, output_columns()));
 }
 
-std::string to_json(const std::vector<Result>& results) {
+std::string to_json(const std::vector<Result>& results, Device device) {
   nlohmann::ordered_json json;
   for (const Result& result : results) {
     json[result.key()] = result.median;
     if (result.kept_share) json[result.subject + "_kept_share"] = *result.kept_share;
   }
   const Machine machine = this_machine();
+  json["device"] = to_string(device.type);
   json["machine"] = {{"processor", machine.processor},       {"threads", machine.threads},
                      {"compiler", machine.compiler},         {"native", machine.native},
                      {"instructions", machine.instructions}, {"blas", machine.blas}};
@@ -157,7 +158,7 @@ void bench(const Options& options) {
   }
   const std::vector<Result> results = run_benchmarks(options);
   print_table(results);
-  if (!options.json.empty()) write_file(options.json, to_json(results));
+  if (!options.json.empty()) write_file(options.json, to_json(results, options.device));
 }
 
 void add_attention_options(CLI::App& command, AttentionSizes& sizes) {

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include <maskgrad/layers/generate/cache_rows.hpp>
 #include <maskgrad/layers/generate/key_value_cache.hpp>
-#include <maskgrad/layers/generate/row_moves.hpp>
 #include <maskgrad/ops/nn/key_blocks.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 

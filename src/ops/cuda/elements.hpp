@@ -62,14 +62,16 @@ class OneElement {
   }
   friend constexpr OneElement min(OneElement a, OneElement b) { return b < a ? b : a; }
   friend constexpr OneElement max(OneElement a, OneElement b) { return a < b ? b : a; }
-  friend constexpr OneElement abs(OneElement x) { return of(math::abs(x.value_)); }
-  friend constexpr OneElement exp(OneElement x) { return of(math::exp(x.value_)); }
-  friend constexpr OneElement log(OneElement x) { return of(math::log(x.value_)); }
-  friend constexpr OneElement sqrt(OneElement x) { return of(math::sqrt(x.value_)); }
-  friend constexpr OneElement tanh(OneElement x) { return of(functors::Tanh()(x.value_)); }
-  friend constexpr OneElement erf(OneElement x) { return of(math::erf(x.value_)); }
-  friend constexpr OneElement sigmoid(OneElement x) { return of(math::sigmoid(x.value_)); }
-  friend constexpr OneElement softplus(OneElement x) { return of(functors::Softplus()(x.value_)); }
+  MASKGRAD_RULE friend OneElement abs(OneElement x) { return of(math::abs(x.value_)); }
+  MASKGRAD_RULE friend OneElement exp(OneElement x) { return of(math::exp(x.value_)); }
+  MASKGRAD_RULE friend OneElement log(OneElement x) { return of(math::log(x.value_)); }
+  MASKGRAD_RULE friend OneElement sqrt(OneElement x) { return of(math::sqrt(x.value_)); }
+  MASKGRAD_RULE friend OneElement tanh(OneElement x) { return of(functors::Tanh()(x.value_)); }
+  MASKGRAD_RULE friend OneElement erf(OneElement x) { return of(math::erf(x.value_)); }
+  MASKGRAD_RULE friend OneElement sigmoid(OneElement x) { return of(math::sigmoid(x.value_)); }
+  MASKGRAD_RULE friend OneElement softplus(OneElement x) {
+    return of(functors::Softplus()(x.value_));
+  }
 
  private:
   struct Exactly {

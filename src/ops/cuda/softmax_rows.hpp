@@ -2,8 +2,6 @@
 // files. Internal to src/ops.
 #pragma once
 
-#include <cmath>
-
 #include <maskgrad/ops/cuda/row_threads.hpp>
 #include <maskgrad/ops/functors/softmax_rules.hpp>
 
@@ -16,17 +14,11 @@ struct KeptOfRow {
   __device__ bool operator[](std::int64_t j) const { return !bits || bits[j]; }
 };
 
-/// The largest of the kept places of a row, and the sum of e^(x - top) over them.
-template <class T>
-struct ExpRow {
-  T top, sum;
-};
-
 namespace detail {
 
 // take(j, e^(x[j] - top)) gives the latter back.
 template <class Row, class T, class Take>
-__device__ ExpRow<T> sum_exp_row(const Row& row, KeptOfRow keep, const T* x, Take take) {
+__device__ functors::ExpRow<T> sum_exp_row(const Row& row, KeptOfRow keep, const T* x, Take take) {
   constexpr T kNothing = -std::numeric_limits<T>::infinity();
   const T top = row_max<T>(row, [=](std::int64_t j) { return keep[j] ? x[j] : kNothing; });
   const functors::ExpBelow<T> exp{top};
@@ -38,78 +30,70 @@ __device__ ExpRow<T> sum_exp_row(const Row& row, KeptOfRow keep, const T* x, Tak
 }  // namespace detail
 
 template <class Row, class T>
-__device__ ExpRow<T> exp_row(const Row& row, KeptOfRow keep, const T* x) {
+__device__ functors::ExpRow<T> exp_row(const Row& row, KeptOfRow keep, const T* x) {
   return detail::sum_exp_row(row, keep, x, [](std::int64_t, T e) { return e; });
 }
 
 /// The same, and y = e^(x - top) at the kept places; the others of y stay as they are.
 template <class Row, class T>
-__device__ ExpRow<T> exp_row(const Row& row, KeptOfRow keep, const T* x, T* y) {
+__device__ functors::ExpRow<T> exp_row(const Row& row, KeptOfRow keep, const T* x, T* y) {
   return detail::sum_exp_row(row, keep, x, [=](std::int64_t j, T e) { return y[j] = e; });
 }
 
-/// Functors of rows: f(row, keep, element that the row begins with) writes a row of f.result.
-template <class T>
-struct SoftmaxOfRow {
+/// y = Rule(e^(x - top), their sum) of a row. Functors of rows are called as f(row, keep, element
+/// that the row begins with).
+template <class T, template <class> class Rule>
+struct RuleOfRow {
   const T* x;
-  T* result;
+  T* y;
 
   template <class Row>
   __device__ void operator()(const Row& row, KeptOfRow keep, std::int64_t at) const {
     const T* const from = x + at;
-    T* const y = result + at;
-    const ExpRow<T> of_row = exp_row(row, keep, from);
-    const functors::ExpBelow<T> exp{of_row.top};
-    // Computed again, and not written and read back, which is more traffic with the memory.
-    row.for_each([=](std::int64_t j) { y[j] = keep[j] ? exp(from[j]) / of_row.sum : T{0}; });
+    T* const to = y + at;
+    // e^(x - top) is computed again, and not written and read back, which is more traffic with the
+    // memory.
+    const Rule<T> rule(exp_row(row, keep, from));
+    row.for_each([=](std::int64_t j) { to[j] = keep[j] ? rule(from[j]) : T{0}; });
+  }
+};
+template <class T>
+using SoftmaxOfRow = RuleOfRow<T, functors::Softmax>;
+template <class T>
+using LogSoftmaxOfRow = RuleOfRow<T, functors::LogSoftmax>;
+
+/// What a rule of a gradient sums over the kept places of a row: of y and of g.
+struct SumOfProducts {
+  template <class Row, class T>
+  __device__ static T of(const Row& row, KeptOfRow keep, const T* y, const T* g) {
+    return row_dot<T>(
+        row, [=](std::int64_t j) { return keep[j] ? g[j] : T{0}; },
+        [=](std::int64_t j) { return y[j]; });
+  }
+};
+struct SumOfGradients {
+  template <class Row, class T>
+  __device__ static T of(const Row& row, KeptOfRow keep, const T*, const T* g) {
+    return row_sum<T>(row, [=](std::int64_t j) { return keep[j] ? g[j] : T{0}; });
   }
 };
 
-template <class T>
-struct LogSoftmaxOfRow {
-  const T* x;
-  T* result;
-
-  template <class Row>
-  __device__ void operator()(const Row& row, KeptOfRow keep, std::int64_t at) const {
-    const T* const from = x + at;
-    T* const y = result + at;
-    const auto [top, sum] = exp_row(row, keep, from);
-    const functors::LogSoftmax<T> rule{top, std::log(sum)};
-    row.for_each([=](std::int64_t j) { y[j] = keep[j] ? rule(from[j]) : T{0}; });
-  }
-};
-
-template <class T>
-struct SoftmaxGradientOfRow {
+template <class T, template <class> class Rule, class Sum>
+struct GradientOfRow {
   const T *y, *g;
-  T* result;
+  T* dx;
 
   template <class Row>
   __device__ void operator()(const Row& row, KeptOfRow keep, std::int64_t at) const {
     const T *const out = y + at, *const grad = g + at;
-    T* const dx = result + at;
-    const T dot = row_dot<T>(
-        row, [=](std::int64_t j) { return keep[j] ? grad[j] : T{0}; },
-        [=](std::int64_t j) { return out[j]; });
-    const functors::GradientOfSoftmax<T> rule{dot};
-    row.for_each([=](std::int64_t j) { dx[j] = keep[j] ? rule(out[j], grad[j]) : T{0}; });
+    T* const to = dx + at;
+    const Rule<T> rule{Sum::of(row, keep, out, grad)};
+    row.for_each([=](std::int64_t j) { to[j] = keep[j] ? rule(out[j], grad[j]) : T{0}; });
   }
 };
-
 template <class T>
-struct LogSoftmaxGradientOfRow {
-  const T *y, *g;
-  T* result;
-
-  template <class Row>
-  __device__ void operator()(const Row& row, KeptOfRow keep, std::int64_t at) const {
-    const T *const out = y + at, *const grad = g + at;
-    T* const dx = result + at;
-    const T sum = row_sum<T>(row, [=](std::int64_t j) { return keep[j] ? grad[j] : T{0}; });
-    const functors::GradientOfLogSoftmax<T> rule{sum};
-    row.for_each([=](std::int64_t j) { dx[j] = keep[j] ? rule(out[j], grad[j]) : T{0}; });
-  }
-};
+using SoftmaxGradientOfRow = GradientOfRow<T, functors::GradientOfSoftmax, SumOfProducts>;
+template <class T>
+using LogSoftmaxGradientOfRow = GradientOfRow<T, functors::GradientOfLogSoftmax, SumOfGradients>;
 
 }  // namespace maskgrad::ops

@@ -1,7 +1,8 @@
 // exp as softmax and attention compute it, for one element or a vector of them. Internal to
 // src/ops.
 //
-// It takes less than math::exp(), which holds for denormal results too: here they are 0.
+// It has the bits of the exp that the CPU's vectors have. Results that would be denormal are 0,
+// where math::exp() has them.
 #pragma once
 
 #include <limits>

@@ -2,8 +2,8 @@
 // of them. Internal to src/ops.
 //
 // A cell has `kGates` gates of H elements, which come side by side, states of H elements, and keeps
-// `kKept` values of H elements for its gradient. `lanes` loads and stores what is computed at once:
-// a V, at element j of H.
+// `kKept` values of H elements for its gradient. Lanes load and store what is computed at once, a
+// V.
 #pragma once
 
 #include <cstdint>
@@ -39,14 +39,39 @@ struct CellBackward {
 
 namespace detail {
 
+// The elements from j on, of each of several parts of n, as many as the lanes have.
+template <class Lanes>
+struct AtElement {
+  using V = typename Lanes::V;
+  const Lanes& lanes;
+  std::int64_t n, j;
+
+  template <class T>
+  MASKGRAD_RULE V load(const T* from, int part = 0) const {
+    return lanes.load(from + part * n + j);
+  }
+  template <class T>
+  MASKGRAD_RULE void store(const V& x, T* to, int part = 0) const {
+    lanes.store(x, to + part * n + j);
+  }
+};
+
 // The slopes of a sigmoid and of a tanh whose value is y.
 template <class V>
-MASKGRAD_RULE inline V sigmoid_slope(V y) {
+MASKGRAD_RULE inline V slope_of_sigmoid(V y) {
   return y * (math::constant<V>(1) - y);
 }
 template <class V>
-MASKGRAD_RULE inline V tanh_slope(V y) {
+MASKGRAD_RULE inline V slope_of_tanh(V y) {
   return math::multiply_add(math::negative(y), y, math::constant<V>(1));
+}
+
+// What arrives for h, from the steps behind and as an output.
+template <class Lanes, class Backward>
+MASKGRAD_RULE inline typename Lanes::V gradient_of_h(const AtElement<Lanes>& at,
+                                                     const Backward& f) {
+  const auto dh = at.load(f.states[0]);
+  return f.output ? dh + at.load(f.output) : dh;
 }
 
 }  // namespace detail
@@ -60,43 +85,43 @@ struct LstmCell {
   static constexpr bool kCarriesH = false;
 
   template <class Lanes, class T>
-  MASKGRAD_RULE static void forward(const Lanes& lanes, std::int64_t n, std::int64_t j,
+  MASKGRAD_RULE static void forward(const detail::AtElement<Lanes>& at,
                                     const CellForward<T, kStates>& f) {
     using V = typename Lanes::V;
     const auto sum = [&](int k) MASKGRAD_INLINE {
-      const V x = lanes.load(f.gates + k * n + j);
-      return f.product ? x + lanes.load(f.product + k * n + j) : x;
+      const V x = at.load(f.gates, k);
+      return f.product ? x + at.load(f.product, k) : x;
     };
     const V i = math::sigmoid(sum(0)), forget = math::sigmoid(sum(1)), g = functors::Tanh()(sum(2)),
             o = math::sigmoid(sum(3));
-    const V c = math::multiply_add(forget, lanes.load(f.before[1] + j), i * g);
+    const V c = math::multiply_add(forget, at.load(f.before[1]), i * g);
     const V of_c = functors::Tanh()(c), h = o * of_c;
-    lanes.store(i, f.kept + j);
-    lanes.store(forget, f.kept + n + j);
-    lanes.store(g, f.kept + 2 * n + j);
-    lanes.store(o, f.kept + 3 * n + j);
-    lanes.store(of_c, f.kept + 4 * n + j);
-    lanes.store(c, f.after[1] + j);
-    lanes.store(h, f.after[0] + j);
-    lanes.store(h, f.output + j);
+    at.store(i, f.kept);
+    at.store(forget, f.kept, 1);
+    at.store(g, f.kept, 2);
+    at.store(o, f.kept, 3);
+    at.store(of_c, f.kept, 4);
+    at.store(c, f.after[1]);
+    at.store(h, f.after[0]);
+    at.store(h, f.output);
   }
 
   template <class Lanes, class T>
-  MASKGRAD_RULE static void backward(const Lanes& lanes, std::int64_t n, std::int64_t j,
+  MASKGRAD_RULE static void backward(const detail::AtElement<Lanes>& at,
                                      const CellBackward<T, kStates>& f) {
     using V = typename Lanes::V;
-    const auto kept = [&](int k) MASKGRAD_INLINE { return lanes.load(f.kept + k * n + j); };
-    const V i = kept(0), forget = kept(1), g = kept(2), o = kept(3), of_c = kept(4);
-    V dh = lanes.load(f.states[0] + j);
-    if (f.output) dh = dh + lanes.load(f.output + j);
-    const V dc = math::multiply_add(dh * o, detail::tanh_slope(of_c), lanes.load(f.states[1] + j));
-    const V d[kGates] = {dc * g * detail::sigmoid_slope(i),
-                         dc * lanes.load(f.before[1] + j) * detail::sigmoid_slope(forget),
-                         dc * i * detail::tanh_slope(g), dh * of_c * detail::sigmoid_slope(o)};
-    lanes.store(dc * forget, f.states[1] + j);
+    const V i = at.load(f.kept), forget = at.load(f.kept, 1), g = at.load(f.kept, 2),
+            o = at.load(f.kept, 3), of_c = at.load(f.kept, 4);
+    const V dh = detail::gradient_of_h(at, f);
+    const V dc = math::multiply_add(dh * o, detail::slope_of_tanh(of_c), at.load(f.states[1]));
+    const V d[kGates] = {dc * g * detail::slope_of_sigmoid(i),
+                         dc * at.load(f.before[1]) * detail::slope_of_sigmoid(forget),
+                         dc * i * detail::slope_of_tanh(g),
+                         dh * of_c * detail::slope_of_sigmoid(o)};
+    at.store(dc * forget, f.states[1]);
     detail::unrolled<kGates>([&](auto k) MASKGRAD_INLINE {
-      lanes.store(d[k], f.product + k * n + j);
-      if (f.gates) lanes.store(d[k], f.gates + k * n + j);
+      at.store(d[k], f.product, k);
+      if (f.gates) at.store(d[k], f.gates, k);
     });
   }
 };
@@ -109,43 +134,40 @@ struct GruCell {
   static constexpr bool kCarriesH = true;
 
   template <class Lanes, class T>
-  MASKGRAD_RULE static void forward(const Lanes& lanes, std::int64_t n, std::int64_t j,
+  MASKGRAD_RULE static void forward(const detail::AtElement<Lanes>& at,
                                     const CellForward<T, kStates>& f) {
     using V = typename Lanes::V;
     const auto of_state = [&](int k) MASKGRAD_INLINE {
-      const V bias = lanes.load(f.bias + k * n + j);
-      return f.product ? lanes.load(f.product + k * n + j) + bias : bias;
+      const V bias = at.load(f.bias, k);
+      return f.product ? at.load(f.product, k) + bias : bias;
     };
-    const auto gate = [&](int k) MASKGRAD_INLINE { return lanes.load(f.gates + k * n + j); };
-    const V r = math::sigmoid(gate(0) + of_state(0)), z = math::sigmoid(gate(1) + of_state(1)),
-            inner = of_state(2),
-            candidate = functors::Tanh()(math::multiply_add(r, inner, gate(2)));
-    const V h =
-        math::multiply_add(z, lanes.load(f.before[0] + j), (math::constant<V>(1) - z) * candidate);
-    lanes.store(r, f.kept + j);
-    lanes.store(z, f.kept + n + j);
-    lanes.store(candidate, f.kept + 2 * n + j);
-    lanes.store(inner, f.kept + 3 * n + j);
-    lanes.store(h, f.after[0] + j);
-    lanes.store(h, f.output + j);
+    const V r = math::sigmoid(at.load(f.gates) + of_state(0)),
+            z = math::sigmoid(at.load(f.gates, 1) + of_state(1)), inner = of_state(2),
+            candidate = functors::Tanh()(math::multiply_add(r, inner, at.load(f.gates, 2)));
+    const V h = math::multiply_add(z, at.load(f.before[0]), (math::constant<V>(1) - z) * candidate);
+    at.store(r, f.kept);
+    at.store(z, f.kept, 1);
+    at.store(candidate, f.kept, 2);
+    at.store(inner, f.kept, 3);
+    at.store(h, f.after[0]);
+    at.store(h, f.output);
   }
 
   template <class Lanes, class T>
-  MASKGRAD_RULE static void backward(const Lanes& lanes, std::int64_t n, std::int64_t j,
+  MASKGRAD_RULE static void backward(const detail::AtElement<Lanes>& at,
                                      const CellBackward<T, kStates>& f) {
     using V = typename Lanes::V;
-    const auto kept = [&](int k) MASKGRAD_INLINE { return lanes.load(f.kept + k * n + j); };
-    const V r = kept(0), z = kept(1), candidate = kept(2), inner = kept(3);
-    V dh = lanes.load(f.states[0] + j);
-    if (f.output) dh = dh + lanes.load(f.output + j);
-    const V dn = dh * (math::constant<V>(1) - z) * detail::tanh_slope(candidate);
-    const V dr = dn * inner * detail::sigmoid_slope(r);
-    const V dz = dh * (lanes.load(f.before[0] + j) - candidate) * detail::sigmoid_slope(z);
-    lanes.store(dh * z, f.states[0] + j);
+    const V r = at.load(f.kept), z = at.load(f.kept, 1), candidate = at.load(f.kept, 2),
+            inner = at.load(f.kept, 3);
+    const V dh = detail::gradient_of_h(at, f);
+    const V dn = dh * (math::constant<V>(1) - z) * detail::slope_of_tanh(candidate);
+    const V dr = dn * inner * detail::slope_of_sigmoid(r);
+    const V dz = dh * (at.load(f.before[0]) - candidate) * detail::slope_of_sigmoid(z);
+    at.store(dh * z, f.states[0]);
     const auto store = [&](T* to, V last) MASKGRAD_INLINE {
-      lanes.store(dr, to + j);
-      lanes.store(dz, to + n + j);
-      lanes.store(last, to + 2 * n + j);
+      at.store(dr, to);
+      at.store(dz, to, 1);
+      at.store(last, to, 2);
     };
     store(f.product, dn * r);
     if (f.gates) store(f.gates, dn);

@@ -2,10 +2,18 @@
 // Internal to src/ops.
 #pragma once
 
+#include <cmath>
+
 #include <maskgrad/ops/functors/fast_exp.hpp>
 #include <maskgrad/ops/functors/rule.hpp>
 
 namespace maskgrad::ops::functors {
+
+/// The largest of the kept places of a row, and the sum of e^(x - top) over them.
+template <class T>
+struct ExpRow {
+  T top, sum;
+};
 
 /// e^(x - top), `top` being the largest element of the row.
 template <class T>
@@ -17,9 +25,24 @@ struct ExpBelow {
   }
 };
 
-/// x - top - log_sum in this order, or a large top swallows the logarithm.
+/// e^(x - top) / sum.
+template <class T>
+struct Softmax {
+  MASKGRAD_RULE explicit Softmax(ExpRow<T> row) : exp{row.top}, sum(row.sum) {}
+
+  ExpBelow<T> exp;
+  T sum;
+  template <class V>
+  MASKGRAD_RULE V operator()(V x) const {
+    return exp(x) / V(sum);
+  }
+};
+
+/// x - top - log(sum) in this order, or a large top swallows the logarithm.
 template <class T>
 struct LogSoftmax {
+  MASKGRAD_RULE explicit LogSoftmax(ExpRow<T> row) : top(row.top), log_sum(std::log(row.sum)) {}
+
   T top, log_sum;
   template <class V>
   MASKGRAD_RULE V operator()(V x) const {

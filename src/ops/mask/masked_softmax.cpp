@@ -69,7 +69,7 @@ class RowMask {
     find_runs();
   }
 
-  const KeptRows& rows() const { return kept_; }
+  const KeptOfSoftmax& rows() const { return kept_; }
 
   // Calls f(bits, first, count) for the part of row `at / n` that is worth computing: the only run
   // of kept places, of which all are (bits is nullptr), or the whole row. Writes 0 to the rest of
@@ -122,14 +122,14 @@ class RowMask {
   }
 
   Shape shape_;
-  KeptRows kept_;
+  KeptOfSoftmax kept_;
   SequenceMask holes_;  // rows of x that do not exist
 };
 
 // y = forward(x) on what is kept of each row;  dx = backward(y, g) likewise
 template <class Forward, class Backward>
-Variable by_kept_rows(const OpDef& op, const SoftmaxKernels<KeptRows>& kernels, const Variable& x,
-                      const Tensor& mask, Forward forward, Backward backward) {
+Variable by_kept_rows(const OpDef& op, const SoftmaxKernels<KeptOfSoftmax>& kernels,
+                      const Variable& x, const Tensor& mask, Forward forward, Backward backward) {
   const RowMask keep(op, x, mask);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   const auto on_row = [&]<class T>(T, std::int64_t at, std::int64_t n) {

@@ -10,7 +10,7 @@ struct KeptPart {
   std::int64_t first, count;
 };
 
-// KeptRows in a kernel.
+// KeptOfSoftmax in a kernel.
 struct Kept {
   const bool* bits;
   const std::int32_t* runs;  // [begin, end) of each
@@ -60,10 +60,10 @@ Tensor tensor_of(const Runs& runs) {
   return all;
 }
 
-// KeptRows on a device.
+// KeptOfSoftmax on a device.
 class UploadedRows {
  public:
-  UploadedRows(const KeptRows& keep, Device device)
+  UploadedRows(const KeptOfSoftmax& keep, Device device)
       : bits_(keep.bits.to(device)),
         runs_(tensor_of(keep.runs).to(device)),
         rows_(keep.rows.defined() ? keep.rows.to(device) : Tensor()) {}
@@ -78,8 +78,8 @@ class UploadedRows {
 };
 
 template <template <class> class F>
-bool fill_forward(SoftmaxKernels<KeptRows>& kernels) {
-  return kernels.forward.fill([](const Tensor& x, const KeptRows& keep, Tensor& y) {
+bool fill_forward(SoftmaxKernels<KeptOfSoftmax>& kernels) {
+  return kernels.forward.fill([](const Tensor& x, const KeptOfSoftmax& keep, Tensor& y) {
     const UploadedRows there(keep, x.device());
     dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_softmax", [&]<class T>(T) {
       launch_rows("masked_softmax", x.shape(), rows_kernel<ShortRow, F<T>, T>,
@@ -89,9 +89,9 @@ bool fill_forward(SoftmaxKernels<KeptRows>& kernels) {
   });
 }
 template <template <class> class F>
-bool fill_gradient(SoftmaxKernels<KeptRows>& kernels) {
+bool fill_gradient(SoftmaxKernels<KeptOfSoftmax>& kernels) {
   return kernels.gradient.fill(
-      [](const Tensor& y, const Tensor& g, const KeptRows& keep, Tensor& dx) {
+      [](const Tensor& y, const Tensor& g, const KeptOfSoftmax& keep, Tensor& dx) {
         const UploadedRows there(keep, g.device());
         dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_softmax", [&]<class T>(T) {
           launch_rows("masked_softmax", g.shape(), gradient_kernel<ShortRow, F<T>, T>,

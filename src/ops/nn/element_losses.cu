@@ -1,3 +1,4 @@
+#include <maskgrad/ops/cuda/kept_positions.hpp>
 #include <maskgrad/ops/functors/cuda_kernels.hpp>
 #include <maskgrad/ops/functors/loss_rules.hpp>
 #include <maskgrad/ops/nn/loss_kernels.hpp>
@@ -8,23 +9,9 @@ namespace {
 
 using namespace functors;
 
-// Which elements of a value [B, S, ...] count; without a mask, all.
-struct Kept {
-  const bool* keep;
-  std::int64_t of_position;  // elements
-
-  Kept(const SequenceMask& mask, const Tensor& x) : keep(nullptr), of_position(1) {
-    if (!mask.defined() || x.numel() == 0) return;
-    const Tensor& bits = mask.bits_on(x.device());
-    keep = bits.device_data<bool>();
-    of_position = x.numel() / bits.numel();
-  }
-  __device__ bool operator[](std::int64_t i) const { return !keep || keep[i / of_position]; }
-};
-
 template <class Rule, class T>
-__global__ void terms_kernel(Rule rule, const T* x, const T* target, Kept kept, std::int64_t count,
-                             double* terms) {
+__global__ void terms_kernel(Rule rule, const T* x, const T* target, KeptPositions kept,
+                             std::int64_t count, double* terms) {
   const std::int64_t i = cuda::thread_number();
   if (i >= count) return;
   terms[i] = kept[i] ? rule(static_cast<double>(x[i]), static_cast<double>(target[i])) : 0.0;
@@ -35,14 +22,15 @@ void loss_sum(const Tensor& x, const Tensor& target, const SequenceMask& mask, T
   Tensor terms = Tensor::empty(x.shape(), DType::kFloat64, x.device());
   dispatch_dtype(FloatingTypes{}, x.dtype(), "loss", [&]<class T>(T) {
     cuda::launch({"loss", cuda::blocks_for(x.numel()), cuda::kThreads}, terms_kernel<Rule, T>,
-                 Rule(), x.device_data<T>(), target.device_data<T>(), Kept(mask, x), x.numel(),
-                 terms.device_data<double>());
+                 Rule(), x.device_data<T>(), target.device_data<T>(),
+                 KeptPositions::of_elements(mask, x), x.numel(), terms.device_data<double>());
   });
   sum_by_samples("loss", terms, samples_of(x), sum);
 }
 
 template <class T>
-__global__ void targets_fit_kernel(const T* targets, Kept kept, std::int64_t count, bool* fit) {
+__global__ void targets_fit_kernel(const T* targets, KeptPositions kept, std::int64_t count,
+                                   bool* fit) {
   bool all = true;
   for (std::int64_t i = cuda::thread_number(); i < count; i += cuda::thread_count()) {
     if (kept[i]) all = all && targets[i] >= 0 && targets[i] <= 1;
@@ -55,7 +43,8 @@ void targets_fit(const Tensor& targets, const SequenceMask& mask, bool& fit) {
   cuda::BlockFlags flags(blocks, targets.device());
   dispatch_dtype(FloatingTypes{}, targets.dtype(), "bce_with_logits", [&]<class T>(T) {
     cuda::launch({"bce_with_logits", blocks, cuda::kThreads}, targets_fit_kernel<T>,
-                 targets.device_data<T>(), Kept(mask, targets), targets.numel(), flags.data());
+                 targets.device_data<T>(), KeptPositions::of_elements(mask, targets),
+                 targets.numel(), flags.data());
   });
   fit = flags.all();
 }

@@ -1,27 +1,13 @@
 #include <algorithm>
-#include <cstring>
 
 #include <maskgrad/ops/cpu/rows/taken_rows.hpp>
 #include <maskgrad/tensor/cuda/launch.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 
 namespace maskgrad::ops {
 namespace {
 
 constexpr unsigned kLanes = 32, kWarps = cuda::kThreads / kLanes;
-
-// A list of structures of int64, for the device.
-template <class S>
-Tensor upload(std::span<const S> list, Device device) {
-  static_assert(sizeof(S) % sizeof(std::int64_t) == 0);
-  constexpr std::int64_t kWords = sizeof(S) / sizeof(std::int64_t);
-  Tensor words = Tensor::empty({std::ssize(list), kWords}, DType::kInt64);
-  if (!list.empty()) std::memcpy(words.raw_data(), list.data(), list.size_bytes());
-  return words.to(device);
-}
-template <class S>
-const S* uploaded(const Tensor& words) {
-  return reinterpret_cast<const S*>(words.device_data<std::int64_t>());
-}
 
 // A warp for each place.
 template <class T>
@@ -38,10 +24,10 @@ __global__ void take_rows_kernel(const std::int64_t* rows, std::int64_t places, 
 void take_rows(std::span<const std::int64_t> rows, const Tensor& table, Tensor& y) {
   if (y.numel() == 0) return;
   const std::int64_t places = std::ssize(rows);
-  const Tensor which = upload(rows, y.device());
+  const cuda::Uploaded which(rows);
   dispatch_dtype(FloatingTypes{}, y.dtype(), "embedding", [&]<class T>(T) {
     cuda::launch({"embedding", cuda::blocks_for(places, kWarps), dim3(kLanes, kWarps)},
-                 take_rows_kernel<T>, uploaded<std::int64_t>(which), places, table.device_data<T>(),
+                 take_rows_kernel<T>, which.data(), places, table.device_data<T>(),
                  y.numel() / places, y.device_data<T>());
   });
 }
@@ -108,18 +94,18 @@ void sum_places(const Occurrences& occurrences, const Tensor& x, std::int64_t co
   const auto& blocks = occurrences.blocks();
   const auto tiles =
       static_cast<unsigned>(std::min(kMost, (columns + kLanes - 1) / std::int64_t{kLanes}));
-  const Tensor listed = upload(std::span<const Block>(blocks), x.device()),
-               places = upload(occurrences.places(), x.device());
+  const cuda::Uploaded listed{std::span<const Block>(blocks)};
+  const cuda::Uploaded places(occurrences.places());
   Tensor parts = Tensor::empty({occurrences.parts(), columns}, x.dtype(), x.device());
   const std::int64_t count = std::ssize(blocks);
   cuda::launch({"embedding", dim3(cuda::blocks_for(count, kWarps), tiles), dim3(kLanes, kWarps)},
-               sum_blocks_kernel<T>, uploaded<Block>(listed), count, uploaded<std::int64_t>(places),
-               x.device_data<T>(), columns, table.device_data<T>(), parts.device_data<T>());
+               sum_blocks_kernel<T>, listed.data(), count, places.data(), x.device_data<T>(),
+               columns, table.device_data<T>(), parts.device_data<T>());
   if (occurrences.parts() == 0) return;
   const PoolVector<PartsOfRow> rows = rows_with_parts(blocks);
-  const Tensor of_rows = upload(std::span<const PartsOfRow>(rows), x.device());
+  const cuda::Uploaded of_rows{std::span<const PartsOfRow>(rows)};
   cuda::launch({"embedding", dim3(static_cast<unsigned>(rows.size()), tiles), dim3(kLanes, kWarps)},
-               add_parts_kernel<T>, uploaded<PartsOfRow>(of_rows), columns, parts.device_data<T>(),
+               add_parts_kernel<T>, of_rows.data(), columns, parts.device_data<T>(),
                table.device_data<T>());
 }
 

@@ -1,23 +1,15 @@
-// log() alone has not the bits of the C library's.
+// log() may differ from the C library's in its last place.
 #include <cmath>
 
 #include <maskgrad/ops/cuda/softmax_rows.hpp>
 #include <maskgrad/ops/functors/loss_rules.hpp>
+#include <maskgrad/ops/functors/product.hpp>
 #include <maskgrad/ops/nn/loss_kernels.hpp>
 #include <maskgrad/tensor/cuda/launch.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 
 namespace maskgrad::ops {
 namespace {
-
-Tensor upload(std::span<const std::int64_t> targets, Device device) {
-  return Tensor::from(targets, {std::ssize(targets)}, device);
-}
-
-// x y, rounded before anything is added to it.
-template <class T>
-__device__ T rounded_product(T x, T y) {
-  return math::multiply_add(x, y, T(-0.0));
-}
 
 // y = softmax(x), and the loss of each row, 0 of one that does not count.
 template <class Row, class T>
@@ -37,7 +29,7 @@ __global__ void cross_entropy_kernel(std::int64_t rows, std::int64_t n, const T*
   if (smoothing != 0) {
     const double share = smoothing / static_cast<double>(n);
     smoothed = row_sum<double>(row, [=](std::int64_t j) {
-      return rounded_product(share, of_top - static_cast<double>(x[j]));
+      return math::product(share, of_top - static_cast<double>(x[j]));
     });
   }
   if (!row.is_first()) return;
@@ -57,13 +49,12 @@ __global__ void cross_entropy_kernel(std::int64_t rows, std::int64_t n, const T*
 void cross_entropy(const Tensor& logits, std::span<const std::int64_t> targets, double smoothing,
                    Tensor& softmax, Tensor& sum) {
   const std::int64_t rows = std::ssize(targets);
-  const Tensor ids = upload(targets, logits.device());
+  const cuda::Uploaded ids(targets);
   Tensor losses = Tensor::empty({rows}, DType::kFloat64, logits.device());
   dispatch_dtype(FloatingTypes{}, logits.dtype(), "cross_entropy", [&]<class T>(T) {
     launch_rows("cross_entropy", {rows, logits.dim(-1)}, cross_entropy_kernel<ShortRow, T>,
-                cross_entropy_kernel<LongRow, T>, logits.device_data<T>(),
-                ids.device_data<std::int64_t>(), smoothing, softmax.device_data<T>(),
-                losses.device_data<double>());
+                cross_entropy_kernel<LongRow, T>, logits.device_data<T>(), ids.data(), smoothing,
+                softmax.device_data<T>(), losses.device_data<double>());
   });
   sum_by_samples("cross_entropy", losses, samples_of(logits, 1), sum);
 }
@@ -85,7 +76,7 @@ __global__ void gradient_kernel(const T* softmax, const std::int64_t* targets, s
     if (target >= 0 && shares.smoothing != 0) {
       d = functors::softmax_gradient(p, j == target ? of_target : of_other, factor);
     } else if (target >= 0) {
-      d = j == target ? rounded_product(p, factor) - factor : p * factor;
+      d = j == target ? math::product(p, factor) - factor : p * factor;
     }
     dlogits[row * n + j] = d;
   }
@@ -94,11 +85,11 @@ __global__ void gradient_kernel(const T* softmax, const std::int64_t* targets, s
 void gradient(const Tensor& softmax, std::span<const std::int64_t> targets,
               const ClassShares& shares, const Tensor& g, Tensor& dlogits) {
   const std::int64_t rows = std::ssize(targets);
-  const Tensor ids = upload(targets, g.device());
+  const cuda::Uploaded ids(targets);
   dispatch_dtype(FloatingTypes{}, g.dtype(), "cross_entropy", [&]<class T>(T) {
     cuda::launch({"cross_entropy", cuda::blocks_for(rows, kWarps), dim3(kLanes, kWarps)},
-                 gradient_kernel<T>, softmax.device_data<T>(), ids.device_data<std::int64_t>(),
-                 rows, softmax.dim(-1), shares, g.device_data<T>(), dlogits.device_data<T>());
+                 gradient_kernel<T>, softmax.device_data<T>(), ids.data(), rows, softmax.dim(-1),
+                 shares, g.device_data<T>(), dlogits.device_data<T>());
   });
 }
 
@@ -122,10 +113,10 @@ __global__ void hits_kernel(const T* logits, const std::int64_t* targets, std::i
 
 void hits(const Tensor& logits, std::span<const std::int64_t> targets, Tensor& found) {
   const std::int64_t rows = std::ssize(targets);
-  const Tensor ids = upload(targets, logits.device());
+  const cuda::Uploaded ids(targets);
   dispatch_dtype(FloatingTypes{}, logits.dtype(), "accuracy", [&]<class T>(T) {
     cuda::launch({"accuracy", cuda::blocks_for(rows, kWarps), dim3(kLanes, kWarps)}, hits_kernel<T>,
-                 logits.device_data<T>(), ids.device_data<std::int64_t>(), rows, logits.dim(-1),
+                 logits.device_data<T>(), ids.data(), rows, logits.dim(-1),
                  found.device_data<bool>());
   });
 }

@@ -168,7 +168,8 @@ void sum_parameters(LayerNormGradient& call, const Kept& keep) {
 Kept kept_there(const KeptOfNorm& kept, const Tensor& x, Tensor& elements) {
   if (kept.elements().defined()) elements = kept.elements().to(x.device());
   const Tensor& bits = elements;
-  return {KeptPositions(kept.mask(), x), bits.defined() ? bits.device_data<bool>() : nullptr};
+  return {KeptPositions::of_rows(kept.mask(), x),
+          bits.defined() ? bits.device_data<bool>() : nullptr};
 }
 
 void normalise(const Tensor& x, const KeptOfNorm& kept, const Tensor& weight, const Tensor& bias,

@@ -71,7 +71,7 @@ void normalise(const Tensor& x, const SequenceMask& mask, const Tensor& weight, 
                Tensor& y, RmsNormSaved& saved) {
   dispatch_dtype(FloatingTypes{}, x.dtype(), "rms_norm", [&]<class T>(T) {
     launch_rows("rms_norm", x.shape(), rms_norm_kernel<ShortRow, T>, rms_norm_kernel<LongRow, T>,
-                x.device_data<T>(), KeptPositions(mask, x), weight.device_data<T>(), eps,
+                x.device_data<T>(), KeptPositions::of_rows(mask, x), weight.device_data<T>(), eps,
                 y.device_data<T>(), saved.xhat.device_data<T>(),
                 saved.inverse_roots.device_data<double>());
   });
@@ -83,7 +83,7 @@ void set_gradient(const Tensor& g, const RmsNormSaved& saved, const SequenceMask
     launch_rows("rms_norm", g.shape(), rms_norm_gradient_kernel<ShortRow, T>,
                 rms_norm_gradient_kernel<LongRow, T>, g.device_data<T>(),
                 saved.xhat.device_data<T>(), saved.inverse_roots.device_data<double>(),
-                KeptPositions(mask, g), weight.device_data<T>(), dx.device_data<T>());
+                KeptPositions::of_rows(mask, g), weight.device_data<T>(), dx.device_data<T>());
   });
 }
 

@@ -1,4 +1,4 @@
-// log() alone may have other bits than the C library's, in its last place.
+// log() may differ from the C library's in its last place.
 #include <maskgrad/ops/cuda/softmax_rows.hpp>
 #include <maskgrad/ops/nn/softmax_kernels.hpp>
 

@@ -7,7 +7,7 @@
 namespace maskgrad::ops {
 
 /// Which places of the rows of x [..., N] are kept, on the host.
-struct KeptRows {
+struct KeptOfSoftmax {
   Tensor bits;  // bool [..., N]
   Tensor rows;  // int64: which row of the bits goes with each row of x, -1 for none; undefined: its
                 // own
@@ -25,7 +25,7 @@ struct SoftmaxKernels {
 };
 
 inline constinit SoftmaxKernels<> kSoftmaxCuda{"softmax"}, kLogSoftmaxCuda{"log_softmax"};
-inline constinit SoftmaxKernels<KeptRows> kMaskedSoftmaxCuda{"masked_softmax"},
+inline constinit SoftmaxKernels<KeptOfSoftmax> kMaskedSoftmaxCuda{"masked_softmax"},
     kMaskedLogSoftmaxCuda{"masked_log_softmax"};
 
 }  // namespace maskgrad::ops

@@ -1,6 +1,6 @@
+#include <maskgrad/ops/cuda/strided_copy.hpp>
 #include <maskgrad/ops/shape/around.hpp>
 #include <maskgrad/ops/shape/axis_part.hpp>
-#include <maskgrad/ops/shape/strided_copy.hpp>
 
 namespace maskgrad::ops {
 namespace {

@@ -1,5 +1,5 @@
+#include <maskgrad/ops/cuda/strided_copy.hpp>
 #include <maskgrad/ops/shape/rearrange.hpp>
-#include <maskgrad/ops/shape/strided_copy.hpp>
 
 namespace maskgrad::ops {
 namespace {

@@ -1,5 +1,6 @@
-#include <maskgrad/ops/shape/cuda_words.hpp>
+#include <maskgrad/ops/cuda/words.hpp>
 #include <maskgrad/ops/shape/row_moves.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -26,8 +27,7 @@ void move_rows(RowList which, std::span<const std::int64_t> rows, std::int64_t c
   const auto count = static_cast<std::int64_t>(rows.size());
   const std::uint64_t bytes = static_cast<std::uint64_t>(columns) * size_of(from.dtype());
   if (count == 0 || bytes == 0) return;
-  const Tensor uploaded = Tensor::from(rows, {count}, from.device());
-  const auto* const list = uploaded.device_data<std::int64_t>();
+  const cuda::Uploaded list(rows);
   const std::byte* const source = device_bytes(from);
   std::byte* const target = device_bytes(to);
   const std::uint64_t all = bytes | alignment_of(source) | alignment_of(target);
@@ -35,7 +35,7 @@ void move_rows(RowList which, std::span<const std::int64_t> rows, std::int64_t c
     const auto each = static_cast<std::int64_t>(bytes / sizeof(Word));
     const auto kernel = which == RowList::kSources ? take_rows_kernel<Word> : put_rows_kernel<Word>;
     cuda::launch({"rows", cuda::blocks_for(count * each), cuda::kThreads}, kernel,
-                 reinterpret_cast<const Word*>(source), list, each, count * each,
+                 reinterpret_cast<const Word*>(source), list.data(), each, count * each,
                  reinterpret_cast<Word*>(target));
   });
 }

@@ -22,7 +22,7 @@ inline constinit RowKernel kBooleanMaskCuda{"boolean_mask"}, kBooleanUnmaskCuda{
     kGatherCuda{"gather"};
 
 /// y[i] = x[from[i]] along the first dimension. x [N, ...] -> [from.size(), ...]. The places are
-/// not checked. Throws Error "[name] has no CUDA kernel", as all here.
+/// not checked. Throws Error "[name] has no CUDA kernel", as do the next two.
 Tensor take_rows(const RowKernel& op, const Tensor& x, std::span<const std::int64_t> from);
 
 /// y[to[i]] = x[i], and `fill` in the rows that no i names. x [K, ...] -> [rows, ...].
@@ -32,7 +32,7 @@ Tensor put_rows(const RowKernel& op, const Tensor& x, std::span<const std::int64
 /// y[to[i]] = x[i]; other rows of y stay as they are.
 void place_rows(const RowKernel& op, const Tensor& x, std::span<const std::int64_t> to, Tensor& y);
 
-/// Where a bool [N] is true, as int64 [K].
+/// Where a bool [N] on the host is true, as int64 [K].
 Tensor true_places(const Tensor& mask);
 
 }  // namespace maskgrad::ops

@@ -1,5 +1,5 @@
-#include <maskgrad/ops/shape/cuda_words.hpp>
-#include <maskgrad/ops/shape/strided_copy.hpp>
+#include <maskgrad/ops/cuda/strided_copy.hpp>
+#include <maskgrad/ops/cuda/words.hpp>
 
 namespace maskgrad::ops {
 namespace {

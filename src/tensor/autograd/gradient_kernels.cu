@@ -4,6 +4,7 @@
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 #include <maskgrad/tensor/cuda/warp.hpp>
 
 namespace maskgrad {
@@ -23,15 +24,16 @@ void add_into_on_device(Tensor& total, const Tensor& term) {
 }
 
 template <class T>
-__global__ void scale_into_kernel(T* to, const T* from, T factor, std::int64_t count) {
+__global__ void scale_into_kernel(T* to, const T* from, const T* factor, std::int64_t count) {
   const std::int64_t i = cuda::thread_number();
-  if (i < count) to[i] = from[i] * factor;
+  if (i < count) to[i] = from[i] * *factor;
 }
 
 void scale_into_on_device(Tensor& to, const Tensor& from, double factor) {
   dispatch_dtype(FloatingTypes{}, to.dtype(), "scale_into", [&]<class T>(T) {
+    const cuda::Uploaded uploaded(static_cast<T>(factor));
     cuda::launch({"scale_into", cuda::blocks_for(to.numel()), cuda::kThreads}, scale_into_kernel<T>,
-                 to.device_data<T>(), from.device_data<T>(), static_cast<T>(factor), to.numel());
+                 to.device_data<T>(), from.device_data<T>(), uploaded.data(), to.numel());
   });
 }
 

@@ -109,6 +109,8 @@ void Tape::backward(const Variable& root, const Tensor& grad_output) {
   check(grad_output.shape() == root.shape() && grad_output.dtype() == root.dtype(), "backward",
         "grad_output is {} {}, the value {} {}", maskgrad::to_string(grad_output.dtype()),
         grad_output.shape(), maskgrad::to_string(root.dtype()), root.shape());
+  check(grad_output.device() == root.device(), "backward", "grad_output is on {}, the value on {}",
+        maskgrad::to_string(grad_output.device().type), maskgrad::to_string(root.device().type));
   run_backward(gradient, grad_output);
 }
 

@@ -11,7 +11,8 @@ namespace maskgrad {
 struct Traffic {
   std::uint64_t copied = 0;  // clone(), copy_from(), to(), permuted and expanded tensors
   std::uint64_t filled = 0;  // with one value: zeros(), full(), fill(), gradients set to 0
-  std::uint64_t syncs = 0;   // times that the host waited for a device: item(), to(Device{})
+  std::uint64_t syncs =
+      0;  // times that the host waited for all that a device does: item(), to(Device{})
 
   static Traffic so_far();
   /// To be called by code that copies, fills or waits by itself.

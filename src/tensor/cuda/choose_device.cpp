@@ -9,7 +9,7 @@ constexpr const char* kName = "device";
 constexpr Device kCuda = {DeviceType::kCuda};
 
 Device cuda_device() {
-  check(cuda_memory != nullptr, kName, "this build has no CUDA; configure with -DMASKGRAD_CUDA=ON");
+  need_cuda_build();
   cuda_memory->check_usable();
   return kCuda;
 }
@@ -28,7 +28,8 @@ Device best_device() {
 Device choose_device(std::string_view name, std::string_view flag) {
   if (name == "cuda") return cuda_device();
   if (name == "auto") return best_device();
-  check(name == "cpu", kName, "{} must be one of cpu, auto, cuda, not '{}'", flag, shortened(name));
+  check(name == "cpu", kName, "{} must be one of {}, not '{}'", flag, fmt::join(kDeviceNames, ", "),
+        shortened(name));
   return {};
 }
 

@@ -1,11 +1,15 @@
 // Which device a name means, on this machine.
 #pragma once
 
+#include <array>
 #include <string_view>
 
 #include <maskgrad/tensor/device.hpp>
 
 namespace maskgrad {
+
+/// The names that choose_device() takes.
+inline constexpr std::array<std::string_view, 3> kDeviceNames = {"cpu", "auto", "cuda"};
 
 /// The device called `name`:
 ///   cpu    the CPU

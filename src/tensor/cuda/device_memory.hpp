@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <maskgrad/tensor/cuda/device_counts.hpp>
+#include <maskgrad/tensor/error.hpp>
 
 namespace maskgrad {
 
@@ -34,6 +35,12 @@ struct DeviceMemory {
 
 /// Null in a build without CUDA; set where the program starts.
 inline constinit const DeviceMemory* cuda_memory = nullptr;
+
+/// Throws Error "[device] this build has no CUDA; configure with -DMASKGRAD_CUDA=ON".
+inline void need_cuda_build() {
+  check(cuda_memory != nullptr, "device",
+        "this build has no CUDA; configure with -DMASKGRAD_CUDA=ON");
+}
 
 /// All zeros in a build without CUDA.
 inline DeviceCounts device_counts() { return cuda_memory ? cuda_memory->counts() : DeviceCounts{}; }

@@ -8,6 +8,7 @@
 #include <maskgrad/tensor/cuda/device_pool.hpp>
 #include <maskgrad/tensor/cuda/marks.hpp>
 #include <maskgrad/tensor/cuda/step_log.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 
 namespace maskgrad::cuda {
 namespace {
@@ -33,7 +34,7 @@ std::size_t size_class(std::size_t bytes) {
 // nullptr when the device has no more.
 std::byte* ask_device(std::size_t bytes) {
   void* memory = nullptr;
-  stream();  // there may be no device
+  need_device();
   const cudaError_t error = cudaMalloc(&memory, bytes);
   if (error == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());  // it is dealt with
@@ -143,9 +144,11 @@ std::byte* DevicePool::ask(std::size_t bytes) {
   return memory;
 }
 
-// What kernels of the step do with them must have started: cudaFree() waits for it.
+// Work that was given to the device may use them still, and graphs may.
 void DevicePool::release_free_slabs() {
   step_log().forget();
+  synchronize();
+  uploads().release_free_slabs();
   const auto is_free = [&](std::size_t slab) { return slabs_[slab].in_use == 0; };
   for (auto& [size, free] : free_) {
     std::erase_if(free, [&](std::byte* block) { return is_free(blocks_.at(block).slab); });

@@ -4,6 +4,7 @@
 #include <new>
 #include <string_view>
 
+#include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/cuda/device_pool.hpp>
 #include <maskgrad/tensor/cuda/device_step.hpp>
@@ -94,6 +95,21 @@ DeviceCounts counts() {
   return counts;
 }
 
+// A build has kernels for some architectures. What runs on none of them is found at the first one.
+void check_has_kernels() {
+  cudaFuncAttributes attributes;
+  const auto* const kernel = reinterpret_cast<const void*>(fill_kernel<std::uint8_t>);
+  if (cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());  // it is dealt with
+  int major = 0, minor = 0;
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), kName);
+  check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), kName);
+  fail(kName,
+       "cuda: this build has no kernels for a GPU of compute capability {}.{}; configure with "
+       "-DMASKGRAD_CUDA_ARCHITECTURES={}{}",
+       major, minor, major, minor);
+}
+
 constexpr DeviceMemory kMemory = {check_usable, allocate, release, upload_new, upload,
                                   download,     copy,     fill,    counts};
 
@@ -148,6 +164,7 @@ void check_usable() {
   const cudaError_t error = cudaGetDeviceCount(&count);
   check(error != cudaErrorNoDevice, kName, "cuda: the driver knows no GPU");
   check_cuda(error, kName);
+  check_has_kernels();
 }
 
 cudaStream_t stream() {
@@ -181,7 +198,7 @@ bool waits_for_each_launch() {
 void synchronize() {
   const std::lock_guard lock(device_lock());
   step_log().interrupt();
-  ++counted().waits;
+  Traffic::add_sync();
   check_cuda(cudaStreamSynchronize(stream()), kName);
 }
 

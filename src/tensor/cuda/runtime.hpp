@@ -23,6 +23,9 @@ cudaStream_t stream();
 /// threads come one after another.
 std::recursive_mutex& device_lock();
 
+/// Throws Error as check_usable(), and makes the stream.
+inline void need_device() { static_cast<void>(stream()); }
+
 /// Waits for all work. Throws Error when some of it has failed. Interrupts a DeviceStep.
 void synchronize();
 

@@ -61,7 +61,7 @@ StepLog::Mode StepLog::mode_of_next_step() {
 bool StepLog::begin() {
   const std::lock_guard lock(device_lock());
   if (is_open_) return false;
-  stream();                                         // there may be no device
+  need_device();
   cudaEvent_t& done = done_[(step_ + 1) % kAhead];  // of the step kAhead before
   if (!done) check_cuda(cudaEventCreateWithFlags(&done, cudaEventDisableTiming), kName);
   check_cuda(cudaEventSynchronize(done), kName);

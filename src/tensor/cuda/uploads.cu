@@ -1,9 +1,9 @@
 // Blocks of slabs, and the copies that fill them.
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <new>
 #include <optional>
+#include <utility>
 
 #include <maskgrad/tensor/cuda/device_pool.hpp>
 #include <maskgrad/tensor/cuda/marks.hpp>
@@ -57,7 +57,8 @@ void* Uploads::add(const void* from, std::size_t bytes) {
   auto slab = slabs_.begin();
   while (slab != slabs_.end() && !(begin = take(*slab, size))) ++slab;
   if (!begin) {
-    slab = slabs_.insert(slabs_.end(), make_slab(size));
+    Slab made = make_slab(size);  // for which free slabs may go
+    slab = slabs_.insert(slabs_.end(), std::move(made));
     begin = take(*slab, size);
   }
   if (bytes > 0) std::memcpy(slab->pinned[turn_] + *begin, from, bytes);
@@ -87,9 +88,9 @@ std::optional<std::size_t> Uploads::take(Slab& slab, std::size_t size) {
 
 Uploads::Slab Uploads::make_slab(std::size_t size) {
   Slab slab;
-  slab.bytes = std::max(kSmallestSlab, std::bit_ceil(size));
+  slab.bytes = (size + kSmallestSlab - 1) / kSmallestSlab * kSmallestSlab;
   slab.blocks = {{0, slab.bytes, State::kFree}};
-  stream();  // there may be no device
+  need_device();
   std::byte* const pinned = pinned_memory(StepLog::kAhead, slab.bytes);
   for (std::size_t turn = 0; turn < StepLog::kAhead; ++turn) {
     slab.pinned[turn] = pinned + turn * slab.bytes;
@@ -103,9 +104,21 @@ Uploads::Slab Uploads::make_slab(std::size_t size) {
   return slab;
 }
 
+void Uploads::release_free_slabs() {
+  const auto is_free = [](const Slab& slab) {
+    return slab.blocks.size() == 1 && slab.blocks[0].state == State::kFree;
+  };
+  std::erase_if(slabs_, [&](const Slab& slab) {
+    if (!is_free(slab)) return false;
+    check_cuda(cudaFree(slab.device), kName);
+    check_cuda(cudaFreeHost(slab.pinned[0]), kName);
+    return true;
+  });
+}
+
 void Uploads::flush() {
   for (Slab& slab : slabs_) {
-    std::vector<Added>& added = slab.added;
+    std::vector<Added> added = std::exchange(slab.added, {});  // once, also where a copy fails
     for (const Added& one : added) mark(slab.device + one.begin, one.bytes, true);
     std::sort(added.begin(), added.end(),
               [](const Added& a, const Added& b) { return a.begin < b.begin; });
@@ -115,7 +128,6 @@ void Uploads::flush() {
       copy(slab, first->begin, last->end);
       first = last + 1;
     }
-    added.clear();
   }
 }
 

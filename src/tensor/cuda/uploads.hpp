@@ -34,6 +34,10 @@ class Uploads {
   /// Gives back what add() returned. False for what it did not return.
   bool free(const void* block);
 
+  /// Gives the device and the host slabs back of which no block is in use. Nothing that was copied
+  /// from them may be under way.
+  void release_free_slabs();
+
   std::size_t bytes_in_use() const { return bytes_in_use_; }
 
  private:

@@ -1,12 +1,14 @@
 #include <maskgrad/tensor/cuda/block_flags.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 #include <maskgrad/train/optim/adam_rule.hpp>
 
 namespace maskgrad {
 namespace {
 
 template <class T>
-__global__ void adam_kernel(AdamRule<T> rule, std::int64_t count, const T* gradients, T* w, T* m,
-                            T* r, bool* finite) {
+__global__ void adam_kernel(const AdamRule<T>* uploaded, std::int64_t count, const T* gradients,
+                            T* w, T* m, T* r, bool* finite) {
+  const AdamRule<T> rule = *uploaded;
   bool all = true;
   for (std::int64_t i = cuda::thread_number(); i < count; i += cuda::thread_count()) {
     typename AdamRule<T>::State state = {w[i], m[i], r[i]};
@@ -33,7 +35,9 @@ const bool kFilled =
       const unsigned blocks = cuda::blocks_of_stride(count);
       cuda::BlockFlags flags(blocks, w.device());
       dispatch_dtype(FloatingTypes{}, w.dtype(), "adam", [&]<class T>(T) {
-        cuda::launch({"adam", blocks, cuda::kThreads}, adam_kernel<T>, AdamRule<T>(factors), count,
+        const AdamRule<T> rule(factors);
+        const cuda::Uploaded uploaded(rule);
+        cuda::launch({"adam", blocks, cuda::kThreads}, adam_kernel<T>, uploaded.data(), count,
                      g.device_data<T>() + first, w.device_data<T>() + first,
                      m.device_data<T>() + first, r.device_data<T>() + first, flags.data());
       });

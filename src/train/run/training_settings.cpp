@@ -40,7 +40,9 @@ std::vector<Setting> what_is_trained(const std::string& name, const TrainingOpti
           .without_effect()
           .since(3),
       Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.folder().not_saved(),
-      Setting{"device", Text("cpu"), "where to train"}.one_of({"cpu", "auto", "cuda"}).changeable(),
+      Setting{"device", Text("cpu"), "where to train"}
+          .one_of({kDeviceNames.begin(), kDeviceNames.end()})
+          .changeable(),
       Setting{"dtype", Text(to_string(options.dtype)), "type of weights and activations"}.one_of(
           {"float32", "float64"}),
   };
@@ -174,12 +176,26 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
   return all;
 }
 
+namespace {
+
+// It may stand in the file of a run that goes on.
+void check_device(const std::string& device, const std::string& flag) {
+  try {
+    choose_device(device, flag);
+  } catch (const Error& error) {
+    if (device != "cuda") throw;
+    fail("device", "{}; or give {} cpu", error.text(), flag);
+  }
+}
+
+}  // namespace
+
 void check_training_settings(const Settings& settings, bool validates, const RunWords& words) {
   check(settings.integer("epochs") > 0 || settings.integer("steps") > 0 ||
             settings.real("minutes") > 0,
         "train", "{}, {} and {} are all 0: nothing would end the run", words.setting("epochs"),
         words.setting("steps"), words.setting("minutes"));
-  choose_device(settings.text("device"), words.setting("device"));
+  check_device(settings.text("device"), words.setting("device"));
   std::string data = words.setting("val");
   if (settings.has("val_share")) data += " or " + words.setting("val_share");
   for (const char* key : {"val_every", "patience"}) {

@@ -1,5 +1,5 @@
-// maskgrad train --device cuda: each recipe ends with the weights that it has on the CPU, and a run
-// goes on where it was not begun.
+// maskgrad train --device cuda: recipes end with the weights that they have on the CPU, and a run
+// goes on where it was not begun. The recipe distractors is left out, as its figures take a minute.
 #include <map>
 
 #include <fmt/format.h>
@@ -53,6 +53,16 @@ TEST_F(TrainOnDevice, GivesTheBlogModelTheWeightsOfTheCpu) {
 TEST_F(TrainOnDevice, GivesASmallTransformerTheWeightsOfTheCpu) {
   expect_same_on_both({"arithmetic", "--features", "16", "--layers", "1", "--heads", "2",
                        "--batch-size", "4", "--samples", "40", "--minutes", "0", "--steps", "3"});
+}
+
+TEST_F(TrainOnDevice, GivesAModelOfTextsTheWeightsOfTheCpu) {
+  std::filesystem::create_directories(path("t"));
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "one two three\n";
+  write("t/a", text);
+  write("t/b", text + "four\n");
+  expect_same_on_both({"text", "--data", "t", "--features", "8", "--layers", "1", "--heads", "2",
+                       "--context", "16", "--minutes", "0", "--steps", "3"});
 }
 
 TEST_F(TrainOnDevice, GivesEachGateTheWeightsOfTheCpu) {

@@ -24,13 +24,17 @@ using ::testing::ElementsAre;
 
 // What goes through no tensor on the device must not wait for one, nor start one.
 TEST(CudaDevice, SaysWhyThereIsNone) {
-  const auto reason = [](int driver, int gpus) {
-    const emulation::Installed installed(driver, gpus);
+  const auto reason = [](int driver, int gpus, bool kernels = true) {
+    const emulation::Installed installed(driver, gpus, kernels);
     return error_of([] { cuda::check_usable(); });
   };
   EXPECT_EQ(reason(0, 0), "[device] cuda: no NVIDIA driver is installed");
   EXPECT_EQ(reason(12040, 1), "[device] cuda: the driver is for CUDA 12.4, this build needs 13.0");
   EXPECT_EQ(reason(13000, 0), "[device] cuda: the driver knows no GPU");
+  EXPECT_EQ(
+      reason(13000, 1, false),
+      "[device] cuda: this build has no kernels for a GPU of compute capability 9.0; configure "
+      "with -DMASKGRAD_CUDA_ARCHITECTURES=90");
   EXPECT_EQ(reason(13020, 1), "no error");
 }
 

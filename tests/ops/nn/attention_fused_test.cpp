@@ -135,16 +135,7 @@ TEST(FusedAttention, IsTheComposedOneWithABiasOfAnyShapeThatBroadcasts) {
   for (int i = 0; i < 8; ++i) {
     const AttentionSizes d = random_sizes(random);
     AttentionInputs in = random_attention(random, d);
-    for (const Shape& shape : {Shape{},
-                               {d.keys},
-                               {d.queries, 1},
-                               {d.queries, d.keys},
-                               {d.heads, 1, d.keys},
-                               {d.heads, d.queries, d.keys},
-                               {d.batch, 1, 1, d.keys},
-                               {d.batch, 1, d.queries, d.keys},
-                               {1, d.heads, 1, 1},
-                               d.pairs()}) {
+    for (const Shape& shape : d.bias_shapes()) {
       SCOPED_TRACE(to_string(shape));
       in.bias = test::uniform(random, shape).to(DType::kFloat32).to(DType::kFloat64);
       expect_composed(in, one_mask(random, d));

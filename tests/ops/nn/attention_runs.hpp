@@ -15,6 +15,20 @@ struct AttentionSizes {
   std::int64_t batch, heads, key_heads, queries, keys, features, value_features;
 
   Shape pairs() const { return {batch, heads, queries, keys}; }
+  /// Of a bias, every kind that broadcasts to the pairs.
+  std::vector<Shape> bias_shapes() const {
+    return {{},
+            {keys},
+            {queries, 1},
+            {queries, keys},
+            {heads, 1, keys},
+            {heads, queries, keys},
+            {batch, 1, 1, keys},
+            {batch, 1, queries, keys},
+            {batch, heads, queries, 1},
+            {1, heads, 1, 1},
+            pairs()};
+  }
 };
 
 struct AttentionInputs {

@@ -165,8 +165,7 @@ void fused_attention(const AttentionProblem& p, const Shape& output, AttentionVa
     dispatch_dtype(FloatingTypes{}, p.dtype, "scaled_dot_product_attention",
                    [&]<class T>(T) { run_forward<T>(p, values); });
   };
-  const auto& kernel = p.is_self_attention ? kSelfAttentionCuda : kFusedAttentionCuda;
-  dispatch_device(values.q.device(), kernel, on_cpu, p, std::as_const(values.q),
+  dispatch_device(values.q.device(), kFusedAttentionCuda, on_cpu, p, std::as_const(values.q),
                   std::as_const(values.k), std::as_const(values.v), values.output, values.top,
                   values.inverse_sum);
 }

@@ -46,7 +46,7 @@ AttentionProblem checked_problem(const OpDef& op, const Tensor& q, const HeadsOf
   check_pairs(op, heads.q.shape(), heads.k.shape(), pairs, plan.pairs());
   check_options(op, options, q.dtype(), pairs);
   check_queries(op, given.queries(), q.shape());
-  return AttentionProblem::of(op, heads.q, heads.k, heads.v, q.dtype(), output_of(q.shape(), heads),
+  return AttentionProblem::of(heads.q, heads.k, heads.v, q.dtype(), output_of(q.shape(), heads),
                               plan, options);
 }
 

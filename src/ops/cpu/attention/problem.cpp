@@ -17,11 +17,10 @@ std::array<std::int64_t, 4> strides_of(const Shape& shape) {
 
 }  // namespace
 
-AttentionProblem AttentionProblem::of(const OpDef& op, const Heads& q, const Heads& k,
-                                      const Heads& v, DType dtype, const Shape& output,
-                                      const AttentionPlan& plan, const AttentionOptions& options) {
-  return {.is_self_attention = op.name == "self_attention",
-          .batch = q.batch,
+AttentionProblem AttentionProblem::of(const Heads& q, const Heads& k, const Heads& v, DType dtype,
+                                      const Shape& output, const AttentionPlan& plan,
+                                      const AttentionOptions& options) {
+  return {.batch = q.batch,
           .heads = q.heads,
           .key_heads = k.heads,
           .queries = q.rows,

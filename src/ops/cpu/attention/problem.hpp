@@ -14,7 +14,6 @@ namespace maskgrad::ops {
 
 /// Shapes as in attention.hpp. What forward and backward have in common.
 struct AttentionProblem {
-  bool is_self_attention;  // of self_attention(), which is the same but for its name
   std::int64_t batch, heads, key_heads, queries, keys, features, value_features;
   HeadLayout q, k, v, output;  // gradients stand as their inputs do
   DType dtype;
@@ -28,8 +27,8 @@ struct AttentionProblem {
   std::array<std::int64_t, 4> bias_stride;  // how far apart neighbours stand in it
 
   /// Everything has been checked; `plan` has pairs.
-  static AttentionProblem of(const OpDef& op, const Heads& q, const Heads& k, const Heads& v,
-                             DType dtype, const Shape& output, const AttentionPlan& plan,
+  static AttentionProblem of(const Heads& q, const Heads& k, const Heads& v, DType dtype,
+                             const Shape& output, const AttentionPlan& plan,
                              const AttentionOptions& options);
 
   std::int64_t key_head(std::int64_t h) const { return h / (heads / key_heads); }
@@ -65,11 +64,9 @@ struct AttentionGradients {
 
 // Their kernels, with the same bits. The bias of the problem is on the device too. `lanes`: of the
 // CPU's vectors, in which it adds up the features of a row.
-using FusedAttentionKernel =
-    CudaKernel<void(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
-                    const Tensor& v, Tensor& output, Tensor& top, Tensor& inverse_sum)>;
-inline constinit FusedAttentionKernel kFusedAttentionCuda{"scaled_dot_product_attention"};
-inline constinit FusedAttentionKernel kSelfAttentionCuda{"self_attention"};
+inline constinit CudaKernel<void(const AttentionProblem& problem, const Tensor& q, const Tensor& k,
+                                 const Tensor& v, Tensor& output, Tensor& top, Tensor& inverse_sum)>
+    kFusedAttentionCuda{"scaled_dot_product_attention"};
 inline constinit CudaKernel<void(const AttentionProblem& problem, const AttentionValues& values,
                                  int lanes, const Tensor& grad_output,
                                  AttentionGradients& gradients)>

@@ -25,12 +25,15 @@ struct FirstLanes {
   void store(const V& x, T* to) const { store_first(x, to, count); }
 };
 
-// Calls f(lanes, j) for all elements j of a row, a vector of them at a time, the tail too.
+// Calls f(at) for all elements of a row, a vector of them at a time, the tail too.
 template <class T, class F>
-void for_each_lanes(std::int64_t n, F f) {
+void for_each_element(std::int64_t n, F f) {
+  const WholeLanes<T> whole;
   std::int64_t j = 0;
-  for (; j + kLanes<T> <= n; j += kLanes<T>) f(WholeLanes<T>(), j);
-  if (j < n) f(FirstLanes<T>{n - j}, j);
+  for (; j + kLanes<T> <= n; j += kLanes<T>) f(AtElement<WholeLanes<T>>{whole, n, j});
+  if (j == n) return;
+  const FirstLanes<T> tail{n - j};
+  f(AtElement<FirstLanes<T>>{tail, n, j});
 }
 
 }  // namespace detail
@@ -38,13 +41,11 @@ void for_each_lanes(std::int64_t n, F f) {
 /// A step of one sequence, of n elements.
 template <class Cell, class T>
 void step_forward(std::int64_t n, const CellForward<T, Cell::kStates>& f) {
-  detail::for_each_lanes<T>(
-      n, [&](const auto& lanes, std::int64_t j) MASKGRAD_INLINE { Cell::forward(lanes, n, j, f); });
+  detail::for_each_element<T>(n, [&](const auto& at) MASKGRAD_INLINE { Cell::forward(at, f); });
 }
 template <class Cell, class T>
 void step_backward(std::int64_t n, const CellBackward<T, Cell::kStates>& f) {
-  detail::for_each_lanes<T>(n, [&](const auto& lanes, std::int64_t j)
-                                   MASKGRAD_INLINE { Cell::backward(lanes, n, j, f); });
+  detail::for_each_element<T>(n, [&](const auto& at) MASKGRAD_INLINE { Cell::backward(at, f); });
 }
 
 }  // namespace maskgrad::ops

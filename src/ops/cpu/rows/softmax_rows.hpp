@@ -31,12 +31,7 @@ void select_row(const T* x, const bool* keep, T fill, T* y, std::int64_t n) {
 // y = exp(x - top) over the kept places of x, the largest of them and the sum; 0 or NaN elsewhere.
 // x and y may be the same row.
 template <class T>
-struct ExpRow {
-  T top, sum;
-};
-
-template <class T>
-ExpRow<T> exp_row(const T* x, const bool* keep, T* y, std::int64_t n) {
+functors::ExpRow<T> exp_row(const T* x, const bool* keep, T* y, std::int64_t n) {
   if (keep) {
     select_row(x, keep, -std::numeric_limits<T>::infinity(), y, n);
     x = y;
@@ -74,8 +69,7 @@ void softmax_gradient_row(const bool* keep, const T* y, const T* g, T* dx, std::
 // y = log_softmax(x) over the kept places, 0 elsewhere.
 template <class T>
 void log_softmax_row(const T* x, const bool* keep, T* y, std::int64_t n) {
-  const auto [top, sum] = exp_row(x, keep, y, n);
-  const functors::LogSoftmax<T> rule{top, std::log(sum)};
+  const functors::LogSoftmax<T> rule(exp_row(x, keep, y, n));
   for (std::int64_t j = 0; j < n; ++j) y[j] = !keep || keep[j] ? rule(x[j]) : T{};
 }
 

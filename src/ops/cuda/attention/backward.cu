@@ -10,17 +10,17 @@ namespace {
 template <class S, bool kLong>
 __global__ void __launch_bounds__(S::kThreads, S::kBlocks)
     query_kernel(const __grid_constant__ Backward<typename S::T> f) {
-  using Memory = QueryTileMemory<S>;
+  using Memory = QueryGradientMemory<S>;
   MASKGRAD_SHARED(Memory, memory, );
-  QueryTile<S, kLong>(f, memory).run();
+  QueryGradient<S, kLong>(f, memory).run();
 }
 
 template <class S, bool kLong>
 __global__ void __launch_bounds__(S::kThreads, S::kBlocks)
     key_kernel(const __grid_constant__ Backward<typename S::T> f) {
-  using Memory = KeyTileMemory<S>;
+  using Memory = KeyGradientMemory<S>;
   MASKGRAD_SHARED(Memory, memory, );
-  KeyTile<S, kLong>(f, memory).run();
+  KeyGradient<S, kLong>(f, memory).run();
 }
 
 // delta = factor g . output of each query. Rows are [B, H, S].
@@ -66,8 +66,8 @@ Tensor delta_of(const AttentionProblem& p, const AttentionValues& values, const 
 
 template <class S, bool kLong>
 void launch_gradients(const AttentionProblem& p, Backward<typename S::T> f, Device device) {
-  using OfQueries = QueryTile<S, kLong>;
-  using OfKeys = KeyTile<S, kLong>;
+  using OfQueries = QueryGradient<S, kLong>;
+  using OfKeys = KeyGradient<S, kLong>;
   const std::int64_t features = std::max(p.features, p.value_features);
   launch_parts<S>({pieces(p.queries, S::kLeft), p.batch * p.heads, parts_of<S>(p.features)},
                   features, OfQueries::Sums::memory(pieces(p.keys, kOfGroup), S::kThreads), device,

@@ -23,6 +23,19 @@ struct Backward {
   int groups_of_head;         // of tiles of queries, in the sums of keys
   std::int64_t memory_of_dk;  // of the memory that a block has for its sums, the part of dk
   BlockMemory<T> memory;
+
+  /// Of a tile: queries, the gradients of their outputs, keys and values. h: of queries.
+  struct TileRows {
+    Rows<T> q, g, k, v;
+  };
+  __device__ TileRows rows(std::int64_t b, std::int64_t h, int query, int queries, int key,
+                           int keys) const {
+    const std::int64_t key_head = call.key_head(h);
+    return {call.rows(q, call.q, b, h, query, queries),
+            call.rows(grad_output, call.output, b, h, query, queries),
+            call.rows(k, call.k, b, key_head, key, keys),
+            call.rows(v, call.v, b, key_head, key, keys)};
+  }
 };
 
 template <class T>
@@ -77,7 +90,7 @@ __device__ PairGradients<T> differentiate(const Backward<T>& f, const QueryNumbe
   return {weight * drop, dscore, scores.caps ? dproduct * slope : dproduct};
 }
 
-/// Where gradients go, and how they are grouped, is not in it yet. Nor is whether they stand in
+/// The caller sets dq, dk, dv, dbias, groups_of_head and memory_of_dk, and whether those stand in
 /// packs.
 template <class T>
 Backward<T> backward_of(const AttentionProblem& p, const AttentionValues& values,

@@ -7,7 +7,7 @@
 namespace maskgrad::ops::attention {
 
 template <class S>
-struct KeyTileMemory {
+struct KeyGradientMemory {
   TileMemory<S> tile;
   std::uint32_t keep[S::kRight][S::kLeft / 32];  // of each query
   QueryNumbers<typename S::T, S::kRight> queries;
@@ -15,7 +15,7 @@ struct KeyTileMemory {
 
 /// Left rows are keys, right rows queries: those of a tile of the CPU's, of one head after another.
 template <class S, bool kLong>
-class KeyTile {
+class KeyGradient {
   using T = typename S::T;
   static constexpr int kTilesOfGroup = 8;  // which are added one by one
 
@@ -33,7 +33,7 @@ class KeyTile {
     return p.heads / p.key_heads * groups_of_head(p.queries);
   }
 
-  __device__ KeyTile(const Backward<T>& f, KeyTileMemory<S>& m)
+  __device__ KeyGradient(const Backward<T>& f, KeyGradientMemory<S>& m)
       : f_(f),
         c_(f.call),
         m_(m),
@@ -84,11 +84,7 @@ class KeyTile {
   }
 
   __device__ void add_queries(std::int64_t h, int query, int queries) {
-    const Rows<T> q = {f_.q + c_.q.at(b_, h, query), c_.q.row, queries, c_.packs},
-                  g = {f_.grad_output + c_.output.at(b_, h, query), c_.output.row, queries,
-                       c_.packs},
-                  k = {f_.k + c_.k.at(b_, key_head_, first_), c_.k.row, keys_, c_.packs},
-                  v = {f_.v + c_.v.at(b_, key_head_, first_), c_.v.row, keys_, c_.packs};
+    const auto [q, g, k, v] = f_.rows(b_, h, query, queries, first_, keys_);
     NumbersOfPairs<S> weights, dscores;
     multiply<kLong>(m_.tile, v, ScaledRows<T>{g, f_.factor}, c_.value_features,
                     f_.memory.of_products(), dscores);
@@ -165,7 +161,7 @@ class KeyTile {
 
   const Backward<T>& f_;
   const Call<T>& c_;
-  KeyTileMemory<S>& m_;
+  KeyGradientMemory<S>& m_;
   const std::int64_t b_, key_head_;
   const int first_, keys_, feature_;  // of the tile; of the features
   Sums dk_, dv_;

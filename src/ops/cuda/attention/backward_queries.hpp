@@ -2,58 +2,40 @@
 #pragma once
 
 #include <maskgrad/ops/cuda/attention/backward.hpp>
-#include <maskgrad/ops/cuda/attention/chunks.hpp>
 #include <maskgrad/ops/cuda/attention/grouped_sums.hpp>
+#include <maskgrad/ops/cuda/attention/query_tile.hpp>
 
 namespace maskgrad::ops::attention {
 
 template <class S>
-struct QueryTileMemory {
+struct QueryGradientMemory {
   TileMemory<S> tile;
   typename ChunksOfQueries<S>::Memory chunks;
   QueryNumbers<typename S::T, S::kLeft> queries;
 };
 
 template <class S, bool kLong>
-class QueryTile {
+class QueryGradient : QueryTile<S> {
   using T = typename S::T;
+  using Tile = QueryTile<S>;
+  using Tile::b_, Tile::c_, Tile::chunks_, Tile::feature_, Tile::first_, Tile::h_, Tile::queries_;
 
  public:
   using Sums = GroupedSums<T, S::kPairs>;
 
-  __device__ QueryTile(const Backward<T>& f, QueryTileMemory<S>& m)
-      : f_(f),
-        c_(f.call),
-        m_(m),
-        b_(f.memory.head() / c_.heads),
-        h_(f.memory.head() % c_.heads),
-        first_(f.memory.tile_from_end() * S::kLeft),
-        queries_(smaller(S::kLeft, c_.queries - first_)),
-        feature_(static_cast<int>(blockIdx.z) * S::kWidth),
-        chunks_(m.chunks, c_.mask, c_.mask.row(b_, h_, first_), queries_),
-        sums_(f.memory.of_sums()) {
-    m.queries.load(f, (b_ * c_.heads + h_) * c_.queries + first_, queries_);
+  __device__ QueryGradient(const Backward<T>& f, QueryGradientMemory<S>& m)
+      : Tile(f.call, f.memory, m.chunks), f_(f), m_(m), sums_(f.memory.of_sums()) {
+    m.queries.load(f, this->first_row(), queries_);
   }
 
   __device__ void run() {
-    const int first_key = c_.first_key(b_);
-    chunks_.for_each(first_key, [&](int key) {
-      sums_.start_group((key - first_key) / kOfGroup);
-      add_chunk(key);
-    });
-    sums_.finish();
+    this->sum_over_chunks(sums_, [this](int key) { add_chunk(key); });
     write();
   }
 
  private:
   __device__ void add_chunk(int key) {
-    const std::int64_t key_head = c_.key_head(h_);
-    const int keys = smaller(S::kRight, c_.keys - key);
-    const Rows<T> q = {f_.q + c_.q.at(b_, h_, first_), c_.q.row, queries_, c_.packs},
-                  g = {f_.grad_output + c_.output.at(b_, h_, first_), c_.output.row, queries_,
-                       c_.packs},
-                  k = {f_.k + c_.k.at(b_, key_head, key), c_.k.row, keys, c_.packs},
-                  v = {f_.v + c_.v.at(b_, key_head, key), c_.v.row, keys, c_.packs};
+    const auto [q, g, k, v] = f_.rows(b_, h_, first_, queries_, key, this->keys_from(key));
     NumbersOfPairs<S> products, dscores;
     multiply<kLong>(m_.tile, ScaledRows<T>{g, f_.factor}, v, c_.value_features,
                     f_.memory.of_products(), dscores);
@@ -110,11 +92,7 @@ class QueryTile {
   }
 
   const Backward<T>& f_;
-  const Call<T>& c_;
-  QueryTileMemory<S>& m_;
-  const std::int64_t b_, h_;
-  const int first_, queries_, feature_;  // of the tile; of the features
-  ChunksOfQueries<S> chunks_;
+  QueryGradientMemory<S>& m_;
   Sums sums_;
 };
 

@@ -114,12 +114,7 @@ class BiasTile {
   // Gradients of scores, in the table.
   __device__ void differentiate_pairs() {
     const Backward<T>& f = f_.backward;
-    const std::int64_t key_head = c_.key_head(h_);
-    const Rows<T> q = {f.q + c_.q.at(b_, h_, query_), c_.q.row, queries_, c_.packs},
-                  g = {f.grad_output + c_.output.at(b_, h_, query_), c_.output.row, queries_,
-                       c_.packs},
-                  k = {f.k + c_.k.at(b_, key_head, key_), c_.k.row, keys_, c_.packs},
-                  v = {f.v + c_.v.at(b_, key_head, key_), c_.v.row, keys_, c_.packs};
+    const auto [q, g, k, v] = f.rows(b_, h_, query_, queries_, key_, keys_);
     auto &table = m_.tile.table, &second = m_.tile.second_table();
     NumbersOfPairs<S> numbers;  // one kind after the other, as registers are few
     multiply<kLong>(m_.tile, ScaledRows<T>{q, c_.scale}, k, c_.features, f_.memory.of_products(),
@@ -206,16 +201,13 @@ __global__ void add_queries_kernel(const T* x, BiasAxes axes, std::int64_t batch
 }
 
 template <class T>
-void launch_bias(const AttentionProblem& p, BiasGradient<T> f, const Tensor& sums) {
-  f.batch = p.batch;
-  with_shape(p, [&]<class S, bool kLong>(S, std::bool_constant<kLong>) {
-    if constexpr (std::is_same_v<typename S::T, T>) {
-      const std::int64_t tiles = (f.axes.queries ? pieces(p.queries, S::kLeft) : 1) *
-                                 (f.axes.keys ? pieces(p.keys, S::kRight) : 1);
-      const std::int64_t heads = (f.axes.samples ? p.batch : 1) * (f.axes.heads ? p.heads : 1);
-      launch_parts<S>({tiles, heads, 1}, std::max(p.features, p.value_features), 0, sums.device(),
-                      bias_kernel<S, kLong>, f);
-    }
+void launch_bias(const AttentionProblem& p, BiasGradient<T> f, Device device) {
+  with_shape_of<T>(p, [&]<class S, bool kLong>(S, std::bool_constant<kLong>) {
+    const std::int64_t tiles = (f.axes.queries ? pieces(p.queries, S::kLeft) : 1) *
+                               (f.axes.keys ? pieces(p.keys, S::kRight) : 1);
+    const std::int64_t heads = (f.axes.samples ? p.batch : 1) * (f.axes.heads ? p.heads : 1);
+    launch_parts<S>({tiles, heads, 1}, std::max(p.features, p.value_features), 0, device,
+                    bias_kernel<S, kLong>, f);
   });
 }
 
@@ -228,7 +220,7 @@ void launch_bias_of_heads(const AttentionProblem& p, BiasGradient<T> f, Tensor& 
   f.sums = of_queries.device_data<T>();
   const std::int64_t strides[] = {p.heads * p.queries, p.queries, 1, 0};
   std::copy_n(strides, 4, f.strides);
-  launch_bias(p, f, dbias);
+  launch_bias(p, f, dbias.device());
   cuda::launch({"attention", cuda::blocks_for(dbias.numel()), cuda::kThreads},
                add_queries_kernel<T>, f.sums, axes, p.batch, p.heads, p.queries, dbias.numel(),
                dbias.device_data<T>());
@@ -249,7 +241,7 @@ void sum_bias_gradient(const AttentionProblem& p, const AttentionValues& values,
         .batch = p.batch,
         .memory = {}};
     if (f.axes.queries || f.axes.keys) {
-      launch_bias(p, f, dbias);
+      launch_bias(p, f, dbias.device());
     } else {
       launch_bias_of_heads(p, f, dbias);
     }

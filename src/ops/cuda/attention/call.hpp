@@ -27,6 +27,11 @@ struct Call {
   __device__ int first_key(std::int64_t b) const {
     return static_cast<int>(first_keys[b * of_sample]);
   }
+  /// Of a head of x, `count` rows from `first` on.
+  __device__ Rows<T> rows(const T* x, const HeadLayout& layout, std::int64_t b, std::int64_t h,
+                          int first, int count) const {
+    return {x + layout.at(b, h, first), layout.row, count, packs};
+  }
 };
 
 /// The first keys of samples on a device. They must live until the device has been given the kernel
@@ -94,10 +99,10 @@ inline std::int64_t pieces(std::int64_t whole, std::int64_t of_piece) {
   return (whole + of_piece - 1) / of_piece;
 }
 
-/// Calls f(shape, is_long): the shape of tiles that suits a problem, and, as a constant, whether
-/// some products have more than one chain of features.
-template <class F>
-void with_shape(const AttentionProblem& p, F f) {
+/// Calls f(shape, is_long): the shape of tiles of T that suits a problem, and, as a constant,
+/// whether some products have more than one chain of features.
+template <class T, class F>
+void with_shape_of(const AttentionProblem& p, F f) {
   const auto run = [&](auto shape) {
     if (std::max(p.features, p.value_features) > kOfChain) {
       f(shape, std::true_type());
@@ -105,13 +110,18 @@ void with_shape(const AttentionProblem& p, F f) {
       f(shape, std::false_type());
     }
   };
-  dispatch_dtype(FloatingTypes{}, p.dtype, "attention", [&]<class T>(T) {
-    if (p.queries <= 32 && p.keys <= 32) {
-      run(TileShape<T, 32, 32>());
-    } else {
-      run(TileShape < T, sizeof(T) == 4 ? 64 : 32, 64 > ());
-    }
-  });
+  if (p.queries <= 32 && p.keys <= 32) {
+    run(TileShape<T, 32, 32>());
+  } else {
+    constexpr int kLeft = sizeof(T) == 4 ? 64 : 32;
+    run(TileShape<T, kLeft, 64>());
+  }
+}
+/// In the dtype of the problem.
+template <class F>
+void with_shape(const AttentionProblem& p, F f) {
+  dispatch_dtype(FloatingTypes{}, p.dtype, "attention",
+                 [&]<class T>(T) { with_shape_of<T>(p, f); });
 }
 
 /// Memory of the device for trees of sums that each block has, and where the grid begins: it may be

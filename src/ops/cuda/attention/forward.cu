@@ -2,8 +2,8 @@
 // cpu/attention/forward.cpp.
 #include <limits>
 
-#include <maskgrad/ops/cuda/attention/chunks.hpp>
 #include <maskgrad/ops/cuda/attention/grouped_sums.hpp>
+#include <maskgrad/ops/cuda/attention/query_tile.hpp>
 
 namespace maskgrad::ops::attention {
 namespace {
@@ -25,8 +25,10 @@ struct ForwardMemory {
 };
 
 template <class S, bool kLong>
-class ForwardTile {
+class ForwardTile : QueryTile<S> {
   using T = typename S::T;
+  using Tile = QueryTile<S>;
+  using Tile::b_, Tile::c_, Tile::chunks_, Tile::feature_, Tile::first_, Tile::h_, Tile::queries_;
   static constexpr T kNothing = -std::numeric_limits<T>::infinity();
   static constexpr int kSums = S::kPairs;
 
@@ -36,36 +38,22 @@ class ForwardTile {
   using Sums = GroupedSums<T, kSums + 1>;
 
   __device__ ForwardTile(const Forward<T>& f, ForwardMemory<S>& m)
-      : f_(f),
-        c_(f.call),
-        m_(m),
-        b_(f.memory.head() / c_.heads),
-        h_(f.memory.head() % c_.heads),
-        first_(f.memory.tile_from_end() * S::kLeft),
-        queries_(smaller(S::kLeft, c_.queries - first_)),
-        feature_(static_cast<int>(blockIdx.z) * S::kWidth),
-        chunks_(m.chunks, c_.mask, c_.mask.row(b_, h_, first_), queries_),
-        sums_(f.memory.of_sums()) {
+      : Tile(f.call, f.memory, m.chunks), f_(f), m_(m), sums_(f.memory.of_sums()) {
     detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE { top_[i] = kNothing; });
   }
 
   __device__ void run() {
-    const int first_key = c_.first_key(b_);
-    chunks_.for_each(first_key, [&](int key) {
-      sums_.start_group((key - first_key) / kOfGroup);
-      add_chunk(key);
-    });
-    sums_.finish();
+    this->sum_over_chunks(sums_, [this](int key) { add_chunk(key); });
     write();
   }
 
  private:
   __device__ void add_chunk(int key) {
     const std::int64_t key_head = c_.key_head(h_);
-    const int keys = smaller(S::kRight, c_.keys - key);
-    const Rows<T> q = {f_.q + c_.q.at(b_, h_, first_), c_.q.row, queries_, c_.packs},
-                  k = {f_.k + c_.k.at(b_, key_head, key), c_.k.row, keys, c_.packs},
-                  v = {f_.v + c_.v.at(b_, key_head, key), c_.v.row, keys, c_.packs};
+    const int keys = this->keys_from(key);
+    const Rows<T> q = c_.rows(f_.q, c_.q, b_, h_, first_, queries_),
+                  k = c_.rows(f_.k, c_.k, b_, key_head, key, keys),
+                  v = c_.rows(f_.v, c_.v, b_, key_head, key, keys);
     NumbersOfPairs<S> weights;
     multiply<kLong>(m_.tile, ScaledRows<T>{q, c_.scale}, k, c_.features, f_.memory.of_products(),
                     weights, has_queries_);
@@ -149,7 +137,7 @@ class ForwardTile {
     sums_.for_each([&](auto i, T& sum) MASKGRAD_INLINE {
       const int query = i < kSums ? S::row() + i / S::kColumns : chunks_.thread();
       const T factor = query < S::kLeft ? m_.factor[query] : T{1};
-      if (factor != T{1}) sum = product(factor, sum);
+      if (factor != T{1}) sum = math::product(factor, sum);
     });
   }
 
@@ -170,17 +158,13 @@ class ForwardTile {
                    f_.output + c_.output.at(b_, h_, first_ + S::row() + i) + feature);
     });
     if (blockIdx.z > 0 || chunks_.thread() >= queries_) return;
-    const std::int64_t row = (b_ * c_.heads + h_) * c_.queries + first_ + chunks_.thread();
+    const std::int64_t row = this->first_row() + chunks_.thread();
     f_.top[row] = own_total == T{0} ? T{0} : own_top_;
     f_.inverse_sum[row] = own_total == T{0} ? T{0} : T{1} / own_total;
   }
 
   const Forward<T>& f_;
-  const Call<T>& c_;
   ForwardMemory<S>& m_;
-  const std::int64_t b_, h_;
-  const int first_, queries_, feature_;  // of the tile; of the features of values
-  ChunksOfQueries<S> chunks_;
   Sums sums_;
   bool has_queries_ = false;            // whether the tile's memory has them
   T top_[S::kRows];                     // of this thread's left rows
@@ -219,8 +203,8 @@ void forward_on_device(const AttentionProblem& p, const Tensor& q, const Tensor&
   });
 }
 
-const bool kFilled =
-    kFusedAttentionCuda.fill(forward_on_device) && kSelfAttentionCuda.fill(forward_on_device);
+const bool kFilled = kFusedAttentionCuda.fill(forward_on_device);
+const SharedKernels kSelfAttention("self_attention");
 
 }  // namespace
 }  // namespace maskgrad::ops::attention

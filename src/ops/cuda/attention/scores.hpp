@@ -3,6 +3,7 @@
 
 #include <maskgrad/ops/cuda/attention/tile.hpp>
 #include <maskgrad/ops/functors/fast_tanh.hpp>
+#include <maskgrad/ops/functors/product.hpp>
 #include <maskgrad/tensor/philox.hpp>
 
 namespace maskgrad::ops::attention {
@@ -34,7 +35,7 @@ struct Scores {
     if (caps) {
       const T tanh = math::fast_tanh(product / softcap);
       slope = math::multiply_add(-tanh, tanh, T{1});
-      score = attention::product(softcap, tanh);
+      score = math::product(softcap, tanh);
     }
     return bias ? score + bias[place_of_bias(at)] : score;
   }

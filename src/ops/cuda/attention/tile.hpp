@@ -44,12 +44,6 @@ __device__ void read_packs(const T* from, T (&to)[n]) {
   });
 }
 
-/// x y, rounded: no compiler makes it one with a sum that follows.
-template <class T>
-__device__ T product(T x, T y) {
-  return math::multiply_add(x, y, T{-0.0});
-}
-
 /// A tile of `left` x `right` pairs, and how many of them a thread has.
 template <class Number, int left, int right>
 struct TileShape {

@@ -101,7 +101,7 @@ Kernel kernel_for(const Products<T>& f) {
 // Blocks that a card runs at once, or some more.
 template <class Tile>
 constexpr std::int64_t blocks_at_once() {
-  return kMultiprocessors * (Tile::kColumns == 32 ? 8 : Tile::kBlocks);
+  return kMultiprocessors * Tile::kBlocksAtOnce;
 }
 
 // Whether a row of ones has tiles of its own, whose other rows are computed in vain.

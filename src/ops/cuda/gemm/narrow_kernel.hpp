@@ -12,6 +12,7 @@ template <class T, int rows>
 struct NarrowTile {
   static constexpr int kRows = rows, kColumns = 32;
   static constexpr int kMostWarps = kChainsOfGroup, kBlocks = 3;
+  static constexpr int kBlocksAtOnce = 8;         // of a multiprocessor, about
   static constexpr int kDepth = 128 / sizeof(T);  // terms that a warp has in shared memory
   static constexpr int kPack = pack_of<T>(rows);
   static_assert(kTermsOfChain % kDepth == 0 && kRows <= kDepth);

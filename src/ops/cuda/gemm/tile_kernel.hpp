@@ -12,6 +12,7 @@ namespace maskgrad::ops::cuda_gemm {
 template <class T, int rows, int columns, int depth, int blocks>
 struct Tile {
   static constexpr int kThreads = 128, kRowThreads = 8, kColumnThreads = 16, kBlocks = blocks;
+  static constexpr int kBlocksAtOnce = kBlocks;
   static constexpr int kRows = rows * kRowThreads, kColumns = columns * kColumnThreads;
   static constexpr int kDepth = depth, kSumsEach = rows * columns;
   static_assert(kTermsOfChain % kDepth == 0);

@@ -14,7 +14,7 @@ using cuda_gemm::Products;
 
 // Loads and stores of one element.
 template <class T>
-struct OneElement {
+struct OneLane {
   using V = T;
   MASKGRAD_RULE T load(const T* from) const { return *from; }
   MASKGRAD_RULE void store(T x, T* to) const { *to = x; }
@@ -62,7 +62,8 @@ __global__ void forward_kernel(Forward<Cell, T> f) {
   }
   cell.output = f.output + position * n;
   cell.kept = f.kept + (keeps ? row : sequence) * Cell::kKept * n;
-  Cell::forward(OneElement<T>(), n, element, cell);
+  const OneLane<T> lane;
+  Cell::forward(detail::AtElement<OneLane<T>>{lane, n, element}, cell);
 }
 
 template <class Cell, class T>
@@ -90,7 +91,8 @@ __global__ void backward_kernel(Backward<Cell, T> f) {
   }
   cell.product = f.products + row * Cell::kGates * n;
   cell.gates = f.gates ? f.gates + position * Cell::kGates * n : nullptr;
-  Cell::backward(OneElement<T>(), n, element, cell);
+  const OneLane<T> lane;
+  Cell::backward(detail::AtElement<OneLane<T>>{lane, n, element}, cell);
   T* const of_step = f.of_step + sequence * Cell::kGates * n;
   for (int k = 0; k < Cell::kGates; ++k) {
     of_step[k * n + element] = cell.product[k * n + element];

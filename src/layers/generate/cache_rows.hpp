@@ -1,4 +1,4 @@
-// Rows that go to places of their own. Internal to src/layers.
+// How rows come into a cache of keys and values. Internal to src/layers.
 #pragma once
 
 #include <cstdint>
