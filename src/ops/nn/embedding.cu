@@ -35,7 +35,7 @@ void take_rows(std::span<const std::int64_t> rows, const Tensor& table, Tensor& 
 using Block = Occurrences::Block;
 
 // A warp for each block of places and 32 columns, or several times 32 of very many. The sums of a
-// row with several blocks go to parts [parts, columns].
+// row with several blocks go to parts [parts, columns]. A block without places is none.
 template <class T>
 __global__ void sum_blocks_kernel(const Block* blocks, std::int64_t count,
                                   const std::int64_t* places, const T* x, std::int64_t columns,
@@ -43,6 +43,7 @@ __global__ void sum_blocks_kernel(const Block* blocks, std::int64_t count,
   const std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.y;
   if (i >= count) return;
   const Block block = blocks[i];
+  if (block.begin == block.end) return;
   T* const to = block.part < 0 ? table + block.row * columns : parts + block.part * columns;
   const std::int64_t step = std::int64_t{gridDim.y} * kLanes;
   for (std::int64_t j = std::int64_t{blockIdx.y} * kLanes + threadIdx.x; j < columns; j += step) {
@@ -83,38 +84,54 @@ __global__ void add_parts_kernel(const PartsOfRow* rows, std::int64_t columns, T
       }
       __syncthreads();
     }
-    if (threadIdx.y == 0 && j < columns) table[of_row.row * columns + j] = *part;
+    if (of_row.count > 0 && threadIdx.y == 0 && j < columns)
+      table[of_row.row * columns + j] = *part;
   }
 }
 
+// What a step launches and uploads must not depend on which rows its places hold. So there are as
+// many blocks as there can be, and the rest of them are empty.
+struct MostOf {
+  std::int64_t blocks, parts, rows_with_parts;
+};
+MostOf most_of(std::int64_t places, std::int64_t table) {
+  const std::int64_t whole = places / kRowsOfBlock;
+  return {std::min(places, table) + whole, 2 * whole, std::min(whole, table)};
+}
+
+template <class U>
+cuda::Uploaded<U> padded(const auto& values, std::int64_t size) {
+  PoolVector<U> all(values.begin(), values.end());
+  all.resize(static_cast<std::size_t>(size));
+  return cuda::Uploaded{std::span<const U>(all)};
+}
+
 template <class T>
-void sum_places(const Occurrences& occurrences, const Tensor& x, std::int64_t columns,
-                Tensor& table) {
+void sum_places(const Occurrences& occurrences, const MostOf& most, const Tensor& x,
+                std::int64_t columns, Tensor& table) {
   constexpr std::int64_t kMost = 65535;  // of a grid's second dimension
-  const auto& blocks = occurrences.blocks();
   const auto tiles =
       static_cast<unsigned>(std::min(kMost, (columns + kLanes - 1) / std::int64_t{kLanes}));
-  const cuda::Uploaded listed{std::span<const Block>(blocks)};
-  const cuda::Uploaded places(occurrences.places());
-  Tensor parts = Tensor::empty({occurrences.parts(), columns}, x.dtype(), x.device());
-  const std::int64_t count = std::ssize(blocks);
-  cuda::launch({"embedding", dim3(cuda::blocks_for(count, kWarps), tiles), dim3(kLanes, kWarps)},
-               sum_blocks_kernel<T>, listed.data(), count, places.data(), x.device_data<T>(),
-               columns, table.device_data<T>(), parts.device_data<T>());
-  if (occurrences.parts() == 0) return;
-  const PoolVector<PartsOfRow> rows = rows_with_parts(blocks);
-  const cuda::Uploaded of_rows{std::span<const PartsOfRow>(rows)};
-  cuda::launch({"embedding", dim3(static_cast<unsigned>(rows.size()), tiles), dim3(kLanes, kWarps)},
-               add_parts_kernel<T>, of_rows.data(), columns, parts.device_data<T>(),
-               table.device_data<T>());
+  const auto blocks = padded<Block>(occurrences.blocks(), most.blocks);
+  const auto places = padded<std::int64_t>(occurrences.places(), x.numel() / columns);
+  Tensor parts = Tensor::empty({most.parts, columns}, x.dtype(), x.device());
+  cuda::launch(
+      {"embedding", dim3(cuda::blocks_for(most.blocks, kWarps), tiles), dim3(kLanes, kWarps)},
+      sum_blocks_kernel<T>, blocks.data(), most.blocks, places.data(), x.device_data<T>(), columns,
+      table.device_data<T>(), parts.device_data<T>());
+  const auto rows = padded<PartsOfRow>(rows_with_parts(occurrences.blocks()), most.rows_with_parts);
+  cuda::launch(
+      {"embedding", dim3(static_cast<unsigned>(most.rows_with_parts), tiles), dim3(kLanes, kWarps)},
+      add_parts_kernel<T>, rows.data(), columns, parts.device_data<T>(), table.device_data<T>());
 }
 
 void sum_taken(std::span<const std::int64_t> rows, const Tensor& x, Tensor& table) {
   if (x.numel() == 0 || table.numel() == 0) return;
-  const std::int64_t columns = x.numel() / std::ssize(rows);
-  const Occurrences occurrences(rows, table.numel() / columns);
+  const std::int64_t columns = x.numel() / std::ssize(rows), of_table = table.numel() / columns;
+  const Occurrences occurrences(rows, of_table);
+  const MostOf most = most_of(std::ssize(rows), of_table);
   dispatch_dtype(FloatingTypes{}, x.dtype(), "embedding",
-                 [&]<class T>(T) { sum_places<T>(occurrences, x, columns, table); });
+                 [&]<class T>(T) { sum_places<T>(occurrences, most, x, columns, table); });
 }
 
 const bool kFilled = kTakeRowsCuda.fill(take_rows) && kSumTakenCuda.fill(sum_taken);

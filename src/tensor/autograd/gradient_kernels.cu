@@ -44,20 +44,22 @@ template <class T>
 __global__ void clear_rows_kernel(T* x, const std::int64_t* rows, std::int64_t count,
                                   std::int64_t columns) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.y;
-  if (i >= count) return;
+  if (i >= count || rows[i] < 0) return;
   T* const row = x + rows[i] * columns;
   for (std::int64_t j = threadIdx.x; j < columns; j += kLanes) row[j] = T{0};
 }
 
+// As many warps as rows are given, each of which may be there several times: steps with other rows
+// launch the same.
 void clear_rows_on_device(Tensor& x, std::span<const std::int64_t> rows) {
   PoolVector<std::int64_t> once(rows.begin(), rows.end());
   std::sort(once.begin(), once.end());
-  once.erase(std::unique(once.begin(), once.end()), once.end());
-  const auto count = static_cast<std::int64_t>(once.size());
-  const Tensor which = Tensor::from(std::span<const std::int64_t>(once), {count}, x.device());
+  std::fill(std::unique(once.begin(), once.end()), once.end(), -1);
+  const std::int64_t count = std::ssize(rows);
+  const cuda::Uploaded which{std::span<const std::int64_t>(once)};
   dispatch_dtype(FloatingTypes{}, x.dtype(), "clear_rows", [&]<class T>(T) {
     cuda::launch({"clear_rows", cuda::blocks_for(count, kWarps), dim3(kLanes, kWarps)},
-                 clear_rows_kernel<T>, x.device_data<T>(), which.device_data<std::int64_t>(), count,
+                 clear_rows_kernel<T>, x.device_data<T>(), which.data(), count,
                  x.numel() / x.dim(0));
   });
 }

@@ -81,14 +81,14 @@ void launch_gradients(const AttentionProblem& p, Backward<typename S::T> f, Devi
 void gradients_on_device(const AttentionProblem& p, const AttentionValues& values, int lanes,
                          const Tensor& grad_output, AttentionGradients& gradients) {
   const Device device = grad_output.device();
-  const Tensor first_keys = first_keys_on(p.tiles, device);
+  const ProblemOnDevice on(p, device);
   const bool has_bias = gradients.bias.defined() && gradients.bias.numel() > 0;
   const bool shares_bias =
       has_bias && gradients.bias.numel() < p.batch * p.heads * p.queries * p.keys;
   with_shape(p, [&]<class S, bool kLong>(S, std::bool_constant<kLong>) {
     using T = typename S::T;
     const Tensor delta = delta_of<T>(p, values, grad_output, lanes);
-    Backward<T> f = backward_of<T>(p, values, first_keys, delta, grad_output);
+    Backward<T> f = backward_of<T>(on, values, delta, grad_output);
     f.dq = gradients.q.device_data<T>();
     f.dk = gradients.k.device_data<T>();
     f.dv = gradients.v.device_data<T>();
@@ -97,7 +97,7 @@ void gradients_on_device(const AttentionProblem& p, const AttentionValues& value
                                                       {f.dv, p.v, p.value_features}});
     if (has_bias && !shares_bias) f.dbias = gradients.bias.device_data<T>();
     launch_gradients<S, kLong>(p, f, device);
-    if (shares_bias) sum_bias_gradient(p, values, delta, grad_output, gradients.bias);
+    if (shares_bias) sum_bias_gradient(on, values, delta, grad_output, gradients.bias);
   });
 }
 

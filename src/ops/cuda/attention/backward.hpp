@@ -93,10 +93,11 @@ __device__ PairGradients<T> differentiate(const Backward<T>& f, const QueryNumbe
 /// The caller sets dq, dk, dv, dbias, groups_of_head and memory_of_dk, and whether those stand in
 /// packs.
 template <class T>
-Backward<T> backward_of(const AttentionProblem& p, const AttentionValues& values,
-                        const Tensor& first_keys, const Tensor& delta, const Tensor& grad_output) {
+Backward<T> backward_of(const ProblemOnDevice& on, const AttentionValues& values,
+                        const Tensor& delta, const Tensor& grad_output) {
+  const AttentionProblem& p = on.problem;
   const T factor = factor_of<T>(p);
-  Backward<T> f = {.call = call_of<T>(p, first_keys),
+  Backward<T> f = {.call = call_of<T>(on),
                    .q = values.q.device_data<T>(),
                    .k = values.k.device_data<T>(),
                    .v = values.v.device_data<T>(),

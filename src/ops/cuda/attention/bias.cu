@@ -228,13 +228,13 @@ void launch_bias_of_heads(const AttentionProblem& p, BiasGradient<T> f, Tensor& 
 
 }  // namespace
 
-void sum_bias_gradient(const AttentionProblem& p, const AttentionValues& values,
+void sum_bias_gradient(const ProblemOnDevice& on, const AttentionValues& values,
                        const Tensor& delta, const Tensor& grad_output, Tensor& dbias) {
-  const Tensor first_keys = first_keys_on(p.tiles, dbias.device());
+  const AttentionProblem& p = on.problem;
   dispatch_dtype(FloatingTypes{}, p.dtype, "attention", [&]<class T>(T) {
     const auto& stride = p.bias_stride;
     const BiasGradient<T> f = {
-        .backward = backward_of<T>(p, values, first_keys, delta, grad_output),
+        .backward = backward_of<T>(on, values, delta, grad_output),
         .axes = {stride[0] != 0, stride[1] != 0, stride[2] != 0, stride[3] != 0},
         .sums = dbias.device_data<T>(),
         .strides = {stride[0], stride[1], stride[2], stride[3]},

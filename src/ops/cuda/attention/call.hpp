@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <bit>
 #include <initializer_list>
+#include <optional>
 
 #include <maskgrad/ops/cpu/attention/problem.hpp>
 #include <maskgrad/ops/cuda/attention/kept_keys.hpp>
 #include <maskgrad/ops/cuda/attention/products.hpp>
 #include <maskgrad/ops/cuda/attention/scores.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 
 namespace maskgrad::ops::attention {
 
@@ -34,15 +36,31 @@ struct Call {
   }
 };
 
-/// The first keys of samples on a device. They must live until the device has been given the kernel
-/// that reads them.
-inline Tensor first_keys_on(const AttentionTiles& tiles, Device device) {
-  const std::span<const std::int64_t> keys = tiles.first_keys();
-  return Tensor::from(keys, Shape{std::ssize(keys)}).to(device);
-}
+/// A problem with what kernels read of it on a device. It must live until the device has been given
+/// them.
+class ProblemOnDevice {
+ public:
+  ProblemOnDevice(const AttentionProblem& of, Device on)
+      : problem(of), device(on), first_keys_(of.tiles.first_keys()) {
+    if (problem.dropout > 0) numbers_.emplace(philox::UniformNumbers(problem.random.value()));
+  }
+
+  /// The first key of each sample of the mask.
+  const std::int64_t* first_keys() const { return first_keys_.data(); }
+  /// Null without dropout.
+  const philox::UniformNumbers* numbers() const { return numbers_ ? numbers_->data() : nullptr; }
+
+  const AttentionProblem& problem;
+  const Device device;
+
+ private:
+  cuda::Uploaded<std::int64_t> first_keys_;
+  std::optional<cuda::Uploaded<philox::UniformNumbers>> numbers_;
+};
 
 template <class T>
-Scores<T> scores_of(const AttentionProblem& p) {
+Scores<T> scores_of(const ProblemOnDevice& on) {
+  const AttentionProblem& p = on.problem;
   const auto& stride = p.bias_stride;
   return {.softcap = static_cast<T>(p.softcap.value_or(1)),
           .bias = p.bias.defined() ? std::as_const(p.bias).template device_data<T>() : nullptr,
@@ -52,20 +70,21 @@ Scores<T> scores_of(const AttentionProblem& p) {
           .heads = p.heads,
           .queries = p.queries,
           .keys = p.keys,
-          .numbers = philox::UniformNumbers(p.random.value_or(Random(0))),
+          .numbers = on.numbers(),
           .caps = p.softcap.has_value()};
 }
 
 template <class T>
-Call<T> call_of(const AttentionProblem& p, const Tensor& first_keys) {
+Call<T> call_of(const ProblemOnDevice& on) {
+  const AttentionProblem& p = on.problem;
   const auto to_int = [](std::int64_t n) { return static_cast<int>(n); };
   return {.q = p.q,
           .k = p.k,
           .v = p.v,
           .output = p.output,
-          .mask = rows_of(p.mask, first_keys.device()),
-          .scores = scores_of<T>(p),
-          .first_keys = first_keys.device_data<std::int64_t>(),
+          .mask = rows_of(p.mask, on.device),
+          .scores = scores_of<T>(on),
+          .first_keys = on.first_keys(),
           .of_sample = p.mask.shape()[0] == 1 ? 0 : 1,
           .scale = static_cast<T>(p.scale),
           .heads = to_int(p.heads),

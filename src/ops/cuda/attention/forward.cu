@@ -181,10 +181,10 @@ __global__ void __launch_bounds__(S::kThreads, S::kBlocks)
 
 void forward_on_device(const AttentionProblem& p, const Tensor& q, const Tensor& k, const Tensor& v,
                        Tensor& output, Tensor& top, Tensor& inverse_sum) {
-  const Tensor first_keys = first_keys_on(p.tiles, q.device());
+  const ProblemOnDevice on(p, q.device());
   with_shape(p, [&]<class S, bool kLong>(S, std::bool_constant<kLong>) {
     using T = typename S::T;
-    Forward<T> f = {.call = call_of<T>(p, first_keys),
+    Forward<T> f = {.call = call_of<T>(on),
                     .q = q.device_data<T>(),
                     .k = k.device_data<T>(),
                     .v = v.device_data<T>(),

@@ -22,7 +22,7 @@ struct Scores {
   double dropout;
   T factor;  // of a weight that is not dropped
   std::int64_t heads, queries, keys;
-  philox::UniformNumbers numbers;
+  const philox::UniformNumbers* numbers;  // of the dropout
   bool caps;
 
   /// Whether a score is just the product of a query and a key, and no weight is dropped.
@@ -47,7 +47,7 @@ struct Scores {
   /// What the dropout multiplies a weight with.
   __device__ T drop(const Pair& at) const {
     const std::int64_t row = (at.b * heads + at.h) * queries + at.s;
-    return numbers(static_cast<std::uint64_t>(row * keys + at.t)) >= dropout ? factor : T{0};
+    return (*numbers)(static_cast<std::uint64_t>(row * keys + at.t)) >= dropout ? factor : T{0};
   }
 };
 
