@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/callbacks/progress.hpp>
 #include <maskgrad/train/number_text.hpp>
@@ -151,14 +152,21 @@ void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
   }
 }
 
+// How many steps a device replayed: the others took the host longer.
+std::string about_graphs() {
+  const DeviceCounts counts = device_counts();
+  const bool has_device = counts.eager + counts.recorded + counts.replayed + counts.broken > 0;
+  return has_device ? fmt::format("; {} replayed as graphs", counts.replayed) : "";
+}
+
 // How many, and how long they took. Between the steps of an epoch there may be other things.
 std::string about_steps(const Settings& settings, const RunEnd& end) {
   const bool validates_between = !end.validation.empty() && settings.integer("val_every") > 0;
   const bool is_more = validates_between || settings.integer("checkpoint_every") > 0;
-  return fmt::format("{} in {:.1f} s, validation and files included; {} each in training{}",
+  return fmt::format("{} in {:.1f} s, validation and files included; {} each in training{}{}",
                      end.steps, end.seconds,
                      time_text(end.seconds_in_epochs / static_cast<double>(end.steps)),
-                     is_more ? ", what is done between them included" : "");
+                     is_more ? ", what is done between them included" : "", about_graphs());
 }
 
 // Written to the run's folder, where there is anything to write, or something older to replace.

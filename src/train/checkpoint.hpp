@@ -78,6 +78,7 @@ class CheckpointCallback : public Callback {
 
   /// Throws Error when a new run finds checkpoints of another run in its folder.
   void on_start(const Trainer& trainer) override;
+  bool needs_step(std::int64_t) const override { return false; }
   void on_epoch(const Trainer& trainer, const EpochInfo&) override { save(trainer); }
   void on_interrupt(const Trainer& trainer) override { save(trainer); }
   void on_checkpoint(const Trainer& trainer) override { save(trainer); }

@@ -69,7 +69,7 @@ std::vector<Metric> evaluate(const Model& model, const Dataset& data, std::int64
   for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
     Evaluated made = evaluated(model, loader.next(), i);
     output = std::move(made.output);
-    made.sums.insert(made.sums.end(), output.metrics.begin(), output.metrics.end());
+    for (const BatchMetric& metric : output.metrics) made.sums.push_back(metric.read());
     add_metrics(totals, made.sums, kName);
   }
   const auto terms = totals.begin() + static_cast<std::ptrdiff_t>(output.terms.size());

@@ -15,9 +15,16 @@ double factor_of(const LossTerm& term, const Metric& sum) {
   return term.weight / static_cast<double>(sum.count);
 }
 
+// On a device the factor is uploaded: counts change from step to step, what a step launches must
+// not.
+Variable times(double factor, const Variable& x) {
+  if (x.device().type == DeviceType::kCpu) return ops::scale(x, factor);
+  return ops::multiply(x, Variable(Tensor::full({}, factor, x.dtype()).to(x.device())));
+}
+
 }  // namespace
 
-PoolVector<Metric> loss_sums(const ModelOutput& output, const char* who) {
+PoolVector<Metric> loss_counts(const ModelOutput& output, const char* who) {
   check_given(!output.terms.empty(), who, "the loss");
   const bool are_several = output.terms.size() > 1;
   PoolVector<Metric> sums;
@@ -30,8 +37,14 @@ PoolVector<Metric> loss_sums(const ModelOutput& output, const char* who) {
     }
     check(!are_several || term.name != kTotal, who,
           "one of several terms must not be called '{}', as their sum is", kTotal);
-    sums.push_back({term.name, term.sum.item(), term.count});
+    sums.push_back({term.name, 0.0, term.count});
   }
+  return sums;
+}
+
+PoolVector<Metric> loss_sums(const ModelOutput& output, const char* who) {
+  PoolVector<Metric> sums = loss_counts(output, who);
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i].sum = output.terms[i].sum.item();
   return sums;
 }
 
@@ -52,7 +65,7 @@ PoolVector<Metric> reported(const ModelOutput& output, std::span<const Metric> s
   all.reserve(2 + sums.size() + output.metrics.size());  // a transform may add one
   all.push_back(total_loss(output, sums));
   if (sums.size() > 1) all.insert(all.end(), sums.begin(), sums.end());
-  all.insert(all.end(), output.metrics.begin(), output.metrics.end());
+  for (const BatchMetric& metric : output.metrics) all.push_back(metric.read());
   return all;
 }
 
@@ -63,7 +76,7 @@ Objective objective_of(const ModelOutput& output, std::span<const Metric> sums) 
     const LossTerm& term = output.terms[i];
     const double factor = factor_of(term, sums[i]);
     if (sums.size() == 1) return {term.sum, factor};
-    const Variable part = ops::scale(term.sum, factor);
+    const Variable part = times(factor, term.sum);
     objective.root = objective.root.defined() ? ops::add(objective.root, part) : part;
   }
   return objective;

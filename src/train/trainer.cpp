@@ -65,6 +65,8 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
         "every parameter is frozen: there is nothing to train");
   total_steps_ = count_steps();
   begin_schedule();
+  const Device device = parameters.values().device();
+  if (device.type != DeviceType::kCpu) late_ = std::make_unique<Late>(device);
 }
 
 void Trainer::add(std::unique_ptr<Callback> callback) {
@@ -99,7 +101,7 @@ void Trainer::end_schedule_in_time(double seconds) {
   const double used = seconds / (options_.max_minutes * 60.0 * kForTraining);
   const auto steps = options_.schedule.steps_in_time(state_.step, state_.step - first_step_, used);
   if (!steps) return;
-  total_steps_ = std::min(total_steps_, *steps);
+  total_steps_ = std::min(total_steps_, std::max(*steps, step_under_way()));
   awaits_schedule_ = false;
 }
 
@@ -111,37 +113,64 @@ Notes Trainer::notes() const {
 
 Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
   for (const auto& callback : callbacks_) callback->on_start(*this);
-  const Clock::time_point start = Clock::now();
-  Clock::time_point epoch_start = start;
+  run_start_ = epoch_start_ = Clock::now();
   first_step_ = state_.step;
-  const auto out_of_time = [&] {
-    return options_.max_minutes > 0 && seconds_since(start) >= options_.max_minutes * 60.0;
-  };
   for (bool done = state_.step >= total_steps() || a_callback_wants_to_stop(); !done;) {
-    const Batch batch = loader_.next();
-    const PoolVector<Metric> metrics = step(batch);
-    add_metrics(state_.totals, metrics, "train");
-    if (metrics.front().count == 0) ++state_.skipped;
-    const std::int64_t epoch = state_.position.epoch + 1;
-    state_.position = loader_.position();
-    const StepInfo info = {state_.step, metrics.front().mean(), learning_rate(state_.step)};
-    ++state_.step;
-    end_schedule_in_time(seconds_since(start));
-    for (const auto& callback : callbacks_) callback->on_step(*this, info);
-    done = state_.step >= total_steps() || out_of_time() || a_callback_wants_to_stop();
+    give_next();
+    const std::size_t ahead = may_run_ahead(stop) ? 1 : 0;
+    while (given_.size() > ahead) tell_step();
+    if (ahead > 0) continue;
     const bool stopped = stop;  // read once: it may become true at any time
+    done = state_.step >= total_steps() || is_out_of_time() || a_callback_wants_to_stop();
     if (done || state_.position.batch == 0) {
-      tell_epoch(epoch, seconds_since(epoch_start), done);
+      tell_epoch(done);
       done = done || a_callback_wants_to_stop();  // by what it did with the epoch
-      epoch_start = Clock::now();
+      epoch_start_ = Clock::now();
     } else if (stopped) {
       for (const auto& callback : callbacks_) callback->on_interrupt(*this);
-    } else if (wants_checkpoint()) {
+    } else if (wants_checkpoint(state_.step)) {
       for (const auto& callback : callbacks_) callback->on_checkpoint(*this);
     }
     if (stopped && !done) return Outcome::kInterrupted;
   }
   return Outcome::kDone;
+}
+
+bool Trainer::is_out_of_time() const {
+  return options_.max_minutes > 0 && seconds_since(run_start_) >= options_.max_minutes * 60.0;
+}
+
+// Whether the next step may be given before anybody has heard of the newest.
+bool Trainer::may_run_ahead(bool stops) const {
+  if (!late_ || stops || is_out_of_time()) return false;
+  const std::int64_t steps = step_under_way();
+  const bool is_inside_epoch = given_.back().position.batch != 0;
+  return is_inside_epoch && steps < total_steps() && !wants_checkpoint(steps) &&
+         std::none_of(callbacks_.begin(), callbacks_.end(),
+                      [&](const auto& callback) { return callback->needs_step(steps); });
+}
+
+void Trainer::give_next() {
+  try {
+    const Batch batch = loader_.next();
+    give(batch, loader_.position());
+  } catch (...) {
+    while (!given_.empty()) tell_step();  // what came before
+    throw;
+  }
+}
+
+// Of the oldest that was given.
+void Trainer::tell_step() {
+  const DataPosition position = given_.front().position;
+  const PoolVector<Metric> metrics = take_given();
+  add_metrics(state_.totals, metrics, "train");
+  if (metrics.front().count == 0) ++state_.skipped;
+  state_.position = position;
+  const StepInfo info = {state_.step, metrics.front().mean(), learning_rate(state_.step)};
+  ++state_.step;
+  end_schedule_in_time(seconds_since(run_start_));
+  for (const auto& callback : callbacks_) callback->on_step(*this, info);
 }
 
 void Trainer::tell_evaluation(const EvaluationInfo& evaluation) const {
@@ -153,13 +182,15 @@ bool Trainer::a_callback_wants_to_stop() const {
                      [](const auto& callback) { return callback->wants_to_stop(); });
 }
 
-bool Trainer::wants_checkpoint() const {
-  return options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0;
+bool Trainer::wants_checkpoint(std::int64_t steps) const {
+  return options_.checkpoint_every > 0 && steps % options_.checkpoint_every == 0;
 }
 
-void Trainer::tell_epoch(std::int64_t epoch, double seconds, bool is_last) {
+void Trainer::tell_epoch(bool is_last) {
   const std::vector<Metric> totals = state_.totals;
   const std::int64_t batches = state_.position.batch;
+  const std::int64_t epoch = state_.position.epoch + (batches > 0 ? 1 : 0);
+  const double seconds = seconds_since(epoch_start_);
   if (batches == 0) {
     state_.totals.clear();
     const EpochInfo info = {epoch,   state_.step, loader_.batches_per_epoch(),

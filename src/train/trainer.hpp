@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/tensor/cuda/late_results.hpp>
 #include <maskgrad/train/best_weights.hpp>
 #include <maskgrad/train/data/data_loader.hpp>
 #include <maskgrad/train/diverged.hpp>
@@ -63,6 +65,11 @@ class Callback {
   virtual void on_start(const Trainer&) {}
   /// After each step. The trainer's state counts this step already.
   virtual void on_step(const Trainer&, const StepInfo&) {}
+  /// Whether this callback must hear of a step before the next one begins: because it looks at
+  /// parameters or gradients, or because it may want to stop there. `steps` are done with it. Where
+  /// all callbacks say no, a device does the next step while they hear of this one, and waits for
+  /// nobody. On the CPU nothing depends on it.
+  virtual bool needs_step(std::int64_t /*steps*/) const { return true; }
   /// After the last step of an epoch.
   virtual void on_epoch(const Trainer&, const EpochInfo&) {}
   /// After the last step of the run, where steps, minutes or a callback end it in the middle of an
@@ -131,6 +138,10 @@ class Trainer {
   /// names the parameter. It also names the first operation that gave such a number, where a second
   /// pass finds it. Throws Error where the model gives other terms or metrics than before, and what
   /// data, model and callbacks throw.
+  /// On a device the host gives a step and hears of the one before, where Callback::needs_step()
+  /// lets it. Kernels see a number that is not finite, and leave the parameters as they are from
+  /// there on. So the run ends as it does on the CPU, but for one thing: a callback that throws may
+  /// leave the parameters one step ahead.
   Outcome run(const std::atomic<bool>& stop);
 
   /// One step: forward, backward, update. Returns sums and counts: of the loss, of its terms where
@@ -165,25 +176,60 @@ class Trainer {
   std::int64_t count_steps() const;
   void begin_schedule();
   void end_schedule_in_time(double seconds);
+  // What the model made of a batch, and the sums of its terms as far as the host knows them.
+  struct Summed {
+    ModelOutput output;
+    PoolVector<Metric> sums;
+  };
+  // A step that nobody has heard of yet.
+  struct Given {
+    Batch batch;  // to repeat the step with; none on the CPU, where it is explained at once
+    DataPosition position;  // behind it
+    Summed made;
+    std::int64_t updates;  // that the optimizer made before it
+  };
+  // Of parameters on a device.
+  struct Late {
+    explicit Late(Device device) : update(device) {}
+    LateResults results;
+    LateUpdate update;
+  };
+  class Waits;
+
+  void give_next();
+  void give(const Batch& batch, DataPosition position);
+  void note_not_finite(const Given& given);
+  void send(Given& given);
+  void receive(Given& given);
+  PoolVector<Metric> take_given();
+  void forget_given();
+  std::int64_t step_under_way() const { return state_.step + std::ssize(given_); }
+  bool may_run_ahead(bool stops) const;
+  bool is_out_of_time() const;
+  void tell_step();
+
   ModelOutput run_model(const Batch& part, std::int64_t index);
-  PoolVector<Metric> pass(const Batch& batch);
-  PoolVector<Metric> pass_at_once(const Batch& batch);
-  PoolVector<Metric> pass_in_micro_batches(const Batch& batch);
+  Summed pass(const Batch& batch);
+  Summed pass_at_once(const Batch& batch);
+  Summed pass_in_micro_batches(const Batch& batch);
   PoolVector<Metric> count_terms(const Batch& batch);
   // Calls f(index, part) for the parts that the batch is cut into, empty ones included.
   template <class F>
   void for_each_micro_batch(const Batch& batch, F f);
+  PoolVector<Metric> sums_so_far(const Batch& batch, const ModelOutput& output);
   PoolVector<Metric> finite_sums(const Batch& batch, const ModelOutput& output);
-  double transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics);
+  void check_finite(const Batch& batch, std::span<const Metric> sums);
+  double transform_gradients(const Batch& batch, Summed& made);
   void update(const Batch& batch, double scale);
   // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
   enum class Half { kForward, kBackward };
   [[noreturn]] void explain(const Batch& batch, std::string_view text, Half last);
   [[noreturn]] void explain_update(const Batch& batch, std::string_view text);
+  [[noreturn]] void explain_late(Given& given, bool is_update);
   std::string first_not_finite(const Batch& batch, Half last);
   std::string first_not_finite(const Batch& part, std::int64_t index, Half last);
-  void tell_epoch(std::int64_t epoch, double seconds, bool is_last);
-  bool wants_checkpoint() const;
+  void tell_epoch(bool is_last);
+  bool wants_checkpoint(std::int64_t steps) const;
   bool a_callback_wants_to_stop() const;
 
   Model model_;
@@ -196,6 +242,9 @@ class Trainer {
   std::int64_t first_step_ = 0;  // of this call of run()
   bool awaits_schedule_ = false;
   std::vector<std::unique_ptr<Callback>> callbacks_;
+  std::unique_ptr<Late> late_;  // null on the CPU
+  PoolVector<Given> given_;     // the oldest first; at most one on the CPU, and two on a device
+  std::chrono::steady_clock::time_point run_start_, epoch_start_;
 };
 
 }  // namespace maskgrad

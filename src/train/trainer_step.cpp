@@ -1,4 +1,5 @@
 // One step of the trainer: forward, backward, update; and why it failed where it did.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -16,6 +17,11 @@ namespace {
 
 constexpr const char* kName = "train";
 
+// Whether a batch counted anything.
+bool counts(std::span<const Metric> sums) {
+  return std::any_of(sums.begin(), sums.end(), [](const Metric& sum) { return sum.count > 0; });
+}
+
 template <class... Args>
 [[noreturn]] void diverge(fmt::format_string<Args...> format, Args&&... args) {
   throw Diverged(kName, fmt::format(format, std::forward<Args>(args)...));
@@ -25,25 +31,26 @@ template <class... Args>
 
 // The numbers are those of the step and the micro-batch: those of all steps are counted through.
 ModelOutput Trainer::run_model(const Batch& part, std::int64_t index) {
-  const auto step = static_cast<std::uint64_t>(state_.step),  // may wrap, far beyond any run
+  const auto step = static_cast<std::uint64_t>(step_under_way()),  // may wrap, far beyond any run
       count = static_cast<std::uint64_t>(options_.micro_batches);
   Pass pass = Pass::training_part(options_.seed, step, static_cast<std::uint64_t>(index), count);
   return model_(part, pass);
 }
 
-PoolVector<Metric> Trainer::step(const Batch& batch) {
+void Trainer::give(const Batch& batch, DataPosition position) {
   const FlushDenormals flush_denormals;
   DeviceStep on_device(parameters_.values().device());
-  PoolVector<Metric> metrics = pass(batch);
-  const bool counts = metrics.front().count > 0;
-  const double scale = transform_gradients(batch, counts, metrics);
-  if (counts) update(batch, scale);
+  Given given = {late_ ? batch : Batch{}, position, pass(batch), optimizer_.steps()};
+  note_not_finite(given);
+  const double scale = transform_gradients(batch, given.made);
+  if (counts(given.made.sums)) update(batch, scale);
+  send(given);
   on_device.end();
-  return metrics;
+  given_.push_back(std::move(given));
 }
 
 // Forward and backward.
-PoolVector<Metric> Trainer::pass(const Batch& batch) {
+Trainer::Summed Trainer::pass(const Batch& batch) {
   try {
     return options_.micro_batches == 1 ? pass_at_once(batch) : pass_in_micro_batches(batch);
   } catch (const NotFiniteError& error) {
@@ -51,14 +58,14 @@ PoolVector<Metric> Trainer::pass(const Batch& batch) {
   }
 }
 
-PoolVector<Metric> Trainer::pass_at_once(const Batch& batch) {
+Trainer::Summed Trainer::pass_at_once(const Batch& batch) {
   Tape tape;
-  const ModelOutput output = run_model(batch, 0);
-  const PoolVector<Metric> sums = finite_sums(batch, output);
+  ModelOutput output = run_model(batch, 0);
+  PoolVector<Metric> sums = sums_so_far(batch, output);
   parameters_.clear_gradients();
   const auto [root, seed] = objective_of(output, sums);
   if (root.defined()) tape.backward(root, seed);
-  return reported(output, sums);
+  return {std::move(output), std::move(sums)};
 }
 
 template <class F>
@@ -76,7 +83,7 @@ void Trainer::for_each_micro_batch(const Batch& batch, F f) {
 
 // The count of a term is known when all micro-batches have run. Where there is one term, it divides
 // the sum of their gradients; where there are several, the model runs forward twice.
-PoolVector<Metric> Trainer::pass_in_micro_batches(const Batch& batch) {
+Trainer::Summed Trainer::pass_in_micro_batches(const Batch& batch) {
   MicroBatchTree tree(options_.micro_batches);
   ModelOutput last;
   PoolVector<Metric> counted;
@@ -95,7 +102,7 @@ PoolVector<Metric> Trainer::pass_in_micro_batches(const Batch& batch) {
       tape.backward(objective.root, objective.seed);
       sums.gradients = parameters_.gradients();
     }
-    sums.metrics.insert(sums.metrics.end(), output.metrics.begin(), output.metrics.end());
+    for (const BatchMetric& metric : output.metrics) sums.metrics.push_back(metric.read());
     tree.add(index, sums);
     last = std::move(output);
   });
@@ -108,7 +115,10 @@ PoolVector<Metric> Trainer::pass_in_micro_batches(const Batch& batch) {
     const double count = static_cast<double>(all.metrics[0].count);
     parameters_.set_gradients(all.gradients, all.metrics.size() > 1 ? 1.0 : 1.0 / count);
   }
-  return reported(last, all.metrics);
+  for (std::size_t i = 0; i < last.terms.size(); ++i) {
+    last.terms[i].sum = Variable(Tensor::full({}, all.metrics[i].sum, DType::kFloat64));
+  }
+  return {std::move(last), std::move(all.metrics)};
 }
 
 // What the terms count in all micro-batches.
@@ -123,20 +133,38 @@ PoolVector<Metric> Trainer::count_terms(const Batch& batch) {
   return tree.finish().metrics;
 }
 
+// On a device they are 0 until they are here.
+PoolVector<Metric> Trainer::sums_so_far(const Batch& batch, const ModelOutput& output) {
+  if (!late_) return finite_sums(batch, output);
+  PoolVector<Metric> counts = loss_counts(output, kName);
+  check_finite(batch, counts);
+  return counts;
+}
+
 PoolVector<Metric> Trainer::finite_sums(const Batch& batch, const ModelOutput& output) {
   PoolVector<Metric> sums = loss_sums(output, kName);
+  check_finite(batch, sums);
+  return sums;
+}
+
+void Trainer::check_finite(const Batch& batch, std::span<const Metric> sums) {
   for (const Metric& sum : sums) {
-    check(sum.count >= 0, kName, "step {}: the model counted {}", state_.step, sum.count);
+    check(sum.count >= 0, kName, "step {}: the model counted {}", step_under_way(), sum.count);
     if (std::isfinite(sum.sum)) continue;
     const std::string what = sums.size() > 1 ? fmt::format("loss '{}'", sum.name) : "loss";
     explain(batch, fmt::format("the {} is {}", what, readable(sum.sum)), Half::kForward);
   }
-  return sums;
 }
 
 // Returns what the update scales gradients with.
-double Trainer::transform_gradients(const Batch& batch, bool counts, PoolVector<Metric>& metrics) {
-  GradientStep step = {parameters_, state_.step, learning_rate(state_.step), counts, metrics};
+double Trainer::transform_gradients(const Batch& batch, Summed& made) {
+  if (late_) late_->update.scale = {};
+  GradientStep step = {.parameters = parameters_,
+                       .step = step_under_way(),
+                       .lr = learning_rate(step_under_way()),
+                       .counts = counts(made.sums),
+                       .metrics = made.output.metrics,
+                       .late = late_ ? &late_->update : nullptr};
   try {
     for (const GradientTransform& transform : options_.transforms) transform(step);
   } catch (const Diverged& error) {
@@ -146,32 +174,39 @@ double Trainer::transform_gradients(const Batch& batch, bool counts, PoolVector<
 }
 
 void Trainer::update(const Batch& batch, double scale) {
+  const std::int64_t step = step_under_way();
+  if (late_) {
+    optimizer_.step_late(parameters_, learning_rate(step), scale, late_->update);
+    if (options_.average) options_.average->update(parameters_, step, late_->update);
+    return;
+  }
   try {
-    optimizer_.step(parameters_, learning_rate(state_.step), scale);
+    optimizer_.step(parameters_, learning_rate(step), scale);
   } catch (const Error& error) {
     explain_update(batch, error.text());
   }
-  if (options_.average) options_.average->update(parameters_, state_.step);
+  if (options_.average) options_.average->update(parameters_, step);
 }
 
 void Trainer::explain(const Batch& batch, std::string_view text, Half last) {
   if (const auto found = find_not_finite(parameters_, parameters_.values())) {
-    diverge("step {}: {}; before this step parameter {} was not finite already: {}", state_.step,
-            text, found->parameter, kLearnSlower);
+    diverge("step {}: {}; before this step parameter {} was not finite already: {}",
+            step_under_way(), text, found->parameter, kLearnSlower);
   }
   std::string first = first_not_finite(batch, last);
   if (first.empty()) first = "no operation on the tape gave it";
   // Before the first step, the learning rate has done nothing yet.
-  diverge("step {}: {}; first of all, {}{}{}", state_.step, text, first,
-          state_.step > 0 ? ": " : "", state_.step > 0 ? kLearnSlower : "");
+  const std::int64_t step = step_under_way();
+  diverge("step {}: {}; first of all, {}{}{}", step, text, first, step > 0 ? ": " : "",
+          step > 0 ? kLearnSlower : "");
 }
 
 void Trainer::explain_update(const Batch& batch, std::string_view text) {
   // With parameters that are not finite any more, operations are not to blame.
   const bool finite = !find_not_finite(parameters_, parameters_.values());
   const std::string first = finite ? first_not_finite(batch, Half::kBackward) : "";
-  diverge("step {}: {}{}{}: {}", state_.step, text, first.empty() ? "" : "; first of all, ", first,
-          kLearnSlower);
+  diverge("step {}: {}{}{}: {}", step_under_way(), text, first.empty() ? "" : "; first of all, ",
+          first, kLearnSlower);
 }
 
 std::string Trainer::first_not_finite(const Batch& batch, Half last) {

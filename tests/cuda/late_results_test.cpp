@@ -135,8 +135,8 @@ TEST(LateResults, RefuseWhatTheyCannotSend) {
             "[late_results] sends scalars that are on cuda, not () on cpu");
   EXPECT_EQ(error_of([&] { late.send({Tensor::zeros({2}, DType::kFloat32, kCuda)}); }),
             "[late_results] sends scalars that are on cuda, not (2,) on cuda");
-  EXPECT_EQ(error_of([&] { late.send(std::vector<Tensor>(33, one)); }),
-            "[late_results] sends up to 32 numbers, not 33");
+  EXPECT_EQ(error_of([&] { late.send(std::vector<Tensor>(257, one)); }),
+            "[late_results] sends up to 256 numbers, not 257");
   EXPECT_EQ(error_of([&] { late.read(); }), "[late_results] nothing is waiting to be read");
   for (int i = 0; i < 3; ++i) late.send({one});
   EXPECT_EQ(error_of([&] { late.send({one}); }), "[late_results] 3 steps are waiting to be read");

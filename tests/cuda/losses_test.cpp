@@ -173,9 +173,9 @@ TEST(CudaAccuracy, IsThatOfTheCpu) {
             there(x.to(dtype).to(kCuda), Variable::kConstant, kept);
         for (const auto metric : {ops::accuracy, ops::sequence_accuracy}) {
           const ops::HitsCount wanted = metric(here, ids), got = metric(there, ids);
-          EXPECT_EQ(got.hits, wanted.hits);
+          EXPECT_EQ(got.hits.item(), wanted.hits.item());
           EXPECT_EQ(got.count, wanted.count);
-          EXPECT_GT(wanted.hits, 0);
+          EXPECT_GT(wanted.hits.item(), 0);
         }
       }
     }
@@ -187,7 +187,7 @@ TEST(CudaAccuracy, ReadsNoHoleAndNothingOfNothing) {
   const Tensor x = test::make({1, 0, test::kNaN, test::kNaN}, {1, 2, 2}).to(kCuda);
   const Variable logits(x, Variable::kConstant, mask);
   const ops::HitsCount got = ops::accuracy(logits, Tensor::from<std::int64_t>({0, 9}, {1, 2}));
-  EXPECT_EQ(got.hits, 1);
+  EXPECT_EQ(got.hits.item(), 1);
   EXPECT_EQ(got.count, 1);
   const Variable none(Tensor::zeros({0, 2, 3}, DType::kFloat32, kCuda));
   EXPECT_EQ(ops::sequence_accuracy(none, Tensor::zeros({0, 2}, DType::kInt64)).count, 0);

@@ -8,7 +8,6 @@
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/nn/element_losses.hpp>
-#include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/train/callbacks/best_file.hpp>
 #include <maskgrad/train/callbacks/tensorboard_callback.hpp>
 #include <maskgrad/train/data/sequence_dataset.hpp>
@@ -157,29 +156,6 @@ TEST(CudaRun, WritesTheFilesOfTheCpu) {
       EXPECT_TRUE(same_bits(tensor, wanted.at(name))) << name;
     }
   }
-}
-
-// One that learns cross-entropy alone waits for its loss, and for whether the update was finite.
-TEST(CudaTraining, WaitsTwiceInAStep) {
-  struct Table : Module {
-    Parameter& table = parameter("table", {kVocabulary, kFeatures}, glorot_uniform());
-  } model;
-  ParameterBuffer parameters(model, DType::kFloat32, 3, kCuda);
-  Adam adam(parameters);
-  const SequenceDataset data = small_data();
-  DataLoader loader(data, {.batch_size = 4});
-  Trainer trainer(
-      [&](const Batch& batch, Pass&) -> ModelOutput {
-        const Variable tokens(batch.inputs);
-        return {ops::cross_entropy(ops::embedding(model.table, tokens),
-                                   Tensor::zeros(batch.inputs.shape(), DType::kInt64))};
-      },
-      parameters, adam, loader, {});
-  const Batch batch = loader.next();
-  trainer.step(batch);
-  const std::uint64_t before = Traffic::so_far().syncs;
-  trainer.step(batch);
-  EXPECT_EQ(Traffic::so_far().syncs - before, 2);
 }
 
 // The loss of log(0) is not finite; that of sqrt(0) is, but its gradient is not.

@@ -33,6 +33,11 @@
                                  MASKGRAD_PLACE)
 #define __ballot_sync(mask, vote) ::maskgrad::emulation::ballot(mask, (vote) != 0, MASKGRAD_PLACE)
 
+/// Of an integer, on which the order of threads leaves no trace.
+inline int atomicAnd(int* place, int value) {
+  return ::maskgrad::emulation::and_to(place, value);
+}
+
 #define MASKGRAD_SHARED(type, name, dims) \
   auto& name = ::maskgrad::emulation::shared<type dims>([] {})
 

@@ -191,6 +191,14 @@ void wait() {
   switch_to(*me.fiber, main_fiber());
 }
 
+int and_to(int* place, int value) {
+  if (!is_given_out(place, sizeof *place)) {
+    set_problem("an atomic operation is outside of what was given out");
+    return 0;
+  }
+  return std::exchange(*place, *place & value);
+}
+
 Votes sync_threads(Place place, bool vote) {
   if (r.barrier.file && !(r.barrier == place)) {
     set_problem(fmt::format("threads wait at different barriers: {} and {}", to_string(r.barrier),

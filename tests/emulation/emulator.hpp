@@ -72,6 +72,9 @@ struct Votes {
 Votes sync_threads(Place place, bool vote = false);
 void sync_warp(std::uint32_t mask, Place place);
 
+/// *place &= value at once, which races with nothing. Returns what was there.
+int and_to(int* place, int value);
+
 /// All lanes of `mask` give a value of at most 16 bytes. Returns those of all 32 lanes.
 using Slot = std::array<std::byte, 16>;
 const Slot* exchange(std::uint32_t mask, const void* value, std::size_t bytes, Place place);

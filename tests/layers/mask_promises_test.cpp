@@ -99,8 +99,8 @@ TEST(MaskPromises, HoldForALossOverPositions) {
   const PaddingReport padding = check_padding(loss, parameters.leaves());
   EXPECT_TRUE(padding.holds()) << to_string(padding);
   EXPECT_EQ(ops::accuracy(model(padded_tokens(0)), padded_tokens(0).value()).count, 6);
-  EXPECT_EQ(ops::accuracy(model(padded_tokens(3)), padded_tokens(3).value()).hits,
-            ops::accuracy(model(padded_tokens(0)), padded_tokens(0).value()).hits);
+  EXPECT_EQ(ops::accuracy(model(padded_tokens(3)), padded_tokens(3).value()).hits.item(),
+            ops::accuracy(model(padded_tokens(0)), padded_tokens(0).value()).hits.item());
 }
 
 TEST(MaskPromises, HoldForWhatStandsInPaddedTokens) {

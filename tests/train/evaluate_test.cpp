@@ -22,7 +22,7 @@ TEST(Evaluate, CountsEverySampleOnceForAnySizeOfBatches) {
   for (std::int64_t i = 0; i < toy.data.size(); ++i) {
     const ModelOutput output = toy.evaluate(toy.data.collate({&i, 1}));
     loss += output.terms[0].sum.item();
-    hits += output.metrics.front().sum;
+    hits += output.metrics.front().sum.item();
   }
   for (const std::int64_t size : {1, 3, 4, 10, 100}) {
     const std::vector<Metric> totals = evaluate(model, toy.data, size);

@@ -28,6 +28,20 @@ inline Settings changed(Settings settings, std::initializer_list<std::string> pa
   return settings;
 }
 
+/// Ends a run after so many steps.
+class EndsAfter : public Callback {
+ public:
+  explicit EndsAfter(std::int64_t count) : count_(count) {}
+
+  void on_start(const Trainer& trainer) override { end_ = trainer.state().step + count_; }
+  void on_step(const Trainer& trainer, const StepInfo&) override { step_ = trainer.state().step; }
+  bool needs_step(std::int64_t steps) const override { return steps == end_; }
+  bool wants_to_stop() const override { return step_ == end_; }
+
+ private:
+  std::int64_t count_, step_ = 0, end_ = 0;
+};
+
 /// Whole steps of the blog recipe as a run takes them: the next batch, forward, backward, update.
 class BlogSteps {
  public:
@@ -43,10 +57,12 @@ class BlogSteps {
         optimizer_(make_optimizer(settings_, parameters_)),
         loader_(data_, {.batch_size = batch_size}),
         trainer_([this](const Batch& batch, Pass& pass) { return model_->evaluate(batch, pass); },
-                 parameters_, *optimizer_, loader_, {}) {}
+                 parameters_, *optimizer_, loader_, {.epochs = 0, .max_steps = Trainer::kUnknown}) {
+    trainer_.add(std::make_unique<EndsAfter>(count));
+  }
 
   void operator()() {
-    for (std::int64_t i = 0; i < count; ++i) trainer_.step(loader_.next());
+    trainer_.run(false);
     wait_for(parameters_.values());
   }
 

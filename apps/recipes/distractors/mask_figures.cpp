@@ -39,7 +39,7 @@ std::string percent(const Metric& metric) {
 void MaskFigures::add(const Batch& batch, SelectiveRun& run) {
   const NoGrad no_grad;
   const auto right = [&](const Variable& answer) {
-    return to_metric("accuracy", ops::sequence_accuracy(answer, batch.targets));
+    return to_metric("accuracy", ops::sequence_accuracy(answer, batch.targets)).read();
   };
   const auto accuracy = [&](const SequenceMask& mask) {
     Pass pass;

@@ -46,7 +46,7 @@ Variable nothing_like(const Variable& sum) {
 struct SelectiveRun::Terms {
   LossTerm answer{"answer", {}, 0, 1.0}, steps{"working", {}, 0, 1.0},
       reading{"reading", {}, 0, 1.0}, cost{"cost", {}, 0, 1.0}, score{"score", {}, 0, 1.0};
-  Metric accuracy{"accuracy"};
+  BatchMetric accuracy{"accuracy", 0.0, 0};
   KeptCounts kept;
 
   ModelOutput output() {

@@ -81,8 +81,8 @@ TaskFigures figures_of(
     std::iota(ids.begin(), ids.end(), first);
     const Batch batch = data.collate(ids);
     Pass pass;
-    accuracy +=
-        to_metric("accuracy", ops::sequence_accuracy(network.answer(batch, pass), batch.targets));
+    const Variable answer = network.answer(batch, pass);
+    accuracy += to_metric("accuracy", ops::sequence_accuracy(answer, batch.targets)).read();
     if (network.chooses()) totals.add(network.choose(batch, pass), batch, data);
     if (on_progress) on_progress(first + std::ssize(ids), data.size());
   }

@@ -190,37 +190,57 @@ void spread_losses(const LossRows& rows, const Tensor& g, Tensor& dlogits) {
                   std::span<const std::int64_t>(rows.ids), rows.shares(), g, dlogits);
 }
 
-// Whether each row is a hit; the host waits for the device.
-Tensor hits_on_device(const char* name, const Tensor& logits, const Targets& ids) {
-  Tensor hits = Tensor::empty({std::ssize(ids)}, DType::kBool, logits.device());
-  dispatch_device(
-      logits.device(), name, kHitsCuda, [] {}, logits, std::span<const std::int64_t>(ids), hits);
-  return hits.to(Device{});
+// Calls f(first row, targets) for sequences of `length` targets. Returns for how many it is true.
+template <class F>
+std::int64_t count_sequences(const Targets& ids, std::int64_t length, F f) {
+  std::int64_t count = 0;
+  for (std::int64_t first = 0; first + length <= std::ssize(ids); first += length) {
+    if (f(first, std::span(ids).subspan(static_cast<std::size_t>(first),
+                                        static_cast<std::size_t>(length)))) {
+      ++count;
+    }
+  }
+  return count;
 }
 
-// Calls f(row, whether it is a hit) for each target that counts, and returns how many there are.
-template <class F>
-std::int64_t for_each_hit(const char* name, const Variable& logits, const Tensor& targets, F f) {
-  check_shapes(name, logits, targets);
+bool counts(std::span<const std::int64_t> targets) {
+  return std::any_of(targets.begin(), targets.end(), [](std::int64_t id) { return id >= 0; });
+}
+
+// Whether some targets count, and all that do have the largest logit.
+template <class T>
+bool are_hits(const T* logits, std::int64_t classes, std::span<const std::int64_t> targets) {
+  bool all = true;
+  for (const std::int64_t target : targets) {
+    all = all && (target < 0 || is_largest(logits, classes, target));
+    logits += classes;
+  }
+  return all && counts(targets);
+}
+
+// Of sequences of `length` targets.
+HitsCount count_hits(const char* name, const Variable& logits, const Tensor& targets,
+                     std::int64_t length) {
   const std::int64_t classes = logits.dim(-1);
   check(classes <= std::numeric_limits<std::int32_t>::max(), name, "{} classes are too many",
         classes);
-  if (logits.device().type != DeviceType::kCpu) {
-    Targets ids;
-    const std::int64_t count = read_targets(name, logits, targets, ids);
-    const Tensor hits = hits_on_device(name, logits.value(), ids);
-    for (std::size_t row = 0; row < ids.size(); ++row) {
-      if (ids[row] >= 0) f(static_cast<std::int64_t>(row), hits.data<bool>()[row]);
-    }
-    return count;
-  }
-  return dispatch_dtype(FloatingTypes{}, logits.dtype(), name, [&]<class T>(T) {
-    const T* x = logits.value().data<T>();
-    return for_each_target(name, logits.shape(), targets, logits.mask(),
-                           [&](std::int64_t row, std::int64_t target) {
-                             f(row, is_largest(x + row * classes, classes, target));
-                           });
-  });
+  Targets ids;
+  read_targets(name, logits, targets, ids);
+  HitsCount result{Tensor::zeros({}, DType::kInt64, logits.device())};
+  if (ids.empty()) return result;
+  const auto on_cpu = [&] {
+    dispatch_dtype(FloatingTypes{}, logits.dtype(), name, [&]<class T>(T) {
+      const T* const x = logits.value().data<T>();
+      *result.hits.data<std::int64_t>() =
+          count_sequences(ids, length, [&](std::int64_t first, auto of_sequence) {
+            return are_hits(x + first * classes, classes, of_sequence);
+          });
+    });
+  };
+  dispatch_device(logits.device(), name, kHitsCuda, on_cpu, logits.value(),
+                  std::span<const std::int64_t>(ids), length, result.hits);
+  result.count = count_sequences(ids, length, [](auto, auto sequence) { return counts(sequence); });
+  return result;
 }
 
 }  // namespace
@@ -261,10 +281,8 @@ SumCount cross_entropy(const Variable& logits, const Tensor& targets, double lab
 }
 
 HitsCount accuracy(const Variable& logits, const Tensor& targets) {
-  HitsCount result;
-  result.count = for_each_hit("accuracy", logits, targets,
-                              [&](std::int64_t, bool is_hit) { result.hits += is_hit; });
-  return result;
+  check_shapes("accuracy", logits, targets);
+  return count_hits("accuracy", logits, targets, 1);
 }
 
 HitsCount sequence_accuracy(const Variable& logits, const Tensor& targets) {
@@ -272,16 +290,7 @@ HitsCount sequence_accuracy(const Variable& logits, const Tensor& targets) {
   check_shapes(kName, logits, targets);
   check(targets.rank() >= 1, kName, "targets must be those of sequences, not one number");
   const std::int64_t sequences = targets.dim(0);
-  const std::int64_t length = sequences > 0 ? targets.numel() / sequences : 0;
-  enum : std::uint8_t { kNoTarget, kAllHit, kMissed };
-  PoolVector<std::uint8_t> found(static_cast<std::size_t>(sequences), kNoTarget);
-  for_each_hit(kName, logits, targets, [&](std::int64_t row, bool is_hit) {
-    std::uint8_t& sequence = found[static_cast<std::size_t>(row / length)];
-    if (!is_hit) sequence = kMissed;
-    if (sequence == kNoTarget) sequence = kAllHit;
-  });
-  return {std::count(found.begin(), found.end(), kAllHit),
-          sequences - std::count(found.begin(), found.end(), kNoTarget)};
+  return count_hits(kName, logits, targets, sequences > 0 ? targets.numel() / sequences : 0);
 }
 
 }  // namespace maskgrad::ops

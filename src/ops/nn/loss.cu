@@ -93,13 +93,16 @@ void gradient(const Tensor& softmax, std::span<const std::int64_t> targets,
   });
 }
 
+// What a target is. The sequences of which all that count are hits are counted.
+enum Outcome : std::uint8_t { kNone, kHit, kMiss };
+
 // Of equal logits the first is the largest; none is beside a NaN.
 template <class T>
 __global__ void hits_kernel(const T* logits, const std::int64_t* targets, std::int64_t rows,
-                            std::int64_t n, bool* hits) {
+                            std::int64_t n, std::uint8_t* outcomes) {
   const std::int64_t row = std::int64_t{blockIdx.x} * kWarps + threadIdx.y;
   const std::int64_t target = row < rows ? targets[row] : -1;
-  bool is_beaten = target < 0;
+  bool is_beaten = false;
   if (target >= 0) {
     const T* const x = logits + row * n;
     const T top = x[target];
@@ -108,17 +111,39 @@ __global__ void hits_kernel(const T* logits, const std::int64_t* targets, std::i
     }
   }
   const unsigned votes = __ballot_sync(cuda::kAllLanes, is_beaten);
-  if (row < rows && threadIdx.x == 0) hits[row] = votes == 0;
+  if (row < rows && threadIdx.x == 0) {
+    outcomes[row] = target < 0 ? kNone : votes == 0 ? kHit : kMiss;
+  }
 }
 
-void hits(const Tensor& logits, std::span<const std::int64_t> targets, Tensor& found) {
+// One block.
+__global__ void count_kernel(const std::uint8_t* outcomes, std::int64_t sequences,
+                             std::int64_t length, std::int64_t* count) {
+  std::int64_t sum = 0;
+  for (std::int64_t first = 0; first < sequences; first += cuda::kThreads) {
+    const std::int64_t i = first + threadIdx.x;
+    bool counts = false, all = true;
+    for (std::int64_t j = i * length; i < sequences && j < (i + 1) * length; ++j) {
+      counts = counts || outcomes[j] != kNone;
+      all = all && outcomes[j] != kMiss;
+    }
+    sum += __syncthreads_count(counts && all);
+  }
+  if (threadIdx.x == 0) *count = sum;
+}
+
+void hits(const Tensor& logits, std::span<const std::int64_t> targets, std::int64_t length,
+          Tensor& count) {
   const std::int64_t rows = std::ssize(targets);
   const cuda::Uploaded ids(targets);
+  Tensor outcomes = Tensor::empty({rows}, DType::kBool, logits.device());
+  auto* const found = reinterpret_cast<std::uint8_t*>(outcomes.device_data<bool>());
   dispatch_dtype(FloatingTypes{}, logits.dtype(), "accuracy", [&]<class T>(T) {
     cuda::launch({"accuracy", cuda::blocks_for(rows, kWarps), dim3(kLanes, kWarps)}, hits_kernel<T>,
-                 logits.device_data<T>(), ids.data(), rows, logits.dim(-1),
-                 found.device_data<bool>());
+                 logits.device_data<T>(), ids.data(), rows, logits.dim(-1), found);
   });
+  cuda::launch({"accuracy", 1, cuda::kThreads}, count_kernel, found, length > 0 ? rows / length : 0,
+               length, count.device_data<std::int64_t>());
 }
 
 const bool kFilled = kCrossEntropyCuda.fill(cross_entropy) &&

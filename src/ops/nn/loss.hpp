@@ -27,9 +27,11 @@ struct SumCount {
 /// with_mask() on the logits.
 SumCount cross_entropy(const Variable& logits, const Tensor& targets, double label_smoothing = 0);
 
-/// Hits among `count` targets.
+/// Hits among `count` targets. `hits` is a scalar, int64, where the logits are: no host waits for
+/// it until it is read, as by hits.item().
 struct HitsCount {
-  std::int64_t hits = 0, count = 0;
+  Tensor hits;
+  std::int64_t count = 0;
 };
 /// Counts the targets whose logit is the largest of its row. Of equal logits the first counts as
 /// the largest. A row with a NaN is no hit. logits [..., V], targets int32 or int64 [...] -> (hits,

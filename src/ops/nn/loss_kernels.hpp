@@ -34,9 +34,10 @@ inline constinit CudaKernel<void(const Tensor& softmax, std::span<const std::int
                                  const ClassShares& shares, const Tensor& g, Tensor& dlogits)>
     kCrossEntropyGradientCuda{"cross_entropy"};
 
-/// hits, bool: whether the target's logit is the largest of its row.
+/// hits, an int64: of how many runs of `length` rows each that counts has the largest logit at its
+/// target. Runs of which no row counts are none.
 inline constinit CudaKernel<void(const Tensor& logits, std::span<const std::int64_t> targets,
-                                 Tensor& hits)>
+                                 std::int64_t length, Tensor& hits)>
     kHitsCuda{"accuracy"};
 
 /// How many samples a value has that are summed by themselves, so that what pads them changes no

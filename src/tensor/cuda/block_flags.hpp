@@ -8,13 +8,6 @@
 
 namespace maskgrad::cuda {
 
-/// The blocks of a kernel whose threads walk over n elements in strides of the grid: few enough
-/// that the host reads a word of each.
-inline unsigned blocks_of_stride(std::int64_t n) {
-  constexpr unsigned kMost = 2048;
-  return std::min(blocks_for(n), kMost);
-}
-
 /// A bool for each block.
 class BlockFlags {
  public:
@@ -38,8 +31,5 @@ __device__ inline void write_flag(bool flag, bool* flags) {
   const bool all = __syncthreads_and(flag) != 0;
   if (threadIdx.x == 0) flags[blockIdx.x] = all;
 }
-
-/// How many threads the grid has, in kernels with a thread for each element.
-__device__ inline std::int64_t thread_count() { return std::int64_t{gridDim.x} * blockDim.x; }
 
 }  // namespace maskgrad::cuda

@@ -31,9 +31,9 @@ inline constinit const DeviceSteps* cuda_steps = nullptr;
 /// CPU it does nothing, and neither does one within another. Work from any thread belongs to it.
 ///
 /// A step that gives the device the same as an earlier one (kernels, grids, arguments, in the same
-/// order) runs as one graph: the host only compares, which takes it a microsecond for some kernels.
-/// It is found out and not promised: steps of other shapes may come at any time. Eight different
-/// ones are remembered; the one that came least recently goes. For steps to be the same
+/// order) runs as one graph: the host only compares. It is found out and not promised: steps of
+/// other shapes may come at any time. Eight different ones are remembered; the one that came least
+/// recently goes. For steps to be the same
 ///   - a number that changes from step to step, such as a rate, a count or a seed, is uploaded
 ///     (Tensor::to(), cuda::Uploaded), and is no argument of a kernel. Where it is one, each step
 ///     is recorded anew, which is right, but slow: device_counts().recorded tells;

@@ -21,15 +21,15 @@ inline constinit CudaKernel<void(std::span<const Tensor> numbers, double* rows, 
 ///   step n:      the last that it gives the device is late.send({loss, hits, norm, flag})
 ///   step n + 1:  its work is given, then late.read() returns the numbers of step n
 /// So the device works on step n + 1 while the host waits for the end of step n, and looks at its
-/// numbers. What the host does about them comes a step late: a step that must not count, as one
-/// whose loss is not finite, has to be told by the device itself, and so do those behind it (a flag
-/// that the optimizer reads). At the end of an epoch, before a checkpoint, and where a run stops,
-/// read() until none is waiting.
+/// numbers. What the host does about them comes a step late. So kernels themselves must see that a
+/// step must not count, as one whose loss is not finite, and those behind it: by a flag that they
+/// find on the device. At the end of an epoch, before a checkpoint, and where a run stops, read()
+/// until none is waiting.
 /// For one thread, and only where there is CUDA.
 class LateResults {
  public:
-  static constexpr std::size_t kMostNumbers = 32;  // of one step
-  static constexpr std::size_t kMostWaiting = 3;   // steps
+  static constexpr std::size_t kMostNumbers = 256;  // of one step
+  static constexpr std::size_t kMostWaiting = 3;    // steps
 
   /// Throws Error "[device] this build has no CUDA; ...", and where there is no device.
   LateResults();

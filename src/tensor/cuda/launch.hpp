@@ -5,6 +5,7 @@
 // order of every sum is fixed.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <tuple>
 #include <type_traits>
@@ -70,9 +71,18 @@ inline unsigned blocks_for(std::int64_t n, unsigned each = kThreads) {
   return static_cast<unsigned>(blocks);
 }
 
+/// The blocks of a kernel whose threads walk over n elements in strides of the grid: no more than
+/// work at once.
+inline unsigned blocks_of_stride(std::int64_t n) {
+  constexpr unsigned kMost = 2048;
+  return std::min(blocks_for(n), kMost);
+}
+
 /// The number of this thread among all of the grid, in kernels with a thread for each element.
 __device__ inline std::int64_t thread_number() {
   return std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
 }
+/// How many threads the grid has.
+__device__ inline std::int64_t thread_count() { return std::int64_t{gridDim.x} * blockDim.x; }
 
 }  // namespace maskgrad::cuda

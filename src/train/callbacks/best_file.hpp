@@ -20,6 +20,7 @@ class BestFile : public Callback {
 
   /// Throws Error when the trainer has no Options::best.
   void on_start(const Trainer& trainer) override;
+  bool needs_step(std::int64_t) const override { return false; }
   void on_epoch(const Trainer& trainer, const EpochInfo&) override { write(trainer); }
   void on_interrupt(const Trainer& trainer) override { write(trainer); }
   void on_checkpoint(const Trainer& trainer) override { write(trainer); }

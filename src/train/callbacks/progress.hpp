@@ -41,6 +41,7 @@ class Progress : public Callback {
 
   void on_start(const Trainer& trainer) override;
   void on_step(const Trainer& trainer, const StepInfo& step) override;
+  bool needs_step(std::int64_t) const override { return false; }
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
   void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override;
   void on_interrupt(const Trainer& trainer) override;

@@ -47,6 +47,7 @@ class StepLog : public Callback {
       : path_(std::move(path)), origin_(std::move(origin)) {}
 
   void on_start(const Trainer& trainer) override;
+  bool needs_step(std::int64_t) const override { return false; }
   void on_step(const Trainer& trainer, const StepInfo& step) override;
   void on_epoch(const Trainer&, const EpochInfo&) override { sync(); }
   void on_interrupt(const Trainer&) override { sync(); }
@@ -84,6 +85,7 @@ class EpochLog : public Callback {
       : path_(std::move(path)), origin_(std::move(origin)) {}
 
   void on_start(const Trainer& trainer) override;
+  bool needs_step(std::int64_t) const override { return false; }
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
   void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override;
   void on_interrupt(const Trainer& trainer) override;
@@ -109,6 +111,7 @@ class ValidationLog : public Callback {
       : path_(std::move(path)), origin_(std::move(origin)) {}
 
   void on_start(const Trainer& trainer) override;
+  bool needs_step(std::int64_t) const override { return false; }
   void on_evaluation(const Trainer& trainer, const EvaluationInfo& evaluation) override;
   void add_notes(Notes& notes) const override;
 

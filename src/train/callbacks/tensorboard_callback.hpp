@@ -33,6 +33,7 @@ class TensorBoardCallback : public Callback {
 
   void on_start(const Trainer& trainer) override;
   void on_step(const Trainer&, const StepInfo&) override;
+  bool needs_step(std::int64_t) const override { return false; }
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
   void on_evaluation(const Trainer& trainer, const EvaluationInfo& evaluation) override;
   void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override {

@@ -45,8 +45,7 @@ void Validation::on_start(const Trainer& trainer) {
 }
 
 void Validation::on_step(const Trainer& trainer, const StepInfo&) {
-  const std::int64_t every = options_.every_steps;
-  if (every > 0 && trainer.state().step % every == 0) validate(trainer, true);
+  if (validates_at(trainer.state().step)) validate(trainer, true);
 }
 
 void Validation::on_epoch(const Trainer& trainer, const EpochInfo& epoch) {

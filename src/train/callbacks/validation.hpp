@@ -39,12 +39,16 @@ class Validation : public Callback {
   void on_start(const Trainer& trainer) override;
   /// Throws Diverged "[validation] step 12: ..." when the loss is not finite.
   void on_step(const Trainer& trainer, const StepInfo& step) override;
+  bool needs_step(std::int64_t steps) const override { return validates_at(steps); }
   void on_epoch(const Trainer& trainer, const EpochInfo& epoch) override;
   void on_end_within_epoch(const Trainer& trainer, const EpochInfo& part) override;
   /// True after `patience` regular evaluations without a better one.
   bool wants_to_stop() const override;
 
  private:
+  bool validates_at(std::int64_t steps) const {
+    return options_.every_steps > 0 && steps % options_.every_steps == 0;
+  }
   bool is_of_these_data(const BestWeights& best) const { return best.data == fingerprint_; }
   void validate(const Trainer& trainer, bool is_regular);
   // Keeps the weights where the loss is the smallest so far, which it returns.

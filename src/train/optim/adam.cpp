@@ -92,7 +92,8 @@ Adam::Adam(const ParameterBuffer& parameters, Options options)
         to_string(parameters.dtype()), options.eps);
 }
 
-bool Adam::update(ParameterBuffer& parameters, const Part& part, double gradient_scale) {
+bool Adam::update(ParameterBuffer& parameters, const Part& part, double gradient_scale,
+                  LateUpdate* late) {
   const double lr = part.lr;
   const auto t = static_cast<double>(steps());
   const double correction1 = 1.0 - std::pow(options_.beta1, t);
@@ -120,7 +121,7 @@ bool Adam::update(ParameterBuffer& parameters, const Part& part, double gradient
     });
   };
   dispatch_device(values.device(), kAdamCuda, on_cpu, factors, part.first, part.end - part.first,
-                  gradients, values, m_, r_, finite);
+                  gradients, values, m_, r_, *late);
   return finite;
 }
 

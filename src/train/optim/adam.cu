@@ -1,14 +1,18 @@
-#include <maskgrad/tensor/cuda/block_flags.hpp>
 #include <maskgrad/tensor/cuda/uploads.hpp>
 #include <maskgrad/train/optim/adam_rule.hpp>
+#include <maskgrad/train/optim/late_update_kernels.hpp>
 
 namespace maskgrad {
 namespace {
 
 template <class T>
-__global__ void adam_kernel(const AdamRule<T>* uploaded, std::int64_t count, const T* gradients,
-                            T* w, T* m, T* r, bool* finite) {
-  const AdamRule<T> rule = *uploaded;
+__global__ void adam_kernel(const AdamFactors* uploaded, const double* late_scale,
+                            cuda::FiniteWords finite, std::int64_t count, const T* gradients, T* w,
+                            T* m, T* r) {
+  if (!finite.may_update()) return;
+  AdamFactors factors = *uploaded;
+  if (late_scale) factors.gradient_scale *= *late_scale;
+  const AdamRule<T> rule(factors);
   bool all = true;
   for (std::int64_t i = cuda::thread_number(); i < count; i += cuda::thread_count()) {
     typename AdamRule<T>::State state = {w[i], m[i], r[i]};
@@ -26,22 +30,19 @@ __global__ void adam_kernel(const AdamRule<T>* uploaded, std::int64_t count, con
     r[i] = state.r;
     all = all && is_finite && state.w - state.w == T{0};
   }
-  cuda::write_flag(all, finite);
+  finite.find_result(all);
 }
 
 const bool kFilled =
     kAdamCuda.fill([](const AdamFactors& factors, std::int64_t first, std::int64_t count,
-                      const Tensor& g, Tensor& w, Tensor& m, Tensor& r, bool& finite) {
-      const unsigned blocks = cuda::blocks_of_stride(count);
-      cuda::BlockFlags flags(blocks, w.device());
+                      const Tensor& g, Tensor& w, Tensor& m, Tensor& r, LateUpdate& late) {
+      const cuda::Uploaded uploaded(factors);
       dispatch_dtype(FloatingTypes{}, w.dtype(), "adam", [&]<class T>(T) {
-        const AdamRule<T> rule(factors);
-        const cuda::Uploaded uploaded(rule);
-        cuda::launch({"adam", blocks, cuda::kThreads}, adam_kernel<T>, uploaded.data(), count,
+        cuda::launch({"adam", cuda::blocks_of_stride(count), cuda::kThreads}, adam_kernel<T>,
+                     uploaded.data(), cuda::scale_of(late), cuda::FiniteWords(late.finite), count,
                      g.device_data<T>() + first, w.device_data<T>() + first,
-                     m.device_data<T>() + first, r.device_data<T>() + first, flags.data());
+                     m.device_data<T>() + first, r.device_data<T>() + first);
       });
-      finite = flags.all();
     });
 
 }  // namespace

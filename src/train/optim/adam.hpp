@@ -29,7 +29,8 @@ class Adam final : public Optimizer {
   std::map<std::string, Tensor> state() override { return {{"m", m_}, {"r", r_}}; }
 
  private:
-  bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale) override;
+  bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale,
+              LateUpdate* late) override;
 
   Options options_;
   Tensor m_, r_;

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include <maskgrad/ops/functors/element.hpp>
-#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 #include <maskgrad/train/optim/gradient_scale.hpp>
+#include <maskgrad/train/optim/late_update.hpp>
 
 namespace maskgrad {
 
@@ -15,10 +15,10 @@ struct AdamFactors {
   double gradient_scale, one_minus_beta1, one_minus_beta2, rate, root, eps, kept;
 };
 
-/// Elements [first, first + count) of the flat tensors. Writes to `finite` whether gradients,
-/// values and state were finite before and after, for which the host waits.
+/// Elements [first, first + count) of the flat tensors.
 inline constinit CudaKernel<void(const AdamFactors& factors, std::int64_t first, std::int64_t count,
-                                 const Tensor& g, Tensor& w, Tensor& m, Tensor& r, bool& finite)>
+                                 const Tensor& g, Tensor& w, Tensor& m, Tensor& r,
+                                 LateUpdate& late)>
     kAdamCuda{"adam"};
 
 /// V is an element or a vector.
@@ -32,7 +32,8 @@ class AdamRule {
     V w, m, r;
   };
 
-  explicit AdamRule(const AdamFactors& f) : AdamRule(GradientScale<T>(f.gradient_scale), f) {}
+  MASKGRAD_RULE explicit AdamRule(const AdamFactors& f)
+      : AdamRule(GradientScale<T>(f.gradient_scale), f) {}
 
   MASKGRAD_RULE V scaled(V g) const { return g * scale_; }
   /// The next r^2.
@@ -83,7 +84,7 @@ class AdamRule {
   static constexpr T kDown = static_cast<T>(kIsFloat ? 0x1p-70 : 0x1p-600);
   static constexpr T kMost = std::numeric_limits<T>::max();
 
-  AdamRule(const GradientScale<T>& scale, const AdamFactors& f)
+  MASKGRAD_RULE AdamRule(const GradientScale<T>& scale, const AdamFactors& f)
       : scale_(scale.first),
         rest_of_scale_(scale.second),
         limit_(scale.is_one_factor() ? kLarge * kLarge : T{-1}),

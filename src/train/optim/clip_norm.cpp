@@ -22,6 +22,12 @@ double finite_norm(ParameterBuffer& parameters) {
 
 GradientTransform clip_norm(double most) {
   return [most](GradientStep& step) {
+    if (step.late && step.counts && step.parameters.dtype() == DType::kFloat32) {
+      step.metrics.push_back(
+          {"grad_norm", clip_late(step.parameters, step.scale, most, *step.late), 1});
+      step.scale = 1.0;  // late.scale has it
+      return;
+    }
     const double norm = step.counts ? step.scale * finite_norm(step.parameters) : 0.0;
     const double factor = clip_factor(norm, most);
     check(factor > 0, "train",

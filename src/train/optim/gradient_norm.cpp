@@ -45,8 +45,8 @@ double sum_of_squares(std::span<const T> x, double scale) {
   return tree_sum(lanes);
 }
 
-// Where the sums of the chunks come from a device, the host waits for them.
-double norm_of_scaled(const Tensor& x, double scale) {
+// Of each chunk.
+Tensor sums_of_squares(const Tensor& x, double scale) {
   const std::int64_t chunks = (x.numel() + kChunk - 1) / kChunk;
   Tensor sums = Tensor::empty({chunks}, DType::kFloat64, x.device());
   const auto on_cpu = [&] {
@@ -62,8 +62,13 @@ double norm_of_scaled(const Tensor& x, double scale) {
     });
   };
   dispatch_device(x.device(), kSumSquaresCuda, on_cpu, x, scale, sums);
-  Tensor here = sums.to(Device{});
-  return std::sqrt(tree_sum({here.data<double>(), Index(chunks)}));
+  return sums;
+}
+
+// Where the sums of the chunks come from a device, the host waits for them.
+double norm_of_scaled(const Tensor& x, double scale) {
+  Tensor sums = sums_of_squares(x, scale).to(Device{});
+  return std::sqrt(tree_sum({sums.data<double>(), Index(sums.numel())}));
 }
 
 // Where squares overflow or vanish: those of numbers of about 1 do neither.
@@ -91,8 +96,16 @@ double gradient_norm(ParameterBuffer& parameters) {
   return norm > 1e-140 && norm < 1e150 ? norm : careful_norm(gradients);
 }
 
-double clip_factor(double norm, double clip_norm) {
-  return std::min(1.0, clip_norm / (norm + 1e-6));
+Tensor clip_late(ParameterBuffer& parameters, double gradient_scale, double most,
+                 LateUpdate& late) {
+  const Tensor& gradients = parameters.read_gradients();
+  check(gradients.dtype() == DType::kFloat32, "clip_norm", "is late for float32 only, not for {}",
+        to_string(gradients.dtype()));
+  Tensor sums = sums_of_squares(gradients, 1.0);
+  Tensor norm = Tensor::empty({}, DType::kFloat64, gradients.device());
+  dispatch_device(
+      gradients.device(), kClipCuda, [] {}, gradient_scale, most, sums, late, norm);
+  return norm;
 }
 
 }  // namespace maskgrad

@@ -1,6 +1,8 @@
 #include <maskgrad/ops/functors/scalar_words.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 #include <maskgrad/tensor/cuda/warp.hpp>
 #include <maskgrad/train/optim/gradient_norm.hpp>
+#include <maskgrad/train/optim/late_update_kernels.hpp>
 
 namespace maskgrad {
 namespace {
@@ -23,13 +25,44 @@ __global__ void sum_squares_kernel(const T* x, double scale, std::int64_t count,
   if (chunk < chunks && threadIdx.x == 0) sums[chunk] = sum;
 }
 
-const bool kFilled = kSumSquaresCuda.fill([](const Tensor& x, double scale, Tensor& sums) {
+void sum_squares(const Tensor& x, double scale, Tensor& sums) {
   dispatch_dtype(FloatingTypes{}, x.dtype(), "gradient_norm", [&]<class T>(T) {
     cuda::launch({"gradient_norm", cuda::blocks_for(sums.numel(), kWarps), dim3(kLanes, kWarps)},
                  sum_squares_kernel<T>, x.device_data<T>(), scale, x.numel(), sums.numel(),
                  sums.device_data<double>());
   });
-});
+}
+
+// One block. Squares of floats neither overflow nor vanish in double.
+__global__ void clip_kernel(double* sums, std::int64_t chunks, const double* gradient_scale,
+                            double most, const double* late_scale, cuda::FiniteWords finite,
+                            double* new_scale, double* norm) {
+  for (std::int64_t n = chunks; n > 1;) {
+    const std::int64_t half = (n + 1) / 2;
+    for (std::int64_t i = half + threadIdx.x; i < n; i += blockDim.x) sums[i - half] += sums[i];
+    __syncthreads();
+    n = half;
+  }
+  const double scale = late_scale ? *late_scale * *gradient_scale : *gradient_scale;
+  const double length = scale * (chunks > 0 ? ops::math::sqrt(sums[0]) : 0.0);
+  const double factor = clip_factor(length, most);
+  finite.find_input(length - length == 0 && factor > 0);
+  if (threadIdx.x > 0) return;
+  *norm = length;
+  *new_scale = scale * factor;
+}
+
+void clip(double gradient_scale, double most, Tensor& sums, LateUpdate& late, Tensor& norm) {
+  const cuda::Uploaded scale(gradient_scale);
+  Tensor new_scale = Tensor::empty({}, DType::kFloat64, sums.device());
+  cuda::launch({"clip_norm", 1, cuda::kThreads}, clip_kernel, sums.device_data<double>(),
+               sums.numel(), scale.data(), most, cuda::scale_of(late),
+               cuda::FiniteWords(late.finite), new_scale.device_data<double>(),
+               norm.device_data<double>());
+  late.scale = new_scale;
+}
+
+const bool kFilled = kSumSquaresCuda.fill(sum_squares) && kClipCuda.fill(clip);
 
 }  // namespace
 }  // namespace maskgrad

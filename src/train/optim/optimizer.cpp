@@ -27,7 +27,8 @@ void Optimizer::check_fits(const ParameterBuffer& parameters) const {
         to_string(values.dtype()), values.shape());
 }
 
-void Optimizer::step(ParameterBuffer& parameters, double lr, double gradient_scale) {
+bool Optimizer::update_groups(ParameterBuffer& parameters, double lr, double gradient_scale,
+                              LateUpdate* late) {
   check_fits(parameters);
   ++steps_;
   bool finite = true;
@@ -35,13 +36,32 @@ void Optimizer::step(ParameterBuffer& parameters, double lr, double gradient_sca
     const auto& [group, first, end] = span;
     if (group.frozen || first == end || (group.rests && !parameters.has_gradients(span))) continue;
     const Part part = {first, end, lr * group.lr_factor, group.weight_decay};
-    if (!update(parameters, part, gradient_scale)) finite = false;
+    if (!update(parameters, part, gradient_scale, late)) finite = false;
   }
-  if (!finite) [[unlikely]]
-    check_finite(parameters, lr, gradient_scale);
+  return finite;
 }
 
-void Optimizer::check_finite(ParameterBuffer& parameters, double lr, double gradient_scale) {
+void Optimizer::step(ParameterBuffer& parameters, double lr, double gradient_scale) {
+  bool finite;
+  if (device_.type == DeviceType::kCpu) {
+    finite = update_groups(parameters, lr, gradient_scale, nullptr);
+  } else {
+    LateUpdate late(device_);
+    step_late(parameters, lr, gradient_scale, late);
+    finite = late.finite[1].item() != 0;
+  }
+  if (finite) [[likely]]
+    return;
+  check_gradients(parameters, gradient_scale);
+  check_values(parameters, lr);
+}
+
+void Optimizer::step_late(ParameterBuffer& parameters, double lr, double gradient_scale,
+                          LateUpdate& late) {
+  update_groups(parameters, lr, gradient_scale, &late);
+}
+
+void Optimizer::check_gradients(ParameterBuffer& parameters, double gradient_scale) const {
   const Tensor gradients = parameters.gradients().to(Device{});
   if (const auto found = find_not_finite(parameters, gradients)) {
     fail(name_, "the gradient of {} is {} at element {}", found->parameter, found->value,
@@ -51,6 +71,9 @@ void Optimizer::check_finite(ParameterBuffer& parameters, double lr, double grad
     fail(name_, "the gradient of {}, scaled by {}, is {} at element {}", found->parameter,
          gradient_scale, found->value, found->element);
   }
+}
+
+void Optimizer::check_values(const ParameterBuffer& parameters, double lr) {
   if (const auto found = find_not_finite(parameters, parameters.values())) {
     fail(name_, "{} becomes {} at element {}, at learning rate {}", found->parameter, found->value,
          found->element, lr);

@@ -9,6 +9,7 @@
 
 #include <maskgrad/layers/parameter_buffer.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/train/optim/late_update.hpp>
 
 namespace maskgrad {
 
@@ -30,6 +31,14 @@ class Optimizer {
   /// ...". It has then changed some of the parameters, and training cannot go on from them. An
   /// element whose gradient, scaled or not, is not finite keeps its value and its state.
   void step(ParameterBuffer& parameters, double lr, double gradient_scale = 1.0);
+  /// The same for parameters on a device, without waiting for it. It changes nothing where `late`
+  /// says that something is not finite, and notes there what it finds. Throws Error as
+  /// check_fits().
+  void step_late(ParameterBuffer& parameters, double lr, double gradient_scale, LateUpdate& late);
+  /// Throw the Error of step() for a number that is not finite: among gradients, scaled or not, and
+  /// among parameters and state, which an update at learning rate `lr` has changed.
+  void check_gradients(ParameterBuffer& parameters, double gradient_scale) const;
+  void check_values(const ParameterBuffer& parameters, double lr);
   /// The optimizer's state by name ("m", "r"): flat tensors of the buffer's size. A checkpoint
   /// saves them and writes into them.
   virtual std::map<std::string, Tensor> state() = 0;
@@ -67,14 +76,16 @@ class Optimizer {
   }
 
   /// Updates one group. step() calls it once for each group that is not frozen. steps() counts the
-  /// step already. Returns false where it may have met or made a number that is not finite, and
-  /// waits for a device to know it. It must not look for one in a pass of its own: that would cost
-  /// too much.
-  virtual bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale) = 0;
+  /// step already. Returns false where it may have met or made a number that is not finite. On a
+  /// device it notes that in `late`, which is null on the CPU. It must not look for one in a pass
+  /// of its own: that would cost too much.
+  virtual bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale,
+                      LateUpdate* late) = 0;
   const char* name() const { return name_; }
 
  private:
-  void check_finite(ParameterBuffer& parameters, double lr, double gradient_scale);
+  bool update_groups(ParameterBuffer& parameters, double lr, double gradient_scale,
+                     LateUpdate* late);
 
   const char* name_;
   Shape shape_;

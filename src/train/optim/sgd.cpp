@@ -42,7 +42,8 @@ Sgd::Sgd(const ParameterBuffer& parameters, double momentum)
         "momentum must be finite and at least 0, not {}", momentum);
 }
 
-bool Sgd::update(ParameterBuffer& parameters, const Part& part, double gradient_scale) {
+bool Sgd::update(ParameterBuffer& parameters, const Part& part, double gradient_scale,
+                 LateUpdate* late) {
   const SgdFactors factors = {momentum_, part.lr, 1.0 - part.lr * part.weight_decay,
                               gradient_scale};
   const Tensor& gradients = parameters.read_gradients();
@@ -59,7 +60,7 @@ bool Sgd::update(ParameterBuffer& parameters, const Part& part, double gradient_
     });
   };
   dispatch_device(values.device(), kSgdCuda, on_cpu, factors, part.first, part.end - part.first,
-                  gradients, values, u_, finite);
+                  gradients, values, u_, *late);
   return finite;
 }
 

@@ -1,5 +1,5 @@
-#include <maskgrad/tensor/cuda/block_flags.hpp>
 #include <maskgrad/tensor/cuda/uploads.hpp>
+#include <maskgrad/train/optim/late_update_kernels.hpp>
 #include <maskgrad/train/optim/sgd_rule.hpp>
 
 namespace maskgrad {
@@ -7,9 +7,13 @@ namespace {
 
 // Where a gradient is not finite, value and momentum stay as they are.
 template <class T>
-__global__ void sgd_kernel(const SgdRule<T>* uploaded, std::int64_t count, const T* gradients, T* w,
-                           T* u, bool* finite) {
-  const SgdRule<T> rule = *uploaded;
+__global__ void sgd_kernel(const SgdFactors* uploaded, const double* late_scale,
+                           cuda::FiniteWords finite, std::int64_t count, const T* gradients, T* w,
+                           T* u) {
+  if (!finite.may_update()) return;
+  SgdFactors factors = *uploaded;
+  if (late_scale) factors.gradient_scale *= *late_scale;
+  const SgdRule<T> rule(factors);
   bool all = true;
   for (std::int64_t i = cuda::thread_number(); i < count; i += cuda::thread_count()) {
     const T g = rule.scaled(gradients[i]);
@@ -22,22 +26,19 @@ __global__ void sgd_kernel(const SgdRule<T>* uploaded, std::int64_t count, const
     u[i] = next.u;
     all = all && next.w - next.w == T{0};
   }
-  cuda::write_flag(all, finite);
+  finite.find_result(all);
 }
 
 const bool kFilled =
     kSgdCuda.fill([](const SgdFactors& factors, std::int64_t first, std::int64_t count,
-                     const Tensor& g, Tensor& w, Tensor& u, bool& finite) {
-      const unsigned blocks = cuda::blocks_of_stride(count);
-      cuda::BlockFlags flags(blocks, w.device());
+                     const Tensor& g, Tensor& w, Tensor& u, LateUpdate& late) {
+      const cuda::Uploaded uploaded(factors);
       dispatch_dtype(FloatingTypes{}, w.dtype(), "sgd", [&]<class T>(T) {
-        const SgdRule<T> rule(factors);
-        const cuda::Uploaded uploaded(rule);
-        cuda::launch({"sgd", blocks, cuda::kThreads}, sgd_kernel<T>, uploaded.data(), count,
+        cuda::launch({"sgd", cuda::blocks_of_stride(count), cuda::kThreads}, sgd_kernel<T>,
+                     uploaded.data(), cuda::scale_of(late), cuda::FiniteWords(late.finite), count,
                      g.device_data<T>() + first, w.device_data<T>() + first,
-                     u.device_data<T>() + first, flags.data());
+                     u.device_data<T>() + first);
       });
-      finite = flags.all();
     });
 
 }  // namespace

@@ -14,7 +14,8 @@ class Sgd final : public Optimizer {
   std::map<std::string, Tensor> state() override { return {{"u", u_}}; }
 
  private:
-  bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale) override;
+  bool update(ParameterBuffer& parameters, const Part& part, double gradient_scale,
+              LateUpdate* late) override;
 
   double momentum_;
   Tensor u_;

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include <maskgrad/ops/functors/element.hpp>
-#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 #include <maskgrad/train/optim/gradient_scale.hpp>
+#include <maskgrad/train/optim/late_update.hpp>
 
 namespace maskgrad {
 
@@ -15,10 +15,9 @@ struct SgdFactors {
   double momentum, rate, kept, gradient_scale;
 };
 
-/// Elements [first, first + count) of the flat tensors. Writes to `finite` whether gradients and
-/// values were finite, for which the host waits.
+/// Elements [first, first + count) of the flat tensors.
 inline constinit CudaKernel<void(const SgdFactors& factors, std::int64_t first, std::int64_t count,
-                                 const Tensor& g, Tensor& w, Tensor& u, bool& finite)>
+                                 const Tensor& g, Tensor& w, Tensor& u, LateUpdate& late)>
     kSgdCuda{"sgd"};
 
 /// V is an element or a vector.
@@ -32,7 +31,8 @@ class SgdRule {
     V w, u;
   };
 
-  explicit SgdRule(const SgdFactors& f) : SgdRule(GradientScale<T>(f.gradient_scale), f) {}
+  MASKGRAD_RULE explicit SgdRule(const SgdFactors& f)
+      : SgdRule(GradientScale<T>(f.gradient_scale), f) {}
 
   MASKGRAD_RULE V scaled(V g) const { return g * scale_ * rest_of_scale_; }
   MASKGRAD_RULE Condition is_finite(V g) const { return ops::math::abs(g) <= most_; }
@@ -44,7 +44,7 @@ class SgdRule {
   }
 
  private:
-  SgdRule(const GradientScale<T>& scale, const SgdFactors& f)
+  MASKGRAD_RULE SgdRule(const GradientScale<T>& scale, const SgdFactors& f)
       : scale_(scale.first),
         rest_of_scale_(scale.second),
         momentum_(static_cast<T>(f.momentum)),

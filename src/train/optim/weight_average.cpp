@@ -27,25 +27,34 @@ void WeightAverage::check_fits(const ParameterBuffer& parameters) const {
         to_string(weights.dtype()), weights.shape());
 }
 
+double WeightAverage::share_of(std::int64_t t) const {
+  const auto steps = static_cast<double>(t);
+  return 1.0 - std::min(decay_, (1 + steps) / (10 + steps));
+}
+
 void WeightAverage::update(const ParameterBuffer& parameters, std::int64_t t) {
   check_fits(parameters);
+  if (values_.device().type != DeviceType::kCpu) {
+    LateUpdate all_finite(values_.device());
+    return update(parameters, t, all_finite);
+  }
   const Tensor& weights = parameters.values();
-  const auto steps = static_cast<double>(t);
-  const double decay = std::min(decay_, (1 + steps) / (10 + steps));
-  const double share = 1.0 - decay;
-  const auto on_cpu = [&] {
-    dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
-      const T rounded = static_cast<T>(share);
-      const T* w = weights.data<T>();
-      T* average = values_.data<T>();
-      parallel_for(weights.numel(), kChunk, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          average[i] = ops::math::multiply_add(rounded, w[i] - average[i], average[i]);
-        }
-      });
+  dispatch_dtype(FloatingTypes{}, values_.dtype(), kName, [&]<class T>(T) {
+    const T share = static_cast<T>(share_of(t));
+    const T* w = weights.data<T>();
+    T* average = values_.data<T>();
+    parallel_for(weights.numel(), kChunk, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        average[i] = ops::math::multiply_add(share, w[i] - average[i], average[i]);
+      }
     });
-  };
-  dispatch_device(values_.device(), kAverageCuda, on_cpu, weights, share, values_);
+  });
+}
+
+void WeightAverage::update(const ParameterBuffer& parameters, std::int64_t t, LateUpdate& late) {
+  check_fits(parameters);
+  dispatch_device(
+      values_.device(), kAverageCuda, [] {}, parameters.values(), share_of(t), late, values_);
 }
 
 void WeightAverage::swap(ParameterBuffer& parameters) {

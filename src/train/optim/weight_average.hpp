@@ -2,13 +2,13 @@
 #pragma once
 
 #include <maskgrad/layers/parameter_buffer.hpp>
-#include <maskgrad/tensor/cuda/kernel_slot.hpp>
+#include <maskgrad/train/optim/late_update.hpp>
 
 namespace maskgrad {
 
 /// average += share (w - average), the share rounded to the dtype.
-inline constinit CudaKernel<void(const Tensor& w, double share, Tensor& average)> kAverageCuda{
-    "ema"};
+inline constinit CudaKernel<void(const Tensor& w, double share, LateUpdate& late, Tensor& average)>
+    kAverageCuda{"ema"};
 
 /// average += (1 - d) (w - average) after step t = 0, 1, ..., with d = min(decay, (1 + t) / (10 +
 /// t)) (Polyak & Juditsky 1992; tf.train.ExponentialMovingAverage with num_updates). It starts as
@@ -24,6 +24,9 @@ class WeightAverage {
   void check_fits(const ParameterBuffer& parameters) const;
   /// Takes in the weights after step t. Throws Error as check_fits().
   void update(const ParameterBuffer& parameters, std::int64_t t);
+  /// The same for parameters on a device. It takes nothing in where `late` says that something is
+  /// not finite.
+  void update(const ParameterBuffer& parameters, std::int64_t t, LateUpdate& late);
   /// Exchanges the average and the weights. Throws Error as check_fits().
   void swap(ParameterBuffer& parameters);
 
@@ -32,6 +35,8 @@ class WeightAverage {
   const Tensor& values() const { return values_; }
 
  private:
+  double share_of(std::int64_t t) const;
+
   double decay_;
   Tensor values_;
 };

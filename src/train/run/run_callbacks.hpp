@@ -16,6 +16,7 @@ namespace maskgrad {
 class LastEpoch : public Callback {
  public:
   void on_start(const Trainer&) override { has_started_ = true; }
+  bool needs_step(std::int64_t) const override { return false; }
   void on_epoch(const Trainer&, const EpochInfo& epoch) override {
     keep(epoch.totals, 0);
     seconds_ += epoch.seconds;
@@ -57,6 +58,7 @@ class StayInPlace : public Callback {
  public:
   explicit StayInPlace(const FolderClaim& claim) : claim_(claim) {}
   void on_start(const Trainer&) override { claim_.check_place(); }
+  bool needs_step(std::int64_t) const override { return false; }
   void on_epoch(const Trainer&, const EpochInfo&) override { claim_.check_place(); }
   void on_interrupt(const Trainer&) override { claim_.check_place(); }
   void on_checkpoint(const Trainer&) override { claim_.check_place(); }
@@ -69,6 +71,7 @@ class StayInPlace : public Callback {
 class KeepFolder : public Callback {
  public:
   explicit KeepFolder(FolderClaim& claim) : claim_(claim) {}
+  bool needs_step(std::int64_t) const override { return false; }
   void on_epoch(const Trainer&, const EpochInfo&) override { claim_.keep(); }
   void on_interrupt(const Trainer&) override { claim_.keep(); }
   void on_checkpoint(const Trainer&) override { claim_.keep(); }
@@ -84,6 +87,7 @@ class AtFirstStep : public Callback {
   void on_step(const Trainer&, const StepInfo&) override {
     if (f_) std::exchange(f_, {})();
   }
+  bool needs_step(std::int64_t) const override { return f_ != nullptr; }
 
  private:
   std::function<void()> f_;

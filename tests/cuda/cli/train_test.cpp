@@ -1,6 +1,7 @@
 // maskgrad train --device cuda: recipes end with the weights that they have on the CPU, and a run
 // goes on where it was not begun. The recipe distractors is left out, as its figures take a minute.
 #include <map>
+#include <regex>
 
 #include <fmt/format.h>
 
@@ -63,6 +64,28 @@ TEST_F(TrainOnDevice, GivesAModelOfTextsTheWeightsOfTheCpu) {
   write("t/b", text + "four\n");
   expect_same_on_both({"text", "--data", "t", "--features", "8", "--layers", "1", "--heads", "2",
                        "--context", "16", "--minutes", "0", "--steps", "3"});
+}
+
+// All but the first, and one for each size of batches.
+TEST_F(TrainOnDevice, ReplaysTheStepsOfARun) {
+  const auto replayed = [&](Args args) {
+    args.insert(args.begin(), "train");
+    args.insert(args.end(), {"--steps", "30", "--out", "r", "--force", "--progress", "off",
+                             "--device", "cuda", "--seed", "3"});
+    const test::CliResult result = run(args);
+    EXPECT_EQ(result.code, 0) << result.err;
+    std::smatch count;
+    const std::string text = result.out;
+    EXPECT_TRUE(std::regex_search(text, count, std::regex("; ([0-9]+) replayed as graphs")))
+        << text;
+    return std::stoi(count[1]);
+  };
+  EXPECT_EQ(replayed({"blog", "--data", "d"}), 28);
+  EXPECT_EQ(replayed({"blog", "--data", "d", "--mask", "query"}), 28);
+  EXPECT_EQ(replayed({"gates", "--data", "d", "--gate", "sigmoid", "--hidden", "12"}), 28);
+  EXPECT_GT(replayed({"arithmetic", "--features", "8", "--heads", "2", "--layers", "1", "--minutes",
+                      "0", "--batch-size", "2", "--samples", "80", "--pack", "never"}),
+            20);
 }
 
 TEST_F(TrainOnDevice, GivesEachGateTheWeightsOfTheCpu) {

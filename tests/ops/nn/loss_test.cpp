@@ -167,7 +167,7 @@ TEST(CrossEntropy, LeavesOutWhatItsErrorSaysHowToLeaveOut) {
   const ops::SumCount loss = ops::cross_entropy(logits, targets);
   EXPECT_EQ(loss.count, 1);
   EXPECT_NEAR(loss.sum.item(), std::log(std::exp(-3) + std::exp(-2) + 1), 1e-15);
-  EXPECT_EQ(ops::accuracy(logits, targets).hits, 1);
+  EXPECT_EQ(ops::accuracy(logits, targets).hits.item(), 1);
 }
 
 TEST(CrossEntropy, RefusesTargetsThatDoNotFit) {
@@ -206,11 +206,11 @@ TEST(CrossEntropy, RefusesTargetsThatDoNotFit) {
 TEST(Accuracy, CountsTheTargetsThatHaveTheLargestLogit) {
   const Tensor logits = make({1, 5, 2, 7, 7, 0, kNaN, 1, 2, 0, 0, 9}, {2, 2, 3});
   const auto all = ops::accuracy(Variable(logits), ids({1, 0, 1, 0}, {2, 2}));
-  EXPECT_EQ(all.hits, 2);  // the first of two equal ones; not a number is no hit
+  EXPECT_EQ(all.hits.item(), 2);  // the first of two equal ones; not a number is no hit
   EXPECT_EQ(all.count, 4);
   const SequenceMask mask(test::bits({1, 0, 0, 1}, {2, 2}));
   const auto kept = ops::accuracy(Variable(logits, {}, mask), ids({1, -9, 99, 2}, {2, 2}));
-  EXPECT_EQ(kept.hits, 2);
+  EXPECT_EQ(kept.hits.item(), 2);
   EXPECT_EQ(kept.count, 2);
   EXPECT_EQ(ops::accuracy(Variable(Tensor::empty({0, 3}, DType::kFloat32)), ids({}, {0})).count, 0);
 }
@@ -232,7 +232,7 @@ TEST(Accuracy, CountsOnlyTheFirstOfEqualsAndNothingBesideANaN) {
         const std::vector<double> targets(30, static_cast<double>(target));
         const auto result =
             ops::accuracy(Variable(make(x, {30, classes}, dtype)), ids(targets, {30}));
-        EXPECT_EQ(result.hits, expected) << classes << ", " << target;
+        EXPECT_EQ(result.hits.item(), expected) << classes << ", " << target;
       }
     }
   }
@@ -245,12 +245,12 @@ TEST(SequenceAccuracy, CountsTheSequencesThatAreHitsThroughout) {
                              {4, 3, 3});
   const Tensor targets = ids({1, 1, 0, 2, 1, 0, 1, 1, 1, 0, 0, 2}, {4, 3});
   const auto all = ops::sequence_accuracy(Variable(logits), targets);
-  EXPECT_EQ(all.hits, 2);
+  EXPECT_EQ(all.hits.item(), 2);
   EXPECT_EQ(all.count, 4);
   // Without the two misses, and the third sequence without any target.
   const SequenceMask mask(test::bits({1, 1, 1, 1, 0, 1, 0, 0, 0, 1, 0, 0}, {4, 3}));
   const auto kept = ops::sequence_accuracy(Variable(logits, {}, mask), targets);
-  EXPECT_EQ(kept.hits, 3);
+  EXPECT_EQ(kept.hits.item(), 3);
   EXPECT_EQ(kept.count, 3);
   const Variable none(Tensor::empty({2, 0, 3}, DType::kFloat32));
   EXPECT_EQ(ops::sequence_accuracy(none, ids({}, {2, 0})).count, 0);

@@ -46,7 +46,7 @@ TEST(GradientTransform, KnowsTheStepAndComesInOrderBehindClipping) {
                            .transforms = {hear("a"), hear("b")},
                            .max_steps = 2}});
   toy.run();
-  EXPECT_THAT(heard, ElementsAre("a 0 0.25 3", "b 0 0.25 3", "a 1 0.5 3", "b 1 0.5 3"));
+  EXPECT_THAT(heard, ElementsAre("a 0 0.25 2", "b 0 0.25 2", "a 1 0.5 2", "b 1 0.5 2"));
 }
 
 TEST(GradientTransform, MayReportAMetric) {
