@@ -31,8 +31,10 @@ Ref<Storage> memory_for(const Shape& shape, DType dtype, Device device, std::siz
   try {
     return make();
   } catch (const std::bad_alloc&) {
-    fail("tensor", "{} {} takes {} bytes, which the {} does not have", to_string(dtype), shape,
-         bytes, device.type == DeviceType::kCpu ? "system" : "device");
+    const bool is_here = device.type == DeviceType::kCpu;
+    fail("tensor", "{} {} takes {} bytes, which the {} does not have{}{}", to_string(dtype), shape,
+         bytes, is_here ? "system" : "device", is_here ? "" : "; ",
+         is_here ? "" : kWayToLessMemory);
   }
 }
 

@@ -151,7 +151,7 @@ TEST(CudaTensor, SaysThatTheDeviceHasNoMoreMemory) {
   EXPECT_EQ(
       error_of([] { Tensor::empty({std::int64_t{1} << 40}, DType::kFloat32, kCuda); }),
       "[tensor] float32 (1099511627776,) takes 4398046511104 bytes, which the device does not "
-      "have");
+      "have; a smaller batch size takes less, and so do more micro-batches");
 }
 
 TEST(CudaTensor, IsOnTheOneDeviceOfAProcess) {

@@ -113,11 +113,6 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventQuery(cudaEvent_t event) {
-  if (event->is_captured) return cudaErrorStreamCaptureUnsupported;
-  return *event->reached == event->recorded ? cudaSuccess : cudaErrorNotReady;
-}
-
 // Runs what stands before it, and no more.
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (event->is_captured) {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/shortened.hpp>
@@ -5,7 +7,6 @@
 namespace maskgrad {
 namespace {
 
-constexpr const char* kName = "device";
 constexpr Device kCuda = {DeviceType::kCuda};
 
 Device cuda_device() {
@@ -14,23 +15,35 @@ Device cuda_device() {
   return kCuda;
 }
 
-Device best_device() {
-  if (cuda_memory == nullptr) return {};
+}  // namespace
+
+void check_device_name(std::string_view name, std::string_view flag) {
+  const bool is_one =
+      std::find(kDeviceNames.begin(), kDeviceNames.end(), name) != kDeviceNames.end();
+  check(is_one, "device", "{} must be one of {}, not '{}'", flag, fmt::join(kDeviceNames, ", "),
+        shortened(name));
+}
+
+Device choose_device(std::string_view name, std::string_view flag) {
+  check_device_name(name, flag);
+  if (name == "cuda") return cuda_device();
+  return name == "auto" && why_no_cuda().empty() ? kCuda : Device{};
+}
+
+std::string why_no_cuda() {
   try {
-    return cuda_device();
-  } catch (const Error&) {
-    return {};
+    cuda_device();
+    return "";
+  } catch (const Error& error) {
+    return std::string(error.text());
   }
 }
 
-}  // namespace
-
-Device choose_device(std::string_view name, std::string_view flag) {
-  if (name == "cuda") return cuda_device();
-  if (name == "auto") return best_device();
-  check(name == "cpu", kName, "{} must be one of {}, not '{}'", flag, fmt::join(kDeviceNames, ", "),
-        shortened(name));
-  return {};
+std::string describe(Device device) {
+  const std::string kind(to_string(device.type));
+  if (device.type == DeviceType::kCpu) return kind;
+  need_cuda_build();
+  return fmt::format("{} ({})", kind, cuda_memory->name());
 }
 
 }  // namespace maskgrad

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include <maskgrad/tensor/cuda/device_counts.hpp>
 #include <maskgrad/tensor/error.hpp>
@@ -14,6 +15,8 @@ namespace maskgrad {
 struct DeviceMemory {
   /// Throws Error "[device] cuda: no NVIDIA driver is installed", or what else is in the way.
   void (*check_usable)();
+  /// What the maker calls the device: "NVIDIA H100 PCIe". Throws as check_usable().
+  std::string (*name)();
   /// Contents undefined; aligned to 256 bytes. Throws std::bad_alloc when there is no more, and
   /// Error "[device] ..." when there is no device.
   void* (*allocate)(std::size_t bytes);
@@ -32,6 +35,10 @@ struct DeviceMemory {
   void (*fill)(void* to, std::size_t element_bytes, std::uint64_t bits, std::size_t count);
   DeviceCounts (*counts)();
 };
+
+/// What errors say to do where the device has no more memory.
+inline constexpr const char* kWayToLessMemory =
+    "a smaller batch size takes less, and so do more micro-batches";
 
 /// Null in a build without CUDA; set where the program starts.
 inline constinit const DeviceMemory* cuda_memory = nullptr;

@@ -35,14 +35,7 @@ std::size_t size_class(std::size_t bytes) {
 std::byte* ask_device(std::size_t bytes) {
   void* memory = nullptr;
   need_device();
-  const cudaError_t error = cudaMalloc(&memory, bytes);
-  if (error == cudaErrorMemoryAllocation) {
-    static_cast<void>(cudaGetLastError());  // it is dealt with
-    return nullptr;
-  }
-  check_cuda(error, kName);
-  ++counted().allocations;
-  return static_cast<std::byte*>(memory);
+  return got_memory(cudaMalloc(&memory, bytes)) ? static_cast<std::byte*>(memory) : nullptr;
 }
 
 // In the order of what kernels do with the block.
@@ -165,10 +158,7 @@ void DevicePool::release_free_slabs() {
 void* DevicePool::allocate_alone(std::size_t bytes) {
   void* block = nullptr;
   // At least one byte, as the memory of an empty tensor has an address too.
-  const cudaError_t error = cudaMallocAsync(&block, bytes + (bytes == 0), stream());
-  if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
-  check_cuda(error, kName);
-  ++counted().allocations;
+  if (!got_memory(cudaMallocAsync(&block, bytes + (bytes == 0), stream()))) throw std::bad_alloc();
   bytes_in_use_ += bytes;
   blocks_[block] = {0, bytes, bytes};
   return block;

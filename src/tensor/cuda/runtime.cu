@@ -110,8 +110,15 @@ void check_has_kernels() {
        major, minor, major, minor);
 }
 
-constexpr DeviceMemory kMemory = {check_usable, allocate, release, upload_new, upload,
-                                  download,     copy,     fill,    counts};
+std::string device_name() {
+  check_usable();
+  cudaDeviceProp properties;
+  check_cuda(cudaGetDeviceProperties(&properties, 0), kName);
+  return properties.name;
+}
+
+constexpr DeviceMemory kMemory = {check_usable, device_name, allocate, release, upload_new,
+                                  upload,       download,    copy,     fill,    counts};
 
 // ---- steps
 
@@ -165,6 +172,24 @@ void check_usable() {
   check(error != cudaErrorNoDevice, kName, "cuda: the driver knows no GPU");
   check_cuda(error, kName);
   check_has_kernels();
+}
+
+void check_cuda(cudaError_t error, const char* name) {
+  if (error == cudaSuccess) [[likely]]
+    return;
+  check(error != cudaErrorMemoryAllocation, name, "cuda: {}; {}", cudaGetErrorString(error),
+        kWayToLessMemory);
+  fail(name, "cuda: {}", cudaGetErrorString(error));
+}
+
+bool got_memory(cudaError_t error) {
+  if (error == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());  // it is dealt with
+    return false;
+  }
+  check_cuda(error, kName);
+  ++counted().allocations;
+  return true;
 }
 
 cudaStream_t stream() {

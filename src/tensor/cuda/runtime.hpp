@@ -36,9 +36,12 @@ bool waits_for_each_launch();
 /// What device_counts() returns. For who holds device_lock().
 DeviceCounts& counted();
 
-/// Throws Error "[name] cuda: <what CUDA says>" unless `error` is none.
-inline void check_cuda(cudaError_t error, const char* name) {
-  check(error == cudaSuccess, name, "cuda: {}", cudaGetErrorString(error));
-}
+/// Throws Error "[name] cuda: <what CUDA says>" unless `error` is none. Where memory is missing,
+/// the error says what to do.
+void check_cuda(cudaError_t error, const char* name);
+
+/// Whether a call that asked for memory got some, which is counted. Throws Error as check_cuda()
+/// for errors other than that there is no more.
+bool got_memory(cudaError_t error);
 
 }  // namespace maskgrad::cuda

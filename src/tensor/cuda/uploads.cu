@@ -18,17 +18,20 @@ constexpr std::size_t kAlignment = 256, kSmallestSlab = std::size_t{1} << 20;  /
 // `turns` parts of `bytes` bytes.
 std::byte* pinned_memory(std::size_t turns, std::size_t bytes) {
   void* memory = nullptr;
-  const cudaError_t error = cudaHostAlloc(&memory, turns * bytes, cudaHostAllocDefault);
-  if (error == cudaErrorMemoryAllocation) {
-    static_cast<void>(cudaGetLastError());  // it is dealt with
+  if (!got_memory(cudaHostAlloc(&memory, turns * bytes, cudaHostAllocDefault)))
     throw std::bad_alloc();
-  }
-  check_cuda(error, kName);
-  ++counted().allocations;
   return static_cast<std::byte*>(memory);
 }
 
 }  // namespace
+
+void* upload(const void* from, std::size_t bytes) {
+  try {
+    return cuda_memory->upload_new(from, bytes);
+  } catch (const std::bad_alloc&) {
+    fail(kName, "cuda: there is no memory for {} more bytes; {}", bytes, kWayToLessMemory);
+  }
+}
 
 Uploads& uploads() {
   static Uploads* const uploads = new Uploads;  // blocks may outlive any destructor

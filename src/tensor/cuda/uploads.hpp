@@ -2,7 +2,8 @@
 //
 // A step's uploads run ahead of its kernels, which are started together at its end. So they must
 // not go to memory that an earlier kernel of the step still works on, as what the pool hands out
-// may be. They have memory of their own, which is used again only when the step is over.
+// may be. They have memory of their own, which is used again only when the step is over. For `.cu`
+// files.
 #pragma once
 
 #include <array>
@@ -69,6 +70,10 @@ class Uploads {
 
 Uploads& uploads();
 
+/// A block of the device that holds a copy of bytes of the host. cuda_memory->free() takes it back.
+/// Throws Error "[device] cuda: ..." where there is no memory for it.
+void* upload(const void* from, std::size_t bytes);
+
 /// A copy of a value or of some elements on the device, for kernels that are launched while it
 /// lives:
 ///   const Uploaded rate(factors);
@@ -77,7 +82,7 @@ template <class T>
 class Uploaded {
  public:
   explicit Uploaded(std::span<const T> values)
-      : block_(cuda_memory->upload_new(values.data(), values.size_bytes())) {
+      : block_(upload(values.data(), values.size_bytes())) {
     static_assert(std::is_trivially_copyable_v<T>);
   }
   explicit Uploaded(const T& value) : Uploaded(std::span(&value, 1)) {}

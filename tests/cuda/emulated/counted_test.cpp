@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/cpu/traffic.hpp>
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -26,7 +27,11 @@ using ::testing::ElementsAre;
 TEST(CudaDevice, SaysWhyThereIsNone) {
   const auto reason = [](int driver, int gpus, bool kernels = true) {
     const emulation::Installed installed(driver, gpus, kernels);
-    return error_of([] { cuda::check_usable(); });
+    const std::string error = error_of([] { cuda::check_usable(); });
+    const std::string why = why_no_cuda();
+    EXPECT_EQ(error, why.empty() ? "no error" : "[device] " + why);
+    EXPECT_EQ(choose_device("auto") == Device{}, !why.empty());
+    return error;
   };
   EXPECT_EQ(reason(0, 0), "[device] cuda: no NVIDIA driver is installed");
   EXPECT_EQ(reason(12040, 1), "[device] cuda: the driver is for CUDA 12.4, this build needs 13.0");
@@ -37,6 +42,8 @@ TEST(CudaDevice, SaysWhyThereIsNone) {
       "with -DMASKGRAD_CUDA_ARCHITECTURES=90");
   EXPECT_EQ(reason(13020, 1), "no error");
 }
+
+TEST(CudaDevice, HasAName) { EXPECT_EQ(describe(kCuda), "cuda (emulated)"); }
 
 // Uploads since the last call.
 std::uint64_t uploads() {

@@ -1,13 +1,16 @@
 // Which memory of the device is handed out, and what becomes of it when there is no more.
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <set>
+#include <span>
 
 #include <gmock/gmock.h>
 
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/cuda/device_step.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
+#include <maskgrad/tensor/cuda/uploads.hpp>
 
 #include "cuda/on_cuda.hpp"
 #include "emulation/device.hpp"
@@ -86,7 +89,14 @@ TEST_F(DevicePool, KeepsWhatIsInUseWhenThereIsNoMore) {
   give_back(take(20 * kMiB));
   const emulation::MemoryLimit limit(0);
   EXPECT_EQ(error_of([] { Tensor::empty({400 << 20}, DType::kBool, kCuda); }),
-            "[tensor] bool (419430400,) takes 419430400 bytes, which the device does not have");
+            "[tensor] bool (419430400,) takes 419430400 bytes, which the device does not have; a "
+            "smaller batch size takes less, and so do more micro-batches");
+  const std::unique_ptr<std::byte[]> many(new std::byte[400 * kMiB]);  // which nobody reads
+  const std::span<const std::byte> bytes(many.get(), 400 * kMiB);
+  EXPECT_EQ(
+      error_of([&] { const cuda::Uploaded<std::byte> uploaded(bytes); }),
+      "[device] cuda: there is no memory for 419430400 more bytes; a smaller batch size takes "
+      "less, and so do more micro-batches");
   EXPECT_THAT(to_doubles(kept.to(Device{})), Each(3));
   EXPECT_THAT(to_doubles(kept.clone().to(Device{})), Each(3));
 }
