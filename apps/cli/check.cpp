@@ -115,7 +115,7 @@ void add_check(CLI::App& program) {
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
-  add_device(*command, options->device);
+  add_device_for_run(*command, options->device);
   command
       ->add_option("--data", options->data,
                    "Folder or file of data; the run's training data if not given")

@@ -7,8 +7,19 @@
 
 namespace maskgrad::apps {
 
-/// Adds the option, which sets `device`. Throws UsageError where the device cannot be used, as
+/// What --device says.
+struct DeviceChoice {
+  Device device = {};
+  bool is_auto = false;  // "auto" chose it
+};
+
+/// Adds the option, which sets `choice`. Throws UsageError where the device cannot be used, as
 /// choose_device() does.
+void add_device(CLI::App& command, DeviceChoice& choice);
+/// For a command that computes with the model of a run: the help says that the default is the CPU
+/// wherever the run was trained.
+void add_device_for_run(CLI::App& command, Device& device);
+/// For another command.
 void add_device(CLI::App& command, Device& device);
 
 }  // namespace maskgrad::apps

@@ -79,7 +79,7 @@ void add_generate(CLI::App& program) {
   command->add_option("PROMPT", options->prompt, "How the text begins; standard input is not read")
       ->type_name("");
   add_best(*command, options->weights);
-  add_device(*command, options->device);
+  add_device_for_run(*command, options->device);
   add_integer(*command, "--tokens", options->generate.tokens,
               "How many tokens to write, at most; a text may end earlier");
   add_number(*command, "--temperature", sample.temperature,

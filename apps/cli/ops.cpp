@@ -4,13 +4,13 @@
 
 #include <fmt/format.h>
 
-#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 #include <maskgrad/train/run/run_files.hpp>
 
 #include "cli/command.hpp"
 #include "cli/op_args.hpp"
+#include "cli/op_devices.hpp"
 #include "cli/ops_json.hpp"
 #include "cli/output.hpp"
 #include "cli/program.hpp"
@@ -51,9 +51,6 @@ std::string main_dtypes(const OpDef& op) {
   return to_string(found != op.inputs.end() ? found->dtypes : op.inputs.front().dtypes);
 }
 
-// Where some kernel of the operation is in this build.
-std::string devices(const OpDef& op) { return KernelSlot::any_of(op.name) ? "cpu, cuda" : "cpu"; }
-
 using Ops = std::vector<const OpDef*>;
 
 void list(const Ops& ops) {
@@ -61,8 +58,9 @@ void list(const Ops& ops) {
       {"op", "inputs", "arguments", "outputs", "dtypes", "devices", "mask", "gradient"}};
   for (const OpDef* op : ops) {
     rows.push_back({op->name, names(op->inputs), arguments(*op),
-                    fmt::format("{}", fmt::join(op->outputs, ", ")), main_dtypes(*op), devices(*op),
-                    std::string(to_string(op->mask_rule)), op->has_gradient() ? "yes" : "no"});
+                    fmt::format("{}", fmt::join(op->outputs, ", ")), main_dtypes(*op),
+                    devices_of(*op), std::string(to_string(op->mask_rule)),
+                    op->has_gradient() ? "yes" : "no"});
   }
   write_output(format_table(rows, output_columns()));
 }
@@ -98,7 +96,9 @@ std::string description(const OpDef& op) {
         fmt::format("  argument  {:<{}} {} by default\n", arg.name, width, to_text(arg.fallback));
   }
   for (const std::string& output : op.outputs) text += fmt::format("  output    {}\n", output);
-  text += fmt::format("  devices   {}\n  mask      {}\n", devices(op), to_string(op.mask_rule));
+  const std::string devices = devices_of(op);
+  text += fmt::format("  devices   {}{}\n  mask      {}\n", devices,
+                      devices.starts_with("any") ? "" : " in this build", to_string(op.mask_rule));
   std::vector<std::string> others;
   for (const OpDef* other : find_ops(op.name)) {
     if (other != &op) others.push_back(other->name);
@@ -170,8 +170,9 @@ void add_ops(CLI::App& program) {
   command->add_option("--json", options->json, "File for all descriptions, as JSON")
       ->type_name("FILE");
   command->footer(
-      "In the list, input? may be left out, and input0.. stands for one or more. At a terminal "
-      "the list fits its width; a file or a pipe gets a line for each operation.\n\n" +
+      "In the list, input? may be left out, and input0.. stands for one or more. The devices are "
+      "those of this build. At a terminal the list fits its width; a file or a pipe gets a line "
+      "for each operation.\n\n" +
       examples({"ops masked_softmax", "ops soft"}));
   command->callback([options] { ops(*options); });
 }

@@ -5,6 +5,7 @@
 #include <maskgrad/tensor/autograd/op_def.hpp>
 
 #include "cli/op_args.hpp"
+#include "cli/op_devices.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -55,13 +56,10 @@ Json op_json(const OpDef& op) {
                          {"type", type_name(arg.fallback)},
                          {"default", to_text(arg.fallback)}});
   }
-  return {{"name", op.name},
-          {"summary", op.summary},
-          {"mask", to_string(op.mask_rule)},
-          {"inputs", inputs},
-          {"arguments", arguments},
-          {"outputs", op.outputs},
-          {"repeats_outputs", op.repeats_outputs}};
+  return {{"name", op.name},           {"summary", op.summary},
+          {"devices", devices_of(op)}, {"mask", to_string(op.mask_rule)},
+          {"inputs", inputs},          {"arguments", arguments},
+          {"outputs", op.outputs},     {"repeats_outputs", op.repeats_outputs}};
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 
 namespace maskgrad::apps {
 
-/// A list with what each description says: name, summary, mask, inputs, arguments and outputs. It
-/// says nothing of devices, so every build of the same sources gives the same text.
+/// A list with what each description says: name, summary, mask, inputs, arguments and outputs; and
+/// the devices of this build.
 std::string ops_as_json();
 
 }  // namespace maskgrad::apps

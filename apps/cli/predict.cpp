@@ -207,7 +207,7 @@ void add_predict(CLI::App& program) {
   auto options = std::make_shared<Options>();
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
-  add_device(*command, options->device);
+  add_device_for_run(*command, options->device);
   command->add_option("TEXT", options->texts, "Questions; without any, a terminal gets a prompt")
       ->type_name("");
   command->add_flag(

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/train/run/run_files.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 #include <maskgrad/train/run/same_run.hpp>
@@ -40,7 +41,10 @@ void apply(Settings& settings, const Request& request) {
     }
   }
   for (const std::string& pair : request.pairs) settings.set_pair(pair, "--set");
-  for (const auto& [key, text] : request.flags) settings.set(key, text, fmt::format("--{}", key));
+  for (const auto& [key, text] : request.flags) {
+    if (key == "device") check_device_name(text, "--device");  // as other commands say it
+    settings.set(key, text, fmt::format("--{}", key));
+  }
 }
 
 void check_settings(const Recipe& recipe, const Settings& settings) {

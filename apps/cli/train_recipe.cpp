@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/print.hpp>
 #include <maskgrad/train/callbacks/progress.hpp>
@@ -75,6 +76,30 @@ std::string data_of(const Recipe& recipe, const Settings& settings, const RunPat
   return lines;
 }
 
+// Whether config.toml names a GPU, and there is none here.
+bool names_missing_device(const RunPaths& paths) {
+  try {
+    const bool is_there = paths.is_run();
+    return is_there && toml_text(paths.config, "device") == "cuda" && !why_no_cuda().empty();
+  } catch (const Error&) {  // resuming would say what is damaged
+    return false;
+  }
+}
+
+// A line that says where the run computes, where that needs saying: on a GPU, or on the CPU though
+// a GPU was asked for or might be used.
+std::string device_of(const TrainingRun& run) {
+  const bool may_have_gpu = cuda_memory != nullptr;
+  const std::string& asked = run.settings().text("device");
+  if (asked == "cpu" && !may_have_gpu) return "";
+  const Device device = choose_device(asked);
+  const bool is_cpu = device == Device{};
+  const std::string why = !is_cpu          ? ""
+                          : asked == "cpu" ? " (--device auto takes a GPU where one works)"
+                                           : fmt::format(" ({})", why_no_cuda());
+  return fmt::format("device: {}{}\n", describe(device), why);
+}
+
 void print_summary(RecipeModel& model, TrainingRun& run, const std::string& about_data) {
   std::vector<std::vector<std::string>> rows = {{"layer", "kind", "output", "parameters", "mask"}};
   const std::int64_t first = 0;
@@ -84,9 +109,9 @@ void print_summary(RecipeModel& model, TrainingRun& run, const std::string& abou
   }
   const Trainer& trainer = run.trainer();
   const std::string text = fmt::format(
-      "{}{}, {}, {} of {}\n{}{}\n", format_table(rows, message_columns()),
+      "{}{}, {}, {} of {}\n{}{}{}\n", format_table(rows, message_columns()),
       count_of(trainer.parameters().count(), "parameter"), count_of(run.data().size(), "sample"),
-      length_of(trainer), run.settings().integer("batch_size"), about_data,
+      length_of(trainer), run.settings().integer("batch_size"), device_of(run), about_data,
       packing_of(model, run.loader().peek()));
   write_message(fit_page(text, message_columns()));
   if (trainer.state().step == trainer.total_steps()) {
@@ -212,8 +237,9 @@ std::string flag_name(const std::string& key) {
 }
 
 std::string command_to_go_on(const Recipe& recipe, const RunPaths& paths) {
-  return fmt::format("{} train {} --out {} --resume", program_word(), recipe.name(),
-                     shell_word(paths.folder.string()));
+  return fmt::format("{} train {} --out {} --resume{}", program_word(), recipe.name(),
+                     shell_word(paths.folder.string()),
+                     names_missing_device(paths) ? " --device cpu" : "");
 }
 
 Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, FolderClaim& claim,

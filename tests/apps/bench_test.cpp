@@ -23,18 +23,18 @@ TEST_F(Bench, WritesItsMediansByName) {
   const auto result = run({"bench", "op-overhead", "--json", "b.json"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.err, StartsWith("benchmark op-overhead\n"));
-  EXPECT_THAT(result.out, ContainsRegex("op_forward_ns +[0-9.]+ +[0-9.]+ +[0-9.]+\n"));
+  EXPECT_THAT(result.out, ContainsRegex("op_forward_ns +cpu +[0-9.]+ +[0-9.]+ +[0-9.]+\n"));
   EXPECT_THAT(read("b.json"), ContainsRegex("\"op_forward_ns\": [0-9.]+,\n"));
 }
 
 TEST_F(Bench, TellsTheRateOfEachKernelBesideWhatBoundsIt) {
   const auto result = run({"bench", "kernels", "--json", "b.json"});
   ASSERT_EQ(result.code, 0) << result.err;
-  for (const char* line : {"multiply_adds_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
-                           "stream_384k_us( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
-                           "product_100x150_150x300_t_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
-                           "adam_49152_us( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
-                           "cross_entropy_100x20_forward_backward_us( +[0-9.]+){3}\n"}) {
+  for (const char* line : {"multiply_adds_us +cpu( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+                           "stream_384k_us +cpu( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
+                           "product_100x150_150x300_t_us +cpu( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+                           "adam_49152_us +cpu( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
+                           "cross_entropy_100x20_forward_backward_us +cpu( +[0-9.]+){3}\n"}) {
     EXPECT_THAT(result.out, ContainsRegex(line));
   }
   const auto json = nlohmann::json::parse(read("b.json"));
@@ -46,11 +46,12 @@ TEST_F(Bench, TimesTransformersInTrainingAndInGeneration) {
   ASSERT_EQ(result.code, 0) << result.err;
   const auto json = nlohmann::json::parse(read("b.json"));
   const auto figure = [&](const char* name) { return json.at(name).get<double>(); };
-  for (const char* line : {"multiply_adds_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
-                           "transformer_w32_full_step_us( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
-                           "weights_w32_read_us( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
-                           "generate_w32_us_per_token( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
-                           "generate_w32_b64_us_per_token( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n"}) {
+  for (const char* line :
+       {"multiply_adds_us +cpu( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+        "transformer_w32_full_step_us +cpu( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+        "weights_w32_read_us +cpu( +[0-9.]+){3} +[0-9.e+]+ GB/s\n",
+        "generate_w32_us_per_token +cpu( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n",
+        "generate_w32_b64_us_per_token +cpu( +[0-9.]+){3} +[0-9.e+]+ GFLOP/s\n"}) {
     EXPECT_THAT(result.out, ContainsRegex(line));
   }
   // 32 rows of 48 tokens, or of 16 to 48, and the products of one layer of width 32.
@@ -101,7 +102,7 @@ TEST_F(Bench, TimesAttentionUnderSixMasksAtEachLengthAsked) {
       EXPECT_GT(json.at(subject + "_forward_ms").get<double>(), 0);
       EXPECT_GT(json.at(subject + "_forward_backward_ms").get<double>(), 0);
       EXPECT_THAT(result.out,
-                  ContainsRegex(subject + "_forward_ms( +[0-9.]+){3} +[01]\\.[0-9]{3}\n"));
+                  ContainsRegex(subject + "_forward_ms +cpu( +[0-9.]+){3} +[01]\\.[0-9]{3}\n"));
     }
   }
 }

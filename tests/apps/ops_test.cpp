@@ -17,6 +17,7 @@ namespace {
 
 using test::is_close;
 using test::make;
+using ::testing::AnyOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
@@ -99,6 +100,7 @@ TEST_F(Ops, DescribesAllAsJson) {
     EXPECT_EQ(json["inputs"].size(), op.inputs.size()) << name;
     EXPECT_EQ(json["arguments"].size(), op.args.size()) << name;
     EXPECT_EQ(json["outputs"], nlohmann::json(op.outputs)) << name;
+    EXPECT_THAT(json["devices"].get<std::string>(), AnyOf("cpu", "cpu, cuda", "any (host)"));
     if (name != "matmul") continue;
     EXPECT_EQ(json["mask"], "keeps");
     EXPECT_EQ(json["inputs"][0]["gradient_reads"], nlohmann::json({"b"}));

@@ -1,5 +1,8 @@
 #include <iterator>
+#include <regex>
 #include <sstream>
+
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 
 #include "support/cli.hpp"
 
@@ -220,6 +223,22 @@ TEST_F(Report, LeavesOutRunsThatHaveNotEndedAndSaysHowTheyGoOn) {
   }
   expect_error(run({"report", "runs/second"}), 1,
                "run: 'runs/second' has no model.safetensors: " + why);
+}
+
+TEST_F(Report, SaysHowARunOfAGpuGoesOnWhereThereIsNone) {
+  if (why_no_cuda().empty()) GTEST_SKIP() << "there is a GPU";
+  std::filesystem::remove(path("runs/second/model.safetensors"));
+  const std::string config = read("runs/second/config.toml");
+  write("runs/second/config.toml",
+        std::regex_replace(config, std::regex("device = 'cpu' "), "device = 'cuda'"));
+  const std::string command = "maskgrad train blog --out runs/second --resume --device cpu";
+  const auto result = run({"report", "runs/second"});
+  EXPECT_THAT(result.err, HasSubstr("; end it as it is with: " + command + " --steps "));
+  EXPECT_THAT(result.err, HasSubstr("; go on with: " + command + "\n"));
+  const auto resumed = run({"train", "blog", "--out", "runs/second", "--resume", "--device", "cpu",
+                            "--progress", "off"});
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_TRUE(exists("runs/second/model.safetensors"));
 }
 
 TEST_F(Report, LeavesOutADamagedRunAndNamesIt) {

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/tensor/cuda/choose_device.hpp>
+#include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/train/formats/tensor_file.hpp>
 
 #include "support/cli.hpp"
@@ -40,6 +42,19 @@ TEST_F(Train, SaysThatTheTimeOfAStepHoldsWhatIsDoneBetweenSteps) {
               ::testing::HasSubstr(text));
   EXPECT_THAT(train({"--out", "t", "--epochs", "1", "--val-share", "0.1"}).out,
               ::testing::HasSubstr("each in training\n"));
+}
+
+TEST_F(Train, SaysWhyADeviceThatItChoseIsTheCpu) {
+  const std::string why = why_no_cuda();
+  if (why.empty()) GTEST_SKIP() << "there is a GPU";
+  const auto said = [&](const std::string& device) {
+    return run({"train", "blog", "--data", "d", "--steps", "1", "--force", "--progress", "lines",
+                "--device", device})
+        .err;
+  };
+  EXPECT_THAT(said("auto"), HasSubstr("\ndevice: cpu (" + why + ")\n"));
+  // A build without CUDA has no other.
+  EXPECT_EQ(said("cpu").find("device") == std::string::npos, cuda_memory == nullptr);
 }
 
 TEST_F(Train, LeavesAWholeRunFolder) {

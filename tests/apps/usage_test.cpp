@@ -223,7 +223,15 @@ TEST_F(Usage, SaysThatTheBuildHasNoCudaWhereverSomethingIsComputed) {
     EXPECT_EQ(cuda.err, fmt::format("maskgrad: {}{}\n", no_cuda,
                                     command[0] == "train" ? "; or give --device cpu" : ""))
         << command[0];
-    expect_error(on("gpu"), 2, "must be one of cpu, auto, cuda, not 'gpu'");
+    for (const auto& [wrong, shown] :
+         {std::pair("gpu", "gpu"), {"", ""}, {"a\x01\x9b\n", "a\\x01\\x9b\\n"}}) {
+      const auto refused = on(wrong);
+      EXPECT_EQ(refused.code, 2) << command[0];
+      EXPECT_EQ(refused.err,
+                fmt::format("maskgrad: device: --device must be one of cpu, auto, cuda, not '{}'\n",
+                            shown))
+          << command[0];
+    }
     if (command[0] == "bench" || command[0] == "generate") continue;  // slow, and of another recipe
     for (const char* device : {"cpu", "auto"}) EXPECT_EQ(on(device).code, 0) << command[0];
   }

@@ -12,13 +12,21 @@ namespace {
 
 using test::kCuda;
 
-// Outputs and gradients of a call, brought to the host.
-std::vector<Tensor> run(const OpDef& op, const OpSample& sample, DType dtype, Device device) {
+// x times so much, in float64.
+Tensor scaled(const Tensor& x, double factor) {
+  Tensor y = x.to(DType::kFloat64).clone();
+  for (std::int64_t i = 0; i < y.numel(); ++i) y.data<double>()[i] *= factor;
+  return y;
+}
+
+// Outputs and gradients of a call with numbers times `factor`, brought to the host.
+std::vector<Tensor> run(const OpDef& op, const OpSample& sample, DType dtype, Device device,
+                        double factor = 1) {
   OpCall call;
   call.args = sample.args;
   for (const auto& [name, x] : sample.inputs) {
     const bool moves = is_floating(x.dtype());
-    call.inputs[name] = moves ? test::leaf(x.to(dtype).to(device)) : Variable(x);
+    call.inputs[name] = moves ? test::leaf(scaled(x, factor).to(dtype).to(device)) : Variable(x);
   }
   Tape tape;
   std::vector<Tensor> all;
@@ -26,8 +34,8 @@ std::vector<Tensor> run(const OpDef& op, const OpSample& sample, DType dtype, De
   for (const Variable& y : outputs) all.push_back(y.value().to(Device{}));
   if (!outputs.front().requires_grad()) return all;
   Random random(2);
-  tape.backward(outputs.front(),
-                test::uniform(random, outputs.front().shape()).to(dtype).to(device));
+  const Tensor g = scaled(test::uniform(random, outputs.front().shape()), factor);
+  tape.backward(outputs.front(), g.to(dtype).to(device));
   for (const auto& [name, input] : call.inputs) {
     if (!input.requires_grad()) continue;
     const Tensor grad = input.grad();
@@ -59,6 +67,24 @@ TEST_P(EveryOp, HasTheNumbersOfTheCpu) {
           EXPECT_TRUE(test::is_near(got[i], wanted[i], test::allowed_ulps(op().name, dtype))) << i;
         }
       });
+    }
+  }
+}
+
+// A product of two such numbers is 0 or -0, one of them is denormal, and so are sums of them.
+TEST_P(EveryOp, HasTheZerosAndTheDenormalNumbersOfTheCpu) {
+  for (const OpSample& sample : samples()) {
+    for (const auto& [dtype, factor] : {std::pair(DType::kFloat32, 1e-25),
+                                        {DType::kFloat32, 1e-39},
+                                        {DType::kFloat64, 1e-200},
+                                        {DType::kFloat64, 1e-309}}) {
+      const std::vector<Tensor> wanted = run(op(), sample, dtype, Device{}, factor);
+      const std::vector<Tensor> got = run(op(), sample, dtype, kCuda, factor);
+      ASSERT_EQ(got.size(), wanted.size());
+      for (std::size_t i = 0; i < got.size(); ++i) {
+        EXPECT_TRUE(test::is_near(got[i], wanted[i], test::allowed_ulps(op().name, dtype)))
+            << i << " of " << to_string(dtype) << " times " << factor;
+      }
     }
   }
 }

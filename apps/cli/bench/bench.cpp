@@ -28,14 +28,14 @@ struct Options {
   std::vector<std::string> names;
   std::string json;
   int threads = 1;
-  Device device = {};
+  DeviceChoice on = {};
   AttentionSizes attention;
   TransformerSizes transformer;
 };
 
 struct Benchmark {
   std::string name, what;
-  std::function<std::vector<Result>(const Options&)> run;
+  std::function<std::vector<Result>(const Options&, Device)> run;
   bool on_any_device = false;  // else on the CPU alone
 };
 
@@ -43,32 +43,39 @@ const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all = {
       {"blog-step",
        "whole training steps of the blog recipe at batch 2 and 100, one float32 model each",
-       [](const Options& options) { return bench_blog_step(options.device); }, true},
+       [](const Options&, Device device) { return bench_blog_step(device); }, true},
       {"attention",
        "attention under six masks at the lengths of --seq: forward alone, and with backward",
-       [](const Options& options) { return bench_attention(options.attention, options.device); },
+       [](const Options& options, Device device) {
+         return bench_attention(options.attention, device);
+       },
        true},
       {"transformer",
        "training steps of small GPTs on full and on mixed rows, and text from one of them",
-       [](const Options& options) { return bench_transformer(options.transformer); }},
+       [](const Options& options, Device) { return bench_transformer(options.transformer); }},
       {"recurrent", "an LSTM and a GRU of width 128 on full and on mixed rows, and their gradients",
-       [](const Options&) { return bench_recurrent(); }},
+       [](const Options&, Device) { return bench_recurrent(); }},
       {"mask-overhead",
        "how many percent longer a blog step takes with the key mask than with none",
-       [](const Options&) { return bench_mask_overhead(); }},
+       [](const Options&, Device) { return bench_mask_overhead(); }},
       {"packing", "steps on padded and on packed batches, short samples and long uneven ones",
-       [](const Options&) { return bench_packing(); }},
+       [](const Options&, Device) { return bench_packing(); }},
       {"kernels",
        "products of matrices, Adam, loss and embedding, beside the limits of the machine",
-       [](const Options&) { return bench_kernels(); }},
+       [](const Options&, Device) { return bench_kernels(); }},
       {"elementwise",
        "operations on each element, beside a copy of as many bytes, and beside the bare function",
-       [](const Options&) { return bench_elementwise(); }},
+       [](const Options&, Device) { return bench_elementwise(); }},
       {"op-overhead",
        "what one operation on a single element costs: recorded, and with its backward",
-       [](const Options&) { return bench_op_overhead(); }},
+       [](const Options&, Device) { return bench_op_overhead(); }},
   };
   return all;
+}
+
+// Where the benchmark runs: auto takes the CPU for one that has no other device.
+Device device_of(const Benchmark& benchmark, const DeviceChoice& on) {
+  return benchmark.on_any_device || !on.is_auto ? on.device : Device{};
 }
 
 bool runs_on(const Benchmark& benchmark, Device device) {
@@ -84,23 +91,34 @@ void check_names(const std::vector<std::string>& names) {
   }
 }
 
-// Those that are named must run there; of all, those that can do.
-void check_device(const std::vector<std::string>& names, Device device) {
+bool is_chosen(const Benchmark& benchmark, const Options& options) {
+  return options.names.empty() || std::ranges::count(options.names, benchmark.name) > 0;
+}
+
+// Those that are named must run there. Of all, the others are left out, and that is said.
+void check_device(const Options& options) {
+  std::vector<std::string> left_out;
   for (const Benchmark& benchmark : benchmarks()) {
-    check(runs_on(benchmark, device) || std::ranges::count(names, benchmark.name) == 0, "bench",
+    const bool runs = runs_on(benchmark, device_of(benchmark, options.on));
+    if (runs || !is_chosen(benchmark, options)) continue;
+    check(options.names.empty(), "bench",
           "the benchmark {} runs on the CPU alone: leave out --device", benchmark.name);
+    left_out.push_back(benchmark.name);
   }
+  if (left_out.empty()) return;
+  warn(fmt::format("left out, as they run on the CPU alone: {}", fmt::join(left_out, ", ")));
 }
 
 std::vector<Result> run_benchmarks(const Options& options) {
   std::vector<Result> results;
   for (const Benchmark& benchmark : benchmarks()) {
-    const bool chosen = options.names.empty() ? runs_on(benchmark, options.device)
-                                              : std::ranges::count(options.names, benchmark.name);
-    if (!chosen) continue;
+    const Device device = device_of(benchmark, options.on);
+    if (!is_chosen(benchmark, options) || !runs_on(benchmark, device)) continue;
     write_message(fmt::format("benchmark {}\n", benchmark.name));
-    const std::vector<Result> more = benchmark.run(options);
-    results.insert(results.end(), more.begin(), more.end());
+    for (Result& result : benchmark.run(options, device)) {
+      result.device = device.type;
+      results.push_back(std::move(result));
+    }
   }
   return results;
 }
@@ -115,12 +133,12 @@ void print_table(const std::vector<Result>& results) {
   const auto any = [&](auto has) { return std::any_of(results.begin(), results.end(), has); };
   const bool any_mask = any([](const Result& r) { return r.kept_share.has_value(); });
   const bool any_work = any([](const Result& r) { return r.work.has_value(); });
-  std::vector<std::vector<std::string>> rows = {{"benchmark", "median", "min", "p90"}};
+  std::vector<std::vector<std::string>> rows = {{"benchmark", "device", "median", "min", "p90"}};
   if (any_mask) rows[0].push_back("kept");
   if (any_work) rows[0].push_back("rate");
   for (const Result& result : results) {
-    rows.push_back(
-        {result.key(), in_digits(result.median), in_digits(result.min), in_digits(result.p90)});
+    rows.push_back({result.key(), std::string(to_string(result.device)), in_digits(result.median),
+                    in_digits(result.min), in_digits(result.p90)});
     if (any_mask) {
       rows.back().push_back(result.kept_share ? fmt::format("{:.3f}", *result.kept_share) : "");
     }
@@ -129,14 +147,20 @@ void print_table(const std::vector<Result>& results) {
   write_output(format_table(rows, output_columns()));
 }
 
-std::string to_json(const std::vector<Result>& results, Device device) {
+// "device" is where the figures were taken. Where --device auto took several, it is the GPU, and
+// "on_cpu" has the names of the others.
+std::string to_json(const std::vector<Result>& results) {
   nlohmann::ordered_json json;
+  std::vector<std::string> on_cpu;
   for (const Result& result : results) {
     json[result.key()] = result.median;
+    if (result.device == DeviceType::kCpu) on_cpu.push_back(result.key());
     if (result.kept_share) json[result.subject + "_kept_share"] = *result.kept_share;
   }
   const Machine machine = this_machine();
-  json["device"] = to_string(device.type);
+  const bool all_on_cpu = on_cpu.size() == results.size();
+  json["device"] = to_string(all_on_cpu ? DeviceType::kCpu : DeviceType::kCuda);
+  if (!on_cpu.empty() && !all_on_cpu) json["on_cpu"] = on_cpu;
   json["machine"] = {{"processor", machine.processor},       {"threads", machine.threads},
                      {"compiler", machine.compiler},         {"native", machine.native},
                      {"instructions", machine.instructions}, {"blas", machine.blas}};
@@ -146,10 +170,10 @@ std::string to_json(const std::vector<Result>& results, Device device) {
 void bench(const Options& options) {
   as_usage([&] {
     check_names(options.names);
-    check_device(options.names, options.device);
     check_sizes(options.attention);
     check_sizes(options.transformer);
     set_num_threads(options.threads);
+    check_device(options);
   });
   if (!options.json.empty()) {
     check_is_of_no_run(options.json, "bench");
@@ -158,7 +182,7 @@ void bench(const Options& options) {
   }
   const std::vector<Result> results = run_benchmarks(options);
   print_table(results);
-  if (!options.json.empty()) write_file(options.json, to_json(results, options.device));
+  if (!options.json.empty()) write_file(options.json, to_json(results));
 }
 
 void add_attention_options(CLI::App& command, AttentionSizes& sizes) {
@@ -181,12 +205,15 @@ void add_bench(CLI::App& program) {
                    "JSON file for the medians, by name, and for the machine's details")
       ->type_name("FILE");
   add_integer(*command, "--threads", options->threads, "How many threads to use");
-  add_device(*command, options->device);
+  add_device(*command, options->on);
   add_attention_options(*command, options->attention);
   add_integers(*command, "--width", options->transformer.widths, "Widths of the models")
       ->group("Transformer");
   std::string footer = "Benchmarks:\n";
-  for (const Benchmark& b : benchmarks()) footer += fmt::format("  {:<27} {}\n", b.name, b.what);
+  for (const Benchmark& b : benchmarks()) {
+    footer += fmt::format("  {:<27} {}{}\n", b.name, b.what,
+                          b.on_any_device ? "; --device may be cuda" : "");
+  }
   command->footer(footer + "\n" +
                   examples({"bench blog-step attention --seq 128 512 --json figures.json"}));
   command->callback([options] { bench(*options); });

@@ -24,6 +24,7 @@ struct Result {
   double median, min, p90;
   std::optional<double> kept_share = {};  // of the pairs of its mask, where it has one
   std::optional<WorkDone> work = {};      // where the figure is in us, and the work can be counted
+  DeviceType device = DeviceType::kCpu;   // where it was taken
 
   /// Its name in JSON.
   std::string key() const { return subject + "_" + quantity; }

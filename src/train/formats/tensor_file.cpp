@@ -103,8 +103,12 @@ Stored as_half(HalfKind kind, const Tensor& tensor, const std::string& tensor_na
 
 Stored stored_as(StoreFloats store, const Tensor& tensor, const std::string& name,
                  const std::string& file) {
-  check(tensor.defined() && tensor.device() == Device{}, "safetensors",
-        "'{}': tensor {} has no values on the CPU", file, quote(name));
+  check(tensor.defined(), "safetensors", "'{}': tensor {} was never given a value", file,
+        quote(name));
+  check(tensor.device() == Device{}, "safetensors",
+        "'{}': tensor {} is on {}, and files are written from the host; bring it there with "
+        "to(Device{{}})",
+        file, quote(name), to_string(tensor.device().type));
   if (store == StoreFloats::kAsTheyAre || !is_floating(tensor.dtype())) return as_it_is(tensor);
   const bool is_16 = store == StoreFloats::kAsFloat16;
   return as_half(is_16 ? HalfKind::kFloat16 : HalfKind::kBFloat16, tensor, name, file);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/train/run/training_options.hpp>
 #include <maskgrad/train/run/training_settings.hpp>
 
@@ -8,6 +9,7 @@ namespace maskgrad {
 
 Settings settings_of(const TrainingOptions& options) {
   check(options.threads >= 0, "train", "threads must be at least 0, not {}", options.threads);
+  check_device_name(options.device, "device");
   Settings settings(training_settings(options.name));
   const auto set = [&](const char* key, const auto& value) {
     settings.set(key, fmt::format("{}", value), "options");
@@ -23,6 +25,7 @@ Settings settings_of(const TrainingOptions& options) {
   set("shuffle", options.shuffle);
   set("seed", options.seed);
   set("dtype", to_string(options.dtype));
+  set("device", options.device);
   set("init", options.init.string());
   set("optimizer", options.optimizer);
   set("lr", options.lr);

@@ -40,7 +40,7 @@ std::vector<Setting> what_is_trained(const std::string& name, const TrainingOpti
           .without_effect()
           .since(3),
       Setting{"out", Text(), "run folder; empty: runs/<recipe>"}.folder().not_saved(),
-      Setting{"device", Text("cpu"), "where to train"}
+      Setting{"device", options.device, "where to train; auto takes the GPU where one works"}
           .one_of({kDeviceNames.begin(), kDeviceNames.end()})
           .changeable(),
       Setting{"dtype", Text(to_string(options.dtype)), "type of weights and activations"}.one_of(

@@ -1,9 +1,15 @@
 // Commands that compute, with --device cuda: they print what they print on the CPU.
+#include <map>
+#include <regex>
+
+#include <nlohmann/json.hpp>
+
 #include "support/cli.hpp"
 
 namespace maskgrad {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using Args = std::vector<std::string>;
 
@@ -56,12 +62,64 @@ TEST_F(CommandsOnDevice, RunAnOperationThere) {
 }
 
 TEST_F(CommandsOnDevice, TellOperationsWithKernels) {
-  EXPECT_THAT(run({"ops", "softmax"}).out, HasSubstr("devices   cpu, cuda"));
+  EXPECT_THAT(run({"ops", "softmax"}).out, HasSubstr("devices   cpu, cuda in this build\n"));
+  EXPECT_THAT(run({"ops", "true_counts"}).out, HasSubstr("devices   any (host)\n"));
+  ASSERT_EQ(run({"ops", "--json", "ops.json"}).code, 0);
+  std::map<std::string, int> counts;
+  for (const auto& op : nlohmann::json::parse(read("ops.json"))) ++counts[op.at("devices")];
+  EXPECT_GT(counts["cpu, cuda"], 50);
+  EXPECT_EQ(counts["any (host)"], 2);
+  EXPECT_EQ(counts["cpu"], 0);
 }
 
 TEST_F(CommandsOnDevice, RefuseABenchmarkThatRunsOnTheCpuAlone) {
   expect_error(run({"bench", "op-overhead", "--device", "cuda"}), 2,
                "bench: the benchmark op-overhead runs on the CPU alone: leave out --device");
+}
+
+TEST_F(CommandsOnDevice, TakeTheCpuForABenchmarkOfTheCpuWhereTheDeviceIsChosen) {
+  const auto result = run({"bench", "op-overhead", "--device", "auto", "--json", "b.json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, ContainsRegex("op_forward_ns +cpu( +[0-9.]+){3}\n"));
+  EXPECT_EQ(nlohmann::json::parse(read("b.json")).at("device"), "cpu");
+}
+
+TEST_F(CommandsOnDevice, TellOfEachFigureWhereItWasTaken) {
+  const Args small = {"bench",   "attention", "op-overhead", "--seq",  "2",
+                      "--batch", "1",         "--heads",     "1",      "--dim",
+                      "1",       "--device",  "auto",        "--json", "b.json"};
+  const auto result = run(small);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, ContainsRegex("attention_none_s2_forward_ms +cuda( +[0-9.]+){3} "));
+  EXPECT_THAT(result.out, ContainsRegex("op_forward_ns +cpu( +[0-9.]+){3}"));
+  const auto json = nlohmann::json::parse(read("b.json"));
+  EXPECT_EQ(json.at("device"), "cuda");
+  EXPECT_EQ(json.at("on_cpu"), nlohmann::json({"op_forward_ns", "op_forward_backward_ns"}));
+}
+
+// Nothing is measured here, as the file cannot be written.
+TEST_F(CommandsOnDevice, NameTheBenchmarksThatAreLeftOut) {
+  const auto of_all = run({"bench", "--device", "cuda", "--json", "none/b.json"});
+  EXPECT_EQ(of_all.code, 1);
+  EXPECT_THAT(of_all.err,
+              HasSubstr("maskgrad: left out, as they run on the CPU alone: transformer, "
+                        "recurrent, mask-overhead, packing, kernels, elementwise, op-overhead\n"));
+  for (const char* device : {"cpu", "auto"}) {
+    expect_error(run({"bench", "--device", device, "--json", "none/b.json"}), 1, "cannot create");
+  }
+}
+
+TEST_F(CommandsOnDevice, SayWhereARunComputes) {
+  const auto device_line = [&](const std::string& device) {
+    const auto result = run({"train", "blog", "--data", "d", "--steps", "1", "--force", "--device",
+                             device, "--progress", "lines"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    std::smatch line;
+    return std::regex_search(result.err, line, std::regex("\ndevice: .*")) ? line.str() : "";
+  };
+  EXPECT_EQ(device_line("cuda"), "\ndevice: cuda (emulated)");
+  EXPECT_EQ(device_line("auto"), "\ndevice: cuda (emulated)");
+  EXPECT_EQ(device_line("cpu"), "\ndevice: cpu (--device auto takes a GPU where one works)");
 }
 
 }  // namespace

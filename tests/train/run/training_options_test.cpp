@@ -6,9 +6,12 @@
 #include <maskgrad/train/run/training_options.hpp>
 #include <maskgrad/train/run/training_settings.hpp>
 
+#include "support/errors.hpp"
+
 namespace maskgrad {
 namespace {
 
+using test::error_of;
 using ::testing::HasSubstr;
 
 TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
@@ -24,6 +27,7 @@ TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
                                    .shuffle = false,
                                    .seed = 7,
                                    .dtype = DType::kFloat64,
+                                   .device = "auto",
                                    .init = "i",
                                    .optimizer = "sgd",
                                    .lr = 0.125,
@@ -49,11 +53,11 @@ TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
         "schedule = 'wsd' ",      "warmup_steps = 8 ",  "decay_share = 0.375 ", "beta2 = 0.8125 ",
         "weight_decay = 0.25 ",   "momentum = 0.5 ",    "clip_norm = 9.5 ",     "ema = 0.75 ",
         "checkpoint_every = 10 ", "val_every = 11 ",    "patience = 12 ",       "threads = 13 ",
-        "tensorboard = false "}) {
+        "tensorboard = false ",   "device = 'auto' "}) {
     EXPECT_THAT(text, HasSubstr(std::string("\n") + line));
   }
   // No setting is left out above, and so none is forgotten.
-  const std::set<std::string> others = {"recipe", "data", "val", "device"};
+  const std::set<std::string> others = {"recipe", "data", "val"};
   const Settings defaults(training_settings("n")), made = settings_of(options);
   for (const Setting& setting : defaults.all()) {
     if (others.contains(setting.key)) continue;
@@ -63,6 +67,13 @@ TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
     EXPECT_EQ(settings_of(options).text(key), value);
   }
   EXPECT_TRUE(settings_of(options).flag("resume") && settings_of(options).flag("force"));
+}
+
+TEST(TrainingOptions, NameADevice) {
+  EXPECT_EQ(error_of([] { settings_of({.device = "gpu"}); }),
+            "[device] device must be one of cpu, auto, cuda, not 'gpu'");
+  EXPECT_EQ(error_of([] { settings_of({.device = "a\x01\n"}); }),
+            "[device] device must be one of cpu, auto, cuda, not 'a\\x01\\n'");
 }
 
 TEST(TrainingSettings, StayInARunThatGoesOnWhereTheySayWhy) {
