@@ -8,11 +8,30 @@ set(MASKGRAD_HAS_CUDA OFF)
 
 # Kernels take long to compile, and nothing runs them where there is no GPU.
 string(TOUPPER "${MASKGRAD_CUDA}" MASKGRAD_CUDA)  # auto means AUTO
+set(words_for_on ON TRUE YES Y 1)
+set(words_for_off OFF FALSE NO N 0)
+if(NOT MASKGRAD_CUDA IN_LIST words_for_on AND NOT MASKGRAD_CUDA IN_LIST words_for_off AND
+   NOT MASKGRAD_CUDA STREQUAL "AUTO")
+  message(FATAL_ERROR "MASKGRAD_CUDA must be AUTO, ON or OFF, not '${MASKGRAD_CUDA}'")
+endif()
+foreach(architecture IN LISTS MASKGRAD_CUDA_ARCHITECTURES)
+  if(NOT architecture MATCHES "^[1-9][0-9][0-9]?[af]?(-real|-virtual)?$" AND
+     NOT architecture MATCHES "^(native|all|all-major)$")
+    message(FATAL_ERROR "MASKGRAD_CUDA_ARCHITECTURES must be compute capabilities without a point, such as '80;90', or "
+      "native, all or all-major, not '${architecture}'")
+  endif()
+endforeach()
 execute_process(COMMAND nvidia-smi -L OUTPUT_VARIABLE gpus RESULT_VARIABLE ignored ERROR_QUIET)
 string(REGEX MATCH "^GPU" has_gpu "${gpus}")
 set(tries_cuda ${MASKGRAD_CUDA})
 if(MASKGRAD_CUDA STREQUAL "AUTO")
   set(tries_cuda ${has_gpu})
+endif()
+if(MASKGRAD_SHARED AND tries_cuda)
+  if(NOT MASKGRAD_CUDA STREQUAL "AUTO")
+    message(FATAL_ERROR "MASKGRAD_CUDA=${MASKGRAD_CUDA} needs MASKGRAD_SHARED=OFF: shared libraries hold no kernels")
+  endif()
+  set(tries_cuda OFF)
 endif()
 
 if(tries_cuda)
@@ -42,12 +61,27 @@ if(tries_cuda)
   endif()
 endif()
 
-# maskgrad_cuda_options(<target>): how nvcc compiles the target's .cu files.
-function(maskgrad_cuda_options target)
-  # fmt 9 turns its constexpr off for nvcc, and then cannot check its formats. -fmad=false: nvcc fuses no product with
-  # a sum by itself, and each is rounded as the code says. What is to be rounded once says fma().
-  target_compile_options(${target} PRIVATE -DFMT_USE_CONSTEXPR=1 --expt-relaxed-constexpr -fmad=false
-    -Xcompiler=-Wall,-Wextra)
+# What became of it, in one line.
+if(MASKGRAD_HAS_CUDA)
+  string(REPLACE native "the GPU of this machine" built_for "${CMAKE_CUDA_ARCHITECTURES}")
+  message(STATUS "CUDA: kernels for ${built_for}")
+  set_property(GLOBAL PROPERTY MASKGRAD_CUDA_ARCHITECTURES ${CMAKE_CUDA_ARCHITECTURES})
+elseif(NOT MASKGRAD_CUDA STREQUAL "AUTO")
+  message(STATUS "CUDA: none (MASKGRAD_CUDA is ${MASKGRAD_CUDA})")
+elseif(MASKGRAD_SHARED)
+  message(STATUS "CUDA: none (shared libraries hold no kernels)")
+elseif(has_gpu)
+  message(STATUS "CUDA: none (there is a GPU, but no CUDA compiler; name it in CUDACXX)")
+else()
+  message(STATUS "CUDA: none (no GPU here; -DMASKGRAD_CUDA=ON compiles kernels all the same)")
+endif()
+
+include(${CMAKE_CURRENT_LIST_DIR}/maskgradCudaOptions.cmake)
+
+# maskgrad_own_cuda_options(<target>): maskgrad_cuda_options(), and what this build wants besides.
+function(maskgrad_own_cuda_options target)
+  maskgrad_cuda_options(${target})
+  target_compile_options(${target} PRIVATE -Xcompiler=-Wall,-Wextra)
   # A kernel that keeps registers in memory is slow, and nothing else shows it.
   if(MASKGRAD_WERROR)
     target_compile_options(${target} PRIVATE -Werror=all-warnings -Xptxas=-warn-spills,-Werror)
@@ -64,7 +98,7 @@ function(maskgrad_room_kernels name)
   set(target maskgrad_${name}_cuda)
   add_library(${target} STATIC ${kernels})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name}_cuda_archive)
-  maskgrad_cuda_options(${target})
+  maskgrad_own_cuda_options(${target})
   # Not linked to the room: that is in the program whole already.
   target_include_directories(${target} PRIVATE
     $<TARGET_PROPERTY:maskgrad_${name},INTERFACE_INCLUDE_DIRECTORIES>)

@@ -7,9 +7,6 @@ set(MASKGRAD_LEVELS "x86-64-v3;x86-64-v4" CACHE STRING
 if(MASKGRAD_SHARED AND MASKGRAD_NATIVE)
   message(FATAL_ERROR "MASKGRAD_SHARED builds for every x86-64; it needs MASKGRAD_NATIVE=OFF")
 endif()
-if(MASKGRAD_SHARED)
-  set(MASKGRAD_CUDA OFF CACHE STRING "The shared library has no kernels for a GPU" FORCE)
-endif()
 
 # maskgrad_room_of_shared_library(<room> [PUBLIC <lib>...] [PRIVATE <lib>...]): maskgrad::<room> is the room's headers and
 # the library of all rooms. The room's archive is not built.

@@ -1,5 +1,5 @@
 // All headers for programs: every operation, every layer, and the rest of docs/headers.md but the
-// one for xtensor.
+// one for xtensor and those for `.cu` files.
 // Including only those that are used compiles faster.
 #pragma once
 
@@ -31,6 +31,7 @@
 #include <maskgrad/tensor/cpu/instructions.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/cuda/choose_device.hpp>
+#include <maskgrad/tensor/cuda/kernel_slot.hpp>
 #include <maskgrad/tensor/device.hpp>
 #include <maskgrad/tensor/dtype.hpp>
 #include <maskgrad/tensor/error.hpp>
