@@ -15,7 +15,8 @@ REFERENCE = ["docs/layers.md", "docs/ops.md", "docs/headers.md", "docs/formats.m
 
 def sources():
     """The pages in Markdown, in the order of the navigation."""
-    found = ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))), "CONTRIBUTING.md"]
+    found = ["README.md", *(p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "docs").rglob("*.md"))),
+             "CONTRIBUTING.md"]
     first = [name for name in FIRST if name in found]
     return first + [name for name in found if name not in first + REFERENCE] + REFERENCE
 

@@ -37,11 +37,12 @@ def refuse(reason):
 def card():
     """What nvidia-smi says of the first GPU."""
     if not shutil.which("nvidia-smi"):
-        refuse("no GPU: there is no nvidia-smi, and so no NVIDIA driver")
+        refuse("no GPU: there is no nvidia-smi, and so no NVIDIA driver: install one on a machine with a GPU")
     query = ["nvidia-smi", f"--query-gpu={','.join(FACTS.values())}", "--format=csv,noheader", "--id=0"]
     answer = subprocess.run(query, capture_output=True, text=True)
     if answer.returncode != 0:
-        refuse(f"no GPU: nvidia-smi says {' '.join((answer.stdout + answer.stderr).split()) or 'nothing'}")
+        said = " ".join((answer.stdout + answer.stderr).split()) or "nothing"
+        refuse(f"no GPU: nvidia-smi says '{said}': this needs a machine with an NVIDIA GPU and a driver that works")
     return dict(zip(FACTS, [value.strip() for value in answer.stdout.splitlines()[0].split(",")]))
 
 
@@ -53,7 +54,8 @@ def tool(name):
 
 def build(facts, targets, options):
     """Builds targets for the card of these facts, and adds the version of the compiler to them."""
-    compiler = os.environ.get("CUDACXX") or tool("nvcc") or refuse("no nvcc: install the CUDA toolkit, or set CUDACXX")
+    compiler = os.environ.get("CUDACXX") or tool("nvcc") or refuse(
+        "no nvcc: install NVIDIA's CUDA Toolkit (13.0 is tested), or name its compiler in CUDACXX")
     architecture = facts["compute_capability"].replace(".", "")
     subprocess.run(["cmake", "--preset", "gpu", f"-DCMAKE_CUDA_COMPILER={compiler}",
                     f"-DMASKGRAD_CUDA_ARCHITECTURES={architecture}", *options],

@@ -62,6 +62,16 @@ def untested(page):
     return [f"{page.name}:{b.line}" for b in blocks if b.language == "cpp" and not marker.fullmatch(b.marker)]
 
 
+def misquoted(page):
+    """The blocks behind "<!-- from tests/... -->" that are no part of that file, whatever the indentation."""
+    without_indent = lambda lines: "\n".join(line.strip() for line in lines)
+    for block in pages.split(page.read_text(encoding="utf-8"))[1]:
+        if file := re.fullmatch(r"<!-- from (tests/\S+) -->", block.marker):
+            text = (pages.SOURCE / file[1]).read_text(encoding="utf-8")
+            if without_indent(block.lines) not in without_indent(text.split("\n")):
+                yield f"{page.name}:{block.line}"
+
+
 def cut_off(name, text):
     """The blocks of C++ in which something opens and does not close: a declaration that ends early."""
     _, blocks = pages.split(text)
@@ -95,6 +105,13 @@ class Pages(unittest.TestCase):
 
     def test_all_programs_are_taken_by_a_test(self):
         self.assertEqual([b for page in pages.pages() if page.name not in MADE for b in untested(page)], [])
+
+    def test_what_is_quoted_from_a_test_stands_there(self):
+        self.assertEqual([block for page in pages.pages() for block in misquoted(page)], [])
+        with tempfile.NamedTemporaryFile("w", suffix=".md") as page:
+            page.write("<!-- from tests/adding/op/cube.hpp -->\n```cpp\nint no_such_line;\n```\n")
+            page.flush()
+            self.assertEqual(len(list(misquoted(pathlib.Path(page.name)))), 1)
 
     def test_every_declaration_of_a_made_page_is_whole(self):
         made = [page for page in pages.pages() if page.name in MADE]
