@@ -111,7 +111,7 @@ Notes Trainer::notes() const {
   return notes;
 }
 
-Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
+Trainer::Outcome Trainer::run_steps(const std::atomic<bool>& stop) {
   for (const auto& callback : callbacks_) callback->on_start(*this);
   run_start_ = epoch_start_ = Clock::now();
   first_step_ = state_.step;

@@ -196,6 +196,9 @@ class Trainer {
   };
   class Waits;
 
+  template <class F>
+  auto or_forget_given(F f);
+  Outcome run_steps(const std::atomic<bool>& stop);
   void give_next();
   void give(const Batch& batch, DataPosition position);
   void note_not_finite(const Given& given);

@@ -1,6 +1,7 @@
 // Steps of which the host hears late: the numbers that it sends for, and what it does about them.
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <utility>
 
 #include <maskgrad/tensor/tensor.hpp>
@@ -28,9 +29,30 @@ class Trainer::Waits {
   std::unique_ptr<Late> late_;
 };
 
+// f(). Where it throws, what was given is over.
+template <class F>
+auto Trainer::or_forget_given(F f) {
+  try {
+    return f();
+  } catch (...) {
+    const std::exception_ptr error = std::current_exception();
+    try {
+      forget_given();
+    } catch (...) {  // the device is lost: what was first tells more
+    }
+    std::rethrow_exception(error);
+  }
+}
+
 PoolVector<Metric> Trainer::step(const Batch& batch) {
-  give(batch, state_.position);
-  return take_given();
+  return or_forget_given([&] {
+    give(batch, state_.position);
+    return take_given();
+  });
+}
+
+Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
+  return or_forget_given([&] { return run_steps(stop); });
 }
 
 // Before the update, so that there is none by such a number.
@@ -83,18 +105,14 @@ void Trainer::receive(Given& given) {
 PoolVector<Metric> Trainer::take_given() {
   Given given = std::move(given_.front());
   given_.erase(given_.begin());
-  try {
-    if (late_) receive(given);
-  } catch (...) {
-    forget_given();
-    throw;
-  }
+  if (late_) receive(given);
   return reported(given.made.output, given.made.sums);
 }
 
 void Trainer::forget_given() {
   given_.clear();
-  while (late_->results.waiting() > 0) late_->results.read();
+  if (!late_) return;
+  late_->results.forget();
   late_->update.clear();
 }
 

@@ -119,6 +119,15 @@ TEST(LateResults, OfStepsThatAreReplayedAreThoseOfTheirStep) {
   }
 }
 
+TEST(LateResults, MayBeForgotten) {
+  LateResults late;
+  for (int i = 0; i < 3; ++i) send_in_step(late, i);
+  late.forget();
+  EXPECT_EQ(late.waiting(), 0U);
+  send_in_step(late, 7);
+  EXPECT_THAT(late.read(), ElementsAre(7));
+}
+
 TEST(LateResults, AreAsManyAsARowHolds) {
   LateResults late;
   const std::vector<Tensor> most(LateResults::kMostNumbers, scalar(2, DType::kFloat32));

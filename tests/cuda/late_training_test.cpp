@@ -331,6 +331,23 @@ TEST_F(LateTraining, TellsOfTheStepsBeforeAnError) {
   expect_same(got(), wanted);
 }
 
+// The step that was given behind the one that the callback threw at is forgotten.
+TEST_F(LateTraining, GoesOnAfterACallbackThrew) {
+  LateRun wanted({}, {}), got(kCuda, {});
+  for (LateRun* run : {&wanted, &got}) {
+    run->heard->at_step = [](auto&, const StepInfo& step) {
+      check(step.step != 5, "callback", "has had enough");
+    };
+    (*run)();
+    EXPECT_EQ(run->error, "[callback] has had enough");
+    EXPECT_EQ(run->trainer->state().step, 6);
+  }
+  EXPECT_EQ(got.heard->events, wanted.heard->events);
+  const Batch batch = wanted.loader.next();
+  const double before = got.trainer->step(batch).front().sum;
+  EXPECT_LT(got.trainer->step(batch).front().sum, before);
+}
+
 // A batch without a target changes nothing, though a step behind it was given.
 TEST_F(LateTraining, SkipsBatchesThatCountNothing) {
   const auto output = [](Network& network, const Batch& batch, Pass& pass) {

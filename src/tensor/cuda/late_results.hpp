@@ -53,6 +53,8 @@ class LateResults {
   /// outside of a step, or in the one under way, for all work. Throws Error when none is waiting,
   /// and what has failed on the device.
   std::span<const double> read();
+  /// None is waiting any more. Waits for nothing.
+  void forget() { read_ = sent_; }
 
  private:
   // Of one call of send().
