@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <maskgrad/tensor/cpu/threads.hpp>
+#include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/run/run_files.hpp>
@@ -129,6 +130,10 @@ std::string in_digits(double value) {
   return fmt::format("{:.{}f}", value, 2 + static_cast<int>(std::max(small, 0.0)));
 }
 
+bool has_steps(const DeviceCounts& counts) {
+  return counts.replayed + counts.recorded + counts.eager + counts.broken > 0;
+}
+
 void print_table(const std::vector<Result>& results) {
   const auto any = [&](auto has) { return std::any_of(results.begin(), results.end(), has); };
   const bool any_mask = any([](const Result& r) { return r.kept_share.has_value(); });
@@ -145,6 +150,11 @@ void print_table(const std::vector<Result>& results) {
     if (any_work) rows.back().push_back(result.rate());
   }
   write_output(format_table(rows, output_columns()));
+  const DeviceCounts steps = device_counts();
+  if (!has_steps(steps)) return;
+  write_output(
+      fmt::format("training steps of the GPU: {} replayed as graphs, {} recorded, {} neither\n",
+                  steps.replayed, steps.recorded, steps.eager + steps.broken));
 }
 
 // "device" is where the figures were taken. Where --device auto took several, it is the GPU, and
@@ -161,6 +171,12 @@ std::string to_json(const std::vector<Result>& results) {
   const bool all_on_cpu = on_cpu.size() == results.size();
   json["device"] = to_string(all_on_cpu ? DeviceType::kCpu : DeviceType::kCuda);
   if (!on_cpu.empty() && !all_on_cpu) json["on_cpu"] = on_cpu;
+  if (const DeviceCounts steps = device_counts(); has_steps(steps)) {
+    json["device_steps"] = {{"replayed", steps.replayed},
+                            {"recorded", steps.recorded},
+                            {"eager", steps.eager},
+                            {"broken", steps.broken}};
+  }
   json["machine"] = {{"processor", machine.processor},       {"threads", machine.threads},
                      {"compiler", machine.compiler},         {"native", machine.native},
                      {"instructions", machine.instructions}, {"blas", machine.blas}};
