@@ -180,6 +180,7 @@ std::string to_json(const std::vector<Result>& results) {
   json["machine"] = {{"processor", machine.processor},       {"threads", machine.threads},
                      {"compiler", machine.compiler},         {"native", machine.native},
                      {"instructions", machine.instructions}, {"blas", machine.blas}};
+  if (device.type == DeviceType::kCuda) json["machine"]["cublas"] = cublas_of_device();
   return json.dump(2) + "\n";
 }
 

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include <maskgrad/ops/cpu/gemm/blas.hpp>
+#include <maskgrad/ops/math/product_slots.hpp>
 #include <maskgrad/tensor/cpu/instructions.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/error.hpp>
@@ -46,5 +47,7 @@ Machine this_machine() {
       processor(), num_threads(), compiler(), MASKGRAD_NATIVE != 0, std::string(instruction_set()),
       blas()};
 }
+
+std::string cublas_of_device() { return ops::cublas_description(); }
 
 }  // namespace maskgrad::apps

@@ -15,5 +15,7 @@ struct Machine {
   std::string blas;          // "OpenBLAS 0.3.21, kernels for SkylakeX"
 };
 Machine this_machine();
+/// "cuBLAS 13.1.0"; empty where the GPU multiplies without it. For builds with CUDA.
+std::string cublas_of_device();
 
 }  // namespace maskgrad::apps

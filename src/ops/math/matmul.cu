@@ -1,4 +1,4 @@
-#include <maskgrad/ops/cuda/gemm/multiply.hpp>
+#include <maskgrad/ops/cuda/gemm/matrices.hpp>
 #include <maskgrad/ops/math/product_slots.hpp>
 
 namespace maskgrad::ops {
@@ -17,7 +17,9 @@ void for_dtype_of(const Tensor& x, F f) {
 }
 
 void matmul_on_device(const MatrixProduct& d, const Tensor& a, const Tensor& b, Tensor& y) {
-  for_dtype_of(y, [&]<class T>(T) { cuda_gemm::multiply(products_of<T>(d, a, b, y)); });
+  for_dtype_of(y, [&]<class T>(T) {
+    cuda_gemm::multiply_matrices(d, a.device_data<T>(), b.device_data<T>(), y.device_data<T>());
+  });
 }
 
 void batched_matmul_on_device(const MatrixProduct& d, const Batches& batches, const Tensor& a,
@@ -37,20 +39,16 @@ void batched_matmul_on_device(const MatrixProduct& d, const Batches& batches, co
 void linear_on_device(const MatrixProduct& d, const Tensor& a, const Tensor& b, const Tensor& bias,
                       bool relu, Tensor& y) {
   for_dtype_of(y, [&]<class T>(T) {
-    Products<T> f = products_of<T>(d, a, b, y);
-    f.bias = bias.device_data<T>();
-    f.relu = relu;
-    cuda_gemm::multiply(f);
+    cuda_gemm::multiply_matrices(d, a.device_data<T>(), b.device_data<T>(), y.device_data<T>(),
+                                 RowFinish<T>{.bias = bias.device_data<T>(), .relu = relu});
   });
 }
 
 void product_and_sums_on_device(const MatrixProduct& d, const Tensor& a, const Tensor& b, Tensor& y,
                                 Tensor& sums) {
   for_dtype_of(y, [&]<class T>(T) {
-    Products<T> f = products_of<T>(d, a, b, y);
-    f.left.ones = 1;
-    f.sums = sums.device_data<T>();
-    cuda_gemm::multiply(f);
+    cuda_gemm::multiply_matrices(d, a.device_data<T>(), b.device_data<T>(), y.device_data<T>(),
+                                 RowFinish<T>{.sums_of_b = sums.device_data<T>()});
   });
 }
 

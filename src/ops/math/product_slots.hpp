@@ -1,9 +1,11 @@
 // The slots of kernels for products of matrices. Internal to src/ops.
 //
-// All sums have the CPU's order, but for those that the CPU leaves to OpenBLAS.
+// All sums have the CPU's order, but for those that the CPU leaves to OpenBLAS and a device to
+// cuBLAS.
 #pragma once
 
 #include <span>
+#include <string>
 
 #include <maskgrad/ops/cpu/gemm/gemm.hpp>
 #include <maskgrad/ops/cpu/gemm/gemm_each.hpp>
@@ -12,6 +14,10 @@
 #include <maskgrad/tensor/cuda/kernel_slot.hpp>
 
 namespace maskgrad::ops {
+
+/// "cuBLAS 13.1.0", or "" where there is none. Null in a build without CUDA.
+using CublasDescription = std::string (*)();
+inline constinit CublasDescription cublas_description = nullptr;
 
 /// y = op(a) op(b).
 inline constinit CudaKernel<void(const MatrixProduct& product, const Tensor& a, const Tensor& b,

@@ -122,5 +122,12 @@ TEST_F(CommandsOnDevice, SayWhereARunComputes) {
   EXPECT_EQ(device_line("cpu"), "\ndevice: cpu (--device auto takes a GPU where one works)");
 }
 
+TEST_F(CommandsOnDevice, WriteWhatMultipliesThereBesideFigures) {
+  const auto result = run({"bench", "attention", "--seq", "2", "--batch", "1", "--heads", "1",
+                           "--dim", "2", "--device", "cuda", "--json", "f.json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(read("f.json"), HasSubstr(R"("cublas": "cuBLAS 13.1.0")"));
+}
+
 }  // namespace
 }  // namespace maskgrad

@@ -1,7 +1,9 @@
 // Products of two matrices. Internal to src/ops.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 
 namespace maskgrad::ops {
 
@@ -15,6 +17,14 @@ struct MatrixProduct {
   /// order of addition may depend on their number.
   bool rows_are_samples = false;
 };
+
+/// Whether a BLAS may have the product. It copies both factors to where it wants them, which pays
+/// where no cache holds them. But its sums may depend on how many rows there are.
+inline bool belongs_to_blas(const MatrixProduct& product) {
+  constexpr std::int64_t kLarge = 1024, kMost = std::numeric_limits<int>::max();
+  const auto [least, most] = std::minmax({product.m, product.n, product.k});
+  return product.rows_are_samples && least >= kLarge && most <= kMost;
+}
 
 /// What is done to the sums of each row before they are stored: y = max(x + bias, 0), or less.
 template <class T>

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <limits>
 
 // The functions that xtensor-blas calls are found when OpenBLAS is loaded, not by the linker.
 #define cblas_sgemm maskgrad_cblas_sgemm
@@ -26,14 +25,6 @@ void cblas_dgemm(CBLAS_ORDER order, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE
 }
 
 namespace maskgrad::ops {
-
-// OpenBLAS copies both factors to where it wants them, which pays where no cache holds them. But
-// its sums may depend on how many rows there are.
-bool belongs_to_blas(const MatrixProduct& d) {
-  constexpr std::int64_t kLarge = 1024, kMost = std::numeric_limits<int>::max();
-  const auto [least, most] = std::minmax({d.m, d.n, d.k});
-  return d.rows_are_samples && least >= kLarge && most <= kMost;
-}
 
 template <class T>
 void multiply_by_blas(const MatrixProduct& d, const T* a, const T* b, T* y,

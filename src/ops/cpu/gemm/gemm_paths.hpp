@@ -36,8 +36,7 @@ template <class T>
 void multiply_few_terms(const MatrixProduct& product, const T* a, const T* b, T* y,
                         const RowFinish<T>& finish);
 
-/// Large products whose rows are samples, by OpenBLAS.
-bool belongs_to_blas(const MatrixProduct& product);
+/// By OpenBLAS.
 template <class T>
 void multiply_by_blas(const MatrixProduct& product, const T* a, const T* b, T* y,
                       const RowFinish<T>& finish);
