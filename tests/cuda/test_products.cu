@@ -1,4 +1,5 @@
 #include <maskgrad/ops/cuda/gemm/multiply.hpp>
+#include <maskgrad/ops/cuda/gemm/tensor_cores.hpp>
 
 #include "cuda/test_products.hpp"
 
@@ -27,6 +28,19 @@ void multiply(const ops::MatrixProduct& product, const ProductPlan& plan, const 
     gemm::multiply(products,
                    gemm::Plan{static_cast<gemm::Kernel>(plan.kernel), plan.groups_of_piece});
   });
+}
+
+MmaPlan mma_plan_of(const ops::MatrixProduct& product, ops::ProductMath math) {
+  const auto products = gemm::products_of<float>(product, nullptr, nullptr, nullptr);
+  const gemm::MmaPlan plan = gemm::mma_plan_of(products, math);
+  return {plan.has_large_tiles, plan.groups_of_piece};
+}
+
+void multiply_by_tensor_cores(const ops::MatrixProduct& product, ops::ProductMath math,
+                              const MmaPlan& plan, const Tensor& a, const Tensor& b, Tensor& y) {
+  const auto products = gemm::products_of(product, a.device_data<float>(), b.device_data<float>(),
+                                          y.device_data<float>());
+  gemm::multiply_by_tensor_cores(products, math, {plan.has_large_tiles, plan.groups_of_piece});
 }
 
 }  // namespace maskgrad::test

@@ -17,6 +17,7 @@ namespace {
 
 int driver_version = CUDART_VERSION, gpu_count = 1;
 bool has_kernels = true;
+int kernel_version = 90;
 std::size_t memory_limit = kArenaBytes;
 std::map<const std::byte*, std::size_t> pinned;  // bytes
 
@@ -47,6 +48,9 @@ Installed::~Installed() {
   driver_version = driver_;
   gpu_count = gpus_;
 }
+
+KernelsFor::KernelsFor(int version) : before_(std::exchange(kernel_version, version)) {}
+KernelsFor::~KernelsFor() { kernel_version = before_; }
 
 MemoryLimit::MemoryLimit(std::size_t more)
     : before_(std::exchange(memory_limit, bytes_in_use() + more)) {}
@@ -151,7 +155,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   return cudaSuccess;
 }
 
-cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) {
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  attributes->ptxVersion = kernel_version;
   return has_kernels ? cudaSuccess : cudaErrorNoKernelImageForDevice;
 }
 

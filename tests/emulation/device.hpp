@@ -20,6 +20,18 @@ class Installed {
   bool kernels_;
 };
 
+/// The kernels are for this compute capability, 75 for 7.5, while it lives.
+class KernelsFor {
+ public:
+  explicit KernelsFor(int version);
+  ~KernelsFor();
+  KernelsFor(const KernelsFor&) = delete;
+  KernelsFor& operator=(const KernelsFor&) = delete;
+
+ private:
+  int before_;
+};
+
 /// The device gives out no more memory than so many bytes beyond what is in use. While one lives.
 class MemoryLimit {
  public:

@@ -75,8 +75,8 @@ void sync_warp(std::uint32_t mask, Place place);
 /// *place &= value at once, which races with nothing. Returns what was there.
 int and_to(int* place, int value);
 
-/// All lanes of `mask` give a value of at most 16 bytes. Returns those of all 32 lanes.
-using Slot = std::array<std::byte, 16>;
+/// All lanes of `mask` give a value of at most 32 bytes. Returns those of all 32 lanes.
+using Slot = std::array<std::byte, 32>;
 const Slot* exchange(std::uint32_t mask, const void* value, std::size_t bytes, Place place);
 
 template <class T>
@@ -87,6 +87,11 @@ T shuffle(std::uint32_t mask, T value, unsigned from, Place place) {
   return value;
 }
 std::uint32_t ballot(std::uint32_t mask, bool vote, Place place);
+
+/// mma.sync.m16n8k8 of TF32 numbers, of all lanes: d += a b. Takes no notice of the 13 lowest bits
+/// of a and b. Adds the terms one after another.
+void mma_m16n8k8_tf32(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+                      Place place);
 
 /// The memory of one MASKGRAD_SHARED of the block that runs; `id` tells them apart.
 void* shared_memory(std::size_t id, std::size_t bytes, std::size_t alignment);

@@ -2,6 +2,7 @@
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
 #include <maskgrad/ops/math/broadcast_plan.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/ops/math/product_slots.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -74,6 +75,7 @@ Dims dims_of(const Tensor& a, const Tensor& b, bool ta, bool tb) {
 
 Tensor product(const Tensor& a, const Tensor& b, bool ta, bool tb) {
   const Dims d = dims_of(a, b, ta, tb);
+  check_product_math("matmul", a.dtype(), a.device());
   Tensor y = Tensor::empty(d.batch.concat({d.m, d.n}), a.dtype(), a.device());
   const MatrixProduct one = {.m = d.m, .n = d.n, .k = d.k, .transpose_a = ta, .transpose_b = tb};
   const auto on_cpu = [&] {

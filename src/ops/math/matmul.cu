@@ -32,7 +32,7 @@ void batched_matmul_on_device(const MatrixProduct& d, const Batches& batches, co
       f.walk.steps[0][axis] *= d.m * d.k;
       f.walk.steps[1][axis] *= d.k * d.n;
     }
-    cuda_gemm::multiply(f);
+    cuda_gemm::multiply_by_math(f);
   });
 }
 
@@ -87,7 +87,7 @@ void stacked_on_device(const RowsTimesEach& d, const Tensor& x, Matrices w, Matr
         f.matrices[i] = distance(f.right.data, matrix.device_data<T>());
         if (f.bias) f.biases[i] = distance(f.bias, biases[first + i]->value().device_data<T>());
       }
-      cuda_gemm::multiply(f);
+      cuda_gemm::multiply_by_math(f);
     }
   });
 }
@@ -99,7 +99,7 @@ void stacked_gradient_on_device(const RowsTimesEach& d, const Tensor& g, std::sp
     for (std::size_t i = 0; i < w.size(); ++i) {
       Products<T> f = products_of<T>(one, g[static_cast<std::int64_t>(i)], *w[i], dx);
       f.adds = i > 0;
-      cuda_gemm::multiply(f);
+      cuda_gemm::multiply_by_math(f);
     }
   });
 }

@@ -19,6 +19,9 @@ namespace maskgrad::ops {
 using CublasDescription = std::string (*)();
 inline constinit CublasDescription cublas_description = nullptr;
 
+/// Throws Error unless the device's kernels have tensor cores for TF32.
+inline constinit CudaKernel<void()> kTensorCoresCuda{"matmul"};
+
 /// y = op(a) op(b).
 inline constinit CudaKernel<void(const MatrixProduct& product, const Tensor& a, const Tensor& b,
                                  Tensor& y)>

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/ops/math/product_slots.hpp>
 #include <maskgrad/ops/math/stacked_matmul.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
@@ -223,6 +224,7 @@ void no_gradient(const Tensor&, Gradients&) {}
 
 // `biases` are none, or those of all.
 Variable stacked(const OpDef& op, const Variable& x, Pointers weights, Pointers biases) {
+  check_product_math(op.name.c_str(), x.dtype(), x.device());
   const RowsTimesEach product =
       rows_times_each(x.value(), std::ssize(weights), weights[0]->shape());
   const Shape shape = Shape{product.matrices}.concat(x.shape().with_dim(-1, product.n));

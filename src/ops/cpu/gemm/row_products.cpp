@@ -1,5 +1,6 @@
 #include <maskgrad/ops/cpu/gemm/gemm_paths.hpp>
 #include <maskgrad/ops/cpu/gemm/row_products.hpp>
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/ops/math/product_slots.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -26,6 +27,7 @@ RowsTimesEach rows_times_each(const Tensor& x, std::int64_t matrices, const Shap
 Tensor rows_times(const Tensor& x, const Tensor& w, bool transpose_w, const Tensor& bias,
                   bool relu) {
   check(bias.defined() || !relu, "linear", "relu without a bias has no kernel");
+  check_product_math(bias.defined() ? "linear" : "matmul", x.dtype(), x.device());
   const Rows rows = rows_of(x);
   const std::int64_t n = w.dim(transpose_w ? 0 : 1);
   Tensor y = Tensor::empty(x.shape().with_dim(-1, n), x.dtype(), x.device());

@@ -1,8 +1,14 @@
 #include <maskgrad/ops/cuda/gemm/cublas.hpp>
 #include <maskgrad/ops/cuda/gemm/matrices.hpp>
+#include <maskgrad/ops/cuda/gemm/tensor_cores.hpp>
 
 namespace maskgrad::ops::cuda_gemm {
 namespace {
+
+template <class T>
+ProductMath math_of() {
+  return std::is_same_v<T, float> ? product_math() : ProductMath::kFloat32;
+}
 
 template <class T>
 Products<T> with_finish(Products<T> f, const RowFinish<T>& finish) {
@@ -36,7 +42,8 @@ void sum_rows_of_b(const MatrixProduct& d, const T* a, const T* b, T* y,
 template <class T>
 void multiply_by_cublas(const Cublas& cublas, const MatrixProduct& d, const T* a, const T* b, T* y,
                         const RowFinish<T>& finish) {
-  cublas.multiply(d, CublasMath::kExact, a, b, y);
+  const bool is_tf32 = math_of<T>() == ProductMath::kTf32;
+  cublas.multiply(d, is_tf32 ? CublasMath::kFastTf32 : CublasMath::kExact, a, b, y);
   if (finish.bias || finish.relu) {
     const std::int64_t count = d.m * d.n;
     cuda::launch({"linear", cuda::blocks_for(count), cuda::kThreads}, finish_rows_kernel<T>, count,
@@ -48,12 +55,25 @@ void multiply_by_cublas(const Cublas& cublas, const MatrixProduct& d, const T* a
 }  // namespace
 
 template <class T>
+void multiply_by_math(const Products<T>& f) {
+  if constexpr (std::is_same_v<T, float>) {
+    const ProductMath math = product_math();
+    if (math != ProductMath::kFloat32) return multiply_by_tensor_cores(f, math);
+  }
+  multiply(f);
+}
+
+template <class T>
 void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish) {
-  const auto cublas = belongs_to_blas(d) ? Cublas::get() : nullptr;
+  const bool may_be_cublas = belongs_to_blas(d) && math_of<T>() != ProductMath::kTf32x3;
+  const auto cublas = may_be_cublas ? Cublas::get() : nullptr;
   if (cublas) return multiply_by_cublas(*cublas, d, a, b, y, finish);
-  multiply(with_finish(products_of(d, a, b, y), finish));
+  multiply_by_math(with_finish(products_of(d, a, b, y), finish));
 }
+
+template void multiply_by_math(const Products<float>&);
+template void multiply_by_math(const Products<double>&);
 
 template void multiply_matrices(const MatrixProduct&, const float*, const float*, float*,
                                 const RowFinish<float>&);

@@ -1,6 +1,7 @@
 #include <maskgrad/ops/cuda/gemm/multiply.hpp>
 #include <maskgrad/ops/cuda/gemm/narrow_kernel.hpp>
 #include <maskgrad/ops/cuda/gemm/tile_kernel.hpp>
+#include <maskgrad/ops/cuda/gemm/units.hpp>
 
 namespace maskgrad::ops::cuda_gemm {
 namespace {
@@ -10,9 +11,6 @@ template <class T>
 using MiddleTile = Tile<T, 4, 4, 128 / sizeof(T), sizeof(T) == 4 ? 4 : 3>;
 template <class T>
 using LargeTile = Tile<T, 8, 32 / sizeof(T), 64 / sizeof(T), sizeof(T) == 4 ? 3 : 2>;
-
-// Multiprocessors of a card. No bit depends on it.
-constexpr std::int64_t kMultiprocessors = 132;
 
 // Calls call(the kernel's tile, its function, threads of a block).
 template <class T, class F>
@@ -44,23 +42,6 @@ auto with_kernel(const Products<T>& f, Kernel kernel, F call) {
     default:
       return tiled(LargeTile<T>());
   }
-}
-
-template <class T>
-std::int64_t groups_of(const Products<T>& f) {
-  return std::max<std::int64_t>(1, f.sum.groups());
-}
-
-template <class Tile, class T>
-Cut cut_of(const Products<T>& f, std::int64_t groups_of_piece) {
-  const auto parts = [](std::int64_t n, std::int64_t size) { return (n + size - 1) / size; };
-  Cut cut = {.pieces = parts(groups_of(f), groups_of_piece),
-             .groups_of_piece = groups_of_piece,
-             .row_tiles = parts(f.left.all_rows(), Tile::kRows),
-             .column_tiles = parts(f.right.all_rows(), Tile::kColumns),
-             .units = 0};
-  cut.units = f.count * cut.pieces * cut.row_tiles * cut.column_tiles;
-  return cut;
 }
 
 // Whether the card is busy with `kernel`, and the time that it takes then, in some unit: that of a
@@ -98,12 +79,6 @@ Kernel kernel_for(const Products<T>& f) {
   return best;
 }
 
-// Blocks that a card runs at once, or some more.
-template <class Tile>
-constexpr std::int64_t blocks_at_once() {
-  return kMultiprocessors * Tile::kBlocksAtOnce;
-}
-
 // Whether a row of ones has tiles of its own, whose other rows are computed in vain.
 template <class T>
 bool ones_have_tiles(const Products<T>& f, const Plan& plan) {
@@ -123,34 +98,8 @@ Products<T> transposed(Products<T> f) {
 
 template <class T>
 void launch_kernels(const Products<T>& f, const Plan& plan) {
-  const std::int64_t sums = f.count * f.size();
-  if (sums == 0) return;
-  const auto empty = [](std::int64_t size) {
-    return Tensor::empty({size}, dtype_of<T>, Device{DeviceType::kCuda});
-  };
   with_kernel(f, plan.kernel, [&](auto tile, auto kernel, dim3 block) {
-    using Tile = decltype(tile);
-    const Cut cut = cut_of<Tile>(f, plan.groups_of_piece);
-    const bool has_pieces = cut.pieces > 1, has_levels = cut.groups_of_piece > 1;
-    // Where each block has levels of its own, there are not many.
-    constexpr std::int64_t kMostBlocks = std::int64_t{1} << 30;
-    const std::int64_t blocks =
-        std::min(cut.units, has_levels ? blocks_at_once<Tile>() : kMostBlocks);
-    Tensor pieces, levels;
-    Results<T> results = {};
-    if (has_pieces) {
-      pieces = empty(cut.pieces * sums);
-      results.pieces = pieces.device_data<T>();
-    }
-    if (has_levels) {
-      levels = empty(blocks * cut.levels() * Tile::kRows * Tile::kColumns);
-      results.levels = levels.device_data<T>();
-    }
-    cuda::launch({"matmul", dim3(static_cast<unsigned>(blocks)), block}, kernel, f, cut, results);
-    if (!has_pieces) return;
-    cuda::launch(
-        {"matmul", cuda::blocks_for(sums, kSumsOfBlock), dim3(kSumsOfBlock, kThreadsOfSum)},
-        add_pieces_kernel<T>, f, cut, results.pieces);
+    launch_units<decltype(tile)>(f, plan.groups_of_piece, kernel, block);
   });
 }
 
@@ -160,11 +109,7 @@ template <class T>
 Plan plan_of(const Products<T>& f) {
   const Kernel kernel = kernel_for(f);
   return with_kernel(f, kernel, [&](auto tile, auto, dim3) -> Plan {
-    using Tile = decltype(tile);
-    const std::int64_t groups = groups_of(f),
-                       tiles = std::max<std::int64_t>(1, cut_of<Tile>(f, groups).units),
-                       wanted = std::max<std::int64_t>(1, blocks_at_once<Tile>() / tiles);
-    return {kernel, power_of_two(std::max<std::int64_t>(1, groups / wanted))};
+    return {kernel, best_groups_of_piece<decltype(tile)>(f)};
   });
 }
 

@@ -29,14 +29,14 @@ struct NarrowStage {
   std::int64_t numbers[Tile::kDepth];  // of the terms
 };
 
-template <int depth, class T, int rows, int pack>
+template <int depth, class T, class Term>
 __device__ void stage_by_warp(const Factor<T>& factor, const Source& source, const Step& step,
-                              StagedTerm<T, rows, pack>* to) {
+                              Term* to) {
   const int lane = static_cast<int>(threadIdx.x);
   if (factor.is_along_terms()) {
-    stage<true, rows, depth, 32>(factor, source, step, lane, to);
+    stage<true, depth, 32>(factor, source, step, lane, to);
   } else {
-    stage<false, rows, depth, 32>(factor, source, step, lane, to);
+    stage<false, depth, 32>(factor, source, step, lane, to);
   }
 }
 

@@ -31,7 +31,13 @@ struct Packs {
 /// One term of `rows` rows of a factor. With the last pack, which is empty, terms that follow each
 /// other lie in other banks.
 template <class T, int rows, int pack>
-struct StagedTerm : Packs<T, rows + pack, pack> {};
+struct StagedTerm : Packs<T, rows + pack, pack> {
+  static constexpr int kRows = rows, kPack = pack;
+  static constexpr T kMissing = 1;  // stands where there is no number
+
+  __device__ void put(int row, T x) { this->v[row] = x; }
+  __device__ void put(int row, const Pack<T, pack>& x) { this->pack_at(row / pack) = x; }
+};
 
 /// A chain of the terms of a group: of `samples` samples, which begin `step` terms apart, those
 /// that stand behind the first `begin` of the group.
@@ -77,9 +83,10 @@ struct Step {
 
 // Copies `depth` terms of `rows` rows, each access `wide` numbers that lie side by side: terms of a
 // row, or rows of a term. All are there, or, where `wide` is one, perhaps not.
-template <int wide, bool along_terms, int rows, int depth, int threads, class T, int pack>
+template <int wide, bool along_terms, int depth, int threads, class T, class Term>
 __device__ void copy_terms(const Factor<T>& factor, const Source& source, const Step& step,
-                           int thread, StagedTerm<T, rows, pack>* to) {
+                           int thread, Term* to) {
+  constexpr int rows = Term::kRows;
   constexpr int kEach = std::max(1, rows * depth / (threads * wide)),
                 kAtOnce = std::min<int>(kEach, int{32 / sizeof(T)} / std::min(wide, 2));
   static_assert(kEach % kAtOnce == 0);
@@ -100,17 +107,17 @@ __device__ void copy_terms(const Factor<T>& factor, const Source& source, const 
         const T* const at = along_terms ? from : from + step.numbers[p] * factor.term;
         values[n] = *reinterpret_cast<const Pack<T, wide>*>(at);
       } else {
-        values[n].v[0] = 1;
+        values[n].v[0] = Term::kMissing;
       }
       if (along_terms) from += kNextRow * factor.outer;
     });
     detail::unrolled<kAtOnce>([&](auto n) MASKGRAD_INLINE {
       if constexpr (along_terms || wide == 1) {
         detail::unrolled<wide>([&](auto e)
-                                   MASKGRAD_INLINE { to[term + e].v[row] = values[n].v[e]; });
+                                   MASKGRAD_INLINE { to[term + e].put(row, values[n].v[e]); });
       } else {
-        static_assert(wide == pack);
-        to[term].pack_at(row / pack) = values[n];
+        static_assert(wide == Term::kPack);
+        to[term].put(row, values[n]);
       }
       row += kNextRow;
       term += kNextTerm;
@@ -118,21 +125,22 @@ __device__ void copy_terms(const Factor<T>& factor, const Source& source, const 
   }
 }
 
-/// Writes the terms of `step`, `depth` at most, of `rows` rows of the factor to shared memory.
+/// Writes the terms of `step`, `depth` at most, of Term::kRows rows of the factor to shared memory.
 /// Thread `thread` of `threads`, each of which calls it. along_terms: what the factor says.
-template <bool along_terms, int rows, int depth, int threads, class T, int pack>
+template <bool along_terms, int depth, int threads, class T, class Term>
 __device__ void stage(const Factor<T>& factor, const Source& source, const Step& step, int thread,
-                      StagedTerm<T, rows, pack>* to) {
+                      Term* to) {
+  constexpr int rows = Term::kRows, pack = Term::kPack;
   if constexpr (pack > 1 && rows * depth % (threads * pack) == 0) {
     const auto address = reinterpret_cast<std::uintptr_t>(factor.data + source.place);
     const bool is_whole = rows <= source.rows && step.terms == depth,
                has_packs = (along_terms ? factor.outer : factor.term) % pack == 0 &&
                            address % (pack * sizeof(T)) == 0;
     if (is_whole && has_packs) {
-      return copy_terms<pack, along_terms, rows, depth, threads>(factor, source, step, thread, to);
+      return copy_terms<pack, along_terms, depth, threads>(factor, source, step, thread, to);
     }
   }
-  copy_terms<1, along_terms, rows, depth, threads>(factor, source, step, thread, to);
+  copy_terms<1, along_terms, depth, threads>(factor, source, step, thread, to);
 }
 
 }  // namespace maskgrad::ops::cuda_gemm

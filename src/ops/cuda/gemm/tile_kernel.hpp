@@ -96,10 +96,8 @@ __device__ void sum_chain(const Products<T>& f, const Source (&sources)[2], cons
   for (int p = 0; p < chain.terms; p += Tile::kDepth) {
     const int terms = std::min(int{Tile::kDepth}, chain.terms - p);
     const Step step = {terms, chain.first + chain.begin + p, numbers + p};
-    stage<left_along, Tile::kRows, Tile::kDepth, Tile::kThreads>(f.left, sources[0], step, thread,
-                                                                 left);
-    stage<right_along, Tile::kColumns, Tile::kDepth, Tile::kThreads>(f.right, sources[1], step,
-                                                                     thread, right);
+    stage<left_along, Tile::kDepth, Tile::kThreads>(f.left, sources[0], step, thread, left);
+    stage<right_along, Tile::kDepth, Tile::kThreads>(f.right, sources[1], step, thread, right);
     __syncthreads();
     Tile::multiply(left, right, terms, sums);
     __syncthreads();

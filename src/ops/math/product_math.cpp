@@ -1,0 +1,35 @@
+#include <algorithm>
+
+#include <maskgrad/ops/math/product_math.hpp>
+#include <maskgrad/ops/math/product_slots.hpp>
+#include <maskgrad/tensor/cuda/device_memory.hpp>
+#include <maskgrad/tensor/shortened.hpp>
+
+namespace maskgrad::ops {
+
+ProductMath product_math_of(std::string_view name, std::string_view flag) {
+  const auto found = std::ranges::find(kProductMathNames, name);
+  check(found != kProductMathNames.end(), "math", "{} must be one of {}, not '{}'", flag,
+        fmt::join(kProductMathNames, ", "), shortened(name));
+  return static_cast<ProductMath>(found - kProductMathNames.begin());
+}
+
+void set_product_math(ProductMath math) {
+  if (math != ProductMath::kFloat32) {
+    need_cuda_build();
+    cuda_memory->check_usable();
+    dispatch_device(Device{DeviceType::kCuda}, kTensorCoresCuda, [] {});
+  }
+  detail::product_math = math;
+}
+
+void check_product_math(const char* name, DType dtype, Device device) {
+  const ProductMath math = product_math();
+  if (math == ProductMath::kFloat32) return;
+  check(dtype == DType::kFloat32 && device.type == DeviceType::kCuda, name,
+        "multiplies float32 on cuda only by {}, and was given {} on {}: set_product_math() to "
+        "float32",
+        to_string(math), to_string(dtype), to_string(device.type));
+}
+
+}  // namespace maskgrad::ops
