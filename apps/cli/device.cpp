@@ -1,5 +1,6 @@
 #include "cli/device.hpp"
 
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/tensor/cuda/choose_device.hpp>
 
 namespace maskgrad::apps {
@@ -32,6 +33,31 @@ void add_device_for_run(CLI::App& command, Device& device) {
 
 void add_device(CLI::App& command, Device& device) {
   add(command, "", [&device](const DeviceChoice& chosen) { device = chosen.device; });
+}
+
+namespace {
+
+void choose_math(const std::string& name, Device device) {
+  const ops::ProductMath math = ops::product_math_of(name, "--math");
+  check(math == ops::ProductMath::kFloat32 || device.type == DeviceType::kCuda, "usage",
+        "--math {} is for a GPU, and the device is {}: give --device cuda, or --math float32", name,
+        to_string(device.type));
+  ops::set_product_math(math);
+}
+
+}  // namespace
+
+void add_math(CLI::App& command, const Device& device) {
+  const auto name = std::make_shared<std::string>("float32");
+  command
+      .add_option("--math", *name,
+                  fmt::format("How a GPU multiplies matrices of float32: {}",
+                              fmt::join(ops::kProductMathNames, ", ")))
+      ->type_name("NAME")
+      ->default_str("float32")
+      ->take_last();
+  command.parse_complete_callback(
+      [name, &device] { as_usage([&] { choose_math(*name, device); }); });
 }
 
 }  // namespace maskgrad::apps

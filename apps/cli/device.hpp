@@ -1,4 +1,4 @@
-// The option --device of commands that compute.
+// The options --device and --math of commands that compute.
 #pragma once
 
 #include <maskgrad/tensor/device.hpp>
@@ -21,5 +21,9 @@ void add_device(CLI::App& command, DeviceChoice& choice);
 void add_device_for_run(CLI::App& command, Device& device);
 /// For another command.
 void add_device(CLI::App& command, Device& device);
+
+/// Adds --math, which sets how the process multiplies float32 on a GPU. Throws UsageError unless
+/// `device`, which add_device() sets, is one that can do it. Both must outlive the parsing.
+void add_math(CLI::App& command, const Device& device);
 
 }  // namespace maskgrad::apps

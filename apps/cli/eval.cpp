@@ -91,6 +91,7 @@ void add_eval(CLI::App& program) {
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
   add_device_for_run(*command, options->device);
+  add_math(*command, options->device);
   command
       ->add_option(
           "--data", options->data,

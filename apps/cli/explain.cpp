@@ -122,6 +122,7 @@ void add_explain(CLI::App& program) {
       ->required();
   add_best(*command, options->weights);
   add_device_for_run(*command, options->device);
+  add_math(*command, options->device);
   add_number_option(*command, "--layer", options->choice.layer,
                     "Draw the attention of this layer whole; 0 is the first");
   add_number_option(*command, "--head", options->choice.head,

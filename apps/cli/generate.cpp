@@ -80,6 +80,7 @@ void add_generate(CLI::App& program) {
       ->type_name("");
   add_best(*command, options->weights);
   add_device_for_run(*command, options->device);
+  add_math(*command, options->device);
   add_integer(*command, "--tokens", options->generate.tokens,
               "How many tokens to write, at most; a text may end earlier");
   add_number(*command, "--temperature", sample.temperature,

@@ -208,6 +208,7 @@ void add_predict(CLI::App& program) {
   command->add_option("RUN", options->run, "Run folder")->type_name("")->required();
   add_best(*command, options->weights);
   add_device_for_run(*command, options->device);
+  add_math(*command, options->device);
   command->add_option("TEXT", options->texts, "Questions; without any, a terminal gets a prompt")
       ->type_name("");
   command->add_flag(

@@ -99,6 +99,7 @@ void add_run_op(CLI::App& program) {
       "--grad", options->grad,
       "Compute gradients, too: --in also holds grad_output, and --out gets grad_<input>");
   add_device(*command, options->device);
+  add_math(*command, options->device);
   command->footer(
       examples({"ops keep_where --sample x.safetensors",
                 "run-op keep_where --in x.safetensors --out y.safetensors --arg fill=-1"}));

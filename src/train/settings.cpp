@@ -18,7 +18,7 @@ namespace maskgrad {
 namespace {
 
 constexpr std::string_view kVersionKey = "version";
-constexpr std::int64_t kVersion = 6;
+constexpr std::int64_t kVersion = 7;
 
 std::string normalized(std::string_view key) {
   std::string result(key);

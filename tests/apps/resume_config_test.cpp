@@ -67,20 +67,20 @@ TEST_F(ResumeConfig, ReadsAConfigThatIsOlderThanSomeSettings) {
   const std::regex later(
       "(val|val_every|patience|checkpoint_every|micro_batches|schedule|warmup_steps|decay_share|"
       "ema|beta2|"
-      "weight_decay|val_share) = .*");
+      "weight_decay|val_share|math) = .*");
   for (std::string line; std::getline(lines, line);) {
     if (!std::regex_match(line, later)) old += line + "\n";
   }
-  ASSERT_THAT(old, HasSubstr("version = 6"));
+  ASSERT_THAT(old, HasSubstr("version = 7"));
   write("r/config.toml", old);
   expect_error(resume("r", {"--epochs", "3"}), 2, "'val' is missing");
-  write("r/config.toml", std::regex_replace(old, std::regex("version = 6"), "version = 2"));
+  write("r/config.toml", std::regex_replace(old, std::regex("version = 7"), "version = 2"));
   EXPECT_EQ(resume("r", {"--epochs", "3"}).err,
             "maskgrad: changed from step 81 on: epochs: 2 -> 3\n");
   EXPECT_EQ(setting("schedule"), "'constant'");
   const std::string newest = read("r/config.toml");
   const std::string third = std::regex_replace(
-      newest, std::regex("((?:decay_share|beta2|val_share) = .*\n)|(version = )6"), "$2");
+      newest, std::regex("((?:decay_share|beta2|val_share|math) = .*\n)|(version = )7"), "$2");
   write("r/config.toml", std::regex_replace(third, std::regex("version = "), "version = 3"));
   EXPECT_EQ(resume("r", {"--epochs", "4"}).err,
             "maskgrad: changed from step 121 on: epochs: 3 -> 4\n");

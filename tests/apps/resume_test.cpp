@@ -23,9 +23,9 @@ TEST_F(Resume, SaysThatTheRunIsOfAnotherRecipe) {
 TEST_F(Resume, SaysOfARunOfNoRecipeWhatIsWrongWithIt) {
   train_two_epochs();
   edit("recipe = 'blog'", "recipe = 'my_thing'");
-  edit("version = 6", "version = 7");
+  edit("version = 7", "version = 8");
   const auto result = run({"train", "blog", "--out", "r", "--resume"});
-  expect_error(result, 2, "has version 7, and this maskgrad reads up to 6");
+  expect_error(result, 2, "has version 8, and this maskgrad reads up to 7");
   EXPECT_THAT(result.err, Not(HasSubstr("my_thing")));
 }
 

@@ -91,7 +91,7 @@ TEST(Settings, SaveTheRunAndNotTheCallWithTheHelpBeside) {
   Settings settings = make_settings();
   settings.set("resume", "true", "t");
   const std::string toml = settings.to_toml();
-  EXPECT_THAT(toml, StartsWith("version = 6                      # of this file's format\n"
+  EXPECT_THAT(toml, StartsWith("version = 7                      # of this file's format\n"
                                "batch_size = 32                  # samples in a step\n"));
   EXPECT_THAT(toml, HasSubstr("\nmask = 'key'  "));
   EXPECT_EQ(toml.find("resume"), std::string::npos);
@@ -146,11 +146,11 @@ TEST(Settings, LeaveTheVersionToTheFile) {
 }
 
 TEST(Settings, ReadTheVersionsTheyKnow) {
-  for (const char* version : {"1", "2", "3", "4", "5", "6"}) {
+  for (const char* version : {"1", "2", "3", "4", "5", "6", "7"}) {
     EXPECT_EQ(loading(fmt::format("version = {}", version)), "no error");
   }
-  EXPECT_EQ(loading("version = 7"),
-            "[config] FILE: line 1: has version 7, and this maskgrad reads up to 6: take a newer "
+  EXPECT_EQ(loading("version = 8"),
+            "[config] FILE: line 1: has version 8, and this maskgrad reads up to 7: take a newer "
             "one");
   for (const char* version : {"0", "-1", "'2'", "2.0", "true"}) {
     EXPECT_EQ(loading(fmt::format("version = {}", version)),

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/shortened.hpp>
@@ -177,6 +178,7 @@ std::string to_json(const std::vector<Result>& results) {
                             {"eager", steps.eager},
                             {"broken", steps.broken}};
   }
+  json["math"] = ops::to_string(ops::product_math());
   json["machine"] = {{"processor", machine.processor},       {"threads", machine.threads},
                      {"compiler", machine.compiler},         {"native", machine.native},
                      {"instructions", machine.instructions}, {"blas", machine.blas}};
@@ -223,6 +225,7 @@ void add_bench(CLI::App& program) {
       ->type_name("FILE");
   add_integer(*command, "--threads", options->threads, "How many threads to use");
   add_device(*command, options->on);
+  add_math(*command, options->on.device);
   add_attention_options(*command, options->attention);
   add_integers(*command, "--width", options->transformer.widths, "Widths of the models")
       ->group("Transformer");

@@ -26,6 +26,7 @@ Settings settings_of(const TrainingOptions& options) {
   set("seed", options.seed);
   set("dtype", to_string(options.dtype));
   set("device", options.device);
+  set("math", options.math);
   set("init", options.init.string());
   set("optimizer", options.optimizer);
   set("lr", options.lr);

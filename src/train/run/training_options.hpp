@@ -31,6 +31,7 @@ struct TrainingOptions {
   std::uint64_t seed = 0;           // of starting weights, shuffling and dropout
   DType dtype = DType::kFloat32;    // of weights and activations
   std::string device = "cpu";       // + or "cuda", "auto": where it is trained, see choose_device()
+  std::string math = "float32";     // + or "tf32", "tf32x3": how a GPU multiplies, see ProductMath
   std::filesystem::path init = {};  // safetensors file of starting weights; empty: drawn by seed
   std::string optimizer = "adam";   // or "adam-pytorch", "adamw", "sgd"
   double lr = 1e-3;                 // + learning rate

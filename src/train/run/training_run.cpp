@@ -22,6 +22,7 @@ TrainingRun::TrainingRun(RunParts parts, const Settings& settings, FolderClaim& 
     : parts_(std::move(parts)),
       settings_(settings),
       trained_(settings),
+      math_(ops::product_math_of(settings.text("math"))),
       paths_(run_folder(parts_.name, settings)),
       claim_(claim),
       config_(paths_, claim),

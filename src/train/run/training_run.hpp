@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/train/run/config_file.hpp>
 #include <maskgrad/train/run/folder_claim.hpp>
 #include <maskgrad/train/run/run_data.hpp>
@@ -42,9 +43,9 @@ class TrainingRun {
  public:
   /// Reads the data and the starting weights, or with the setting `resume` the last checkpoint. It
   /// writes to the claimed folder only after that. This is the folder that `settings` name. The
-  /// claim must outlive the run. Throws UsageError when the folder holds a run and neither `resume`
-  /// nor `force` is set. Throws Error when data, weights or checkpoint are bad, or do not belong
-  /// together.
+  /// claim must outlive the run. While it lives, the process multiplies as the setting `math` says.
+  /// Throws UsageError when the folder holds a run and neither `resume` nor `force` is set. Throws
+  /// Error when data, weights or checkpoint are bad, or do not belong together.
   TrainingRun(RunParts parts, const Settings& settings, FolderClaim& claim);
 
   const Settings& settings() const { return settings_; }
@@ -81,6 +82,7 @@ class TrainingRun {
   RunParts parts_;
   Settings settings_;
   Settings trained_;  // what the weights were trained with last
+  ops::WithProductMath math_;
   RunPaths paths_;
   FolderClaim& claim_;
   ConfigFile config_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/print.hpp>
 #include <maskgrad/tensor/shortened.hpp>
@@ -43,6 +44,11 @@ std::vector<Setting> what_is_trained(const std::string& name, const TrainingOpti
       Setting{"device", options.device, "where to train; auto takes the GPU where one works"}
           .one_of({kDeviceNames.begin(), kDeviceNames.end()})
           .changeable(),
+      Setting{"math", Text(to_string(ops::ProductMath::kFloat32)),
+              "how a GPU multiplies matrices of float32; the others use its tensor cores"}
+          .one_of({ops::kProductMathNames.begin(), ops::kProductMathNames.end()})
+          .changeable()
+          .since(7),
       Setting{"dtype", Text(to_string(options.dtype)), "type of weights and activations"}.one_of(
           {"float32", "float64"}),
   };
@@ -188,6 +194,20 @@ void check_device(const std::string& device, const std::string& flag) {
   }
 }
 
+// Behind check_device().
+void check_math(const Settings& settings, const RunWords& words) {
+  const std::string &math = settings.text("math"), &dtype = settings.text("dtype");
+  if (math == to_string(ops::ProductMath::kFloat32)) return;
+  const Device device = choose_device(settings.text("device"));
+  const std::string flag = words.setting("math");
+  check(device.type == DeviceType::kCuda, "train",
+        "{} {} is for a GPU, and the device is {}: give {} cuda, or {} float32", flag, math,
+        to_string(device.type), words.setting("device"), flag);
+  check(dtype == to_string(DType::kFloat32), "train",
+        "{} {} multiplies float32, and {} is {}: give {} float32", flag, math,
+        words.setting("dtype"), dtype, flag);
+}
+
 }  // namespace
 
 void check_training_settings(const Settings& settings, bool validates, const RunWords& words) {
@@ -196,6 +216,7 @@ void check_training_settings(const Settings& settings, bool validates, const Run
         "train", "{}, {} and {} are all 0: nothing would end the run", words.setting("epochs"),
         words.setting("steps"), words.setting("minutes"));
   check_device(settings.text("device"), words.setting("device"));
+  check_math(settings, words);
   std::string data = words.setting("val");
   if (settings.has("val_share")) data += " or " + words.setting("val_share");
   for (const char* key : {"val_every", "patience"}) {

@@ -16,7 +16,8 @@ namespace maskgrad {
 /// is the same in a run that goes on.
 std::vector<Setting> training_settings(const std::string& name, std::vector<Setting> own = {});
 
-/// Throws Error for settings that contradict each other, and for a device that cannot be used.
+/// Throws Error for settings that contradict each other, such as `math` tf32 on the CPU, and for a
+/// device that cannot be used.
 /// `validates`: there are data for it.
 void check_training_settings(const Settings& settings, bool validates, const RunWords& words = {});
 

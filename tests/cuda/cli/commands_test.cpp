@@ -2,6 +2,7 @@
 #include <map>
 #include <regex>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "support/cli.hpp"
@@ -127,6 +128,30 @@ TEST_F(CommandsOnDevice, WriteWhatMultipliesThereBesideFigures) {
                            "--dim", "2", "--device", "cuda", "--json", "f.json"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(read("f.json"), HasSubstr(R"("cublas": "cuBLAS 13.1.0")"));
+  EXPECT_THAT(read("f.json"), HasSubstr(R"("math": "float32")"));
+}
+
+// By tf32, answers of a small model stay, and its loss has other digits.
+TEST_F(CommandsOnDevice, MultiplyAsTheyAreTold) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "20"}).code, 0);
+  const Args predict = {"predict", "r", "x=1,y=2:x+y"},
+             eval = {"eval", "r", "--data", "d", "--batch-size", "20"};
+  const auto with_math = [](Args args, const char* math) {
+    args.insert(args.end(), {"--math", math});
+    return args;
+  };
+  for (const char* math : {"tf32", "tf32x3"}) {
+    EXPECT_EQ(output_on("cuda", with_math(predict, math)), output_on("cuda", predict));
+    expect_error(run(with_math(predict, math)), 2,
+                 fmt::format("--math {} is for a GPU, and the device is cpu: give --device cuda, "
+                             "or --math float32",
+                             math));
+  }
+  EXPECT_NE(output_on("cuda", with_math(eval, "tf32")), output_on("cuda", eval));
+  EXPECT_EQ(output_on("cuda", with_math(eval, "float32")), output_on("cuda", eval));
+  EXPECT_EQ(output_on("cpu", with_math(eval, "float32")), output_on("cuda", eval));
+  expect_error(run(with_math(eval, "half")), 2,
+               "--math must be one of float32, tf32, tf32x3, not 'half'");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 namespace maskgrad {
 namespace {
 
+using ::testing::HasSubstr;
 using Args = std::vector<std::string>;
 
 class TrainOnDevice : public test::CliTest {
@@ -115,6 +116,57 @@ TEST_F(TrainOnDevice, GoesOnWithARunOfTheOtherDevice) {
     ASSERT_EQ(again.code, 0) << again.err;
     expect_same_weights("cpu", out);
   }
+}
+
+// Three products of TF32 numbers leave errors like those of float32, and Adam divides by small
+// numbers: a weight may differ by a part of the learning rate.
+TEST_F(TrainOnDevice, ByThreeProductsGivesNearlyTheWeightsOfFloat32) {
+  const Args recipes[] = {
+      {"blog", "--data", "d", "--steps", "12", "--force"},
+      {"arithmetic", "--features", "8", "--layers", "1", "--heads", "1", "--batch-size", "2",
+       "--samples", "8", "--minutes", "0", "--steps", "2", "--force"}};
+  for (const Args& recipe : recipes) {
+    SCOPED_TRACE(recipe[0]);
+    train_on("cuda", recipe);
+    const auto exact = weights("cuda");
+    for (const auto& [math, bound] : {std::pair("tf32x3", 1e-4), {"tf32", 2e-2}}) {
+      if (bound > 1e-4 && recipe[0] != "blog") continue;  // the other one takes long
+      train_on("cuda", recipe, {"--math", math});
+      double most = 0;
+      for (const auto& [name, value] : weights("cuda")) {
+        const float *a = value.data<float>(), *b = exact.at(name).data<float>();
+        for (std::int64_t i = 0; i < value.numel(); ++i) {
+          most = std::max(most, static_cast<double>(std::abs(a[i] - b[i])));
+        }
+      }
+      EXPECT_GT(most, 0) << math;
+      EXPECT_LT(most, bound) << math;
+    }
+  }
+}
+
+TEST_F(TrainOnDevice, KeepsTheMathOfARun) {
+  const auto resume = [&](Args more) {
+    Args args = {"train", "blog", "--out", "r", "--resume", "--progress", "off"};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(args);
+  };
+  ASSERT_EQ(train({"--out", "r", "--steps", "2", "--device", "cuda", "--math", "tf32x3"}).code, 0);
+  EXPECT_THAT(read("r/config.toml"), HasSubstr("math = 'tf32x3'"));
+  EXPECT_EQ(resume({"--steps", "4"}).err, "maskgrad: changed from step 3 on: steps: 2 -> 4\n");
+  expect_error(resume({"--steps", "6", "--device", "cpu"}), 2,
+               "--math tf32x3 is for a GPU, and the device is cpu: give --device cuda, or --math "
+               "float32");
+  EXPECT_EQ(resume({"--steps", "6", "--device", "cpu", "--math", "float32"}).code, 0);
+}
+
+TEST_F(TrainOnDevice, RefusesMathThatTheRunHasNoUseFor) {
+  expect_error(train({"--out", "r", "--math", "tf32"}), 2,
+               "--math tf32 is for a GPU, and the device is cpu");
+  expect_error(train({"--out", "r", "--device", "cuda", "--dtype", "float64", "--math", "tf32"}), 2,
+               "--math tf32 multiplies float32, and --dtype is float64: give --math float32");
+  expect_error(train({"--out", "r", "--math", "half"}), 2, "float32, tf32, tf32x3");
+  EXPECT_FALSE(exists("r"));
 }
 
 }  // namespace

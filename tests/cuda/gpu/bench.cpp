@@ -1,7 +1,8 @@
-// How fast the kernels are that exist: bytes that must move over the time on the device, beside a
-// plain copy on the device, and what a call costs the host.
+// How fast kernels are: bytes that must move over the time on the device, beside a plain copy on
+// the device; products and attention by their multiply-adds; and what a call costs the host.
 //   gpu_bench [FILE]   FILE gets the table as JSON
-#include <algorithm>
+#include "cuda/gpu/bench.hpp"
+
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -10,43 +11,19 @@
 
 #include <maskgrad/ops/math/activation.hpp>
 #include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/ops/nn/softmax.hpp>
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/cuda/device_step.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
 namespace maskgrad {
+
+using bench::kCuda;
+using bench::kName;
+using bench::seconds_on_device;
+
 namespace {
-
-constexpr Device kCuda{DeviceType::kCuda, 0};
-constexpr const char* kName = "gpu_bench";
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-// Seconds of the device for one call: the median of some.
-double seconds_on_device(const std::function<void()>& call) {
-  constexpr int kRepeats = 20;
-  cudaEvent_t events[2 * kRepeats];
-  for (cudaEvent_t& event : events) cuda::check_cuda(cudaEventCreate(&event), kName);
-  for (int i = 0; i < 3; ++i) call();
-  for (int i = 0; i < kRepeats; ++i) {
-    cuda::check_cuda(cudaEventRecord(events[2 * i], cuda::stream()), kName);
-    call();
-    cuda::check_cuda(cudaEventRecord(events[2 * i + 1], cuda::stream()), kName);
-  }
-  cuda::synchronize();
-  std::vector<double> seconds;
-  for (int i = 0; i < kRepeats; ++i) {
-    float ms = 0;
-    cuda::check_cuda(cudaEventElapsedTime(&ms, events[2 * i], events[2 * i + 1]), kName);
-    seconds.push_back(ms * 1e-3);
-  }
-  for (cudaEvent_t& event : events) cuda::check_cuda(cudaEventDestroy(event), kName);
-  return median(seconds);
-}
 
 struct Row {
   std::string what, shape;
@@ -64,6 +41,7 @@ class Table {
     broadcasts();
     sums();
     holes();
+    softmax();
     return std::move(rows_);
   }
 
@@ -134,6 +112,14 @@ class Table {
     const SequenceMask mask(bits);
     Tensor filled = x({batch, 512, 256});
     add("fill_holes, a half", {batch, 512, 256}, 2, [&] { fill_holes(filled, mask, 0); });
+  }
+
+  void softmax() {
+    for (const std::int64_t columns : {128, 2048}) {
+      const Shape shape = {count_ / columns, columns};
+      const Variable of(x(shape));
+      add("softmax", shape, 8, [&] { ops::softmax(of); });
+    }
   }
 
   std::int64_t count_;
@@ -233,6 +219,8 @@ int main(int argc, char** argv) {
     std::FILE* const json = argc > 1 ? std::fopen(argv[1], "w") : nullptr;
     if (json) std::fprintf(json, "[\n  {\"unit\": \"median of 20 repeats on the device\"}");
     for (const std::int64_t mebibytes : {256, 1024}) maskgrad::print_rows(mebibytes, json);
+    maskgrad::bench::print_products(json);
+    maskgrad::bench::print_attention(json);
     maskgrad::print_calls(json);
     maskgrad::print_steps(json);
     if (json) {

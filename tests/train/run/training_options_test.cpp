@@ -28,6 +28,7 @@ TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
                                    .seed = 7,
                                    .dtype = DType::kFloat64,
                                    .device = "auto",
+                                   .math = "tf32",
                                    .init = "i",
                                    .optimizer = "sgd",
                                    .lr = 0.125,
@@ -53,7 +54,7 @@ TEST(TrainingOptions, ReachTheSettingsOfTheirNames) {
         "schedule = 'wsd' ",      "warmup_steps = 8 ",  "decay_share = 0.375 ", "beta2 = 0.8125 ",
         "weight_decay = 0.25 ",   "momentum = 0.5 ",    "clip_norm = 9.5 ",     "ema = 0.75 ",
         "checkpoint_every = 10 ", "val_every = 11 ",    "patience = 12 ",       "threads = 13 ",
-        "tensorboard = false ",   "device = 'auto' "}) {
+        "tensorboard = false ",   "device = 'auto' ",   "math = 'tf32' "}) {
     EXPECT_THAT(text, HasSubstr(std::string("\n") + line));
   }
   // No setting is left out above, and so none is forgotten.
