@@ -1,5 +1,6 @@
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 #include <dlfcn.h>
 
@@ -111,7 +112,8 @@ void Cublas::check_status(int status, const char* function) const {
 
 // Matrices of cuBLAS have columns that lie side by side: it gets y^T = op(b)^T op(a)^T.
 template <class T>
-void Cublas::multiply(const MatrixProduct& d, CublasMath math, const T* a, const T* b, T* y) const {
+void Cublas::multiply(std::shared_ptr<const Cublas> cublas, const MatrixProduct& d, CublasMath math,
+                      const T* a, const T* b, T* y) {
   constexpr bool is_double = std::is_same_v<T, double>;
   const bool is_fast = math == CublasMath::kFastTf32;
   const int type = is_double ? kReal64 : kReal32, compute = is_fast     ? kCompute32FastTf32
@@ -119,7 +121,7 @@ void Cublas::multiply(const MatrixProduct& d, CublasMath math, const T* a, const
                                                                         : kCompute32Pedantic;
   const int m = static_cast<int>(d.m), n = static_cast<int>(d.n), k = static_cast<int>(d.k);
   const auto transpose = [](bool is) { return is ? kTranspose : kNoTranspose; };
-  const auto start = [=, self = shared_from_this()] {
+  const auto start = [=, self = std::move(cublas)] {
     const Functions& call = self->functions_;
     const Handle handle = self->handle_.get();
     const T one = 1, zero = 0;
@@ -144,9 +146,9 @@ std::string Cublas::description() const {
   return fmt::format("cuBLAS {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
-template void Cublas::multiply(const MatrixProduct&, CublasMath, const float*, const float*,
-                               float*) const;
-template void Cublas::multiply(const MatrixProduct&, CublasMath, const double*, const double*,
-                               double*) const;
+template void Cublas::multiply(std::shared_ptr<const Cublas>, const MatrixProduct&, CublasMath,
+                               const float*, const float*, float*);
+template void Cublas::multiply(std::shared_ptr<const Cublas>, const MatrixProduct&, CublasMath,
+                               const double*, const double*, double*);
 
 }  // namespace maskgrad::ops

@@ -32,7 +32,7 @@ enum class CublasMath {
 
 /// A handle of cuBLAS on the device's stream, which may not use atomics, with a workspace of its
 /// own of 32 MiB.
-class Cublas : public std::enable_shared_from_this<Cublas> {
+class Cublas {
  public:
   /// That of the process, made at the first call; nullptr where libcublas.so of CUDA's major
   /// version cannot be loaded, or MASKGRAD_CUBLAS=off is in the environment. Any other value of
@@ -52,7 +52,8 @@ class Cublas : public std::enable_shared_from_this<Cublas> {
   /// y = op(a) op(b), given to the device as a launch is. T is float or double. Throws Error
   /// "[cublas] CUBLAS_STATUS_... of cublasGemmEx; ..."; in a DeviceStep, end() throws it.
   template <class T>
-  void multiply(const MatrixProduct& product, CublasMath math, const T* a, const T* b, T* y) const;
+  static void multiply(std::shared_ptr<const Cublas> cublas, const MatrixProduct& product,
+                       CublasMath math, const T* a, const T* b, T* y);
 
   /// "cuBLAS 13.1.0"
   std::string description() const;

@@ -40,10 +40,11 @@ void sum_rows_of_b(const MatrixProduct& d, const T* a, const T* b, T* y,
 }
 
 template <class T>
-void multiply_by_cublas(const Cublas& cublas, const MatrixProduct& d, const T* a, const T* b, T* y,
-                        const RowFinish<T>& finish) {
+void multiply_by_cublas(std::shared_ptr<const Cublas> cublas, const MatrixProduct& d, const T* a,
+                        const T* b, T* y, const RowFinish<T>& finish) {
   const bool is_tf32 = math_of<T>() == ProductMath::kTf32;
-  cublas.multiply(d, is_tf32 ? CublasMath::kFastTf32 : CublasMath::kExact, a, b, y);
+  const CublasMath math = is_tf32 ? CublasMath::kFastTf32 : CublasMath::kExact;
+  Cublas::multiply(std::move(cublas), d, math, a, b, y);
   if (finish.bias || finish.relu) {
     const std::int64_t count = d.m * d.n;
     cuda::launch({"linear", cuda::blocks_for(count), cuda::kThreads}, finish_rows_kernel<T>, count,
@@ -67,8 +68,8 @@ template <class T>
 void multiply_matrices(const MatrixProduct& d, const T* a, const T* b, T* y,
                        const RowFinish<T>& finish) {
   const bool may_be_cublas = belongs_to_blas(d) && math_of<T>() != ProductMath::kTf32x3;
-  const auto cublas = may_be_cublas ? Cublas::get() : nullptr;
-  if (cublas) return multiply_by_cublas(*cublas, d, a, b, y, finish);
+  auto cublas = may_be_cublas ? Cublas::get() : nullptr;
+  if (cublas) return multiply_by_cublas(std::move(cublas), d, a, b, y, finish);
   multiply_by_math(with_finish(products_of(d, a, b, y), finish));
 }
 

@@ -122,9 +122,9 @@ __device__ void stage_by_block(const Factor<float>& factor, const Source& source
 /// The sums of one chain. Where those of the first parts are infinite or NaN they are the result:
 /// the second part of an infinite number is NaN.
 template <class Tile>
-__device__ typename Tile::Sums sum_chain(const Products<float>& f, const Source& left,
-                                         const Source& right, const Chain& chain,
-                                         std::int64_t* numbers, typename Tile::Memory& memory) {
+__device__ typename Tile::Sums sum_chain(const Products<float>& f, const Source (&sources)[2],
+                                         const Chain& chain, std::int64_t* numbers,
+                                         typename Tile::Memory& memory) {
   typename Tile::Sums big = {}, small = {};
   const int thread = static_cast<int>(threadIdx.x);
   if (thread < chain.terms) numbers[thread] = chain[thread];
@@ -132,8 +132,8 @@ __device__ typename Tile::Sums sum_chain(const Products<float>& f, const Source&
   for (int p = 0; p < chain.terms; p += Tile::kDepth) {
     const int terms = std::min(int{Tile::kDepth}, chain.terms - p);
     const Step step = {terms, chain.first + chain.begin + p, numbers + p};
-    stage_by_block<Tile::kDepth, Tile::kThreads>(f.left, left, step, memory.terms.left);
-    stage_by_block<Tile::kDepth, Tile::kThreads>(f.right, right, step, memory.terms.right);
+    stage_by_block<Tile::kDepth, Tile::kThreads>(f.left, sources[0], step, memory.terms.left);
+    stage_by_block<Tile::kDepth, Tile::kThreads>(f.right, sources[1], step, memory.terms.right);
     __syncthreads();
     Tile::multiply(memory, terms, big, small);
     __syncthreads();
@@ -152,14 +152,16 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     mma_kernel(Products<float> f, Cut cut, Results<float> results) {
   MASKGRAD_SHARED(typename Tile::Memory, memory, [1]);
   MASKGRAD_SHARED(std::int64_t, numbers, [kTermsOfChain]);
+  MASKGRAD_SHARED(Source, sources, [2]);  // of the factors: registers are scarce
   const auto sum_group = [&](const Unit& unit, const Places& at, const BatchSum::Group& group) {
-    const Source left = source_of(f.left, at.left, unit.row),
-                 right = source_of(f.right, at.right, unit.column);
+    if (threadIdx.x == 0) {
+      sources[0] = source_of(f.left, at.left, unit.row);
+      sources[1] = source_of(f.right, at.right, unit.column);
+    }
     typename Tile::Sums total = {};
     const int chains = chains_of(group.terms);
     for (int number = 0; number < chains; ++number) {
-      const auto sums =
-          sum_chain<Tile>(f, left, right, chain_of(group, number), numbers, memory[0]);
+      const auto sums = sum_chain<Tile>(f, sources, chain_of(group, number), numbers, memory[0]);
       Tile::for_each_sum([&](auto r, auto c, auto e) MASKGRAD_INLINE {
         const float sum = sums.v[r][c][e];
         total.v[r][c][e] = number == 0 ? sum : total.v[r][c][e] + sum;
