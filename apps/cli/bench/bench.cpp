@@ -158,6 +158,18 @@ void print_table(const std::vector<Result>& results) {
                   steps.replayed, steps.recorded, steps.eager + steps.broken));
 }
 
+void add_device_facts(nlohmann::ordered_json& json, const std::vector<std::string>& on_cpu) {
+  if (!on_cpu.empty()) json["on_cpu"] = on_cpu;
+  json["math"] = ops::to_string(ops::product_math());
+  json["machine"]["cublas"] = cublas_of_device();
+  const DeviceCounts steps = device_counts();
+  if (!has_steps(steps)) return;
+  json["device_steps"] = {{"replayed", steps.replayed},
+                          {"recorded", steps.recorded},
+                          {"eager", steps.eager},
+                          {"broken", steps.broken}};
+}
+
 // "device" is where the figures were taken. Where --device auto took several, it is the GPU, and
 // "on_cpu" has the names of the others.
 std::string to_json(const std::vector<Result>& results) {
@@ -171,18 +183,10 @@ std::string to_json(const std::vector<Result>& results) {
   const Machine machine = this_machine();
   const bool all_on_cpu = on_cpu.size() == results.size();
   json["device"] = to_string(all_on_cpu ? DeviceType::kCpu : DeviceType::kCuda);
-  if (!on_cpu.empty() && !all_on_cpu) json["on_cpu"] = on_cpu;
-  if (const DeviceCounts steps = device_counts(); has_steps(steps)) {
-    json["device_steps"] = {{"replayed", steps.replayed},
-                            {"recorded", steps.recorded},
-                            {"eager", steps.eager},
-                            {"broken", steps.broken}};
-  }
-  json["math"] = ops::to_string(ops::product_math());
   json["machine"] = {{"processor", machine.processor},       {"threads", machine.threads},
                      {"compiler", machine.compiler},         {"native", machine.native},
                      {"instructions", machine.instructions}, {"blas", machine.blas}};
-  if (device.type == DeviceType::kCuda) json["machine"]["cublas"] = cublas_of_device();
+  if (!all_on_cpu) add_device_facts(json, on_cpu);
   return json.dump(2) + "\n";
 }
 
