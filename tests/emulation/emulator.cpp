@@ -231,6 +231,7 @@ void run(const Config& config, const char* name, const std::function<void()>& ca
   if (serials().block + blocks.size() >= kMostSerials) forget_accesses();
   serials().first_of_launch = serials().block + 1;
   ++counters().launches;
+  start_from_this_thread();
   r.call = &call;
   r.count = config.block.x * config.block.y * config.block.z;
   blockDim = config.block;

@@ -50,7 +50,7 @@ std::pair<const std::byte*, std::size_t> stack_of_this_thread() {
 
 struct Fibers {
   std::byte* const stacks = static_cast<std::byte*>(reserve(kStackBytes * kMostFibers));
-  const std::pair<const std::byte*, std::size_t> main_stack = stack_of_this_thread();
+  std::pair<const std::byte*, std::size_t> main_stack;
   Fiber main;
   std::vector<std::unique_ptr<Fiber>> all;
   std::vector<Fiber*> idle;
@@ -68,6 +68,11 @@ bool is_within(const std::byte* begin, std::size_t size, const void* place) {
 }  // namespace
 
 Fiber& main_fiber() { return fibers().main; }
+
+void start_from_this_thread() {
+  static thread_local const auto stack = stack_of_this_thread();
+  fibers().main_stack = stack;
+}
 
 void switch_to(Fiber& from, Fiber& to) {
 #if defined(MASKGRAD_SANITIZES_ADDRESS)
