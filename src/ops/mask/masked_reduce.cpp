@@ -48,7 +48,9 @@ const OpDef& kMaskedMax = register_masked(
     static_cast<Reduce*>(masked_max));
 
 // x around one axis, with the mask that every element has. Each line along the axis is one result.
-struct Reduction : KeptLines {
+struct Reduction : Around {
+  Tensor keep;        // bool, of the shape of x, on the host
+  Tensor keep_there;  // the same where x is
   Shape keepdims, result;
   SequenceMask mask;
 };
@@ -63,7 +65,8 @@ Reduction reduction_of(const OpDef& op, const Variable& x, const Tensor& keep,
   check(axis > 0 || !x.mask().defined(), op.name.c_str(),
         "would mix the samples of a masked batch {}; drop_mask() it on purpose", x.shape());
   const Shape before = x.shape().slice(0, axis), after = x.shape().slice(axis + 1, x.rank());
-  Reduction d{{around(x.shape(), axis), kept}, x.shape().with_dim(axis, 1), {}, {}};
+  Reduction d{around(x.shape(), axis),     kept, kept.to(x.device()),
+              x.shape().with_dim(axis, 1), {},   {}};
   d.result = keepdims ? d.keepdims : before.concat(after);
   if (axis > 1) d.mask = x.mask();
   return d;
@@ -122,7 +125,7 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
       }
     });
   };
-  dispatch_device(x.device(), kMaskedMeanCuda, on_cpu, x.value(), d, y);
+  dispatch_device(x.device(), kMaskedMeanCuda, on_cpu, x.value(), d.keep_there, d, y);
   const auto rule = [d](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     const auto back_on_cpu = [&] {
@@ -136,7 +139,7 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
         }
       });
     };
-    dispatch_device(g.device(), kMaskedMeanGradientCuda, back_on_cpu, g, d, dx);
+    dispatch_device(g.device(), kMaskedMeanGradientCuda, back_on_cpu, g, d.keep_there, d, dx);
   };
   return record(kMaskedMean, {&x}, std::move(y), d.mask,
                 with_reach(rule, [d](std::size_t, const Tensor& marked,
@@ -146,7 +149,7 @@ Variable masked_mean(const Variable& x, const Tensor& keep, std::int64_t axis, b
 
 // dx = g at the place that won, 0 elsewhere
 Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bool keepdims) {
-  const Reduction d = reduction_of(kMaskedMax, x, keep, axis, keepdims);
+  Reduction d = reduction_of(kMaskedMax, x, keep, axis, keepdims);
   Tensor y = Tensor::empty(d.result, x.dtype(), x.device());
   Tensor best = Tensor::empty({d.lines()}, DType::kInt64, x.device());
   const auto on_cpu = [&] {
@@ -158,7 +161,8 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
       }
     });
   };
-  dispatch_device(x.device(), kMaskedMaxCuda.forward, on_cpu, x.value(), d, best, y);
+  dispatch_device(x.device(), kMaskedMaxCuda, on_cpu, x.value(), d.keep_there, d, best, y);
+  d.keep_there = {};  // backward knows the places
   const auto rule = [d, best = std::as_const(best)](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     const auto back_on_cpu = [&] {
@@ -170,7 +174,7 @@ Variable masked_max(const Variable& x, const Tensor& keep, std::int64_t axis, bo
         }
       });
     };
-    dispatch_device(g.device(), kMaskedMaxCuda.gradient, back_on_cpu, g, d, best, dx);
+    dispatch_device(g.device(), kMaskedMaxGradientCuda, back_on_cpu, g, d, best, dx);
   };
   return record(kMaskedMax, {&x}, std::move(y), d.mask,
                 with_reach(rule, [d](std::size_t, const Tensor& marked,

@@ -67,9 +67,11 @@ class RowMask {
                                : expand(keep, x.shape());
     find_rows(holes_in_rows ? SequenceMask() : x.mask());
     find_runs();
+    there_ = kept_.to(x.device());
   }
 
-  const KeptOfSoftmax& rows() const { return kept_; }
+  // Where x is.
+  const KeptOfRows& there() const { return there_; }
 
   // Calls f(bits, first, count) for the part of row `at / n` that is worth computing: the only run
   // of kept places, of which all are (bits is nullptr), or the whole row. Writes 0 to the rest of
@@ -78,7 +80,7 @@ class RowMask {
   void on_kept(std::int64_t at, std::int64_t n, T* y, F f) const {
     const std::int64_t row =
         kept_.rows.defined() ? kept_.rows.data<std::int64_t>()[at / n] : at / n;
-    const KeyInterval run = row < 0 ? KeyInterval{} : kept_.runs[static_cast<std::size_t>(row)];
+    const KeyInterval run = row < 0 ? KeyInterval{} : run_of(row);
     if (run.lo < 0) return f(kept_.bits.data<bool>() + row * n, std::int64_t{0}, n);
     std::fill_n(y, run.lo, T{});
     std::fill(y + run.hi, y + n, T{});
@@ -111,25 +113,31 @@ class RowMask {
 
   void find_runs() {
     const auto n = static_cast<std::int32_t>(shape_.dim(-1));
-    if (n == 0) return;
-    kept_.runs.resize(static_cast<std::size_t>(kept_.bits.numel() / n));
+    const std::int64_t rows = n == 0 ? 0 : kept_.bits.numel() / n;
+    kept_.runs = Tensor::empty({rows, 2}, DType::kInt32);
+    auto* to = kept_.runs.data<std::int32_t>();
     const bool* row = kept_.bits.data<bool>();
-    for (KeyInterval& run : kept_.runs) {
-      run = next_run(row, 0, n);
-      if (!next_run(row, run.hi, n).empty()) run = {-1, -1};
-      row += n;
+    for (const auto* const end = to + 2 * rows; to != end; to += 2, row += n) {
+      const KeyInterval run = next_run(row, 0, n);
+      const bool is_one = next_run(row, run.hi, n).empty();
+      to[0] = is_one ? run.lo : -1;
+      to[1] = is_one ? run.hi : -1;
     }
+  }
+  KeyInterval run_of(std::int64_t row) const {
+    const auto* const run = kept_.runs.data<std::int32_t>() + 2 * row;
+    return {run[0], run[1]};
   }
 
   Shape shape_;
-  KeptOfSoftmax kept_;
+  KeptOfRows kept_, there_;
   SequenceMask holes_;  // rows of x that do not exist
 };
 
 // y = forward(x) on what is kept of each row;  dx = backward(y, g) likewise
 template <class Forward, class Backward>
-Variable by_kept_rows(const OpDef& op, const SoftmaxKernels<KeptOfSoftmax>& kernels,
-                      const Variable& x, const Tensor& mask, Forward forward, Backward backward) {
+Variable by_kept_rows(const OpDef& op, const SoftmaxKernels<KeptOfRows>& kernels, const Variable& x,
+                      const Tensor& mask, Forward forward, Backward backward) {
   const RowMask keep(op, x, mask);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   const auto on_row = [&]<class T>(T, std::int64_t at, std::int64_t n) {
@@ -139,7 +147,7 @@ Variable by_kept_rows(const OpDef& op, const SoftmaxKernels<KeptOfSoftmax>& kern
       forward(in + first, bits, out + first, count);
     });
   };
-  for_each_row(op, x.value(), kernels.forward, on_row, x.value(), keep.rows(), y);
+  for_each_row(op, x.value(), kernels.forward, on_row, x.value(), keep.there(), y);
   const auto rule = [keep, backward, &op, &kernels, saved = Saved(op, "output", y)](
                         const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
@@ -151,7 +159,7 @@ Variable by_kept_rows(const OpDef& op, const SoftmaxKernels<KeptOfSoftmax>& kern
         backward(bits, out + first, grad + first, row + first, count);
       });
     };
-    for_each_row(op, g, kernels.gradient, on_row_back, output, g, keep.rows(), dx);
+    for_each_row(op, g, kernels.gradient, on_row_back, output, g, keep.there(), dx);
   };
   return record(op, {&x}, y,
                 with_reach(rule, [keep](std::size_t, const Tensor& marked,

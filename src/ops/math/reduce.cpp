@@ -230,7 +230,7 @@ Variable max(const Variable& x, std::int64_t axis_given, bool keepdims) {
       for (std::int64_t i = 0; i < y.numel(); ++i) y.data<T>()[i] = in[d.place(i, index[i])];
     });
   };
-  dispatch_device(x.device(), kMaxCuda.forward, on_cpu, x.value(), d, best, y);
+  dispatch_device(x.device(), kMaxCuda, on_cpu, x.value(), d, best, y);
   const auto rule = [d, best = std::as_const(best)](const Tensor& g, Gradients& grads) {
     Tensor dx = grads.buffer(0);
     const auto back_on_cpu = [&] {
@@ -242,7 +242,7 @@ Variable max(const Variable& x, std::int64_t axis_given, bool keepdims) {
         }
       });
     };
-    dispatch_device(g.device(), kMaxCuda.gradient, back_on_cpu, g, d, best, dx);
+    dispatch_device(g.device(), kMaxGradientCuda, back_on_cpu, g, d, best, dx);
   };
   const Shape reduced = x.shape().with_dim(axis, 1);
   return record(

@@ -103,8 +103,7 @@ void max(const Tensor& x, const Around& d, Tensor& best, Tensor& y) {
   dispatch_dtype(FloatingTypes{}, x.dtype(), "max",
                  [&]<class T>(T) { find_largest<T>(x, nullptr, d, best, y.device_data<T>()); });
 }
-void masked_max(const Tensor& x, const KeptLines& d, Tensor& best, Tensor& y) {
-  const Tensor keep = d.keep.to(x.device());
+void masked_max(const Tensor& x, const Tensor& keep, const Around& d, Tensor& best, Tensor& y) {
   dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_max", [&]<class T>(T) {
     find_largest<T>(x, keep.device_data<bool>(), d, best, y.device_data<T>());
   });
@@ -117,16 +116,14 @@ void max_gradient(const Tensor& g, const Around& d, const Tensor& best, Tensor& 
   });
 }
 
-void masked_mean(const Tensor& x, const KeptLines& d, Tensor& y) {
-  const Tensor keep = d.keep.to(x.device());
+void masked_mean(const Tensor& x, const Tensor& keep, const Around& d, Tensor& y) {
   dispatch_dtype(FloatingTypes{}, x.dtype(), "masked_mean", [&]<class T>(T) {
     launch_lines("masked_mean", d, masked_mean_kernel<ShortRow, T>, masked_mean_kernel<LongRow, T>,
                  masked_mean_kernel<Column, T>, x.device_data<T>(), keep.device_data<bool>(),
                  y.device_data<T>());
   });
 }
-void masked_mean_gradient(const Tensor& g, const KeptLines& d, Tensor& dx) {
-  const Tensor keep = d.keep.to(g.device());
+void masked_mean_gradient(const Tensor& g, const Tensor& keep, const Around& d, Tensor& dx) {
   dispatch_dtype(FloatingTypes{}, g.dtype(), "masked_mean", [&]<class T>(T) {
     launch_lines("masked_mean", d, masked_mean_gradient_kernel<ShortRow, T>,
                  masked_mean_gradient_kernel<LongRow, T>, masked_mean_gradient_kernel<Column, T>,
@@ -135,10 +132,9 @@ void masked_mean_gradient(const Tensor& g, const KeptLines& d, Tensor& dx) {
 }
 
 const bool kFilled =
-    kArgmaxCuda.fill(argmax) && kMaxCuda.forward.fill(max) &&
-    kMaxCuda.gradient.fill(max_gradient) && kMaskedMaxCuda.forward.fill(masked_max) &&
-    kMaskedMaxCuda.gradient.fill(max_gradient) && kMaskedMeanCuda.fill(masked_mean) &&
-    kMaskedMeanGradientCuda.fill(masked_mean_gradient);
+    kArgmaxCuda.fill(argmax) && kMaxCuda.fill(max) && kMaxGradientCuda.fill(max_gradient) &&
+    kMaskedMaxCuda.fill(masked_max) && kMaskedMaxGradientCuda.fill(max_gradient) &&
+    kMaskedMeanCuda.fill(masked_mean) && kMaskedMeanGradientCuda.fill(masked_mean_gradient);
 // With the kernels of sum_to().
 const SharedKernels kSum("sum"), kMean("mean");
 

@@ -13,25 +13,21 @@ namespace maskgrad::ops {
 inline constinit CudaKernel<void(const Tensor& x, const Around& d, Tensor& best)> kArgmaxCuda{
     "argmax"};
 
-/// Lines of which some elements count.
-struct KeptLines : Around {
-  Tensor keep;  // bool, of the shape of x, on the host
-};
+inline constinit CudaKernel<void(const Tensor& x, const Around& d, Tensor& best, Tensor& y)>
+    kMaxCuda{"max"};
+using MaxGradientKernel =
+    CudaKernel<void(const Tensor& g, const Around& d, const Tensor& best, Tensor& dx)>;
+inline constinit MaxGradientKernel kMaxGradientCuda{"max"}, kMaskedMaxGradientCuda{"masked_max"};
+
+// keep: bool, of the shape of x. It says which elements count.
 
 /// best is -1 where nothing is kept.
-template <class Lines>
-struct MaxKernels {
-  CudaKernel<void(const Tensor& x, const Lines& d, Tensor& best, Tensor& y)> forward;
-  CudaKernel<void(const Tensor& g, const Around& d, const Tensor& best, Tensor& dx)> gradient;
-
-  constexpr explicit MaxKernels(const char* op) : forward(op), gradient(op) {}
-};
-inline constinit MaxKernels<Around> kMaxCuda{"max"};
-inline constinit MaxKernels<KeptLines> kMaskedMaxCuda{"masked_max"};
-
-inline constinit CudaKernel<void(const Tensor& x, const KeptLines& d, Tensor& y)> kMaskedMeanCuda{
-    "masked_mean"};
-inline constinit CudaKernel<void(const Tensor& g, const KeptLines& d, Tensor& dx)>
+inline constinit CudaKernel<void(const Tensor& x, const Tensor& keep, const Around& d, Tensor& best,
+                                 Tensor& y)>
+    kMaskedMaxCuda{"masked_max"};
+inline constinit CudaKernel<void(const Tensor& x, const Tensor& keep, const Around& d, Tensor& y)>
+    kMaskedMeanCuda{"masked_mean"};
+inline constinit CudaKernel<void(const Tensor& g, const Tensor& keep, const Around& d, Tensor& dx)>
     kMaskedMeanGradientCuda{"masked_mean"};
 
 }  // namespace maskgrad::ops

@@ -207,8 +207,8 @@ Variable masked_layer_norm(const Variable& x, const Tensor& keep, const Variable
   check_shapes(kMaskedLayerNorm, x, weight, bias);
   check_eps(kMaskedLayerNorm, eps, x.dtype());
   return normalised_over(kMaskedLayerNorm, kMaskedLayerNormCuda, x,
-                         KeptOfNorm(kept_elements("masked_layer_norm", x, keep)), keep, weight,
-                         bias, eps);
+                         KeptOfNorm(kept_elements("masked_layer_norm", x, keep), x.device()), keep,
+                         weight, bias, eps);
 }
 
 }  // namespace maskgrad::ops

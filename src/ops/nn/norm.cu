@@ -164,18 +164,15 @@ void sum_parameters(LayerNormGradient& call, const Kept& keep) {
   if (call.dbias.defined()) finish<T>(rows, of_bias, call.dbias);
 }
 
-// What is kept, for a kernel; `elements` gets the memory of bits that are uploaded.
-Kept kept_there(const KeptOfNorm& kept, const Tensor& x, Tensor& elements) {
-  if (kept.elements().defined()) elements = kept.elements().to(x.device());
-  const Tensor& bits = elements;
+Kept kept_there(const KeptOfNorm& kept, const Tensor& x) {
+  const Tensor& elements = kept.elements_there();
   return {KeptPositions::of_rows(kept.mask(), x),
-          bits.defined() ? bits.device_data<bool>() : nullptr};
+          elements.defined() ? elements.device_data<bool>() : nullptr};
 }
 
 void normalise(const Tensor& x, const KeptOfNorm& kept, const Tensor& weight, const Tensor& bias,
                double eps, LayerNormOutput& output) {
-  Tensor elements;
-  const Kept keep = kept_there(kept, x, elements);
+  const Kept keep = kept_there(kept, x);
   dispatch_dtype(FloatingTypes{}, x.dtype(), "layer_norm", [&]<class T>(T) {
     launch_rows("layer_norm", x.shape(), norm_kernel<ShortRow, T>, norm_kernel<LongRow, T>,
                 x.device_data<T>(), keep, weight.device_data<T>(), bias.device_data<T>(), eps,
@@ -184,8 +181,7 @@ void normalise(const Tensor& x, const KeptOfNorm& kept, const Tensor& weight, co
 }
 
 void set_gradients(LayerNormGradient& call) {
-  Tensor elements;
-  const Kept keep = kept_there(call.kept, call.x, elements);
+  const Kept keep = kept_there(call.kept, call.x);
   dispatch_dtype(FloatingTypes{}, call.x.dtype(), "layer_norm", [&]<class T>(T) {
     if (call.dx.defined()) {
       launch_rows("layer_norm", call.x.shape(), input_gradient_kernel<ShortRow, T>,

@@ -13,11 +13,13 @@ namespace maskgrad::ops {
 /// mask, or all.
 class KeptOfNorm {
  public:
-  explicit KeptOfNorm(Tensor elements) : elements_(std::move(elements)) {}
+  /// elements: on the host; the device has a copy while this lives.
+  KeptOfNorm(Tensor elements, Device device)
+      : elements_(std::move(elements)), elements_there_(elements_.to(device)) {}
   KeptOfNorm(const SequenceMask& mask, const Shape& shape) : positions_(mask, shape) {}
 
-  /// Both on the host; undefined where they say nothing.
-  const Tensor& elements() const { return elements_; }
+  /// On the device; undefined where they say nothing.
+  const Tensor& elements_there() const { return elements_there_; }
   const SequenceMask& mask() const { return positions_.mask(); }
 
   /// Whether the row that begins at element `at` is at a position that exists.
@@ -33,7 +35,7 @@ class KeptOfNorm {
   }
 
  private:
-  Tensor elements_;
+  Tensor elements_, elements_there_;
   KeptPlaces positions_;
 };
 

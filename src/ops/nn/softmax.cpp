@@ -38,7 +38,7 @@ void check_last_is_not_positions(const OpDef& op, const Variable& x) {
 
 // y = forward(x) on each row;  dx = backward(y, g) likewise
 template <class Forward, class Backward>
-Variable by_rows(const OpDef& op, const SoftmaxKernels<>& kernels, const Variable& x,
+Variable by_rows(const OpDef& op, const SoftmaxKernels<AllOfRows>& kernels, const Variable& x,
                  Forward forward, Backward backward) {
   check_defined(op, {&x});
   check_last_is_not_positions(op, x);
@@ -46,7 +46,7 @@ Variable by_rows(const OpDef& op, const SoftmaxKernels<>& kernels, const Variabl
   const auto on_row = [&]<class T>(T, std::int64_t at, std::int64_t n) {
     forward(x.value().data<T>() + at, nullptr, y.data<T>() + at, n);
   };
-  for_each_row(op, x.value(), kernels.forward, on_row, x.value(), y);
+  for_each_row(op, x.value(), kernels.forward, on_row, x.value(), AllOfRows(), y);
   const auto rule = [&op, &kernels, backward, saved = Saved(op, "output", y)](const Tensor& g,
                                                                               Gradients& grads) {
     Tensor dx = grads.buffer(0);
@@ -54,7 +54,7 @@ Variable by_rows(const OpDef& op, const SoftmaxKernels<>& kernels, const Variabl
     const auto on_row_back = [&]<class T>(T, std::int64_t at, std::int64_t n) {
       backward(nullptr, output.data<T>() + at, g.data<T>() + at, dx.data<T>() + at, n);
     };
-    for_each_row(op, g, kernels.gradient, on_row_back, output, g, dx);
+    for_each_row(op, g, kernels.gradient, on_row_back, output, g, AllOfRows(), dx);
   };
   return record(op, {&x}, std::move(y), rule);
 }
