@@ -54,17 +54,15 @@ __device__ OfColumns<T>& of_columns() {
 // The elements of this thread's lane, in blocks.
 template <class T, class Step, class Combine>
 __device__ T lane_of_column(const Column& column, T start, Step step, Combine combine) {
-  T levels[kLevelsOfTree];
-  const auto level_at = [&](int level) -> T& { return levels[level]; };
-  std::int64_t blocks = 0;
-  for (std::int64_t begin = 0; begin < column.length; begin += kOfRowBlock, ++blocks) {
+  IndexTree<T> blocks;
+  for (std::int64_t begin = 0; begin < column.length; begin += kTermsOfBlock) {
     const std::int64_t left = column.length - begin,
-                       end = begin + (left < kOfRowBlock ? left : kOfRowBlock);
+                       end = begin + (left < kTermsOfBlock ? left : kTermsOfBlock);
     T lane = start;
     for (std::int64_t j = begin + threadIdx.y; j < end; j += kLanesOfRow) lane = step(lane, j);
-    add_to_tree(blocks, lane, level_at, combine);
+    blocks.add(lane, combine);
   }
-  return total_of_tree(blocks, start, level_at, combine);
+  return blocks.total(start, combine);
 }
 
 }  // namespace detail
@@ -90,7 +88,7 @@ __device__ T reduce_row(const Column& column, T start, Step step, Combine combin
 template <class... P, class... A>
 void launch_lines(const char* name, const Around& d, void (*of_short)(P...), void (*of_long)(P...),
                   void (*of_column)(P...), A... arguments) {
-  const bool is_short = d.along <= detail::kOfRowBlock;
+  const bool is_short = d.along <= kTermsOfBlock;
   if (d.inner > 1 && (is_short || d.lines() >= detail::kManyColumns)) {
     const dim3 block(detail::kColumnsOfTile, detail::kLanesOfRow);
     cuda::launch({name, cuda::blocks_for(d.lines(), detail::kColumnsOfTile), block}, of_column,

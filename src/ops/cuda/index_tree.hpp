@@ -1,4 +1,4 @@
-// Parts of a sum that come one after another, combined in a balanced tree of their indices: the
+// Parts of a result that come one after another, combined in a balanced tree of their indices: the
 // order of PairwiseSum. For `.cu` files. Internal to src/ops.
 #pragma once
 
@@ -8,19 +8,18 @@
 
 namespace maskgrad::ops {
 
-/// What comes of 2^k parts waits at level k, where bit k of their number is set.
+namespace detail {
+
 inline constexpr int kLevelsOfTree = 40;
 
-/// Adds a part. number: how many are in the tree already. level_at(k): the memory of level k.
-/// combine(a, b): a stands before b.
+// What comes of 2^k parts waits at level k, where bit k of their number is set. `number`: how many
+// parts are there already. level_at(k) is the place of level k.
 template <class T, class Level, class Combine>
 __device__ void add_to_tree(std::int64_t number, T part, Level level_at, Combine combine) {
   int level = 0;
   for (; number >> level & 1; ++level) part = combine(level_at(level), part);
   level_at(level) = part;
 }
-
-/// What comes of all `number` parts; `nothing` of none.
 template <class T, class Level, class Combine>
 __device__ T total_of_tree(std::int64_t number, T nothing, Level level_at, Combine combine) {
   T total = nothing;
@@ -34,24 +33,37 @@ __device__ T total_of_tree(std::int64_t number, T nothing, Level level_at, Combi
   return total;
 }
 
-/// The sums of one thread.
+}  // namespace detail
+
+/// The tree of one thread. combine(a, b) is given a before b.
 template <class T>
-class SumsInTree {
+class IndexTree {
  public:
-  __device__ void add(T sum) { add_to_tree(number_++, sum, level_at(), plus); }
-  /// 0 over none.
-  __device__ T total() { return total_of_tree(number_, T{0}, level_at(), plus); }
-  /// How many were added.
+  template <class Combine>
+  __device__ void add(T part, Combine combine) {
+    detail::add_to_tree(
+        number_++, part, [this](int k) -> T& { return levels_[k]; }, combine);
+  }
+  /// What comes of all parts; `nothing` of none.
+  template <class Combine>
+  __device__ T total(T nothing, Combine combine) {
+    const auto level_at = [this](int k) -> T& { return levels_[k]; };
+    return detail::total_of_tree(number_, nothing, level_at, combine);
+  }
+  /// Of parts so far.
   __device__ std::int64_t number() const { return number_; }
 
  private:
-  __device__ static T plus(T a, T b) { return a + b; }
-  __device__ auto level_at() {
-    return [this](int level) -> T& { return levels_[level]; };
-  }
-
-  T levels_[kLevelsOfTree];
+  T levels_[detail::kLevelsOfTree];
   std::int64_t number_ = 0;
+};
+
+/// What adds, for trees of sums.
+struct Plus {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    return a + b;
+  }
 };
 
 }  // namespace maskgrad::ops

@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <limits>
 
+#include <maskgrad/ops/cuda/index_tree.hpp>
 #include <maskgrad/ops/functors/element.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/cuda/warp.hpp>
@@ -32,9 +33,7 @@ namespace maskgrad::ops {
 
 namespace detail {
 
-inline constexpr unsigned kLanesOfRow = maskgrad::detail::kLanesOfTerms;
-inline constexpr std::int64_t kOfRowBlock = maskgrad::detail::kTermsOfBlock;
-
+inline constexpr unsigned kLanesOfRow = kLanesOfTerms;
 inline constexpr unsigned kShortRows = 8;   // of a block of threads
 inline constexpr unsigned kMostParts = 16;  // blocks of a long row that are taken at once
 
@@ -68,14 +67,12 @@ struct RowThreads {
     return part;
   }
 
-  __device__ std::int64_t blocks() const {
-    return (length + detail::kOfRowBlock - 1) / detail::kOfRowBlock;
-  }
+  __device__ std::int64_t blocks() const { return (length + kTermsOfBlock - 1) / kTermsOfBlock; }
   /// Calls f(j) for this thread's elements of a block, in their order.
   template <class F>
   __device__ void for_each_of_block(std::int64_t block, F f) const {
-    const std::int64_t begin = block * detail::kOfRowBlock, left = length - begin,
-                       end = begin + (left < detail::kOfRowBlock ? left : detail::kOfRowBlock);
+    const std::int64_t begin = block * kTermsOfBlock, left = length - begin,
+                       end = begin + (left < kTermsOfBlock ? left : kTermsOfBlock);
     for (std::int64_t j = begin + threadIdx.x; j < end; j += detail::kLanesOfRow) f(j);
   }
   /// Calls f(j) for all elements of this thread.
@@ -97,36 +94,12 @@ using LongRow = RowThreads<true>;
 
 namespace detail {
 
-// combine(lanes[l], lanes[l + 8]) for the lower half, and so on until one is left, which all get.
+// Combines the lanes of a row in a tree. All of them get the result.
 template <class T, class Combine>
-__device__ T combine_lanes(T x, Combine combine) {
-  for (unsigned by = kLanesOfRow / 2; by > 0; by /= 2) {
-    x = combine(x, __shfl_xor_sync(cuda::kAllLanes, x, by));
-  }
+__device__ T combine_row(T x, Combine combine) {
+  x = cuda::combine_lanes(x, kLanesOfRow, combine);
   const unsigned first = threadIdx.y * kLanesOfRow % 32;
   return __shfl_sync(cuda::kAllLanes, x, first);
-}
-
-// What comes of 2^k parts waits at level k, where bit k of their number is set: a balanced tree.
-// `number`: how many parts are in it already.
-inline constexpr int kLevelsOfTree = 40;
-template <class T, class Level, class Combine>
-__device__ void add_to_tree(std::int64_t number, T part, Level level_at, Combine combine) {
-  int level = 0;
-  for (; number >> level & 1; ++level) part = combine(level_at(level), part);
-  level_at(level) = part;
-}
-template <class T, class Level, class Combine>
-__device__ T total_of_tree(std::int64_t number, T nothing, Level level_at, Combine combine) {
-  T total = nothing;
-  bool is_first = true;
-  for (int level = 0; number >> level != 0; ++level) {
-    if (!(number >> level & 1)) continue;
-    const T sum = level_at(level);
-    total = is_first ? sum : combine(sum, total);
-    is_first = false;
-  }
-  return total;
 }
 
 // What the threads of a long row share. One for all reductions of a kernel with this T.
@@ -161,7 +134,7 @@ template <class T, class Step, class Combine>
 __device__ T reduce_row(const ShortRow& row, T start, Step step, Combine combine) {
   T lane = start;
   row.for_each([&](std::int64_t j) { lane = step(lane, j); });
-  return detail::combine_lanes(lane, combine);
+  return detail::combine_row(lane, combine);
 }
 template <class T, class Step, class Combine>
 __device__ T reduce_row(const LongRow& row, T start, Step step, Combine combine) {
@@ -184,7 +157,7 @@ __device__ T reduce_row(const LongRow& row, T start, Step step, Combine combine)
   }
   T total = start;
   if (threadIdx.y == 0) total = detail::total_of_tree(round, start, level_at, combine);
-  total = detail::combine_lanes(total, combine);
+  total = detail::combine_row(total, combine);
   if (threadIdx.x == 0 && threadIdx.y == 0) shared.parts[0][0] = total;
   __syncthreads();
   total = shared.parts[0][0];
@@ -196,8 +169,7 @@ __device__ T reduce_row(const LongRow& row, T start, Step step, Combine combine)
 template <class T, class Row, class Term>
 __device__ T row_sum(const Row& row, Term term) {
   return reduce_row(
-      row, T{0}, [&](T sum, std::int64_t j) { return sum + term(j); },
-      [](T a, T b) { return a + b; });
+      row, T{0}, [&](T sum, std::int64_t j) { return sum + term(j); }, Plus());
 }
 
 /// The sum of x(j) y(j).
@@ -205,7 +177,7 @@ template <class T, class Row, class X, class Y>
 __device__ T row_dot(const Row& row, X x, Y y) {
   return reduce_row(
       row, T{0}, [&](T sum, std::int64_t j) { return math::multiply_add(x(j), y(j), sum); },
-      [](T a, T b) { return a + b; });
+      Plus());
 }
 
 /// The largest of value(j), NaN left out; -inf over nothing.
@@ -231,7 +203,7 @@ struct RowsOf {
 template <class... P, class... A>
 void launch_rows(const char* name, const RowsOf& rows, void (*of_short)(P...),
                  void (*of_long)(P...), A... arguments) {
-  const std::int64_t blocks = (rows.n + detail::kOfRowBlock - 1) / detail::kOfRowBlock;
+  const std::int64_t blocks = (rows.n + kTermsOfBlock - 1) / kTermsOfBlock;
   if (blocks <= 1) {
     const dim3 block(detail::kLanesOfRow, detail::kShortRows);
     cuda::launch({name, cuda::blocks_for(rows.count, detail::kShortRows), block}, of_short,

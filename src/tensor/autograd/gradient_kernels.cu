@@ -71,10 +71,8 @@ struct Matrices {
 };
 
 // Adjacent numbers, as a sum over the last axis has them, are 16 columns, which are added last.
-constexpr std::int64_t kLanesOfRow = 16;
-
 Matrices matrices(std::int64_t outer, std::int64_t along, std::int64_t inner) {
-  const std::int64_t columns = inner == 1 ? kLanesOfRow : inner;
+  const std::int64_t columns = inner == 1 ? kLanesOfTerms : inner;
   const std::int64_t of_block = columns * kRowsOfBlock;
   return {outer, along * inner, columns, (along * inner + of_block - 1) / of_block};
 }
@@ -112,7 +110,7 @@ __global__ void add_blocks_kernel(T* partial, Matrices m, bool adds_columns, T* 
     __syncthreads();
   }
   T total = has_column ? *first : T{0};
-  if (adds_columns) total = cuda::sum_of_lanes<kLanesOfRow>(total);
+  if (adds_columns) total = cuda::sum_of_lanes(total, kLanesOfTerms);
   if (threadIdx.y > 0 || column >= m.columns) return;
   if (!adds_columns) {
     sums[blockIdx.y * m.columns + column] = total;

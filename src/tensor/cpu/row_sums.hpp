@@ -15,6 +15,8 @@ namespace maskgrad {
 /// The rows of a block, which are added one after another. Blocks are added in a balanced binary
 /// tree.
 inline constexpr std::int64_t kRowsOfBlock = 32;
+/// How the elements of one row are added: so many sums side by side, and blocks of rows of them.
+inline constexpr std::int64_t kLanesOfTerms = 16, kTermsOfBlock = kLanesOfTerms * kRowsOfBlock;
 
 namespace detail {
 
@@ -79,9 +81,6 @@ void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, std::int64_t 
 
 namespace detail {
 
-// How sum_terms() cuts: sixteen sums side by side, and blocks of rows of them.
-inline constexpr std::int64_t kLanesOfTerms = 16, kTermsOfBlock = kLanesOfTerms * kRowsOfBlock;
-
 // lanes[l] = the sum of term(j) over j = begin + l, begin + l + 16, ... before end: one block.
 template <class T, class Term>
 void sum_block_of_terms(std::int64_t begin, std::int64_t end, Term& term, T* lanes) {
@@ -131,7 +130,7 @@ T sum_of_lanes(T* lanes) {
 /// computed as by sum_rows(), and the sixteen are added in a tree. T is the type of the sums.
 template <class T, class Term>
 T sum_terms(std::int64_t n, Term term) {
-  T lanes[detail::kLanesOfTerms];
+  T lanes[kLanesOfTerms];
   detail::sum_blocks_of_terms(0, n, term, lanes);
   return detail::sum_of_lanes(lanes);
 }
@@ -143,7 +142,7 @@ template <class T, class Term>
 void sum_terms_of_rows(std::int64_t rows, std::int64_t n, std::int64_t work, const Term& term,
                        T* sums) {
   // A power of two of blocks: a branch of the tree.
-  constexpr std::int64_t kLanes = detail::kLanesOfTerms, kPart = 16 * detail::kTermsOfBlock;
+  constexpr std::int64_t kLanes = kLanesOfTerms, kPart = 16 * kTermsOfBlock;
   if (n <= kPart) {
     return parallel_for(rows, least_for(n, work), [&](std::int64_t i, std::int64_t end) {
       for (; i < end; ++i) sums[i] = sum_terms<T>(n, [&](std::int64_t j) { return term(i, j); });

@@ -11,8 +11,7 @@
 namespace maskgrad::ops {
 namespace {
 
-// So many tiles are added to the gradients of keys one by one.
-constexpr std::int64_t kTilesOfGroup = 8;
+constexpr std::int64_t kTilesOfGroup = AttentionTiles::kTilesOfGroup;
 
 // The gradients of a head of keys and values: sums over the queries of a group of heads.
 template <class T>
@@ -135,7 +134,7 @@ class BackwardTile {
   // A vector whose lanes add up to g_s . output_s.
   Vec<T> product_of_row(const T* output, std::int64_t s) const {
     const T *grad = grad_rows_ + s * p_.output.row, *out = output + s * p_.output.row;
-    if (p_.value_features > detail::kOfBlock) {
+    if (p_.value_features > kTermsOfBlock) {
       const T dot = row_dot(grad, out, p_.value_features);
       return load_first(&dot, 1);
     }

@@ -38,6 +38,7 @@ class AttentionTiles {
   static constexpr std::int64_t kStrip = 16;    // queries; vectors of no machine are longer
   static constexpr std::int64_t kStrips = kQueries / kStrip;
   static constexpr std::int64_t kKeysOfGroup = 8 * kKeys;  // long sums over keys are cut here
+  static constexpr std::int64_t kTilesOfGroup = 8;         // and those over queries
 
   explicit AttentionTiles(const AttentionMask& mask);
   /// Those of a plan, which has kept their body().

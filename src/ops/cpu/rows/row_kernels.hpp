@@ -14,6 +14,7 @@
 #include <maskgrad/ops/cpu/vector/transpose.hpp>
 #include <maskgrad/ops/cpu/vector/vector.hpp>
 #include <maskgrad/ops/functors/softmax_rules.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
 
 namespace maskgrad::ops {
 
@@ -42,21 +43,18 @@ xsimd::batch_bool<T> among_first(std::int64_t count) {
   return Vec<T>::load_unaligned(kPlaces.data()) < Vec<T>(static_cast<T>(count));
 }
 
-// So many elements go into lanes one after another; what comes of more is combined in a tree.
-inline constexpr std::int64_t kOfBlock = 512;
-
 template <class T>
-using RowLanes = std::array<Vec<T>, static_cast<std::size_t>(16 / kLanes<T>)>;
+using RowLanes = std::array<Vec<T>, static_cast<std::size_t>(kLanesOfTerms / kLanes<T>)>;
 
-// Element j into lane j % 16.
+// Element j into lane j % 16, as sum_terms() does.
 template <class T, class Step, class... Ts>
 [[gnu::always_inline]] inline RowLanes<T> lanes_of_block(std::int64_t n, T start, Step step,
                                                          const Ts*... x) {
-  constexpr std::int64_t kVectors = 16 / kLanes<T>;
+  constexpr std::int64_t kVectors = kLanesOfTerms / kLanes<T>;
   RowLanes<T> lanes;
   lanes.fill(Vec<T>(start));
   std::int64_t j = 0;
-  for (; j + 16 <= n; j += 16) {
+  for (; j + kLanesOfTerms <= n; j += kLanesOfTerms) {
     unrolled<kVectors>([&](auto v) MASKGRAD_INLINE {
       lanes[v] = step(lanes[v], Vec<T>::load_unaligned(x + j + v * kLanes<T>)...);
     });
@@ -79,8 +77,8 @@ RowLanes<T> combine_all(RowLanes<T> a, const RowLanes<T>& b, Combine combine) {
 template <class T, class Step, class Combine, class... Ts>
 RowLanes<T> lanes_of_tree(int level, std::int64_t n, T start, Step step, Combine combine,
                           const Ts*... x) {
-  if (n <= kOfBlock) return lanes_of_block(n, start, step, x...);
-  const std::int64_t half = kOfBlock << (level - 1);
+  if (n <= kTermsOfBlock) return lanes_of_block(n, start, step, x...);
+  const std::int64_t half = kTermsOfBlock << (level - 1);
   if (n <= half) return lanes_of_tree(level - 1, n, start, step, combine, x...);
   return combine_all<T>(lanes_of_tree(level - 1, half, start, step, combine, x...),
                         lanes_of_tree(level - 1, n - half, start, step, combine, (x + half)...),
@@ -95,10 +93,10 @@ RowLanes<T> lanes_of_tree(int level, std::int64_t n, T start, Step step, Combine
 template <class T, class Step, class Combine, class... Ts>
 T reduce_row(std::int64_t n, T start, Step step, Combine combine, const Ts*... x) {
   detail::RowLanes<T> lanes;
-  if (n <= detail::kOfBlock) {
+  if (n <= kTermsOfBlock) {
     lanes = detail::lanes_of_block(n, start, step, x...);
   } else {
-    const auto blocks = static_cast<std::uint64_t>((n + detail::kOfBlock - 1) / detail::kOfBlock);
+    const auto blocks = static_cast<std::uint64_t>((n + kTermsOfBlock - 1) / kTermsOfBlock);
     lanes = detail::lanes_of_tree(static_cast<int>(std::bit_width(blocks - 1)), n, start, step,
                                   combine, x...);
   }

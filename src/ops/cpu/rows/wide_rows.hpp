@@ -93,7 +93,7 @@ class SomeOfWide {
 namespace detail {
 
 /// So many vectors hold the sixteen sums of sum_terms().
-inline constexpr int kWidesOfTerms = static_cast<int>(maskgrad::detail::kLanesOfTerms / kWide);
+inline constexpr int kWidesOfTerms = static_cast<int>(kLanesOfTerms / kWide);
 
 // Calls f(first element, which count, number of the vector among those of its sixteen elements) for
 // elements [begin, end) of a row.
@@ -166,7 +166,7 @@ template <int kSums>
 template <int kSums, class Add>
 [[gnu::noinline]] std::array<double, kSums> sum_long_row(std::int64_t n, const bool* keep,
                                                          Add add) {
-  constexpr std::int64_t kBlock = maskgrad::detail::kTermsOfBlock;
+  constexpr std::int64_t kBlock = kTermsOfBlock;
   LanesOfSums<kSums> sums;
   PairwiseSum<double> tree(kWidesOfTerms * kSums * kWide);
   for (std::int64_t begin = 0; begin < n; begin += kBlock) {
@@ -192,7 +192,7 @@ template <int kSums, class Add>
 template <int kSums, class Add>
 [[gnu::always_inline]] inline std::array<double, kSums> sum_wide(std::int64_t n, const bool* keep,
                                                                  Add add) {
-  if (n > maskgrad::detail::kTermsOfBlock) return detail::sum_long_row<kSums>(n, keep, add);
+  if (n > kTermsOfBlock) return detail::sum_long_row<kSums>(n, keep, add);
   detail::LanesOfSums<kSums> sums;
   detail::sum_lanes_of_row<kSums>(0, n, keep, add, sums);
   return detail::totals_of<kSums>(sums);

@@ -69,9 +69,10 @@ void launch_gradients(const AttentionProblem& p, Backward<typename S::T> f, Devi
   using OfQueries = QueryGradient<S, kLong>;
   using OfKeys = KeyGradient<S, kLong>;
   const std::int64_t features = std::max(p.features, p.value_features);
-  launch_parts<S>({pieces(p.queries, S::kLeft), p.batch * p.heads, parts_of<S>(p.features)},
-                  features, OfQueries::Sums::memory(pieces(p.keys, kOfGroup), S::kThreads), device,
-                  query_kernel<S, kLong>, f);
+  launch_parts<S>(
+      {pieces(p.queries, S::kLeft), p.batch * p.heads, parts_of<S>(p.features)}, features,
+      OfQueries::Sums::memory(pieces(p.keys, AttentionTiles::kKeysOfGroup), S::kThreads), device,
+      query_kernel<S, kLong>, f);
   f.groups_of_head = static_cast<int>(OfKeys::groups_of_head(p.queries));
   f.memory_of_dk = OfKeys::Sums::memory(OfKeys::groups(p), S::kThreads);
   launch_parts<S>({pieces(p.keys, S::kLeft), p.batch * p.key_heads, parts_of<S>(features)},

@@ -17,7 +17,7 @@ struct KeyGradientMemory {
 template <class S, bool kLong>
 class KeyGradient {
   using T = typename S::T;
-  static constexpr int kTilesOfGroup = 8;  // which are added one by one
+  static constexpr int kQueriesOfGroup = AttentionTiles::kTilesOfGroup * S::kRight;
 
  public:
   // Of dk and of dv.
@@ -26,7 +26,7 @@ class KeyGradient {
   /// How many groups of sums each head has, as a power of two, and how many there may be in all.
   static std::int64_t groups_of_head(std::int64_t queries) {
     std::int64_t groups = 1;
-    while (groups * kTilesOfGroup * S::kRight < queries) groups *= 2;
+    while (groups * kQueriesOfGroup < queries) groups *= 2;
     return groups;
   }
   static std::int64_t groups(const AttentionProblem& p) {
@@ -64,7 +64,7 @@ class KeyGradient {
       if (!__syncthreads_or(word != 0)) continue;
       if (has_word()) m_.keep[thread() % S::kRight][thread() / S::kRight] = word;
       m_.queries.load(f_, (b_ * c_.heads + h) * c_.queries + query, queries);
-      const int group_of_tile = first_group + query / (kTilesOfGroup * S::kRight);
+      const int group_of_tile = first_group + query / kQueriesOfGroup;
       dk_.start_group(group_of_tile);
       dv_.start_group(group_of_tile);
       add_queries(h, query, queries);

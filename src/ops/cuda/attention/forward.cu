@@ -99,10 +99,7 @@ class ForwardTile : QueryTile<S> {
         score = kept >> j & 1 ? score : kNothing;
         top = top < score ? score : top;
       });
-      for (int by = S::kAcross / 2; by > 0; by /= 2) {
-        const T other = __shfl_xor_sync(cuda::kAllLanes, top, by);
-        top = top < other ? other : top;
-      }
+      top = cuda::combine_lanes(top, S::kAcross, [](T a, T b) { return a < b ? b : a; });
       top_[i] = top;
       if (S::column() == 0) m_.top[S::row() + i] = top;
       detail::unrolled<S::kColumns>([&](auto j) MASKGRAD_INLINE {
@@ -198,8 +195,9 @@ void forward_on_device(const AttentionProblem& p, const Tensor& q, const Tensor&
                                       {f.output, p.output, p.value_features}});
     using Sums = typename ForwardTile<S, kLong>::Sums;
     launch_parts<S>({pieces(p.queries, S::kLeft), p.batch * p.heads, parts_of<S>(p.value_features)},
-                    p.features, Sums::memory(pieces(p.keys, kOfGroup), S::kThreads), q.device(),
-                    forward_kernel<S, kLong>, f);
+                    p.features,
+                    Sums::memory(pieces(p.keys, AttentionTiles::kKeysOfGroup), S::kThreads),
+                    q.device(), forward_kernel<S, kLong>, f);
   });
 }
 

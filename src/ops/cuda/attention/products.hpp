@@ -7,12 +7,14 @@
 // one, groups in a tree.
 #pragma once
 
+#include <maskgrad/ops/cpu/gemm/sum_order.hpp>
 #include <maskgrad/ops/cuda/attention/tile.hpp>
 #include <maskgrad/ops/cuda/attention/tree_sums.hpp>
 
 namespace maskgrad::ops::attention {
 
-inline constexpr int kOfChain = kFeatures, kOfGroup = 8 * kOfChain;  // terms
+inline constexpr int kOfChain = kTermsOfChain, kOfGroup = kChainsOfGroup * kTermsOfChain;  // terms
+static_assert(kFeatures == kOfChain);
 
 // ---- tables of pairs
 

@@ -27,7 +27,7 @@ class QueryTile {
   __device__ void sum_over_chunks(Sums& sums, F add_chunk) {
     const int first_key = c_.first_key(b_);
     chunks_.for_each(first_key, [&](int key) {
-      sums.start_group((key - first_key) / kOfGroup);
+      sums.start_group((key - first_key) / static_cast<int>(AttentionTiles::kKeysOfGroup));
       add_chunk(key);
     });
     sums.finish();

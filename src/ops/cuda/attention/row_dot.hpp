@@ -1,12 +1,14 @@
 // Products of rows, a few lanes for each. For `.cu` files. Internal to attention.
 #pragma once
 
+#include <maskgrad/ops/cuda/index_tree.hpp>
 #include <maskgrad/ops/functors/element.hpp>
+#include <maskgrad/tensor/cpu/row_sums.hpp>
 #include <maskgrad/tensor/cuda/warp.hpp>
 
 namespace maskgrad::ops::attention {
 
-inline constexpr int kLanesOfRow = 16, kOfRowBlock = 512;  // of row_dot()
+inline constexpr int kLanesOfRow = kLanesOfTerms, kOfRowBlock = kTermsOfBlock;
 
 // Of elements [first, end) every lanes-th, from `lane` on.
 template <class T>
@@ -16,25 +18,15 @@ __device__ T dot_of_lane(const T* x, const T* y, int first, int end, int lane, i
   return sum;
 }
 
-// The same of n > 0 elements, blocks of them in a balanced tree.
+// The same of n elements, blocks of them in a balanced tree.
 template <class T>
 __device__ T long_dot_of_lane(const T* x, const T* y, int n, int lane, int lanes) {
-  T levels[32], sum = 0;
-  int blocks = 0;
-  for (int first = 0; first < n; first += kOfRowBlock, ++blocks) {
+  IndexTree<T> blocks;
+  for (int first = 0; first < n; first += kOfRowBlock) {
     const int end = n - first < kOfRowBlock ? n : first + kOfRowBlock;
-    sum = dot_of_lane(x, y, first, end, lane, lanes);
-    int level = 0;
-    for (; blocks >> level & 1; ++level) sum = levels[level] + sum;
-    levels[level] = sum;
+    blocks.add(dot_of_lane(x, y, first, end, lane, lanes), Plus());
   }
-  int level = 0;
-  while (!(blocks >> level & 1)) ++level;
-  sum = levels[level];
-  for (++level; blocks >> level; ++level) {
-    if (blocks >> level & 1) sum = levels[level] + sum;
-  }
-  return sum;
+  return blocks.total(T{0}, Plus());
 }
 
 /// sum_j x[j] y[j] over n elements, in each of `lanes` lanes that stand side by side; they are a
@@ -44,10 +36,9 @@ __device__ T long_dot_of_lane(const T* x, const T* y, int n, int lane, int lanes
 template <class T>
 __device__ T dot_of_lanes(const T* x, const T* y, int n, int lanes) {
   const int lane = static_cast<int>(threadIdx.x) % lanes;
-  T sum = n > kOfRowBlock ? long_dot_of_lane(x, y, n, lane, lanes)
-                          : dot_of_lane(x, y, 0, n, lane, lanes);
-  for (int by = lanes / 2; by > 0; by /= 2) sum += __shfl_xor_sync(cuda::kAllLanes, sum, by);
-  return sum;
+  return cuda::sum_of_lanes(n > kOfRowBlock ? long_dot_of_lane(x, y, n, lane, lanes)
+                                            : dot_of_lane(x, y, 0, n, lane, lanes),
+                            lanes);
 }
 
 }  // namespace maskgrad::ops::attention

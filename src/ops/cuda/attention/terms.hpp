@@ -3,8 +3,9 @@
 
 #include <cstdint>
 
+#include <maskgrad/ops/cpu/gemm/sum_order.hpp>
+#include <maskgrad/ops/cuda/index_tree.hpp>
 #include <maskgrad/ops/functors/element.hpp>
-#include <maskgrad/tensor/cuda/launch.hpp>
 
 namespace maskgrad::ops::attention {
 
@@ -16,40 +17,32 @@ class SumOfTerms {
  public:
   /// Requires i above all before.
   __device__ void add(std::int64_t i, T a, T x) {
-    if (i / kChain != at_ / kChain) end_chain();
-    while (groups_ < i / kGroup) end_group();
+    if (i / kTermsOfChain != at_ / kTermsOfChain) end_chain();
+    while (groups_.number() < i / kGroup) end_group();
     at_ = i;
     chain_ = math::multiply_add(a, x, chain_);
   }
   __device__ T finish() {
     end_chain();
     end_group();
-    T sum = 0;
-    for (int level = 0; groups_ >> level; ++level) {
-      if (groups_ >> level & 1) sum = levels_[level] + sum;
-    }
-    return sum;
+    return groups_.total(T{0}, Plus());
   }
 
  private:
-  static constexpr int kChain = 64, kGroup = 8 * kChain;
+  static constexpr std::int64_t kGroup = kChainsOfGroup * kTermsOfChain;
 
   __device__ void end_chain() {
     group_ += chain_;
     chain_ = 0;
   }
-  // Level k holds the sum of 2^k groups where bit k of their number is set.
   __device__ void end_group() {
-    int level = 0;
-    for (; groups_ >> level & 1; ++level) group_ = levels_[level] + group_;
-    levels_[level] = group_;
+    groups_.add(group_, Plus());
     group_ = 0;
-    ++groups_;
   }
 
-  T levels_[40];
+  IndexTree<T> groups_;
   T chain_ = 0, group_ = 0;
-  std::int64_t at_ = 0, groups_ = 0;
+  std::int64_t at_ = 0;
 };
 
 }  // namespace maskgrad::ops::attention
