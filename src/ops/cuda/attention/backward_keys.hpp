@@ -9,7 +9,7 @@ namespace maskgrad::ops::attention {
 template <class S>
 struct KeyGradientMemory {
   TileMemory<S> tile;
-  std::uint32_t keep[S::kRight][S::kLeft / 32];  // of each query
+  KeptPairs<S::kRight, S::kLeft> kept;
   QueryNumbers<typename S::T, S::kRight> queries;
 };
 
@@ -55,32 +55,16 @@ class KeyGradient {
   }
 
  private:
-  __device__ static int thread() { return static_cast<int>(threadIdx.x); }
-
   __device__ void add_head(std::int64_t h, int first_group) {
     for (int query = 0; query < c_.queries; query += S::kRight) {
       const int queries = smaller(S::kRight, c_.queries - query);
-      const std::uint32_t word = own_word(h, query, queries);
-      if (!__syncthreads_or(word != 0)) continue;
-      if (has_word()) m_.keep[thread() % S::kRight][thread() / S::kRight] = word;
+      if (!m_.kept.find(c_.mask, c_.mask.row(b_, h, query), queries, first_)) continue;
       m_.queries.load(f_, (b_ * c_.heads + h) * c_.queries + query, queries);
       const int group_of_tile = first_group + query / kQueriesOfGroup;
       dk_.start_group(group_of_tile);
       dv_.start_group(group_of_tile);
       add_queries(h, query, queries);
     }
-  }
-
-  // Some threads have a word of keys of a query.
-  __device__ static bool has_word() { return thread() < S::kRight * (S::kLeft / 32); }
-  __device__ std::uint32_t own_word(std::int64_t h, int query, int queries) const {
-    const int of_tile = thread() % S::kRight;
-    if (!has_word() || of_tile >= queries) return 0;
-    return KeptKeys(c_.mask, c_.mask.row(b_, h, query + of_tile))
-        .word(first_ + thread() / S::kRight * 32);
-  }
-  __device__ bool keeps(int key, int query) const {
-    return m_.keep[query][key / 32] >> key % 32 & 1;
   }
 
   __device__ void add_queries(std::int64_t h, int query, int queries) {
@@ -105,10 +89,9 @@ class KeyGradient {
   // Products and dp become weights, in the table, and ds, in the second one.
   __device__ void differentiate_plain_pairs(NumbersOfPairs<S>& weights,
                                             NumbersOfPairs<S>& dscores) {
-    const int key = S::row() % 32;
     detail::unrolled<S::kColumns>([&](auto j) MASKGRAD_INLINE {
       const int query = S::column() + j;
-      const std::uint32_t kept = m_.keep[query][S::row() / 32] >> key;
+      const std::uint32_t kept = m_.kept.from(query, S::row());
       detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE {
         constexpr int n = i * S::kColumns + j;
         const PairGradients<T> d =
@@ -129,7 +112,7 @@ class KeyGradient {
     write_table<S>(dscores, second);
     for_each_pair_of_tile<S>([&](int key, int of_tile, int place) {
       PairGradients<T> d = {0, 0, 0};
-      if (keeps(key, of_tile)) {
+      if (m_.kept.keeps(of_tile, key)) {
         d = differentiate(f_, m_.queries, of_tile, table[place], second[place],
                           {b_, h, query + of_tile, first_ + key});
       }
@@ -144,7 +127,7 @@ class KeyGradient {
     NumbersOfPairs<S> sums;
     sum_products(
         m_.tile, keys_, rows, feature_, features,
-        [&](int key, int query) { return keeps(key, query); }, sums);
+        [&](int key, int query) { return m_.kept.keeps(query, key); }, sums);
     auto& all = to.numbers();
     for_each_pair<S>([&](auto, auto, auto n) MASKGRAD_INLINE { all[n] += sums[n]; });
   }

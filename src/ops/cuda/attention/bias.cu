@@ -39,7 +39,7 @@ struct BiasMemory {
   using T = typename S::T;
   TileMemory<S> tile;
   QueryNumbers<T, S::kLeft> queries;
-  std::uint32_t keep[S::kLeft][S::kRight / 32];
+  KeptPairs<S::kLeft, S::kRight> kept;
 };
 
 // Left rows are queries, right rows keys. A block has those of a tile, or all along an axis that
@@ -87,9 +87,7 @@ class BiasTile {
   __device__ void add_tile() {
     queries_ = smaller(S::kLeft, c_.queries - query_);
     keys_ = smaller(S::kRight, c_.keys - key_);
-    const std::uint32_t word = own_word();
-    if (!__syncthreads_or(word != 0)) return;
-    if (has_word()) m_.keep[thread() % S::kLeft][thread() / S::kLeft] = word;
+    if (!m_.kept.find(c_.mask, c_.mask.row(b_, h_, query_), queries_, key_)) return;
     m_.queries.load(f_.backward, (b_ * c_.heads + h_) * c_.queries + query_, queries_);
     differentiate_pairs();
     if (f_.axes.queries && f_.axes.keys) {
@@ -100,15 +98,6 @@ class BiasTile {
       __syncthreads();
       add_table();
     }
-  }
-
-  // Some threads have a word of keys of a query.
-  __device__ static bool has_word() { return thread() < S::kLeft * (S::kRight / 32); }
-  __device__ std::uint32_t own_word() const {
-    const int query = thread() % S::kLeft;
-    if (!has_word() || query >= queries_) return 0;
-    return KeptKeys(c_.mask, c_.mask.row(b_, h_, query_ + query))
-        .word(key_ + thread() / S::kLeft * 32);
   }
 
   // Gradients of scores, in the table.
@@ -126,7 +115,7 @@ class BiasTile {
     write_table<S>(numbers, second);
     for_each_pair_of_tile<S>([&](int query, int key, int place) {
       T d = 0;
-      if (m_.keep[query][key / 32] >> key % 32 & 1) {
+      if (m_.kept.keeps(query, key)) {
         const Pair at = {b_, h_, query_ + query, key_ + key};
         d = differentiate(f, m_.queries, query, table[place], second[place], at).dscore / f.factor;
       }

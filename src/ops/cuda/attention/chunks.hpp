@@ -6,18 +6,18 @@
 namespace maskgrad::ops::attention {
 
 /// Of a tile whose left rows are queries and whose right rows are a chunk of keys. The first
-/// threads have a query each, the first of others a word of keys of one.
+/// threads have a query each.
 template <class S>
 class ChunksOfQueries {
  public:
   struct Memory {
-    std::uint32_t keep[S::kLeft][S::kRight / 32];  // of each query
-    int begin[S::kLeft], end[S::kLeft];            // of the keys of each query
+    KeptPairs<S::kLeft, S::kRight> kept;
+    int begin[S::kLeft], end[S::kLeft];  // of the keys of each query
   };
 
   __device__ ChunksOfQueries(Memory& m, const MaskRows& mask, std::int64_t first_row, int queries)
       : m_(m) {
-    const int query = thread() % S::kLeft;
+    const int query = m_.kept.own_query();
     if (query < queries) own_ = KeptKeys(mask, first_row + query);
     if (!has_query()) return;
     m_.begin[query] = own_.end() > 0 ? own_.begin() : mask.keys;
@@ -37,29 +37,19 @@ class ChunksOfQueries {
     begin = larger(begin, first_key);
     constexpr int kKeys = S::kRight;
     for (int key = first_key + (begin - first_key) / kKeys * kKeys; key < end; key += kKeys) {
-      const std::uint32_t word = has_word() ? own_.word(key + thread() / S::kLeft * 32) : 0;
-      if (!__syncthreads_or(word != 0)) continue;
-      if (has_word()) m_.keep[thread() % S::kLeft][thread() / S::kLeft] = word;
-      f(key);
+      if (m_.kept.find(own_, key)) f(key);
     }
   }
   /// Whether a pair of the chunk is kept, and bit j for each right row j that this thread's pairs
   /// of a query have. There must be a barrier before, in f.
-  __device__ bool keeps(int query, int of_chunk) const {
-    return m_.keep[query][of_chunk / 32] >> of_chunk % 32 & 1;
-  }
-
-  __device__ std::uint32_t kept_of(int query) const {
-    return m_.keep[query][S::column() / 32] >> S::column() % 32;
-  }
+  __device__ bool keeps(int query, int of_chunk) const { return m_.kept.keeps(query, of_chunk); }
+  __device__ std::uint32_t kept_of(int query) const { return m_.kept.from(query, S::column()); }
 
   __device__ static int thread() { return static_cast<int>(threadIdx.x); }
   /// Whether this thread has a query: that of its number.
   __device__ static bool has_query() { return thread() < S::kLeft; }
 
  private:
-  __device__ static bool has_word() { return thread() < S::kLeft * (S::kRight / 32); }
-
   Memory& m_;
   KeptKeys own_;
 };

@@ -85,4 +85,38 @@ class KeptKeys {
   int begin_ = 0, end_ = 0, next_begin_ = 0, next_end_ = 0;
 };
 
+/// Which pairs of a tile are kept, in memory that the threads of a block share: a bit for each of
+/// so many queries and keys. Some threads have a word of keys of a query.
+template <int queries, int keys>
+class KeptPairs {
+ public:
+  /// The query of this thread's word.
+  __device__ static int own_query() { return static_cast<int>(threadIdx.x) % queries; }
+
+  /// Finds the pairs with the keys from `first` on, and returns whether there are some. own: the
+  /// keys of own_query(). Begins with a barrier. Where there are some, one must follow.
+  __device__ bool find(const KeptKeys& own, int first) {
+    const int number = static_cast<int>(threadIdx.x) / queries;
+    const bool has_word = number < keys / 32;
+    const std::uint32_t word = has_word ? own.word(first + number * 32) : 0;
+    if (!__syncthreads_or(word != 0)) return false;
+    if (has_word) words_[own_query()][number] = word;
+    return true;
+  }
+  /// The same for `count` queries, of which the first is in this row of the mask.
+  __device__ bool find(const MaskRows& mask, std::int64_t row, int count, int first) {
+    const bool has_query = own_query() < count && threadIdx.x < queries * (keys / 32);
+    return find(has_query ? KeptKeys(mask, row + own_query()) : KeptKeys(), first);
+  }
+
+  __device__ bool keeps(int query, int key) const { return from(query, key) & 1; }
+  /// Those from a pair on: bit i stands for key + i, up to the next multiple of 32.
+  __device__ std::uint32_t from(int query, int key) const {
+    return words_[query][key / 32] >> key % 32;
+  }
+
+ private:
+  std::uint32_t words_[queries][keys / 32];
+};
+
 }  // namespace maskgrad::ops::attention
