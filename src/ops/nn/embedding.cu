@@ -1,36 +1,24 @@
 #include <algorithm>
 
 #include <maskgrad/ops/cpu/rows/taken_rows.hpp>
-#include <maskgrad/tensor/cuda/launch.hpp>
+#include <maskgrad/ops/cuda/rows.hpp>
+#include <maskgrad/tensor/cuda/row_tree.hpp>
 #include <maskgrad/tensor/cuda/uploads.hpp>
 
 namespace maskgrad::ops {
 namespace {
 
-constexpr unsigned kLanes = 32, kWarps = cuda::kThreads / kLanes;
-
-// A warp for each place.
-template <class T>
-__global__ void take_rows_kernel(const std::int64_t* rows, std::int64_t places, const T* table,
-                                 std::int64_t columns, T* y) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * kWarps + threadIdx.y;
-  if (i >= places) return;
-  const std::int64_t row = rows[i];
-  for (std::int64_t j = threadIdx.x; j < columns; j += kLanes) {
-    y[i * columns + j] = row < 0 ? T{0} : table[row * columns + j];
-  }
-}
-
 void take_rows(std::span<const std::int64_t> rows, const Tensor& table, Tensor& y) {
   if (y.numel() == 0) return;
-  const std::int64_t places = std::ssize(rows);
   const cuda::Uploaded which(rows);
+  const RowsOfList list = {which.data(), std::ssize(rows), y.numel() / std::ssize(rows)};
   dispatch_dtype(FloatingTypes{}, y.dtype(), "embedding", [&]<class T>(T) {
-    cuda::launch({"embedding", cuda::blocks_for(places, kWarps), dim3(kLanes, kWarps)},
-                 take_rows_kernel<T>, which.data(), places, table.device_data<T>(),
-                 y.numel() / places, y.device_data<T>());
+    launch_rows_of_list("embedding", take_rows_kernel<T>, list, table.device_data<T>(),
+                        y.device_data<T>());
   });
 }
+
+constexpr unsigned kLanes = 32, kWarps = cuda::kThreads / kLanes;
 
 using Block = Occurrences::Block;
 
@@ -77,13 +65,7 @@ __global__ void add_parts_kernel(const PartsOfRow* rows, std::int64_t columns, T
   for (std::int64_t first = std::int64_t{blockIdx.y} * kLanes; first < columns; first += stride) {
     const std::int64_t j = first + threadIdx.x;
     T* const part = parts + of_row.first * columns + j;
-    for (std::int64_t step = 1; step < of_row.count; step *= 2) {
-      for (std::int64_t k = threadIdx.y * 2 * step; j < columns && k + step < of_row.count;
-           k += kWarps * 2 * step) {
-        part[k * columns] += part[(k + step) * columns];
-      }
-      __syncthreads();
-    }
+    cuda::add_rows_in_tree(part, of_row.count, columns, j < columns);
     if (of_row.count > 0 && threadIdx.y == 0 && j < columns)
       table[of_row.row * columns + j] = *part;
   }

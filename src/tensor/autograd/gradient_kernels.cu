@@ -4,6 +4,7 @@
 #include <maskgrad/tensor/autograd/gradient_kernels.hpp>
 #include <maskgrad/tensor/cpu/pool_allocator.hpp>
 #include <maskgrad/tensor/cpu/row_sums.hpp>
+#include <maskgrad/tensor/cuda/row_tree.hpp>
 #include <maskgrad/tensor/cuda/uploads.hpp>
 #include <maskgrad/tensor/cuda/warp.hpp>
 
@@ -102,13 +103,7 @@ __global__ void add_blocks_kernel(T* partial, Matrices m, bool adds_columns, T* 
   const std::int64_t column = std::int64_t{blockIdx.x} * kColumnsOfTile + threadIdx.x;
   const bool has_column = column < m.columns && m.blocks > 0;
   T* const first = partial + blockIdx.y * m.blocks * m.columns + column;
-  for (std::int64_t step = 1; step < m.blocks; step *= 2) {
-    for (std::int64_t b = threadIdx.y * 2 * step; has_column && b + step < m.blocks;
-         b += kThreadsOfColumn * 2 * step) {
-      first[b * m.columns] += first[(b + step) * m.columns];
-    }
-    __syncthreads();
-  }
+  cuda::add_rows_in_tree(first, m.blocks, m.columns, has_column);
   T total = has_column ? *first : T{0};
   if (adds_columns) total = cuda::sum_of_lanes(total, kLanesOfTerms);
   if (threadIdx.y > 0 || column >= m.columns) return;

@@ -5,6 +5,7 @@
 // is kept for the gradient stands in the rows of the plan, as sums over rows go by these.
 #include <maskgrad/ops/cpu/recurrent/scan.hpp>
 #include <maskgrad/ops/cuda/gemm/multiply.hpp>
+#include <maskgrad/ops/cuda/rows.hpp>
 
 namespace maskgrad::ops {
 namespace {
@@ -99,21 +100,6 @@ __global__ void backward_kernel(Backward<Cell, T> f) {
   }
 }
 
-// Row i of `to` is row numbers[i] of `from`.
-template <class T>
-__global__ void take_rows_kernel(std::int64_t count, std::int64_t n, const std::int64_t* numbers,
-                                 const T* from, T* to) {
-  const std::int64_t i = cuda::thread_number();
-  if (i < count * n) to[i] = from[numbers[i / n] * n + i % n];
-}
-// Row numbers[i] of `to` is row i of `from`.
-template <class T>
-__global__ void put_rows_kernel(std::int64_t count, std::int64_t n, const std::int64_t* numbers,
-                                const T* from, T* to) {
-  const std::int64_t i = cuda::thread_number();
-  if (i < count * n) to[numbers[i / n] * n + i % n] = from[i];
-}
-
 // A scan's steps, and where they are on the device: one tensor has the numbers of the sequences by
 // length, then the rows of the steps, then their positions.
 class Steps {
@@ -133,6 +119,7 @@ class Steps {
   std::int64_t sequences() const { return std::ssize(host_.sequences); }
   std::int64_t n() const { return n_; }
   const std::int64_t* numbers() const { return uploaded_.device_data<std::int64_t>(); }
+  RowsOfList by_length() const { return {numbers(), sequences(), n_}; }
   Step operator[](std::int64_t t) const {
     const auto i = static_cast<std::size_t>(t);
     const std::int64_t* const rows = numbers() + sequences() + host_.begins[i];
@@ -151,17 +138,15 @@ Tensor states_by_length(const Steps& steps, const Tensor& x, Device device) {
   const Shape shape = {steps.sequences(), steps.n()};
   if (!x.defined()) return Tensor::zeros(shape, dtype_of<T>, device);
   Tensor y = Tensor::empty(shape, dtype_of<T>, device);
-  cuda::launch({"scan", cuda::blocks_for(y.numel()), cuda::kThreads}, take_rows_kernel<T>,
-               steps.sequences(), steps.n(), steps.numbers(), x.device_data<T>(),
-               y.device_data<T>());
+  launch_rows_of_list("scan", take_rows_kernel<T>, steps.by_length(), x.device_data<T>(),
+                      y.device_data<T>());
   return y;
 }
 // Back into the order of the batch.
 template <class T>
 void put_states(const Steps& steps, const Tensor& x, Tensor& y) {
-  cuda::launch({"scan", cuda::blocks_for(x.numel()), cuda::kThreads}, put_rows_kernel<T>,
-               steps.sequences(), steps.n(), steps.numbers(), x.device_data<T>(),
-               y.device_data<T>());
+  launch_rows_of_list("scan", put_rows_kernel<T>, steps.by_length(), x.device_data<T>(),
+                      y.device_data<T>());
 }
 
 // y = a b, or y + a b; a [count, k].
