@@ -19,7 +19,7 @@ constexpr unsigned kTile = 32, kRowsAtOnce = 8;
 
 // Matrices whose rows become columns: those of a row are neighbours in `from`, those of a column in
 // `to`.
-struct Matrices {
+struct Transposes {
   std::int64_t rows, columns, from_row, to_column;  // sizes, and steps
   Walk<2> each;
 
@@ -29,7 +29,7 @@ struct Matrices {
 
 // A block turns a tile in shared memory, so that both are read and written side by side.
 template <class Word>
-__global__ void turn_kernel(const Word* from, Matrices m, Word* to) {
+__global__ void transpose_kernel(const Word* from, Transposes m, Word* to) {
   MASKGRAD_SHARED(Word, tile, [kTile][kTile + 1]);
   const std::int64_t rest = blockIdx.x / m.column_tiles;
   const std::int64_t row = rest % m.row_tiles * kTile, column = blockIdx.x % m.column_tiles * kTile;
@@ -50,7 +50,7 @@ __global__ void turn_kernel(const Word* from, Matrices m, Word* to) {
 
 // The axis whose elements are neighbours in `from`, where others are in `to`, and both are long
 // enough for tiles; else 0.
-int turned_axis(const Walk<2>& walk) {
+int transposed_axis(const Walk<2>& walk) {
   constexpr std::int64_t kLeast = 8;
   if (walk.rank == 0 || walk.steps[1][0] != 1 || walk.sizes[0] < kLeast) return 0;
   for (int axis = 1; axis < walk.rank; ++axis) {
@@ -59,10 +59,12 @@ int turned_axis(const Walk<2>& walk) {
   return 0;
 }
 
-Matrices matrices_of(const Walk<2>& walk, int turned) {
-  Matrices m{walk.sizes[0], walk.sizes[turned], walk.steps[0][0], walk.steps[1][turned], {}};
+Transposes transposes_of(const Walk<2>& walk, int transposed) {
+  Transposes m{
+      walk.sizes[0], walk.sizes[transposed], walk.steps[0][0], walk.steps[1][transposed], {}};
   for (int axis = 1; axis < walk.rank; ++axis) {
-    if (axis != turned) m.each.add(walk.sizes[axis], {walk.steps[0][axis], walk.steps[1][axis]});
+    if (axis != transposed)
+      m.each.add(walk.sizes[axis], {walk.steps[0][axis], walk.steps[1][axis]});
   }
   return m;
 }
@@ -100,16 +102,16 @@ void copy_strided(const char* name, const StridedCopy& copy, const Tensor& from,
   const std::size_t element = size_of(from.dtype());
   const std::byte* const source = device_bytes(from) + copy.from * static_cast<int>(element);
   std::byte* const target = device_bytes(to) + copy.to * static_cast<int>(element);
-  const int turned = turned_axis(copy.walk);
-  const std::uint64_t bytes = turned ? element : bytes_of(copy.walk, element);
+  const int transposed = transposed_axis(copy.walk);
+  const std::uint64_t bytes = transposed ? element : bytes_of(copy.walk, element);
   dispatch_word(bytes | alignment_of(source) | alignment_of(target), [&]<class Word>(Word) {
     const auto* const words = reinterpret_cast<const Word*>(source);
     auto* const to_words = reinterpret_cast<Word*>(target);
-    if (turned) {
-      const Matrices m = matrices_of(copy.walk, turned);
+    if (transposed) {
+      const Transposes m = transposes_of(copy.walk, transposed);
       const std::int64_t tiles = m.each.count() * m.row_tiles * m.column_tiles;
-      cuda::launch({name, cuda::blocks_for(tiles, 1), dim3(kTile, kRowsAtOnce)}, turn_kernel<Word>,
-                   words, m, to_words);
+      cuda::launch({name, cuda::blocks_for(tiles, 1), dim3(kTile, kRowsAtOnce)},
+                   transpose_kernel<Word>, words, m, to_words);
     } else {
       const Walk<2> walk = in_words(copy.walk, sizeof(Word) / element);
       cuda::launch({name, cuda::blocks_for(walk.count()), cuda::kThreads}, copy_kernel<Word>, words,

@@ -67,12 +67,12 @@ void clear_rows_on_device(Tensor& x, std::span<const std::int64_t> rows) {
 
 // `outer` runs of `size` numbers, each a matrix of `columns` whose last row may be short; its rows
 // in blocks of kRowsOfBlock.
-struct Matrices {
+struct SumSizes {
   std::int64_t outer, size, columns, blocks;
 };
 
 // Adjacent numbers, as a sum over the last axis has them, are 16 columns, which are added last.
-Matrices matrices(std::int64_t outer, std::int64_t along, std::int64_t inner) {
+SumSizes sum_sizes(std::int64_t outer, std::int64_t along, std::int64_t inner) {
   const std::int64_t columns = inner == 1 ? kLanesOfTerms : inner;
   const std::int64_t of_block = columns * kRowsOfBlock;
   return {outer, along * inner, columns, (along * inner + of_block - 1) / of_block};
@@ -80,16 +80,16 @@ Matrices matrices(std::int64_t outer, std::int64_t along, std::int64_t inner) {
 
 // partial [outer, blocks, columns]: a thread for the rows of one block in one column.
 template <class T>
-__global__ void sum_blocks_kernel(const T* x, Matrices m, T* partial) {
+__global__ void sum_blocks_kernel(const T* x, SumSizes sizes, T* partial) {
   const std::int64_t i = cuda::thread_number();
-  if (i >= m.outer * m.blocks * m.columns) return;
-  const std::int64_t column = i % m.columns, block = i / m.columns % m.blocks;
-  const T* const of_run = x + i / m.columns / m.blocks * m.size;
-  const std::int64_t first = block * kRowsOfBlock * m.columns + column;
+  if (i >= sizes.outer * sizes.blocks * sizes.columns) return;
+  const std::int64_t column = i % sizes.columns, block = i / sizes.columns % sizes.blocks;
+  const T* const of_run = x + i / sizes.columns / sizes.blocks * sizes.size;
+  const std::int64_t first = block * kRowsOfBlock * sizes.columns + column;
   T total = 0;
   for (std::int64_t row = 0; row < kRowsOfBlock; ++row) {
-    const std::int64_t at = first + row * m.columns;
-    if (at < m.size) total += of_run[at];
+    const std::int64_t at = first + row * sizes.columns;
+    if (at < sizes.size) total += of_run[at];
   }
   partial[i] = total;
 }
@@ -99,33 +99,33 @@ __global__ void sum_blocks_kernel(const T* x, Matrices m, T* partial) {
 constexpr unsigned kColumnsOfTile = 16, kThreadsOfColumn = 16;
 
 template <class T>
-__global__ void add_blocks_kernel(T* partial, Matrices m, bool adds_columns, T* sums) {
+__global__ void add_blocks_kernel(T* partial, SumSizes sizes, bool adds_columns, T* sums) {
   const std::int64_t column = std::int64_t{blockIdx.x} * kColumnsOfTile + threadIdx.x;
-  const bool has_column = column < m.columns && m.blocks > 0;
-  T* const first = partial + blockIdx.y * m.blocks * m.columns + column;
-  cuda::add_rows_in_tree(first, m.blocks, m.columns, has_column);
+  const bool has_column = column < sizes.columns && sizes.blocks > 0;
+  T* const first = partial + blockIdx.y * sizes.blocks * sizes.columns + column;
+  cuda::add_rows_in_tree(first, sizes.blocks, sizes.columns, has_column);
   T total = has_column ? *first : T{0};
   if (adds_columns) total = cuda::sum_of_lanes(total, kLanesOfTerms);
-  if (threadIdx.y > 0 || column >= m.columns) return;
+  if (threadIdx.y > 0 || column >= sizes.columns) return;
   if (!adds_columns) {
-    sums[blockIdx.y * m.columns + column] = total;
+    sums[blockIdx.y * sizes.columns + column] = total;
   } else if (column == 0) {
     sums[blockIdx.y] = total;
   }
 }
 
 template <class T>
-void sum_along(const Tensor& x, const Matrices& m, bool adds_columns, Tensor& sums) {
+void sum_along(const Tensor& x, const SumSizes& sizes, bool adds_columns, Tensor& sums) {
   constexpr std::int64_t kMostRuns = 65535;  // of one grid
-  Tensor partial = Tensor::empty({m.outer, m.blocks, m.columns}, x.dtype(), x.device());
+  Tensor partial = Tensor::empty({sizes.outer, sizes.blocks, sizes.columns}, x.dtype(), x.device());
   cuda::launch({"sum_to", cuda::blocks_for(partial.numel()), cuda::kThreads}, sum_blocks_kernel<T>,
-               x.device_data<T>(), m, partial.device_data<T>());
-  for (std::int64_t run = 0; run < m.outer; run += kMostRuns) {
-    const dim3 grid(cuda::blocks_for(m.columns, kColumnsOfTile),
-                    static_cast<unsigned>(std::min(kMostRuns, m.outer - run)));
+               x.device_data<T>(), sizes, partial.device_data<T>());
+  for (std::int64_t run = 0; run < sizes.outer; run += kMostRuns) {
+    const dim3 grid(cuda::blocks_for(sizes.columns, kColumnsOfTile),
+                    static_cast<unsigned>(std::min(kMostRuns, sizes.outer - run)));
     cuda::launch({"sum_to", grid, dim3(kColumnsOfTile, kThreadsOfColumn)}, add_blocks_kernel<T>,
-                 partial.device_data<T>() + run * m.blocks * m.columns, m, adds_columns,
-                 sums.device_data<T>() + run * (adds_columns ? 1 : m.columns));
+                 partial.device_data<T>() + run * sizes.blocks * sizes.columns, sizes, adds_columns,
+                 sums.device_data<T>() + run * (adds_columns ? 1 : sizes.columns));
   }
 }
 
@@ -136,7 +136,7 @@ const bool kFilled = kAddIntoCuda.fill(add_into_on_device) &&
                                            std::int64_t inner, Tensor& sums) {
                        if (sums.numel() == 0) return;
                        dispatch_dtype(FloatingTypes{}, x.dtype(), "sum_to", [&]<class T>(T) {
-                         sum_along<T>(x, matrices(outer, along, inner), inner == 1, sums);
+                         sum_along<T>(x, sum_sizes(outer, along, inner), inner == 1, sums);
                        });
                      });
 

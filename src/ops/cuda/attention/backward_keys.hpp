@@ -34,32 +34,34 @@ class KeyGradient {
   }
 
   __device__ KeyGradient(const Backward<T>& f, KeyGradientMemory<S>& m)
-      : f_(f),
-        c_(f.call),
-        m_(m),
-        b_(f.memory.head() / c_.key_heads),
-        key_head_(f.memory.head() % c_.key_heads),
+      : args_(f),
+        call_(f.call),
+        shared_(m),
+        sample_(f.memory.head() / call_.key_heads),
+        key_head_(f.memory.head() % call_.key_heads),
         first_(f.memory.tile() * S::kLeft),
-        keys_(smaller(S::kLeft, c_.keys - first_)),
+        keys_(smaller(S::kLeft, call_.keys - first_)),
         feature_(static_cast<int>(blockIdx.z) * S::kWidth),
         dk_(f.memory.of_sums()),
         dv_(f.memory.of_sums() + f.memory_of_dk) {}
 
   __device__ void run() {
-    const int group = c_.heads / c_.key_heads;
-    for (int i = 0; i < group; ++i) add_head(key_head_ * group + i, i * f_.groups_of_head);
+    const int group = call_.heads / call_.key_heads;
+    for (int i = 0; i < group; ++i) add_head(key_head_ * group + i, i * args_.groups_of_head);
     dk_.finish();
     dv_.finish();
-    write(dk_, f_.dk + c_.k.at(b_, key_head_, first_), c_.k.row, c_.features);
-    write(dv_, f_.dv + c_.v.at(b_, key_head_, first_), c_.v.row, c_.value_features);
+    write(dk_, args_.dk + call_.k.at(sample_, key_head_, first_), call_.k.row, call_.features);
+    write(dv_, args_.dv + call_.v.at(sample_, key_head_, first_), call_.v.row,
+          call_.value_features);
   }
 
  private:
   __device__ void add_head(std::int64_t h, int first_group) {
-    for (int query = 0; query < c_.queries; query += S::kRight) {
-      const int queries = smaller(S::kRight, c_.queries - query);
-      if (!m_.kept.find(c_.mask, c_.mask.row(b_, h, query), queries, first_)) continue;
-      m_.queries.load(f_, (b_ * c_.heads + h) * c_.queries + query, queries);
+    for (int query = 0; query < call_.queries; query += S::kRight) {
+      const int queries = smaller(S::kRight, call_.queries - query);
+      if (!shared_.kept.find(call_.mask, call_.mask.row(sample_, h, query), queries, first_))
+        continue;
+      shared_.queries.load(args_, (sample_ * call_.heads + h) * call_.queries + query, queries);
       const int group_of_tile = first_group + query / kQueriesOfGroup;
       dk_.start_group(group_of_tile);
       dv_.start_group(group_of_tile);
@@ -68,22 +70,22 @@ class KeyGradient {
   }
 
   __device__ void add_queries(std::int64_t h, int query, int queries) {
-    const auto [q, g, k, v] = f_.rows(b_, h, query, queries, first_, keys_);
+    const auto [q, g, k, v] = args_.rows(sample_, h, query, queries, first_, keys_);
     NumbersOfPairs<S> weights, dscores;
-    multiply<kLong>(m_.tile, v, ScaledRows<T>{g, f_.factor}, c_.value_features,
-                    f_.memory.of_products(), dscores);
-    multiply<kLong>(m_.tile, k, ScaledRows<T>{q, c_.scale}, c_.features, f_.memory.of_products(),
-                    weights);
-    if (c_.scores.are_plain()) {
+    multiply<kLong>(shared_.tile, v, ScaledRows<T>{g, args_.factor}, call_.value_features,
+                    args_.memory.of_products(), dscores);
+    multiply<kLong>(shared_.tile, k, ScaledRows<T>{q, call_.scale}, call_.features,
+                    args_.memory.of_products(), weights);
+    if (call_.scores.are_plain()) {
       differentiate_plain_pairs(weights, dscores);
     } else {
       differentiate_pairs(h, query, weights, dscores);
     }
-    add(g, c_.value_features, dv_);
+    add(g, call_.value_features, dv_);
     __syncthreads();
-    read_table<S>(m_.tile.second_table(), dscores);
-    write_table<S>(dscores, m_.tile.table);
-    add(q, c_.features, dk_);
+    read_table<S>(shared_.tile.second_table(), dscores);
+    write_table<S>(dscores, shared_.tile.table);
+    add(q, call_.features, dk_);
   }
 
   // Products and dp become weights, in the table, and ds, in the second one.
@@ -91,30 +93,30 @@ class KeyGradient {
                                             NumbersOfPairs<S>& dscores) {
     detail::unrolled<S::kColumns>([&](auto j) MASKGRAD_INLINE {
       const int query = S::column() + j;
-      const std::uint32_t kept = m_.kept.from(query, S::row());
+      const std::uint32_t kept = shared_.kept.from(query, S::row());
       detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE {
         constexpr int n = i * S::kColumns + j;
         const PairGradients<T> d =
-            differentiate_plain(f_, m_.queries, query, weights[n], dscores[n]);
+            differentiate_plain(args_, shared_.queries, query, weights[n], dscores[n]);
         weights[n] = kept >> i & 1 ? d.weight : T{0};
         dscores[n] = kept >> i & 1 ? d.dproduct : T{0};
       });
     });
-    write_table<S>(weights, m_.tile.table);
+    write_table<S>(weights, shared_.tile.table);
     __syncthreads();  // left rows are read no more
-    write_table<S>(dscores, m_.tile.second_table());
+    write_table<S>(dscores, shared_.tile.second_table());
   }
   __device__ void differentiate_pairs(std::int64_t h, int query, const NumbersOfPairs<S>& products,
                                       const NumbersOfPairs<S>& dscores) {
-    auto &table = m_.tile.table, &second = m_.tile.second_table();
+    auto &table = shared_.tile.table, &second = shared_.tile.second_table();
     write_table<S>(products, table);
     __syncthreads();
     write_table<S>(dscores, second);
     for_each_pair_of_tile<S>([&](int key, int of_tile, int place) {
       PairGradients<T> d = {0, 0, 0};
-      if (m_.kept.keeps(of_tile, key)) {
-        d = differentiate(f_, m_.queries, of_tile, table[place], second[place],
-                          {b_, h, query + of_tile, first_ + key});
+      if (shared_.kept.keeps(of_tile, key)) {
+        d = differentiate(args_, shared_.queries, of_tile, table[place], second[place],
+                          {sample_, h, query + of_tile, first_ + key});
       }
       table[place] = d.weight;
       second[place] = d.dproduct;
@@ -126,8 +128,8 @@ class KeyGradient {
     if (feature_ >= features) return;
     NumbersOfPairs<S> sums;
     sum_products(
-        m_.tile, keys_, rows, feature_, features,
-        [&](int key, int query) { return m_.kept.keeps(query, key); }, sums);
+        shared_.tile, keys_, rows, feature_, features,
+        [&](int key, int query) { return shared_.kept.keeps(query, key); }, sums);
     auto& all = to.numbers();
     for_each_pair<S>([&](auto, auto, auto n) MASKGRAD_INLINE { all[n] += sums[n]; });
   }
@@ -137,15 +139,15 @@ class KeyGradient {
     const int feature = feature_ + S::column();
     detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE {
       if (S::row() + i >= keys_) return;
-      write_row<S>(sums.numbers(), i, features - feature, c_.packs,
+      write_row<S>(sums.numbers(), i, features - feature, call_.packs,
                    to + (S::row() + i) * stride + feature);
     });
   }
 
-  const Backward<T>& f_;
-  const Call<T>& c_;
-  KeyGradientMemory<S>& m_;
-  const std::int64_t b_, key_head_;
+  const Backward<T>& args_;
+  const Call<T>& call_;
+  KeyGradientMemory<S>& shared_;
+  const std::int64_t sample_, key_head_;
   const int first_, keys_, feature_;  // of the tile; of the features
   Sums dk_, dv_;
 };

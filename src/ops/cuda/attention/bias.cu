@@ -50,24 +50,24 @@ class BiasTile {
 
  public:
   __device__ BiasTile(const BiasGradient<T>& f, BiasMemory<S>& m)
-      : f_(f), c_(f.backward.call), m_(m) {}
+      : args_(f), call_(f.backward.call), shared_(m) {}
 
   __device__ void run() {
-    const std::int64_t head = f_.memory.head();
-    const std::int64_t heads = f_.axes.heads ? c_.heads : 1;
-    b_ = f_.axes.samples ? head / heads : 0;
-    h_ = f_.axes.heads ? head % heads : 0;
-    const std::int64_t end_b = f_.axes.samples ? b_ + 1 : f_.batch, first_h = h_,
-                       end_h = f_.axes.heads ? h_ + 1 : c_.heads;
-    const int tile = f_.memory.tile();
-    const int chunks = f_.axes.keys ? (c_.keys + S::kRight - 1) / S::kRight : 1;
-    query_ = f_.axes.queries ? tile / chunks * S::kLeft : 0;
-    key_ = f_.axes.keys ? tile % chunks * S::kRight : 0;
-    const std::int64_t place = b_ * f_.strides[0] + h_ * f_.strides[1];
-    for (; b_ < end_b; ++b_) {
-      for (h_ = first_h; h_ < end_h; ++h_) add_head();
+    const std::int64_t head = args_.memory.head();
+    const std::int64_t heads = args_.axes.heads ? call_.heads : 1;
+    sample_ = args_.axes.samples ? head / heads : 0;
+    head_ = args_.axes.heads ? head % heads : 0;
+    const std::int64_t end_b = args_.axes.samples ? sample_ + 1 : args_.batch, first_h = head_,
+                       end_h = args_.axes.heads ? head_ + 1 : call_.heads;
+    const int tile = args_.memory.tile();
+    const int chunks = args_.axes.keys ? (call_.keys + S::kRight - 1) / S::kRight : 1;
+    query_ = args_.axes.queries ? tile / chunks * S::kLeft : 0;
+    key_ = args_.axes.keys ? tile % chunks * S::kRight : 0;
+    const std::int64_t place = sample_ * args_.strides[0] + head_ * args_.strides[1];
+    for (; sample_ < end_b; ++sample_) {
+      for (head_ = first_h; head_ < end_h; ++head_) add_head();
     }
-    write(f_.sums + place);
+    write(args_.sums + place);
   }
 
  private:
@@ -75,8 +75,8 @@ class BiasTile {
 
   __device__ void add_head() {
     const int first_query = query_, first_key = key_;
-    const int end_query = f_.axes.queries ? query_ + 1 : c_.queries,
-              end_key = f_.axes.keys ? key_ + 1 : c_.keys;
+    const int end_query = args_.axes.queries ? query_ + 1 : call_.queries,
+              end_key = args_.axes.keys ? key_ + 1 : call_.keys;
     for (; query_ < end_query; query_ += S::kLeft) {
       for (key_ = first_key; key_ < end_key; key_ += S::kRight) add_tile();
     }
@@ -85,14 +85,16 @@ class BiasTile {
   }
 
   __device__ void add_tile() {
-    queries_ = smaller(S::kLeft, c_.queries - query_);
-    keys_ = smaller(S::kRight, c_.keys - key_);
-    if (!m_.kept.find(c_.mask, c_.mask.row(b_, h_, query_), queries_, key_)) return;
-    m_.queries.load(f_.backward, (b_ * c_.heads + h_) * c_.queries + query_, queries_);
+    queries_ = smaller(S::kLeft, call_.queries - query_);
+    keys_ = smaller(S::kRight, call_.keys - key_);
+    if (!shared_.kept.find(call_.mask, call_.mask.row(sample_, head_, query_), queries_, key_))
+      return;
+    shared_.queries.load(args_.backward, (sample_ * call_.heads + head_) * call_.queries + query_,
+                         queries_);
     differentiate_pairs();
-    if (f_.axes.queries && f_.axes.keys) {
+    if (args_.axes.queries && args_.axes.keys) {
       NumbersOfPairs<S> dscores;
-      read_table<S>(m_.tile.table, dscores);
+      read_table<S>(shared_.tile.table, dscores);
       for_each_pair<S>([&](auto, auto, auto n) MASKGRAD_INLINE { of_pairs_[n].add(dscores[n]); });
     } else {
       __syncthreads();
@@ -102,22 +104,23 @@ class BiasTile {
 
   // Gradients of scores, in the table.
   __device__ void differentiate_pairs() {
-    const Backward<T>& f = f_.backward;
-    const auto [q, g, k, v] = f.rows(b_, h_, query_, queries_, key_, keys_);
-    auto &table = m_.tile.table, &second = m_.tile.second_table();
+    const Backward<T>& f = args_.backward;
+    const auto [q, g, k, v] = f.rows(sample_, head_, query_, queries_, key_, keys_);
+    auto &table = shared_.tile.table, &second = shared_.tile.second_table();
     NumbersOfPairs<S> numbers;  // one kind after the other, as registers are few
-    multiply<kLong>(m_.tile, ScaledRows<T>{q, c_.scale}, k, c_.features, f_.memory.of_products(),
-                    numbers);
+    multiply<kLong>(shared_.tile, ScaledRows<T>{q, call_.scale}, k, call_.features,
+                    args_.memory.of_products(), numbers);
     write_table<S>(numbers, table);
-    multiply<kLong>(m_.tile, ScaledRows<T>{g, f.factor}, v, c_.value_features,
-                    f_.memory.of_products(), numbers);
+    multiply<kLong>(shared_.tile, ScaledRows<T>{g, f.factor}, v, call_.value_features,
+                    args_.memory.of_products(), numbers);
     __syncthreads();  // left rows are read no more
     write_table<S>(numbers, second);
     for_each_pair_of_tile<S>([&](int query, int key, int place) {
       T d = 0;
-      if (m_.kept.keeps(query, key)) {
-        const Pair at = {b_, h_, query_ + query, key_ + key};
-        d = differentiate(f, m_.queries, query, table[place], second[place], at).dscore / f.factor;
+      if (shared_.kept.keeps(query, key)) {
+        const Pair at = {sample_, head_, query_ + query, key_ + key};
+        d = differentiate(f, shared_.queries, query, table[place], second[place], at).dscore /
+            f.factor;
       }
       table[place] = d;
     });
@@ -125,39 +128,39 @@ class BiasTile {
 
   // Of one query or key, this thread's own.
   __device__ void add_table() {
-    if (f_.axes.keys && thread() < keys_) {
+    if (args_.axes.keys && thread() < keys_) {
       for (int query = 0; query < queries_; ++query) {
-        own_.add(m_.tile.table[m_.tile.at(query, thread())]);
+        own_.add(shared_.tile.table[shared_.tile.at(query, thread())]);
       }
     }
-    if (f_.axes.queries && thread() < queries_) {
+    if (args_.axes.queries && thread() < queries_) {
       for (int key = 0; key < keys_; ++key) {
-        own_.add(m_.tile.table[m_.tile.at(thread(), key)]);
+        own_.add(shared_.tile.table[shared_.tile.at(thread(), key)]);
       }
     }
   }
 
   __device__ void write(T* to) {
-    const std::int64_t* strides = f_.strides;
-    if (f_.axes.queries && f_.axes.keys) {
+    const std::int64_t* strides = args_.strides;
+    if (args_.axes.queries && args_.axes.keys) {
       for_each_pair<S>([&](auto i, auto j, auto n) MASKGRAD_INLINE {
         const std::int64_t query = query_ + S::row() + i, key = key_ + S::column() + j;
-        if (query >= c_.queries || key >= c_.keys) return;
+        if (query >= call_.queries || key >= call_.keys) return;
         to[query * strides[2] + key * strides[3]] = of_pairs_[n].sum;
       });
-    } else if (f_.axes.keys) {
+    } else if (args_.axes.keys) {
       const std::int64_t key = key_ + thread();
-      if (thread() < S::kRight && key < c_.keys) to[key * strides[3]] = own_.sum;
+      if (thread() < S::kRight && key < call_.keys) to[key * strides[3]] = own_.sum;
     } else {
       const std::int64_t query = query_ + thread();
-      if (thread() < S::kLeft && query < c_.queries) to[query * strides[2]] = own_.sum;
+      if (thread() < S::kLeft && query < call_.queries) to[query * strides[2]] = own_.sum;
     }
   }
 
-  const BiasGradient<T>& f_;
-  const Call<T>& c_;
-  BiasMemory<S>& m_;
-  std::int64_t b_ = 0, h_ = 0;
+  const BiasGradient<T>& args_;
+  const Call<T>& call_;
+  BiasMemory<S>& shared_;
+  std::int64_t sample_ = 0, head_ = 0;
   int query_ = 0, queries_ = 0, key_ = 0, keys_ = 0;
   CompensatedSum<T> of_pairs_[S::kPairs];  // of this thread's pairs
   CompensatedSum<T> own_;

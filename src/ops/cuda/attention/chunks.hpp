@@ -16,12 +16,12 @@ class ChunksOfQueries {
   };
 
   __device__ ChunksOfQueries(Memory& m, const MaskRows& mask, std::int64_t first_row, int queries)
-      : m_(m) {
-    const int query = m_.kept.own_query();
+      : shared_(m) {
+    const int query = shared_.kept.own_query();
     if (query < queries) own_ = KeptKeys(mask, first_row + query);
     if (!has_query()) return;
-    m_.begin[query] = own_.end() > 0 ? own_.begin() : mask.keys;
-    m_.end[query] = own_.end();
+    shared_.begin[query] = own_.end() > 0 ? own_.begin() : mask.keys;
+    shared_.end[query] = own_.end();
   }
 
   /// Calls f(key) for each chunk of which some pair is kept, `key` being its first. Chunks begin at
@@ -29,28 +29,32 @@ class ChunksOfQueries {
   template <class F>
   __device__ void for_each(int first_key, F f) {
     __syncthreads();
-    int begin = m_.begin[0], end = m_.end[0];
+    int begin = shared_.begin[0], end = shared_.end[0];
     for (int query = 1; query < S::kLeft; ++query) {
-      begin = smaller(begin, m_.begin[query]);
-      end = larger(end, m_.end[query]);
+      begin = smaller(begin, shared_.begin[query]);
+      end = larger(end, shared_.end[query]);
     }
     begin = larger(begin, first_key);
     constexpr int kKeys = S::kRight;
     for (int key = first_key + (begin - first_key) / kKeys * kKeys; key < end; key += kKeys) {
-      if (m_.kept.find(own_, key)) f(key);
+      if (shared_.kept.find(own_, key)) f(key);
     }
   }
   /// Whether a pair of the chunk is kept, and bit j for each right row j that this thread's pairs
   /// of a query have. There must be a barrier before, in f.
-  __device__ bool keeps(int query, int of_chunk) const { return m_.kept.keeps(query, of_chunk); }
-  __device__ std::uint32_t kept_of(int query) const { return m_.kept.from(query, S::column()); }
+  __device__ bool keeps(int query, int of_chunk) const {
+    return shared_.kept.keeps(query, of_chunk);
+  }
+  __device__ std::uint32_t kept_of(int query) const {
+    return shared_.kept.from(query, S::column());
+  }
 
   __device__ static int thread() { return static_cast<int>(threadIdx.x); }
   /// Whether this thread has a query: that of its number.
   __device__ static bool has_query() { return thread() < S::kLeft; }
 
  private:
-  Memory& m_;
+  Memory& shared_;
   KeptKeys own_;
 };
 

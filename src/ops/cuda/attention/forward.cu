@@ -28,7 +28,8 @@ template <class S, bool kLong>
 class ForwardTile : QueryTile<S> {
   using T = typename S::T;
   using Tile = QueryTile<S>;
-  using Tile::b_, Tile::c_, Tile::chunks_, Tile::feature_, Tile::first_, Tile::h_, Tile::queries_;
+  using Tile::sample_, Tile::call_, Tile::chunks_, Tile::feature_, Tile::first_, Tile::head_,
+      Tile::queries_;
   static constexpr T kNothing = -std::numeric_limits<T>::infinity();
   static constexpr int kSums = S::kPairs;
 
@@ -38,7 +39,7 @@ class ForwardTile : QueryTile<S> {
   using Sums = GroupedSums<T, kSums + 1>;
 
   __device__ ForwardTile(const Forward<T>& f, ForwardMemory<S>& m)
-      : Tile(f.call, f.memory, m.chunks), f_(f), m_(m), sums_(f.memory.of_sums()) {
+      : Tile(f.call, f.memory, m.chunks), args_(f), shared_(m), sums_(f.memory.of_sums()) {
     detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE { top_[i] = kNothing; });
   }
 
@@ -49,27 +50,27 @@ class ForwardTile : QueryTile<S> {
 
  private:
   __device__ void add_chunk(int key) {
-    const std::int64_t key_head = c_.key_head(h_);
+    const std::int64_t key_head = call_.key_head(head_);
     const int keys = this->keys_from(key);
-    const Rows<T> q = c_.rows(f_.q, c_.q, b_, h_, first_, queries_),
-                  k = c_.rows(f_.k, c_.k, b_, key_head, key, keys),
-                  v = c_.rows(f_.v, c_.v, b_, key_head, key, keys);
+    const Rows<T> q = call_.rows(args_.q, call_.q, sample_, head_, first_, queries_),
+                  k = call_.rows(args_.k, call_.k, sample_, key_head, key, keys),
+                  v = call_.rows(args_.v, call_.v, sample_, key_head, key, keys);
     NumbersOfPairs<S> weights;
-    multiply<kLong>(m_.tile, ScaledRows<T>{q, c_.scale}, k, c_.features, f_.memory.of_products(),
-                    weights, has_queries_);
+    multiply<kLong>(shared_.tile, ScaledRows<T>{q, call_.scale}, k, call_.features,
+                    args_.memory.of_products(), weights, has_queries_);
     has_queries_ = true;
-    if (!c_.scores.are_plain()) find_scores(key, weights);
+    if (!call_.scores.are_plain()) find_scores(key, weights);
     weigh(weights);
-    write_table<S>(weights, m_.tile.table);
+    write_table<S>(weights, shared_.tile.table);
     __syncthreads();
     if (chunks_.has_query()) add_weights(keys);
-    if (c_.scores.dropout > 0) {
+    if (call_.scores.dropout > 0) {
       __syncthreads();
       drop(key);
     }
     NumbersOfPairs<S> sums;
     sum_products(
-        m_.tile, queries_, v, feature_, c_.value_features,
+        shared_.tile, queries_, v, feature_, call_.value_features,
         [&](int query, int of_chunk) { return chunks_.keeps(query, of_chunk); }, sums);
     scale_down();
     auto& all = sums_.numbers();
@@ -79,12 +80,13 @@ class ForwardTile : QueryTile<S> {
 
   // Of this thread's pairs, from the products.
   __device__ void find_scores(int key, NumbersOfPairs<S>& scores) {
-    auto& table = m_.tile.table;
+    auto& table = shared_.tile.table;
     write_table<S>(scores, table);
     for_each_pair_of_tile<S>([&](int query, int of_chunk, int place) {
       if (!chunks_.keeps(query, of_chunk)) return;
       T slope;
-      table[place] = c_.scores(table[place], {b_, h_, first_ + query, key + of_chunk}, slope);
+      table[place] =
+          call_.scores(table[place], {sample_, head_, first_ + query, key + of_chunk}, slope);
     });
     read_table<S>(table, scores);
   }
@@ -101,7 +103,7 @@ class ForwardTile : QueryTile<S> {
       });
       top = cuda::combine_lanes(top, S::kAcross, [](T a, T b) { return a < b ? b : a; });
       top_[i] = top;
-      if (S::column() == 0) m_.top[S::row() + i] = top;
+      if (S::column() == 0) shared_.top[S::row() + i] = top;
       detail::unrolled<S::kColumns>([&](auto j) MASKGRAD_INLINE {
         T& weight = weights[i * S::kColumns + j];
         weight = math::fast_exp(weight - shift_of(top));
@@ -115,17 +117,18 @@ class ForwardTile : QueryTile<S> {
   // Of this thread's query: adds up the chunk's weights.
   __device__ void add_weights(int keys) {
     const int query = chunks_.thread();
-    const T top = m_.top[query];
+    const T top = shared_.top[query];
     own_sum_ = 0;
-    for (int t = 0; t < keys; ++t) own_sum_ += m_.tile.table[m_.tile.at(query, t)];
-    m_.factor[query] = own_top_ == kNothing ? T{1} : math::fast_exp(own_top_ - shift_of(top));
+    for (int t = 0; t < keys; ++t) own_sum_ += shared_.tile.table[shared_.tile.at(query, t)];
+    shared_.factor[query] = own_top_ == kNothing ? T{1} : math::fast_exp(own_top_ - shift_of(top));
     own_top_ = top;
   }
 
   __device__ void drop(int key) {
     for_each_pair_of_tile<S>([&](int query, int of_chunk, int place) {
       if (!chunks_.keeps(query, of_chunk)) return;
-      m_.tile.table[place] *= c_.scores.drop({b_, h_, first_ + query, key + of_chunk});
+      shared_.tile.table[place] *=
+          call_.scores.drop({sample_, head_, first_ + query, key + of_chunk});
     });
   }
 
@@ -133,7 +136,7 @@ class ForwardTile : QueryTile<S> {
   __device__ void scale_down() {
     sums_.for_each([&](auto i, T& sum) MASKGRAD_INLINE {
       const int query = i < kSums ? S::row() + i / S::kColumns : chunks_.thread();
-      const T factor = query < S::kLeft ? m_.factor[query] : T{1};
+      const T factor = query < S::kLeft ? shared_.factor[query] : T{1};
       if (factor != T{1}) sum = math::product(factor, sum);
     });
   }
@@ -141,27 +144,27 @@ class ForwardTile : QueryTile<S> {
   __device__ void write() {
     auto& sums = sums_.numbers();
     const T own_total = sums[kSums];
-    if (chunks_.has_query()) m_.top[chunks_.thread()] = own_total;
+    if (chunks_.has_query()) shared_.top[chunks_.thread()] = own_total;
     __syncthreads();
     NumbersOfPairs<S> means;
     for_each_pair<S>([&](auto i, auto, auto n) MASKGRAD_INLINE {
-      const T total = m_.top[S::row() + i];
+      const T total = shared_.top[S::row() + i];
       means[n] = total == T{0} ? T{0} : sums[n] / total;
     });
     const int feature = feature_ + S::column();
     detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE {
       if (S::row() + i >= queries_) return;
-      write_row<S>(means, i, c_.value_features - feature, c_.packs,
-                   f_.output + c_.output.at(b_, h_, first_ + S::row() + i) + feature);
+      write_row<S>(means, i, call_.value_features - feature, call_.packs,
+                   args_.output + call_.output.at(sample_, head_, first_ + S::row() + i) + feature);
     });
     if (blockIdx.z > 0 || chunks_.thread() >= queries_) return;
     const std::int64_t row = this->first_row() + chunks_.thread();
-    f_.top[row] = own_total == T{0} ? T{0} : own_top_;
-    f_.inverse_sum[row] = own_total == T{0} ? T{0} : T{1} / own_total;
+    args_.top[row] = own_total == T{0} ? T{0} : own_top_;
+    args_.inverse_sum[row] = own_total == T{0} ? T{0} : T{1} / own_total;
   }
 
-  const Forward<T>& f_;
-  ForwardMemory<S>& m_;
+  const Forward<T>& args_;
+  ForwardMemory<S>& shared_;
   Sums sums_;
   bool has_queries_ = false;            // whether the tile's memory has them
   T top_[S::kRows];                     // of this thread's left rows

@@ -16,20 +16,20 @@ struct Sizes {
 
 // Row number `row` of [B, H, S], and where its head's keys begin, in rows.
 struct Row {
-  std::int64_t b, h, s, keys;
+  std::int64_t sample, head, query, keys;
 
   __device__ Row(const Sizes& d, std::int64_t row)
-      : b(row / d.queries / d.heads),
-        h(row / d.queries % d.heads),
-        s(row % d.queries),
-        keys((b * d.key_heads + d.key_head(h)) * d.keys) {}
+      : sample(row / d.queries / d.heads),
+        head(row / d.queries % d.heads),
+        query(row % d.queries),
+        keys((sample * d.key_heads + d.key_head(head)) * d.keys) {}
 };
 
 // A block for each row; some lanes for each of its pairs in turn.
 template <class T>
 __global__ void products_kernel(const T* rows, const T* keys, MaskRows mask, Sizes d, T* pairs) {
   const Row row(d, blockIdx.x);
-  const KeptKeys kept(mask, mask.row(row.b, row.h, row.s));
+  const KeptKeys kept(mask, mask.row(row.sample, row.head, row.query));
   const int lane = static_cast<int>(threadIdx.x) % kLanesOfRow;
   constexpr int kPairs = static_cast<int>(cuda::kThreads) / kLanesOfRow;
   for (int first = 0; first < d.keys; first += kPairs) {
@@ -49,7 +49,7 @@ __global__ void over_keys_kernel(const T* pairs, const T* keys, MaskRows mask, S
   const std::int64_t i = cuda::thread_number();
   if (i >= count) return;
   const Row row(d, i / d.features);
-  const KeptKeys kept(mask, mask.row(row.b, row.h, row.s));
+  const KeptKeys kept(mask, mask.row(row.sample, row.head, row.query));
   const T* const weights = pairs + i / d.features * d.keys;
   const T* const x = keys + row.keys * d.features + i % d.features;
   SumOfTerms<T> sum;

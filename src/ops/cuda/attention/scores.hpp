@@ -10,8 +10,8 @@ namespace maskgrad::ops::attention {
 
 /// A pair of a query and a key.
 struct Pair {
-  std::int64_t b, h;
-  int s, t;
+  std::int64_t sample, head;
+  int query, key;
 };
 
 template <class T>
@@ -40,14 +40,14 @@ struct Scores {
     return bias ? score + bias[place_of_bias(at)] : score;
   }
   __device__ std::int64_t place_of_bias(const Pair& at) const {
-    return at.b * bias_stride[0] + at.h * bias_stride[1] + at.s * bias_stride[2] +
-           at.t * bias_stride[3];
+    return at.sample * bias_stride[0] + at.head * bias_stride[1] + at.query * bias_stride[2] +
+           at.key * bias_stride[3];
   }
 
   /// What the dropout multiplies a weight with.
   __device__ T drop(const Pair& at) const {
-    const std::int64_t row = (at.b * heads + at.h) * queries + at.s;
-    return (*numbers)(static_cast<std::uint64_t>(row * keys + at.t)) >= dropout ? factor : T{0};
+    const std::int64_t row = (at.sample * heads + at.head) * queries + at.query;
+    return (*numbers)(static_cast<std::uint64_t>(row * keys + at.key)) >= dropout ? factor : T{0};
   }
 };
 
