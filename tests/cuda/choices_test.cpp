@@ -9,6 +9,7 @@
 #include <maskgrad/tensor/mask/holes.hpp>
 
 #include "cuda/both_devices.hpp"
+#include "cuda/draws.hpp"
 #include "support/errors.hpp"
 
 namespace maskgrad {
@@ -23,13 +24,7 @@ using ::testing::Each;
 using ::testing::ElementsAre;
 using Inputs = std::vector<Variable>;
 
-class CudaChoices : public ::testing::Test {
- protected:
-  Tensor draw(const Shape& shape) { return test::uniform(random_, shape); }
-  Tensor draw_bits(const Shape& shape) { return test::random_bits(random_, shape); }
-
-  Random random_{6};
-};
+class CudaChoices : public test::Draws<> {};
 
 TEST_F(CudaChoices, WhereChoosesFromTwoThatBroadcast) {
   const std::array<Shape, 3> cases[] = {{Shape{400}, Shape{400}, Shape{400}},

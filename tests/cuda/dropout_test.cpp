@@ -4,6 +4,7 @@
 #include <maskgrad/ops/nn/dropout.hpp>
 
 #include "cuda/both_devices.hpp"
+#include "cuda/draws.hpp"
 #include "support/errors.hpp"
 
 namespace maskgrad {
@@ -14,12 +15,7 @@ using test::kCuda;
 using test::kNaN;
 using Inputs = std::vector<Variable>;
 
-class CudaDropout : public ::testing::Test {
- protected:
-  Tensor draw(const Shape& shape) { return test::uniform(random_, shape); }
-
-  Random random_{8};
-};
+class CudaDropout : public test::Draws<> {};
 
 TEST_F(CudaDropout, TakesTheCpusNumbers) {
   // Any number of words may have been drawn before.

@@ -4,6 +4,7 @@
 #include <maskgrad/ops/mask/fill_by_rule.hpp>
 
 #include "cuda/both_devices.hpp"
+#include "cuda/draws.hpp"
 #include "cuda/own_functors.hpp"
 #include "support/errors.hpp"
 
@@ -18,12 +19,7 @@ using test::to_doubles;
 using ::testing::ElementsAre;
 using Inputs = std::vector<Variable>;
 
-class CudaFillByRule : public ::testing::Test {
- protected:
-  Tensor draw(const Shape& shape) { return test::uniform(random_, shape); }
-
-  Random random_{7};
-};
+class CudaFillByRule : public test::Draws<> {};
 
 // The same bits as on the CPU, whose decisions other tests compare with the definition.
 TEST_F(CudaFillByRule, FillsInEachMode) {

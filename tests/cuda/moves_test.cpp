@@ -12,6 +12,7 @@
 #include <maskgrad/tensor/mask/holes.hpp>
 
 #include "cuda/both_devices.hpp"
+#include "cuda/draws.hpp"
 #include "support/errors.hpp"
 
 namespace maskgrad {
@@ -22,22 +23,13 @@ using test::kCuda;
 using Inputs = std::vector<Variable>;
 using Axes = std::vector<std::int64_t>;
 
-class CudaMoves : public ::testing::Test {
+class CudaMoves : public test::Draws<> {
  protected:
-  Tensor draw(const Shape& shape) { return test::uniform(random_, shape); }
-  Tensor draw_indices(const Shape& shape, std::int64_t below) {
-    Tensor indices = Tensor::empty(shape, DType::kInt64);
-    std::generate_n(indices.data<std::int64_t>(), indices.numel(),
-                    [&] { return random_.integer(0, below - 1); });
-    return indices;
-  }
   void permute(const Shape& shape, const Axes& axes) {
     SCOPED_TRACE(to_string(shape));
     expect_bits_of_the_cpu([&](const Inputs& x) { return ops::permute(x[0], axes); },
                            {draw(shape)});
   }
-
-  Random random_{5};
 };
 
 TEST_F(CudaMoves, PermuteInAnyOrder) {

@@ -4,6 +4,7 @@
 #include <maskgrad/ops/elements/map.hpp>
 
 #include "cuda/both_devices.hpp"
+#include "cuda/draws.hpp"
 #include "cuda/own_functors.hpp"
 #include "support/errors.hpp"
 
@@ -33,12 +34,7 @@ Variable bent(const Values& x) {
                           test::BentByB{kLimit});
 }
 
-class CudaOwnElements : public ::testing::Test {
- protected:
-  Tensor draw(const Shape& shape) { return test::uniform(random_, shape); }
-
-  Random random_{11};
-};
+class CudaOwnElements : public test::Draws<> {};
 
 TEST_F(CudaOwnElements, HaveTheBitsOfTheCpuAndBroadcast) {
   expect_bits_of_the_cpu(bent, {draw({600}), draw({600})});

@@ -7,6 +7,7 @@
 #include <maskgrad/tensor/mask/holes.hpp>
 
 #include "cuda/both_devices.hpp"
+#include "cuda/draws.hpp"
 #include "support/errors.hpp"
 
 namespace maskgrad {
@@ -38,15 +39,12 @@ Call linear(LinearActivation activation = LinearActivation::kNone) {
   return [=](const auto& x) { return ops::linear(x[0], x[1], x[2], activation); };
 }
 
-class CudaProducts : public ::testing::Test {
+class CudaProducts : public test::Draws<> {
  protected:
-  Tensor draw(const Shape& shape) { return test::uniform(random_, shape); }
   // x [rows..., in], weight [in, out] and bias [out].
   Inputs of_linear(const Shape& rows, std::int64_t in, std::int64_t out) {
     return {draw(rows.concat({in})), draw({in, out}), draw({out})};
   }
-
-  Random random_{5};
 };
 
 TEST_F(CudaProducts, AreThoseOfTheCpuWhateverIsTransposed) {

@@ -10,6 +10,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 
+#include "cuda/draws.hpp"
 #include "cuda/on_cuda.hpp"
 #include "support/errors.hpp"
 #include "support/masks.hpp"
@@ -34,10 +35,10 @@ struct Inputs {
   bool wants_parameters = true;
 };
 
-class CudaRecurrent : public ::testing::TestWithParam<bool> {
+class CudaRecurrent : public test::Draws<::testing::TestWithParam<bool>> {
  protected:
-  Tensor draw(const Shape& shape) { return test::uniform(random_, shape, -1, 1); }
-  Inputs draw(std::int64_t batch, std::int64_t length, std::int64_t hidden, bool has_start = true) {
+  Inputs draw_inputs(std::int64_t batch, std::int64_t length, std::int64_t hidden,
+                     bool has_start = true) {
     const std::int64_t width = (GetParam() ? 4 : 3) * hidden;
     Inputs in = {GetParam(), draw({batch, length, width}), draw({hidden, width}), draw({width}), {},
                  {}};
@@ -45,8 +46,6 @@ class CudaRecurrent : public ::testing::TestWithParam<bool> {
     if (has_start) in.c = draw({batch, hidden});
     return in;
   }
-
-  Random random_{11};
 };
 
 // Outputs, and the gradients of all inputs that there are, brought to the host.
@@ -116,7 +115,7 @@ TEST_P(CudaRecurrent, HasTheBitsOfTheCpuForSequencesOfAllLengths) {
   for (const bool reverse : {false, true}) {
     for (const bool has_start : {false, true}) {
       SCOPED_TRACE(fmt::format("reverse {} start {}", reverse, has_start));
-      Inputs in = draw(37, 4, 5, has_start);
+      Inputs in = draw_inputs(37, 4, 5, has_start);
       in.mask = many_lengths(random_, 37, 4);
       in.options.reverse = reverse;
       expect_bits_of_the_cpu(in);
@@ -125,12 +124,14 @@ TEST_P(CudaRecurrent, HasTheBitsOfTheCpuForSequencesOfAllLengths) {
 }
 
 // Backward a sum has more than 512 terms, forward more than one chain of 64.
-TEST_P(CudaRecurrent, AddsLongSumsInTheOrderOfTheCpu) { expect_bits_of_the_cpu(draw(2, 2, 172)); }
+TEST_P(CudaRecurrent, AddsLongSumsInTheOrderOfTheCpu) {
+  expect_bits_of_the_cpu(draw_inputs(2, 2, 172));
+}
 
-TEST_P(CudaRecurrent, AddsTheRowsOfManySteps) { expect_bits_of_the_cpu(draw(33, 17, 2)); }
+TEST_P(CudaRecurrent, AddsTheRowsOfManySteps) { expect_bits_of_the_cpu(draw_inputs(33, 17, 2)); }
 
 TEST_P(CudaRecurrent, ReadsNothingInHoles) {
-  Inputs in = draw(3, 4, 3);
+  Inputs in = draw_inputs(3, 4, 3);
   in.mask = test::mask_of({0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 1}, {3, 4});
   in.of_output = draw({3, 4, 3});
   const std::vector<Tensor> wanted = run(in, DType::kFloat32, kCuda);
@@ -151,7 +152,7 @@ TEST_P(CudaRecurrent, ReadsNothingInHoles) {
 }
 
 TEST_P(CudaRecurrent, HasTheBitsOfItsBatchOnAPackedRow) {
-  Inputs in = draw(1, 7, 3);
+  Inputs in = draw_inputs(1, 7, 3);
   in.h = draw({4, 3});
   in.c = draw({4, 3});
   in.options.segments = Tensor::from<std::int64_t>({0, 0, 0, 1, 3, 3, 3}, {1, 7});
@@ -160,7 +161,7 @@ TEST_P(CudaRecurrent, HasTheBitsOfItsBatchOnAPackedRow) {
 }
 
 TEST_P(CudaRecurrent, TakesNumbersOfAnySize) {
-  Inputs in = draw(2, 3, 4);
+  Inputs in = draw_inputs(2, 3, 4);
   const double values[] = {1e30, -1e30, kInf, -kInf, kNaN, -0.0, 1e-300, 90, -104};
   std::size_t next = 0;
   for (std::int64_t i = 0; i < in.gates.numel(); i += 2) {
@@ -170,13 +171,13 @@ TEST_P(CudaRecurrent, TakesNumbersOfAnySize) {
 }
 
 TEST_P(CudaRecurrent, MakesNoGradientThatNobodyWants) {
-  Inputs in = draw(3, 3, 4);
+  Inputs in = draw_inputs(3, 3, 4);
   in.wants_parameters = false;
   expect_bits_of_the_cpu(in);
 }
 
 TEST_P(CudaRecurrent, MakesTheHostWaitForNothing) {
-  const Inputs in = draw(3, 4, 3);
+  const Inputs in = draw_inputs(3, 4, 3);
   const SequenceMask mask = test::mask_of({0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 0, 1}, {3, 4});
   const Variable gates = test::leaf(in.gates.to(kCuda), mask), w = test::leaf(in.w.to(kCuda)),
                  bias = test::leaf(in.bias.to(kCuda));
@@ -190,15 +191,15 @@ TEST_P(CudaRecurrent, MakesTheHostWaitForNothing) {
 TEST_P(CudaRecurrent, TakesWhatIsEmpty) {
   for (const auto& [batch, length, hidden] :
        {std::array<std::int64_t, 3>{2, 0, 3}, {0, 3, 2}, {2, 3, 0}}) {
-    expect_bits_of_the_cpu(draw(batch, length, hidden));
+    expect_bits_of_the_cpu(draw_inputs(batch, length, hidden));
   }
-  Inputs in = draw(2, 3, 2);
+  Inputs in = draw_inputs(2, 3, 2);
   in.mask = test::mask_of({0, 0, 0, 0, 0, 0}, {2, 3});
   expect_bits_of_the_cpu(in);
 }
 
 TEST_P(CudaRecurrent, RefusesInputsOnTwoDevices) {
-  const Inputs in = draw(2, 3, 2);
+  const Inputs in = draw_inputs(2, 3, 2);
   const auto error = [&](Device of_gates, Device of_w, Device of_rest) {
     const Variable gates(in.gates.to(of_gates)), w(in.w.to(of_w)), bias(in.bias.to(of_rest)),
         h(in.h.to(of_rest)), c(in.c.to(of_rest));

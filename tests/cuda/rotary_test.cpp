@@ -1,12 +1,11 @@
 // Rotary embedding on a device.
-#include <algorithm>
-
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/nn/rotary.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
 #include "cuda/both_devices.hpp"
+#include "cuda/draws.hpp"
 
 namespace maskgrad {
 namespace {
@@ -14,28 +13,19 @@ namespace {
 using test::kCuda;
 using Inputs = std::vector<Variable>;
 
-class CudaRotary : public ::testing::TestWithParam<ops::RotaryPairs> {
+class CudaRotary : public test::Draws<::testing::TestWithParam<ops::RotaryPairs>> {
  protected:
   ops::RotaryOptions options(std::int64_t heads) const {
     return {.heads = heads, .pairs = GetParam(), .base = 500};
   }
-  Tensor draw(const Shape& shape) { return test::uniform(random_, shape); }
-  Tensor draw_positions(const Shape& shape, std::int64_t below) {
-    Tensor positions = Tensor::empty(shape, DType::kInt64);
-    std::generate_n(positions.data<std::int64_t>(), positions.numel(),
-                    [&] { return random_.integer(0, below - 1); });
-    return positions;
-  }
-
-  Random random_{9};
 };
 
 TEST_P(CudaRotary, HasTheBitsOfTheCpu) {
   // Few numbers, of which positions share angles, and many.
   for (const std::int64_t below : {4, 1'000'000}) {
     for (const std::int64_t heads : {1, 3}) {
-      const Tensor each = draw_positions({2, 17}, below),
-                   shared = draw_positions({1, 17}, below).to(DType::kInt32);
+      const Tensor each = draw_indices({2, 17}, below),
+                   shared = draw_indices({1, 17}, below).to(DType::kInt32);
       for (const Tensor& positions : {each, shared}) {
         const auto f = [&](const Inputs& x) {
           return ops::rotary_embedding(x[0], positions, options(heads));
@@ -48,7 +38,7 @@ TEST_P(CudaRotary, HasTheBitsOfTheCpu) {
 
 TEST_P(CudaRotary, RotatesNothing) {
   for (const Shape& shape : {Shape{0, 2, 4}, Shape{2, 0, 4}, Shape{2, 2, 0}}) {
-    const Tensor positions = draw_positions({1, shape[1]}, 5);
+    const Tensor positions = draw_indices({1, shape[1]}, 5);
     const auto f = [&](const Inputs& x) {
       return ops::rotary_embedding(x[0], positions, options(1));
     };
@@ -58,7 +48,7 @@ TEST_P(CudaRotary, RotatesNothing) {
 
 TEST_P(CudaRotary, ReadsNothingInHoles) {
   const SequenceMask mask(test::bits({1, 0, 1, 0, 0, 1}, {2, 3}));
-  Tensor x = draw({2, 3, 8}), positions = draw_positions({2, 3}, 9);
+  Tensor x = draw({2, 3, 8}), positions = draw_indices({2, 3}, 9);
   fill_holes(positions, mask, -5);
   const auto f = [&](const Inputs& in) {
     return ops::rotary_embedding(in[0], positions, options(2));
