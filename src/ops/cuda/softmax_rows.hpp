@@ -51,8 +51,7 @@ struct RuleOfRow {
   __device__ void operator()(const Row& row, KeptOfRow keep, std::int64_t at) const {
     const T* const from = x + at;
     T* const to = y + at;
-    // e^(x - top) is computed again, and not written and read back, which is more traffic with the
-    // memory.
+    // To compute e^(x - top) again costs less than to write it and read it back.
     const Rule<T> rule(exp_row(row, keep, from));
     row.for_each([=](std::int64_t j) { to[j] = keep[j] ? rule(from[j]) : T{0}; });
   }

@@ -22,8 +22,9 @@ constexpr unsigned kLanes = 32, kWarps = cuda::kThreads / kLanes;
 
 using Block = Occurrences::Block;
 
-// A warp for each block of places and 32 columns, or several times 32 of very many. The sums of a
-// row with several blocks go to parts [parts, columns]. A block without places is none.
+// A warp sums a block of places in 32 columns; where these are very many, it goes on with others.
+// The sums of a row with several blocks go to parts [parts, columns]. A block without places is
+// left out.
 template <class T>
 __global__ void sum_blocks_kernel(const Block* blocks, std::int64_t count,
                                   const std::int64_t* places, const T* x, std::int64_t columns,
@@ -56,8 +57,8 @@ PoolVector<PartsOfRow> rows_with_parts(const PoolVector<Block>& blocks) {
   return rows;
 }
 
-// table[row] = the sum of its parts, in a balanced tree of their indices: a block of threads for
-// each row and 32 columns, or several times 32 of very many.
+// table[row] = the sum of its parts, in a balanced tree of their indices. A block of threads has a
+// row and 32 columns; where these are very many, it goes on with others.
 template <class T>
 __global__ void add_parts_kernel(const PartsOfRow* rows, std::int64_t columns, T* parts, T* table) {
   const PartsOfRow of_row = rows[blockIdx.x];

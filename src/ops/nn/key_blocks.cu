@@ -4,7 +4,7 @@
 namespace maskgrad::ops {
 namespace {
 
-// Of samples of keys [T, F], or of blocks [N, F, 16] of as many.
+// Of samples: keys [T, F], or the same in blocks [N, F, 16].
 struct Sizes {
   std::int64_t keys, features, of_blocks;
 

@@ -93,10 +93,10 @@ void gradient(const Tensor& softmax, std::span<const std::int64_t> targets,
   });
 }
 
-// What a target is. The sequences of which all that count are hits are counted.
+// What became of a target. A sequence counts that has hits and no miss.
 enum Outcome : std::uint8_t { kNone, kHit, kMiss };
 
-// Of equal logits the first is the largest; none is beside a NaN.
+// Of equal logits the first is the largest. A row with a NaN has no largest.
 template <class T>
 __global__ void hits_kernel(const T* logits, const std::int64_t* targets, std::int64_t rows,
                             std::int64_t n, std::uint8_t* outcomes) {

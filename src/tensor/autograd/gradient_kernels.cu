@@ -65,8 +65,8 @@ void clear_rows_on_device(Tensor& x, std::span<const std::int64_t> rows) {
   });
 }
 
-// `outer` runs of `size` numbers, each a matrix of `columns` whose last row may be short; its rows
-// in blocks of kRowsOfBlock.
+// Of `outer` matrices: `size` numbers each, in rows of `columns`, the last of which may be short.
+// Rows are added in blocks of kRowsOfBlock.
 struct SumSizes {
   std::int64_t outer, size, columns, blocks;
 };

@@ -34,7 +34,7 @@ struct Delta {
   int features, lanes;
 };
 
-// A few lanes have a row.
+// Some lanes share a row.
 template <class T>
 __global__ void delta_kernel(Delta<T> f) {
   const std::int64_t row = cuda::thread_number() / f.lanes, head = row / f.queries;

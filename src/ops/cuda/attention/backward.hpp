@@ -76,7 +76,7 @@ __device__ PairGradients<T> differentiate_plain(const Backward<T>& f,
   const T dscore = weight * (dweight - queries.delta[i]);
   return {weight, dscore, f.rest * dscore};
 }
-/// Of any.
+/// Of scores of any kind.
 template <class T, int n>
 __device__ PairGradients<T> differentiate(const Backward<T>& f, const QueryNumbers<T, n>& queries,
                                           int i, T product, T dweight, const Pair& at) {

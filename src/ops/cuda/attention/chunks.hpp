@@ -40,11 +40,11 @@ class ChunksOfQueries {
       if (shared_.kept.find(own_, key)) f(key);
     }
   }
-  /// Whether a pair of the chunk is kept, and bit j for each right row j that this thread's pairs
-  /// of a query have. There must be a barrier before, in f.
+  /// Whether a pair of the chunk is kept. In f, behind a barrier.
   __device__ bool keeps(int query, int of_chunk) const {
     return shared_.kept.keeps(query, of_chunk);
   }
+  /// The same for this thread's right rows, a bit for each.
   __device__ std::uint32_t kept_of(int query) const {
     return shared_.kept.from(query, S::column());
   }

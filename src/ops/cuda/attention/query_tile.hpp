@@ -5,8 +5,8 @@
 
 namespace maskgrad::ops::attention {
 
-/// Queries of one head, and the chunks of keys that they see. What is computed of them derives from
-/// it.
+/// Queries of one head, and the chunks of keys that they see. A base of what computes something of
+/// them.
 template <class S>
 class QueryTile {
   using T = typename S::T;

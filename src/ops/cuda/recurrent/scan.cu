@@ -1,8 +1,9 @@
 // Recurrent networks, a step of all sequences at a time: the product of their states, in the order
 // of the CPU's sums, then the cell, a thread for each element.
 //
-// States stand by the length of their sequences, so those that have a step are the first ones. What
-// is kept for the gradient stands in the rows of the plan, as sums over rows go by these.
+// States are in the order of their sequences' lengths, the longest first. So the sequences that
+// have a step are the first ones. What is kept for the gradient is in the order of the plan's rows,
+// which is that of sums over them.
 #include <maskgrad/ops/cpu/recurrent/scan.hpp>
 #include <maskgrad/ops/cuda/gemm/multiply.hpp>
 #include <maskgrad/ops/cuda/rows.hpp>
