@@ -1,8 +1,13 @@
 // What only an emulated device counts, and what it can be told to lack.
+#include <functional>
 #include <thread>
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/ops/mask/masked_reduce.hpp>
+#include <maskgrad/ops/nn/norm.hpp>
+#include <maskgrad/ops/nn/softmax.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
@@ -68,6 +73,29 @@ TEST(CudaMask, UploadsItsBitsOnceForAllCopies) {
   fill_holes(x, SequenceMask(mask.bits()), 3);  // another mask with the same bits
   EXPECT_EQ(uploads(), 1U);
   EXPECT_THAT(to_doubles(x.to(Device{})), ElementsAre(0, 0, 0, 3, 3, 3, 0, 0, 0, 0, 0, 0));
+}
+
+// What is kept goes to the device once, and backward finds it there.
+TEST(CudaMask, OfAnOperationIsUploadedInTheForwardPassAlone) {
+  using ops::masked_layer_norm, ops::masked_max, ops::masked_mean, ops::masked_softmax;
+  const Tensor keep = test::bits({1, 0, 1, 1, 1, 0}, {2, 3});
+  const Variable weight = test::leaf(Tensor::full({3}, 1, DType::kFloat32, kCuda));
+  const std::function<Variable(const Variable&)> functions[] = {
+      [&](const Variable& x) { return masked_softmax(x, keep); },
+      [&](const Variable& x) { return masked_mean(x, keep, 1); },
+      [&](const Variable& x) { return masked_max(x, keep, 0); },
+      [&](const Variable& x) { return masked_layer_norm(x, keep, weight, weight); }};
+  for (const auto& f : functions) {
+    const Variable x = test::leaf(Tensor::full({2, 3}, 2, DType::kFloat32, kCuda));
+    Tape tape;
+    uploads();
+    const Variable y = f(x);
+    EXPECT_GT(uploads(), 0U);
+    const Tensor g = Tensor::full(y.shape(), 1, DType::kFloat32, kCuda);
+    uploads();
+    tape.backward(y, g);
+    EXPECT_EQ(uploads(), 0U);
+  }
 }
 
 TEST(CudaMask, UploadsNothingForTheHost) {
