@@ -17,7 +17,7 @@ dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace maskgrad::emulation {
 
-Thread* current = nullptr;
+constinit thread_local Thread* current = nullptr;
 
 namespace {
 
@@ -231,7 +231,6 @@ void run(const Config& config, const char* name, const std::function<void()>& ca
   if (serials().block + blocks.size() >= kMostSerials) forget_accesses();
   serials().first_of_launch = serials().block + 1;
   ++counters().launches;
-  start_from_this_thread();
   r.call = &call;
   r.count = config.block.x * config.block.y * config.block.z;
   blockDim = config.block;

@@ -52,7 +52,8 @@ struct Thread {
   unsigned linear = 0, lane = 0, warp = 0;
   std::uint32_t block_epoch = 0, warp_epoch = 0;  // barriers that it has passed
 };
-extern Thread* current;  // nullptr outside kernels
+// What this thread of the host runs; nullptr outside kernels.
+extern constinit thread_local Thread* current;
 
 /// A line of a kernel.
 struct Place {

@@ -38,7 +38,9 @@ maskgrad_switch_stack:
 namespace maskgrad::emulation {
 namespace {
 
-std::pair<const std::byte*, std::size_t> stack_of_this_thread() {
+using Stack = std::pair<const std::byte*, std::size_t>;  // where it begins, and its bytes
+
+Stack find_stack_of_this_thread() {
   pthread_attr_t attributes;
   void* low = nullptr;
   std::size_t size = 0;
@@ -48,9 +50,14 @@ std::pair<const std::byte*, std::size_t> stack_of_this_thread() {
   return {static_cast<const std::byte*>(low), size};
 }
 
+// Any thread of the host may run kernels, one after another.
+const Stack& stack_of_this_thread() {
+  static thread_local const Stack stack = find_stack_of_this_thread();
+  return stack;
+}
+
 struct Fibers {
   std::byte* const stacks = static_cast<std::byte*>(reserve(kStackBytes * kMostFibers));
-  std::pair<const std::byte*, std::size_t> main_stack;
   Fiber main;
   std::vector<std::unique_ptr<Fiber>> all;
   std::vector<Fiber*> idle;
@@ -69,16 +76,9 @@ bool is_within(const std::byte* begin, std::size_t size, const void* place) {
 
 Fiber& main_fiber() { return fibers().main; }
 
-void start_from_this_thread() {
-  static thread_local const auto stack = stack_of_this_thread();
-  fibers().main_stack = stack;
-}
-
 void switch_to(Fiber& from, Fiber& to) {
 #if defined(MASKGRAD_SANITIZES_ADDRESS)
-  const auto [bottom, size] = to.stack
-                                  ? std::pair<const std::byte*, std::size_t>(to.stack, kStackBytes)
-                                  : fibers().main_stack;
+  const auto [bottom, size] = to.stack ? Stack(to.stack, kStackBytes) : stack_of_this_thread();
   __sanitizer_start_switch_fiber(&from.fake_stack, bottom, size);
 #endif
   maskgrad_switch_stack(&from.stopped_at, to.stopped_at);
@@ -123,9 +123,9 @@ void note_start() {
 }
 
 bool is_on_a_stack(const void* place) {
-  const Fibers& f = fibers();
-  return is_within(f.stacks, kStackBytes * kMostFibers, place) ||
-         is_within(f.main_stack.first, f.main_stack.second, place);
+  const auto& [begin, size] = stack_of_this_thread();
+  return is_within(fibers().stacks, kStackBytes * kMostFibers, place) ||
+         is_within(begin, size, place);
 }
 
 }  // namespace maskgrad::emulation

@@ -16,8 +16,6 @@ inline constexpr std::size_t kMostFibers = 1024;
 
 /// The thread that started them.
 Fiber& main_fiber();
-/// This thread starts those that run next. No other does meanwhile.
-void start_from_this_thread();
 /// Goes on with `to`, until somebody goes on with `from`.
 void switch_to(Fiber& from, Fiber& to);
 /// One that nobody uses; it begins with `body`, which never returns, or goes on where it stopped.

@@ -10,9 +10,9 @@ struct Around {
   std::int64_t outer, along, inner;
 
   /// How many lines of elements run along the axis.
-  std::int64_t lines() const { return outer * inner; }
+  constexpr std::int64_t lines() const { return outer * inner; }
   /// The place of element j of a line.
-  std::int64_t place(std::int64_t line, std::int64_t j) const {
+  constexpr std::int64_t place(std::int64_t line, std::int64_t j) const {
     return (line / inner * along + j) * inner + line % inner;
   }
 };
