@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/print.hpp>
@@ -180,8 +181,7 @@ void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
 // How many steps a device replayed: the others took the host longer.
 std::string about_graphs() {
   const DeviceCounts counts = device_counts();
-  const bool has_device = counts.eager + counts.recorded + counts.replayed + counts.broken > 0;
-  return has_device ? fmt::format("; {} replayed as graphs", counts.replayed) : "";
+  return counts.steps() > 0 ? fmt::format("; {} replayed as graphs", counts.replayed) : "";
 }
 
 // How many, and how long they took. Between the steps of an epoch there may be other things.
@@ -207,7 +207,10 @@ Results results_of(RecipeModel& model, std::int64_t step, const RunPaths& paths)
 }
 
 void print_end(const Recipe& recipe, const RunPaths& paths, TrainingRun& run, const RunEnd& end) {
-  write_report(std::span(&paths.folder, 1), paths.report);
+  {
+    const ops::WithProductMath exact(ops::ProductMath::kFloat32);  // on the CPU
+    write_report(std::span(&paths.folder, 1), paths.report);
+  }
   Values values;
   add_means(values, end);
   add_validation(values, recipe, run.settings(), end);
@@ -237,9 +240,13 @@ std::string flag_name(const std::string& key) {
 }
 
 std::string command_to_go_on(const Recipe& recipe, const RunPaths& paths) {
+  std::string elsewhere;
+  if (names_missing_device(paths)) {
+    const auto math = toml_text(paths.config, "math");
+    elsewhere = math && *math != "float32" ? " --device cpu --math float32" : " --device cpu";
+  }
   return fmt::format("{} train {} --out {} --resume{}", program_word(), recipe.name(),
-                     shell_word(paths.folder.string()),
-                     names_missing_device(paths) ? " --device cpu" : "");
+                     shell_word(paths.folder.string()), elsewhere);
 }
 
 Trainer::Outcome train_recipe(const Recipe& recipe, const Settings& settings, FolderClaim& claim,

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/ops/math/elementwise.hpp>
 #include <maskgrad/ops/math/linear.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
 #include <maskgrad/ops/math/product_math.hpp>
@@ -72,6 +73,24 @@ TEST_F(ByTensorCores, SumsOverRowsAreThoseOfFloat32) {
   const Tensor exact = test::run_on(kCuda, linear, inputs)[3];
   const WithProductMath with(ProductMath::kTf32);
   EXPECT_TRUE(is_near(test::run_on(kCuda, linear, inputs)[3], exact));
+}
+
+// Down to numbers of 2^-112, see ProductMath.
+TEST_F(ByTensorCores, ThreeProductsHaveTheErrorOfNearlyAllBits) {
+  const WithProductMath with(ProductMath::kTf32x3);
+  for (const int exponent : {0, 60, -60, -111}) {
+    const Tensor x = ops::scale(Variable(draw({40, 1})), std::ldexp(1.0, exponent)).value(),
+                 w = draw({1, 40});
+    const Tensor y = ops::matmul(Variable(x.to(kCuda)), Variable(w.to(kCuda))).value().to(Device{});
+    for (std::int64_t i = 0; i < 40; ++i) {
+      for (std::int64_t j = 0; j < 40; ++j) {
+        const double a = x[i].item(), b = w[0][j].item();
+        if (std::abs(a) < 0x1p-112 || std::abs(a * b) < 0x1p-120) continue;
+        // The sum is rounded once more.
+        EXPECT_LE(std::abs(y[i][j].item() / (a * b) - 1), 0x1p-21 + 0x1p-24) << a << ' ' << b;
+      }
+    }
+  }
 }
 
 // As on every device, the rows of a batch do not know of each other.
@@ -234,13 +253,13 @@ TEST_F(ByTensorCores, NothingElseIsMultiplied) {
   };
   EXPECT_EQ(matmul(DType::kFloat32, kCuda), "no error");
   EXPECT_EQ(matmul(DType::kFloat64, kCuda),
-            "[matmul] multiplies float32 on cuda only by tf32, and was given float64 on cuda: "
-            "set_product_math() to float32");
+            "[matmul] tf32 multiplies float32 on cuda, and was given float64 on cuda: take the math "
+            "float32");
   EXPECT_THAT(matmul(DType::kFloat32, {}), HasSubstr("was given float32 on cpu"));
   const Variable x(draw({3, 3})), bias(draw({3}));
-  EXPECT_THAT(error_of([&] { ops::linear(x, x, bias); }), HasSubstr("[linear] multiplies"));
+  EXPECT_THAT(error_of([&] { ops::linear(x, x, bias); }), HasSubstr("[linear] tf32 multiplies"));
   EXPECT_THAT(error_of([&] { ops::stacked_matmul(x, {&x}); }),
-              HasSubstr("[stacked_matmul] multiplies"));
+              HasSubstr("[stacked_matmul] tf32 multiplies"));
 }
 
 TEST_F(ByTensorCores, TheChoiceEndsWithItsScope) {

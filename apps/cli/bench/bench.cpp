@@ -131,10 +131,6 @@ std::string in_digits(double value) {
   return fmt::format("{:.{}f}", value, 2 + static_cast<int>(std::max(small, 0.0)));
 }
 
-bool has_steps(const DeviceCounts& counts) {
-  return counts.replayed + counts.recorded + counts.eager + counts.broken > 0;
-}
-
 void print_table(const std::vector<Result>& results) {
   const auto any = [&](auto has) { return std::any_of(results.begin(), results.end(), has); };
   const bool any_mask = any([](const Result& r) { return r.kept_share.has_value(); });
@@ -152,18 +148,19 @@ void print_table(const std::vector<Result>& results) {
   }
   write_output(format_table(rows, output_columns()));
   const DeviceCounts steps = device_counts();
-  if (!has_steps(steps)) return;
+  if (steps.steps() == 0) return;
   write_output(
       fmt::format("training steps of the GPU: {} replayed as graphs, {} recorded, {} neither\n",
                   steps.replayed, steps.recorded, steps.eager + steps.broken));
 }
 
-void add_device_facts(nlohmann::ordered_json& json, const std::vector<std::string>& on_cpu) {
+void add_device_facts(nlohmann::ordered_json& json, const std::vector<std::string>& on_cpu,
+                      const std::string& cublas) {
   if (!on_cpu.empty()) json["on_cpu"] = on_cpu;
   json["math"] = ops::to_string(ops::product_math());
-  json["machine"]["cublas"] = cublas_of_device();
+  json["machine"]["cublas"] = cublas;
   const DeviceCounts steps = device_counts();
-  if (!has_steps(steps)) return;
+  if (steps.steps() == 0) return;
   json["device_steps"] = {{"replayed", steps.replayed},
                           {"recorded", steps.recorded},
                           {"eager", steps.eager},
@@ -172,7 +169,7 @@ void add_device_facts(nlohmann::ordered_json& json, const std::vector<std::strin
 
 // "device" is where the figures were taken. Where --device auto took several, it is the GPU, and
 // "on_cpu" has the names of the others.
-std::string to_json(const std::vector<Result>& results) {
+std::string to_json(const std::vector<Result>& results, const std::string& cublas) {
   nlohmann::ordered_json json;
   std::vector<std::string> on_cpu;
   for (const Result& result : results) {
@@ -186,7 +183,7 @@ std::string to_json(const std::vector<Result>& results) {
   json["machine"] = {{"processor", machine.processor},       {"threads", machine.threads},
                      {"compiler", machine.compiler},         {"native", machine.native},
                      {"instructions", machine.instructions}, {"blas", machine.blas}};
-  if (!all_on_cpu) add_device_facts(json, on_cpu);
+  if (!all_on_cpu) add_device_facts(json, on_cpu, cublas);
   return json.dump(2) + "\n";
 }
 
@@ -198,14 +195,16 @@ void bench(const Options& options) {
     set_num_threads(options.threads);
     check_device(options);
   });
+  std::string cublas;
   if (!options.json.empty()) {
     check_is_of_no_run(options.json, "bench");
     // Better to hear now that it cannot be written than when all is measured.
     const AtomicFile attempt(options.json);
+    if (options.on.device != Device{}) cublas = cublas_of_device();
   }
   const std::vector<Result> results = run_benchmarks(options);
   print_table(results);
-  if (!options.json.empty()) write_file(options.json, to_json(results));
+  if (!options.json.empty()) write_file(options.json, to_json(results, cublas));
 }
 
 void add_attention_options(CLI::App& command, AttentionSizes& sizes) {

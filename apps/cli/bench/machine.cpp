@@ -3,7 +3,7 @@
 #include <fstream>
 
 #include <maskgrad/ops/cpu/gemm/blas.hpp>
-#include <maskgrad/ops/math/product_slots.hpp>
+#include <maskgrad/ops/math/cublas_description.hpp>
 #include <maskgrad/tensor/cpu/instructions.hpp>
 #include <maskgrad/tensor/cpu/threads.hpp>
 #include <maskgrad/tensor/error.hpp>

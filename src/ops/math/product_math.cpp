@@ -27,8 +27,7 @@ void check_product_math(const char* name, DType dtype, Device device) {
   const ProductMath math = product_math();
   if (math == ProductMath::kFloat32) return;
   check(dtype == DType::kFloat32 && device.type == DeviceType::kCuda, name,
-        "multiplies float32 on cuda only by {}, and was given {} on {}: set_product_math() to "
-        "float32",
+        "{} multiplies float32 on cuda, and was given {} on {}: take the math float32",
         to_string(math), to_string(dtype), to_string(device.type));
 }
 

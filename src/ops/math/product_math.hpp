@@ -18,8 +18,10 @@ enum class ProductMath : std::uint8_t {
   kFloat32,
   /// t(a) t(b), by tensor cores: a b (1 + e), |e| < 2^-10 + 2^-22.
   kTf32,
-  /// t(a) t(b) + (t(a) t(b - t(b)) + t(a - t(a)) t(b)), by tensor cores: a b (1 + e), |e| < 2^-21.
-  /// Three products, each exact. "3xTF32" of CUTLASS; after Ootomo & Yokota 2022, "Recovering
+  /// t(a) t(b) + (t(a) t(b - t(b)) + t(a - t(a)) t(b)), by tensor cores: a b (1 + e), |e| < 2^-21
+  /// where |a| and |b| are at least 2^-112. What is left of smaller ones is denormal and loses
+  /// bits: e may be as large as with kTf32. Three products, each exact. "3xTF32" of CUTLASS; after
+  /// Ootomo & Yokota 2022, "Recovering
   /// single precision accuracy from Tensor Cores while surpassing the FP32 theoretical peak
   /// performance".
   kTf32x3
@@ -46,10 +48,12 @@ inline constinit std::atomic<ProductMath> product_math = ProductMath::kFloat32;
 ///
 /// Each sum has the same order whatever the number of rows, samples and threads, and the same bits
 /// in every run on one kind of GPU. The GPU adds eight products at once, and may round their sum
-/// toward zero. With kTf32 cuBLAS has the products that it has with kFloat32, by
-/// CUBLAS_COMPUTE_32F_FAST_TF32, and rounds its factors in its own way; it has none with kTf32x3.
+/// toward zero. The exception are products that cuBLAS has: their order may depend on the number of
+/// rows. With kTf32 it has those that it has with kFloat32, by CUBLAS_COMPUTE_32F_FAST_TF32, and
+/// rounds factors in its own way. It has none with kTf32x3.
 /// A product is infinite or NaN where that of float32 is, but for factors below 2^-126, which TF32
-/// may round to 0, and for sums near the largest float32 number.
+/// may round to 0. Next to the largest float32 number either may be infinite where the other is
+/// not.
 inline ProductMath product_math() { return detail::product_math.load(std::memory_order_relaxed); }
 
 /// Throws Error unless this build and this machine have a CUDA device that can do it: tensor cores

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <span>
-#include <string>
 
 #include <maskgrad/ops/cpu/gemm/gemm.hpp>
 #include <maskgrad/ops/cpu/gemm/gemm_each.hpp>
@@ -14,10 +13,6 @@
 #include <maskgrad/tensor/cuda/kernel_slot.hpp>
 
 namespace maskgrad::ops {
-
-/// "cuBLAS 13.1.0", or "" where there is none. Null in a build without CUDA.
-using CublasDescription = std::string (*)();
-inline constinit CublasDescription cublas_description = nullptr;
 
 /// Throws Error unless the device's kernels have tensor cores for TF32.
 inline constinit CudaKernel<void()> kTensorCoresCuda{"matmul"};

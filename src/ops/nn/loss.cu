@@ -94,12 +94,12 @@ void gradient(const Tensor& softmax, std::span<const std::int64_t> targets,
 }
 
 // What became of a target. A sequence counts that has hits and no miss.
-enum Outcome : std::uint8_t { kNone, kHit, kMiss };
+enum Outcome : std::int32_t { kNone, kHit, kMiss };
 
 // Of equal logits the first is the largest. A row with a NaN has no largest.
 template <class T>
 __global__ void hits_kernel(const T* logits, const std::int64_t* targets, std::int64_t rows,
-                            std::int64_t n, std::uint8_t* outcomes) {
+                            std::int64_t n, std::int32_t* outcomes) {
   const std::int64_t row = std::int64_t{blockIdx.x} * kWarps + threadIdx.y;
   const std::int64_t target = row < rows ? targets[row] : -1;
   bool is_beaten = false;
@@ -117,7 +117,7 @@ __global__ void hits_kernel(const T* logits, const std::int64_t* targets, std::i
 }
 
 // One block.
-__global__ void count_kernel(const std::uint8_t* outcomes, std::int64_t sequences,
+__global__ void count_kernel(const std::int32_t* outcomes, std::int64_t sequences,
                              std::int64_t length, std::int64_t* count) {
   std::int64_t sum = 0;
   for (std::int64_t first = 0; first < sequences; first += cuda::kThreads) {
@@ -136,8 +136,8 @@ void hits(const Tensor& logits, std::span<const std::int64_t> targets, std::int6
           Tensor& count) {
   const std::int64_t rows = std::ssize(targets);
   const cuda::Uploaded ids(targets);
-  Tensor outcomes = Tensor::empty({rows}, DType::kBool, logits.device());
-  auto* const found = reinterpret_cast<std::uint8_t*>(outcomes.device_data<bool>());
+  Tensor outcomes = Tensor::empty({rows}, DType::kInt32, logits.device());
+  auto* const found = outcomes.device_data<std::int32_t>();
   dispatch_dtype(FloatingTypes{}, logits.dtype(), "accuracy", [&]<class T>(T) {
     cuda::launch({"accuracy", cuda::blocks_for(rows, kWarps), dim3(kLanes, kWarps)}, hits_kernel<T>,
                  logits.device_data<T>(), ids.data(), rows, logits.dim(-1), found);

@@ -13,6 +13,8 @@ struct DeviceCounts {
   std::uint64_t eager = 0, recorded = 0, replayed = 0, broken = 0;
   std::uint64_t allocations = 0;  // of memory that was not there yet, on the device or pinned
   std::size_t bytes_in_use = 0;   // of tensors and uploads now, in sizes of the pool
+
+  std::uint64_t steps() const { return eager + recorded + replayed + broken; }
 };
 
 }  // namespace maskgrad

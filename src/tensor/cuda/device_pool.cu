@@ -1,9 +1,7 @@
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <functional>
 #include <new>
-#include <string_view>
 
 #include <maskgrad/tensor/cuda/device_pool.hpp>
 #include <maskgrad/tensor/cuda/marks.hpp>
@@ -54,10 +52,7 @@ DevicePool& device_pool() {
 }
 
 bool DevicePool::reuses() {
-  static const bool reuses = [] {
-    const char* const value = std::getenv("MASKGRAD_CUDA_POOL");
-    return !kIsSanitized && !(value && std::string_view(value) == "0");
-  }();
+  static const bool reuses = flag_of_environment("MASKGRAD_CUDA_POOL", true) && !kIsSanitized;
   return reuses;
 }
 

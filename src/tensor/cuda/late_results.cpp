@@ -12,8 +12,7 @@ constexpr Device kDevice{DeviceType::kCuda, 0};
 }  // namespace
 
 LateResults::LateResults() {
-  check(cuda_steps != nullptr, "device",
-        "this build has no CUDA; configure with -DMASKGRAD_CUDA=ON");
+  need_cuda_build();
   shared_ = cuda_steps->allocate_shared(kMostWaiting * kMostNumbers);
 }
 

@@ -10,6 +10,7 @@
 #include <maskgrad/tensor/cuda/device_step.hpp>
 #include <maskgrad/tensor/cuda/launch.hpp>
 #include <maskgrad/tensor/cuda/uploads.hpp>
+#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad::cuda {
 namespace {
@@ -126,9 +127,8 @@ double* allocate_shared(std::size_t count) {
   void* numbers = nullptr;
   stream();  // there may be no device
   const std::size_t bytes = count * sizeof(double);
-  const cudaError_t error = cudaHostAlloc(&numbers, bytes, cudaHostAllocMapped);
-  if (error == cudaErrorMemoryAllocation) throw std::bad_alloc();
-  check_cuda(error, kName);
+  const bool has_memory = got_memory(cudaHostAlloc(&numbers, bytes, cudaHostAllocMapped));
+  check(has_memory, kName, "cuda: the host has no {} bytes of pinned memory left", bytes);
   std::memset(numbers, 0, bytes);
   return static_cast<double*>(numbers);
 }
@@ -172,6 +172,8 @@ void check_usable() {
   check(error != cudaErrorNoDevice, kName, "cuda: the driver knows no GPU");
   check_cuda(error, kName);
   check_has_kernels();
+  static_cast<void>(waits_for_each_launch());  // a wrong value is found here
+  static_cast<void>(DevicePool::reuses());
 }
 
 void check_cuda(cudaError_t error, const char* name) {
@@ -212,11 +214,16 @@ DeviceCounts& counted() {
   return counts;
 }
 
+bool flag_of_environment(const char* variable, bool otherwise) {
+  const char* const value = std::getenv(variable);
+  const std::string_view text = value ? value : "";
+  check(text.empty() || text == "0" || text == "1", kName, "{} must be 0 or 1, not '{}'", variable,
+        shortened(text));
+  return text.empty() ? otherwise : text == "1";
+}
+
 bool waits_for_each_launch() {
-  static const bool waits = [] {
-    const char* const value = std::getenv("MASKGRAD_CUDA_SYNC");
-    return value && std::string_view(value) == "1";
-  }();
+  static const bool waits = flag_of_environment("MASKGRAD_CUDA_SYNC", false);
   return waits;
 }
 

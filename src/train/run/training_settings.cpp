@@ -185,12 +185,16 @@ std::vector<Setting> training_settings(const std::string& name, std::vector<Sett
 namespace {
 
 // It may stand in the file of a run that goes on.
-void check_device(const std::string& device, const std::string& flag) {
+void check_device(const Settings& settings, const RunWords& words) {
+  const std::string &device = settings.text("device"), &math = settings.text("math");
+  const std::string flag = words.setting("device");
   try {
     choose_device(device, flag);
   } catch (const Error& error) {
     if (device != "cuda") throw;
-    fail("device", "{}; or give {} cpu", error.text(), flag);
+    const bool is_exact = math == to_string(ops::ProductMath::kFloat32);
+    fail("device", "{}; or give {} cpu{}", error.text(), flag,
+         is_exact ? "" : fmt::format(", and {} float32", words.setting("math")));
   }
 }
 
@@ -199,7 +203,9 @@ void check_math(const Settings& settings, const RunWords& words) {
   const std::string &math = settings.text("math"), &dtype = settings.text("dtype");
   if (math == to_string(ops::ProductMath::kFloat32)) return;
   const Device device = choose_device(settings.text("device"));
-  const std::string flag = words.setting("math");
+  const std::string flag = words.setting("math"), why = why_no_cuda();
+  check(device.type == DeviceType::kCuda || why.empty(), "train",
+        "{} {} is for a GPU, and {}: give {} float32", flag, math, why, flag);
   check(device.type == DeviceType::kCuda, "train",
         "{} {} is for a GPU, and the device is {}: give {} cuda, or {} float32", flag, math,
         to_string(device.type), words.setting("device"), flag);
@@ -215,7 +221,7 @@ void check_training_settings(const Settings& settings, bool validates, const Run
             settings.real("minutes") > 0,
         "train", "{}, {} and {} are all 0: nothing would end the run", words.setting("epochs"),
         words.setting("steps"), words.setting("minutes"));
-  check_device(settings.text("device"), words.setting("device"));
+  check_device(settings, words);
   check_math(settings, words);
   std::string data = words.setting("val");
   if (settings.has("val_share")) data += " or " + words.setting("val_share");

@@ -6,9 +6,9 @@
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/cuda/gemm/cublas.hpp>
+#include <maskgrad/ops/math/cublas_description.hpp>
 #include <maskgrad/ops/math/linear.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
-#include <maskgrad/ops/math/product_slots.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "cuda/device_steps.hpp"
@@ -188,6 +188,13 @@ TEST_F(CublasProducts, AreThoseOfTheOwnKernelsOnDemand) {
   EXPECT_EQ(ops::Cublas::get(), nullptr);
   EXPECT_EQ(ops::cublas_description(), "");
   EXPECT_EQ(emulated_cublas().opened, "");
+}
+
+TEST_F(CublasProducts, MissTheLibraryThatIsNamedThoughItIsTheUsualOne) {
+  const Named named("libcublas.so.13");
+  load_anew({.is_installed = false});
+  EXPECT_THAT(error_of([] { ops::Cublas::get(); }),
+              ::testing::HasSubstr("cannot load 'libcublas.so.13', which MASKGRAD_CUBLAS names"));
 }
 
 TEST_F(CublasProducts, TakeTheLibraryThatIsNamed) {

@@ -1,9 +1,9 @@
 // How fast products of float32 matrices are, by each way that they can take.
 #include <fmt/format.h>
 
+#include <maskgrad/ops/math/cublas_description.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
 #include <maskgrad/ops/math/product_math.hpp>
-#include <maskgrad/ops/math/product_slots.hpp>
 
 #include "cuda/gpu/bench.hpp"
 

@@ -1,8 +1,8 @@
 // Large products by cuBLAS, on a GPU: right, and the same in each run.
 #include <gtest/gtest.h>
 
+#include <maskgrad/ops/math/cublas_description.hpp>
 #include <maskgrad/ops/math/matmul.hpp>
-#include <maskgrad/ops/math/product_slots.hpp>
 
 #include "cuda/on_cuda.hpp"
 #include "support/tensors.hpp"
@@ -26,7 +26,8 @@ TEST(Cublas, MultipliesAsTheOwnKernelsDo) {
                  own = ops::matmul(of_sequence, w).value().to(Device{});
     EXPECT_TRUE(test::is_near(again, y));
     const std::vector<double> got = test::to_doubles(y), wanted = test::to_doubles(own);
-    const double bound = (dtype == DType::kFloat32 ? 0x1p-23 : 0x1p-52) * kTerms * kTerms;
+    // Far below what factors rounded to TF32 would make of it, about 1e-2.
+    const double bound = dtype == DType::kFloat32 ? 1e-3 : 1e-11;
     for (std::size_t i = 0; i < wanted.size(); ++i) ASSERT_NEAR(got[i], wanted[i], bound) << i;
   }
 }

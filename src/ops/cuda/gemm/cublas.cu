@@ -5,7 +5,7 @@
 #include <dlfcn.h>
 
 #include <maskgrad/ops/cuda/gemm/cublas.hpp>
-#include <maskgrad/ops/math/product_slots.hpp>
+#include <maskgrad/ops/math/cublas_description.hpp>
 #include <maskgrad/tensor/cuda/launch.hpp>
 
 namespace maskgrad::ops {
@@ -28,13 +28,13 @@ constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;
 std::string default_file() { return fmt::format("libcublas.so.{}", CUDART_VERSION / 1000); }
 
 std::shared_ptr<const Cublas> load() {
-  const char* const named = std::getenv(kVariable);
-  const std::string file = named && *named ? named : default_file();
+  const char* const value = std::getenv(kVariable);
+  const bool is_named = value && *value;
+  const std::string file = is_named ? value : default_file();
   if (file == kOff) return nullptr;
   void* const library = cublas_loader.open(file.c_str());
   if (library) return std::make_shared<const Cublas>(library, file);
-  check(file == default_file(), kName, "cannot load '{}', which {} names; {}", file, kVariable,
-        kWayOut);
+  check(!is_named, kName, "cannot load '{}', which {} names; {}", file, kVariable, kWayOut);
   return nullptr;
 }
 

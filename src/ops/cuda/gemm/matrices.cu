@@ -30,15 +30,6 @@ __global__ void finish_rows_kernel(std::int64_t count, std::int64_t columns, Row
   y[i] = finish.relu && x < T{} ? T{} : x;  // a NaN stays
 }
 
-// The sums of b over its rows are those of a product that has no rows but one of ones.
-template <class T>
-void sum_rows_of_b(const MatrixProduct& d, const T* a, const T* b, T* y,
-                   const RowFinish<T>& finish) {
-  Products<T> f = with_finish(products_of(d, a, b, y), finish);
-  f.left.rows = 0;
-  multiply(f);
-}
-
 template <class T>
 void multiply_by_cublas(std::shared_ptr<const Cublas> cublas, const MatrixProduct& d, const T* a,
                         const T* b, T* y, const RowFinish<T>& finish) {
@@ -50,7 +41,7 @@ void multiply_by_cublas(std::shared_ptr<const Cublas> cublas, const MatrixProduc
     cuda::launch({"linear", cuda::blocks_for(count), cuda::kThreads}, finish_rows_kernel<T>, count,
                  d.n, finish, y);
   }
-  if (finish.sums_of_b) sum_rows_of_b(d, a, b, y, finish);
+  if (finish.sums_of_b) sum_rows(with_finish(products_of(d, a, b, y), finish));
 }
 
 }  // namespace

@@ -32,4 +32,11 @@ void multiply(const Products<T>& products, const Plan& plan);
 template <class T>
 void multiply(const Products<T>& products);
 
+/// Products::sums alone, of a left factor whose row of ones is its only one.
+template <class T>
+void sum_rows(Products<T> products) {
+  products.left.rows = 0;
+  multiply(products);
+}
+
 }  // namespace maskgrad::ops::cuda_gemm

@@ -13,8 +13,8 @@ struct NarrowTile {
   static constexpr int kRows = rows, kColumns = 32;
   static constexpr int kMostWarps = kChainsOfGroup;
   static constexpr int kBlocks = sizeof(T) == 8 ? 2 : 3;  // so that registers do for each thread
-  static constexpr int kBlocksAtOnce = 8;         // of a multiprocessor, about
-  static constexpr int kDepth = 128 / sizeof(T);  // terms that a warp has in shared memory
+  static constexpr int kBlocksAtOnce = 8;                 // of a multiprocessor, about
+  static constexpr int kDepth = 128 / sizeof(T);          // terms that a warp has in shared memory
   static constexpr int kPack = pack_of<T>(rows);
   static_assert(kTermsOfChain % kDepth == 0 && kRows <= kDepth);
   using Left = StagedTerm<T, rows, kPack>;

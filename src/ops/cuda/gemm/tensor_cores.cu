@@ -60,10 +60,7 @@ void multiply_by_tensor_cores(const Products<float>& f, ProductMath math) {
   Products<float> product = f;
   product.left.ones = 0;
   multiply_by_tensor_cores(product, math, mma_plan_of(product, math));
-  if (f.left.ones == 0) return;
-  Products<float> sums = f;
-  sums.left.rows = 0;
-  multiply(sums);
+  if (f.left.ones > 0) sum_rows(f);
 }
 
 }  // namespace maskgrad::ops::cuda_gemm
