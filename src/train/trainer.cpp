@@ -52,8 +52,7 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
       options_(std::move(options)),
       state_(std::move(state)) {
   check(model_ != nullptr, "train", "there is no model to train");
-  check(loader.position() == state_.position, "train",
-        "the data loader stands elsewhere than the run");
+  check_place_of_loader();
   check_options(options_);
   optimizer.check_fits(parameters);
   if (options_.average) options_.average->check_fits(parameters);
@@ -67,6 +66,11 @@ Trainer::Trainer(Model model, ParameterBuffer& parameters, Optimizer& optimizer,
   begin_schedule();
   const Device device = parameters.values().device();
   if (device.type != DeviceType::kCpu) late_ = std::make_unique<Late>(device);
+}
+
+void Trainer::check_place_of_loader() const {
+  check(loader_.position() == state_.position, "train",
+        "the data loader stands elsewhere than the run");
 }
 
 void Trainer::add(std::unique_ptr<Callback> callback) {
@@ -112,11 +116,12 @@ Notes Trainer::notes() const {
 }
 
 Trainer::Outcome Trainer::run_steps(const std::atomic<bool>& stop) {
+  check_place_of_loader();
   for (const auto& callback : callbacks_) callback->on_start(*this);
   run_start_ = epoch_start_ = Clock::now();
   first_step_ = state_.step;
   for (bool done = state_.step >= total_steps() || a_callback_wants_to_stop(); !done;) {
-    give_next();
+    if (given_.empty() || !stop) give_next();
     const std::size_t ahead = may_run_ahead(stop) ? 1 : 0;
     while (given_.size() > ahead) tell_step();
     if (ahead > 0) continue;
@@ -146,8 +151,25 @@ bool Trainer::may_run_ahead(bool stops) const {
   const std::int64_t steps = step_under_way();
   const bool is_inside_epoch = given_.back().position.batch != 0;
   return is_inside_epoch && steps < total_steps() && !wants_checkpoint(steps) &&
+         fits_totals(given_.back()) &&
          std::none_of(callbacks_.begin(), callbacks_.end(),
                       [&](const auto& callback) { return callback->needs_step(steps); });
+}
+
+// Whether the totals so far are of what the step reports. Where they are not, the run may end with
+// it.
+bool Trainer::fits_totals(const Given& given) const {
+  const auto& [output, sums] = given.made;
+  auto total = state_.totals.begin();
+  const auto left = [&] { return static_cast<std::size_t>(state_.totals.end() - total); };
+  const auto is_next = [&](const auto& metric) { return total++->name == metric.name; };
+  if (left() == 0) return false;
+  ++total;  // the whole loss
+  if (sums.size() > 1) {
+    if (left() < sums.size() || !std::all_of(sums.begin(), sums.end(), is_next)) return false;
+  }
+  return left() == output.metrics.size() &&
+         std::all_of(output.metrics.begin(), output.metrics.end(), is_next);
 }
 
 void Trainer::give_next() {
@@ -162,12 +184,12 @@ void Trainer::give_next() {
 
 // Of the oldest that was given.
 void Trainer::tell_step() {
-  const DataPosition position = given_.front().position;
-  const PoolVector<Metric> metrics = take_given();
+  const Given given = take_given();
+  const PoolVector<Metric> metrics = reported(given.made.output, given.made.sums);
   add_metrics(state_.totals, metrics, "train");
   if (metrics.front().count == 0) ++state_.skipped;
-  state_.position = position;
-  const StepInfo info = {state_.step, metrics.front().mean(), learning_rate(state_.step)};
+  state_.position = given.position;
+  const StepInfo info = {state_.step, metrics.front().mean(), given.lr};
   ++state_.step;
   end_schedule_in_time(seconds_since(run_start_));
   for (const auto& callback : callbacks_) callback->on_step(*this, info);

@@ -68,7 +68,7 @@ class Callback {
   /// Whether this callback must hear of a step before the next one begins: because it looks at
   /// parameters or gradients, or because it may want to stop there. `steps` are done with it. Where
   /// all callbacks say no, a device does the next step while they hear of this one, and waits for
-  /// nobody. On the CPU nothing depends on it.
+  /// nobody. The CPU tells of each step before the next one.
   virtual bool needs_step(std::int64_t /*steps*/) const { return true; }
   /// After the last step of an epoch.
   virtual void on_epoch(const Trainer&, const EpochInfo&) {}
@@ -86,7 +86,7 @@ class Callback {
   /// After an evaluation on data that the model is not trained on.
   virtual void on_evaluation(const Trainer&, const EvaluationInfo&) {}
   /// Whether the run should end here. Asked before the first step, after each step, and after each
-  /// epoch.
+  /// epoch; on a device, of the steps only after those that needs_step() names.
   virtual bool wants_to_stop() const { return false; }
   /// Adds the notes that a checkpoint of this moment should hold about this callback's files.
   virtual void add_notes(Notes&) const {}
@@ -140,8 +140,12 @@ class Trainer {
   /// data, model and callbacks throw.
   /// On a device the host gives a step and hears of the one before, where Callback::needs_step()
   /// lets it. Kernels see a number that is not finite, and leave the parameters as they are from
-  /// there on. So the run ends as it does on the CPU, but for one thing: a callback that throws may
-  /// leave the parameters one step ahead.
+  /// there on. So the run ends as it does on the CPU, but for these:
+  ///   - Where a gradient is not finite, the CPU's optimizer has changed what it could of the
+  ///     parameters, and the device has changed nothing.
+  ///   - A callback that throws may leave parameters, optimizer and loader one step ahead. Another
+  ///     run() then throws Error, as the loader stands elsewhere.
+  ///   - `stop` and the end of the minutes may come one step later.
   Outcome run(const std::atomic<bool>& stop);
 
   /// One step: forward, backward, update. Returns sums and counts: of the loss, of its terms where
@@ -185,6 +189,7 @@ class Trainer {
   struct Given {
     Batch batch;  // to repeat the step with; none on the CPU, where it is explained at once
     DataPosition position;  // behind it
+    double lr;
     Summed made;
     std::int64_t updates;  // that the optimizer made before it
   };
@@ -196,6 +201,8 @@ class Trainer {
   };
   class Waits;
 
+  void check_place_of_loader() const;
+  void check_nothing_is_given() const;
   template <class F>
   auto or_forget_given(F f);
   Outcome run_steps(const std::atomic<bool>& stop);
@@ -204,10 +211,11 @@ class Trainer {
   void note_not_finite(const Given& given);
   void send(Given& given);
   void receive(Given& given);
-  PoolVector<Metric> take_given();
+  Given take_given();
   void forget_given();
   std::int64_t step_under_way() const { return state_.step + std::ssize(given_); }
   bool may_run_ahead(bool stops) const;
+  bool fits_totals(const Given& given) const;
   bool is_out_of_time() const;
   void tell_step();
 
@@ -222,8 +230,8 @@ class Trainer {
   PoolVector<Metric> sums_so_far(const Batch& batch, const ModelOutput& output);
   PoolVector<Metric> finite_sums(const Batch& batch, const ModelOutput& output);
   void check_finite(const Batch& batch, std::span<const Metric> sums);
-  double transform_gradients(const Batch& batch, Summed& made);
-  void update(const Batch& batch, double scale);
+  double transform_gradients(const Batch& batch, Summed& made, double lr);
+  void update(const Batch& batch, double lr, double scale);
   // What a second pass finds, up to its forward or backward half; empty when it finds nothing.
   enum class Half { kForward, kBackward };
   [[noreturn]] void explain(const Batch& batch, std::string_view text, Half last);

@@ -1,10 +1,8 @@
 // Steps of which the host hears late: the numbers that it sends for, and what it does about them.
-#include <algorithm>
-#include <cmath>
 #include <exception>
 #include <utility>
 
-#include <maskgrad/tensor/tensor.hpp>
+#include <maskgrad/tensor/cpu/denormals.hpp>
 #include <maskgrad/train/trainer.hpp>
 
 namespace maskgrad {
@@ -13,6 +11,18 @@ namespace {
 constexpr const char* kName = "train";
 
 bool is_on_device(const Tensor& x) { return x.device().type != DeviceType::kCpu; }
+
+void check_sendable(const ModelOutput& output, std::size_t most) {
+  const std::size_t count = output.terms.size() + output.metrics.size();
+  check(count <= most, kName,
+        "on a device a step has at most {} terms and metrics, and the model gave {}: give fewer",
+        most, count);
+  for (const BatchMetric& metric : output.metrics) {
+    check_given(metric.sum.defined(), kName, "the sum of a metric");
+    check(metric.sum.numel() == 1, kName, "the sum of metric '{}' must be one number, not {}",
+          metric.name, metric.sum.shape());
+  }
+}
 
 }  // namespace
 
@@ -45,14 +55,24 @@ auto Trainer::or_forget_given(F f) {
 }
 
 PoolVector<Metric> Trainer::step(const Batch& batch) {
+  check_nothing_is_given();
   return or_forget_given([&] {
     give(batch, state_.position);
-    return take_given();
+    const Given given = take_given();
+    return reported(given.made.output, given.made.sums);
   });
 }
 
 Trainer::Outcome Trainer::run(const std::atomic<bool>& stop) {
+  check_nothing_is_given();
   return or_forget_given([&] { return run_steps(stop); });
+}
+
+// By a callback that is told of a step.
+void Trainer::check_nothing_is_given() const {
+  check(given_.empty(), kName,
+        "a callback cannot train while the device does the next step: it must say in needs_step() "
+        "where it does");
 }
 
 // Before the update, so that there is none by such a number.
@@ -71,7 +91,9 @@ void Trainer::note_not_finite(const Given& given) {
 void Trainer::send(Given& given) {
   if (!late_) return;
   LateUpdate& update = late_->update;
+  update.scale = {};
   PoolVector<Tensor> numbers = {update.finite[0], update.finite[1]};
+  check_sendable(given.made.output, LateResults::kMostNumbers - numbers.size());
   for (LossTerm& term : given.made.output.terms) {
     if (!is_on_device(term.sum.value())) continue;
     numbers.push_back(term.sum.value());
@@ -81,7 +103,6 @@ void Trainer::send(Given& given) {
     if (is_on_device(metric.sum)) numbers.push_back(std::exchange(metric.sum, {}));
   }
   late_->results.send(numbers);
-  update.scale = {};
 }
 
 void Trainer::receive(Given& given) {
@@ -90,23 +111,20 @@ void Trainer::receive(Given& given) {
   auto next = numbers.begin();
   const bool may_update = *next++ != 0, is_updated = *next++ != 0;
   for (std::size_t i = 0; i < sums.size(); ++i) {
-    const Variable& sum = output.terms[i].sum;
-    sums[i].sum = sum.defined() ? sum.item() : *next++;
+    if (!output.terms[i].sum.defined()) sums[i].sum = *next++;
   }
   for (BatchMetric& metric : output.metrics) {
     if (!metric.sum.defined()) metric.sum = Tensor::full({}, *next++, DType::kFloat64);
   }
-  const bool are_finite = std::all_of(sums.begin(), sums.end(),
-                                      [](const Metric& sum) { return std::isfinite(sum.sum); });
-  if (!may_update || !is_updated || !are_finite) explain_late(given, may_update);
+  if (!may_update || !is_updated) explain_late(given, may_update);
 }
 
-// Returns the numbers of the oldest step that was given.
-PoolVector<Metric> Trainer::take_given() {
+// The oldest step that was given, with its numbers.
+Trainer::Given Trainer::take_given() {
   Given given = std::move(given_.front());
   given_.erase(given_.begin());
   if (late_) receive(given);
-  return reported(given.made.output, given.made.sums);
+  return given;
 }
 
 void Trainer::forget_given() {
@@ -122,23 +140,24 @@ void Trainer::explain_late(Given& given, bool is_update) {
   forget_given();
   optimizer_.set_steps(given.updates + (is_update ? 1 : 0));
   const Waits waits(*this);
+  const FlushDenormals flush_denormals;
   check_finite(given.batch, given.made.sums);
-  const std::int64_t step = step_under_way();
   try {
-    if (is_update) optimizer_.check_values(parameters_, learning_rate(step));
+    if (is_update) optimizer_.check_values(parameters_, given.lr);
   } catch (const Error& error) {
     explain_update(given.batch, error.text());
   }
   Summed again = pass(given.batch);
-  const double scale = transform_gradients(given.batch, again);
+  const double scale = transform_gradients(given.batch, again, given.lr);
   try {
     optimizer_.check_gradients(parameters_, scale);
   } catch (const Error& error) {
     explain_update(given.batch, error.text());
   }
   throw Diverged(kName, fmt::format("step {}: the device met a number that is not finite; the "
-                                    "step does not meet it again",
-                                    step));
+                                    "step does not meet it again: "
+                                    "does the model give the same for the same batch?",
+                                    step_under_way()));
 }
 
 }  // namespace maskgrad

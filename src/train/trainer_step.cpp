@@ -40,12 +40,18 @@ ModelOutput Trainer::run_model(const Batch& part, std::int64_t index) {
 void Trainer::give(const Batch& batch, DataPosition position) {
   const FlushDenormals flush_denormals;
   DeviceStep on_device(parameters_.values().device());
-  Given given = {late_ ? batch : Batch{}, position, pass(batch), optimizer_.steps()};
+  const double lr = learning_rate(step_under_way());
+  Given given = {late_ ? batch : Batch{}, position, lr, pass(batch), optimizer_.steps()};
   note_not_finite(given);
-  const double scale = transform_gradients(batch, given.made);
-  if (counts(given.made.sums)) update(batch, scale);
-  send(given);
-  on_device.end();
+  const double scale = transform_gradients(batch, given.made, lr);
+  try {
+    if (counts(given.made.sums)) update(batch, lr, scale);
+    send(given);
+    on_device.end();
+  } catch (...) {
+    if (late_) optimizer_.set_steps(given.updates);
+    throw;
+  }
   given_.push_back(std::move(given));
 }
 
@@ -133,12 +139,16 @@ PoolVector<Metric> Trainer::count_terms(const Batch& batch) {
   return tree.finish().metrics;
 }
 
-// On a device they are 0 until they are here.
+// Those on a device are 0 until they are here.
 PoolVector<Metric> Trainer::sums_so_far(const Batch& batch, const ModelOutput& output) {
   if (!late_) return finite_sums(batch, output);
-  PoolVector<Metric> counts = loss_counts(output, kName);
-  check_finite(batch, counts);
-  return counts;
+  PoolVector<Metric> sums = loss_counts(output, kName);
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const Variable& sum = output.terms[i].sum;
+    if (sum.device().type == DeviceType::kCpu) sums[i].sum = sum.item();
+  }
+  check_finite(batch, sums);
+  return sums;
 }
 
 PoolVector<Metric> Trainer::finite_sums(const Batch& batch, const ModelOutput& output) {
@@ -157,31 +167,35 @@ void Trainer::check_finite(const Batch& batch, std::span<const Metric> sums) {
 }
 
 // Returns what the update scales gradients with.
-double Trainer::transform_gradients(const Batch& batch, Summed& made) {
-  if (late_) late_->update.scale = {};
+double Trainer::transform_gradients(const Batch& batch, Summed& made, double lr) {
   GradientStep step = {.parameters = parameters_,
                        .step = step_under_way(),
-                       .lr = learning_rate(step_under_way()),
+                       .lr = lr,
                        .counts = counts(made.sums),
-                       .metrics = made.output.metrics,
-                       .late = late_ ? &late_->update : nullptr};
+                       .metrics = made.output.metrics};
   try {
-    for (const GradientTransform& transform : options_.transforms) transform(step);
-  } catch (const Diverged& error) {
-    explain_update(batch, error.text());
+    for (const GradientTransform& transform : options_.transforms) {
+      if (late_ && &transform == &options_.transforms.back()) step.late = &late_->update;
+      transform(step);
+    }
+  } catch (const Error& error) {
+    // A loss that is not finite comes first, though nobody has looked at it yet.
+    if (late_) check_finite(batch, loss_sums(made.output, kName));
+    if (dynamic_cast<const Diverged*>(&error)) explain_update(batch, error.text());
+    throw;
   }
   return step.scale;
 }
 
-void Trainer::update(const Batch& batch, double scale) {
+void Trainer::update(const Batch& batch, double lr, double scale) {
   const std::int64_t step = step_under_way();
   if (late_) {
-    optimizer_.step_late(parameters_, learning_rate(step), scale, late_->update);
+    optimizer_.step_late(parameters_, lr, scale, late_->update);
     if (options_.average) options_.average->update(parameters_, step, late_->update);
     return;
   }
   try {
-    optimizer_.step(parameters_, learning_rate(step), scale);
+    optimizer_.step(parameters_, lr, scale);
   } catch (const Error& error) {
     explain_update(batch, error.text());
   }

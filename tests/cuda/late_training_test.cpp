@@ -46,7 +46,7 @@ const SequenceDataset& data() {
 // Hears of a run.
 struct Heard : Callback {
   std::vector<std::string> events;
-  std::vector<double> numbers;  // losses, rates and means
+  std::vector<double> numbers, rates;  // losses, rates and means; and the rates alone
   std::function<bool(std::int64_t)> needs = [](std::int64_t) { return false; };
   std::function<void(const Trainer&, const StepInfo&)> at_step = [](auto&, auto&) {};
   std::atomic<bool> stop = false;
@@ -55,6 +55,7 @@ struct Heard : Callback {
   void on_step(const Trainer& trainer, const StepInfo& step) override {
     events.push_back(fmt::format("step {} at {}", step.step, trainer.state().step));
     numbers.insert(numbers.end(), {step.loss, step.lr});
+    rates.push_back(step.lr);
     at_step(trainer, step);
   }
   bool needs_step(std::int64_t steps) const override { return needs(steps); }
@@ -227,7 +228,8 @@ TEST_F(LateTraining, IsAheadWhereNoCallbackNeedsAStep) {
     if (trainer.optimizer().steps() == step.step + 1) behind.push_back(step.step + 1);
   };
   run();
-  EXPECT_THAT(behind, ::testing::ElementsAre(5, 7, 10, 15, kStepsOfEpoch));
+  // At the first, it is not known yet what the run will report.
+  EXPECT_THAT(behind, ::testing::ElementsAre(1, 5, 7, 10, 15, kStepsOfEpoch));
 }
 
 TEST_F(LateTraining, TellsCallbacksWhatTheCpuTells) {
@@ -346,6 +348,107 @@ TEST_F(LateTraining, GoesOnAfterACallbackThrew) {
   const Batch batch = wanted.loader.next();
   const double before = got.trainer->step(batch).front().sum;
   EXPECT_LT(got.trainer->step(batch).front().sum, before);
+  // The batch that it was given stays out of the run.
+  EXPECT_EQ(got().error, "[train] the data loader stands elsewhere than the run");
+}
+
+// The device is a step ahead then, unless the callback says that it needs this one.
+TEST_F(LateTraining, LetsACallbackTrainWhereItSaysSo) {
+  for (const bool says_so : {true, false}) {
+    LateRun run(kCuda, {});
+    run.heard->needs = [&](std::int64_t steps) { return says_so && steps == 6; };
+    run.heard->at_step = [&](const Trainer&, const StepInfo& step) {
+      if (step.step == 5) run.trainer->step(data().collate(std::vector<std::int64_t>{0, 1}));
+    };
+    EXPECT_THAT(run().error, HasSubstr(says_so ? "no error" : "[train] a callback cannot train"));
+  }
+}
+
+// The device had the next step already when the host heard that the model changed its mind.
+TEST_F(LateTraining, EndsWithAModelThatChangesItsMetrics) {
+  for (const bool renames : {true, false}) {
+    const auto output = [=](Network& network, const Batch& batch, Pass& pass) {
+      ModelOutput made = network(batch, pass);
+      if (pass.step() == 9 && renames) made.metrics[1].name = "odd";
+      if (pass.step() == 9 && !renames) made.metrics.pop_back();
+      return made;
+    };
+    LateRun wanted({}, {}, output), got(kCuda, {}, output);
+    EXPECT_THAT(wanted().error, HasSubstr("[train] the model gave"));
+    expect_same(got(), wanted);
+  }
+}
+
+TEST_F(LateTraining, LooksAtTermsOfTheHostAtOnce) {
+  const auto output = [](Network& network, const Batch& batch, Pass& pass) {
+    ModelOutput made = network(batch, pass);
+    const double penalty = pass.step() == 7 ? test::kNaN : 1;
+    made.terms[0].name = "tokens";
+    made.terms.push_back({"penalty", Variable(Tensor::full({}, penalty, DType::kFloat32)), 0, 1.0});
+    return made;
+  };
+  LateRun wanted({}, {}, output), got(kCuda, {}, output);
+  EXPECT_THAT(wanted().error, HasSubstr("[train] step 7: the loss 'penalty' is nan"));
+  expect_same(got(), wanted);
+}
+
+// The CPU looks at the loss before a transform sees the gradients.
+TEST_F(LateTraining, NamesALossThatIsNotFiniteBeforeATransformThrows) {
+  const auto output = [](Network& network, const Batch& batch, Pass& pass) {
+    ModelOutput made = network(batch, pass);
+    if (pass.step() == 7) {
+      const Variable zero = ops::scale(network.shift, 0);
+      made.terms[0].sum = ops::add(made.terms[0].sum, ops::sum(ops::log(zero)));
+    }
+    return made;
+  };
+  for (const DType dtype : test::kFloatingDTypes) {
+    Options options{.dtype = dtype};
+    options.training.transforms = {clip_norm(1), [](GradientStep& step) {
+                                     check(std::isfinite(step.scale), "own", "my scale is odd");
+                                   }};
+    LateRun wanted({}, options, output), got(kCuda, options, output);
+    EXPECT_THAT(wanted().error, HasSubstr("[train] step 7: the loss is -inf"));
+    expect_same(got(), wanted);
+  }
+}
+
+// Whatever stands before a clipping that is left to the device, or behind one that is not.
+TEST_F(LateTraining, ScalesGradientsByAllTransforms) {
+  const auto half = [](GradientStep& step) { step.scale *= 0.5; };
+  const std::vector<GradientTransform> orders[] = {{half, clip_norm(0.08)},
+                                                   {half, clip_norm(0.08), half}};
+  for (const DType dtype : test::kFloatingDTypes) {
+    for (const auto& transforms : orders) {
+      Options options{.dtype = dtype};
+      options.training.transforms = transforms;
+      LateRun wanted({}, options), got(kCuda, options);
+      EXPECT_EQ(wanted().error, "no error");
+      expect_same(got(), wanted);
+    }
+  }
+}
+
+// Time ends the schedule when the next step was given already, at the rate of before.
+TEST_F(LateTraining, TellsTheRateOfTheUpdate) {
+  Options options;
+  options.training = {.lr = 0.05, .epochs = 0, .max_steps = 40, .max_minutes = 1e-4};
+  options.training.schedule.kind = Schedule::Kind::kCosine;
+  std::vector<double> rates;
+  options.training.transforms = {[&](GradientStep& step) { rates.push_back(step.lr); }};
+  LateRun run(kCuda, options);
+  run();
+  EXPECT_THAT(run.heard->rates, ElementsAreArray(rates));
+}
+
+TEST_F(LateTraining, RefusesAMetricOfSeveralNumbers) {
+  const auto output = [](Network& network, const Batch& batch, Pass& pass) {
+    ModelOutput made = network(batch, pass);
+    made.metrics.push_back({"wide", Tensor::zeros({2}, DType::kFloat32, kCuda), 1});
+    return made;
+  };
+  LateRun run(kCuda, {}, output);
+  EXPECT_EQ(run().error, "[train] the sum of metric 'wide' must be one number, not (2,)");
 }
 
 // A batch without a target changes nothing, though a step behind it was given.
@@ -388,7 +491,9 @@ TEST_F(LateTraining, RefusesMoreNumbersThanAStepSends) {
     return made;
   };
   LateRun run(kCuda, {}, output);
-  EXPECT_EQ(run().error, "[late_results] sends up to 256 numbers, not 303");
+  EXPECT_EQ(run().error,
+            "[train] on a device a step has at most 254 terms and metrics, and the model gave 301: "
+            "give fewer");
 }
 
 }  // namespace

@@ -121,7 +121,7 @@ bool Adam::update(ParameterBuffer& parameters, const Part& part, double gradient
     });
   };
   dispatch_device(values.device(), kAdamCuda, on_cpu, factors, part.first, part.end - part.first,
-                  gradients, values, m_, r_, *late);
+                  gradients, values, m_, r_, late);
   return finite;
 }
 

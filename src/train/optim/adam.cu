@@ -35,11 +35,11 @@ __global__ void adam_kernel(const AdamFactors* uploaded, const double* late_scal
 
 const bool kFilled =
     kAdamCuda.fill([](const AdamFactors& factors, std::int64_t first, std::int64_t count,
-                      const Tensor& g, Tensor& w, Tensor& m, Tensor& r, LateUpdate& late) {
+                      const Tensor& g, Tensor& w, Tensor& m, Tensor& r, LateUpdate* late) {
       const cuda::Uploaded uploaded(factors);
       dispatch_dtype(FloatingTypes{}, w.dtype(), "adam", [&]<class T>(T) {
         cuda::launch({"adam", cuda::blocks_of_stride(count), cuda::kThreads}, adam_kernel<T>,
-                     uploaded.data(), cuda::scale_of(late), cuda::FiniteWords(late.finite), count,
+                     uploaded.data(), cuda::scale_of(*late), cuda::FiniteWords(late->finite), count,
                      g.device_data<T>() + first, w.device_data<T>() + first,
                      m.device_data<T>() + first, r.device_data<T>() + first);
       });

@@ -15,10 +15,10 @@ struct AdamFactors {
   double gradient_scale, one_minus_beta1, one_minus_beta2, rate, root, eps, kept;
 };
 
-/// Elements [first, first + count) of the flat tensors.
+/// Elements [first, first + count) of the flat tensors. `late` is never null.
 inline constinit CudaKernel<void(const AdamFactors& factors, std::int64_t first, std::int64_t count,
                                  const Tensor& g, Tensor& w, Tensor& m, Tensor& r,
-                                 LateUpdate& late)>
+                                 LateUpdate* late)>
     kAdamCuda{"adam"};
 
 /// V is an element or a vector.

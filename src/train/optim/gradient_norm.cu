@@ -35,31 +35,28 @@ void sum_squares(const Tensor& x, double scale, Tensor& sums) {
 
 // One block. Squares of floats neither overflow nor vanish in double.
 __global__ void clip_kernel(double* sums, std::int64_t chunks, const double* gradient_scale,
-                            double most, const double* late_scale, cuda::FiniteWords finite,
-                            double* new_scale, double* norm) {
+                            double most, cuda::FiniteWords finite, double* late_scale,
+                            double* norm) {
   for (std::int64_t n = chunks; n > 1;) {
     const std::int64_t half = (n + 1) / 2;
     for (std::int64_t i = half + threadIdx.x; i < n; i += blockDim.x) sums[i - half] += sums[i];
     __syncthreads();
     n = half;
   }
-  const double scale = late_scale ? *late_scale * *gradient_scale : *gradient_scale;
-  const double length = scale * (chunks > 0 ? ops::math::sqrt(sums[0]) : 0.0);
+  const double length = *gradient_scale * (chunks > 0 ? ops::math::sqrt(sums[0]) : 0.0);
   const double factor = clip_factor(length, most);
   finite.find_input(length - length == 0 && factor > 0);
   if (threadIdx.x > 0) return;
   *norm = length;
-  *new_scale = scale * factor;
+  *late_scale = *gradient_scale * factor;
 }
 
 void clip(double gradient_scale, double most, Tensor& sums, LateUpdate& late, Tensor& norm) {
   const cuda::Uploaded scale(gradient_scale);
-  Tensor new_scale = Tensor::empty({}, DType::kFloat64, sums.device());
+  late.scale = Tensor::empty({}, DType::kFloat64, sums.device());
   cuda::launch({"clip_norm", 1, cuda::kThreads}, clip_kernel, sums.device_data<double>(),
-               sums.numel(), scale.data(), most, cuda::scale_of(late),
-               cuda::FiniteWords(late.finite), new_scale.device_data<double>(),
-               norm.device_data<double>());
-  late.scale = new_scale;
+               sums.numel(), scale.data(), most, cuda::FiniteWords(late.finite),
+               late.scale.device_data<double>(), norm.device_data<double>());
 }
 
 const bool kFilled = kSumSquaresCuda.fill(sum_squares) && kClipCuda.fill(clip);

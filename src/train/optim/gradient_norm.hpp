@@ -11,10 +11,9 @@ namespace maskgrad {
 inline constinit CudaKernel<void(const Tensor& x, double scale, Tensor& sums)> kSumSquaresCuda{
     "gradient_norm"};
 
-/// norm = scale * gradient_norm(), and late.scale becomes scale * clip_factor(norm, most), where
-/// `scale` is gradient_scale times the late.scale of before. A norm that is not finite and a factor
-/// of 0 are noted in late.finite. sums: as of kSumSquaresCuda, which are written to. norm: a
-/// scalar, float64.
+/// norm = gradient_scale * gradient_norm(), and late.scale = gradient_scale * clip_factor(norm,
+/// most). A norm that is not finite and a factor of 0 are noted in late.finite. sums: as of
+/// kSumSquaresCuda, which are written to. norm: a scalar, float64.
 inline constinit CudaKernel<void(double gradient_scale, double most, Tensor& sums, LateUpdate& late,
                                  Tensor& norm)>
     kClipCuda{"clip_norm"};

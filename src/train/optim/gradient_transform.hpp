@@ -19,9 +19,9 @@ struct GradientStep {
   bool counts;                       // false: the batch counted nothing, and no update will follow
   PoolVector<BatchMetric>& metrics;  // of the model; one that is added must be added in every step
   double scale = 1.0;  // applied by the update, without a further pass over the gradients
-  /// Where it is not null, the parameters are on a device. A transform that decides by numbers of
-  /// the device may leave that to a kernel, so that the host waits for nothing: the update scales
-  /// gradients by late->scale, too.
+  /// Where it is not null, the parameters are on a device, and no other transform follows. Then
+  /// this one may leave to a kernel what it decides by numbers of the device, so that the host
+  /// waits for nothing: the update scales gradients by late->scale, too.
   LateUpdate* late = nullptr;
 };
 
@@ -33,7 +33,7 @@ using GradientTransform = std::function<void(GradientStep&)>;
 /// Scales gradients down to a norm of at most `most`, see clip_factor(). The metric grad_norm is
 /// the norm before. The transform throws Diverged for a norm that is not finite. It throws Error
 /// "[train] step 12: ..." where the factor rounds to 0. For float32 on a device it leaves all of
-/// that to GradientStep::late.
+/// that to GradientStep::late, where it is the last transform.
 GradientTransform clip_norm(double most);
 
 }  // namespace maskgrad

@@ -60,7 +60,7 @@ bool Sgd::update(ParameterBuffer& parameters, const Part& part, double gradient_
     });
   };
   dispatch_device(values.device(), kSgdCuda, on_cpu, factors, part.first, part.end - part.first,
-                  gradients, values, u_, *late);
+                  gradients, values, u_, late);
   return finite;
 }
 

@@ -31,11 +31,11 @@ __global__ void sgd_kernel(const SgdFactors* uploaded, const double* late_scale,
 
 const bool kFilled =
     kSgdCuda.fill([](const SgdFactors& factors, std::int64_t first, std::int64_t count,
-                     const Tensor& g, Tensor& w, Tensor& u, LateUpdate& late) {
+                     const Tensor& g, Tensor& w, Tensor& u, LateUpdate* late) {
       const cuda::Uploaded uploaded(factors);
       dispatch_dtype(FloatingTypes{}, w.dtype(), "sgd", [&]<class T>(T) {
         cuda::launch({"sgd", cuda::blocks_of_stride(count), cuda::kThreads}, sgd_kernel<T>,
-                     uploaded.data(), cuda::scale_of(late), cuda::FiniteWords(late.finite), count,
+                     uploaded.data(), cuda::scale_of(*late), cuda::FiniteWords(late->finite), count,
                      g.device_data<T>() + first, w.device_data<T>() + first,
                      u.device_data<T>() + first);
       });

@@ -15,9 +15,9 @@ struct SgdFactors {
   double momentum, rate, kept, gradient_scale;
 };
 
-/// Elements [first, first + count) of the flat tensors.
+/// Elements [first, first + count) of the flat tensors. `late` is never null.
 inline constinit CudaKernel<void(const SgdFactors& factors, std::int64_t first, std::int64_t count,
-                                 const Tensor& g, Tensor& w, Tensor& u, LateUpdate& late)>
+                                 const Tensor& g, Tensor& w, Tensor& u, LateUpdate* late)>
     kSgdCuda{"sgd"};
 
 /// V is an element or a vector.
