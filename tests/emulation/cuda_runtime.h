@@ -27,16 +27,13 @@
 #define __syncwarp() ::maskgrad::emulation::sync_warp(0xffffffffu, MASKGRAD_PLACE)
 #define __shfl_sync(mask, value, from) \
   ::maskgrad::emulation::shuffle(mask, value, static_cast<unsigned>(from), MASKGRAD_PLACE)
-#define __shfl_xor_sync(mask, value, by)                                                           \
-  ::maskgrad::emulation::shuffle(mask, value,                                                      \
-                                 ::maskgrad::emulation::current->lane ^ static_cast<unsigned>(by), \
-                                 MASKGRAD_PLACE)
+#define __shfl_xor_sync(mask, value, by) \
+  ::maskgrad::emulation::shuffle(        \
+      mask, value, ::maskgrad::emulation::own_lane() ^ static_cast<unsigned>(by), MASKGRAD_PLACE)
 #define __ballot_sync(mask, vote) ::maskgrad::emulation::ballot(mask, (vote) != 0, MASKGRAD_PLACE)
 
 /// Of an integer, on which the order of threads leaves no trace.
-inline int atomicAnd(int* place, int value) {
-  return ::maskgrad::emulation::and_to(place, value);
-}
+inline int atomicAnd(int* place, int value) { return ::maskgrad::emulation::and_to(place, value); }
 
 #define MASKGRAD_SHARED(type, name, dims) \
   auto& name = ::maskgrad::emulation::shared<type dims>([] {})

@@ -54,6 +54,8 @@ struct Thread {
 };
 // What this thread of the host runs; nullptr outside kernels.
 extern constinit thread_local Thread* current;
+/// Its lane, for kernels, of which no access to `current` may be watched.
+unsigned own_lane();
 
 /// A line of a kernel.
 struct Place {

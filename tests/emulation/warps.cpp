@@ -80,6 +80,8 @@ const Slot* exchange(std::uint32_t mask, const void* value, std::size_t bytes, P
   return collect(mask, value, bytes, place);
 }
 
+unsigned own_lane() { return current->lane; }
+
 std::uint32_t ballot(std::uint32_t mask, bool vote, Place place) {
   const Slot* const slots = collect(mask, &vote, sizeof vote, place);
   std::uint32_t bits = 0;
