@@ -231,6 +231,7 @@ RunEnd TrainingRun::run(const std::atomic<bool>& stop, const std::function<void(
   } catch (const Error& error) {
     throw Error(error.name(), std::string(error.text()) + way_to_go_on());
   } catch (const std::bad_alloc&) {
+    spare_ = {};
     throw Error("memory", kNoMoreMemory + way_to_go_on());
   }
 }

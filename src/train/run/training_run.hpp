@@ -90,6 +90,8 @@ class TrainingRun {
   Notes resumed_;  // of the checkpoint that the run goes on from
   std::shared_ptr<const Dataset> data_, validation_;
   std::string fingerprint_;  // of data_
+  // Where the system has no more memory, there is enough to say how to go on.
+  std::vector<std::byte> spare_ = std::vector<std::byte>(std::size_t{64} << 10);
   DataStart data_start_;
   std::optional<RunWeights> weights_;
   std::unique_ptr<DataLoader> loader_;
