@@ -12,6 +12,7 @@
 #include <maskgrad/tensor/autograd/tape.hpp>
 
 #include "cuda/device_steps.hpp"
+#include "emulation/emulator.hpp"
 #include "support/errors.hpp"
 #include "support/tensors.hpp"
 
@@ -171,6 +172,7 @@ TEST_F(CublasProducts, AreReplayedInSteps) {
 
 // Nor are those of the rows of sequences cuBLAS's: padding must not change their bits.
 TEST_F(CublasProducts, WithoutTheLibraryAreThoseOfTheOwnKernels) {
+  if (emulation::sees_accesses()) GTEST_SKIP() << "takes minutes where each access is watched";
   const Variable x = draw({kLarge, kLarge}), w = draw({kLarge, kLarge});
   const Variable of_sequence(x.value().view(0, {1, kLarge, kLarge}));
   const Tensor own = ops::matmul(of_sequence, w).value().to(Device{});
