@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <maskgrad/ops/math/matmul.hpp>
 #include <maskgrad/tensor/cuda/device_step.hpp>
 
 #include "cuda/on_cuda.hpp"
@@ -24,6 +25,15 @@ class Since {
  private:
   DeviceCounts before_ = device_counts();
 };
+
+/// A step that multiplies `input`, in the memory of x, by w. On the host.
+inline Tensor product_in_step(Tensor& x, const Tensor& input, const Variable& w) {
+  x.copy_from(input);
+  DeviceStep on_device(kCuda);
+  const Tensor y = ops::matmul(Variable(x), w).value();
+  on_device.end();
+  return y.to(Device{});
+}
 
 /// Once some steps are recorded again, where a test before had the log put it off.
 class DeviceSteps : public ::testing::Test {

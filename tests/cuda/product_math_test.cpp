@@ -220,15 +220,9 @@ TEST_F(ByTensorCores, ThereMayBeNoRowsColumnsOrTerms) {
 TEST_F(ByTensorCores, StepsAreReplayedWithTheBitsOfEagerOnes) {
   const Variable w = leaf({70, 40});
   Tensor x = Tensor::zeros({5, 70}, DType::kFloat32, kCuda);
-  Tensor y;
   const auto step = [&](const Tensor& input, ProductMath math) {
     const WithProductMath with(math);
-    x.copy_from(input);
-    y = Tensor();
-    DeviceStep on_device(kCuda);
-    y = ops::matmul(Variable(x), w).value();
-    on_device.end();
-    return y.to(Device{});
+    return test::product_in_step(x, input, w);
   };
   const Tensor first = draw({5, 70}), second = draw({5, 70});
   for (const ProductMath math : kTensorCores) {
@@ -252,9 +246,10 @@ TEST_F(ByTensorCores, NothingElseIsMultiplied) {
     return error_of([&] { ops::matmul(x, x); });
   };
   EXPECT_EQ(matmul(DType::kFloat32, kCuda), "no error");
-  EXPECT_EQ(matmul(DType::kFloat64, kCuda),
-            "[matmul] tf32 multiplies float32 on cuda, and was given float64 on cuda: take the math "
-            "float32");
+  EXPECT_EQ(
+      matmul(DType::kFloat64, kCuda),
+      "[matmul] tf32 multiplies float32 on cuda, and was given float64 on cuda: take the math "
+      "float32");
   EXPECT_THAT(matmul(DType::kFloat32, {}), HasSubstr("was given float32 on cpu"));
   const Variable x(draw({3, 3})), bias(draw({3}));
   EXPECT_THAT(error_of([&] { ops::linear(x, x, bias); }), HasSubstr("[linear] tf32 multiplies"));

@@ -152,16 +152,9 @@ TEST_F(CublasProducts, AreReplayedInSteps) {
   };
   const Tensor of_first = eager(first), of_second = eager(second);
   load_anew({});  // the handle is made within a step
-  Tensor x = first.clone(), y;
+  Tensor x = first.clone();
   test::Since since;
-  const auto step = [&](const Tensor& input) {
-    x.copy_from(input);
-    y = Tensor();
-    DeviceStep on_device(kCuda);
-    y = ops::matmul(Variable(x), w).value();
-    on_device.end();
-    return y.to(Device{});
-  };
+  const auto step = [&](const Tensor& input) { return test::product_in_step(x, input, w); };
   EXPECT_TRUE(is_near(step(first), of_first));
   EXPECT_TRUE(is_near(step(second), of_second));
   EXPECT_EQ(since().recorded, 2U);  // the first one also made the workspace
