@@ -43,7 +43,7 @@ struct Start {
 #endif
     const auto call = [&](const P&... p) { return cudaLaunchKernelEx(&config, kernel, p...); };
     check_cuda(std::apply(call, arguments), how.name);
-    if (waits_for_each_launch()) check_cuda(cudaStreamSynchronize(config.stream), how.name);
+    wait_if_asked(how.name);
   }
 };
 

@@ -214,6 +214,10 @@ DeviceCounts& counted() {
   return counts;
 }
 
+void wait_if_asked(const char* name) {
+  if (waits_for_each_launch()) check_cuda(cudaStreamSynchronize(stream()), name);
+}
+
 bool flag_of_environment(const char* variable, bool otherwise) {
   const char* const value = std::getenv(variable);
   const std::string_view text = value ? value : "";

@@ -32,6 +32,8 @@ void synchronize();
 /// Whether each kernel is waited for, so that an error names the one that went wrong:
 /// MASKGRAD_CUDA_SYNC=1 in the environment. Then steps are eager.
 bool waits_for_each_launch();
+/// Waits for what the stream was given last, where each launch is waited for. `name`: which work.
+void wait_if_asked(const char* name);
 /// Whether a variable of the environment is 1; `otherwise` where there is none. Throws Error for
 /// another value than 0 and 1.
 bool flag_of_environment(const char* variable, bool otherwise);

@@ -132,9 +132,7 @@ void Cublas::multiply(std::shared_ptr<const Cublas> cublas, const MatrixProduct&
                   type, d.transpose_b ? k : n, a, type, d.transpose_a ? m : k, &zero, y, type, n,
                   compute, kDefaultAlgorithm),
         "cublasGemmEx");
-    if (cuda::waits_for_each_launch()) {
-      cuda::check_cuda(cudaStreamSynchronize(cuda::stream()), "matmul");
-    }
+    cuda::wait_if_asked("matmul");
   };
   const auto key = cuda::bytes_of('b', compute, m, n, k, d.transpose_a, d.transpose_b, a, b, y);
   cuda::step_log().give({nullptr, key}, start);
