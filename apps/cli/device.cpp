@@ -1,5 +1,7 @@
 #include "cli/device.hpp"
 
+#include <fmt/format.h>
+
 #include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/tensor/cuda/choose_device.hpp>
 

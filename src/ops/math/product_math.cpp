@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/ops/math/product_slots.hpp>
 #include <maskgrad/tensor/cuda/device_memory.hpp>
