@@ -1,6 +1,7 @@
 // maskgrad eval
 #include <nlohmann/json.hpp>
 
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/train/evaluate.hpp>
 #include <maskgrad/train/formats/atomic_file.hpp>
 #include <maskgrad/train/number_text.hpp>
@@ -71,6 +72,8 @@ void eval(const Options& options) {
   values.emplace_back("samples", fmt::format("{}{}", data->size(), holds_out ? ", held out" : ""));
   write_output(format_values(values));
   json["samples"] = data->size();
+  json["device"] = to_string(options.device.type);
+  if (options.device != Device{}) json["math"] = ops::to_string(ops::product_math());
   flush_output();
   if (options.data.empty()) {
     if (auto examination = examine(run.model(), options.samples)) {

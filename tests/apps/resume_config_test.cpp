@@ -15,7 +15,7 @@ TEST_F(ResumeConfig, SaysWhichSettingsChangeAndWritesThemWithItsFirstStep) {
   const std::string config = read("r/config.toml");
   const auto idle = resume("r", {"--lr", "0.5"});
   EXPECT_EQ(idle.code, 0);
-  EXPECT_EQ(idle.err, "maskgrad: changed from step 81 on: lr: 0.001 -> 0.5\n");
+  EXPECT_EQ(idle.err, "maskgrad: not changed, as the run has no step left: lr: 0.001 -> 0.5\n");
   EXPECT_EQ(read("r/config.toml"), config) << "there was no step to make";
   EXPECT_EQ(resume("r").err, "") << "and nothing is remembered";
 

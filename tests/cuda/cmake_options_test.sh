@@ -34,4 +34,14 @@ says 1 "MASKGRAD_CUDA=ON needs MASKGRAD_SHARED=OFF" -DMASKGRAD_CUDA=ON -DMASKGRA
 for wrong in abc 9 9.0 090 sm_90 1234; do
   says 1 "such as '80;90', or native, all or all-major, not '$wrong'" "-DMASKGRAD_CUDA_ARCHITECTURES=80;$wrong"
 done
+
+# A compiler that knows two architectures.
+printf '#!/bin/sh\n[ "$1" = --list-gpu-arch ] && printf "compute_80\\ncompute_90\\n"\n' > "$folder/nvcc"
+chmod +x "$folder/nvcc"
+echo 'maskgrad_check_architectures()' >> "$folder/script.cmake"
+for right in "80;90a" 90-virtual native all; do
+  says 0 "-- CUDA: none" "-DMASKGRAD_CUDA_ARCHITECTURES=$right" "-DCMAKE_CUDA_COMPILER=$folder/nvcc"
+done
+says 1 "nvcc does not compile for 70, only for 80, 90" "-DMASKGRAD_CUDA_ARCHITECTURES=80;70" \
+  "-DCMAKE_CUDA_COMPILER=$folder/nvcc"
 exit $failed

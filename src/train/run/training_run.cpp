@@ -181,9 +181,12 @@ void TrainingRun::warn_of_settings() const {
 
 void TrainingRun::warn_of_changes() const {
   const Settings before = as_stored(trained_, paths_.folder);
-  const std::string next = with_commas(trainer_->state().step + 1);
+  const bool has_steps = trainer_->state().step != trainer_->total_steps();
+  const std::string what =
+      has_steps ? fmt::format("changed from step {} on", with_commas(trainer_->state().step + 1))
+                : "not changed, as the run has no step left";
   for (const std::string& change : before.differences(as_stored(settings_, paths_.folder))) {
-    parts_.warn(fmt::format("changed from step {} on: {}", next, change));
+    parts_.warn(fmt::format("{}: {}", what, change));
   }
   // With another span, its steps have other rates than those of a run that was to be so long.
   const std::int64_t before_now = schedule_steps_in(resumed_), now = trainer_->total_steps();

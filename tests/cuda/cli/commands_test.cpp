@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Args = std::vector<std::string>;
 
 class CommandsOnDevice : public test::CliTest {
@@ -129,6 +130,31 @@ TEST_F(CommandsOnDevice, WriteWhatMultipliesThereBesideFigures) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(read("f.json"), HasSubstr(R"("cublas": "cuBLAS 13.1.0")"));
   EXPECT_THAT(read("f.json"), HasSubstr(R"("math": "float32")"));
+}
+
+TEST_F(CommandsOnDevice, SayThatABenchmarkDoesNotFollowMath) {
+  const auto with_math = [&](const char* math) {
+    return run({"bench", "attention", "--seq", "2", "--batch", "1", "--heads", "1", "--dim", "2",
+                "--device", "cuda", "--math", math});
+  };
+  EXPECT_THAT(with_math("tf32").err,
+              HasSubstr("maskgrad: attention multiplies by float32, whatever --math says\n"));
+  EXPECT_THAT(with_math("float32").err, Not(HasSubstr("--math")));
+}
+
+TEST_F(CommandsOnDevice, WriteBesideFiguresWhereTheyWereComputed) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "1"}).code, 0);
+  const auto figures_on = [&](const char* device, const char* math) {
+    const auto result =
+        run({"eval", "r", "--data", "d", "--device", device, "--math", math, "--json", "f.json"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    return nlohmann::json::parse(read("f.json"));
+  };
+  const auto on_cuda = figures_on("cuda", "tf32"), on_cpu = figures_on("cpu", "float32");
+  EXPECT_EQ(on_cuda.at("device"), "cuda");
+  EXPECT_EQ(on_cuda.at("math"), "tf32");
+  EXPECT_EQ(on_cpu.at("device"), "cpu");
+  EXPECT_FALSE(on_cpu.contains("math"));
 }
 
 // By tf32, answers of a small model stay, and its loss has other digits.
