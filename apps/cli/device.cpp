@@ -41,9 +41,7 @@ namespace {
 
 void choose_math(const std::string& name, Device device) {
   const ops::ProductMath math = ops::product_math_of(name, "--math");
-  check(math == ops::ProductMath::kFloat32 || device.type == DeviceType::kCuda, "usage",
-        "--math {} is for a GPU, and the device is {}: give --device cuda, or --math float32", name,
-        to_string(device.type));
+  ops::check_math_of_device(math, device, "--math", "--device");
   ops::set_product_math(math);
 }
 

@@ -121,7 +121,7 @@ Trainer::Outcome Trainer::run_steps(const std::atomic<bool>& stop) {
   run_start_ = epoch_start_ = Clock::now();
   first_step_ = state_.step;
   for (bool done = state_.step >= total_steps() || a_callback_wants_to_stop(); !done;) {
-    if (given_.empty() || !stop) give_next();
+    if (given_.empty() || (!stop && step_under_way() < total_steps())) give_next();
     const std::size_t ahead = may_run_ahead(stop) ? 1 : 0;
     while (given_.size() > ahead) tell_step();
     if (ahead > 0) continue;

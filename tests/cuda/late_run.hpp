@@ -111,8 +111,7 @@ struct LateRun {
 
   LateRun(
       Device device, LateOptions options,
-      Output output = [](Network& network, const Batch& batch,
-                         Pass& pass) { return network(batch, pass); })
+      Output output = [](Network& of, const Batch& batch, Pass& pass) { return of(batch, pass); })
       : parameters(network, options.dtype, 3, device),
         average(parameters, options.ema),
         loader(late_data(), {.batch_size = kBatch, .shuffle = true, .seed = 7}) {

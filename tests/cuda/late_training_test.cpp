@@ -1,5 +1,8 @@
 // A run on a device replays its steps, waits for nothing, and hears of each step late; all the same
 // it does what it does on the CPU.
+#include <chrono>
+#include <thread>
+
 #include <gmock/gmock.h>
 
 #include <maskgrad/ops/math/reduce.hpp>
@@ -17,7 +20,9 @@ using test::kCuda;
 using test::kStepsOfEpoch;
 using test::LateRun;
 using test::Network;
+using ::testing::Each;
 using ::testing::ElementsAreArray;
+using ::testing::Gt;
 
 std::vector<Options> all_options() {
   std::vector<Options> all(4);
@@ -153,6 +158,20 @@ TEST_F(LateTraining, TellsTheRateOfTheUpdate) {
   LateRun run(kCuda, options);
   run();
   EXPECT_THAT(run.heard->rates, ElementsAreArray(rates));
+}
+
+// A tail of one step is known when that step was given already.
+TEST_F(LateTraining, MakesNoStepBehindTheEndOfTheSchedule) {
+  Options options;
+  options.training = {.lr = 0.05, .epochs = 0, .max_minutes = 0.01};
+  options.training.schedule = {.kind = Schedule::Kind::kWsd, .decay_share = 0.05};
+  LateRun run(kCuda, options);
+  run.heard->at_step = [](auto&, const StepInfo& step) {
+    if (step.step == 3) std::this_thread::sleep_for(std::chrono::milliseconds(540));
+  };
+  EXPECT_EQ(run().error, "no error");
+  EXPECT_LE(run.trainer->state().step, run.trainer->total_steps());
+  EXPECT_THAT(run.heard->rates, Each(Gt(0)));
 }
 
 // A batch without a target changes nothing, though a step behind it was given.

@@ -57,11 +57,11 @@ struct OfLayers : test::TrainedModel {
 template <MaskAxis axis>
 struct Article : OfLayers {
   Article() {
-    layers.add<Embed>("embed", kVocabulary, 15)
-        .add<Reflect>("reflect", 15, axis)
-        .add<Reshape>("reshape", std::vector<std::int64_t>{kLength * 15})
-        .add<Dense>("dense", kLength * 15, 150, ops::relu)
-        .add<Dense>("dbd", 150, kVocabulary);
+    layers.add<Embed>("embed", kVocabulary, 15);
+    layers.add<Reflect>("reflect", 15, axis);
+    layers.add<Reshape>("reshape", std::vector<std::int64_t>{kLength * 15});
+    layers.add<Dense>("dense", kLength * 15, 150, ops::relu);
+    layers.add<Dense>("dbd", 150, kVocabulary);
   }
 };
 

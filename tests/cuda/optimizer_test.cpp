@@ -114,14 +114,14 @@ void compare_failures(Make make) {
   struct Case {
     double gradient, scale, lr;
   };
-  for (const auto& [gradient, scale, lr] : {Case{test::kNaN, 1, 0.1}, Case{test::kInf, 1, 0.1},
-                                            Case{3e38, 10, 0.1}, Case{1, 1, 1e39}}) {
+  for (const Case& one : {Case{test::kNaN, 1, 0.1}, Case{test::kInf, 1, 0.1}, Case{3e38, 10, 0.1},
+                          Case{1, 1, 1e39}}) {
     Trained here({}, DType::kFloat32, 70, make), there(kCuda, DType::kFloat32, 70, make);
     Tensor g = Tensor::full(here.parameters.values().shape(), 0.5, DType::kFloat32);
-    g.data<float>()[37] = static_cast<float>(gradient);
+    g.data<float>()[37] = static_cast<float>(one.gradient);
     const auto error = [&](Trained& each) {
       each.set_gradients(g);
-      return test::error_of([&] { each.optimizer->step(each.parameters, lr, scale); });
+      return test::error_of([&] { each.optimizer->step(each.parameters, one.lr, one.scale); });
     };
     const std::string wanted = error(here);
     EXPECT_NE(wanted, "no error");

@@ -135,7 +135,7 @@ TEST_F(CudaProducts, GiveTheGradientsThatAreWanted) {
 }
 
 TEST_F(CudaProducts, BySeveralMatricesAreThoseOfTheCpu) {
-  for (const std::size_t count : {1, 3, 18}) {
+  for (const std::size_t count : {1U, 3U, 18U}) {
     for (const Shape& rows : {Shape{4}, Shape{3, 30}, Shape{20, 2}, Shape{0}}) {
       SCOPED_TRACE(fmt::format("{} matrices, {}", count, rows));
       Inputs inputs = {draw(rows.concat({5}))};
@@ -217,7 +217,7 @@ TEST_F(CudaProducts, RefuseTensorsOfTwoDevices) {
     });
   };
   const Call stacked = [](const auto& x) { return ops::stacked_linear(x[0], {&x[1]}, {&x[2]}); };
-  for (const std::size_t there : {0, 1, 2}) {
+  for (const std::size_t there : {0U, 1U, 2U}) {
     const std::string error = "] got one input on cuda and another on cpu";
     EXPECT_EQ(refused(linear(), there), "[linear" + error);
     if (there < 2) {

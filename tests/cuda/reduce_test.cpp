@@ -50,7 +50,9 @@ const Case kCases[] = {{{1}, 0},        {{33, 5}, 0},     {{3, 31}, 1},      {{2
 TEST(CudaReductions, TakeAxesOfEveryLength) {
   Random random(1);
   for (const DType dtype : test::kFloatingDTypes) {
-    for (const auto& [shape, axis] : kCases) {
+    for (const Case& one : kCases) {
+      const Shape& shape = one.shape;
+      const int axis = one.axis;
       const Tensor x = test::uniform(random, shape).to(dtype),
                    equals = with_equals(random, shape, dtype),
                    keep = test::random_bits(random, shape, 0.3),

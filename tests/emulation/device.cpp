@@ -16,7 +16,8 @@ namespace maskgrad::emulation {
 namespace {
 
 int driver_version = CUDART_VERSION, gpu_count = 1;
-bool has_kernels = true;
+int error_of_kernels = cudaSuccess;
+bool reads_memory_of_the_host = false;
 int kernel_version = 90;
 std::size_t memory_limit = kArenaBytes;
 std::map<const std::byte*, std::size_t> pinned;  // bytes
@@ -32,25 +33,31 @@ bool is_of_device(const void* place) {
 }
 
 cudaError_t allocate_within_limit(void** block, std::size_t bytes) {
-  const bool fits = bytes <= memory_limit && bytes_in_use() <= memory_limit - bytes;
-  *block = fits ? allocate(bytes) : nullptr;
+  *block = fits_limit(bytes) ? allocate(bytes) : nullptr;
   return *block ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
 }  // namespace
 
-Installed::Installed(int driver, int gpus, bool kernels)
+bool fits_limit(std::size_t bytes) {
+  return bytes <= memory_limit && bytes_in_use() <= memory_limit - bytes;
+}
+
+Installed::Installed(int driver, int gpus, int error)
     : driver_(std::exchange(driver_version, driver)),
       gpus_(std::exchange(gpu_count, gpus)),
-      kernels_(std::exchange(has_kernels, kernels)) {}
+      error_of_kernels_(std::exchange(error_of_kernels, error)) {}
 Installed::~Installed() {
-  has_kernels = kernels_;
+  error_of_kernels = error_of_kernels_;
   driver_version = driver_;
   gpu_count = gpus_;
 }
 
 KernelsFor::KernelsFor(int version) : before_(std::exchange(kernel_version, version)) {}
 KernelsFor::~KernelsFor() { kernel_version = before_; }
+
+ReadsMemoryOfTheHost::ReadsMemoryOfTheHost() { reads_memory_of_the_host = true; }
+ReadsMemoryOfTheHost::~ReadsMemoryOfTheHost() { reads_memory_of_the_host = false; }
 
 MemoryLimit::MemoryLimit(std::size_t more)
     : before_(std::exchange(memory_limit, bytes_in_use() + more)) {}
@@ -72,6 +79,14 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "invalid configuration argument";
     case cudaErrorInsufficientDriver:
       return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorDevicesUnavailable:
+      return "CUDA-capable device(s) is/are busy or unavailable";
+    case cudaErrorInvalidDeviceFunction:
+      return "invalid device function";
+    case cudaErrorUnsupportedPtxVersion:
+      return "the provided PTX was compiled with an unsupported toolchain.";
+    case cudaErrorJitCompilationDisabled:
+      return "PTX JIT compilation was disabled";
     case cudaErrorNoDevice:
       return "no CUDA-capable device is detected";
     case cudaErrorNoKernelImageForDevice:
@@ -144,7 +159,9 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   }
   if (kind == cudaMemcpyHostToDevice) ++counters().uploads;
   if (bytes == 0) return cudaSuccess;  // there may be no memory either
-  if (kind == cudaMemcpyHostToDevice && !is_pinned(from) && !is_capturing()) {
+  const bool is_staged =
+      kind == cudaMemcpyHostToDevice && !is_pinned(from) && !reads_memory_of_the_host;
+  if (is_staged && !is_capturing()) {
     const auto* first = static_cast<const std::byte*>(from);
     enqueue(stream, [to, bytes = std::vector(first, first + bytes)] {
       copy_bytes(to, bytes.data(), bytes.size());
@@ -157,7 +174,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
 
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
   attributes->ptxVersion = kernel_version;
-  return has_kernels ? cudaSuccess : cudaErrorNoKernelImageForDevice;
+  return static_cast<cudaError_t>(error_of_kernels);
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
@@ -166,6 +183,16 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9 : 0;
+  switch (attribute) {
+    case cudaDevAttrComputeCapabilityMajor:
+      *value = 9;
+      break;
+    case cudaDevAttrComputeCapabilityMinor:
+      *value = 0;
+      break;
+    case cudaDevAttrPageableMemoryAccess:
+      *value = reads_memory_of_the_host;
+      break;
+  }
   return cudaSuccess;
 }

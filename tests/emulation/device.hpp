@@ -7,17 +7,16 @@
 namespace maskgrad::emulation {
 
 /// What the next calls of CUDA's find: a driver for this version of CUDA (12040 for 12.4; 0: none),
-/// and so many GPUs, for which the program has kernels or not. While one lives.
+/// and so many GPUs, on which kernels are found with this cudaError_t. While one lives.
 class Installed {
  public:
-  Installed(int driver, int gpus, bool kernels = true);
+  Installed(int driver, int gpus, int error_of_kernels = 0);
   ~Installed();
   Installed(const Installed&) = delete;
   Installed& operator=(const Installed&) = delete;
 
  private:
-  int driver_, gpus_;
-  bool kernels_;
+  int driver_, gpus_, error_of_kernels_;
 };
 
 /// The kernels are for this compute capability, 75 for 7.5, while it lives.
@@ -32,7 +31,17 @@ class KernelsFor {
   int before_;
 };
 
-/// The device gives out no more memory than so many bytes beyond what is in use. While one lives.
+/// The device reads the host's memory by itself, when the copy is done. While one lives.
+class ReadsMemoryOfTheHost {
+ public:
+  ReadsMemoryOfTheHost();
+  ~ReadsMemoryOfTheHost();
+  ReadsMemoryOfTheHost(const ReadsMemoryOfTheHost&) = delete;
+  ReadsMemoryOfTheHost& operator=(const ReadsMemoryOfTheHost&) = delete;
+};
+
+/// The device gives out no more memory than so many bytes beyond what is in use; a graph needs
+/// some, too. While one lives.
 class MemoryLimit {
  public:
   explicit MemoryLimit(std::size_t more);

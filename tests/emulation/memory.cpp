@@ -87,7 +87,8 @@ void take_back(void* place, std::size_t bytes) {
 
 #if defined(MASKGRAD_SANITIZES_ADDRESS)
 // Byte by byte, as memcpy() is looked at wherever it is called.
-[[gnu::no_sanitize("address")]] void copy_bytes(void* to, const void* from, std::size_t bytes) {
+__attribute__((no_sanitize("address"))) void copy_bytes(void* to, const void* from,
+                                                        std::size_t bytes) {
   auto* const end = static_cast<volatile unsigned char*>(to);
   const auto* const begin = static_cast<const volatile unsigned char*>(from);
   for (std::size_t i = 0; i < bytes; ++i) end[i] = begin[i];

@@ -146,6 +146,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
+  constexpr std::size_t kBytes = 65536;
+  if (!maskgrad::emulation::fits_limit(kBytes)) return cudaErrorMemoryAllocation;
   *made = new CUgraphExec_st{graph->nodes};
   return cudaSuccess;
 }

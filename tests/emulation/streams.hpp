@@ -10,6 +10,8 @@ namespace maskgrad::emulation {
 bool refuses_calls();
 /// Whether what streams are given is kept in a graph.
 bool is_capturing();
+/// Whether the device has memory for so many bytes more.
+bool fits_limit(std::size_t bytes);
 /// Has all streams do what waits in them.
 void run_streams();
 

@@ -4,6 +4,7 @@
 
 #include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/ops/math/product_slots.hpp>
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
@@ -14,6 +15,16 @@ ProductMath product_math_of(std::string_view name, std::string_view flag) {
   check(found != kProductMathNames.end(), "math", "{} must be one of {}, not '{}'", flag,
         fmt::join(kProductMathNames, ", "), shortened(name));
   return static_cast<ProductMath>(found - kProductMathNames.begin());
+}
+
+void check_math_of_device(ProductMath math, Device device, std::string_view flag,
+                          std::string_view device_flag) {
+  if (math == ProductMath::kFloat32 || device.type == DeviceType::kCuda) return;
+  const std::string_view name = to_string(math);
+  const std::string why = why_no_cuda();
+  check(why.empty(), "math", "{} {} is for a GPU, and {}: give {} float32", flag, name, why, flag);
+  fail("math", "{} {} is for a GPU, and the device is {}: give {} cuda, or {} float32", flag, name,
+       to_string(device.type), device_flag, flag);
 }
 
 void set_product_math(ProductMath math) {

@@ -19,11 +19,10 @@ enum class ProductMath : std::uint8_t {
   /// t(a) t(b), by tensor cores: a b (1 + e), |e| < 2^-10 + 2^-22.
   kTf32,
   /// t(a) t(b) + (t(a) t(b - t(b)) + t(a - t(a)) t(b)), by tensor cores: a b (1 + e), |e| < 2^-21
-  /// where |a| and |b| are at least 2^-112. What is left of smaller ones is denormal and loses
-  /// bits: e may be as large as with kTf32. Three products, each exact. "3xTF32" of CUTLASS; after
-  /// Ootomo & Yokota 2022, "Recovering
-  /// single precision accuracy from Tensor Cores while surpassing the FP32 theoretical peak
-  /// performance".
+  /// where |a| and |b| are at least 2^-103. What is left of smaller ones may be denormal and count
+  /// as 0: e may be as large as with kTf32. Three products, each exact. "3xTF32" of CUTLASS; after
+  /// Ootomo & Yokota 2022, "Recovering single precision accuracy from Tensor Cores while surpassing
+  /// the FP32 theoretical peak performance".
   kTf32x3
 };
 /// Their names, in this order.
@@ -42,9 +41,9 @@ inline constinit std::atomic<ProductMath> product_math = ProductMath::kFloat32;
 /// That of the process; kFloat32 at the start.
 ///
 /// What goes by it: matmul, linear, stacked_matmul, stacked_linear, and the layers that multiply by
-/// them, forward and backward. float32 always: attention, the products within recurrent networks,
-/// and the sums over rows for the gradient of a bias. What goes by it must be float32 on a CUDA
-/// device: anything else throws Error "[matmul] ...".
+/// them, forward and backward; and the gradient of w of lstm and gru. float32 always: attention,
+/// what lstm and gru multiply step by step, and the sums over rows for the gradient of a bias. What
+/// goes by it must be float32 on a CUDA device: anything else throws Error "[matmul] ...".
 ///
 /// Each sum has the same order whatever the number of rows, samples and threads, and the same bits
 /// in every run on one kind of GPU. The GPU adds eight products at once, and may round their sum
@@ -55,6 +54,11 @@ inline constinit std::atomic<ProductMath> product_math = ProductMath::kFloat32;
 /// may round to 0. Next to the largest float32 number either may be infinite where the other is
 /// not.
 inline ProductMath product_math() { return detail::product_math.load(std::memory_order_relaxed); }
+
+/// Throws Error "[math] --math tf32 is for a GPU, and this build has no CUDA; ...: give --math
+/// float32" unless `device` can do it. `flag` and `device_flag` are what errors call the settings.
+void check_math_of_device(ProductMath math, Device device, std::string_view flag,
+                          std::string_view device_flag);
 
 /// Throws Error unless this build and this machine have a CUDA device that can do it: tensor cores
 /// need compute capability 8.0. Requires that nothing is multiplied meanwhile.

@@ -104,7 +104,7 @@ void sum_places(const Occurrences& occurrences, const MostOf& most, const Tensor
       table.device_data<T>(), parts.device_data<T>());
   const auto rows = padded<PartsOfRow>(rows_with_parts(occurrences.blocks()), most.rows_with_parts);
   cuda::launch(
-      {"embedding", dim3(static_cast<unsigned>(most.rows_with_parts), tiles), dim3(kLanes, kWarps)},
+      {"embedding", dim3(cuda::blocks_for(most.rows_with_parts, 1), tiles), dim3(kLanes, kWarps)},
       add_parts_kernel<T>, rows.data(), columns, parts.device_data<T>(), table.device_data<T>());
 }
 

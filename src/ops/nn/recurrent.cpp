@@ -1,3 +1,4 @@
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/ops/nn/recurrent_call.hpp>
 #include <maskgrad/ops/op_inputs.hpp>
 #include <maskgrad/ops/samples/sample.hpp>
@@ -146,6 +147,7 @@ template <class Cell>
 std::array<Variable, 1 + Cell::kStates> run(const OpDef& op, const RecurrentInputs& in,
                                             const RecurrentOptions& options) {
   check_recurrent(op, Cell::kGates, in, options);
+  check_product_math(op.name.c_str(), in.gates.dtype(), in.gates.device());
   Ref<ScanPlan> plan = plan_of(in, options);
   const ScanInputs inputs = {in.gates.value(),
                              in.w.value(),

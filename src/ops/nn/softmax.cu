@@ -62,37 +62,37 @@ __global__ void gradient_kernel(std::int64_t rows, std::int64_t n, Kept keep,
   on_kept(Row(rows, n), n, keep, F{y, g, dx}, dx);
 }
 
-template <template <class> class F, class Kept>
+template <auto& slot, template <class> class F, class Kept>
 void run(const Tensor& x, const Kept& kept, Tensor& y) {
   const auto keep = there(kept);
   using Keep = std::remove_const_t<decltype(keep)>;
-  dispatch_dtype(FloatingTypes{}, x.dtype(), "softmax", [&]<class T>(T) {
-    launch_rows("softmax", x.shape(), rows_kernel<ShortRow, F<T>, Keep, T>,
+  dispatch_dtype(FloatingTypes{}, x.dtype(), slot.op(), [&]<class T>(T) {
+    launch_rows(slot.op(), x.shape(), rows_kernel<ShortRow, F<T>, Keep, T>,
                 rows_kernel<LongRow, F<T>, Keep, T>, keep, x.device_data<T>(), y.device_data<T>());
   });
 }
 
-template <template <class> class F, class Kept>
+template <auto& slot, template <class> class F, class Kept>
 void run_back(const Tensor& y, const Tensor& g, const Kept& kept, Tensor& dx) {
   const auto keep = there(kept);
   using Keep = std::remove_const_t<decltype(keep)>;
-  dispatch_dtype(FloatingTypes{}, g.dtype(), "softmax", [&]<class T>(T) {
-    launch_rows("softmax", g.shape(), gradient_kernel<ShortRow, F<T>, Keep, T>,
+  dispatch_dtype(FloatingTypes{}, g.dtype(), slot.op(), [&]<class T>(T) {
+    launch_rows(slot.op(), g.shape(), gradient_kernel<ShortRow, F<T>, Keep, T>,
                 gradient_kernel<LongRow, F<T>, Keep, T>, keep, y.device_data<T>(),
                 g.device_data<T>(), dx.device_data<T>());
   });
 }
 
-template <template <class> class Forward, template <class> class Gradient, class Kept>
-bool fill(SoftmaxKernels<Kept>& kernels) {
-  return kernels.forward.fill(run<Forward, Kept>) &&
-         kernels.gradient.fill(run_back<Gradient, Kept>);
+template <auto& kernels, template <class> class Forward, template <class> class Gradient>
+bool fill() {
+  return kernels.forward.fill(run<kernels.forward, Forward>) &&
+         kernels.gradient.fill(run_back<kernels.gradient, Gradient>);
 }
 
-const bool kFilled = fill<SoftmaxOfRow, SoftmaxGradientOfRow>(kSoftmaxCuda) &&
-                     fill<SoftmaxOfRow, SoftmaxGradientOfRow>(kMaskedSoftmaxCuda) &&
-                     fill<LogSoftmaxOfRow, LogSoftmaxGradientOfRow>(kLogSoftmaxCuda) &&
-                     fill<LogSoftmaxOfRow, LogSoftmaxGradientOfRow>(kMaskedLogSoftmaxCuda);
+const bool kFilled = fill<kSoftmaxCuda, SoftmaxOfRow, SoftmaxGradientOfRow>() &&
+                     fill<kMaskedSoftmaxCuda, SoftmaxOfRow, SoftmaxGradientOfRow>() &&
+                     fill<kLogSoftmaxCuda, LogSoftmaxOfRow, LogSoftmaxGradientOfRow>() &&
+                     fill<kMaskedLogSoftmaxCuda, LogSoftmaxOfRow, LogSoftmaxGradientOfRow>();
 
 }  // namespace
 }  // namespace maskgrad::ops

@@ -4,6 +4,7 @@
 
 #include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/cuda/device_memory.hpp>
+#include <maskgrad/tensor/cuda/environment.hpp>
 #include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad {
@@ -28,6 +29,7 @@ void check_device_name(std::string_view name, std::string_view flag) {
 
 Device choose_device(std::string_view name, std::string_view flag) {
   check_device_name(name, flag);
+  if (name != "cpu") cuda::check_environment();
   if (name == "cuda") return cuda_device();
   return name == "auto" && why_no_cuda().empty() ? kCuda : Device{};
 }

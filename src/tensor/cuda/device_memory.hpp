@@ -11,7 +11,8 @@
 namespace maskgrad {
 
 /// Functions on the memory of the process' one CUDA device. Each is ordered behind the work that
-/// the device was given before. Only download() waits for that work.
+/// the device was given before. Only download() waits for that work, and outside a step upload(),
+/// where the device reads the host's memory by itself.
 struct DeviceMemory {
   /// Throws Error "[device] cuda: no NVIDIA driver is installed", or what else is in the way.
   void (*check_usable)();

@@ -4,6 +4,7 @@
 #include <new>
 
 #include <maskgrad/tensor/cuda/device_pool.hpp>
+#include <maskgrad/tensor/cuda/environment.hpp>
 #include <maskgrad/tensor/cuda/marks.hpp>
 #include <maskgrad/tensor/cuda/step_log.hpp>
 #include <maskgrad/tensor/cuda/uploads.hpp>
@@ -51,10 +52,7 @@ DevicePool& device_pool() {
   return *pool;
 }
 
-bool DevicePool::reuses() {
-  static const bool reuses = flag_of_environment("MASKGRAD_CUDA_POOL", true) && !kIsSanitized;
-  return reuses;
-}
+bool DevicePool::reuses() { return !kIsSanitized && pools_memory(); }
 
 void* DevicePool::allocate(std::size_t bytes) {
   if (bytes > SIZE_MAX / 8) throw std::bad_alloc();  // so that no sum overflows

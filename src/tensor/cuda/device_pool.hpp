@@ -31,6 +31,9 @@ class DevicePool {
   /// A slab for another pool. Throws std::bad_alloc when there is no more.
   std::byte* ask(std::size_t bytes);
 
+  /// Gives the device back what nobody uses. Waits for all work. No earlier step is replayed.
+  void release_free_slabs();
+
   static bool reuses();
   std::size_t bytes_in_use() const { return bytes_in_use_; }
 
@@ -47,7 +50,6 @@ class DevicePool {
 
   std::byte* cut(std::size_t size);
   Slab& slab_with(std::size_t size);
-  void release_free_slabs();
   void* allocate_alone(std::size_t bytes);
 
   std::vector<Slab> slabs_;

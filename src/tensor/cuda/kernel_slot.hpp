@@ -15,10 +15,11 @@ class KernelSlot {
   /// Whether some kernel of the operation is there.
   static bool any_of(std::string_view op);
 
+  const char* op() const { return op_; }
+
  protected:
   constexpr explicit KernelSlot(const char* op) : op_(op) {}
 
-  const char* op() const { return op_; }
   void list(const char* op);
   /// Throws Error "[name] got one input on cuda and another on cpu".
   [[noreturn]] static void refuse_two_devices(const char* name);

@@ -1,16 +1,14 @@
 // The stream, and what tensors and steps ask of the device.
-#include <cstdlib>
 #include <cstring>
 #include <new>
-#include <string_view>
 
 #include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/cuda/device_memory.hpp>
 #include <maskgrad/tensor/cuda/device_pool.hpp>
 #include <maskgrad/tensor/cuda/device_step.hpp>
+#include <maskgrad/tensor/cuda/environment.hpp>
 #include <maskgrad/tensor/cuda/launch.hpp>
 #include <maskgrad/tensor/cuda/uploads.hpp>
-#include <maskgrad/tensor/shortened.hpp>
 
 namespace maskgrad::cuda {
 namespace {
@@ -40,6 +38,13 @@ void copy(void* to, const void* from, std::size_t bytes) {
   });
 }
 
+// Such a device may read them after the call, too.
+bool reads_memory_of_the_host() {
+  int reads = 0;
+  check_cuda(cudaDeviceGetAttribute(&reads, cudaDevAttrPageableMemoryAccess, 0), kName);
+  return reads != 0;
+}
+
 // Within a step the bytes are copied twice: ahead of all kernels, and to their place in the order
 // of the step.
 void upload(void* to, const void* from, std::size_t bytes) {
@@ -50,6 +55,7 @@ void upload(void* to, const void* from, std::size_t bytes) {
     uploads().free(ahead);
   } else {
     check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), kName);
+    if (reads_memory_of_the_host()) synchronize();
   }
 }
 
@@ -96,12 +102,21 @@ DeviceCounts counts() {
   return counts;
 }
 
-// A build has kernels for some architectures. What runs on none of them is found at the first one.
+bool means_no_kernels(cudaError_t error) {
+  return error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction ||
+         error == cudaErrorUnsupportedPtxVersion || error == cudaErrorJitCompilationDisabled;
+}
+
+// Begins to use the GPU, by its first kernel. A build has kernels for some architectures only.
 void check_has_kernels() {
   cudaFuncAttributes attributes;
   const auto* const kernel = reinterpret_cast<const void*>(fill_kernel<std::uint8_t>);
-  if (cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess) return;
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel);
+  if (error == cudaSuccess) return;
   static_cast<void>(cudaGetLastError());  // it is dealt with
+  check(error != cudaErrorMemoryAllocation, kName,
+        "cuda: the GPU has no memory left to begin with; nvidia-smi shows what uses it");
+  if (!means_no_kernels(error)) check_cuda(error, kName);
   int major = 0, minor = 0;
   check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), kName);
   check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), kName);
@@ -172,8 +187,6 @@ void check_usable() {
   check(error != cudaErrorNoDevice, kName, "cuda: the driver knows no GPU");
   check_cuda(error, kName);
   check_has_kernels();
-  static_cast<void>(waits_for_each_launch());  // a wrong value is found here
-  static_cast<void>(DevicePool::reuses());
 }
 
 void check_cuda(cudaError_t error, const char* name) {
@@ -184,14 +197,19 @@ void check_cuda(cudaError_t error, const char* name) {
   fail(name, "cuda: {}", cudaGetErrorString(error));
 }
 
-bool got_memory(cudaError_t error) {
+bool has_memory(cudaError_t error) {
   if (error == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());  // it is dealt with
     return false;
   }
   check_cuda(error, kName);
-  ++counted().allocations;
   return true;
+}
+
+bool got_memory(cudaError_t error) {
+  const bool got = has_memory(error);
+  if (got) ++counted().allocations;
+  return got;
 }
 
 cudaStream_t stream() {
@@ -216,19 +234,6 @@ DeviceCounts& counted() {
 
 void wait_if_asked(const char* name) {
   if (waits_for_each_launch()) check_cuda(cudaStreamSynchronize(stream()), name);
-}
-
-bool flag_of_environment(const char* variable, bool otherwise) {
-  const char* const value = std::getenv(variable);
-  const std::string_view text = value ? value : "";
-  check(text.empty() || text == "0" || text == "1", kName, "{} must be 0 or 1, not '{}'", variable,
-        shortened(text));
-  return text.empty() ? otherwise : text == "1";
-}
-
-bool waits_for_each_launch() {
-  static const bool waits = flag_of_environment("MASKGRAD_CUDA_SYNC", false);
-  return waits;
 }
 
 void synchronize() {

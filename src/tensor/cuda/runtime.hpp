@@ -29,14 +29,8 @@ inline void need_device() { static_cast<void>(stream()); }
 /// Waits for all work. Throws Error when some of it has failed. Interrupts a DeviceStep.
 void synchronize();
 
-/// Whether each kernel is waited for, so that an error names the one that went wrong:
-/// MASKGRAD_CUDA_SYNC=1 in the environment. Then steps are eager.
-bool waits_for_each_launch();
 /// Waits for what the stream was given last, where each launch is waited for. `name`: which work.
 void wait_if_asked(const char* name);
-/// Whether a variable of the environment is 1; `otherwise` where there is none. Throws Error for
-/// another value than 0 and 1.
-bool flag_of_environment(const char* variable, bool otherwise);
 
 /// What device_counts() returns. For who holds device_lock().
 DeviceCounts& counted();
@@ -45,8 +39,9 @@ DeviceCounts& counted();
 /// the error says what to do.
 void check_cuda(cudaError_t error, const char* name);
 
-/// Whether a call that asked for memory got some, which is counted. Throws Error as check_cuda()
-/// for errors other than that there is no more.
+/// Whether a call found the memory that it needs. Throws Error as check_cuda() for other errors.
+bool has_memory(cudaError_t error);
+/// The same of a call that asks for memory. What it got is counted.
 bool got_memory(cudaError_t error);
 
 }  // namespace maskgrad::cuda

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <maskgrad/tensor/cuda/device_pool.hpp>
+#include <maskgrad/tensor/cuda/environment.hpp>
 #include <maskgrad/tensor/cuda/step_log.hpp>
 #include <maskgrad/tensor/cuda/uploads.hpp>
 
@@ -39,9 +40,11 @@ class Capture {
 }  // namespace
 
 struct StepLog::Graph {
-  explicit Graph(cudaGraph_t from) { check_cuda(cudaGraphInstantiate(&made, from, 0), kName); }
+  Graph() = default;
   // Runs that are under way end by themselves.
-  ~Graph() { static_cast<void>(cudaGraphExecDestroy(made)); }
+  ~Graph() {
+    if (made) static_cast<void>(cudaGraphExecDestroy(made));
+  }
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
@@ -54,7 +57,7 @@ StepLog& step_log() {
 }
 
 StepLog::Mode StepLog::mode_of_next_step() {
-  if (step_ <= eager_until_ || waits_for_each_launch()) return Mode::kEager;
+  if (step_ <= eager_until_ || waits_for_each_launch() || !pools_memory()) return Mode::kEager;
   return kept_.empty() ? Mode::kRecord : Mode::kVerify;
 }
 
@@ -134,35 +137,47 @@ std::uint64_t& StepLog::run() {
     const auto whole = std::find_if(agreeing_.begin(), agreeing_.end(), [&](const Recording* one) {
       return one->entries.size() == agreed_;
     });
-    if (whole != agreeing_.end()) {
-      run_graph(**whole);
+    if (whole == agreeing_.end()) {
+      record_from(*agreeing_.front());  // it gave less
+    } else if (run_graph(**whole)) {
       return counted().replayed;
+    } else {
+      run_in_pieces();
     }
-    record_from(*agreeing_.front());  // it gave less
   }
   if (mode_ == Mode::kRecord && !recording_->entries.empty()) {
-    make_graph(*recording_);
-    run_graph(*recording_);
-    keep(std::move(recording_));
-    return counted().recorded;
+    if (make_graph(*recording_) && run_graph(*recording_)) {
+      keep(std::move(recording_));
+      return counted().recorded;
+    }
+    run_in_pieces();
   }
   return was_broken_ ? counted().broken : counted().eager;
 }
 
-void StepLog::make_graph(Recording& recording) {
+// Where the device has no memory for the graph. Steps after it may have.
+void StepLog::run_in_pieces() {
+  interrupt();
+  device_pool().release_free_slabs();
+}
+
+// False where the device has no memory for it.
+bool StepLog::make_graph(Recording& recording) {
   // Loading a kernel may be what a stream does not do while it is captured.
   for (const Entry& entry : recording.entries) {
     cudaFuncAttributes loaded;
-    if (entry.kernel) check_cuda(cudaFuncGetAttributes(&loaded, entry.kernel), kName);
+    if (entry.kernel && !has_memory(cudaFuncGetAttributes(&loaded, entry.kernel))) return false;
   }
   Capture capture;
   for (const Entry& entry : recording.entries) entry.start();
-  recording.graph = std::make_shared<Graph>(capture.end());
+  recording.graph = std::make_shared<Graph>();
+  return has_memory(cudaGraphInstantiate(&recording.graph->made, capture.end(), 0));
 }
 
-void StepLog::run_graph(Recording& recording) {
+// The same.
+bool StepLog::run_graph(Recording& recording) {
   recording.used = step_;
-  check_cuda(cudaGraphLaunch(recording.graph->made, stream()), kName);
+  return has_memory(cudaGraphLaunch(recording.graph->made, stream()));
 }
 
 void StepLog::keep(std::unique_ptr<Recording> recording) {
@@ -213,9 +228,9 @@ void StepLog::put_off_recording() {
   }
 }
 
+// What fails here stays behind what went wrong before.
 void StepLog::abandon() noexcept {
   is_abandoned_ = true;
-  // What can fail here is an earlier error, which the next call reports.
   try {
     interrupt();
   } catch (...) {

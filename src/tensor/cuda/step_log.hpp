@@ -111,8 +111,9 @@ class StepLog {
   void record_from(const Recording& agreed);
   void start_so_far();
   std::uint64_t& run();
-  static void make_graph(Recording& recording);
-  void run_graph(Recording& recording);
+  static bool make_graph(Recording& recording);
+  bool run_graph(Recording& recording);
+  void run_in_pieces();
   void keep(std::unique_ptr<Recording> recording);
   void close();
   void put_off_recording();

@@ -61,7 +61,8 @@ class AdamRule {
     using namespace ops;
     const V one(T{1}), most(kMost), large(kLarge), least(-kMost), small(kDown), back(T{1} / kDown);
     const V g = gradient * scale_ * rest_of_scale_;
-    const Condition is_large((math::abs(g) > large) | (math::abs(s.m) > large) | (s.r > large));
+    const Condition large_g = math::abs(g) > large, large_m = math::abs(s.m) > large;
+    const Condition is_large = large_g | large_m | Condition(s.r > large);
     const V down = math::select(is_large, small, one), up = math::select(is_large, back, one);
 
     const V m = math::multiply_add(c1_, g * down - s.m * down, s.m * down);

@@ -202,13 +202,9 @@ void check_device(const Settings& settings, const RunWords& words) {
 void check_math(const Settings& settings, const RunWords& words) {
   const std::string &math = settings.text("math"), &dtype = settings.text("dtype");
   if (math == to_string(ops::ProductMath::kFloat32)) return;
-  const Device device = choose_device(settings.text("device"));
-  const std::string flag = words.setting("math"), why = why_no_cuda();
-  check(device.type == DeviceType::kCuda || why.empty(), "train",
-        "{} {} is for a GPU, and {}: give {} float32", flag, math, why, flag);
-  check(device.type == DeviceType::kCuda, "train",
-        "{} {} is for a GPU, and the device is {}: give {} cuda, or {} float32", flag, math,
-        to_string(device.type), words.setting("device"), flag);
+  const std::string flag = words.setting("math");
+  ops::check_math_of_device(ops::product_math_of(math, flag),
+                            choose_device(settings.text("device")), flag, words.setting("device"));
   check(dtype == to_string(DType::kFloat32), "train",
         "{} {} multiplies float32, and {} is {}: give {} float32", flag, math,
         words.setting("dtype"), dtype, flag);

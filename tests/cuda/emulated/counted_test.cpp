@@ -30,8 +30,8 @@ using ::testing::ElementsAre;
 
 // What goes through no tensor on the device must not wait for one, nor start one.
 TEST(CudaDevice, SaysWhyThereIsNone) {
-  const auto reason = [](int driver, int gpus, bool kernels = true) {
-    const emulation::Installed installed(driver, gpus, kernels);
+  const auto reason = [](int driver, int gpus, int error_of_kernels = 0) {
+    const emulation::Installed installed(driver, gpus, error_of_kernels);
     const std::string error = error_of([] { cuda::check_usable(); });
     const std::string why = why_no_cuda();
     EXPECT_EQ(error, why.empty() ? "no error" : "[device] " + why);
@@ -41,10 +41,18 @@ TEST(CudaDevice, SaysWhyThereIsNone) {
   EXPECT_EQ(reason(0, 0), "[device] cuda: no NVIDIA driver is installed");
   EXPECT_EQ(reason(12040, 1), "[device] cuda: the driver is for CUDA 12.4, this build needs 13.0");
   EXPECT_EQ(reason(13000, 0), "[device] cuda: the driver knows no GPU");
+  constexpr int kNoKernelImage = 209, kUnsupportedPtx = 222, kNoMemory = 2, kUnavailable = 46;
+  for (const int error : {kNoKernelImage, kUnsupportedPtx}) {
+    EXPECT_EQ(
+        reason(13000, 1, error),
+        "[device] cuda: this build has no kernels for a GPU of compute capability 9.0; configure "
+        "with -DMASKGRAD_CUDA_ARCHITECTURES=90");
+  }
   EXPECT_EQ(
-      reason(13000, 1, false),
-      "[device] cuda: this build has no kernels for a GPU of compute capability 9.0; configure "
-      "with -DMASKGRAD_CUDA_ARCHITECTURES=90");
+      reason(13000, 1, kNoMemory),
+      "[device] cuda: the GPU has no memory left to begin with; nvidia-smi shows what uses it");
+  EXPECT_EQ(reason(13000, 1, kUnavailable),
+            "[device] cuda: CUDA-capable device(s) is/are busy or unavailable");
   EXPECT_EQ(reason(13020, 1), "no error");
 }
 

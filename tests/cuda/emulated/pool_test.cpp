@@ -144,11 +144,38 @@ TEST_F(DevicePool, LetsNoStepBeReplayedWhoseMemoryMayBeGone) {
   EXPECT_EQ(recorded_by(2), 1U);
 }
 
+// Its work is done all the same, and what nobody uses goes back, so that a later step has a graph.
+TEST_F(DevicePool, RunsAStepInPiecesWhereItsGraphHasNoMemory) {
+  Tensor x = Tensor::zeros({3}, DType::kFloat32, kCuda);
+  const auto step = [&](double value) {
+    DeviceStep on_device(kCuda);
+    x.fill(value);
+    on_device.end();
+    EXPECT_THAT(to_doubles(x.to(Device{})), Each(value));
+  };
+  for (int i = 0; i < 100; ++i) step(0);  // a test before may have had the log put it off
+  give_back(take(20 * kMiB));
+  const emulation::MemoryLimit limit(0);
+  const DeviceCounts before = device_counts();
+  step(41);
+  EXPECT_EQ(device_counts().broken, before.broken + 1);
+  step(42);
+  EXPECT_EQ(device_counts().broken, before.broken + 1);
+  EXPECT_EQ(device_counts().recorded, before.recorded + 1);
+}
+
 // In a process of its own, as the variable is read once.
 [[noreturn]] void take_three_and_exit() {
   const std::uint64_t before = device_counts().allocations;
   for (int i = 0; i < 3; ++i) cuda_memory->free(cuda_memory->allocate(1000));
-  std::_Exit(device_counts().allocations == before + 3 ? 0 : 1);
+  if (device_counts().allocations != before + 3) std::_Exit(1);
+  Tensor x = Tensor::zeros({3}, DType::kFloat32, kCuda);
+  for (int i = 0; i < 3; ++i) {
+    DeviceStep step(kCuda);
+    x.fill(1);
+    step.end();
+  }
+  std::_Exit(device_counts().eager == 3 ? 0 : 2);
 }
 
 TEST(DevicePoolDeathTest, UsesNothingAgainWhereTheEnvironmentSaysSo) {

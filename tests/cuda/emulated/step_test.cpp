@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <maskgrad/tensor/cuda/choose_device.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
@@ -160,6 +161,22 @@ TEST(EmulatedStepDeathTest, WaitsForEachLaunchWhereTheEnvironmentSaysSo) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   ::setenv("MASKGRAD_CUDA_SYNC", "1", 1);
   EXPECT_EXIT(launch_and_exit(), ::testing::ExitedWithCode(0), "");
+  ::unsetenv("MASKGRAD_CUDA_SYNC");
+}
+
+[[noreturn]] void choose_and_exit() {
+  for (const char* name : {"cuda", "auto"}) {
+    const std::string error = error_of([&] { choose_device(name); });
+    if (error != "[device] MASKGRAD_CUDA_SYNC must be 0 or 1, not 'yes'") std::_Exit(1);
+  }
+  std::_Exit(choose_device("cpu") == Device{} ? 0 : 2);
+}
+
+// It is no reason to take the CPU.
+TEST(EmulatedStepDeathTest, RefusesAnotherValueOfTheEnvironment) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  ::setenv("MASKGRAD_CUDA_SYNC", "yes", 1);
+  EXPECT_EXIT(choose_and_exit(), ::testing::ExitedWithCode(0), "");
   ::unsetenv("MASKGRAD_CUDA_SYNC");
 }
 

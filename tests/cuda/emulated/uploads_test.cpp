@@ -6,6 +6,7 @@
 
 #include "cuda/on_cuda.hpp"
 #include "cuda/test_kernels.hpp"
+#include "emulation/device.hpp"
 #include "emulation/emulator.hpp"
 #include "support/errors.hpp"
 
@@ -30,6 +31,14 @@ TEST(EmulatedUploads, EndWhereTheirBytesEnd) {
                                    : "[copy] block (0, 0, 0): thread 64 reads outside of what it "
                                      "was given");
   }
+}
+
+TEST(EmulatedUploads, AreDoneBeforeTheHostGoesOnWhereTheDeviceReadsItsMemory) {
+  const emulation::ReadsMemoryOfTheHost reads;
+  Tensor x = Tensor::full({3}, 1, DType::kFloat32);
+  const Tensor there = x.to(kCuda);
+  x.fill(7);
+  EXPECT_TRUE(is_identical(there.to(Device{}), Tensor::full({3}, 1, DType::kFloat32)));
 }
 
 }  // namespace

@@ -93,11 +93,10 @@ void products_on_device(const Tensor& rows, const Tensor& keys, const AttentionM
   if (pairs.numel() == 0) return;
   const Shape& shape = pairs.shape();
   dispatch_dtype(FloatingTypes{}, pairs.dtype(), "attention", [&]<class T>(T) {
-    cuda::launch(
-        {"attention", static_cast<unsigned>(shape[0] * shape[1] * shape[2]), cuda::kThreads},
-        products_kernel<T>, rows.device_data<T>(), keys.device_data<T>(),
-        rows_of(mask, pairs.device()), sizes_of(keys.dim(1), shape, rows.dim(3)),
-        pairs.device_data<T>());
+    cuda::launch({"attention", cuda::blocks_for(shape[0] * shape[1] * shape[2], 1), cuda::kThreads},
+                 products_kernel<T>, rows.device_data<T>(), keys.device_data<T>(),
+                 rows_of(mask, pairs.device()), sizes_of(keys.dim(1), shape, rows.dim(3)),
+                 pairs.device_data<T>());
   });
 }
 

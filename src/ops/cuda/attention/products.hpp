@@ -86,8 +86,10 @@ __device__ void multiply_chain(TileMemory<S>& m, const L& left, const R& right, 
 /// kOfGroup, `trees` has the memory of a TreeSums. `has_left`: the left rows are those of the call
 /// before, and nobody wrote to m.left since. Begins with a barrier.
 template <bool kLong, class S, class L, class R>
-__device__ void multiply(TileMemory<S>& m, const L& left, const R& right, int features,
-                         typename S::T* trees, NumbersOfPairs<S>& products, bool has_left = false) {
+MASKGRAD_INLINE __device__ inline void multiply(TileMemory<S>& m, const L& left, const R& right,
+                                                int features, typename S::T* trees,
+                                                NumbersOfPairs<S>& products,
+                                                bool has_left = false) {
   if (features == 0) __syncthreads();
   multiply_chain<S>(m, left, right, 0, features, has_left && !kLong, products);
   if constexpr (kLong) {

@@ -58,7 +58,9 @@ class TreeSums {
  private:
   __device__ bool is_live(int level) const { return live_ >> level & 1; }
   // Of one number the levels of all threads stand side by side.
-  __device__ T& at(int level, int i) { return memory_[(level * n + i) * blockDim.x]; }
+  __device__ T& at(int level, int i) {
+    return memory_[static_cast<unsigned>(level * n + i) * blockDim.x];
+  }
 
   __device__ void add_level(int level, T (&row)[n]) {
     detail::unrolled<n>([&](auto i) MASKGRAD_INLINE { row[i] += at(level, i); });

@@ -17,8 +17,7 @@ struct Factor {
   std::int64_t ones = 0;
 
   __host__ __device__ std::int64_t all_rows() const { return rows + ones; }
-  /// Whether numbers that lie side by side are terms of a row, else rows of a term. The terms of
-  /// samples are never so.
+  /// Whether numbers that lie side by side are terms of a row, else rows of a term.
   __host__ __device__ bool is_along_terms() const { return outer != 1; }
 };
 
