@@ -8,6 +8,7 @@
 #include <maskgrad/ops/math/matmul.hpp>
 #include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/ops/math/stacked_matmul.hpp>
+#include <maskgrad/ops/nn/recurrent.hpp>
 #include <maskgrad/tensor/mask/holes.hpp>
 
 #include "cuda/both_devices.hpp"
@@ -73,6 +74,24 @@ TEST_F(ByTensorCores, SumsOverRowsAreThoseOfFloat32) {
   const Tensor exact = test::run_on(kCuda, linear, inputs)[3];
   const WithProductMath with(ProductMath::kTf32);
   EXPECT_TRUE(is_near(test::run_on(kCuda, linear, inputs)[3], exact));
+}
+
+TEST_F(ByTensorCores, RecurrentStepsAreThoseOfFloat32AndTheGradientOfTheirMatrixIsNot) {
+  const std::vector<Tensor> inputs = {draw({3, 20, 12}), draw({4, 12}), draw({12})};
+  const auto gru = [](const auto& x) { return ops::gru(x[0], x[1], x[2]).output; };
+  const std::vector<Tensor> exact = test::run_on(kCuda, gru, inputs);
+  const WithProductMath with(ProductMath::kTf32);
+  const std::vector<Tensor> got = test::run_on(kCuda, gru, inputs);
+  constexpr std::size_t kOfMatrix = 2;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    EXPECT_EQ(bool{is_near(got[i], exact[i])}, i != kOfMatrix) << i;
+  }
+  EXPECT_TRUE(test::is_close(got[kOfMatrix], to_doubles(exact[kOfMatrix]), 0.2));
+  const Variable gates = test::leaf(draw({3, 20, 12}).to(DType::kFloat64).to(kCuda)),
+                 w = test::leaf(draw({4, 12}).to(DType::kFloat64).to(kCuda)),
+                 bias = test::leaf(draw({12}).to(DType::kFloat64).to(kCuda));
+  EXPECT_THAT(error_of([&] { ops::gru(gates, w, bias); }),
+              HasSubstr("[gru] tf32 multiplies float32 on cuda, and was given float64 on cuda"));
 }
 
 // Down to numbers of 2^-103, see ProductMath.
