@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Compiles each .cu of a build to PTX, and looks for what would make results depend on chance, or differ from the
-CPU's: atomics on floating numbers, operations that are rounded in another way, denormal numbers taken for 0.
+CPU's: atomics on floating numbers, operations that are rounded in another way, denormal numbers taken for 0. And for
+functions that are called, which keep numbers in memory that belong into registers.
 usage: ptx_test.py BUILD"""
 import json
 import pathlib
@@ -15,6 +16,7 @@ FORBIDDEN = {
     "an operation that may be fused with another": r"\b(add|sub|mul)(\.sat)?\.f(32|64)\b",
     "an approximation": r"\b[a-z0-9]+\.approx[a-z0-9.]*",
     "denormal numbers taken for 0": r"\b[a-z0-9]+[a-z0-9.]*\.ftz[a-z0-9.]*",
+    "a function of C++ that is not inlined": r"\.func[^;{]*?\s_Z\w+",
 }
 # CUDA's own pow() and log() start from it, and mend it.
 ALLOWED = {"rcp.approx.ftz.f64"}
