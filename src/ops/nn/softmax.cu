@@ -62,22 +62,22 @@ __global__ void gradient_kernel(std::int64_t rows, std::int64_t n, Kept keep,
   on_kept(Row(rows, n), n, keep, F{y, g, dx}, dx);
 }
 
-template <auto& slot, template <class> class F, class Kept>
+template <auto& kernels, template <class> class F, class Kept>
 void run(const Tensor& x, const Kept& kept, Tensor& y) {
   const auto keep = there(kept);
   using Keep = std::remove_const_t<decltype(keep)>;
-  dispatch_dtype(FloatingTypes{}, x.dtype(), slot.op(), [&]<class T>(T) {
-    launch_rows(slot.op(), x.shape(), rows_kernel<ShortRow, F<T>, Keep, T>,
+  dispatch_dtype(FloatingTypes{}, x.dtype(), kernels.forward.op(), [&]<class T>(T) {
+    launch_rows(kernels.forward.op(), x.shape(), rows_kernel<ShortRow, F<T>, Keep, T>,
                 rows_kernel<LongRow, F<T>, Keep, T>, keep, x.device_data<T>(), y.device_data<T>());
   });
 }
 
-template <auto& slot, template <class> class F, class Kept>
+template <auto& kernels, template <class> class F, class Kept>
 void run_back(const Tensor& y, const Tensor& g, const Kept& kept, Tensor& dx) {
   const auto keep = there(kept);
   using Keep = std::remove_const_t<decltype(keep)>;
-  dispatch_dtype(FloatingTypes{}, g.dtype(), slot.op(), [&]<class T>(T) {
-    launch_rows(slot.op(), g.shape(), gradient_kernel<ShortRow, F<T>, Keep, T>,
+  dispatch_dtype(FloatingTypes{}, g.dtype(), kernels.forward.op(), [&]<class T>(T) {
+    launch_rows(kernels.forward.op(), g.shape(), gradient_kernel<ShortRow, F<T>, Keep, T>,
                 gradient_kernel<LongRow, F<T>, Keep, T>, keep, y.device_data<T>(),
                 g.device_data<T>(), dx.device_data<T>());
   });
@@ -85,8 +85,8 @@ void run_back(const Tensor& y, const Tensor& g, const Kept& kept, Tensor& dx) {
 
 template <auto& kernels, template <class> class Forward, template <class> class Gradient>
 bool fill() {
-  return kernels.forward.fill(run<kernels.forward, Forward>) &&
-         kernels.gradient.fill(run_back<kernels.gradient, Gradient>);
+  return kernels.forward.fill(run<kernels, Forward>) &&
+         kernels.gradient.fill(run_back<kernels, Gradient>);
 }
 
 const bool kFilled = fill<kSoftmaxCuda, SoftmaxOfRow, SoftmaxGradientOfRow>() &&

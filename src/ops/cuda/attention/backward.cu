@@ -74,9 +74,9 @@ void launch_gradients(const AttentionProblem& p, Backward<typename S::T> f, Devi
       OfQueries::Sums::memory(pieces(p.keys, AttentionTiles::kKeysOfGroup), S::kThreads), device,
       query_kernel<S, kLong>, f);
   f.groups_of_head = static_cast<int>(OfKeys::groups_of_head(p.queries));
-  f.memory_of_dk = OfKeys::Sums::memory(OfKeys::groups(p), S::kThreads);
   launch_parts<S>({pieces(p.keys, S::kLeft), p.batch * p.key_heads, parts_of<S>(features)},
-                  features, 2 * f.memory_of_dk, device, key_kernel<S, kLong>, f);
+                  features, OfKeys::Sums::memory(OfKeys::groups(p), S::kThreads), device,
+                  key_kernel<S, kLong>, f);
 }
 
 void gradients_on_device(const AttentionProblem& p, const AttentionValues& values, int lanes,

@@ -19,9 +19,8 @@ struct Backward {
   const T *top, *inverse_sum, *delta;  // of each query; delta = factor g . output
   T factor, rest;                      // the scale is their product
   T *dq, *dk, *dv;
-  T* dbias;                   // null, or of a bias in which no two pairs share a place
-  int groups_of_head;         // of tiles of queries, in the sums of keys
-  std::int64_t memory_of_dk;  // of the memory that a block has for its sums, the part of dk
+  T* dbias;            // null, or of a bias in which no two pairs share a place
+  int groups_of_head;  // of tiles of queries, in the sums of keys
   BlockMemory<T> memory;
 
   /// Of a tile: queries, the gradients of their outputs, keys and values. h: of queries.
@@ -90,8 +89,7 @@ __device__ PairGradients<T> differentiate(const Backward<T>& f, const QueryNumbe
   return {weight * drop, dscore, scores.caps ? dproduct * slope : dproduct};
 }
 
-/// The caller sets dq, dk, dv, dbias, groups_of_head and memory_of_dk, and whether those stand in
-/// packs.
+/// The caller sets dq, dk, dv, dbias and groups_of_head, and whether those stand in packs.
 template <class T>
 Backward<T> backward_of(const ProblemOnDevice& on, const AttentionValues& values,
                         const Tensor& delta, const Tensor& grad_output) {
@@ -112,7 +110,6 @@ Backward<T> backward_of(const ProblemOnDevice& on, const AttentionValues& values
                    .dv = nullptr,
                    .dbias = nullptr,
                    .groups_of_head = 1,
-                   .memory_of_dk = 0,
                    .memory = {}};
   f.call.packs = stand_in_packs<T>({{f.q, p.q, p.features},
                                     {f.k, p.k, p.features},

@@ -17,11 +17,16 @@ struct KeyGradientMemory {
 template <class S, bool kLong>
 class KeyGradient {
   using T = typename S::T;
+  // Where sums begin.
+  template <int first>
+  using First = std::integral_constant<int, first>;
+  static constexpr First<0> kOfDk{};
+  static constexpr First<S::kPairs> kOfDv{};
   static constexpr int kQueriesOfGroup = AttentionTiles::kTilesOfGroup * S::kRight;
 
  public:
-  // Of dk and of dv.
-  using Sums = GroupedSums<T, S::kPairs>;
+  // Of dk, and behind them of dv: one kind of group, as registers are few.
+  using Sums = GroupedSums<T, 2 * S::kPairs>;
 
   /// How many groups of sums each head has, as a power of two, and how many there may be in all.
   static std::int64_t groups_of_head(std::int64_t queries) {
@@ -37,55 +42,54 @@ class KeyGradient {
       : args_(f),
         call_(f.call),
         shared_(m),
-        sample_(f.memory.head() / call_.key_heads),
-        key_head_(f.memory.head() % call_.key_heads),
+        sample_(static_cast<int>(f.memory.head() / call_.key_heads)),
+        key_head_(static_cast<int>(f.memory.head() % call_.key_heads)),
         first_(f.memory.tile() * S::kLeft),
         keys_(smaller(S::kLeft, call_.keys - first_)),
         feature_(static_cast<int>(blockIdx.z) * S::kWidth),
-        dk_(f.memory.of_sums()),
-        dv_(f.memory.of_sums() + f.memory_of_dk) {}
+        sums_(f.memory.of_sums()) {}
 
   __device__ void run() {
     const int group = call_.heads / call_.key_heads;
     for (int i = 0; i < group; ++i) add_head(key_head_ * group + i, i * args_.groups_of_head);
-    dk_.finish();
-    dv_.finish();
-    write(dk_, args_.dk + call_.k.at(sample_, key_head_, first_), call_.k.row, call_.features);
-    write(dv_, args_.dv + call_.v.at(sample_, key_head_, first_), call_.v.row,
+    sums_.finish();
+    write(kOfDk, args_.dk + call_.k.at(sample_, key_head_, first_), call_.k.row, call_.features);
+    write(kOfDv, args_.dv + call_.v.at(sample_, key_head_, first_), call_.v.row,
           call_.value_features);
   }
 
  private:
-  __device__ void add_head(std::int64_t h, int first_group) {
+  __device__ void add_head(int h, int first_group) {
     for (int query = 0; query < call_.queries; query += S::kRight) {
       const int queries = smaller(S::kRight, call_.queries - query);
       if (!shared_.kept.find(call_.mask, call_.mask.row(sample_, h, query), queries, first_))
         continue;
-      shared_.queries.load(args_, (sample_ * call_.heads + h) * call_.queries + query, queries);
-      const int group_of_tile = first_group + query / kQueriesOfGroup;
-      dk_.start_group(group_of_tile);
-      dv_.start_group(group_of_tile);
+      shared_.queries.load(args_, (std::int64_t{sample_} * call_.heads + h) * call_.queries + query,
+                           queries);
+      sums_.start_group(first_group + query / kQueriesOfGroup);
       add_queries(h, query, queries);
     }
   }
 
-  __device__ void add_queries(std::int64_t h, int query, int queries) {
+  __device__ void add_queries(int h, int query, int queries) {
     const auto [q, g, k, v] = args_.rows(sample_, h, query, queries, first_, keys_);
     NumbersOfPairs<S> weights, dscores;
-    multiply<kLong>(shared_.tile, v, ScaledRows<T>{g, args_.factor}, call_.value_features,
-                    args_.memory.of_products(), dscores);
     multiply<kLong>(shared_.tile, k, ScaledRows<T>{q, call_.scale}, call_.features,
                     args_.memory.of_products(), weights);
+    write_table<S>(weights, shared_.tile.table);  // meanwhile, as registers are few
+    multiply<kLong>(shared_.tile, v, ScaledRows<T>{g, args_.factor}, call_.value_features,
+                    args_.memory.of_products(), dscores);
+    read_table<S>(shared_.tile.table, weights);
     if (call_.scores.are_plain()) {
       differentiate_plain_pairs(weights, dscores);
     } else {
       differentiate_pairs(h, query, weights, dscores);
     }
-    add(g, call_.value_features, dv_);
+    add(g, call_.value_features, kOfDv);
     __syncthreads();
     read_table<S>(shared_.tile.second_table(), dscores);
     write_table<S>(dscores, shared_.tile.table);
-    add(q, call_.features, dk_);
+    add(q, call_.features, kOfDk);
   }
 
   // Products and dp become weights, in the table, and ds, in the second one.
@@ -106,7 +110,7 @@ class KeyGradient {
     __syncthreads();  // left rows are read no more
     write_table<S>(dscores, shared_.tile.second_table());
   }
-  __device__ void differentiate_pairs(std::int64_t h, int query, const NumbersOfPairs<S>& products,
+  __device__ void differentiate_pairs(int h, int query, const NumbersOfPairs<S>& products,
                                       const NumbersOfPairs<S>& dscores) {
     auto &table = shared_.tile.table, &second = shared_.tile.second_table();
     write_table<S>(products, table);
@@ -124,22 +128,27 @@ class KeyGradient {
   }
 
   // Adds the products of the table with rows of queries.
-  __device__ void add(const Rows<T>& rows, int features, Sums& to) {
+  template <int first>
+  __device__ void add(const Rows<T>& rows, int features, First<first>) {
     if (feature_ >= features) return;
     NumbersOfPairs<S> sums;
     sum_products(
         shared_.tile, keys_, rows, feature_, features,
         [&](int key, int query) { return shared_.kept.keeps(query, key); }, sums);
-    auto& all = to.numbers();
-    for_each_pair<S>([&](auto, auto, auto n) MASKGRAD_INLINE { all[n] += sums[n]; });
+    auto& all = sums_.numbers();
+    for_each_pair<S>([&](auto, auto, auto n) MASKGRAD_INLINE { all[first + n] += sums[n]; });
   }
 
   // Rows `stride` apart.
-  __device__ void write(Sums& sums, T* to, std::int64_t stride, int features) {
+  template <int first>
+  __device__ void write(First<first>, T* to, std::int64_t stride, int features) {
+    NumbersOfPairs<S> sums;
+    for_each_pair<S>([&](auto, auto, auto n)
+                         MASKGRAD_INLINE { sums[n] = sums_.numbers()[first + n]; });
     const int feature = feature_ + S::column();
     detail::unrolled<S::kRows>([&](auto i) MASKGRAD_INLINE {
       if (S::row() + i >= keys_) return;
-      write_row<S>(sums.numbers(), i, features - feature, call_.packs,
+      write_row<S>(sums, i, features - feature, call_.packs,
                    to + (S::row() + i) * stride + feature);
     });
   }
@@ -147,9 +156,9 @@ class KeyGradient {
   const Backward<T>& args_;
   const Call<T>& call_;
   KeyGradientMemory<S>& shared_;
-  const std::int64_t sample_, key_head_;
+  const int sample_, key_head_;
   const int first_, keys_, feature_;  // of the tile; of the features
-  Sums dk_, dv_;
+  Sums sums_;
 };
 
 }  // namespace maskgrad::ops::attention
