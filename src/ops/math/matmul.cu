@@ -54,7 +54,8 @@ void product_and_sums_on_device(const MatrixProduct& d, const Tensor& a, const T
 
 void sum_of_rows_on_device(const RowsTimesEach& d, const Tensor& g, Tensor& sums) {
   for_dtype_of(g, [&]<class T>(T) {
-    cuda_gemm::multiply(Products<T>{.left = {.data = nullptr, .ones = 1},
+    // The left factor has the row of ones alone, for which nothing is read.
+    cuda_gemm::multiply(Products<T>{.left = {.data = g.device_data<T>(), .ones = 1},
                                     .right = {g.device_data<T>(), d.n, 1, d.n},
                                     .sum = d.sum(),
                                     .y = nullptr,
