@@ -83,6 +83,18 @@ std::optional<SavedRun> read_if_sound(const std::string& name, const RunPaths& p
   }
 }
 
+// Whether the newest checkpoint was made with the run's settings and no others. Where config.toml
+// was cut, it knows more.
+bool fits_checkpoint(const SavedRun& run, const RunPaths& paths) {
+  try {
+    const auto checkpoint = latest_sound_checkpoint(paths.checkpoints);
+    if (checkpoint) settings_in(read_notes(*checkpoint), run.defaults, paths, *checkpoint);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 // The steps of the newest sound checkpoint, by its name; 0: there is none.
 std::int64_t steps_done(const RunPaths& paths) {
   const auto checkpoint = latest_sound_checkpoint(paths.checkpoints);
@@ -160,7 +172,9 @@ SavedRun read_run(const RunPaths& paths) {
     return read_as(recipe, name, paths);
   } catch (const Error&) {
     // A program may call its run as a recipe is called.
-    if (auto run = read_if_sound(name, paths)) return *std::move(run);
+    if (auto run = read_if_sound(name, paths); run && fits_checkpoint(*run, paths)) {
+      return *std::move(run);
+    }
     check_recipe_in_config(paths);
     throw;
   }

@@ -117,6 +117,16 @@ TEST_F(Damage, ACutConfigurationIsRefused) {
   }
 }
 
+// What is left may be the settings of a program's own run, which have no others.
+TEST_F(Damage, AConfigurationWithoutTheSettingsOfItsRecipeIsRefusedByEveryCommand) {
+  ASSERT_EQ(train({"--out", "r", "--epochs", "1"}).code, 0);
+  const std::string config = read("r/config.toml");
+  write("r/config.toml", config.substr(0, config.find("\nmask = ") + 1));
+  for (const char* command : {"eval", "inspect", "report", "check"}) {
+    expect_error(run({command, "r"}), 1, "r/config.toml: 'mask' is missing: the file is damaged");
+  }
+}
+
 TEST_F(Damage, ShardsThatAreNotTheOnesThatWereWrittenAreRefused) {
   ASSERT_EQ(run({"data", "arithmetic", "--out", "e", "--shards", "3", "--samples", "20"}).code, 0);
   const std::string shard = read("e/shard_0001.tfrecords");
