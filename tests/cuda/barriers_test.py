@@ -31,8 +31,9 @@ class Barrier:
     def source_without(self):
         lines = self.path.read_text().splitlines()
         # __syncthreads_or(x) is a value too: that of this thread alone is left.
-        lines[self.number - 1] = re.sub(r"__syncthreads_(or|and)\(", "(", re.sub(
-            r"__sync(threads|warp)\([^()]*\);", ";", self.text))
+        lines[self.number - 1] = re.sub(r"__syncthreads_(or|and|count)\(", "(", re.sub(
+            r"__sync(threads|warp)\([^()]*\);", "{}", self.text))
+        assert lines[self.number - 1] != self.text, f"{self} cannot be taken out"
         return "\n".join(lines) + "\n"
 
 
