@@ -29,28 +29,48 @@ bool is_short_for(std::string_view name, std::string_view option) {
   return name.empty();
 }
 
-std::string suggestion(const std::string& name, const std::vector<std::string>& known) {
-  constexpr std::size_t kLeast = std::string_view("--abc").size();
-  const std::string nearest = did_you_mean(name, known);
-  if (!nearest.empty() || name.size() < kLeast) return nearest;
+// Dashes, which all names have, make none of them near.
+std::string suggestion(const CLI::App& command, std::string name) {
+  std::vector<std::string> known;
+  for (const CLI::Option* option : command.get_options()) {
+    known.insert(known.end(), option->get_lnames().begin(), option->get_lnames().end());
+  }
+  name.erase(0, name.find_first_not_of('-'));
+  std::string meant = nearest_name(name, known);
   const auto fits = [&](const std::string& option) { return is_short_for(name, option); };
-  if (std::ranges::count_if(known, fits) != 1) return "";
-  return fmt::format("; did you mean '{}'?", *std::ranges::find_if(known, fits));
+  if (meant.empty() && name.size() >= 3 && std::ranges::count_if(known, fits) == 1) {
+    meant = *std::ranges::find_if(known, fits);
+  }
+  return meant.empty() ? "" : fmt::format("; did you mean '--{}'?", meant);
+}
+
+// Says where the option belongs: behind a command that was named, or else behind what `command`
+// chooses between. Empty: neither has it.
+std::string place_of_option(CLI::App& command, const std::string& name) {
+  const CLI::App* given = &command;
+  while (!given->get_subcommands().empty()) {
+    const CLI::App& parent = *given;
+    given = parent.get_subcommands().front();
+    if (given->get_option_no_throw(name)) {
+      return fmt::format("behind the {} '{}'", noun(parent), given->get_name());
+    }
+  }
+  const auto has_it = [&](const CLI::App* sub) {
+    return sub->get_option_no_throw(name) != nullptr;
+  };
+  const std::vector<CLI::App*> all = subcommands_of(command);
+  const auto count = std::ranges::count_if(all, has_it);
+  if (count == 0) return "";
+  if (count > 1) return fmt::format("behind the name of a {}", noun(command));
+  return fmt::format("behind the {} '{}'", noun(command),
+                     (*std::ranges::find_if(all, has_it))->get_name());
 }
 
 std::string unknown_option(CLI::App& command, const std::string& argument) {
   const std::string name = argument.substr(0, argument.find('='));
-  for (const CLI::App* sub : subcommands_of(command)) {
-    if (sub->get_option_no_throw(name)) {
-      return fmt::format("option '{}' belongs behind the {} '{}'", shortened(name), noun(command),
-                         sub->get_name());
-    }
-  }
-  std::vector<std::string> known;
-  for (const CLI::Option* option : command.get_options()) {
-    for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
-  }
-  return fmt::format("there is no option '{}'{}", shortened(name), suggestion(name, known));
+  const std::string place = place_of_option(command, name);
+  if (!place.empty()) return fmt::format("option '{}' belongs {}", shortened(name), place);
+  return fmt::format("there is no option '{}'{}", shortened(name), suggestion(command, name));
 }
 
 std::string unknown_argument(CLI::App& command, const std::string& argument) {

@@ -167,6 +167,7 @@ TEST_F(Usage, SuggestsTheNearestName) {
   expect_error(run({"train", "blog", "--bathc-size", "3"}), 2,
                "no option '--bathc-size'; did you mean '--batch-size'?");
   expect_error(run({"train", "blog", "--bathc-size=3"}), 2, "did you mean '--batch-size'?");
+  expect_error(run({"check", "--math", "tf32"}), 2, "no option '--math'; see maskgrad check");
   expect_error(run({"ops", "masked_sofmax"}), 2, "did you mean 'masked_softmax'?");
   expect_error(run({"run-op", "rel", "--in", "x", "--out", "y"}), 2, "did you mean 'relu'?");
   expect_error(run({"bench", "blog-stp"}), 2, "did you mean 'blog-step'?");
@@ -179,8 +180,10 @@ TEST_F(Usage, SaysWhereToLookForANameThatIsNearNone) {
 }
 
 TEST_F(Usage, SaysWhereAnOptionOrArgumentIsOutOfPlace) {
-  expect_error(run({"train", "--lr", "3", "blog"}), 2,
-               "'--lr' belongs behind the recipe 'arithmetic'");
+  expect_error(run({"train", "--lr", "3", "blog"}), 2, "'--lr' belongs behind the recipe 'blog'");
+  expect_error(run({"--lr", "3", "train", "blog"}), 2, "'--lr' belongs behind the recipe 'blog'");
+  expect_error(run({"train", "--lr", "3"}), 2, "'--lr' belongs behind the name of a recipe");
+  expect_error(run({"train", "--gate", "glu"}), 2, "'--gate' belongs behind the recipe 'gates'");
   expect_error(run({"train", "blog", "again"}), 2, "unexpected argument 'again'");
   expect_error(run({"--nosuch"}), 2, "there is no option '--nosuch'; see maskgrad --help");
 }

@@ -36,11 +36,21 @@ TEST(DidYouMean, AllowsAThirdOfALongNameToDiffer) {
   EXPECT_EQ(did_you_mean("abcdefgXXXXX", known), "");
 }
 
-TEST(DidYouMean, CountsInsertionsDeletionsAndReplacements) {
+TEST(DidYouMean, AllowsOneChangeOfAShortName) {
+  const std::vector<std::string> known = {"data", "blog"};
+  EXPECT_EQ(did_you_mean("math", known), "");
+  EXPECT_EQ(did_you_mean("date", known), "; did you mean 'data'?");
+  EXPECT_EQ(did_you_mean("blgo", known), "; did you mean 'blog'?");
+}
+
+TEST(DidYouMean, CountsInsertionsDeletionsReplacementsAndSwaps) {
   const std::vector<std::string> known = {"axes", "keepdims"};
   EXPECT_EQ(did_you_mean("axis", known), "; did you mean 'axes'?");
   EXPECT_EQ(did_you_mean("keep_dims", known), "; did you mean 'keepdims'?");
   EXPECT_EQ(did_you_mean("kepdim", known), "; did you mean 'keepdims'?");
+  EXPECT_EQ(did_you_mean("ekepdims", known), "; did you mean 'keepdims'?");
+  EXPECT_EQ(did_you_mean("ekepdism", known), "; did you mean 'keepdims'?");
+  EXPECT_EQ(did_you_mean("akepdism", known), "");
 }
 
 }  // namespace
