@@ -9,6 +9,8 @@
 #include <maskgrad/layers/dense.hpp>
 #include <maskgrad/layers/embed.hpp>
 #include <maskgrad/layers/generate/generate_in_windows.hpp>
+#include <maskgrad/ops/math/elementwise.hpp>
+#include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/train/report/explained_input.hpp>
 #include <maskgrad/train/run/run_settings.hpp>
 
@@ -48,8 +50,9 @@ class TextModel : public CausalRecipeModel {
     const auto targets = batch.targets.values<std::int64_t>();
     const std::int64_t bytes = std::ranges::count_if(
         targets, [](std::int64_t token) { return token >= 0 && token != kDocumentToken; });
-    const double nats = loss.sum.value().item();
-    return {loss, {{"bits_per_byte", nats / std::numbers::ln2, bytes}}};
+    const NoGrad no_grad;
+    const Variable bits = ops::scale(loss.sum, 1 / std::numbers::ln2);
+    return {loss, {{"bits_per_byte", bits.value(), bytes}}};
   }
 
   Abilities abilities() const override { return {.writes_texts = true}; }

@@ -27,6 +27,15 @@ class TrainOnDevice : public test::CliTest {
     ASSERT_EQ(result.code, 0) << result.err;
   }
 
+  // Two of them, in the folder t.
+  void write_texts() const {
+    std::filesystem::create_directories(path("t"));
+    std::string text;
+    for (int i = 0; i < 40; ++i) text += "one two three\n";
+    write("t/a", text);
+    write("t/b", text + "four\n");
+  }
+
   std::map<std::string, Tensor> weights(const std::string& run) const {
     return load_tensors(path(run + "/model.safetensors"));
   }
@@ -59,11 +68,7 @@ TEST_F(TrainOnDevice, GivesASmallTransformerTheWeightsOfTheCpu) {
 }
 
 TEST_F(TrainOnDevice, GivesAModelOfTextsTheWeightsOfTheCpu) {
-  std::filesystem::create_directories(path("t"));
-  std::string text;
-  for (int i = 0; i < 40; ++i) text += "one two three\n";
-  write("t/a", text);
-  write("t/b", text + "four\n");
+  write_texts();
   expect_same_on_both({"text", "--data", "t", "--features", "8", "--layers", "1", "--heads", "2",
                        "--context", "16", "--minutes", "0", "--steps", "3"});
 }
@@ -90,6 +95,10 @@ TEST_F(TrainOnDevice, ReplaysTheStepsOfARun) {
   EXPECT_EQ(replayed({"gates", "--data", "d", "--gate", "sigmoid", "--hidden", "12"}), 28);
   EXPECT_GT(replayed({"arithmetic", "--features", "8", "--heads", "2", "--layers", "1", "--minutes",
                       "0", "--batch-size", "2", "--samples", "80", "--pack", "never"}),
+            20);
+  write_texts();
+  EXPECT_GT(replayed({"text", "--data", "t", "--features", "8", "--heads", "2", "--layers", "1",
+                      "--minutes", "0", "--context", "8", "--batch-size", "2", "--pack", "never"}),
             20);
 }
 
