@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/tensor/nearest_name.hpp>
 #include <maskgrad/tensor/print.hpp>
 #include <maskgrad/tensor/shortened.hpp>
@@ -243,9 +244,12 @@ TrainedRun::TrainedRun(const fs::path& folder, Weights weights, Device device,
   }
   const ModelFile model = load_model(file);
   run_.settings = trained_settings(run_, paths_, file, model.notes);
+  const DType computed_in = dtype.value_or(dtype_from_string(settings().text("dtype")));
+  as_usage([&] {
+    ops::check_math_of_dtype(ops::product_math(), computed_in, "--math", "the run's dtype");
+  });
   model_ = recipe().make_model(settings());
-  parameters_ = std::make_unique<ParameterBuffer>(
-      model_->module(), dtype.value_or(dtype_from_string(settings().text("dtype"))), 0, device);
+  parameters_ = std::make_unique<ParameterBuffer>(model_->module(), computed_in, 0, device);
   load_weights(model, file, *parameters_);
   if (const auto note = model.notes.find(kDataNote); note != model.notes.end()) {
     trained_on_ = note->second;

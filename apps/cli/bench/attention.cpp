@@ -4,12 +4,14 @@
 
 #include <fmt/format.h>
 
+#include <maskgrad/ops/math/product_math.hpp>
 #include <maskgrad/ops/nn/attention.hpp>
 #include <maskgrad/tensor/autograd/tape.hpp>
 #include <maskgrad/tensor/checked.hpp>
 #include <maskgrad/tensor/random.hpp>
 
 #include "cli/bench/benchmarks.hpp"
+#include "cli/output.hpp"
 
 namespace maskgrad::apps {
 namespace {
@@ -102,6 +104,9 @@ void check_sizes(const AttentionSizes& sizes) {
 }
 
 std::vector<Result> bench_attention(const AttentionSizes& sizes, Device device) {
+  if (ops::product_math() != ops::ProductMath::kFloat32) {
+    warn("attention multiplies by float32, whatever --math says");
+  }
   std::vector<Result> results;
   for (const std::int64_t length : sizes.lengths) {
     Inputs inputs(Random(0), {sizes.batch, sizes.heads, length, sizes.dim}, device);

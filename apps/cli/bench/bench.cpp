@@ -39,14 +39,13 @@ struct Benchmark {
   std::string name, what;
   std::function<std::vector<Result>(const Options&, Device)> run;
   bool on_any_device = false;  // else on the CPU alone
-  bool follows_math = false;   // multiplies as --math says
 };
 
 const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all = {
       {"blog-step",
        "whole training steps of the blog recipe at batch 2 and 100, one float32 model each",
-       [](const Options&, Device device) { return bench_blog_step(device); }, true, true},
+       [](const Options&, Device device) { return bench_blog_step(device); }, true},
       {"attention",
        "attention under six masks at the lengths of --seq: forward alone, and with backward",
        [](const Options& options, Device device) {
@@ -105,22 +104,11 @@ void check_device(const Options& options) {
     const bool runs = runs_on(benchmark, device_of(benchmark, options.on));
     if (runs || !is_chosen(benchmark, options)) continue;
     check(options.names.empty(), "bench",
-          "the benchmark {} runs on the CPU alone: leave out --device", benchmark.name);
+          "the benchmark {} runs on the CPU alone: leave it out, or --device", benchmark.name);
     left_out.push_back(benchmark.name);
   }
   if (left_out.empty()) return;
   warn(fmt::format("left out, as they run on the CPU alone: {}", fmt::join(left_out, ", ")));
-}
-
-// A benchmark on a GPU may have no product that --math says anything about.
-void check_math(const Options& options) {
-  if (ops::product_math() == ops::ProductMath::kFloat32) return;
-  for (const Benchmark& benchmark : benchmarks()) {
-    const bool is_on_gpu = device_of(benchmark, options.on) != Device{};
-    if (!is_chosen(benchmark, options) || !runs_on(benchmark, options.on.device)) continue;
-    if (!is_on_gpu || benchmark.follows_math) continue;
-    warn(fmt::format("{} multiplies by float32, whatever --math says", benchmark.name));
-  }
 }
 
 std::vector<Result> run_benchmarks(const Options& options) {
@@ -206,7 +194,6 @@ void bench(const Options& options) {
     check_sizes(options.transformer);
     set_num_threads(options.threads);
     check_device(options);
-    check_math(options);
   });
   std::string cublas;
   if (!options.json.empty()) {

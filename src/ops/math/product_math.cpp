@@ -22,9 +22,17 @@ void check_math_of_device(ProductMath math, Device device, std::string_view flag
   if (math == ProductMath::kFloat32 || device.type == DeviceType::kCuda) return;
   const std::string_view name = to_string(math);
   const std::string why = why_no_cuda();
-  check(why.empty(), "math", "{} {} is for a GPU, and {}: give {} float32", flag, name, why, flag);
+  check(why.empty(), "math", "{} {} is for a GPU, and {}; or give {} float32", flag, name, why,
+        flag);
   fail("math", "{} {} is for a GPU, and the device is {}: give {} cuda, or {} float32", flag, name,
        to_string(device.type), device_flag, flag);
+}
+
+void check_math_of_dtype(ProductMath math, DType dtype, std::string_view flag,
+                         std::string_view dtype_flag) {
+  check(math == ProductMath::kFloat32 || dtype == DType::kFloat32, "math",
+        "{} {} multiplies float32, and {} is {}: give {} float32", flag, to_string(math),
+        dtype_flag, to_string(dtype), flag);
 }
 
 void set_product_math(ProductMath math) {

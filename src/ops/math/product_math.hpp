@@ -55,10 +55,17 @@ inline constinit std::atomic<ProductMath> product_math = ProductMath::kFloat32;
 /// not.
 inline ProductMath product_math() { return detail::product_math.load(std::memory_order_relaxed); }
 
-/// Throws Error "[math] --math tf32 is for a GPU, and this build has no CUDA; ...: give --math
-/// float32" unless `device` can do it. `flag` and `device_flag` are what errors call the settings.
+/// Throws Error "[math] --math tf32 is for a GPU, and this build has no CUDA; ...; or give
+/// --math float32" unless `device` can do it. `flag` and `device_flag` are what errors call the
+/// settings.
 void check_math_of_device(ProductMath math, Device device, std::string_view flag,
                           std::string_view device_flag);
+
+/// Throws Error "[math] --math tf32 multiplies float32, and --dtype is float64: give --math
+/// float32" for another dtype than float32. `flag` and `dtype_flag` are what errors call the
+/// settings.
+void check_math_of_dtype(ProductMath math, DType dtype, std::string_view flag,
+                         std::string_view dtype_flag);
 
 /// Throws Error unless this build and this machine have a CUDA device that can do it: tensor cores
 /// need compute capability 8.0. Requires that nothing is multiplied meanwhile.

@@ -200,14 +200,13 @@ void check_device(const Settings& settings, const RunWords& words) {
 
 // Behind check_device().
 void check_math(const Settings& settings, const RunWords& words) {
-  const std::string &math = settings.text("math"), &dtype = settings.text("dtype");
-  if (math == to_string(ops::ProductMath::kFloat32)) return;
   const std::string flag = words.setting("math");
-  ops::check_math_of_device(ops::product_math_of(math, flag),
-                            choose_device(settings.text("device")), flag, words.setting("device"));
-  check(dtype == to_string(DType::kFloat32), "train",
-        "{} {} multiplies float32, and {} is {}: give {} float32", flag, math,
-        words.setting("dtype"), dtype, flag);
+  const ops::ProductMath math = ops::product_math_of(settings.text("math"), flag);
+  if (math == ops::ProductMath::kFloat32) return;
+  ops::check_math_of_device(math, choose_device(settings.text("device")), flag,
+                            words.setting("device"));
+  ops::check_math_of_dtype(math, dtype_from_string(settings.text("dtype")), flag,
+                           words.setting("dtype"));
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ TEST_F(CommandsOnDevice, TellOperationsWithKernels) {
 
 TEST_F(CommandsOnDevice, RefuseABenchmarkThatRunsOnTheCpuAlone) {
   expect_error(run({"bench", "op-overhead", "--device", "cuda"}), 2,
-               "bench: the benchmark op-overhead runs on the CPU alone: leave out --device");
+               "bench: the benchmark op-overhead runs on the CPU alone: leave it out, or --device");
 }
 
 TEST_F(CommandsOnDevice, TakeTheCpuForABenchmarkOfTheCpuWhereTheDeviceIsChosen) {
@@ -155,6 +155,16 @@ TEST_F(CommandsOnDevice, WriteBesideFiguresWhereTheyWereComputed) {
   EXPECT_EQ(on_cuda.at("math"), "tf32");
   EXPECT_EQ(on_cpu.at("device"), "cpu");
   EXPECT_FALSE(on_cpu.contains("math"));
+}
+
+TEST_F(CommandsOnDevice, SayBeforeTheyComputeThatTf32IsForFloat32) {
+  ASSERT_EQ(train({"--out", "r", "--steps", "1", "--dtype", "float64"}).code, 0);
+  for (Args args : {Args{"eval", "r"}, {"predict", "r", "x=1,y=2:x+y"}}) {
+    args.insert(args.end(), {"--device", "cuda", "--math", "tf32"});
+    expect_error(run(args), 2,
+                 "--math tf32 multiplies float32, and the run's dtype is float64: give --math "
+                 "float32");
+  }
 }
 
 // By tf32, answers of a small model stay, and its loss has other digits.
