@@ -70,7 +70,11 @@ toml::table parse_toml(std::string_view text, const std::string& source) {
   try {
     return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
-    fail("config", "{}: line {}: {}", source, error.source().begin.line, error.description());
+    const std::string_view what = error.description();
+    // TOML has no larger integer, and a seed may be one.
+    const bool is_large = what.find("not representable in 64 bits") != std::string_view::npos;
+    fail("config", "{}: line {}: {}{}", source, error.source().begin.line, what,
+         is_large ? "; a large seed is written as a text, in quotes" : "");
   }
 }
 
