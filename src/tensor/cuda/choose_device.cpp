@@ -29,7 +29,7 @@ void check_device_name(std::string_view name, std::string_view flag) {
 
 Device choose_device(std::string_view name, std::string_view flag) {
   check_device_name(name, flag);
-  if (name != "cpu") cuda::check_environment();
+  if (name != "cpu" && cuda_memory) cuda::check_environment();
   if (name == "cuda") return cuda_device();
   return name == "auto" && why_no_cuda().empty() ? kCuda : Device{};
 }

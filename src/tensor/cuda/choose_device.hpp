@@ -23,7 +23,7 @@ void check_device_name(std::string_view name, std::string_view flag = "the devic
 ///          why_no_cuda() tells why.
 /// Throws Error "[device] this build has no CUDA; configure with -DMASKGRAD_CUDA=ON", "[device]
 /// cuda: no NVIDIA driver is installed" or what else is in the way. Throws as check_device_name(),
-/// and but for the CPU as cuda::check_environment().
+/// and in a build with CUDA, but for the CPU, as cuda::check_environment().
 Device choose_device(std::string_view name, std::string_view flag = "the device");
 
 /// Why this process has no CUDA device, as choose_device("cuda") says it: "this build has no CUDA;

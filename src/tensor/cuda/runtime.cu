@@ -38,7 +38,7 @@ void copy(void* to, const void* from, std::size_t bytes) {
   });
 }
 
-// Such a device may read them after the call, too.
+// Whether the device reads the host's memory by itself. It may do so behind the call that copies.
 bool reads_memory_of_the_host() {
   int reads = 0;
   check_cuda(cudaDeviceGetAttribute(&reads, cudaDevAttrPageableMemoryAccess, 0), kName);
@@ -142,8 +142,8 @@ double* allocate_shared(std::size_t count) {
   void* numbers = nullptr;
   stream();  // there may be no device
   const std::size_t bytes = count * sizeof(double);
-  const bool has_memory = got_memory(cudaHostAlloc(&numbers, bytes, cudaHostAllocMapped));
-  check(has_memory, kName, "cuda: the host has no {} bytes of pinned memory left", bytes);
+  const bool got = got_memory(cudaHostAlloc(&numbers, bytes, cudaHostAllocMapped));
+  check(got, kName, "cuda: the host has no {} bytes of pinned memory left", bytes);
   std::memset(numbers, 0, bytes);
   return static_cast<double*>(numbers);
 }

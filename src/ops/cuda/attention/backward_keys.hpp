@@ -73,28 +73,28 @@ class KeyGradient {
 
   __device__ void add_queries(int h, int query, int queries) {
     const auto [q, g, k, v] = args_.rows(sample_, h, query, queries, first_, keys_);
-    NumbersOfPairs<S> weights, dscores;
+    NumbersOfPairs<S> numbers;  // one kind after the other, as registers are few
     multiply<kLong>(shared_.tile, k, ScaledRows<T>{q, call_.scale}, call_.features,
-                    args_.memory.of_products(), weights);
-    write_table<S>(weights, shared_.tile.table);  // meanwhile, as registers are few
+                    args_.memory.of_products(), numbers);
+    write_table<S>(numbers, shared_.tile.table);
     multiply<kLong>(shared_.tile, v, ScaledRows<T>{g, args_.factor}, call_.value_features,
-                    args_.memory.of_products(), dscores);
-    read_table<S>(shared_.tile.table, weights);
+                    args_.memory.of_products(), numbers);
     if (call_.scores.are_plain()) {
-      differentiate_plain_pairs(weights, dscores);
+      differentiate_plain_pairs(numbers);
     } else {
-      differentiate_pairs(h, query, weights, dscores);
+      differentiate_pairs(h, query, numbers);
     }
     add(g, call_.value_features, kOfDv);
     __syncthreads();
-    read_table<S>(shared_.tile.second_table(), dscores);
-    write_table<S>(dscores, shared_.tile.table);
+    read_table<S>(shared_.tile.second_table(), numbers);
+    write_table<S>(numbers, shared_.tile.table);
     add(q, call_.features, kOfDk);
   }
 
-  // Products and dp become weights, in the table, and ds, in the second one.
-  __device__ void differentiate_plain_pairs(NumbersOfPairs<S>& weights,
-                                            NumbersOfPairs<S>& dscores) {
+  // Products, in the table, and dp become weights, in the table, and ds, in the second one.
+  __device__ void differentiate_plain_pairs(NumbersOfPairs<S>& dscores) {
+    NumbersOfPairs<S> weights;
+    read_table<S>(shared_.tile.table, weights);
     detail::unrolled<S::kColumns>([&](auto j) MASKGRAD_INLINE {
       const int query = S::column() + j;
       const std::uint32_t kept = shared_.kept.from(query, S::row());
@@ -110,11 +110,9 @@ class KeyGradient {
     __syncthreads();  // left rows are read no more
     write_table<S>(dscores, shared_.tile.second_table());
   }
-  __device__ void differentiate_pairs(int h, int query, const NumbersOfPairs<S>& products,
-                                      const NumbersOfPairs<S>& dscores) {
+  __device__ void differentiate_pairs(int h, int query, const NumbersOfPairs<S>& dscores) {
     auto &table = shared_.tile.table, &second = shared_.tile.second_table();
-    write_table<S>(products, table);
-    __syncthreads();
+    __syncthreads();  // left rows are read no more
     write_table<S>(dscores, second);
     for_each_pair_of_tile<S>([&](int key, int of_tile, int place) {
       PairGradients<T> d = {0, 0, 0};
