@@ -6,6 +6,20 @@ set(MASKGRAD_CUDA_ARCHITECTURES "" CACHE STRING
   "The GPUs that CUDA kernels are compiled for: 90 for an H100; empty for that of this machine, or 90 without one")
 set(MASKGRAD_HAS_CUDA OFF)
 
+# Fails where nvcc does not compile for one of MASKGRAD_CUDA_ARCHITECTURES.
+function(maskgrad_check_architectures)
+  execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
+  string(REGEX MATCHALL "[0-9]+" known "${known}")
+  foreach(architecture IN LISTS MASKGRAD_CUDA_ARCHITECTURES)
+    string(REGEX MATCH "^[0-9]+" number "${architecture}")
+    if(known AND number AND NOT number IN_LIST known)
+      list(JOIN known ", " known)
+      message(FATAL_ERROR "MASKGRAD_CUDA_ARCHITECTURES: ${CMAKE_CUDA_COMPILER} does not compile for ${number}, only for "
+        "${known}")
+    endif()
+  endforeach()
+endfunction()
+
 # Kernels take long to compile, and nothing runs them where there is no GPU.
 string(TOUPPER "${MASKGRAD_CUDA}" MASKGRAD_CUDA)  # auto means AUTO
 set(words_for_on ON TRUE YES Y 1)
@@ -21,20 +35,6 @@ foreach(architecture IN LISTS MASKGRAD_CUDA_ARCHITECTURES)
       "native, all or all-major, not '${architecture}'")
   endif()
 endforeach()
-# Fails where nvcc does not compile for one of MASKGRAD_CUDA_ARCHITECTURES.
-function(maskgrad_check_architectures)
-  execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
-  string(REGEX MATCHALL "[0-9]+" known "${known}")
-  foreach(architecture IN LISTS MASKGRAD_CUDA_ARCHITECTURES)
-    string(REGEX MATCH "^[0-9]+" number "${architecture}")
-    if(known AND number AND NOT number IN_LIST known)
-      list(JOIN known ", " known)
-      message(FATAL_ERROR "MASKGRAD_CUDA_ARCHITECTURES: ${CMAKE_CUDA_COMPILER} does not compile for ${number}, only for "
-        "${known}")
-    endif()
-  endforeach()
-endfunction()
-
 execute_process(COMMAND nvidia-smi -L OUTPUT_VARIABLE gpus RESULT_VARIABLE ignored ERROR_QUIET)
 string(REGEX MATCH "^GPU" has_gpu "${gpus}")
 set(tries_cuda ${MASKGRAD_CUDA})
@@ -72,7 +72,11 @@ if(tries_cuda)
     find_package(CUDAToolkit REQUIRED)
     set(MASKGRAD_HAS_CUDA ON)
   elseif(NOT MASKGRAD_CUDA STREQUAL "AUTO")
-    message(FATAL_ERROR "MASKGRAD_CUDA=${MASKGRAD_CUDA}, but CMake finds no CUDA compiler; name it in CUDACXX")
+    set(named "CMake finds no CUDA compiler; name it in CUDACXX")
+    if(DEFINED ENV{CUDACXX})
+      set(named "CUDACXX names no CUDA compiler that works: $ENV{CUDACXX}")
+    endif()
+    message(FATAL_ERROR "MASKGRAD_CUDA=${MASKGRAD_CUDA}, but ${named}")
   endif()
 endif()
 
