@@ -83,7 +83,9 @@ void MaskFigures::time(const Batch& batch, SelectiveRun& run, bool has_mask) {
   const auto step = [&](const SequenceMask& mask) {
     Tape tape;
     Pass pass = Pass::training(0, 0);
-    tape.backward(ops::cross_entropy(run.answer(batch, mask, pass), batch.targets).sum);
+    const Variable loss = ops::cross_entropy(run.answer(batch, mask, pass), batch.targets).sum;
+    tape.backward(loss);
+    loss.item();  // waits for all that a device was given
   };
   std::vector<double> mask, hard, full;
   for (int i = 0; i < kRuns + kFirst; ++i) {
