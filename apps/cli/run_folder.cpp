@@ -38,10 +38,11 @@ std::string name_in_config(const RunPaths& paths) {
         paths.folder.string(),
         has_former ? "; a run that was to be replaced is in it, and resuming puts it back" : "");
   const auto name = toml_text(paths.config, "recipe");
-  check(name.has_value(), "run",
-        "'{}' does not name its recipe: the file is damaged; the run's checkpoints hold a copy of "
-        "it, which maskgrad inspect shows",
-        paths.config.string());
+  check(
+      name.has_value(), "run",
+      "'{}' does not name its recipe: the file is damaged; each checkpoint of the run holds a copy "
+      "of it, which maskgrad inspect shows",
+      paths.config.string());
   return *name;
 }
 
@@ -84,12 +85,13 @@ std::optional<SavedRun> read_if_sound(const std::string& name, const RunPaths& p
   }
 }
 
-// Whether the newest checkpoint was made with the run's settings and no others. Where config.toml
-// was cut, it knows more.
-bool fits_checkpoint(const SavedRun& run, const RunPaths& paths) {
+// Whether the newest weights were trained with the run's settings and no others. Where config.toml
+// was cut, their files know more.
+bool fits_weights(const SavedRun& run, const RunPaths& paths) {
   try {
-    const auto checkpoint = latest_sound_checkpoint(paths.checkpoints);
-    if (checkpoint) settings_in(read_notes(*checkpoint), run.defaults, paths, *checkpoint);
+    auto file = latest_sound_checkpoint(paths.checkpoints);
+    if (!file && paths.has_ended()) file = paths.model;
+    if (file) settings_in(read_notes(*file), run.defaults, paths, *file);
     return true;
   } catch (const Error&) {
     return false;
@@ -173,7 +175,7 @@ SavedRun read_run(const RunPaths& paths) {
     return read_as(recipe, name, paths);
   } catch (const Error&) {
     // A program may call its run as a recipe is called.
-    if (auto run = read_if_sound(name, paths); run && fits_checkpoint(*run, paths)) {
+    if (auto run = read_if_sound(name, paths); run && fits_weights(*run, paths)) {
       return *std::move(run);
     }
     check_recipe_in_config(paths);

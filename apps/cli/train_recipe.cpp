@@ -172,7 +172,8 @@ void add_early_end(Values& values, TrainingRun& run, const RunEnd& end) {
   const Trainer& trainer = run.trainer();
   const std::int64_t all = trainer.total_steps();
   const bool is_timed = run.settings().real("minutes") > 0;
-  if (is_timed && all != Trainer::kUnknown && trainer.state().step < all) {
+  const bool is_short = all != Trainer::kUnknown && trainer.state().step < all;
+  if (is_timed && is_short && !end.out_of_patience) {
     values.emplace_back("minutes",
                         fmt::format("over before the last of {}", count_of(all, "step")));
   }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <set>
@@ -65,7 +66,11 @@ SettingValue parse_like(const SettingValue& like, std::string_view key, std::str
   return std::visit(parse, like);
 }
 
-toml::table parse_toml(std::string_view text, const std::string& source) {
+// What errors about the file of a run end with.
+constexpr const char* kWhereCopiesAre = "each checkpoint of the run holds a copy of it";
+
+toml::table parse_toml(std::string_view text, const std::string& source,
+                       const std::string& advice = "") {
   check_toml(text, source);
   try {
     return toml::parse(text, source);
@@ -73,8 +78,8 @@ toml::table parse_toml(std::string_view text, const std::string& source) {
     const std::string_view what = error.description();
     // TOML has no larger integer, and a seed may be one.
     const bool is_large = what.find("not representable in 64 bits") != std::string_view::npos;
-    fail("config", "{}: line {}: {}{}", source, error.source().begin.line, what,
-         is_large ? "; a large seed is written as a text, in quotes" : "");
+    fail("config", "{}: line {}: {}{}{}", source, error.source().begin.line, what,
+         is_large ? "; a large seed is written as a text, in quotes" : "", advice);
   }
 }
 
@@ -170,7 +175,8 @@ std::optional<std::string> toml_text(const std::filesystem::path& path, std::str
 
 std::optional<std::string> toml_text(std::string_view text, const std::string& source,
                                      std::string_view key) {
-  const auto value = parse_toml(text, source)[key].value<std::string>();
+  const toml::table table = parse_toml(text, source, fmt::format("; {}", kWhereCopiesAre));
+  const auto value = table[key].value<std::string>();
   return value ? std::optional(bytes_from_utf8(*value)) : std::nullopt;
 }
 
@@ -229,7 +235,11 @@ void Settings::assign(Setting& setting, SettingValue value, const std::string& s
           setting.key, setting.max, to_string(value));
   };
   if (const auto* integer = std::get_if<std::int64_t>(&value)) check_range(*integer);
-  if (const auto* real = std::get_if<double>(&value)) check_range(*real);
+  if (const auto* real = std::get_if<double>(&value)) {
+    check_range(*real);
+    check(std::isfinite(*real), "config", "{}: '{}' must be finite, not {}", source, setting.key,
+          to_string(value));
+  }
   if (const auto* text = std::get_if<std::string>(&value); text && !setting.choices.empty()) {
     check(std::count(setting.choices.begin(), setting.choices.end(), *text) > 0, "config",
           "{}: '{}' must be one of {}, not '{}'", source, setting.key,
@@ -263,11 +273,9 @@ void Settings::load_saved_toml(const std::filesystem::path& path) {
 }
 
 void Settings::read_saved_toml(std::string_view text, const std::string& source) {
-  check(text.ends_with('\n'), "config",
-        "{}: its last line does not end: the file is damaged; the run's checkpoints hold a copy of "
-        "it",
-        source);
-  const auto [version, keys] = take_toml(text, source);
+  check(text.ends_with('\n'), "config", "{}: its last line does not end: the file is damaged; {}",
+        source, kWhereCopiesAre);
+  const auto [version, keys] = take_toml(text, source, fmt::format("; {}", kWhereCopiesAre));
   check(version > 0, "config",
         "{0}: '{1}' is missing: the file is damaged, or of the first maskgrad; if its settings are "
         "right, add the line: {1} = 1",
@@ -275,13 +283,13 @@ void Settings::read_saved_toml(std::string_view text, const std::string& source)
   for (const Setting& setting : settings_) {
     const bool is_wanted = setting.saved && setting.version <= version;
     check(!is_wanted || keys.contains(setting.key), "config",
-          "{}: '{}' is missing: the file is damaged; the run's checkpoints hold a copy of it",
-          source, setting.key);
+          "{}: '{}' is missing: the file is damaged; {}", source, setting.key, kWhereCopiesAre);
   }
 }
 
-TomlSettings Settings::take_toml(std::string_view text, const std::string& source) {
-  const toml::table table = parse_toml(text, source);
+TomlSettings Settings::take_toml(std::string_view text, const std::string& source,
+                                 const std::string& advice) {
+  const toml::table table = parse_toml(text, source, advice);
   TomlSettings taken{version_of(table, source), {}};
   for (const auto& [key, node] : table) {
     if (key.str() == kVersionKey) continue;

@@ -117,15 +117,16 @@ class Settings {
  private:
   const Setting& find(std::string_view key) const;
   Setting& lookup(std::string_view key, const std::string& source);
-  TomlSettings take_toml(std::string_view text, const std::string& source);
+  TomlSettings take_toml(std::string_view text, const std::string& source,
+                         const std::string& advice = "");
   static void assign(Setting& setting, SettingValue value, const std::string& source);
 
   std::vector<Setting> settings_;
 };
 
-/// The text under one key of a TOML file, whatever else the file holds. Returns nothing when there
-/// is no such key, or its value is no text. Throws Error when the file cannot be read, has more
-/// than 1 MiB, or is no TOML.
+/// The text under one key of the config.toml of a run, whatever else the file holds. Returns
+/// nothing when there is no such key, or its value is no text. Throws Error when the file cannot be
+/// read, has more than 1 MiB, or is no TOML.
 std::optional<std::string> toml_text(const std::filesystem::path& path, std::string_view key);
 /// The same for the text of a file. Errors call it `source`.
 std::optional<std::string> toml_text(std::string_view text, const std::string& source,

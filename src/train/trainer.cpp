@@ -120,13 +120,13 @@ Trainer::Outcome Trainer::run_steps(const std::atomic<bool>& stop) {
   for (const auto& callback : callbacks_) callback->on_start(*this);
   run_start_ = epoch_start_ = Clock::now();
   first_step_ = state_.step;
-  for (bool done = state_.step >= total_steps() || a_callback_wants_to_stop(); !done;) {
+  for (bool done = !has_steps_left(); !done;) {
     if (given_.empty() || (!stop && step_under_way() < total_steps())) give_next();
     const std::size_t ahead = may_run_ahead(stop) ? 1 : 0;
     while (given_.size() > ahead) tell_step();
     if (ahead > 0) continue;
     const bool stopped = stop;  // read once: it may become true at any time
-    done = state_.step >= total_steps() || is_out_of_time() || a_callback_wants_to_stop();
+    done = !has_steps_left() || is_out_of_time();
     if (done || state_.position.batch == 0) {
       tell_epoch(done);
       done = done || a_callback_wants_to_stop();  // by what it did with the epoch
@@ -197,6 +197,10 @@ void Trainer::tell_step() {
 
 void Trainer::tell_evaluation(const EvaluationInfo& evaluation) const {
   for (const auto& callback : callbacks_) callback->on_evaluation(*this, evaluation);
+}
+
+bool Trainer::has_steps_left() const {
+  return state_.step < total_steps() && !a_callback_wants_to_stop();
 }
 
 bool Trainer::a_callback_wants_to_stop() const {

@@ -164,6 +164,9 @@ class Trainer {
   static constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::max();
   /// The steps that the whole run will have, if nothing ends it earlier.
   std::int64_t total_steps() const { return total_steps_; }
+  /// Whether run() would make a step: there is one left, and no callback wants to stop. Callbacks
+  /// know it from their on_start() on.
+  bool has_steps_left() const;
   /// Whether total_steps() is only a limit as yet: time is still to say how many steps the schedule
   /// spans.
   bool awaits_schedule() const { return awaits_schedule_; }

@@ -125,6 +125,10 @@ TEST_F(Damage, AConfigurationWithoutTheSettingsOfItsRecipeIsRefusedByEveryComman
   for (const char* command : {"eval", "inspect", "report", "check"}) {
     expect_error(run({command, "r"}), 1, "r/config.toml: 'mask' is missing: the file is damaged");
   }
+  std::filesystem::remove_all(path("r/checkpoints"));  // the model knows its settings, too
+  for (const char* command : {"eval", "inspect", "report", "check"}) {
+    expect_error(run({command, "r"}), 1, "r/config.toml: 'mask' is missing: the file is damaged");
+  }
 }
 
 TEST_F(Damage, ShardsThatAreNotTheOnesThatWereWrittenAreRefused) {

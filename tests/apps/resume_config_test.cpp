@@ -93,7 +93,7 @@ TEST_F(ResumeConfig, RefusesAConfigThatLostSettings) {
   const std::size_t lr = text.find("lr = "), end = text.find('\n', lr);
   write("r/config.toml", text.substr(0, lr) + text.substr(end + 1));
   expect_error(resume("r", {"--epochs", "3"}), 2, "r/config.toml: 'lr' is missing");
-  const std::string advice = "the run's checkpoints hold a copy of it";
+  const std::string advice = "each checkpoint of the run holds a copy of it";
   for (const std::string& cut : {text.substr(0, lr + 20), std::string()}) {
     write("r/config.toml", cut);
     expect_error(resume("r", {"--epochs", "3"}), 2, advice);

@@ -146,8 +146,12 @@ TEST_F(Validation, StopsWhenNothingGetsBetter) {
                                          "smaller loss"));
   EXPECT_TRUE(exists("r/checkpoints/step_000000000015.safetensors")) << "the first, and two more";
   EXPECT_TRUE(exists("r/model.safetensors"));
-  const auto over = run({"train", "blog", "--out", "r", "--resume", "--progress", "off"});
+  const std::string config = read("r/config.toml");
+  const auto over =
+      run({"train", "blog", "--out", "r", "--resume", "--lr", "0.5", "--progress", "off"});
   ASSERT_EQ(over.code, 0);
+  EXPECT_THAT(over.err, HasSubstr("not changed, as the run has no step left: lr: 0.0 -> 0.5"));
+  EXPECT_EQ(read("r/config.toml"), config);
   EXPECT_THAT(over.err, HasSubstr("nothing beat the best validation 2 times: a larger patience "
                                   "goes on"));
   EXPECT_FALSE(exists("r/checkpoints/step_000000000016.safetensors"));
@@ -155,6 +159,19 @@ TEST_F(Validation, StopsWhenNothingGetsBetter) {
       run({"train", "blog", "--out", "r", "--resume", "--patience", "3", "--progress", "off"}).code,
       0);
   EXPECT_TRUE(exists("r/checkpoints/step_000000000020.safetensors"));
+}
+
+// Neither the minutes nor the schedule have anything to do with it.
+TEST_F(Validation, SaysThatPatienceEndedARunAndNothingElse) {
+  const auto timed = train({"--out", "r", "--val", "v", "--val-every", "1", "--patience", "2",
+                            "--lr", "0", "--minutes", "5", "--steps", "50", "--schedule", "wsd"});
+  EXPECT_THAT(timed.out, HasSubstr("by patience: 2 validations in a row"));
+  EXPECT_THAT(timed.out, Not(HasSubstr("minutes")));
+  const auto longer =
+      run({"train", "blog", "--out", "r", "--resume", "--steps", "60", "--progress", "off"});
+  ASSERT_EQ(longer.code, 0);
+  EXPECT_THAT(longer.err, HasSubstr("not changed, as the run has no step left: steps: 50 -> 60"));
+  EXPECT_THAT(longer.err, Not(HasSubstr("the schedule")));
 }
 
 TEST_F(Validation, NeedsData) {

@@ -94,6 +94,9 @@ TEST(Settings, RefuseValuesOutOfRange) {
   EXPECT_EQ(setting("lr", "inf"), "[config] --set: 'lr' must be at most 100, not inf");
   EXPECT_EQ(setting("lr", "100"), "no error");
   EXPECT_EQ(setting("lr", "nan"), "[config] --set: 'lr' must be at least 0, not nan");
+  Settings unbounded({Setting{"minutes", 0.0, "time"}.at_least(0)});
+  EXPECT_EQ(error_of([&] { unbounded.set("minutes", "inf", "--minutes"); }),
+            "[config] --minutes: 'minutes' must be finite, not inf");
   EXPECT_EQ(setting("mask", "keys"),
             "[config] --set: 'mask' must be one of key, query, none, not 'keys'");
   EXPECT_EQ(loading("batch_size = 0"),

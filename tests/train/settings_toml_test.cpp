@@ -19,7 +19,9 @@ using test::loading;
 using test::loading_saved;
 using test::make_settings;
 using test::ScratchFolder;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 using Int = std::int64_t;
 
@@ -116,19 +118,22 @@ TEST(Settings, SayWhatASavedFileLacks) {
     Settings settings = make_settings();
     return loading_saved(settings, cut.erase(begin, toml.find('\n', begin) + 1 - begin));
   };
-  EXPECT_EQ(
-      without("lr"),
-      "[config] FILE: 'lr' is missing: the file is damaged; the run's checkpoints hold a copy "
-      "of it");
+  EXPECT_EQ(without("lr"),
+            "[config] FILE: 'lr' is missing: the file is damaged; each checkpoint of the run holds "
+            "a copy of it");
   EXPECT_THAT(without("data"), HasSubstr("'data' is missing"));
   EXPECT_EQ(
       without("version"),
       "[config] FILE: 'version' is missing: the file is damaged, or of the first maskgrad; if "
       "its settings are right, add the line: version = 1");
   Settings settings = make_settings();
-  EXPECT_EQ(loading_saved(settings, toml.substr(0, toml.size() - 1)),
-            "[config] FILE: its last line does not end: the file is damaged; the run's checkpoints "
-            "hold a copy of it");
+  EXPECT_EQ(
+      loading_saved(settings, toml.substr(0, toml.size() - 1)),
+      "[config] FILE: its last line does not end: the file is damaged; each checkpoint of the "
+      "run holds a copy of it");
+  EXPECT_THAT(loading_saved(settings, "version = 7\nlr = 'a\n"),
+              EndsWith("; each checkpoint of the run holds a copy of it"));
+  EXPECT_THAT(loading(settings, "lr = 'a\n"), Not(HasSubstr("checkpoint")));
 }
 
 TEST(Settings, NeedNotStandInFilesThatAreOlderThanThey) {

@@ -80,6 +80,17 @@ class KeepFolder : public Callback {
   FolderClaim& claim_;
 };
 
+/// Does something once the callbacks before it know how the run goes on.
+class AtStart : public Callback {
+ public:
+  explicit AtStart(std::function<void()> f) : f_(std::move(f)) {}
+  void on_start(const Trainer&) override { f_(); }
+  bool needs_step(std::int64_t) const override { return false; }
+
+ private:
+  std::function<void()> f_;
+};
+
 /// Does something once, before the first step is heard of.
 class AtFirstStep : public Callback {
  public:

@@ -172,53 +172,56 @@ Notes TrainingRun::model_notes() const {
           {kDataNote, fingerprint_}};
 }
 
-void TrainingRun::warn_of_settings() const {
+void TrainingRun::warn_of_idle_settings() const {
   for (const std::string& line : idle_settings(settings_, parts_.defaults, parts_.words)) {
     parts_.warn(line);
   }
-  warn_of_changes();
 }
 
 void TrainingRun::warn_of_changes() const {
   const Settings before = as_stored(trained_, paths_.folder);
-  const bool has_steps = trainer_->state().step != trainer_->total_steps();
+  const bool has_steps = trainer_->has_steps_left();
   const std::string what =
       has_steps ? fmt::format("changed from step {} on", with_commas(trainer_->state().step + 1))
                 : "not changed, as the run has no step left";
   for (const std::string& change : before.differences(as_stored(settings_, paths_.folder))) {
     parts_.warn(fmt::format("{}: {}", what, change));
   }
-  // With another span, its steps have other rates than those of a run that was to be so long.
-  const std::int64_t before_now = schedule_steps_in(resumed_), now = trainer_->total_steps();
-  if (before_now > 0 && trainer_->awaits_schedule()) {
-    const bool is_over = trainer_->state().step >= before_now;
+  warn_of_schedule(has_steps);
+}
+
+// With another span, its steps have other rates than those of a run that was to be so long.
+void TrainingRun::warn_of_schedule(bool has_steps) const {
+  const std::int64_t before = schedule_steps_in(resumed_), now = trainer_->total_steps();
+  if (before == 0 || trainer_->options().schedule.kind == Schedule::Kind::kConstant) return;
+  if (trainer_->awaits_schedule()) {
+    if (!has_steps) return;
+    const bool is_over = trainer_->state().step >= before;
     parts_.warn(fmt::format("the schedule spanned {}{}: now it ends with the minutes{}",
-                            count_of(before_now, "step"), is_over ? ", all of which are done" : "",
+                            count_of(before, "step"), is_over ? ", all of which are done" : "",
                             is_over ? ", and begins with the whole learning rate again" : ""));
+  } else if (before != now) {
+    if (!has_steps) return;
+    parts_.warn(fmt::format("the schedule now spans {}, it was {}", count_of(now, "step"),
+                            with_commas(before)));
+  } else if (settings_.real("minutes") > 0) {
+    parts_.warn(fmt::format(
+        "the schedule has begun to fall and ends at step {}, whatever the minutes", now));
   }
-  if (before_now == now && settings_.real("minutes") > 0 && !trainer_->awaits_schedule()) {
-    parts_.warn(
-        fmt::format("the schedule has begun to fall and ends at step {}, whatever the "
-                    "minutes",
-                    now));
-  }
-  const bool has_span = trainer_->options().schedule.kind != Schedule::Kind::kConstant;
-  if (!has_span || before_now == 0 || trainer_->awaits_schedule() || before_now == now) return;
-  parts_.warn(fmt::format("the schedule now spans {}, it was {}", count_of(now, "step"),
-                          with_commas(before_now)));
 }
 
 RunEnd TrainingRun::run(const std::atomic<bool>& stop, const std::function<void()>& begin,
                         const std::function<void(const RunEnd&)>& end) {
   auto last_epoch = std::make_unique<LastEpoch>();
   const LastEpoch& last = *last_epoch;
+  trainer_->add(std::make_unique<AtStart>([this] { warn_of_changes(); }));
   trainer_->add(std::move(last_epoch));
   // What is refused at the start would be refused again.
   const auto way_to_go_on = [&] {
     return last.has_started() && can_go_on() ? parts_.words.way_to_go_on() : "";
   };
   try {
-    warn_of_settings();
+    warn_of_idle_settings();
     if (begin) begin();
     const RunEnd ended = train(stop, last);
     if (end && ended.outcome == Trainer::Outcome::kDone) {

@@ -72,8 +72,9 @@ class TrainingRun {
   void add_callbacks();
   Notes notes() const;
   Notes model_notes() const;
-  void warn_of_settings() const;
+  void warn_of_idle_settings() const;
   void warn_of_changes() const;
+  void warn_of_schedule(bool has_steps) const;
   RunEnd train(const std::atomic<bool>& stop, const LastEpoch& last);
   bool can_go_on() const;
   std::string way_out_of_divergence() const;
