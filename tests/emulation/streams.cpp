@@ -158,6 +158,8 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t made) {
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t made, cudaStream_t stream) {
+  constexpr std::size_t kBytes = 32768;
+  if (!maskgrad::emulation::fits_limit(kBytes)) return cudaErrorMemoryAllocation;
   enqueue(stream, [nodes = made->nodes] {
     for (const Work& node : *nodes) node();
   });

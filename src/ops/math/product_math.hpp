@@ -55,9 +55,8 @@ inline constinit std::atomic<ProductMath> product_math = ProductMath::kFloat32;
 /// not.
 inline ProductMath product_math() { return detail::product_math.load(std::memory_order_relaxed); }
 
-/// Throws Error "[math] --math tf32 is for a GPU, and this build has no CUDA; ...; or give
-/// --math float32" unless `device` can do it. `flag` and `device_flag` are what errors call the
-/// settings.
+/// Throws Error "[math] --math tf32 is for a GPU, and ..." unless `device` is one. `flag` and
+/// `device_flag` are what errors call the settings.
 void check_math_of_device(ProductMath math, Device device, std::string_view flag,
                           std::string_view device_flag);
 

@@ -11,8 +11,9 @@
 namespace maskgrad {
 
 /// Functions on the memory of the process' one CUDA device. Each is ordered behind the work that
-/// the device was given before. Only download() waits for that work, and outside a step upload(),
-/// where the device reads the host's memory by itself.
+/// the device was given before. Only download() waits for that work. Where the device reads the
+/// host's memory by itself, upload() and upload_new() wait for it, too, outside a step; Traffic
+/// does not count this.
 struct DeviceMemory {
   /// Throws Error "[device] cuda: no NVIDIA driver is installed", or what else is in the way.
   void (*check_usable)();

@@ -55,7 +55,7 @@ void upload(void* to, const void* from, std::size_t bytes) {
     uploads().free(ahead);
   } else {
     check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), kName);
-    if (reads_memory_of_the_host()) synchronize();
+    if (reads_memory_of_the_host()) check_cuda(cudaStreamSynchronize(stream()), kName);
   }
 }
 
@@ -63,7 +63,12 @@ void* upload_new(const void* from, std::size_t bytes) {
   const std::lock_guard lock(device_lock());
   if (step_log().is_open()) return uploads().add(from, bytes);
   void* const block = device_pool().allocate(bytes);
-  upload(block, from, bytes);
+  try {
+    upload(block, from, bytes);
+  } catch (...) {
+    device_pool().free(block);
+    throw;
+  }
   return block;
 }
 
@@ -139,6 +144,7 @@ constexpr DeviceMemory kMemory = {check_usable, device_name, allocate, release, 
 // ---- steps
 
 double* allocate_shared(std::size_t count) {
+  const std::lock_guard lock(device_lock());
   void* numbers = nullptr;
   stream();  // there may be no device
   const std::size_t bytes = count * sizeof(double);

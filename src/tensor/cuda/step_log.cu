@@ -174,7 +174,7 @@ bool StepLog::make_graph(Recording& recording) {
   return has_memory(cudaGraphInstantiate(&recording.graph->made, capture.end(), 0));
 }
 
-// The same.
+// False where the device has no memory to run it.
 bool StepLog::run_graph(Recording& recording) {
   recording.used = step_;
   return has_memory(cudaGraphLaunch(recording.graph->made, stream()));
@@ -228,7 +228,7 @@ void StepLog::put_off_recording() {
   }
 }
 
-// What fails here stays behind what went wrong before.
+// Its own errors are dropped: the one that ended the step is on its way.
 void StepLog::abandon() noexcept {
   is_abandoned_ = true;
   try {

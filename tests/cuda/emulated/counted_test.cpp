@@ -41,8 +41,9 @@ TEST(CudaDevice, SaysWhyThereIsNone) {
   EXPECT_EQ(reason(0, 0), "[device] cuda: no NVIDIA driver is installed");
   EXPECT_EQ(reason(12040, 1), "[device] cuda: the driver is for CUDA 12.4, this build needs 13.0");
   EXPECT_EQ(reason(13000, 0), "[device] cuda: the driver knows no GPU");
-  constexpr int kNoKernelImage = 209, kUnsupportedPtx = 222, kNoMemory = 2, kUnavailable = 46;
-  for (const int error : {kNoKernelImage, kUnsupportedPtx}) {
+  constexpr int kNoKernelImage = 209, kUnsupportedPtx = 222, kNoCompiler = 223, kNoMemory = 2,
+                kUnavailable = 46;
+  for (const int error : {kNoKernelImage, kUnsupportedPtx, kNoCompiler}) {
     EXPECT_EQ(
         reason(13000, 1, error),
         "[device] cuda: this build has no kernels for a GPU of compute capability 9.0; configure "

@@ -1,6 +1,7 @@
 // Kernels that leave what was uploaded for them are found.
 #include <gtest/gtest.h>
 
+#include <maskgrad/tensor/cpu/traffic.hpp>
 #include <maskgrad/tensor/cuda/device_step.hpp>
 #include <maskgrad/tensor/cuda/runtime.hpp>
 
@@ -36,7 +37,9 @@ TEST(EmulatedUploads, EndWhereTheirBytesEnd) {
 TEST(EmulatedUploads, AreDoneBeforeTheHostGoesOnWhereTheDeviceReadsItsMemory) {
   const emulation::ReadsMemoryOfTheHost reads;
   Tensor x = Tensor::full({3}, 1, DType::kFloat32);
+  const std::uint64_t before = Traffic::so_far().syncs;
   const Tensor there = x.to(kCuda);
+  EXPECT_EQ(Traffic::so_far().syncs, before);
   x.fill(7);
   EXPECT_TRUE(is_identical(there.to(Device{}), Tensor::full({3}, 1, DType::kFloat32)));
 }
