@@ -6,16 +6,25 @@ set(MASKGRAD_CUDA_ARCHITECTURES "" CACHE STRING
   "The GPUs that CUDA kernels are compiled for: 90 for an H100; empty for that of this machine, or 90 without one")
 set(MASKGRAD_HAS_CUDA OFF)
 
-# Fails where nvcc does not compile for one of MASKGRAD_CUDA_ARCHITECTURES.
+# CMake's own names do, too.
+set(named MASKGRAD_CUDA_ARCHITECTURES)
+if(NOT MASKGRAD_CUDA_ARCHITECTURES AND CMAKE_CUDA_ARCHITECTURES)
+  set(named CMAKE_CUDA_ARCHITECTURES)
+elseif(NOT MASKGRAD_CUDA_ARCHITECTURES AND DEFINED ENV{CUDAARCHS})
+  set(named CUDAARCHS)
+  set(CUDAARCHS $ENV{CUDAARCHS})
+endif()
+set(architectures ${${named}})
+
+# Fails where nvcc does not compile for one of the architectures.
 function(maskgrad_check_architectures)
   execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
   string(REGEX MATCHALL "[0-9]+" known "${known}")
-  foreach(architecture IN LISTS MASKGRAD_CUDA_ARCHITECTURES)
+  foreach(architecture IN LISTS architectures)
     string(REGEX MATCH "^[0-9]+" number "${architecture}")
     if(known AND number AND NOT number IN_LIST known)
       list(JOIN known ", " known)
-      message(FATAL_ERROR "MASKGRAD_CUDA_ARCHITECTURES: ${CMAKE_CUDA_COMPILER} does not compile for ${number}, only for "
-        "${known}")
+      message(FATAL_ERROR "${named}: ${CMAKE_CUDA_COMPILER} does not compile for ${number}, only for ${known}")
     endif()
   endforeach()
 endfunction()
@@ -28,13 +37,12 @@ if(NOT MASKGRAD_CUDA IN_LIST words_for_on AND NOT MASKGRAD_CUDA IN_LIST words_fo
    NOT MASKGRAD_CUDA STREQUAL "AUTO")
   message(FATAL_ERROR "MASKGRAD_CUDA must be AUTO, ON or OFF, not '${MASKGRAD_CUDA}'")
 endif()
-foreach(architecture IN LISTS MASKGRAD_CUDA_ARCHITECTURES)
-  if(NOT architecture MATCHES "^[1-9][0-9][0-9]?[af]?(-real|-virtual)?$" AND
-     NOT architecture MATCHES "^(native|all|all-major)$")
-    message(FATAL_ERROR "MASKGRAD_CUDA_ARCHITECTURES must be compute capabilities without a point, such as '80;90', or "
-      "native, all or all-major, not '${architecture}'")
-  endif()
-endforeach()
+set(capability "([1-8][0-9]|90a?|1[0-9][0-9][af]?)(-real|-virtual)?")
+if(NOT "${architectures}" STREQUAL "" AND
+   NOT "${architectures}" MATCHES "^(native|all|all-major|${capability}(;${capability})*)$")
+  message(FATAL_ERROR "${named} must be compute capabilities without a point, such as '80;90', or one of native, all "
+    "and all-major, not '${architectures}'")
+endif()
 execute_process(COMMAND nvidia-smi -L OUTPUT_VARIABLE gpus RESULT_VARIABLE ignored ERROR_QUIET)
 string(REGEX MATCH "^GPU" has_gpu "${gpus}")
 set(tries_cuda ${MASKGRAD_CUDA})
@@ -48,12 +56,15 @@ if(MASKGRAD_SHARED AND tries_cuda)
   set(tries_cuda OFF)
 endif()
 
+if(tries_cuda AND architectures STREQUAL "native" AND NOT has_gpu)
+  message(FATAL_ERROR "${named} is native, and nvidia-smi shows no GPU here: name compute capabilities, such as 90")
+endif()
 if(tries_cuda)
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
-    if(MASKGRAD_CUDA_ARCHITECTURES)
-      set(CMAKE_CUDA_ARCHITECTURES ${MASKGRAD_CUDA_ARCHITECTURES})
+    if(architectures)
+      set(CMAKE_CUDA_ARCHITECTURES ${architectures})
     elseif(has_gpu)
       set(CMAKE_CUDA_ARCHITECTURES native)
     else()
