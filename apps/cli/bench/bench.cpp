@@ -111,6 +111,16 @@ void check_device(const Options& options) {
   warn(fmt::format("left out, as they run on the CPU alone: {}", fmt::join(left_out, ", ")));
 }
 
+// Where --device auto takes the CPU for a benchmark, its products are those of the CPU.
+void warn_of_math(const Options& options) {
+  if (ops::product_math() == ops::ProductMath::kFloat32) return;
+  for (const Benchmark& benchmark : benchmarks()) {
+    if (!is_chosen(benchmark, options) || device_of(benchmark, options.on) != Device{}) continue;
+    warn(fmt::format("{} runs on the CPU, whose products are float32, whatever --math says",
+                     benchmark.name));
+  }
+}
+
 std::vector<Result> run_benchmarks(const Options& options) {
   std::vector<Result> results;
   for (const Benchmark& benchmark : benchmarks()) {
@@ -195,6 +205,7 @@ void bench(const Options& options) {
     set_num_threads(options.threads);
     check_device(options);
   });
+  warn_of_math(options);
   std::string cublas;
   if (!options.json.empty()) {
     check_is_of_no_run(options.json, "bench");

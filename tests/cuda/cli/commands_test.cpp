@@ -140,6 +140,9 @@ TEST_F(CommandsOnDevice, SayThatABenchmarkDoesNotFollowMath) {
   EXPECT_THAT(with_math("tf32").err,
               HasSubstr("maskgrad: attention multiplies by float32, whatever --math says\n"));
   EXPECT_THAT(with_math("float32").err, Not(HasSubstr("--math")));
+  EXPECT_THAT(run({"bench", "op-overhead", "--device", "auto", "--math", "tf32"}).err,
+              HasSubstr("maskgrad: op-overhead runs on the CPU, whose products are float32, "
+                        "whatever --math says\n"));
 }
 
 TEST_F(CommandsOnDevice, WriteBesideFiguresWhereTheyWereComputed) {
