@@ -21,8 +21,9 @@ std::string noun(const CLI::App& command) {
   return command.get_name() == "data" ? "data set" : "subcommand";
 }
 
-// Whether the letters of `name` stand in `option` in this order: "--shw" in "--show-work".
+// Whether `option` begins as `name` does, and has its letters in this order: "shw" in "show-work".
 bool is_short_for(std::string_view name, std::string_view option) {
+  if (name.empty() || !option.starts_with(name.front())) return false;
   for (const char letter : option) {
     if (!name.empty() && letter == name.front()) name.remove_prefix(1);
   }

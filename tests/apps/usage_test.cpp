@@ -167,6 +167,8 @@ TEST_F(Usage, SuggestsTheNearestName) {
   expect_error(run({"train", "blog", "--bathc-size", "3"}), 2,
                "no option '--bathc-size'; did you mean '--batch-size'?");
   expect_error(run({"train", "blog", "--bathc-size=3"}), 2, "did you mean '--batch-size'?");
+  expect_error(run({"train", "blog", "--heads", "2"}), 2,
+               "no option '--heads'; see maskgrad train");
   expect_error(run({"check", "--math", "tf32"}), 2, "no option '--math'; see maskgrad check");
   expect_error(run({"ops", "masked_sofmax"}), 2, "did you mean 'masked_softmax'?");
   expect_error(run({"run-op", "rel", "--in", "x", "--out", "y"}), 2, "did you mean 'relu'?");
