@@ -6,25 +6,16 @@ set(MASKGRAD_CUDA_ARCHITECTURES "" CACHE STRING
   "The GPUs that CUDA kernels are compiled for: 90 for an H100; empty for that of this machine, or 90 without one")
 set(MASKGRAD_HAS_CUDA OFF)
 
-# CMake's own names do, too.
-set(named MASKGRAD_CUDA_ARCHITECTURES)
-if(NOT MASKGRAD_CUDA_ARCHITECTURES AND CMAKE_CUDA_ARCHITECTURES)
-  set(named CMAKE_CUDA_ARCHITECTURES)
-elseif(NOT MASKGRAD_CUDA_ARCHITECTURES AND DEFINED ENV{CUDAARCHS})
-  set(named CUDAARCHS)
-  set(CUDAARCHS $ENV{CUDAARCHS})
-endif()
-set(architectures ${${named}})
-
-# Fails where nvcc does not compile for one of the architectures.
+# Fails where nvcc does not compile for one of MASKGRAD_CUDA_ARCHITECTURES.
 function(maskgrad_check_architectures)
   execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-arch OUTPUT_VARIABLE known ERROR_QUIET)
   string(REGEX MATCHALL "[0-9]+" known "${known}")
-  foreach(architecture IN LISTS architectures)
+  foreach(architecture IN LISTS MASKGRAD_CUDA_ARCHITECTURES)
     string(REGEX MATCH "^[0-9]+" number "${architecture}")
     if(known AND number AND NOT number IN_LIST known)
       list(JOIN known ", " known)
-      message(FATAL_ERROR "${named}: ${CMAKE_CUDA_COMPILER} does not compile for ${number}, only for ${known}")
+      message(FATAL_ERROR "MASKGRAD_CUDA_ARCHITECTURES: ${CMAKE_CUDA_COMPILER} does not compile for ${number}, only for "
+        "${known}")
     endif()
   endforeach()
 endfunction()
@@ -37,11 +28,11 @@ if(NOT MASKGRAD_CUDA IN_LIST words_for_on AND NOT MASKGRAD_CUDA IN_LIST words_fo
    NOT MASKGRAD_CUDA STREQUAL "AUTO")
   message(FATAL_ERROR "MASKGRAD_CUDA must be AUTO, ON or OFF, not '${MASKGRAD_CUDA}'")
 endif()
-set(capability "([1-8][0-9]|90a?|1[0-9][0-9][af]?)(-real|-virtual)?")
-if(NOT "${architectures}" STREQUAL "" AND
-   NOT "${architectures}" MATCHES "^(native|all|all-major|${capability}(;${capability})*)$")
-  message(FATAL_ERROR "${named} must be compute capabilities without a point, such as '80;90', or one of native, all "
-    "and all-major, not '${architectures}'")
+set(capability "([1-8][0-9]|90a?|1[0-9][0-9]a?)(-real|-virtual)?")
+if(NOT "${MASKGRAD_CUDA_ARCHITECTURES}" STREQUAL "" AND
+   NOT "${MASKGRAD_CUDA_ARCHITECTURES}" MATCHES "^(native|all|all-major|${capability}(;${capability})*)$")
+  message(FATAL_ERROR "MASKGRAD_CUDA_ARCHITECTURES must be compute capabilities without a point, such as '80;90', or "
+    "one of native, all and all-major, not '${MASKGRAD_CUDA_ARCHITECTURES}'")
 endif()
 execute_process(COMMAND nvidia-smi -L OUTPUT_VARIABLE gpus RESULT_VARIABLE ignored ERROR_QUIET)
 string(REGEX MATCH "^GPU" has_gpu "${gpus}")
@@ -56,15 +47,23 @@ if(MASKGRAD_SHARED AND tries_cuda)
   set(tries_cuda OFF)
 endif()
 
-if(tries_cuda AND architectures STREQUAL "native" AND NOT has_gpu)
-  message(FATAL_ERROR "${named} is native, and nvidia-smi shows no GPU here: name compute capabilities, such as 90")
+if(tries_cuda AND MASKGRAD_CUDA_ARCHITECTURES STREQUAL "native" AND NOT has_gpu)
+  message(FATAL_ERROR "MASKGRAD_CUDA_ARCHITECTURES is native, and nvidia-smi shows no GPU here: name compute "
+    "capabilities, such as 90")
+endif()
+# CMake's own default is among these, where a project around this one has CUDA.
+if("${MASKGRAD_CUDA_ARCHITECTURES}" STREQUAL "" AND (CMAKE_CUDA_ARCHITECTURES OR DEFINED ENV{CUDAARCHS}))
+  set(how_to_choose "; MASKGRAD_CUDA_ARCHITECTURES names others, CMAKE_CUDA_ARCHITECTURES does not")
 endif()
 if(tries_cuda)
+  if(NOT CMAKE_CUDA_COMPILER)
+    unset(CMAKE_CUDA_COMPILER CACHE)  # what was not found before may be there now
+  endif()
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
-    if(architectures)
-      set(CMAKE_CUDA_ARCHITECTURES ${architectures})
+    if(MASKGRAD_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES ${MASKGRAD_CUDA_ARCHITECTURES})
     elseif(has_gpu)
       set(CMAKE_CUDA_ARCHITECTURES native)
     else()
@@ -94,7 +93,7 @@ endif()
 # What became of it, in one line.
 if(MASKGRAD_HAS_CUDA)
   string(REPLACE native "the GPU of this machine" built_for "${CMAKE_CUDA_ARCHITECTURES}")
-  message(STATUS "CUDA: kernels for ${built_for}")
+  message(STATUS "CUDA: kernels for ${built_for}${how_to_choose}")
   set_property(GLOBAL PROPERTY MASKGRAD_CUDA_ARCHITECTURES ${CMAKE_CUDA_ARCHITECTURES})
 elseif(NOT MASKGRAD_CUDA STREQUAL "AUTO")
   message(STATUS "CUDA: none (MASKGRAD_CUDA is ${MASKGRAD_CUDA})")

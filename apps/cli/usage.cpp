@@ -45,10 +45,10 @@ std::string suggestion(const CLI::App& command, std::string name) {
   return meant.empty() ? "" : fmt::format("; did you mean '--{}'?", meant);
 }
 
-// Says where the option belongs: behind a command that was named, or else behind what `command`
-// chooses between. Empty: neither has it.
+// Says where the option belongs: behind a command that was named, or else behind what the last of
+// these chooses between. Empty: neither has it.
 std::string place_of_option(CLI::App& command, const std::string& name) {
-  const CLI::App* given = &command;
+  CLI::App* given = &command;
   while (!given->get_subcommands().empty()) {
     const CLI::App& parent = *given;
     given = parent.get_subcommands().front();
@@ -59,11 +59,11 @@ std::string place_of_option(CLI::App& command, const std::string& name) {
   const auto has_it = [&](const CLI::App* sub) {
     return sub->get_option_no_throw(name) != nullptr;
   };
-  const std::vector<CLI::App*> all = subcommands_of(command);
+  const std::vector<CLI::App*> all = subcommands_of(*given);
   const auto count = std::ranges::count_if(all, has_it);
   if (count == 0) return "";
-  if (count > 1) return fmt::format("behind the name of a {}", noun(command));
-  return fmt::format("behind the {} '{}'", noun(command),
+  if (count > 1) return fmt::format("behind the name of a {}", noun(*given));
+  return fmt::format("behind the {} '{}'", noun(*given),
                      (*std::ranges::find_if(all, has_it))->get_name());
 }
 

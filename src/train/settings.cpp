@@ -76,10 +76,10 @@ toml::table parse_toml(std::string_view text, const std::string& source,
     return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
     const std::string_view what = error.description();
-    // TOML has no larger integer, and a seed may be one.
+    // TOML has no larger integer.
     const bool is_large = what.find("not representable in 64 bits") != std::string_view::npos;
     fail("config", "{}: line {}: {}{}{}", source, error.source().begin.line, what,
-         is_large ? "; a large seed is written as a text, in quotes" : "", advice);
+         is_large ? "; only a seed may be larger, as a text in quotes" : "", advice);
   }
 }
 

@@ -184,7 +184,12 @@ TEST_F(Usage, SaysWhereToLookForANameThatIsNearNone) {
 TEST_F(Usage, SaysWhereAnOptionOrArgumentIsOutOfPlace) {
   expect_error(run({"train", "--lr", "3", "blog"}), 2, "'--lr' belongs behind the recipe 'blog'");
   expect_error(run({"--lr", "3", "train", "blog"}), 2, "'--lr' belongs behind the recipe 'blog'");
-  expect_error(run({"train", "--lr", "3"}), 2, "'--lr' belongs behind the name of a recipe");
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"train", "--lr", "3"}, {"--lr", "3", "train"}}) {
+    expect_error(run(args), 2, "'--lr' belongs behind the name of a recipe");
+  }
+  expect_error(run({"--math", "tf32", "check", "r"}), 2, "there is no option '--math'");
+  expect_error(run({"train", "--gate", "glu", "blog"}), 2, "there is no option '--gate'");
   expect_error(run({"train", "--gate", "glu"}), 2, "'--gate' belongs behind the recipe 'gates'");
   expect_error(run({"train", "blog", "again"}), 2, "unexpected argument 'again'");
   expect_error(run({"--nosuch"}), 2, "there is no option '--nosuch'; see maskgrad --help");

@@ -150,7 +150,9 @@ TEST_F(Validation, StopsWhenNothingGetsBetter) {
   const auto over =
       run({"train", "blog", "--out", "r", "--resume", "--lr", "0.5", "--progress", "off"});
   ASSERT_EQ(over.code, 0);
-  EXPECT_THAT(over.err, HasSubstr("not changed, as the run has no step left: lr: 0.0 -> 0.5"));
+  EXPECT_THAT(
+      over.err,
+      HasSubstr("not kept, as patience ends the run before it makes a step: lr: 0.0 -> 0.5"));
   EXPECT_EQ(read("r/config.toml"), config);
   EXPECT_THAT(over.err, HasSubstr("nothing beat the best validation 2 times: a larger patience "
                                   "goes on"));
@@ -163,15 +165,19 @@ TEST_F(Validation, StopsWhenNothingGetsBetter) {
 
 // Neither the minutes nor the schedule have anything to do with it.
 TEST_F(Validation, SaysThatPatienceEndedARunAndNothingElse) {
-  const auto timed = train({"--out", "r", "--val", "v", "--val-every", "1", "--patience", "2",
-                            "--lr", "0", "--minutes", "5", "--steps", "50", "--schedule", "wsd"});
-  EXPECT_THAT(timed.out, HasSubstr("by patience: 2 validations in a row"));
-  EXPECT_THAT(timed.out, Not(HasSubstr("minutes")));
-  const auto longer =
-      run({"train", "blog", "--out", "r", "--resume", "--steps", "60", "--progress", "off"});
-  ASSERT_EQ(longer.code, 0);
-  EXPECT_THAT(longer.err, HasSubstr("not changed, as the run has no step left: steps: 50 -> 60"));
-  EXPECT_THAT(longer.err, Not(HasSubstr("the schedule")));
+  const std::vector<std::string> idle = {"--out",      "r",     "--val", "v", "--val-every", "1",
+                                         "--patience", "2",     "--lr",  "0", "--steps",     "50",
+                                         "--schedule", "cosine"};
+  ASSERT_EQ(train(idle).code, 0);
+  for (const auto& [flag, value] : {std::pair("--steps", "60"), {"--minutes", "5"}}) {
+    const auto longer =
+        run({"train", "blog", "--out", "r", "--resume", flag, value, "--progress", "off"});
+    ASSERT_EQ(longer.code, 0);
+    EXPECT_THAT(longer.err, HasSubstr("not kept, as patience ends the run before it makes a step"));
+    EXPECT_THAT(longer.err, Not(HasSubstr("schedule")));
+    EXPECT_THAT(longer.out, HasSubstr("by patience: 2 validations in a row"));
+    EXPECT_THAT(longer.out, Not(HasSubstr("minutes")));
+  }
 }
 
 TEST_F(Validation, NeedsData) {

@@ -43,9 +43,10 @@ TEST(Settings, KeepSeedsOf64BitsInTomlWhoseIntegersHave63) {
   }
   Settings settings = make(0);
   EXPECT_EQ(loading(settings, "seed = '7'\n"), "no error");
-  EXPECT_NE(loading(settings, "seed = 18446744073709551615\n")
-                .find("not representable in 64 bits; a large seed is written as a text, in quotes"),
-            std::string::npos);
+  EXPECT_NE(
+      loading(settings, "seed = 18446744073709551615\n")
+          .find("not representable in 64 bits; only a seed may be larger, as a text in quotes"),
+      std::string::npos);
   EXPECT_EQ(settings.seed(), 7u);
   for (const char* line :
        {"seed = -1", "seed = '-1'", "seed = ''", "seed = '18446744073709551616'"}) {

@@ -22,8 +22,7 @@ void check_math_of_device(ProductMath math, Device device, std::string_view flag
   if (math == ProductMath::kFloat32 || device.type == DeviceType::kCuda) return;
   const std::string_view name = to_string(math);
   const std::string why = why_no_cuda();
-  check(why.empty(), "math", "{} {} is for a GPU, and {}; or give {} float32", flag, name, why,
-        flag);
+  check(why.empty(), "math", "{} {} is for a GPU: give {} float32, as {}", flag, name, flag, why);
   fail("math", "{} {} is for a GPU, and the device is {}: give {} cuda, or {} float32", flag, name,
        to_string(device.type), device_flag, flag);
 }

@@ -183,25 +183,24 @@ void TrainingRun::warn_of_changes() const {
   const bool has_steps = trainer_->has_steps_left();
   const std::string what =
       has_steps ? fmt::format("changed from step {} on", with_commas(trainer_->state().step + 1))
-                : "not changed, as the run has no step left";
+      : is_out_of_patience() ? "not kept, as patience ends the run before it makes a step"
+                             : "not changed, as the run has no step left";
   for (const std::string& change : before.differences(as_stored(settings_, paths_.folder))) {
     parts_.warn(fmt::format("{}: {}", what, change));
   }
-  warn_of_schedule(has_steps);
+  if (!is_out_of_patience()) warn_of_schedule();
 }
 
 // With another span, its steps have other rates than those of a run that was to be so long.
-void TrainingRun::warn_of_schedule(bool has_steps) const {
+void TrainingRun::warn_of_schedule() const {
   const std::int64_t before = schedule_steps_in(resumed_), now = trainer_->total_steps();
   if (before == 0 || trainer_->options().schedule.kind == Schedule::Kind::kConstant) return;
   if (trainer_->awaits_schedule()) {
-    if (!has_steps) return;
     const bool is_over = trainer_->state().step >= before;
     parts_.warn(fmt::format("the schedule spanned {}{}: now it ends with the minutes{}",
                             count_of(before, "step"), is_over ? ", all of which are done" : "",
                             is_over ? ", and begins with the whole learning rate again" : ""));
   } else if (before != now) {
-    if (!has_steps) return;
     parts_.warn(fmt::format("the schedule now spans {}, it was {}", count_of(now, "step"),
                             with_commas(before)));
   } else if (settings_.real("minutes") > 0) {
@@ -242,6 +241,12 @@ RunEnd TrainingRun::run(const std::atomic<bool>& stop, const std::function<void(
   }
 }
 
+// With steps left.
+bool TrainingRun::is_out_of_patience() const {
+  return validating_ && validating_->wants_to_stop() &&
+         trainer_->state().step < trainer_->total_steps();
+}
+
 RunEnd TrainingRun::train(const std::atomic<bool>& stop, const LastEpoch& last) {
   const std::int64_t first_step = trainer_->state().step;
   const auto start = std::chrono::steady_clock::now();
@@ -255,8 +260,7 @@ RunEnd TrainingRun::train(const std::atomic<bool>& stop, const LastEpoch& last) 
           .totals = last.totals(),
           .batches = last.batches(),
           .validation = last.validation(),
-          .out_of_patience = validating_ && validating_->wants_to_stop() &&
-                             trainer_->state().step < trainer_->total_steps(),
+          .out_of_patience = is_out_of_patience(),
           .best = weights_->best()};
 }
 

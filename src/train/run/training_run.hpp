@@ -74,7 +74,8 @@ class TrainingRun {
   Notes model_notes() const;
   void warn_of_idle_settings() const;
   void warn_of_changes() const;
-  void warn_of_schedule(bool has_steps) const;
+  void warn_of_schedule() const;
+  bool is_out_of_patience() const;
   RunEnd train(const std::atomic<bool>& stop, const LastEpoch& last);
   bool can_go_on() const;
   std::string way_out_of_divergence() const;
