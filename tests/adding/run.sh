@@ -182,16 +182,14 @@ check_new_files() {
 }
 
 check_whole_build() {
-  local targets=(ops_tests layers_tests maskgrad_cli)
-  [ ${#cuda_objects[@]} -eq 0 ] || targets+=(cuda_tests cuda_race_tests)
   local target
-  for target in "${targets[@]}"; do
+  for target in ops_tests layers_tests maskgrad_cli "${cuda_targets[@]}"; do
     runs "building $target" cmake --build "$build" --parallel "$(nproc)" --target "$target"
   done
   passes "$build/tests/ops_tests" '*added_cube*:AddedCube.*' 12
   passes "$build/tests/layers_tests" '*AddedStretch*:RegisteredLayers.*' 4
   trains "$build/maskgrad"
-  for target in "${targets[@]:3}"; do passes "$build/tests/emulation/$target" "$added_for_cuda" 5; done
+  for target in "${cuda_targets[@]}"; do passes "$build/tests/emulation/$target" "$added_for_cuda" 5; done
 }
 
 # Each block of CONTRIBUTING.md behind "<!-- from tests/adding/op/cube.cpp -->" is part of that file.
